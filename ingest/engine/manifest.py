@@ -1,0 +1,140 @@
+"""Manifest entries: what is in none of them does not exist.
+
+The entries of (operator, topic, partition) form a chain with dense sequence numbers from 0. An entry says which
+offsets it covers, which files its outputs are, and the state from which the next entry goes on. Every thousand
+entries a checkpoint sums up the thousand before it, so that opening a chain reads few files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import msgspec
+
+from ingest.errors import CorruptError
+
+FORMAT = 1
+CHECKPOINT_EVERY = 1000
+
+
+class FileRef(msgspec.Struct, frozen=True):
+    """A file by its name relative to the operator's folder, and what its bytes must be."""
+
+    name: str
+    sha256: str
+    bytes: int
+    rows: int = 0
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One manifest entry. `begin <= offset < through` is what it covers."""
+
+    format: int
+    operator: str
+    topic: str
+    partition: int
+    seq: int
+    begin: int
+    through: int
+    state: FileRef
+    files: tuple[FileRef, ...]
+    counts: dict[str, int]
+    """What happened in this entry alone, by reason."""
+    totals: dict[str, int]
+    """The sums of `counts` from the chain's first entry through this one."""
+    lost: tuple[tuple[int, int], ...]
+    """Offset ranges that the log no longer had."""
+    code: int
+    spec: str
+    previous: str
+    """SHA-256 of the entry before this one, "" for the first: the chain cannot be cut or swapped unseen."""
+
+
+class Checkpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Sums up the entries `[first, last]` of a chain."""
+
+    format: int
+    first: int
+    last: int
+    begin: int
+    through: int
+    files: tuple[FileRef, ...]
+    last_sha256: str
+
+
+class _Sealed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A document with the SHA-256 of its body: one flipped bit is seen before anything is believed."""
+
+    sha256: str
+    body: msgspec.Raw
+
+
+def entry_name(folder: str, seq: int) -> str:
+    """The name of an entry: twelve digits, so that names sort as numbers do."""
+    return f"{folder}/{seq:012d}.json"
+
+
+def checkpoint_name(folder: str, last: int) -> str:
+    """The name of the checkpoint whose last entry is `last`."""
+    return f"{folder}/checkpoint-{last:012d}.json"
+
+
+def chain_folder(topic: str, partition: int) -> str:
+    """The folder of a chain, relative to the operator's folder."""
+    return f"manifest/{topic}-{partition}"
+
+
+def encode_document(document: Manifest | Checkpoint) -> bytes:
+    """A document's bytes: its body and the hash of that."""
+    body = msgspec.json.encode(document)
+    return b'{"sha256":"%s","body":%s}\n' % (sha256_of(body).encode(), body)
+
+
+def _open(data: bytes, where: str) -> msgspec.Raw:
+    try:
+        sealed = msgspec.json.decode(data, type=_Sealed)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise CorruptError(f"{where}: not a manifest: {error}; restore it from a backup or rebuild") from None
+    if sha256_of(bytes(sealed.body)) != sealed.sha256:
+        raise CorruptError(f"{where}: its hash does not match its content; restore it from a backup or rebuild")
+    return sealed.body
+
+
+def decode_entry(data: bytes, where: str) -> Manifest:
+    """The entry in `data`; `where` names it in errors. Raises `CorruptError`."""
+    try:
+        entry = msgspec.json.decode(_open(data, where), type=Manifest)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise CorruptError(f"{where}: not a manifest entry: {error}") from None
+    if entry.format != FORMAT:
+        raise CorruptError(f"{where}: found format {entry.format}, expected {FORMAT}; upgrade wavemark")
+    return entry
+
+
+def decode_checkpoint(data: bytes, where: str) -> Checkpoint:
+    """The checkpoint in `data`. Raises `CorruptError`."""
+    try:
+        return msgspec.json.decode(_open(data, where), type=Checkpoint)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise CorruptError(f"{where}: not a checkpoint: {error}") from None
+
+
+def sha256_of(data: bytes) -> str:
+    """The SHA-256 of some bytes, in hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def summarise(entries: Iterable[tuple[Manifest, bytes]]) -> Checkpoint:
+    """The checkpoint of consecutive entries, each with its document's bytes."""
+    listed = list(entries)
+    first, (last, data) = listed[0][0], listed[-1]
+    return Checkpoint(
+        format=FORMAT,
+        first=first.seq,
+        last=last.seq,
+        begin=first.begin,
+        through=last.through,
+        files=tuple(ref for entry, _ in listed for ref in entry.files),
+        last_sha256=sha256_of(data),
+    )

@@ -1,0 +1,114 @@
+"""Where outputs live: a small interface that a local disk implements now, and an object store fits later.
+
+On a disk, `create` is `link()`; on an object store, a conditional put. Network file systems are refused: their
+`link()` and fsync do not promise what this rests on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from ingest.engine.operator import Buffer
+from ingest.engine.plan import Op, SyncFolder, create_plan, delete_plan, put_plan
+
+
+class Exists(Exception):  # noqa: N818 - the answer to a question, not a fault
+    """`create` found the name taken."""
+
+
+class Files(Protocol):
+    """A file system, as far as plans need one. `ingest.engine.disk` is the real one."""
+
+    async def run(self, plan: Sequence[Op]) -> None:
+        """Do the operations in order; stops at the first that fails.
+
+        Raises:
+            FileExistsError: a `Link` found its name taken.
+            StoreFullError: no room; the name of the file that was being written does not exist.
+        """
+        ...
+
+    async def read(self, path: str) -> bytes:
+        """The bytes of a file. Raises `FileNotFoundError`."""
+        ...
+
+    async def exists(self, path: str) -> bool:
+        """Is there a file of that name?"""
+        ...
+
+    async def names(self, folder: str) -> list[str]:
+        """The names in a folder, sorted; none where there is no such folder."""
+        ...
+
+
+class Store(Protocol):
+    """Immutable files by name, and create-if-absent."""
+
+    async def put(self, files: Iterable[tuple[str, Sequence[Buffer]]]) -> None:
+        """Make files durable; names are content hashes, so a name that exists has the same bytes."""
+        ...
+
+    async def create(self, name: str, data: bytes) -> None:
+        """Make a file durable under a free name. Raises `Exists`."""
+        ...
+
+    async def settle(self, folder: str) -> None:
+        """Make durable what is visible in a folder: another worker may have died between making it so and this."""
+        ...
+
+    async def read(self, name: str) -> bytes:
+        """A file's bytes. Raises `FileNotFoundError`."""
+        ...
+
+    async def exists(self, name: str) -> bool:
+        """Is there such a file?"""
+        ...
+
+    async def names(self, folder: str) -> list[str]:
+        """The names in a folder, sorted."""
+        ...
+
+    async def delete(self, names: Iterable[str]) -> None:
+        """Remove files; what is gone already is no error."""
+        ...
+
+
+class FileStore:
+    """A `Store` on a file system: each act is a plan of `ingest.engine.plan`."""
+
+    def __init__(self, files: Files, token: str) -> None:
+        self._files = files
+        self._token = token
+
+    async def put(self, files: Iterable[tuple[str, Sequence[Buffer]]]) -> None:
+        """See `Store`."""
+        await self._files.run(put_plan(files, self._token))
+
+    async def create(self, name: str, data: bytes) -> None:
+        """See `Store`."""
+        try:
+            await self._files.run(create_plan(name, data, self._token))
+        except FileExistsError:
+            await self._files.run(delete_plan([f"{name}.{self._token}.tmp"]))
+            raise Exists(name) from None
+
+    async def settle(self, folder: str) -> None:
+        """See `Store`."""
+        await self._files.run((SyncFolder(folder),))
+
+    async def read(self, name: str) -> bytes:
+        """See `Store`."""
+        return await self._files.read(name)
+
+    async def exists(self, name: str) -> bool:
+        """See `Store`."""
+        return await self._files.exists(name)
+
+    async def names(self, folder: str) -> list[str]:
+        """See `Store`."""
+        return await self._files.names(folder)
+
+    async def delete(self, names: Iterable[str]) -> None:
+        """See `Store`."""
+        await self._files.run(delete_plan(names))

@@ -1,0 +1,54 @@
+"""The errors of `ingest`, split into what a retry can mend and what it cannot.
+
+Every message says where, what was found, and what to do.
+"""
+
+from __future__ import annotations
+
+
+class WavemarkError(Exception):
+    """Base of every error that wavemark raises on purpose."""
+
+
+class UsageError(WavemarkError):
+    """Wrong usage or configuration: the command line ends with exit code 2."""
+
+
+class TransientError(WavemarkError):
+    """What a retry can mend."""
+
+
+class LogUnavailableError(TransientError):
+    """The log could not be reached, or did not acknowledge in time; nothing is known to be lost."""
+
+
+class PermanentError(WavemarkError):
+    """What no retry mends."""
+
+
+class WireError(PermanentError):
+    """Bytes that are no record of this project, or of a version it does not know."""
+
+
+class LogConfigError(PermanentError):
+    """The log is set up so that wavemark cannot keep its promises on it."""
+
+
+class CorruptError(PermanentError):
+    """A file holds other bytes than were written: a checksum or a hash does not match."""
+
+
+class TruncatedLogError(PermanentError):
+    """A wanted range of offsets is no longer in the log."""
+
+
+class FencedError(PermanentError):
+    """Another worker owns the partition and has sealed this sequence number."""
+
+
+class StateVersionError(PermanentError):
+    """The saved operator state was written by another, incompatible version of the code."""
+
+
+class StoreFullError(TransientError):
+    """The store has no room left; nothing was made visible, and nothing is lost."""

@@ -1,0 +1,232 @@
+"""The records that travel through the log, one frozen struct a kind.
+
+A record is encoded by `ingest.wire` as a MessagePack array whose first element is the kind's number.
+New fields go to the end of a struct and have a default: old bytes stay readable, and old readers skip what
+they do not know. Times are integer nanoseconds UTC; ranges are half-open `[start_ns, end_ns)`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal, TypeAlias
+
+import msgspec
+
+SampleType: TypeAlias = Literal["int8", "uint8", "int16", "uint16", "int32", "float32", "float64"]
+"""How one value lies in `Chunk.values`: little-endian, the sensor's own type."""
+
+
+class Clock(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What the device knew of its clock when a chunk was taken."""
+
+    source: str
+    """"ntp", "gps", "rtc", "device", "import" …; "unsynced" data are never windowed."""
+    offset_ns: int = 0
+    ppm: float = 0.0
+    uncertainty_ns: int = 0
+
+
+class RecordingStart(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """A recording begins. The first record of a boot names the boot before it and how far it reached."""
+
+    device: str
+    recording: str
+    boot: bytes
+    start_ns: int
+    reason: str
+    previous_boot: bytes = b""
+    previous_reach_ns: int = 0
+
+
+class RecordingEnd(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """A recording is over: nothing of it follows in this partition."""
+
+    device: str
+    recording: str
+    boot: bytes
+    end_ns: int
+    reason: str
+
+
+class Chunk(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=3):
+    """A run of consecutive samples of one stream; (device, stream, boot, seq) names it for ever.
+
+    Sample `i` of `count` lies at `t0_ns + (phase + i * period_num) // period_den` when `period_den > 0`
+    (`0 <= phase < period_den` carries the fraction of a nanosecond over a chunk's edge, so that 12 kHz stays
+    exact over a whole file), else at `t0_ns + deltas[i] * tick_ns`, with `deltas` int32 or int64 (told by length).
+    `values` holds `(count, channels)` row-major in the schema's sample type.
+    """
+
+    device: str
+    recording: str
+    stream: str
+    boot: bytes
+    seq: int
+    schema: bytes
+    t0_ns: int
+    period_num: int
+    period_den: int
+    phase: int
+    tick_ns: int
+    deltas: bytes
+    count: int
+    values: bytes
+    missing: int = 0
+    """Samples known to be missing right before this chunk."""
+    missing_reason: str = ""
+    clock: Clock | None = None
+    signature: bytes = b""
+
+
+class Gap(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """Samples that will never come: announced, so that nobody waits and nobody wonders."""
+
+    device: str
+    recording: str
+    stream: str
+    boot: bytes
+    start_ns: int
+    end_ns: int
+    samples: int
+    """How many, or -1 where that is not known."""
+    reason: str
+
+
+class Progress(msgspec.Struct, frozen=True, array_like=True, tag=5):
+    """Every sample before `complete_to_ns` is already earlier in this partition, or announced as a gap."""
+
+    device: str
+    recording: str
+    stream: str
+    boot: bytes
+    complete_to_ns: int
+
+
+class Forget(msgspec.Struct, frozen=True, array_like=True, tag=6):
+    """Stop using a device's data from here on."""
+
+    device: str
+    author: str
+    time_ns: int
+    reason: str
+
+
+class MarkAdd(msgspec.Struct, frozen=True, array_like=True, tag=16):
+    """A label on a time range of a device (`end_ns == start_ns`: an instant)."""
+
+    device: str
+    id: str
+    start_ns: int
+    end_ns: int
+    label: str
+    author: str
+    tool: str
+    """"rule", "operator", "button" or "import"."""
+    confidence: float = 1.0
+    client_ns: int = 0
+    server_ns: int = 0
+    evidence: dict[str, float] = {}
+    """A rule's mark says what opened and closed it: values and thresholds by name."""
+
+
+class MarkEdit(msgspec.Struct, frozen=True, array_like=True, tag=17):
+    """Changes a mark; a field that is None stays as it is."""
+
+    device: str
+    id: str
+    author: str
+    tool: str
+    start_ns: int | None = None
+    end_ns: int | None = None
+    label: str | None = None
+    confidence: float | None = None
+    client_ns: int = 0
+    server_ns: int = 0
+
+
+class MarkRetract(msgspec.Struct, frozen=True, array_like=True, tag=18):
+    """Takes a mark back."""
+
+    device: str
+    id: str
+    author: str
+    tool: str
+    client_ns: int = 0
+    server_ns: int = 0
+
+
+class Channel(msgspec.Struct, frozen=True, array_like=True):
+    """One channel of a stream: its physical value is `raw * scale + offset` in `unit`."""
+
+    name: str
+    unit: str
+    scale: float = 1.0
+    offset: float = 0.0
+    low: float | None = None
+    high: float | None = None
+
+
+class StreamDescription(msgspec.Struct, frozen=True, array_like=True, tag=32):
+    """What a stream's bytes mean; known by `schema_id`, a hash of its content."""
+
+    stream: str
+    channels: tuple[Channel, ...]
+    dtype: SampleType
+    rate_num: int = 0
+    """Nominal rate in hertz as a fraction; 0 where there is none."""
+    rate_den: int = 1
+    sensor: str = ""
+    mounting: str = ""
+
+
+class Birth(msgspec.Struct, frozen=True, array_like=True, tag=48):
+    """An agent came up."""
+
+    device: str
+    agent: str
+    boot: bytes
+    time_ns: int
+    version: str
+    config_hash: str = ""
+
+
+class Heartbeat(msgspec.Struct, frozen=True, array_like=True, tag=49):
+    """An agent is alive; `figures` are its counters by name."""
+
+    device: str
+    agent: str
+    boot: bytes
+    time_ns: int
+    figures: dict[str, float] = {}
+
+
+class Death(msgspec.Struct, frozen=True, array_like=True, tag=50):
+    """An agent went down, with the reason if it knew one."""
+
+    device: str
+    agent: str
+    boot: bytes
+    time_ns: int
+    reason: str
+
+
+class DeadLetter(msgspec.Struct, frozen=True, array_like=True, tag=64):
+    """What could not be understood, where it lay, and why; (topic, partition, offset) names it."""
+
+    device: str
+    topic: str
+    partition: int
+    offset: int
+    reason: str
+    value: bytes
+
+
+Reading: TypeAlias = RecordingStart | RecordingEnd | Chunk | Gap | Progress | Forget
+Mark: TypeAlias = MarkAdd | MarkEdit | MarkRetract
+Status: TypeAlias = Birth | Heartbeat | Death
+Record: TypeAlias = Reading | Mark | StreamDescription | Status | DeadLetter
+
+
+def schema_id(description: StreamDescription) -> bytes:
+    """The 16 bytes by which chunks name their stream description: a hash of its content."""
+    return hashlib.sha256(msgspec.msgpack.encode(description)).digest()[:16]

@@ -1,0 +1,60 @@
+"""Records to bytes and back: one version byte, then MessagePack (https://github.com/msgpack/msgpack).
+
+`decode` is total: any bytes give a record or a `WireError`, never anything else.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from ingest.errors import WireError
+from ingest.records import Chunk, Record
+
+VERSION: Final = 1
+_PREFIX: Final = bytes([VERSION])
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record)
+MAX_SPAN_NS: Final = 1 << 62
+
+
+def encode(record: Record) -> bytes:
+    """The record's wire bytes."""
+    return _PREFIX + _encoder.encode(record)
+
+
+def decode(data: bytes) -> Record:
+    """The record in `data`.
+
+    Raises:
+        WireError: unknown version, unknown kind, or bytes that are no record.
+    """
+    if data[:1] != _PREFIX:
+        found = f"version {data[0]}" if data else "no bytes"
+        raise WireError(f"record: found {found}, expected version {VERSION}; upgrade wavemark, or see deadletter")
+    try:
+        record = _decoder.decode(memoryview(data)[1:])
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise WireError(f"record of {len(data)} bytes: {error}") from None
+    if type(record) is Chunk:
+        check_chunk(record)
+    return record
+
+
+def check_chunk(chunk: Chunk) -> None:
+    """Raise `WireError` where a chunk contradicts itself; what passes can be decoded without a further check."""
+    count = chunk.count
+    if count <= 0 or chunk.seq < 0 or not -MAX_SPAN_NS < chunk.t0_ns < MAX_SPAN_NS:
+        raise WireError(f"chunk: count {count}, seq {chunk.seq}, t0_ns {chunk.t0_ns} out of range")
+    if chunk.period_den > 0:
+        span = chunk.phase + count * chunk.period_num
+        if chunk.period_num <= 0 or not 0 <= chunk.phase < chunk.period_den or span >= MAX_SPAN_NS:
+            raise WireError(f"chunk: period {chunk.period_num}/{chunk.period_den}, phase {chunk.phase} out of range")
+    elif chunk.tick_ns <= 0 or len(chunk.deltas) not in (4 * count, 8 * count):
+        raise WireError(
+            f"chunk: found {len(chunk.deltas)} bytes of time deltas in ticks of {chunk.tick_ns} ns, "
+            f"expected int32 or int64 for {count} samples"
+        )
+    if len(chunk.values) % count:
+        raise WireError(f"chunk: {len(chunk.values)} bytes of values do not divide into {count} samples")
