@@ -125,16 +125,16 @@ def sha256_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def summarise(entries: Iterable[tuple[Manifest, bytes]]) -> Checkpoint:
-    """The checkpoint of consecutive entries, each with its document's bytes."""
-    listed = list(entries)
-    first, (last, data) = listed[0][0], listed[-1]
+def summarise(documents: Iterable[tuple[str, bytes]]) -> Checkpoint:
+    """The checkpoint of consecutive entries, given each document's name and bytes. Raises `CorruptError`."""
+    listed = list(documents)
+    entries = [decode_entry(data, name) for name, data in listed]
     return Checkpoint(
         format=FORMAT,
-        first=first.seq,
-        last=last.seq,
-        begin=first.begin,
-        through=last.through,
-        files=tuple(ref for entry, _ in listed for ref in entry.files),
-        last_sha256=sha256_of(data),
+        first=entries[0].seq,
+        last=entries[-1].seq,
+        begin=entries[0].begin,
+        through=entries[-1].through,
+        files=tuple(ref for entry in entries for ref in entry.files),
+        last_sha256=sha256_of(listed[-1][1]),
     )

@@ -112,8 +112,11 @@ class Operator(Protocol):
         """A hash of the configuration that determines the output."""
         ...
 
-    def learn(self, description: StreamDescription) -> None:
-        """Tell what a schema id means. Content-addressed, so it is knowledge, not state."""
+    def learn(self, schema: bytes, description: StreamDescription) -> None:
+        """Tell what a schema id means. Content-addressed, so it is knowledge, not state.
+
+        The id is given, not computed: a newer producer may have hashed fields that this version does not decode.
+        """
         ...
 
     def start(self, saved: bytes | None) -> Running:

@@ -1,0 +1,127 @@
+"""Finding and reading chains of manifest entries.
+
+Sequence numbers are dense, so the newest entry is found by a galloping search (Bentley and Yao, 1976): a few probes,
+never a listing of a year of files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+
+from ingest.engine.manifest import (
+    CHECKPOINT_EVERY,
+    FileRef,
+    Manifest,
+    checkpoint_name,
+    decode_checkpoint,
+    decode_entry,
+    entry_name,
+    sha256_of,
+)
+from ingest.engine.store import Store
+from ingest.errors import CorruptError
+
+
+def search_newest() -> Generator[int, bool, int]:
+    """Asks "is there an entry with this number?" and returns the newest number, -1 where there is none."""
+    low, step = -1, 1
+    while (yield low + step):
+        low, step = low + step, step * 2
+    high = low + step
+    while high - low > 1:
+        middle = (low + high) // 2
+        if (yield middle):
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The newest entry of a chain and the hash of its document."""
+
+    entry: Manifest
+    sha256: str
+
+
+async def read_head(store: Store, folder: str) -> Head | None:
+    """The newest entry of the chain in `folder`, or None. Raises `CorruptError`."""
+    search = search_newest()
+    probe = next(search)
+    while True:
+        try:
+            probe = search.send(await store.exists(entry_name(folder, probe)))
+        except StopIteration as stop:
+            newest: int = stop.value
+            break
+    return None if newest < 0 else await read_entry(store, folder, newest)
+
+
+async def read_entry(store: Store, folder: str, seq: int) -> Head:
+    """One entry of a chain. Raises `CorruptError`, `FileNotFoundError`."""
+    name = entry_name(folder, seq)
+    data = await store.read(name)
+    return Head(check_place(decode_entry(data, name), seq, name), sha256_of(data))
+
+
+def check_place(entry: Manifest, seq: int, where: str) -> Manifest:
+    """The entry, if its number is its name's. Raises `CorruptError`."""
+    if entry.seq != seq:
+        raise CorruptError(f"{where}: holds entry {entry.seq}; a file was renamed, restore the chain from a backup")
+    return entry
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A whole chain, as far as a reader needs it."""
+
+    head: Manifest
+    files: tuple[FileRef, ...]
+    """Every output file from the first entry through the head."""
+
+
+def read_chain(
+    read: Callable[[str], bytes], exists: Callable[[str], bool], folder: str, *, last: int | None = None
+) -> Chain | None:
+    """The chain in `folder` up to entry `last` (the newest where None), or None where it is empty.
+
+    Whole thousands come from their checkpoints; the links between all that is read are checked.
+
+    Raises:
+        CorruptError: a document is damaged, or the chain's links do not match.
+    """
+    newest = _newest(exists, folder) if last is None else last
+    if newest < 0:
+        return None
+    files: list[FileRef] = []
+    previous = ""
+    seq = 0
+    while (final := seq + CHECKPOINT_EVERY - 1) < newest and exists(checkpoint_name(folder, final)):
+        name = checkpoint_name(folder, final)
+        checkpoint = decode_checkpoint(read(name), name)
+        if (checkpoint.first, checkpoint.last) != (seq, final):
+            raise CorruptError(f"{name}: sums up entries {checkpoint.first} to {checkpoint.last}, expected {seq} on")
+        files += checkpoint.files
+        previous, seq = checkpoint.last_sha256, final + 1
+    while True:
+        name = entry_name(folder, seq)
+        data = read(name)
+        entry = check_place(decode_entry(data, name), seq, name)
+        if entry.previous != previous:
+            raise CorruptError(f"{name}: does not follow the entry before it; restore the chain from a backup")
+        files += entry.files
+        if seq == newest:
+            return Chain(entry, tuple(files))
+        previous, seq = sha256_of(data), seq + 1
+
+
+def _newest(exists: Callable[[str], bool], folder: str) -> int:
+    search = search_newest()
+    probe = next(search)
+    while True:
+        try:
+            probe = search.send(exists(entry_name(folder, probe)))
+        except StopIteration as stop:
+            return int(stop.value)

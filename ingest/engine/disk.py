@@ -1,0 +1,105 @@
+"""Plans on a real disk."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from ingest.engine.operator import Buffer
+from ingest.engine.plan import Fsync, Link, Op, Rename, SyncFolder, Unlink, Write
+from ingest.errors import StoreFullError, UsageError
+from ingest.mounts import network_filesystem
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class DiskFiles:
+    """`Files` on a folder of a local disk.
+
+    Raises:
+        UsageError: the folder lies on a network file system, whose `link()` and fsync promise too little.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self._root = Path(root).absolute()
+        kind = network_filesystem(self._root)
+        if kind:
+            raise UsageError(f"{self._root}: is on {kind}, a network file system; use a folder on a local disk")
+
+    async def run(self, plan: Sequence[Op]) -> None:
+        """See `Files`."""
+        await asyncio.to_thread(self.run_now, plan)
+
+    def run_now(self, plan: Sequence[Op]) -> None:
+        """`run` without an event loop."""
+        for op in plan:
+            self._do(op)
+
+    def _do(self, op: Op) -> None:
+        match op:
+            case Write(path, parts):
+                self._write(self._root / path, parts)
+            case Fsync(path):
+                _fsync(self._root / path, os.O_RDWR)
+            case Rename(path, to):
+                (self._root / path).replace(self._root / to)
+            case Link(path, to):
+                os.link(self._root / path, self._root / to)
+            case SyncFolder(path):
+                make_folder(self._root / path)
+                _fsync(self._root / path, os.O_RDONLY | os.O_DIRECTORY)
+            case Unlink(path):
+                (self._root / path).unlink(missing_ok=True)
+
+    def _write(self, path: Path, parts: Sequence[Buffer]) -> None:
+        try:
+            make_folder(path.parent)
+            with path.open("wb", buffering=0) as file:
+                for part in parts:
+                    rest = memoryview(part).cast("B")
+                    while rest:
+                        rest = rest[file.write(rest) :]
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            path.unlink(missing_ok=True)
+            raise StoreFullError(f"{path}: {error.strerror}; make room, and it goes on by itself") from error
+
+    async def read(self, path: str) -> bytes:
+        """See `Files`."""
+        return await asyncio.to_thread((self._root / path).read_bytes)
+
+    async def exists(self, path: str) -> bool:
+        """See `Files`."""
+        return (self._root / path).exists()
+
+    async def names(self, folder: str) -> list[str]:
+        """See `Files`."""
+        try:
+            return sorted(entry.name for entry in (self._root / folder).iterdir())
+        except FileNotFoundError:
+            return []
+
+
+def make_folder(path: Path) -> None:
+    """Create a folder and those above it, each durable in the one above before it is used."""
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    path.mkdir(exist_ok=True)
+    _fsync(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _fsync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno in _FULL:
+            raise StoreFullError(f"{path}: {error.strerror}; make room, and it goes on by itself") from error
+        raise
+    finally:
+        os.close(descriptor)

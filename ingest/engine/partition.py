@@ -1,0 +1,206 @@
+"""One partition at work: recover, feed, seal."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from ingest.engine.chain import Head, read_entry, read_head
+from ingest.engine.manifest import (
+    CHECKPOINT_EVERY,
+    FORMAT,
+    FileRef,
+    Manifest,
+    chain_folder,
+    checkpoint_name,
+    encode_document,
+    entry_name,
+    sha256_of,
+    summarise,
+)
+from ingest.engine.operator import Operator, Output, Running
+from ingest.engine.store import Exists, Store
+from ingest.errors import CorruptError, FencedError, StateVersionError
+
+T = TypeVar("T")
+
+
+class Offload(Protocol):
+    """Runs a function where it does not hold up the event loop: `asyncio.to_thread`, or at once in a simulation."""
+
+    def __call__(self, function: Callable[[], T], /) -> Awaitable[T]:
+        """The function's result."""
+        ...
+
+
+@dataclass(slots=True)
+class Partition:
+    """What a worker holds in memory for a partition that it owns; dropped as a whole when it is lost."""
+
+    topic: str
+    number: int
+    running: Running
+    head: Head | None
+    begin: int
+    """Where the next entry begins: the head's `through`."""
+    position: int
+    """Fed up to here."""
+    kept_states: tuple[str, ...] = ()
+    """State files of the last two entries, newest last."""
+    since: float | None = None
+    """When the first record after the last seal was fed, in the loop's time."""
+    lost: list[tuple[int, int]] = field(default_factory=list)
+
+    @property
+    def folder(self) -> str:
+        """The folder of the chain's entries."""
+        return chain_folder(self.topic, self.number)
+
+    @property
+    def dirty(self) -> bool:
+        """Is there anything that the head does not cover?"""
+        return self.position > self.begin or bool(self.lost)
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """All that one atomic act makes visible, ready to be written."""
+
+    entry: Manifest
+    document: bytes
+    output: Output
+    state: bytes
+
+
+async def recover(store: Store, operator: Operator, topic: str, number: int, log_begin: int) -> Partition:
+    """The partition as its last entry left it; at the log's first record where there is no entry yet.
+
+    Raises:
+        CorruptError: the entry or its state is damaged.
+        StateVersionError: another version or another spec wrote the chain.
+    """
+    folder = chain_folder(topic, number)
+    # Another worker may have died between link() and the fsync of the folder: what we build on must not vanish.
+    await store.settle(folder)
+    head = await read_head(store, folder)
+    if head is None:
+        return Partition(topic, number, operator.start(None), None, log_begin, log_begin)
+    entry = head.entry
+    check_kinship(entry, operator, f"{folder}/{entry.seq:012d}.json")
+    running = operator.start(await read_state(store, entry.state))
+    kept = [entry.state.name]
+    for seq in range(entry.seq - 1, max(entry.seq - 3, -1), -1):
+        kept.insert(0, (await read_entry(store, folder, seq)).entry.state.name)
+    # The worker before us may have died before it deleted the state that its last seal outdated.
+    await store.delete(kept[:-2])
+    partition = Partition(topic, number, running, head, entry.through, entry.through, tuple(kept[-2:]))
+    await write_checkpoint(store, partition)
+    return partition
+
+
+def check_kinship(entry: Manifest, operator: Operator, where: str) -> None:
+    """Raise `StateVersionError` where `entry` was not written by this operator in this version."""
+    if entry.operator != operator.name or entry.spec != operator.spec:
+        raise StateVersionError(
+            f"{where}: written by {entry.operator} with spec {entry.spec}, this is {operator.name} with "
+            f"{operator.spec}; use another output folder"
+        )
+    if entry.code != operator.code:
+        raise StateVersionError(
+            f"{where}: state of code version {entry.code}, this is version {operator.code}; "
+            "rebuild into another output folder from the log"
+        )
+
+
+async def read_state(store: Store, ref: FileRef) -> bytes:
+    """The state's bytes, checked. Raises `CorruptError`."""
+    try:
+        state = await store.read(ref.name)
+    except FileNotFoundError:
+        raise CorruptError(f"{ref.name}: the state file is missing; restore it, or rebuild from the log") from None
+    if len(state) != ref.bytes or sha256_of(state) != ref.sha256:
+        raise CorruptError(
+            f"{ref.name}: found {len(state)} bytes with another hash, expected {ref.bytes} bytes; "
+            "restore it from a backup, or rebuild from the log into another folder"
+        )
+    return state
+
+
+def prepare(partition: Partition, operator: Operator) -> Seal:
+    """Take the output and the state, and write the entry that names them. Pure but for `Running.take`."""
+    output = partition.running.take()
+    state = partition.running.snapshot()
+    head = partition.head
+    seq = head.entry.seq + 1 if head else 0
+    digest = sha256_of(state)
+    # The number in the name keeps equal states apart: deleting an old one must never delete a newer one.
+    state_name = f"state/{partition.topic}-{partition.number}/{seq:012d}-{digest[:16]}.bin"
+    counts = {reason: count for reason, count in sorted(output.counts.items()) if count}
+    totals = dict(head.entry.totals) if head else {}
+    for reason, count in counts.items():
+        totals[reason] = totals.get(reason, 0) + count
+    entry = Manifest(
+        format=FORMAT,
+        operator=operator.name,
+        topic=partition.topic,
+        partition=partition.number,
+        seq=seq,
+        begin=partition.begin,
+        through=partition.position,
+        state=FileRef(state_name, digest, len(state)),
+        files=tuple(FileRef(d.name, d.sha256, d.size, d.rows) for d in output.drafts),
+        counts=counts,
+        totals=totals,
+        lost=tuple(partition.lost),
+        code=operator.code,
+        spec=operator.spec,
+        previous=head.sha256 if head else "",
+    )
+    return Seal(entry, encode_document(entry), output, state)
+
+
+async def write_files(store: Store, seal: Seal) -> None:
+    """Make the output files and the state durable; nothing refers to them yet."""
+    files = [(draft.name, draft.parts) for draft in seal.output.drafts]
+    await store.put([*files, (seal.entry.state.name, (seal.state,))])
+
+
+async def commit(store: Store, partition: Partition, seal: Seal) -> None:
+    """Create the entry: the one step that makes everything visible.
+
+    Raises:
+        FencedError: the number is taken; another worker owns the partition.
+    """
+    try:
+        await store.create(entry_name(partition.folder, seal.entry.seq), seal.document)
+    except Exists:
+        raise FencedError(
+            f"{partition.folder}: entry {seal.entry.seq} exists already; another worker owns the partition"
+        ) from None
+
+
+def move_on(partition: Partition, seal: Seal) -> tuple[str, ...]:
+    """Move the partition on behind its new head; the state files that are outdated now."""
+    names = (*partition.kept_states, seal.entry.state.name)
+    partition.head = Head(seal.entry, sha256_of(seal.document))
+    partition.begin = seal.entry.through
+    partition.kept_states = names[-2:]
+    partition.since = None
+    partition.lost.clear()
+    return names[:-2]
+
+
+async def write_checkpoint(store: Store, partition: Partition) -> None:
+    """Sum up the thousand entries that the head completed, unless somebody has."""
+    if partition.head is None:
+        return
+    last = (partition.head.entry.seq + 1) // CHECKPOINT_EVERY * CHECKPOINT_EVERY - 1
+    name = checkpoint_name(partition.folder, last)
+    if last < 0 or await store.exists(name):
+        return
+    names = [entry_name(partition.folder, seq) for seq in range(last - CHECKPOINT_EVERY + 1, last + 1)]
+    checkpoint = summarise([(entry, await store.read(entry)) for entry in names])
+    with contextlib.suppress(Exists):  # the same entries give the same checkpoint
+        await store.create(name, encode_document(checkpoint))
