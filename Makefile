@@ -1,0 +1,45 @@
+# Two commands do all set-up on a fresh machine: `make demo` and `make test`.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help demo test lint soak bench clean
+
+help:
+	@echo "make demo   the main job on the embedded log, simulated sensors to labelled shards"
+	@echo "make test   all checks and tests, real servers included"
+	@echo "make lint   ruff, mypy, import-linter"
+	@echo "make soak   the long proofs (hours)"
+	@echo "make bench  measurements: one JSON object a line, a table on stderr"
+
+$(STAMP): pyproject.toml constraints.txt
+	@sh deploy/setup.sh python
+	python3 -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/wavemark demo
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: $(STAMP) lint
+	@sh deploy/setup.sh servers
+	$(PYTEST) -n 2 --dist loadgroup
+
+soak: $(STAMP)
+	@sh deploy/setup.sh servers
+	$(PYTEST) -m soak --timeout 0 -s
+
+bench: $(STAMP)
+	@sh deploy/setup.sh servers
+	$(BIN)/python -m tests.bench
+
+clean:
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

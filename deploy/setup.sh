@@ -1,0 +1,42 @@
+#!/bin/sh
+# Makes sure that the system packages are there which the tests need: `setup.sh python` or `setup.sh servers`.
+# On Debian and Ubuntu as root it installs what is missing; elsewhere it says in one line what to get.
+set -eu
+
+missing=""
+need() { # need COMMAND PACKAGE
+    command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
+}
+
+case "${1:?python or servers}" in
+python)
+    need python3 python3
+    if [ -z "$missing" ]; then
+        python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+            echo "setup: Python 3.11 or newer is needed; found $(python3 --version 2>&1)" >&2
+            exit 2
+        }
+    fi
+    python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
+    ;;
+servers)
+    need java default-jre-headless
+    need mvn maven
+    ;;
+*)
+    echo "setup: unknown part \"$1\"; known: python, servers" >&2
+    exit 2
+    ;;
+esac
+
+[ -z "$missing" ] && exit 0
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+    echo "setup: installing$missing"
+    apt-get update -qq
+    # shellcheck disable=SC2086 # a list of packages
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+else
+    echo "setup: missing:$missing; install them with your system's package manager" \
+        "(Debian: sudo apt-get install$missing)" >&2
+    exit 2
+fi

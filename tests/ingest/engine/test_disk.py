@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ingest.engine.disk import DiskFiles
+from ingest.engine.store import Exists, FileStore
+
+
+def test_what_is_put_is_read_back_and_no_temporary_file_stays(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        store = FileStore(DiskFiles(tmp_path), "w1")
+        await store.put([("signal/s-1.npy", (b"ab", memoryview(b"cd"))), ("index/i-1", (b"",))])
+        assert await store.read("signal/s-1.npy") == b"abcd"
+        assert await store.exists("index/i-1")
+        assert await store.names("signal") == ["s-1.npy"]
+        assert await store.names("nowhere") == []
+        await store.delete(["signal/s-1.npy", "signal/s-1.npy"])
+        assert not await store.exists("signal/s-1.npy")
+
+    asyncio.run(scenario())
+
+
+def test_of_sixteen_creators_one_wins_and_the_others_leave_nothing(tmp_path: Path) -> None:
+    async def attempt(worker: int) -> bool:
+        try:
+            await FileStore(DiskFiles(tmp_path), f"w{worker}").create("manifest/0.json", b"%d" % worker)
+        except Exists:
+            return False
+        return True
+
+    async def scenario() -> None:
+        won = await asyncio.gather(*(attempt(worker) for worker in range(16)))
+        assert sum(won) == 1
+        assert (tmp_path / "manifest/0.json").read_bytes() == b"%d" % won.index(True)
+        assert [path.name for path in (tmp_path / "manifest").iterdir()] == ["0.json"]
+
+    asyncio.run(scenario())
+
+
+FILL = """
+import asyncio, resource, sys
+from ingest.engine.disk import DiskFiles
+from ingest.engine.store import FileStore
+from ingest.errors import StoreFullError
+
+async def main():
+    store = FileStore(DiskFiles(sys.argv[1]), "w1")
+    await store.put([("a/kept", (b"kept",))])
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+    try:
+        await store.put([("a/big", (b"x" * 700, b"y" * 700))])
+    except StoreFullError as error:
+        print(error)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    print(await store.names("a"))
+    await store.put([("a/big", (b"x" * 700, b"y" * 700))])
+    print(await store.names("a"))
+
+asyncio.run(main())
+"""
+
+
+def test_a_full_disk_leaves_nothing_half_written_and_passes(tmp_path: Path) -> None:
+    run = subprocess.run([sys.executable, "-c", FILL, str(tmp_path)], capture_output=True, text=True, timeout=60)
+    lines = run.stdout.splitlines()
+    assert "File too large; make room" in lines[0], run.stderr
+    assert lines[1:] == ["['kept']", "['big', 'kept']"]
+
+
+def test_a_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingest.engine.disk.network_filesystem", lambda path: "nfs4")
+    with pytest.raises(Exception, match="is on nfs4, a network file system; use a folder on a local disk"):
+        DiskFiles(tmp_path)
