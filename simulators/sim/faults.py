@@ -58,6 +58,10 @@ class Faults:
     """Per append: some or all of it is in the log, and it raises all the same."""
     duplicate: float = 0.0
     """Per append: the client sends it again after an acknowledgement that it did not see."""
+    hole: float = 0.0
+    """Per record: offsets are skipped before it, as transaction markers do in Kafka."""
+    small_batch: float = 0.0
+    """Per fetch and partition: it brings few records."""
     rebalance: float = 0.0
     """Per poll: the group gives its partitions out anew, whoever still works on them."""
     expel: float = 0.0
