@@ -24,7 +24,7 @@ class ListLog:
         return "list"
 
     async def topics(self) -> dict[str, int]:
-        return {topic: self.partitions for topic in self.content}
+        return dict.fromkeys(self.content, self.partitions)
 
     async def ensure(self, topic: str) -> int:
         self.content.setdefault(topic, [[] for _ in range(self.partitions)])
