@@ -1,0 +1,332 @@
+"""Marks over windows resolved into one label a window.
+
+**Who is heard.** A person's mark (operator, button, import) goes before a rule's: in its range it hides the rules'
+marks. Marks of one rank do not hide each other. A label's share is the part of the window's time under the union of
+its visible marks, so one label marked twice counts once, and the shares of overlapping labels may sum to more than 1.
+
+**Policies.** Every tie is decided, in this order: larger share, earlier start of the label's first visible mark in
+the window, label in code point order.
+
+- `majority`: the label with the largest share, if that is at least `min_share`.
+- `any`: a label that touches the window at all, instants included, persons' before rules'.
+- `centre`, `end`: a label whose visible marks hold the window's centre `t0 + (t1 - t0) // 2`, or its last nanosecond.
+
+`min_share` is for `majority`; instants have no length, so only `any` knows them. `background`, where it is given,
+labels the windows that no mark touches; a window that is touched, but whose marks give it no label, stays unlabelled:
+calling it background would be a guess.
+
+The cost is a sort and a few binary searches per device and one step per pair of a window and a mark that touch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labeling.marks import ResolvedMark
+
+Ints: TypeAlias = NDArray[np.int64]
+Policy: TypeAlias = Literal["majority", "any", "centre", "end"]
+POLICIES: Final[tuple[Policy, ...]] = ("majority", "any", "centre", "end")
+_NONE: Final[Ints] = np.empty(0, np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelPolicy:
+    """How the marks over a window become its label: the `[labels]` table of dataset.toml."""
+
+    policy: Policy = "majority"
+    min_share: float = 0.5
+    """The share of the window's time that the winner must cover under `majority`."""
+    background: str | None = None
+    """The label of windows that no mark touches; None: they have no label."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowTimes:
+    """Windows as columns of equal length; `device` indexes `devices`."""
+
+    devices: tuple[str, ...]
+    device: Ints
+    """(windows,) int64"""
+    t0_ns: Ints
+    """(windows,) int64, ns UTC"""
+    t1_ns: Ints
+    """(windows,) int64, ns UTC, after `t0_ns`"""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowLabels:
+    """A label per window, and where it comes from."""
+
+    classes: tuple[str, ...]
+    """The labels given to at least one window, sorted."""
+    label: Ints
+    """(windows,) int64: index into `classes`, -1 for no label."""
+    share: NDArray[np.float64]
+    """(windows,) float64: the label's share of the window's time; 1 for background, 0 for no label."""
+    mark: Ints
+    """(windows,) int64: index of the label's mark with the most visible time in the window, -1 for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pieces:
+    """Ranges `[start, end)`, each belonging to an owner (a mark, or a label)."""
+
+    owner: Ints
+    start: Ints
+    end: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """Marks as columns; `label` indexes the sorted `names`; `rank` is 0 for persons, 1 for rules."""
+
+    names: tuple[str, ...]
+    label: Ints
+    rank: Ints
+    start: Ints
+    end: Ints
+    order: Ints
+    """Position in the order of start, then id: the smaller one wins a tie between marks."""
+
+
+def resolve(windows: WindowTimes, marks: Sequence[ResolvedMark], policy: LabelPolicy) -> WindowLabels:
+    """The label of every window under `policy`, with its share and its mark (an index into `marks`)."""
+    count = len(windows.t0_ns)
+    columns = _columns(marks)
+    label = np.full(count, -1, np.int64)
+    share = np.zeros(count)
+    mark = np.full(count, -1, np.int64)
+    touched = np.zeros(count, np.bool_)
+    by_device: dict[str, list[int]] = {}
+    for index, item in enumerate(marks):
+        by_device.setdefault(item.device, []).append(index)
+    rows = _rows_by_device(windows)
+    for code, device in enumerate(windows.devices):
+        mine = rows[code]
+        if not len(mine) or device not in by_device:
+            continue
+        mine = mine[np.argsort(windows.t0_ns[mine], kind="stable")]
+        t0_ns, t1_ns = windows.t0_ns[mine], windows.t1_ns[mine]
+        chosen = _device_labels(t0_ns, t1_ns, columns, np.array(by_device[device], np.int64), policy)
+        label[mine[chosen.window]] = chosen.label
+        share[mine[chosen.window]] = chosen.share
+        mark[mine[chosen.window]] = chosen.mark
+        touched[mine[chosen.touched]] = True
+    return _with_background(columns.names, label, share, mark, touched, policy.background)
+
+
+def _columns(marks: Sequence[ResolvedMark]) -> _Columns:
+    names = tuple(sorted({mark.label for mark in marks}))
+    code = {name: index for index, name in enumerate(names)}
+    by_start = sorted(range(len(marks)), key=lambda index: (marks[index].start_ns, marks[index].id))
+    order = np.empty(len(marks), np.int64)
+    order[by_start] = np.arange(len(marks))
+    return _Columns(
+        names,
+        np.array([code[mark.label] for mark in marks], np.int64),
+        np.array([0 if mark.by_person else 1 for mark in marks], np.int64),
+        np.array([mark.start_ns for mark in marks], np.int64),
+        np.array([mark.end_ns for mark in marks], np.int64),
+        order,
+    )
+
+
+def _rows_by_device(windows: WindowTimes) -> list[Ints]:
+    order = np.argsort(windows.device, kind="stable")
+    edges = np.searchsorted(windows.device[order], np.arange(1, len(windows.devices)))
+    return list(np.split(order, edges))
+
+
+def _with_background(
+    names: tuple[str, ...],
+    label: Ints,
+    share: NDArray[np.float64],
+    mark: Ints,
+    touched: NDArray[np.bool_],
+    background: str | None,
+) -> WindowLabels:
+    """Give untouched windows the background label, and keep only the classes that were given."""
+    if background is not None and not touched.all():
+        names = (*names, background)
+        label[~touched] = len(names) - 1
+        share[~touched] = 1.0
+    given = np.unique(label[label >= 0])
+    classes = tuple(sorted({names[code] for code in given.tolist()}))
+    code_of = {name: index for index, name in enumerate(classes)}
+    table = np.array([code_of.get(name, -1) for name in (*names, "")], np.int64)
+    table[-1] = -1
+    return WindowLabels(classes, table[label], share, mark)
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """The winners among one device's windows, by position in order of `t0_ns`, and the windows that are touched."""
+
+    window: Ints
+    label: Ints
+    share: NDArray[np.float64]
+    mark: Ints
+    touched: Ints
+
+
+def _device_labels(t0_ns: Ints, t1_ns: Ints, marks: _Columns, mine: Ints, policy: LabelPolicy) -> _Chosen:
+    """The winners among one device's windows, which are in order of `t0_ns`."""
+    shown, instants = _visible(marks, mine)
+    touches = _touches(t0_ns, t1_ns, shown, instants)
+    touched = np.unique(touches.window)
+    if policy.policy != "any":
+        touches = touches.where(touches.part_ns > 0)
+    candidates = _candidates(touches, marks)
+    window, label = candidates.window, candidates.label
+    unions = _unions(shown, marks.label)
+    at, union, part_ns = _overlaps(t0_ns, t1_ns, unions)
+    codes = len(marks.names)
+    covered = _looked_up(window * codes + label, at * codes + unions.owner[union], part_ns)
+    share = covered / (t1_ns[window] - t0_ns[window])
+    if policy.policy == "majority":
+        kept = np.flatnonzero(share >= policy.min_share)
+    elif policy.policy == "any":
+        kept = np.arange(len(window))
+    else:
+        instant = (t0_ns + (t1_ns - t0_ns) // 2 if policy.policy == "centre" else t1_ns - 1)[at]
+        holds = (unions.start[union] <= instant) & (instant < unions.end[union])
+        held = (at * codes + unions.owner[union])[holds]
+        kept = np.flatnonzero(np.isin(window * codes + label, held))
+    rank = candidates.rank if policy.policy == "any" else np.zeros_like(window)
+    best = kept[np.lexsort((label[kept], candidates.start[kept], -covered[kept], rank[kept], window[kept]))]
+    best = best[_heads(window[best])]
+    return _Chosen(window[best], label[best], share[best], candidates.mark[best], touched)
+
+
+def _visible(marks: _Columns, mine: Ints) -> tuple[_Pieces, _Pieces]:
+    """The visible ranges of a device's marks, and its visible instants: rules' without what persons' ranges hide."""
+    ranges = mine[marks.end[mine] > marks.start[mine]]
+    instants = mine[marks.end[mine] == marks.start[mine]]
+    persons, rules = ranges[marks.rank[ranges] == 0], ranges[marks.rank[ranges] == 1]
+    hiding_start, hiding_end = _union(marks.start[persons], marks.end[persons])
+    bounds = np.iinfo(np.int64)
+    free_start, free_end = np.append(bounds.min, hiding_end), np.append(hiding_start, bounds.max)
+    free, rule = _pairs(free_start, free_end, marks.start[rules], marks.end[rules])
+    shown = _Pieces(
+        np.concatenate([persons, rules[rule]]),
+        np.concatenate([marks.start[persons], np.maximum(marks.start[rules][rule], free_start[free])]),
+        np.concatenate([marks.end[persons], np.minimum(marks.end[rules][rule], free_end[free])]),
+    )
+    before = np.searchsorted(hiding_start, marks.start[instants], side="right")
+    hidden = np.append(bounds.min, hiding_end)[before] > marks.start[instants]
+    seen = instants[~hidden | (marks.rank[instants] == 0)]
+    return shown, _Pieces(seen, marks.start[seen], marks.end[seen])
+
+
+def _union(start: Ints, end: Ints) -> tuple[Ints, Ints]:
+    """The disjoint ranges, in order, that together cover what the given ranges cover."""
+    order = np.argsort(start, kind="stable")
+    start, reach = start[order], np.maximum.accumulate(end[order])
+    fresh = np.flatnonzero(np.append(True, start[1:] > reach[:-1])) if len(start) else np.empty(0, np.int64)
+    last = np.append(fresh[1:], len(start)) - 1 if len(fresh) else fresh
+    return start[fresh], reach[last]
+
+
+def _unions(shown: _Pieces, label_of: Ints) -> _Pieces:
+    """The union of the pieces of each label, as pieces owned by the label."""
+    label = label_of[shown.owner]
+    parts = [(code, *_union(shown.start[label == code], shown.end[label == code])) for code in np.unique(label)]
+    return _Pieces(
+        np.concatenate([np.full(len(start), code, np.int64) for code, start, _ in parts] or [_NONE]),
+        np.concatenate([start for _, start, _ in parts] or [_NONE]),
+        np.concatenate([end for _, _, end in parts] or [_NONE]),
+    )
+
+
+def _pairs(t0_ns: Ints, t1_ns: Ints, start: Ints, end: Ints) -> tuple[Ints, Ints]:
+    """Every pair (window, range) that may touch; `t0_ns` is in order. An instant touches the window that holds it."""
+    low = np.searchsorted(np.maximum.accumulate(t1_ns), start, side="right")
+    high = np.maximum(np.searchsorted(t0_ns, np.maximum(end, start + 1), side="left"), low)
+    counts = high - low
+    owner = np.repeat(np.arange(len(start)), counts)
+    window = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts - low, counts)
+    # Windows of one length never need this: with mixed ones, the running maximum lets too many in.
+    kept = t1_ns[window] > start[owner]
+    return window[kept], owner[kept]
+
+
+def _overlaps(t0_ns: Ints, t1_ns: Ints, pieces: _Pieces) -> tuple[Ints, Ints, Ints]:
+    """`(window, piece, nanoseconds in common)` of every pair that touches."""
+    window, piece = _pairs(t0_ns, t1_ns, pieces.start, pieces.end)
+    common = np.minimum(t1_ns[window], pieces.end[piece]) - np.maximum(t0_ns[window], pieces.start[piece])
+    return window, piece, common
+
+
+@dataclass(frozen=True, slots=True)
+class _Touches:
+    """One row per (window, mark) that touch, with the visible time they share."""
+
+    window: Ints
+    mark: Ints
+    part_ns: Ints
+
+    def where(self, condition: NDArray[np.bool_]) -> _Touches:
+        return _Touches(self.window[condition], self.mark[condition], self.part_ns[condition])
+
+
+def _touches(t0_ns: Ints, t1_ns: Ints, shown: _Pieces, instants: _Pieces) -> _Touches:
+    """A mark that is hidden in its middle has several pieces in a window: they are summed."""
+    window, piece, part_ns = _overlaps(t0_ns, t1_ns, shown)
+    holder, instant, nothing = _overlaps(t0_ns, t1_ns, instants)
+    window = np.concatenate([window, holder])
+    mark = np.concatenate([shown.owner[piece], instants.owner[instant]])
+    part_ns = np.concatenate([part_ns, nothing])
+    order = np.lexsort((mark, window))
+    heads = _heads(window[order], mark[order])
+    sums = np.add.reduceat(part_ns[order], heads) if len(heads) else _NONE
+    return _Touches(window[order][heads], mark[order][heads], sums)
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidates:
+    """One row per (window, label): its first start, its best rank, and the mark with the most time in the window."""
+
+    window: Ints
+    label: Ints
+    start: Ints
+    rank: Ints
+    mark: Ints
+
+
+def _candidates(touches: _Touches, marks: _Columns) -> _Candidates:
+    label = marks.label[touches.mark]
+    order = np.lexsort((marks.order[touches.mark], -touches.part_ns, label, touches.window))
+    window, label, mark = touches.window[order], label[order], touches.mark[order]
+    heads = _heads(window, label)
+    if not len(heads):
+        return _Candidates(_NONE, _NONE, _NONE, _NONE, _NONE)
+    start = np.minimum.reduceat(marks.start[mark], heads)
+    rank = np.minimum.reduceat(marks.rank[mark], heads)
+    return _Candidates(window[heads], label[heads], start, rank, mark[heads])
+
+
+def _heads(*columns: Ints) -> Ints:
+    """Where a new group begins in columns that are sorted together."""
+    if not len(columns[0]):
+        return _NONE
+    changed = np.zeros(len(columns[0]), np.bool_)
+    changed[0] = True
+    for column in columns:
+        changed[1:] |= column[1:] != column[:-1]
+    return np.flatnonzero(changed)
+
+
+def _looked_up(wanted: Ints, keys: Ints, values: Ints) -> Ints:
+    """The sum of `values` under each wanted key, 0 where there is none."""
+    distinct, inverse = np.unique(keys, return_inverse=True)
+    sums = np.zeros(len(distinct) + 1, np.int64)
+    np.add.at(sums, inverse, values)
+    place = np.searchsorted(distinct, wanted)
+    found = np.append(distinct, -1)[place] == wanted
+    return np.where(found, sums[place], 0)

@@ -1,0 +1,176 @@
+"""The labels sink: every mark event of the log into Parquet, the marks' durable home.
+
+Events are kept as they came, in log order: nothing is folded here, so that every policy can be applied later and
+provenance is complete. `labeling.marks` folds them when a dataset is opened.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from ingest.engine.manifest import sha256_of
+from ingest.engine.operator import Draft, Output, Publication
+from ingest.errors import CorruptError, StateVersionError, WireError
+from ingest.log.protocol import DEADLETTER, MARKS, Entry, LogBatch
+from ingest.records import DeadLetter, Mark, MarkAdd, MarkEdit, MarkRetract, StreamDescription
+from ingest.wire import decode, encode
+
+if TYPE_CHECKING:
+    import polars as pl
+
+CODE: Final = 1
+"""The version of the saved state and of the files' columns."""
+_ROW_BYTES: Final = 120
+"""About what a row takes in a file before compression; only decides when to seal."""
+_KINDS: Final[Mapping[type[Mark], str]] = {MarkAdd: "add", MarkEdit: "edit", MarkRetract: "retract"}
+_SCHEMA: Final = {
+    "kind": "String",
+    "device": "String",
+    "id": "String",
+    "start_ns": "Int64",
+    "end_ns": "Int64",
+    "label": "String",
+    "author": "String",
+    "tool": "String",
+    "confidence": "Float64",
+    "client_ns": "Int64",
+    "server_ns": "Int64",
+    "evidence": "String",
+    "partition": "Int32",
+    "offset": "Int64",
+    "append_ns": "Int64",
+}
+"""The columns of a marks file. A null is a field that the event does not have; `evidence` is JSON."""
+
+
+class _State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The sink carries nothing from seal to seal but the running maximum of append times."""
+
+    code: int
+    append_ns: int = 0
+
+
+class LabelsOperator:
+    """`ingest.engine.operator.Operator` over the topic `marks`; its folder is `<dataset>/labels`."""
+
+    name = "labels"
+    topic = MARKS
+    code = CODE
+    spec = sha256_of(b"labels: every mark event as it came")[:16]
+
+    def learn(self, schema: bytes, description: StreamDescription) -> None:
+        """See `Operator`; marks need no stream description."""
+
+    def start(self, saved: bytes | None) -> LabelsRunning:
+        """See `Operator`."""
+        if saved is None:
+            return LabelsRunning(_State(CODE))
+        try:
+            state = msgspec.json.decode(saved, type=_State)
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise CorruptError(f"labels state: {error}; rebuild into another folder from the log") from None
+        if state.code != CODE:
+            raise StateVersionError(
+                f"labels state: code version {state.code}, this is {CODE}; rebuild into another folder from the log"
+            )
+        return LabelsRunning(state)
+
+
+class LabelsRunning:
+    """`ingest.engine.operator.Running`: collects rows until they are taken."""
+
+    missing_schema: bytes | None = None
+
+    def __init__(self, state: _State) -> None:
+        self._append_ns = state.append_ns
+        self._rows: list[dict[str, Any]] = []
+        self._publications: list[Publication] = []
+        self._counts: Counter[str] = Counter()
+
+    def feed(self, batch: LogBatch) -> int:
+        """See `Running`; takes every record."""
+        columns = zip(batch.offsets, batch.append_ns, batch.keys, batch.values, strict=True)
+        for offset, append_ns, key, value in columns:
+            self._append_ns = max(self._append_ns, append_ns)
+            try:
+                record = decode(value)
+            except WireError as error:
+                self._give_up(batch, offset, key, value, str(error))
+                continue
+            if isinstance(record, Mark):
+                self._rows.append(_row(record, batch.partition, offset, self._append_ns))
+                self._counts[f"marks.{_KINDS[type(record)]}"] += 1
+            else:
+                self._give_up(batch, offset, key, value, f"a {type(record).__name__} is no mark")
+        return len(batch)
+
+    def _give_up(self, batch: LogBatch, offset: int, key: bytes, value: bytes, reason: str) -> None:
+        device = key.decode("utf-8", "replace")
+        letter = DeadLetter(device, batch.topic, batch.partition, offset, reason, value)
+        self._publications.append(Publication(DEADLETTER, Entry(key, encode(letter))))
+        self._counts["undecodable"] += 1
+
+    def skip(self, wanted: int, begin: int) -> None:
+        """See `Running`; the entry itself names the lost range."""
+        self._counts["lost"] += begin - wanted
+
+    @property
+    def pending_bytes(self) -> int:
+        """See `Running`."""
+        return _ROW_BYTES * len(self._rows)
+
+    def take(self) -> Output:
+        """See `Running`; one file for all rows, none where there are no rows."""
+        drafts = [_draft(self._rows)] if self._rows else []
+        output = Output(drafts, self._publications, self._counts)
+        self._rows, self._publications, self._counts = [], [], Counter()
+        return output
+
+    def snapshot(self) -> bytes:
+        """See `Running`."""
+        return msgspec.json.encode(_State(CODE, self._append_ns))
+
+
+def _row(record: Mark, partition: int, offset: int, append_ns: int) -> dict[str, Any]:
+    """An event as a row: its own fields under their names, and where it lay."""
+    row = {name: getattr(record, name) for name in record.__struct_fields__}
+    evidence = row.pop("evidence", None)
+    return row | {
+        "kind": _KINDS[type(record)],
+        "evidence": msgspec.json.encode(evidence).decode() if evidence else None,
+        "partition": partition,
+        "offset": offset,
+        "append_ns": append_ns,
+    }
+
+
+def _draft(rows: list[dict[str, Any]]) -> Draft:
+    import polars as pl  # the pure part of this module must load without it
+
+    schema = {name: getattr(pl, kind) for name, kind in _SCHEMA.items()}
+    file = io.BytesIO()
+    pl.DataFrame(rows, schema=schema).write_parquet(file, compression="zstd")
+    return Draft.of("marks", "m", ".parquet", [file.getvalue()], len(rows))
+
+
+def read_events(table: pl.DataFrame) -> Iterator[Mark]:
+    """The mark events in the rows of marks files, in log order."""
+    for row in table.sort("partition", "offset").iter_rows(named=True):
+        device, mark, author, tool = row["device"], row["id"], row["author"], row["tool"]
+        stamps = {"client_ns": row["client_ns"], "server_ns": row["server_ns"]}
+        span = row["start_ns"], row["end_ns"], row["label"]
+        match row["kind"]:
+            case "add":
+                evidence = msgspec.json.decode(row["evidence"]) if row["evidence"] else {}
+                yield MarkAdd(device, mark, *span, author, tool, row["confidence"], **stamps, evidence=evidence)
+            case "edit":
+                yield MarkEdit(device, mark, author, tool, *span, row["confidence"], **stamps)
+            case "retract":
+                yield MarkRetract(device, mark, author, tool, **stamps)
+            case kind:
+                raise CorruptError(f'marks: found kind "{kind}", expected add, edit or retract; upgrade wavemark')

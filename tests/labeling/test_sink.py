@@ -1,0 +1,114 @@
+"""The labels sink: what goes in as events comes out of Parquet as the same events."""
+
+from __future__ import annotations
+
+import io
+
+import msgspec
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.engine.operator import Operator, Output, Running
+from ingest.errors import CorruptError, StateVersionError
+from ingest.log.protocol import DEADLETTER, LogBatch
+from ingest.records import DeadLetter, Mark, MarkAdd, MarkEdit, MarkRetract, Progress
+from ingest.wire import decode, encode
+from labeling.sink import LabelsOperator, read_events
+
+
+def batch(values: list[bytes], start: int = 0, append_ns: list[int] | None = None) -> LogBatch:
+    count = len(values)
+    stamps = append_ns or [100 + start + i for i in range(count)]
+    return LogBatch("marks", 2, range(start, start + count), stamps, [b"pump"] * count, values, start + count)
+
+
+def tables(*outputs: Output) -> pl.DataFrame:
+    files = [b"".join(bytes(p) for p in draft.parts) for output in outputs for draft in output.drafts]
+    return pl.concat([pl.read_parquet(io.BytesIO(file)) for file in files])
+
+
+def test_it_is_what_the_engine_runs() -> None:
+    operator: Operator = LabelsOperator()
+    running: Running = LabelsOperator().start(None)
+    assert (operator.name, running.missing_schema) == ("labels", None)
+
+
+times = st.integers(-(2**63), 2**63 - 1)
+words = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
+numbers = st.floats(allow_nan=False)
+adds = st.builds(
+    MarkAdd, words, words, times, times, words, words, words, numbers, times, times,
+    st.dictionaries(words, st.floats(allow_nan=False, allow_infinity=False), max_size=2),
+)  # fmt: skip
+edits = st.builds(
+    MarkEdit, words, words, words, words, st.none() | times, st.none() | times, st.none() | words, st.none() | numbers
+)
+retracts = st.builds(MarkRetract, words, words, words, words, times, times)
+events: st.SearchStrategy[list[Mark]] = st.lists(adds | edits | retracts, min_size=1, max_size=6)
+
+
+@given(events, st.integers(0, 6))
+def test_events_survive_any_seal_and_restart(marks: list[Mark], cut: int) -> None:
+    values = [encode(mark) for mark in marks]
+    operator = LabelsOperator()
+    running = operator.start(None)
+    running.feed(batch(values[:cut]))
+    first = running.take()
+    running = operator.start(running.snapshot())
+    running.feed(batch(values[cut:], start=min(cut, len(values))))
+    second = running.take()
+    table = tables(first, second)
+    assert list(read_events(table)) == marks
+    assert table["offset"].to_list() == list(range(len(marks)))
+    assert sum((first.counts + second.counts).values()) == len(marks)
+
+
+def test_what_is_no_mark_goes_to_the_dead_letters() -> None:
+    running = LabelsOperator().start(None)
+    progress = encode(Progress("pump", "r", "acc", b"b", 5))
+    good = encode(MarkRetract("pump", "m", "ann", "operator"))
+    assert running.feed(batch([b"\x07junk", progress, good], start=40)) == 3
+    output = running.take()
+    letters = [decode(publication.entry.value) for publication in output.publications]
+    assert [type(letter) for letter in letters] == [DeadLetter, DeadLetter]
+    assert [(x.partition, x.offset, x.value) for x in letters if isinstance(x, DeadLetter)] == [
+        (2, 40, b"\x07junk"),
+        (2, 41, progress),
+    ]
+    assert {publication.topic for publication in output.publications} == {DEADLETTER}
+    assert output.counts == {"undecodable": 2, "marks.retract": 1}
+
+
+def test_nothing_gives_no_file_and_take_empties() -> None:
+    running = LabelsOperator().start(None)
+    assert running.take().drafts == []
+    running.feed(batch([encode(MarkRetract("pump", "m", "ann", "operator"))]))
+    assert running.pending_bytes > 0
+    assert len(running.take().drafts) == 1
+    assert running.pending_bytes == 0
+    assert running.take() == Output([], [])
+
+
+def test_append_times_never_run_backwards_even_over_a_restart() -> None:
+    value = encode(MarkRetract("pump", "m", "ann", "operator"))
+    running = LabelsOperator().start(None)
+    running.feed(batch([value, value], append_ns=[50, 40]))
+    first = running.take()
+    running = LabelsOperator().start(running.snapshot())
+    running.feed(batch([value], start=2, append_ns=[30]))
+    assert tables(first, running.take())["append_ns"].to_list() == [50, 50, 50]
+
+
+def test_a_hole_in_the_log_is_counted() -> None:
+    running = LabelsOperator().start(None)
+    running.skip(5, 9)
+    assert running.take().counts == {"lost": 4}
+
+
+def test_foreign_states_are_refused() -> None:
+    with pytest.raises(StateVersionError, match="code version 99"):
+        LabelsOperator().start(msgspec.json.encode({"code": 99, "append_ns": 0}))
+    with pytest.raises(CorruptError, match="labels state"):
+        LabelsOperator().start(b"{}garbage")
