@@ -38,6 +38,19 @@ class CorruptError(PermanentError):
     """A file holds other bytes than were written: a checksum or a hash does not match."""
 
 
+class CorruptLogError(CorruptError):
+    """Records of a partition cannot be read; what lies before and behind them can.
+
+    `[offset, next_offset)` is what is unreadable: reading goes on from `next_offset`.
+    """
+
+    def __init__(self, message: str, *, partition: int, offset: int, next_offset: int) -> None:
+        super().__init__(message)
+        self.partition = partition
+        self.offset = offset
+        self.next_offset = next_offset
+
+
 class TruncatedLogError(PermanentError):
     """A wanted range of offsets is no longer in the log."""
 
