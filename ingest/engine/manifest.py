@@ -85,13 +85,14 @@ def chain_folder(topic: str, partition: int) -> str:
     return f"manifest/{topic}-{partition}"
 
 
-def encode_document(document: Manifest | Checkpoint) -> bytes:
+def encode_document(document: msgspec.Struct) -> bytes:
     """A document's bytes: its body and the hash of that."""
     body = msgspec.json.encode(document)
     return b'{"sha256":"%s","body":%s}\n' % (sha256_of(body).encode(), body)
 
 
-def _open(data: bytes, where: str) -> msgspec.Raw:
+def open_document(data: bytes, where: str) -> msgspec.Raw:
+    """The body of a document, its hash checked; `where` names it in errors. Raises `CorruptError`."""
     try:
         sealed = msgspec.json.decode(data, type=_Sealed)
     except (msgspec.MsgspecError, ValueError) as error:
@@ -104,7 +105,7 @@ def _open(data: bytes, where: str) -> msgspec.Raw:
 def decode_entry(data: bytes, where: str) -> Manifest:
     """The entry in `data`; `where` names it in errors. Raises `CorruptError`."""
     try:
-        entry = msgspec.json.decode(_open(data, where), type=Manifest)
+        entry = msgspec.json.decode(open_document(data, where), type=Manifest)
     except (msgspec.MsgspecError, ValueError) as error:
         raise CorruptError(f"{where}: not a manifest entry: {error}") from None
     if entry.format != FORMAT:
@@ -115,7 +116,7 @@ def decode_entry(data: bytes, where: str) -> Manifest:
 def decode_checkpoint(data: bytes, where: str) -> Checkpoint:
     """The checkpoint in `data`. Raises `CorruptError`."""
     try:
-        return msgspec.json.decode(_open(data, where), type=Checkpoint)
+        return msgspec.json.decode(open_document(data, where), type=Checkpoint)
     except (msgspec.MsgspecError, ValueError) as error:
         raise CorruptError(f"{where}: not a checkpoint: {error}") from None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -14,8 +14,8 @@ from ingest.engine.manifest import Manifest, chain_folder
 from ingest.engine.operator import Operator
 from ingest.engine.partition import Offload, Partition
 from ingest.engine.store import Store
-from ingest.errors import FencedError, LogUnavailableError, StoreFullError
-from ingest.log.protocol import Assigned, Entry, Log, LogBatch, Member, Revoked, Truncated
+from ingest.errors import CorruptLogError, FencedError, LogUnavailableError, StoreFullError
+from ingest.log.protocol import Assigned, Entry, Event, Log, LogBatch, Member, Revoked, Truncated
 from ingest.schemas import SchemaRegistry
 
 Kind: TypeAlias = Literal["recovered", "fed", "sealed", "fenced", "revoked", "lost", "waiting"]
@@ -92,7 +92,7 @@ class Worker:
         self._parts.clear()
         try:
             while not self._stop.is_set():
-                for event in await member.poll(self._limits.poll_seconds):
+                for event in await self._poll(member):
                     await self._on_event(member, event, until)
                 await self._seal_due(member, until)
                 if until is not None and await self._reached(until):
@@ -107,9 +107,15 @@ class Worker:
             await member.close()
         return True
 
-    async def _on_event(
-        self, member: Member, event: Assigned | Revoked | Truncated | LogBatch, until: Mapping[int, int] | None
-    ) -> None:
+    async def _poll(self, member: Member) -> Sequence[Event]:
+        try:
+            return await member.poll(self._limits.poll_seconds)
+        except CorruptLogError as rotten:
+            # Bytes that rotted do not come back: go on behind them, loudly, and let the entry say so.
+            self._tell("lost", rotten.partition, rotten.next_offset, str(rotten))
+            return [Truncated(rotten.partition, rotten.offset, rotten.next_offset)]
+
+    async def _on_event(self, member: Member, event: Event, until: Mapping[int, int] | None) -> None:
         match event:
             case Assigned(numbers):
                 begins = await self._log.bounds(self._topic)
