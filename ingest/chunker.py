@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.records import Chunk, Clock
-from ingest.times import Times, advance
+from ingest.times import Times, advance, sample_times
 
 Values = NDArray[Any]
 """`(samples, channels)`, row-major, little-endian, in the schema's sample type."""
@@ -119,3 +119,10 @@ def _chunk(
         raw,
         clock=origin.clock,
     )
+
+
+def chunk_end_ns(chunk: Chunk) -> int:
+    """Where a chunk ends: the instant of the next sample by its period, or 1 ns past its last stamp."""
+    if chunk.period_den > 0:
+        return advance(chunk.t0_ns, chunk.phase, chunk.period_num, chunk.period_den, chunk.count)[0]
+    return int(sample_times(chunk)[-1]) + 1

@@ -1,0 +1,108 @@
+"""What the log already holds of a recording that the files of several streams join."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from ingest.chunker import chunk_end_ns
+from ingest.errors import LogUnavailableError, UsageError, WireError
+from ingest.log.protocol import READINGS, Log, LogBatch, partition_of
+from ingest.records import Chunk, RecordingEnd, RecordingStart
+from ingest.wire import decode
+
+CLOCK_STEP: Final = "clock_step"
+"""Why a recording begins or ends where the clock stepped back."""
+FETCH_TIMEOUT_S: Final = 1.0
+EMPTY_FETCHES_MAX: Final = 30
+
+
+@dataclass(slots=True)
+class Known:
+    """One recording as the log has it."""
+
+    end_ns: int = 0
+    """The end of its newest sample."""
+    ended: bool = False
+    boots: set[bytes] = field(default_factory=set)
+    split_off: bool = False
+    """A clock step began it, not a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The recordings `R`, `R-2`, … of a device that earlier imports have begun."""
+
+    known: Mapping[str, Known]
+
+    def end_ns(self, recording: str) -> int:
+        """Where its samples in the log end; 0 where there are none."""
+        return self.known[recording].end_ns if recording in self.known else 0
+
+    def still_open(self, besides: set[str]) -> list[str]:
+        """Recordings split off by clock steps that have no end yet, but for `besides`."""
+        return sorted(n for n, known in self.known.items() if known.split_off and not known.ended and n not in besides)
+
+    def check(self, device: str, recordings: Iterable[str], boot: bytes) -> None:
+        """Raise `UsageError` where a new file would join a recording that has ended; the same file may come again."""
+        for name in recordings:
+            known = self.known.get(name)
+            if known is not None and known.ended and boot not in known.boots:
+                raise UsageError(
+                    f'import: recording "{name}" of {device} has ended; '
+                    "choose another --recording, and give --open to all of its files but the last"
+                )
+
+
+async def find_joined(log: Log, device: str, recording: str) -> Joined:
+    """What `readings` holds of `recording`, and of those that clock steps split off it: one pass over a partition.
+
+    Raises:
+        LogUnavailableError: the partition could not be read to its end.
+    """
+    known: dict[str, Known] = {}
+    partitions = (await log.topics()).get(READINGS)
+    if partitions is None:
+        return Joined(known)
+    partition = partition_of(device.encode(), partitions)
+    begin, end = (await log.bounds(READINGS))[partition]
+    reader = log.reader(READINGS, {partition: begin})
+    position, empty = begin, 0
+    try:
+        while position < end:
+            batches = await reader.fetch(FETCH_TIMEOUT_S)
+            empty = 0 if batches else empty + 1
+            if empty >= EMPTY_FETCHES_MAX:
+                raise LogUnavailableError(f"{log.url}: readings: offset {position} of {end}: {empty} reads got nothing")
+            for batch in batches:
+                _take(known, batch, device, recording)
+                position = batch.next_offset
+    finally:
+        await reader.close()
+    return Joined(known)
+
+
+def _take(known: dict[str, Known], batch: LogBatch, device: str, recording: str) -> None:
+    key = device.encode()
+    for entry_key, value in zip(batch.keys, batch.values, strict=True):
+        if entry_key != key:
+            continue
+        try:
+            record = decode(value)
+        except WireError:
+            continue
+        if not isinstance(record, Chunk | RecordingStart | RecordingEnd) or not _belongs(record.recording, recording):
+            continue
+        found = known.setdefault(record.recording, Known())
+        found.boots.add(record.boot)
+        if isinstance(record, Chunk):
+            found.end_ns = max(found.end_ns, chunk_end_ns(record))
+        elif isinstance(record, RecordingStart):
+            found.split_off |= record.reason == CLOCK_STEP
+        else:
+            found.ended = True
+
+
+def _belongs(name: str, base: str) -> bool:
+    return name == base or (name.startswith(base + "-") and name[len(base) + 1 :].isdigit())

@@ -1,0 +1,129 @@
+"""A CSV of marks into the log: the header `device,start,end,label`, and optionally `author` and `confidence`.
+
+Times are ISO 8601 with a zone, or integer nanoseconds; an empty `end` is an instant. A mark's id is a hash of its
+device, range, label and author, so that importing twice adds nothing. Nothing is written when any row is bad.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from ingest.errors import UsageError
+from ingest.importers.publish import publish
+from ingest.importers.tables import read_source
+from ingest.log.protocol import MARKS, Log
+from ingest.progress import Progress
+from ingest.records import MarkAdd
+from ingest.settings import suggest
+from ingest.units import parse_time
+from ingest.wire import MAX_SPAN_NS
+
+REQUIRED: Final = ("device", "start", "end", "label")
+OPTIONAL: Final = ("author", "confidence")
+
+
+@dataclass(frozen=True, slots=True)
+class MarksSummary:
+    """What an import of marks did."""
+
+    marks: int
+    repeated: int
+    """Rows that say the same as an earlier row of the file: written once."""
+    devices: int
+    labels: dict[str, int]
+    start_ns: int
+    end_ns: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, for `--json`."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+def mark_id(device: str, start_ns: int, end_ns: int, label: str, author: str) -> str:
+    """The id of an imported mark: the same for the same content."""
+    told = "\0".join((device, str(start_ns), str(end_ns), label, author))
+    return "import-" + hashlib.sha256(told.encode()).hexdigest()[:24]
+
+
+def read_marks(path: str | Path) -> list[MarkAdd]:
+    """The marks of a CSV file, in its order. Raises `UsageError` with the line of what is wrong."""
+    text = read_source(path).data.removeprefix(b"\xef\xbb\xbf").decode(errors="replace")
+    rows = csv.reader(io.StringIO(text), skipinitialspace=True, strict=True)
+    try:
+        header = [name.strip() for name in next(rows, [])]
+        _check_header(path, header)
+        return list(_marks(path, header, rows))
+    except csv.Error as error:
+        raise UsageError(f"{path}: line {rows.line_num}: {error}") from None
+
+
+def _check_header(path: str | Path, header: list[str]) -> None:
+    for name in header:
+        if name not in REQUIRED + OPTIONAL:
+            raise UsageError(f'{path}: line 1: unknown column "{name}"{suggest(name, REQUIRED + OPTIONAL)}')
+        if header.count(name) > 1:
+            raise UsageError(f'{path}: line 1: column "{name}" occurs twice')
+    for name in REQUIRED:
+        if name not in header:
+            raise UsageError(f'{path}: line 1: column "{name}" is missing; the header is {",".join(REQUIRED)}')
+
+
+def _marks(path: str | Path, header: list[str], rows: Any) -> Iterator[MarkAdd]:
+    for row in rows:
+        if not row:
+            continue
+        where = f"{path}: line {rows.line_num}"
+        if len(row) != len(header):
+            raise UsageError(f"{where}: found {len(row)} columns, expected {len(header)}")
+        try:
+            yield _mark(dict(zip(header, (cell.strip() for cell in row), strict=True)))
+        except UsageError as error:
+            raise UsageError(f"{where}: {error}") from None
+
+
+def _mark(cells: dict[str, str]) -> MarkAdd:
+    device, label, author = cells["device"], cells["label"], cells.get("author", "")
+    for name in ("device", "start", "label"):
+        if not cells[name]:
+            raise UsageError(f'"{name}" is empty')
+    start_ns = parse_time(cells["start"])
+    end_ns = parse_time(cells["end"]) if cells["end"] else start_ns
+    if end_ns < start_ns:
+        raise UsageError(f"the end {cells['end']} lies before the start {cells['start']}")
+    if not (-MAX_SPAN_NS < start_ns and end_ns < MAX_SPAN_NS):
+        raise UsageError(f"the times {cells['start']} to {cells['end']} are out of range")
+    try:
+        confidence = float(cells.get("confidence") or "1")
+    except ValueError:
+        confidence = -1.0
+    if not 0.0 <= confidence <= 1.0:
+        raise UsageError(f'confidence: found "{cells["confidence"]}", expected a number from 0 to 1')
+    known = mark_id(device, start_ns, end_ns, label, author)
+    return MarkAdd(device, known, start_ns, end_ns, label, author, "import", confidence)
+
+
+async def import_marks(log: Log, path: str | Path, progress: Progress | None = None) -> MarksSummary:
+    """Bring the marks of a CSV file into `log`; returns when every one is durable.
+
+    Raises:
+        UsageError: before anything is written.
+        LogUnavailableError, StoreFullError: some may be in the log; importing again completes it.
+    """
+    rows = read_marks(path)
+    marks = list({mark.id: mark for mark in rows}.values())
+    devices: dict[str, list[MarkAdd]] = {}
+    labels: dict[str, int] = {}
+    for mark in marks:
+        devices.setdefault(mark.device, []).append(mark)
+        labels[mark.label] = labels.get(mark.label, 0) + 1
+    await log.ensure(MARKS)
+    for device, group in devices.items():
+        await publish(log, MARKS, device, group, progress)
+    start_ns, end_ns = (min(m.start_ns for m in marks), max(m.end_ns for m in marks)) if marks else (0, 0)
+    return MarksSummary(len(marks), len(rows) - len(marks), len(devices), labels, start_ns, end_ns)

@@ -1,0 +1,260 @@
+"""A file of samples into the log: the stream's description, then a recording's start, chunks and end.
+
+An import is named by its content: its boot is a hash of the file's content and of the options that matter, so that
+importing twice adds nothing downstream. What happens to times that repeat or step back is told in `order`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.chunker import Limits, Origin, chunk_end_ns, periodic_chunks, stamped_chunks
+from ingest.errors import UsageError
+from ingest.importers.joining import CLOCK_STEP, Joined, find_joined
+from ingest.importers.numbers import choose, pack
+from ingest.importers.order import order
+from ingest.importers.publish import publish
+from ingest.importers.stamps import Reading, read_stamps
+from ingest.importers.tables import Source, Table, read_source, read_table
+from ingest.log.protocol import READINGS, STREAMS, Entry, Log
+from ingest.progress import Progress
+from ingest.records import Channel, Chunk, Clock, Record, RecordingEnd, RecordingStart, StreamDescription, schema_id
+from ingest.times import Times, period_of
+from ingest.wire import MAX_SPAN_NS, encode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingsOptions:
+    """What an import of readings is told; `check` says what does not go together."""
+
+    device: str
+    stream: str
+    columns: tuple[str, ...]
+    units: tuple[str, ...]
+    """One for all channels, or one each."""
+    rate: Fraction | None = None
+    """Hertz; sample `i` lies at `start_ns + i / rate`."""
+    start_ns: int | None = None
+    """The first sample's time; with a time column, that one counts from there."""
+    time_column: str | None = None
+    time_unit: str | None = None
+    timezone: str | None = None
+    recording: str | None = None
+    open: bool = False
+    channel_names: tuple[str, ...] | None = None
+    scales: tuple[float, ...] = (1.0,)
+    """Physical value per raw one, in the channel's unit: one for all channels, or one each."""
+    dtype: str = "auto"
+    limits: Limits = field(default_factory=Limits)
+    array: str | None = None
+    """Which array of an `.npz` file."""
+
+    def value_columns(self) -> tuple[str, ...]:
+        """The columns that become channels: all but the time column."""
+        return tuple(name for name in self.columns if name != self.time_column)
+
+    def check(self) -> None:
+        """Raise `UsageError` for what contradicts itself."""
+        if (self.rate is None) == (self.time_column is None):
+            raise UsageError("import: say either --rate with --start, or --time-column")
+        if self.rate is not None and self.start_ns is None:
+            raise UsageError("import: --rate needs --start, the time of the first sample")
+        if self.rate is not None and (self.time_unit or self.timezone):
+            raise UsageError("import: --time-unit and --timezone go with --time-column, not with --rate")
+        if self.open and self.recording is None:
+            raise UsageError("import: --open needs --recording, the name that the other files will join")
+        channels = self.channel_names or self.value_columns()
+        count = len(self.value_columns())
+        if not count or len(set(self.columns)) != len(self.columns) or len(set(channels)) != len(channels):
+            raise UsageError(f"import: --columns names {', '.join(self.columns)}; name at least one, each once")
+        for option, given in (("--unit", self.units), ("--scale", self.scales)):
+            if len(given) not in (1, count):
+                raise UsageError(f"import: {option}: found {len(given)}, expected 1 or {count}, one for each channel")
+        if len(channels) != count:
+            raise UsageError(f"import: --channel-names: found {len(channels)}, expected {count}, one for each channel")
+        names = (("--device", self.device), ("--stream", self.stream), *(("--columns", name) for name in channels))
+        for option, name in (*names, *(("--unit", unit) for unit in self.units)):
+            if not name or not name.isprintable() or name != name.strip():
+                raise UsageError(f'import: {option}: "{name}" is no name')
+        if "." in self.stream:
+            raise UsageError(f'import: --stream: "{self.stream}" has a dot, which separates a stream from its channel')
+
+    def describe(self, dtype: Any) -> StreamDescription:
+        """The stream's description."""
+        names = self.channel_names or self.value_columns()
+        units = self.units * (len(names) if len(self.units) == 1 else 1)
+        scales = self.scales * (len(names) if len(self.scales) == 1 else 1)
+        channels = tuple(Channel(name, unit, scale) for name, unit, scale in zip(names, units, scales, strict=True))
+        rate = self.rate or Fraction(0)
+        return StreamDescription(self.stream, channels, dtype, rate.numerator, rate.denominator)
+
+    def boot(self, source: Source) -> bytes:
+        """16 bytes that the same content under the same options always has."""
+        matters = {
+            name: getattr(self, name) for name in self.__dataclass_fields__ if name not in ("open", "limits", "rate")
+        }
+        matters |= {"chunk": (self.limits.span_ns, self.limits.bytes), "rate": str(self.rate)}
+        told = msgspec.json.encode(matters, order="sorted")
+        return hashlib.sha256(source.digest() + told).digest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Samples of one recording: on a grid of `period` from `times[0]` on, or with a time each."""
+
+    recording: str
+    times: Times
+    values: NDArray[Any]
+    period: tuple[int, int] | None
+
+
+@dataclass(slots=True)
+class Summary:
+    """What an import did; `as_dict` is what `--json` prints."""
+
+    device: str
+    stream: str
+    boot: str
+    dtype: str
+    channels: list[str]
+    samples: int
+    chunks: int = 0
+    bytes: int = 0
+    """On the wire, times and record headers included."""
+    missing_cells: int = 0
+    repeated_stamps: int = 0
+    jittered_stamps: int = 0
+    ambiguous_stamps: int = 0
+    start_ns: int = 0
+    end_ns: int = 0
+    recordings: list[str] = field(default_factory=list)
+    clock_steps: list[dict[str, Any]] = field(default_factory=list)
+    left_open: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, with bytes per sample."""
+        result = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return result | {"bytes_per_sample": round(self.bytes / self.samples, 2)}
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An import before anything is written."""
+
+    options: ReadingsOptions
+    description: StreamDescription
+    boot: bytes
+    runs: tuple[Run, ...]
+    summary: Summary
+
+    def records(self, joined: Joined) -> Iterator[Record]:
+        """Everything that goes to `readings`, in order; counts into `summary` on the way."""
+        device, stream, boot, schema = self.options.device, self.options.stream, self.boot, schema_id(self.description)
+        seq = 0
+        for number, run in enumerate(self.runs):
+            origin = Origin(device, run.recording, stream, boot, schema, Clock("import"))
+            reason = CLOCK_STEP if number else "import"
+            yield RecordingStart(device, run.recording, boot, int(run.times[0]), reason)
+            chunk: Chunk | None = None
+            for chunk in _chunks(origin, run, self.options.limits, seq):
+                yield chunk
+            assert chunk is not None
+            seq = chunk.seq + 1
+            end_ns = chunk_end_ns(chunk)
+            self.summary.end_ns = max(self.summary.end_ns, end_ns)
+            if not self.options.open:
+                last = number == len(self.runs) - 1
+                end_ns = max(end_ns, joined.end_ns(run.recording))
+                yield RecordingEnd(device, run.recording, boot, end_ns, "end_of_file" if last else CLOCK_STEP)
+        self.summary.chunks = seq
+        if not self.options.open:
+            for recording in joined.still_open({run.recording for run in self.runs}):
+                yield RecordingEnd(device, recording, boot, joined.end_ns(recording), "end_of_file")
+
+
+def _chunks(origin: Origin, run: Run, limits: Limits, seq: int) -> Iterator[Chunk]:
+    if run.period is not None:
+        return periodic_chunks(origin, int(run.times[0]), run.period, run.values, limits, seq)
+    return stamped_chunks(origin, run.times, run.values, limits, seq)
+
+
+def prepare(source: Source, options: ReadingsOptions) -> Prepared:
+    """Read a file and decide everything about its import.
+
+    Raises:
+        UsageError: the file or the options, with the line where there is one.
+    """
+    options.check()
+    table = read_table(source, options.columns, options.time_column, options.array)
+    if not len(table.values):
+        raise UsageError(f"{source.path}: no rows")
+    dtype = choose(table.values, options.dtype, table.place)
+    description = options.describe(dtype)
+    boot = options.boot(source)
+    base = options.recording or f"import-{boot.hex()[:12]}"
+    summary = Summary(options.device, options.stream, boot.hex(), dtype, [c.name for c in description.channels], 0)
+    if options.rate is not None and options.start_ns is not None:
+        period = period_of(options.rate)
+        if len(table.values) * period[0] >= MAX_SPAN_NS:
+            raise UsageError(f"{source.path}: {len(table.values)} samples at {options.rate} Hz take over a century")
+        runs = [Run(base, np.array([options.start_ns]), pack(table.values, dtype), period)]
+    else:
+        runs = _stamped_runs(table, options, base, dtype, summary)
+    summary.samples = sum(len(run.values) for run in runs)
+    summary.start_ns = min(int(run.times[0]) for run in runs)
+    if table.values.dtype.kind == "f":
+        summary.missing_cells = sum(int(np.isnan(run.values).sum()) for run in runs)
+    summary.recordings = [run.recording for run in runs]
+    summary.left_open = options.open
+    return Prepared(options, description, boot, tuple(runs), summary)
+
+
+def _stamped_runs(table: Table, options: ReadingsOptions, base: str, dtype: Any, summary: Summary) -> list[Run]:
+    assert table.time is not None
+    how = Reading(options.time_unit, options.timezone, table.utc, relative=options.start_ns is not None)
+    stamps = read_stamps(table.time, how, table.place)
+    times = stamps.times if options.start_ns is None else stamps.times + (options.start_ns - int(stamps.times[0]))
+    ordered = order(times, table.values, table.place)
+    summary.repeated_stamps, summary.jittered_stamps = ordered.repeated, ordered.jittered
+    summary.ambiguous_stamps = stamps.ambiguous
+    names = [base, *(f"{base}-{number}" for number in range(2, len(ordered.runs) + 1))]
+    summary.clock_steps = [
+        {"line": table.line(step.row), "back_ns": step.back_ns, "recording": name}
+        for step, name in zip(ordered.steps, names[1:], strict=True)
+    ]
+    packed = pack(table.values, dtype)
+    return [Run(name, times[rows], packed[rows], None) for name, rows in zip(names, ordered.runs, strict=True)]
+
+
+async def import_readings(
+    log: Log, path: str | Path, options: ReadingsOptions, progress: Progress | None = None
+) -> Summary:
+    """Bring a file into `log`; returns when everything is durable.
+
+    Raises:
+        UsageError: before anything is written.
+        LogUnavailableError, StoreFullError: part of it may be in the log; importing again completes it.
+    """
+    return await publish_readings(log, prepare(read_source(path), options), progress)
+
+
+async def publish_readings(log: Log, prepared: Prepared, progress: Progress | None = None) -> Summary:
+    """Write a prepared import: its stream's description first, acknowledged, then its readings."""
+    options, summary = prepared.options, prepared.summary
+    joined = Joined({})
+    if options.recording is not None:
+        joined = await find_joined(log, options.device, options.recording)
+        joined.check(options.device, [run.recording for run in prepared.runs], prepared.boot)
+    await log.append(STREAMS, [Entry(schema_id(prepared.description), encode(prepared.description))])
+    published = await publish(log, READINGS, options.device, prepared.records(joined), progress)
+    summary.bytes = published.bytes
+    return summary

@@ -1,0 +1,290 @@
+"""Files of samples as arrays: delimited text (also gzipped), Parquet, NumPy `.npy` and `.npz`.
+
+The kind of a file is seen from its first bytes, not from its name. A whole file is held in memory.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import json
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.errors import UsageError
+from ingest.settings import suggest
+
+if TYPE_CHECKING:
+    import polars as pl
+
+EMPTY_CELLS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "-")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf|[+-]?nan|NA|", re.IGNORECASE)
+_TIME = re.compile(r"\d{4}-\d\d-\d\d.*")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file's content, unpacked where it was gzipped."""
+
+    path: str
+    data: bytes
+
+    def digest(self) -> bytes:
+        """The SHA-256 of the content: the same for a file and its gzipped form."""
+        return hashlib.sha256(self.data).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The wanted columns of a file."""
+
+    path: str
+    values: NDArray[Any]
+    """`(rows, channels)`, integers or float64 (float32 where the file says so); a missing cell is NaN."""
+    time: pl.Series | None
+    """The time column as the file has it: text, numbers or datetimes."""
+    utc: bool = False
+    """The file itself says that its times without a zone are UTC (pandas does so in Parquet)."""
+    first_line: int = 0
+    """The line of row 0 in a text file; 0 where rows have no lines."""
+
+    def place(self, row: int) -> str:
+        """Where a row lies in the file, for messages."""
+        return f"{self.path}: {'line' if self.first_line else 'row'} {self.line(row)}"
+
+    def line(self, row: int) -> int:
+        """The line of a row, or its number where rows have no lines."""
+        return row + self.first_line
+
+
+def read_source(path: str | Path) -> Source:
+    """The content of a file. Raises `UsageError` where it cannot be read."""
+    try:
+        data = Path(path).read_bytes()
+        if data[:2] == b"\x1f\x8b":
+            data = gzip.decompress(data)
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such file") from None
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise UsageError(f"{path}: damaged gzip file: {error}") from None
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}") from None
+    return Source(str(path), data)
+
+
+def read_table(source: Source, columns: Sequence[str], time_column: str | None, array: str | None = None) -> Table:
+    """The value columns, and the time column if one is wanted, of a file.
+
+    `columns` names columns of the file; where the file has no names (text without a header, NumPy), it names all of
+    the file's columns in their order, the time column among them.
+
+    Raises:
+        UsageError: no such column or array, or a cell that is no number, with its line.
+    """
+    if array is not None and source.data[:2] != b"PK":
+        raise UsageError(f"{source.path}: --array {array} is for .npz files, this is none")
+    if source.data[:4] == b"PAR1":
+        return _read_parquet(source, columns, time_column)
+    if source.data[:6] == b"\x93NUMPY" or source.data[:2] == b"PK":
+        return _read_numpy(source, columns, time_column, array)
+    return _read_text(source, columns, time_column)
+
+
+def _positional(path: str, names: Sequence[str], found: int, time_column: str | None) -> list[int]:
+    """The indices of the value columns in a file whose columns have no names."""
+    if len(names) != found:
+        raise UsageError(
+            f"{path}: the file has {found} columns and no header, --columns names {len(names)} "
+            f"({', '.join(names)}); name all of them in order"
+        )
+    if time_column is not None and time_column not in names:
+        raise UsageError(f'{path}: --time-column "{time_column}" is not among --columns{suggest(time_column, names)}')
+    return [i for i, name in enumerate(names) if name != time_column]
+
+
+def _named(path: str, wanted: Sequence[str], header: Sequence[str]) -> list[int]:
+    """The indices of the wanted columns in a header."""
+    for name in wanted:
+        if name not in header:
+            raise UsageError(f'{path}: no column "{name}"{suggest(name, header)}')
+        if header.count(name) > 1:
+            raise UsageError(f'{path}: the header has {header.count(name)} columns "{name}"; make their names differ')
+    return [header.index(name) for name in wanted]
+
+
+# --- text -------------------------------------------------------------------------------------------------------------
+
+
+def _read_text(source: Source, columns: Sequence[str], time_column: str | None) -> Table:
+    text = source.data.removeprefix(b"\xef\xbb\xbf").rstrip()
+    if not text:
+        raise UsageError(f"{source.path}: the file is empty")
+    if b"\0" in text[:4096]:
+        raise UsageError(f"{source.path}: neither text, Parquet nor NumPy; these can be imported, also gzipped")
+    body = text.lstrip(b"\r\n")
+    line = 1 + text[: len(text) - len(body)].count(b"\n")
+    first = body.partition(b"\n")[0].decode(errors="replace").rstrip("\r")
+    separator = max(",;\t", key=first.count)
+    if separator not in first:
+        separator = " "
+        body = _single_spaces(body)
+        first = " ".join(first.split())
+    fields = [field.strip() for field in next(csv.reader([first], delimiter=separator, skipinitialspace=True))]
+    if all(_NUMBER.fullmatch(field) or _TIME.fullmatch(field) for field in fields):
+        value_indices = _positional(source.path, columns, len(fields), time_column)
+        time_index = None if time_column is None else list(columns).index(time_column)
+    else:
+        value_indices = _named(source.path, [name for name in columns if name != time_column], fields)
+        time_index = None if time_column is None else _named(source.path, [time_column], fields)[0]
+        body = body.partition(b"\n")[2]
+        line += 1
+    if not body:
+        raise UsageError(f"{source.path}: a header and no rows")
+    values, time = _parse(source.path, body, separator, len(fields), value_indices, time_index, line)
+    return Table(source.path, values, time, first_line=line)
+
+
+def _single_spaces(body: bytes) -> bytes:
+    """Columns separated by exactly one space, none at the ends of lines."""
+    if b"\t" not in body and b"  " not in body and b"\n " not in body and b" \n" not in body and b"\r" not in body:
+        return body.strip(b" ")
+    body = re.sub(rb"[ \t\r]+", b" ", body)
+    return re.sub(rb" ?\n ?", b"\n", body).strip(b" ")
+
+
+def _parse(
+    path: str, body: bytes, separator: str, width: int, values: list[int], time: int | None, line: int
+) -> tuple[NDArray[Any], pl.Series | None]:
+    """The value columns as float64 and the time column as text; the slow path finds the line of what is no number."""
+    import polars as pl
+
+    frame: pl.DataFrame | None = None
+    for kind in (pl.Float64, pl.String):
+        schema = {f"c{i}": kind if i in values else pl.String for i in range(width)}
+        wanted = sorted({*values, *([] if time is None else [time])})
+        try:
+            frame = pl.read_csv(
+                io.BytesIO(body),
+                has_header=False,
+                separator=separator,
+                schema=schema,
+                columns=wanted,
+                encoding="utf8-lossy",
+            )
+            break
+        except pl.exceptions.PolarsError as error:
+            if kind == pl.String:
+                raise UsageError(f"{path}: {_wide_row(body, separator, width, line) or error}") from None
+    assert frame is not None
+    arrays = [_numbers(path, frame[f"c{i}"], line) for i in values]
+    return np.column_stack(arrays), None if time is None else frame[f"c{time}"]
+
+
+def _wide_row(body: bytes, separator: str, width: int, line: int) -> str | None:
+    rows = csv.reader(io.StringIO(body.decode(errors="replace")), delimiter=separator)
+    for number, row in enumerate(rows, line):
+        if len(row) > width:
+            return f"line {number}: found {len(row)} columns, expected {width}"
+    return None
+
+
+def _numbers(path: str, column: pl.Series, line: int) -> NDArray[np.float64]:
+    """A column as float64 with NaN for empty cells."""
+    import polars as pl
+
+    if column.dtype == pl.String:
+        text = column.str.strip_chars()
+        column = text.cast(pl.Float64, strict=False)
+        bad = column.is_null() & text.is_not_null() & ~text.is_in(EMPTY_CELLS)
+        row = bad.arg_max()
+        if row is not None and bad[row]:
+            raise UsageError(
+                f'{path}: line {row + line}: "{text[row]}" is no number; empty cells are "" or one of '
+                f"{', '.join(EMPTY_CELLS[1:])}"
+            )
+    return column.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+
+
+# --- Parquet ----------------------------------------------------------------------------------------------------------
+
+
+def _read_parquet(source: Source, columns: Sequence[str], time_column: str | None) -> Table:
+    import polars as pl
+
+    columns = [name for name in columns if name != time_column]
+    wanted = [*columns, *([time_column] if time_column else [])]
+    try:
+        _named(source.path, wanted, list(pl.read_parquet_schema(io.BytesIO(source.data))))
+        frame = pl.read_parquet(io.BytesIO(source.data), columns=wanted)
+    except pl.exceptions.PolarsError as error:
+        raise UsageError(f"{source.path}: damaged Parquet file: {error}") from None
+    arrays = []
+    for name in columns:
+        column = frame[name]
+        if not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
+            raise UsageError(f'{source.path}: column "{name}" holds {column.dtype}, expected numbers')
+        if column.dtype == pl.Boolean or column.dtype.is_decimal():
+            column = column.cast(pl.Float64)
+        arrays.append(column.to_numpy())
+    time = frame[time_column] if time_column else None
+    return Table(source.path, np.column_stack(arrays), time, utc=_pandas_utc(source.data, time_column))
+
+
+def _pandas_utc(data: bytes, time_column: str | None) -> bool:
+    """Whether pandas' own note in the file says that the column's times had a zone: then they lie there in UTC.
+
+    https://pandas.pydata.org/docs/development/developer.html#storing-pandas-dataframe-objects-in-apache-parquet-format
+    """
+    import polars as pl
+
+    try:
+        noted = json.loads(pl.read_parquet_metadata(io.BytesIO(data)).get("pandas", "{}"))
+        return any(c["name"] == time_column and c["pandas_type"] == "datetimetz" for c in noted.get("columns", []))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+# --- NumPy ------------------------------------------------------------------------------------------------------------
+
+
+def _read_numpy(source: Source, columns: Sequence[str], time_column: str | None, name: str | None) -> Table:
+    import polars as pl
+
+    array = _load_array(source, name)
+    if array.ndim == 1:
+        array = array[:, None]
+    if array.ndim != 2 or array.dtype.kind not in "iuf":
+        raise UsageError(
+            f"{source.path}: found an array {array.shape} of {array.dtype}, expected (samples, channels) of numbers"
+        )
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    indices = _positional(source.path, columns, array.shape[1], time_column)
+    time = None if time_column is None else pl.Series(array[:, list(columns).index(time_column)])
+    return Table(source.path, array[:, indices], time)
+
+
+def _load_array(source: Source, name: str | None) -> NDArray[Any]:
+    try:
+        loaded = np.load(io.BytesIO(source.data), allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        names = list(loaded.files)
+        if name is None and len(names) == 1:
+            name = names[0]
+        if name is None:
+            raise UsageError(f"{source.path}: holds the arrays {', '.join(names)}; choose one with --array")
+        if name not in names:
+            raise UsageError(f'{source.path}: no array "{name}"{suggest(name, names)}')
+        array: NDArray[Any] = loaded[name]
+        return array
+    except (ValueError, OSError, EOFError, KeyError, zlib.error) as error:
+        raise UsageError(f"{source.path}: not a NumPy file that can be read: {error}") from None
