@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
 
-from ingest.errors import LogUnavailableError, WireError
-from ingest.log.protocol import STREAMS, Log, LogBatch
+from ingest.draining import drain
+from ingest.errors import WireError
+from ingest.log.protocol import STREAMS, Bounds, Log, LogBatch
 from ingest.records import StreamDescription
 from ingest.wire import decode
-
-FETCH_TIMEOUT_S: Final = 1.0
-EMPTY_FETCHES_MAX: Final = 30
 
 
 class SchemaRegistry:
@@ -43,34 +40,11 @@ class SchemaRegistry:
             if STREAMS not in await self._log.topics():
                 return 0
             before = len(self._known)
-            ends: dict[int, int] = {}
-            start: dict[int, int] = {}
-            for partition, (begin, end) in (await self._log.bounds(STREAMS)).items():
-                position = max(begin, self._next.get(partition, begin))
-                if position < end:
-                    start[partition], ends[partition] = position, end
-            if start:
-                await self._read(start, ends)
+            bounds = await self._log.bounds(STREAMS)
+            ranges = {p: Bounds(max(begin, self._next.get(p, begin)), end) for p, (begin, end) in bounds.items()}
+            async for batch in drain(self._log, STREAMS, ranges):
+                self._take(batch)
             return len(self._known) - before
-
-    async def _read(self, start: dict[int, int], ends: dict[int, int]) -> None:
-        self._next |= start
-        reader = self._log.reader(STREAMS, start)
-        empty = 0
-        try:
-            while any(self._next[partition] < end for partition, end in ends.items()):
-                batches = await reader.fetch(FETCH_TIMEOUT_S)
-                empty = 0 if batches else empty + 1
-                if empty >= EMPTY_FETCHES_MAX:
-                    where = ", ".join(f"{p}: {self._next[p]} of {end}" for p, end in sorted(ends.items()))
-                    raise LogUnavailableError(
-                        f"{self._log.url}: streams: {empty} reads brought nothing before the end ({where}); "
-                        "check that the log's servers are up"
-                    )
-                for batch in batches:
-                    self._take(batch)
-        finally:
-            await reader.close()
 
     def _take(self, batch: LogBatch) -> None:
         for key, value in zip(batch.keys, batch.values, strict=True):

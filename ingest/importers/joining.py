@@ -7,15 +7,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ingest.chunker import chunk_end_ns
-from ingest.errors import LogUnavailableError, UsageError, WireError
+from ingest.draining import drain
+from ingest.errors import UsageError, WireError
 from ingest.log.protocol import READINGS, Log, LogBatch, partition_of
 from ingest.records import Chunk, RecordingEnd, RecordingStart
 from ingest.wire import decode
 
 CLOCK_STEP: Final = "clock_step"
 """Why a recording begins or ends where the clock stepped back."""
-FETCH_TIMEOUT_S: Final = 1.0
-EMPTY_FETCHES_MAX: Final = 30
 
 
 @dataclass(slots=True)
@@ -66,20 +65,9 @@ async def find_joined(log: Log, device: str, recording: str) -> Joined:
     if partitions is None:
         return Joined(known)
     partition = partition_of(device.encode(), partitions)
-    begin, end = (await log.bounds(READINGS))[partition]
-    reader = log.reader(READINGS, {partition: begin})
-    position, empty = begin, 0
-    try:
-        while position < end:
-            batches = await reader.fetch(FETCH_TIMEOUT_S)
-            empty = 0 if batches else empty + 1
-            if empty >= EMPTY_FETCHES_MAX:
-                raise LogUnavailableError(f"{log.url}: readings: offset {position} of {end}: {empty} reads got nothing")
-            for batch in batches:
-                _take(known, batch, device, recording)
-                position = batch.next_offset
-    finally:
-        await reader.close()
+    bounds = await log.bounds(READINGS)
+    async for batch in drain(log, READINGS, {partition: bounds[partition]}):
+        _take(known, batch, device, recording)
     return Joined(known)
 
 

@@ -96,7 +96,7 @@ def _mark(cells: dict[str, str]) -> MarkAdd:
     end_ns = parse_time(cells["end"]) if cells["end"] else start_ns
     if end_ns < start_ns:
         raise UsageError(f"the end {cells['end']} lies before the start {cells['start']}")
-    if not (-MAX_SPAN_NS < start_ns and end_ns < MAX_SPAN_NS):
+    if max(abs(start_ns), abs(end_ns)) >= MAX_SPAN_NS:
         raise UsageError(f"the times {cells['start']} to {cells['end']} are out of range")
     try:
         confidence = float(cells.get("confidence") or "1")

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from ingest import schemas
+from ingest import draining
 from ingest.errors import LogUnavailableError
 from ingest.log.protocol import STREAMS, Bounds, Entry
 from ingest.records import Channel, Heartbeat, StreamDescription, schema_id
@@ -65,5 +65,5 @@ def test_a_log_that_delivers_nothing_is_an_error_that_says_where(monkeypatch: py
         with pytest.raises(LogUnavailableError, match="streams: 30 reads brought nothing before the end \\(0: 0 of 3"):
             await SchemaRegistry(log).refresh()
 
-    monkeypatch.setattr(schemas, "FETCH_TIMEOUT_S", 0.001)
+    monkeypatch.setattr(draining, "FETCH_TIMEOUT_S", 0.001)
     asyncio.run(run())

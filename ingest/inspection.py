@@ -1,0 +1,258 @@
+"""Looking into a log: its topics, its records as lines, its figures."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.draining import drain
+from ingest.errors import UsageError, WireError
+from ingest.log.protocol import READINGS, Bounds, Log, LogBatch, partition_of
+from ingest.records import Chunk, Record, StreamDescription
+from ingest.schemas import SchemaRegistry
+from ingest.settings import suggest
+from ingest.times import sample_times
+from ingest.units import format_time
+from ingest.wire import decode
+
+FETCH_TIMEOUT_S: Final = 1.0
+END_FIELDS: Final = ("end_ns", "complete_to_ns", "time_ns", "start_ns")
+"""A record's own time is the first of these that it has; a chunk's is its last sample."""
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A record and where it lies; `record` is None where the bytes are unreadable, `problem` then says why."""
+
+    topic: str
+    partition: int
+    offset: int
+    append_ns: int
+    key: bytes
+    record: Record | None
+    bytes: int
+    problem: str = ""
+
+    def time_ns(self) -> int:
+        """The record's own time, the end where it is a range; its append time where it has none."""
+        if isinstance(self.record, Chunk):
+            return int(sample_times(self.record)[-1])
+        return next((t for name in END_FIELDS if (t := getattr(self.record, name, None)) is not None), self.append_ns)
+
+
+async def existing_bounds(log: Log, topic: str) -> dict[int, Bounds]:
+    """Begin and end of a topic's partitions. Raises `UsageError` where the log has no such topic."""
+    topics = await log.topics()
+    if topic not in topics:
+        raise UsageError(f'{log.url}: no topic "{topic}"{suggest(topic, topics)}')
+    return await log.bounds(topic)
+
+
+async def records(
+    log: Log, topic: str, device: str | None = None, from_ns: int | None = None, *, until_idle: bool
+) -> AsyncIterator[Located]:
+    """The records of a topic from its begin on, by device and own time; for ever, or up to the end it had at first."""
+    bounds = await existing_bounds(log, topic)
+    if device is not None:
+        partition = partition_of(device.encode(), len(bounds))
+        bounds = {partition: bounds[partition]}
+    batches = drain(log, topic, bounds) if until_idle else _follow(log, topic, bounds)
+    async for batch in batches:
+        for located in _located(batch, device):
+            if from_ns is None or located.time_ns() >= from_ns:
+                yield located
+
+
+async def _follow(log: Log, topic: str, bounds: Mapping[int, Bounds]) -> AsyncIterator[LogBatch]:
+    reader = log.reader(topic, {partition: begin for partition, (begin, _) in bounds.items()})
+    try:
+        while True:
+            for batch in await reader.fetch(FETCH_TIMEOUT_S):
+                yield batch
+    finally:
+        await reader.close()
+
+
+def _located(batch: LogBatch, device: str | None) -> list[Located]:
+    wanted = None if device is None else device.encode()
+    found = []
+    columns = zip(batch.offsets, batch.append_ns, batch.keys, batch.values, strict=True)
+    for offset, append_ns, key, value in columns:
+        if wanted is not None and key != wanted:
+            continue
+        record: Record | None = None
+        problem = ""
+        try:
+            record = decode(value)
+        except WireError as error:
+            problem = str(error)
+        found.append(Located(batch.topic, batch.partition, offset, append_ns, key, record, len(value), problem))
+    return found
+
+
+# --- one record as text or plain data ---------------------------------------------------------------------------------
+
+
+class Describer:
+    """Records as lines and as plain data; looks schemas up in `streams`, and reads on there when one is unknown."""
+
+    def __init__(self, log: Log) -> None:
+        self._schemas = SchemaRegistry(log)
+
+    async def line(self, located: Located) -> str:
+        """One line: where the record lies, its device and kind, then its fields, or its first and last sample."""
+        head = f"{located.topic}/{located.partition}@{located.offset}"
+        record = located.record
+        if record is None:
+            return f"{head} unreadable: {located.problem}"
+        words = [head, *([record.device] if not isinstance(record, StreamDescription) else []), kind_of(record)]
+        if not isinstance(record, Chunk):
+            return " ".join([*words, *(f"{n}={v}" for n, v in _fields(record).items() if n != "device" and v != "")])
+        words += [record.stream, f"recording={record.recording}", f"seq={record.seq}", f"count={record.count}"]
+        schema = await self._schema(record.schema)
+        times = sample_times(record)
+        if schema is None:
+            return " ".join([*words, f"{format_time(int(times[0]))} schema {record.schema.hex()} is not in streams"])
+        try:
+            values = physical(record, schema)
+        except WireError as error:
+            return " ".join([*words, str(error)])
+        ends = [0] if record.count == 1 else [0, -1]
+        samples = [f"{format_time(int(times[i]))} {_sample(values[i], schema)}" for i in ends]
+        return " ".join([*words, " … ".join(samples)])
+
+    async def data(self, located: Located) -> dict[str, Any]:
+        """Plain data for JSON: where it lies, kind, fields; a chunk's times, channels, and values in their units."""
+        record = located.record
+        place: dict[str, Any] = {
+            "topic": located.topic,
+            "partition": located.partition,
+            "offset": located.offset,
+            "append_ns": located.append_ns,
+        }
+        if record is None:
+            return place | {"kind": "unreadable", "reason": located.problem}
+        place["kind"] = kind_of(record)
+        if not isinstance(record, Chunk):
+            return place | _plain(record)
+        schema = await self._schema(record.schema)
+        told = {n: v for n, v in _plain(record).items() if n not in ("deltas", "values", "signature")}
+        channels = None if schema is None else [{"name": c.name, "unit": c.unit} for c in schema.channels]
+        try:
+            values = None if schema is None else physical(record, schema).tolist()
+        except WireError as error:
+            return place | told | {"reason": str(error)}
+        return place | told | {"times_ns": sample_times(record).tolist(), "channels": channels, "values": values}
+
+    async def _schema(self, schema: bytes) -> StreamDescription | None:
+        found = self._schemas.get(schema)
+        if found is None and await self._schemas.refresh():
+            found = self._schemas.get(schema)
+        return found
+
+
+def kind_of(record: Record) -> str:
+    """A record's kind in words: "recording_start"."""
+    name = type(record).__name__
+    return "".join("_" + c.lower() if c.isupper() and i else c.lower() for i, c in enumerate(name))
+
+
+def physical(chunk: Chunk, schema: StreamDescription) -> NDArray[np.float64]:
+    """A chunk's values, `(count, channels) float64` in each channel's unit.
+
+    Raises:
+        WireError: the chunk does not hold that many values.
+    """
+    kind = np.dtype(schema.dtype).newbyteorder("<")
+    channels = len(schema.channels)
+    if len(chunk.values) != chunk.count * channels * kind.itemsize:
+        raise WireError(
+            f"chunk: {len(chunk.values)} bytes of values, expected {chunk.count} samples of {channels} {schema.dtype}"
+        )
+    raw = np.frombuffer(chunk.values, kind).reshape(chunk.count, channels).astype(np.float64)
+    scale, offset = np.array([(c.scale, c.offset) for c in schema.channels]).T
+    result: NDArray[np.float64] = raw * scale + offset
+    return result
+
+
+def _sample(values: NDArray[np.float64], schema: StreamDescription) -> str:
+    return ", ".join(f"{c.name}={v:.6g} {c.unit}" for c, v in zip(schema.channels, values.tolist(), strict=True))
+
+
+def _plain(record: Record) -> dict[str, Any]:
+    """A record's fields as JSON has them, bytes as hex."""
+    names = record.__struct_fields__
+    return {n: v.hex() if isinstance(v := getattr(record, n), bytes) else msgspec.to_builtins(v) for n in names}
+
+
+def _fields(record: Record) -> dict[str, Any]:
+    """A record's fields for a line: times as ISO 8601, channels with their units, what is empty left out."""
+    told: dict[str, Any] = {}
+    for name in record.__struct_fields__:
+        value = getattr(record, name)
+        if name.endswith("_ns"):
+            told[name.removesuffix("_ns")] = format_time(value) if value else ""
+        elif isinstance(value, bytes):
+            told[name] = value.hex()
+        elif name == "channels":
+            told[name] = ",".join(f"{c.name}[{c.unit}]" for c in value)
+        elif value is not None and value != {}:
+            told[name] = value
+    return told
+
+
+# --- figures ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class StreamFigures:
+    """What `readings` holds of one stream of a device."""
+
+    chunks: int = 0
+    samples: int = 0
+    bytes: int = 0
+    start_ns: int | None = None
+    end_ns: int | None = None
+    recordings: set[str] = field(default_factory=set)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data; `end_ns` is the last sample's time."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__} | {
+            "recordings": sorted(self.recordings)
+        }
+
+
+async def partition_figures(log: Log, group: str | None) -> list[dict[str, Any]]:
+    """Begin, end and number of records of every partition, and how far a consumer group is behind."""
+    rows: list[dict[str, Any]] = []
+    for topic in sorted(await log.topics()):
+        committed: Mapping[int, int] = await log.committed(topic, group) if group else {}
+        for partition, (begin, end) in sorted((await log.bounds(topic)).items()):
+            row = {"topic": topic, "partition": partition, "begin": begin, "end": end, "records": end - begin}
+            if group:
+                row["lag"] = end - committed[partition] if partition in committed else None
+            rows.append(row)
+    return rows
+
+
+async def stream_figures(log: Log, device: str) -> dict[str, StreamFigures]:
+    """Chunks, samples and bytes in `readings` by stream of a device: one pass over its partition."""
+    figures: dict[str, StreamFigures] = {}
+    async for located in records(log, READINGS, device, until_idle=True):
+        chunk = located.record
+        if not isinstance(chunk, Chunk):
+            continue
+        stream = figures.setdefault(chunk.stream, StreamFigures())
+        last_ns = located.time_ns()
+        stream.chunks += 1
+        stream.samples += chunk.count
+        stream.bytes += located.bytes
+        stream.start_ns = chunk.t0_ns if stream.start_ns is None else min(stream.start_ns, chunk.t0_ns)
+        stream.end_ns = last_ns if stream.end_ns is None else max(stream.end_ns, last_ns)
+        stream.recordings.add(chunk.recording)
+    return figures
