@@ -7,12 +7,52 @@ from pathlib import Path
 from typing import Final
 
 NETWORK: Final = frozenset(
-    "9p acfs afs beegfs ceph cifs coda davfs fhgfs gfs glusterfs gpfs lustre ncpfs nfs nfs4 orangefs panfs pvfs2 smb3 "
-    "smbfs".split()
+    [
+        "9p",
+        "acfs",
+        "afs",
+        "beegfs",
+        "ceph",
+        "cifs",
+        "coda",
+        "davfs",
+        "fhgfs",
+        "gfs",
+        "glusterfs",
+        "gpfs",
+        "lustre",
+        "ncpfs",
+        "nfs",
+        "nfs4",
+        "orangefs",
+        "panfs",
+        "pvfs2",
+        "smb3",
+        "smbfs",
+    ]
 )
 NETWORK_FUSE: Final = frozenset(
-    "ceph-fuse curlftpfs davfs davfs2 gcsfuse geesefs glusterfs goofys gvfsd-fuse juicefs mount-s3 mountpoint-s3 nfs "
-    "rclone s3fs s3ql seaweedfs smbnetfs sshfs".split()
+    [
+        "ceph-fuse",
+        "curlftpfs",
+        "davfs",
+        "davfs2",
+        "gcsfuse",
+        "geesefs",
+        "glusterfs",
+        "goofys",
+        "gvfsd-fuse",
+        "juicefs",
+        "mount-s3",
+        "mountpoint-s3",
+        "nfs",
+        "rclone",
+        "s3fs",
+        "s3ql",
+        "seaweedfs",
+        "smbnetfs",
+        "sshfs",
+    ]
 )
 
 

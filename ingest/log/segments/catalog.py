@@ -1,0 +1,218 @@
+"""The folder of a log: its identity, its topics and how each is kept.
+
+::
+
+    DIR/identity                               a UUID, for life
+    DIR/topics/TOPIC/meta.json                 partitions, compaction, retention: fixed when the topic is made
+    DIR/topics/TOPIC/PARTITION/…               segments, head, lock (`partition`)
+    DIR/groups/TOPIC/GROUP/…                   members, owners, committed offsets (`group`)
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+import msgspec
+
+from ingest.errors import CorruptError, LogConfigError
+from ingest.log.protocol import TOPICS, TopicSpec, partition_of
+from ingest.log.segments.files import as_log_errors, create, make_folder, sync_folder, write_synced
+from ingest.log.segments.partition import Partition, create_partition
+from ingest.mounts import network_filesystem
+
+DEFAULT_PARTITIONS: Final = 4
+SEGMENT_BYTES: Final = 64 << 20
+COMPACTED_SEGMENT_BYTES: Final = 1 << 20
+MAX_PARTITIONS: Final = 4096
+_FORMAT: Final = 1
+_KEYS_REMEMBERED: Final = 65_536
+
+
+class Meta(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a topic is kept."""
+
+    format: int
+    partitions: int
+    compacted: bool
+    segment_bytes: int
+    retention_ms: int | None
+    """None: for ever."""
+    retention_bytes: int | None
+    """Of each partition; None: any number."""
+
+
+@dataclass(eq=False, slots=True)
+class Topic:
+    """A topic with its partitions open."""
+
+    name: str
+    meta: Meta
+    partitions: list[Partition]
+    _hashed: dict[bytes, int] = field(default_factory=dict)
+
+    def partition_of(self, key: bytes) -> int:
+        """The partition of a key; the hash is remembered, since few keys come again and again."""
+        found = self._hashed.get(key)
+        if found is None:
+            if len(self._hashed) >= _KEYS_REMEMBERED:
+                self._hashed.clear()
+            found = self._hashed[key] = partition_of(key, len(self.partitions))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """How topics are kept that this process makes, where their own `TopicSpec` does not say."""
+
+    partitions: int | None = None
+    segment_bytes: int | None = None
+    retention_ms: int | None = None
+    retention_bytes: int | None = None
+
+    def meta(self, spec: TopicSpec) -> Meta:
+        """The meta of a new topic."""
+        wanted = self.retention_ms if spec.retention_ms is None else spec.retention_ms
+        forever = spec.compacted or wanted is None or wanted < 0
+        return Meta(
+            format=_FORMAT,
+            partitions=self.partitions or DEFAULT_PARTITIONS,
+            compacted=spec.compacted,
+            segment_bytes=self.segment_bytes or (COMPACTED_SEGMENT_BYTES if spec.compacted else SEGMENT_BYTES),
+            retention_ms=None if forever else wanted,
+            retention_bytes=None if spec.compacted or spec.retention_ms == -1 else self.retention_bytes,
+        )
+
+
+class Catalog:
+    """The topics of a log. For several threads at once; its methods wait for the disk."""
+
+    def __init__(self, folder: Path, keeping: Keeping) -> None:
+        network = network_filesystem(folder)
+        if network is not None:
+            raise LogConfigError(
+                f"{folder}: lies on a network file system ({network}), whose locks and fsync do not hold what the log "
+                "promises; put it on a local disk, or use kafka://"
+            )
+        if keeping.partitions is not None and not 1 <= keeping.partitions <= MAX_PARTITIONS:
+            raise LogConfigError(f"{folder}: partitions: {keeping.partitions} is not in 1..{MAX_PARTITIONS}")
+        self.folder = folder
+        self._keeping = keeping
+        self._lock = threading.Lock()
+        self._open: dict[str, Topic] = {}
+
+    def identity(self) -> str:
+        """The log's UUID; whoever asks first makes it."""
+        path = self.folder / "identity"
+        with as_log_errors(path):
+            if not path.exists():
+                make_folder(self.folder)
+                create(path, f"{uuid4()}\n".encode())
+            text = path.read_text(encoding="ascii", errors="replace").strip()
+        if not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text):
+            raise CorruptError(f"{path}: found {text[:40]!r}, expected a UUID; restore the file from a backup")
+        return text
+
+    def topics(self) -> dict[str, int]:
+        """The topics that exist, with their number of partitions."""
+        root = self.folder / "topics"
+        if not root.is_dir():
+            return {}
+        return {
+            path.name: self._meta(path.name).partitions
+            for path in sorted(root.iterdir())
+            if not path.name.startswith(".") and (path / "meta.json").exists()
+        }
+
+    def find(self, name: str) -> Topic:
+        """An existing topic. Raises `LogConfigError` where there is none of that name."""
+        with self._lock:
+            topic = self._open.get(name)
+            if topic is None:
+                topic = self._open[name] = self._load(name)
+            return topic
+
+    def ensure(self, name: str) -> Topic:
+        """The topic, created where it is missing.
+
+        Raises:
+            LogConfigError: the name is none, or the topic has another number of partitions than was asked for.
+        """
+        check_name(name)
+        if name not in self._open and not (self._folder(name) / "meta.json").exists():
+            with as_log_errors(self._folder(name)):
+                self._create(name)
+        topic = self.find(name)
+        wanted, there = self._keeping.partitions, topic.meta.partitions
+        if wanted is not None and wanted != there:
+            raise LogConfigError(
+                f"{self._folder(name)}: the topic has {there} partitions, {wanted} were asked for; leave the number "
+                "out or give the same one: with another one a device's records would part. For another number, "
+                "begin a new log"
+            )
+        return topic
+
+    def close(self) -> None:
+        """Let go of all files."""
+        with self._lock:
+            for topic in self._open.values():
+                for partition in topic.partitions:
+                    partition.close()
+            self._open.clear()
+
+    def _folder(self, name: str) -> Path:
+        return self.folder / "topics" / name
+
+    def _meta(self, name: str) -> Meta:
+        path = self._folder(name) / "meta.json"
+        try:
+            meta = msgspec.json.decode(path.read_bytes(), type=Meta)
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise CorruptError(f"{path}: not a topic's description: {error}; restore it from a backup") from None
+        if meta.format != _FORMAT:
+            raise LogConfigError(f"{path}: found format {meta.format}, expected {_FORMAT}; upgrade wavemark")
+        return meta
+
+    def _load(self, name: str) -> Topic:
+        folder = self._folder(name)
+        if not (folder / "meta.json").exists():
+            known = ", ".join(self.topics()) or "none yet"
+            raise LogConfigError(f"{self.folder}: has no topic {name!r}; there are: {known}")
+        meta = self._meta(name)
+        with as_log_errors(folder):
+            partitions = [
+                Partition(folder / str(number), number, segment_bytes=meta.segment_bytes)
+                for number in range(meta.partitions)
+            ]
+        return Topic(name, meta, partitions)
+
+    def _create(self, name: str) -> None:
+        """Make the topic whole under another name, then rename: of several who try, one succeeds."""
+        root = self.folder / "topics"
+        make_folder(root)
+        temporary = root / f".{name}.{uuid4().hex}"
+        temporary.mkdir()
+        try:
+            meta = self._keeping.meta(TOPICS.get(name, TopicSpec(name)))
+            for number in range(meta.partitions):
+                create_partition(temporary / str(number))
+            write_synced(temporary / "meta.json", msgspec.json.encode(meta) + b"\n")
+            sync_folder(temporary)
+            os.rename(temporary, self._folder(name))  # noqa: PTH104 - fails where the folder is there and not empty
+            sync_folder(root)
+        except OSError:
+            shutil.rmtree(temporary, ignore_errors=True)
+            if not (self._folder(name) / "meta.json").exists():
+                raise
+
+
+def check_name(name: str) -> None:
+    """Raise `LogConfigError` for a topic name that Kafka would refuse too."""
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", name) or name.startswith("."):
+        raise LogConfigError(f"topic {name!r}: a name is 1 to 249 of a-z, A-Z, 0-9, '.', '_' and '-'")

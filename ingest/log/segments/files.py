@@ -1,0 +1,120 @@
+"""Small operations on files that more than one part of the log needs."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from uuid import uuid4
+
+from ingest.errors import LogUnavailableError, StoreFullError
+
+_FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder and those above it, durably."""
+    missing = []
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    for path in reversed(missing):
+        with suppress(FileExistsError):
+            path.mkdir()
+        sync_folder(path.parent)
+
+
+def write_synced(path: Path, data: bytes) -> None:
+    """Create or overwrite a file, and fsync its bytes (not its name)."""
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def put(path: Path, data: bytes) -> None:
+    """Put a file under its name durably, replacing what is there: it has the old bytes or the new ones."""
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
+    try:
+        write_synced(temporary, data)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def create(path: Path, data: bytes) -> bool:
+    """Put a file under its name durably unless the name is taken; whether it was free."""
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
+    try:
+        write_synced(temporary, data)
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
+    return True
+
+
+def write_all(fd: int, data: bytes, position: int) -> None:
+    """Write all the bytes at `position`."""
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(fd, view, position)
+        view, position = view[written:], position + written
+
+
+def read_exactly(fd: int, size: int, position: int) -> bytes:
+    """`size` bytes at `position`, fewer only at the end of the file."""
+    data = os.pread(fd, size, position)
+    while len(data) < size:
+        more = os.pread(fd, size - len(data), position + len(data))
+        if not more:
+            break
+        data += more
+    return data
+
+
+def try_lock(path: Path) -> int | None:
+    """An open file with an exclusive `flock`, which ends with it or with the process; None where another has it.
+
+    The file is created where it is missing, and is still the one under its name when this returns.
+    """
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            return None
+        with suppress(FileNotFoundError):
+            if os.stat(path).st_ino == os.fstat(fd).st_ino:  # noqa: PTH116 - both through one call
+                return fd
+        os.close(fd)
+
+
+@contextmanager
+def as_log_errors(where: Path) -> Iterator[None]:
+    """Tell what the operating system says in the log's own errors."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise StoreFullError(
+                f"{where}: {error.strerror}; nothing before it is lost: free some space and write again"
+            ) from error
+        raise LogUnavailableError(f"{where}: {error.strerror or error}; see the disk and the kernel's log") from error

@@ -1,0 +1,233 @@
+"""Groups: who is alive, who owns which partition, and how far the group is.
+
+Everything rests on `flock`, which ends with the process that holds it, however that ends. A member keeps a lock on the
+file of its own name; the others see by that lock that it lives. The living, sorted by name, share the partitions as
+Kafka's range assignor does, and each owns a partition only while it holds that partition's lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote, unquote
+
+from ingest.errors import CorruptError, LogConfigError
+from ingest.log.protocol import Assigned, Event, Revoked, Truncated
+from ingest.log.segments.catalog import Topic
+from ingest.log.segments.cursor import PastBeginError
+from ingest.log.segments.files import as_log_errors, make_folder, put, try_lock
+from ingest.log.segments.reader import POLL_S, Fetcher
+
+LOOK_S: Final = 0.1
+"""How often a member looks who is alive."""
+CLAIM_S: Final = 0.5
+"""How long a name is tried: others hold its lock for a moment when they look whether its owner lives."""
+
+
+def range_share(partitions: int, members: list[str], name: str) -> range:
+    """The partitions of one of the sorted `members`, as Kafka's RangeAssignor has it: the first ones get one more."""
+    each, more = divmod(partitions, len(members))
+    index = members.index(name)
+    start = index * each + min(index, more)
+    return range(start, start + each + (index < more))
+
+
+class GroupFolder:
+    """The files of one group over one topic. Its methods wait for the disk."""
+
+    def __init__(self, log_folder: Path, topic: str, group: str) -> None:
+        self.path = log_folder / "groups" / topic / f"group-{quote(group, safe='')}"
+        self._members = self.path / "members"
+
+    def claim(self, instance: str) -> int:
+        """Become the member `instance`; the open file is its life. Raises `LogConfigError` where it lives already."""
+        make_folder(self._members)
+        deadline_s = time.monotonic() + CLAIM_S
+        while True:
+            fd = try_lock(self._file(instance))
+            if fd is not None:
+                return fd
+            if time.monotonic() > deadline_s:
+                raise LogConfigError(
+                    f"{self._file(instance)}: another process is the member {instance!r} of this group; give each "
+                    "worker a name of its own, or stop the other one"
+                )
+            time.sleep(0.01)
+
+    def leave(self, instance: str, fd: int) -> None:
+        """Be no member any more."""
+        self._file(instance).unlink(missing_ok=True)
+        os.close(fd)
+
+    def living(self, instance: str) -> list[str]:
+        """The names of the living members, sorted; `instance` is the one who asks. The dead are cleared away."""
+        names = [unquote(path.name.removeprefix("member-")) for path in self._members.iterdir()]
+        return sorted(name for name in names if name == instance or self._lives(name))
+
+    def own(self, partition: int) -> int | None:
+        """Own a partition while the open file lives; None while another does."""
+        return try_lock(self.path / f"owner-{partition}")
+
+    def committed(self) -> dict[int, int]:
+        """The committed offsets by partition."""
+        found = {}
+        for path in self.path.glob("committed-*"):
+            text = path.read_text(encoding="ascii", errors="replace").strip()
+            if not text.isdecimal():
+                raise CorruptError(f"{path}: found {text[:40]!r}, expected an offset; delete the file: it is a hint")
+            found[int(path.name.removeprefix("committed-"))] = int(text)
+        return dict(sorted(found.items()))
+
+    def commit(self, offsets: Mapping[int, int]) -> None:
+        """Keep offsets durably."""
+        for partition, offset in offsets.items():
+            put(self.path / f"committed-{partition}", b"%d\n" % offset)
+
+    def _file(self, instance: str) -> Path:
+        return self._members / f"member-{quote(instance, safe='')}"
+
+    def _lives(self, name: str) -> bool:
+        try:
+            fd = os.open(self._file(name), os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(fd).st_nlink:
+                self._file(name).unlink(missing_ok=True)
+            return False
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(fd)
+
+
+class SegmentMember:
+    """One worker of a group; see `ingest.log.protocol.Member`."""
+
+    def __init__(self, topic: Topic, folder: GroupFolder, instance: str, life: int) -> None:
+        self._topic = topic
+        self._folder = folder
+        self._instance = instance
+        self._life: int | None = life
+        self._fetcher = Fetcher(topic, durable=True)
+        self._owned: dict[int, int] = {}
+        """The open lock file of each partition that is owned."""
+        self._revoked: list[int] = []
+        """Open lock files of partitions whose `Revoked` was given: free once the caller comes back."""
+        self._looked_s = float("-inf")
+
+    async def poll(self, timeout_s: float) -> list[Event]:
+        """Changes of ownership and records, or nothing after `timeout_s`. The call after a `Revoked` lets go.
+
+        Raises:
+            TruncatedLogError: an offset past the end of the log was sought.
+            CorruptLogError: a record cannot be read; `seek` to its `next_offset` goes on without it.
+            LogUnavailableError: as the disk says.
+        """
+        self._free(self._revoked)
+        loop = asyncio.get_running_loop()
+        deadline_s = loop.time() + timeout_s
+        while True:
+            events = await self._look() or await self._records()
+            if events:
+                return events
+            left_s = deadline_s - loop.time()
+            if left_s <= 0:
+                return []
+            await asyncio.sleep(min(POLL_S, left_s))
+
+    def seek(self, partition: int, offset: int) -> None:
+        """Deliver an owned partition from `offset` on; ignored where it is not owned."""
+        if partition in self._owned:
+            self._fetcher.seek(partition, offset)
+
+    async def commit(self, offsets: Mapping[int, int]) -> None:
+        """Note how far the group is; that it could not be noted is no error."""
+        with suppress(OSError):
+            await asyncio.to_thread(self._folder.commit, dict(offsets))
+
+    async def close(self) -> None:
+        """Leave the group: the others take over at once."""
+        await asyncio.to_thread(self._fetcher.close)
+        self._free(self._revoked)
+        for fd in self._owned.values():
+            os.close(fd)
+        self._owned.clear()
+        if self._life is not None:
+            life, self._life = self._life, None
+            await asyncio.to_thread(self._folder.leave, self._instance, life)
+
+    async def _look(self) -> list[Event]:
+        """What changed in who owns what."""
+        now_s = time.monotonic()
+        if self._life is None or now_s - self._looked_s < LOOK_S:
+            return []
+        with as_log_errors(self._folder.path):
+            living = await asyncio.to_thread(self._folder.living, self._instance)
+            self._looked_s = now_s
+            share = range_share(len(self._topic.partitions), living, self._instance)
+            return self._settle(share)
+
+    def _settle(self, share: range) -> list[Event]:
+        gone = tuple(sorted(self._owned.keys() - set(share)))
+        for partition in gone:
+            self._fetcher.drop(partition)
+            self._revoked.append(self._owned.pop(partition))
+        new = []
+        for partition in share:
+            if partition not in self._owned:
+                fd = self._folder.own(partition)
+                if fd is None:  # its owner has yet to let go: look again soon
+                    self._looked_s = float("-inf")
+                else:
+                    self._owned[partition] = fd
+                    new.append(partition)
+        events: list[Event] = []
+        if gone:
+            events.append(Revoked(gone))
+        if new:
+            events.append(Assigned(tuple(new)))
+        return events
+
+    async def _records(self) -> list[Event]:
+        if not self._fetcher.is_stale():
+            return []
+        try:
+            return list(await self._fetcher.fetch())
+        except PastBeginError as error:
+            self._fetcher.drop(error.partition)
+            return [Truncated(error.partition, error.wanted, error.begin)]
+
+    @staticmethod
+    def _free(fds: list[int]) -> None:
+        while fds:
+            os.close(fds.pop())
+
+
+async def join(topic: Topic, folder: GroupFolder, instance: str) -> SegmentMember:
+    """Become a member. Raises `LogConfigError` where a process of that name is one already."""
+
+    def claim() -> int:
+        with as_log_errors(folder.path):
+            return folder.claim(instance)
+
+    if not instance:
+        raise LogConfigError(f"{folder.path}: a member needs a name; give each worker one of its own")
+    return SegmentMember(topic, folder, instance, await asyncio.to_thread(claim))
+
+
+async def committed(folder: GroupFolder) -> dict[int, int]:
+    """The group's committed offsets; none where it never was."""
+
+    def read() -> dict[int, int]:
+        with as_log_errors(folder.path):
+            return folder.committed()
+
+    return await asyncio.to_thread(read)

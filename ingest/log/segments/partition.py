@@ -1,0 +1,331 @@
+"""One partition's folder: segments, a head and a lock, shared by all processes of a machine.
+
+Writers take a short `flock`; the fsync lies outside of it, so that others write while it runs. Readers take no lock.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ingest.errors import LogUnavailableError
+from ingest.log.protocol import Entry
+from ingest.log.segments.files import read_exactly, sync_folder, write_all
+from ingest.log.segments.head import HEAD_BYTES, Head, boot_id, decode_head
+from ingest.log.segments.segment import encode, frame_bytes, frames, scan
+
+_SUFFIX = ".log"
+
+
+def segment_name(base: int) -> str:
+    """The file of the segment whose first offset is `base`: twenty digits, so that names sort as numbers do."""
+    return f"{base:020d}{_SUFFIX}"
+
+
+def create_partition(folder: Path) -> None:
+    """An empty partition in a new folder, durably but for the folder's own name."""
+    folder.mkdir()
+    (folder / segment_name(0)).touch()
+    (folder / "head").write_bytes(Head(boot_id(), 0, 0, 0, 0, 0, 0).encode())
+    sync_folder(folder)
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What a partition holds, and what was cut off its torn tails."""
+
+    partition: int
+    begin: int
+    durable_end: int
+    end: int
+    segments: int
+    bytes: int
+    torn_tails: int
+    torn_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Records that lie in a partition, but are not durable yet: `Partition.sync` makes them so."""
+
+    first: int
+    head: Head
+    fd: int
+
+
+class Partition:
+    """A partition's folder. All methods but `peek` may wait for a disk or for a lock: never on an event loop."""
+
+    def __init__(
+        self, folder: Path, number: int, *, segment_bytes: int, clock_ns: Callable[[], int] = time.time_ns
+    ) -> None:
+        self.folder = folder
+        self.number = number
+        self._segment_bytes = segment_bytes
+        self._clock_ns = clock_ns
+        self._thread_lock = threading.Lock()
+        self._head_fd = os.open(folder / "head", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._lock_fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._active: tuple[int, int] | None = None
+        """Base and open file of the segment that is written."""
+
+    def close(self) -> None:
+        """Let go of the files."""
+        with self._thread_lock:
+            for fd in (self._head_fd, self._lock_fd, *(self._active or ())[1:]):
+                os.close(fd)
+            self._active = None
+
+    @contextmanager
+    def locked(self) -> Iterator[Head]:
+        """Hold the partition's lock, and see where it stands: nothing is torn any more."""
+        with self._thread_lock:
+            fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
+            try:
+                yield self._settled()
+            finally:
+                fcntl.flock(self._lock_fd, fcntl.LOCK_UN)
+
+    def peek(self) -> bytes:
+        """Bytes that are others when something was written or became durable; cheap, waits for nothing."""
+        return os.pread(self._head_fd, HEAD_BYTES, 0)
+
+    def head(self) -> Head:
+        """Where the partition stands."""
+        for _ in range(3):  # a read that met a write is no head
+            head = decode_head(self.peek())
+            if head is not None and head.boot == boot_id():
+                return head
+        with self.locked() as settled:
+            return settled
+
+    def bases(self, head: Head) -> list[int]:
+        """The first offsets of the segments, rising; what an interrupted roll left beyond the head does not count."""
+        return [base for base in self._listed() if base <= head.base]
+
+    def path(self, base: int) -> Path:
+        """The file of a segment."""
+        return self.folder / segment_name(base)
+
+    # --- writing
+
+    def append(self, entries: Sequence[Entry]) -> Written:
+        """Write records behind the last one; consecutive, not yet durable.
+
+        Raises:
+            OSError: as the disk says; a record that was not wholly written is taken away again.
+        """
+        with self.locked() as head:
+            first, at = head.next_offset, 0
+            now_ns = max(self._clock_ns(), head.append_ns)
+            while at < len(entries):
+                stop = self._fit(entries, at, head.position)
+                if stop == at:
+                    head = self.roll(head)
+                    continue
+                data = encode(entries[at:stop], head.next_offset, now_ns, head.durable)
+                head = self._write(head, data, stop - at, now_ns)
+                at = stop
+            return Written(first, head, os.dup(self._active_fd(head.base)))
+
+    def sync(self, written: Written) -> None:
+        """Make what was written durable, and say so in the head. Once for each `Written`.
+
+        Raises:
+            OSError: the fsync failed. It may have dropped what it did not write, so all that was not durable is
+                taken back: nobody was told that it was there.
+            LogUnavailableError: that happened in another process, to these records too.
+        """
+        try:
+            os.fdatasync(written.fd)
+        except OSError:
+            with self.locked() as head:
+                if (head.rewinds, head.base) == (written.head.rewinds, written.head.base):
+                    self._rewind(head)
+            raise
+        finally:
+            os.close(written.fd)
+        with self.locked() as head:
+            if head.rewinds != written.head.rewinds:
+                raise LogUnavailableError(f"{self.folder}: an fsync failed in another process; write again")
+            if head.base == written.head.base and head.durable < written.head.next_offset:
+                durable, position = written.head.next_offset, written.head.position
+                self._put(head._replace(durable=durable, durable_position=position))
+
+    def roll(self, head: Head) -> Head:
+        """Begin a new segment, under the lock; what is in the old one is durable from then on."""
+        try:
+            os.fdatasync(self._active_fd(head.base))
+        except OSError:
+            self._rewind(head)
+            raise
+        base = head.next_offset
+        os.close(os.open(self.path(base), os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644))
+        sync_folder(self.folder)
+        return self._put(head._replace(base=base, position=0, durable=base, durable_position=0))
+
+    def _fit(self, entries: Sequence[Entry], at: int, position: int) -> int:
+        """The end of the entries that the active segment has room for; an empty one takes at least one."""
+        while at < len(entries):
+            position += frame_bytes(entries[at])
+            if position > self._segment_bytes and position > frame_bytes(entries[at]):
+                break
+            at += 1
+        return at
+
+    def _write(self, head: Head, data: bytes, count: int, now_ns: int) -> Head:
+        fd = self._active_fd(head.base)
+        try:
+            write_all(fd, data, head.position)
+            return self._put(
+                head._replace(
+                    position=head.position + len(data), next_offset=head.next_offset + count, append_ns=now_ns
+                )
+            )
+        except OSError:
+            os.ftruncate(fd, head.position)
+            raise
+
+    def _rewind(self, head: Head) -> None:
+        os.ftruncate(self._active_fd(head.base), head.durable_position)
+        self._put(
+            head._replace(next_offset=head.durable, position=head.durable_position, rewinds=head.rewinds + 1),
+        )
+
+    def _put(self, head: Head) -> Head:
+        write_all(self._head_fd, head.encode(), 0)
+        return head
+
+    def _active_fd(self, base: int) -> int:
+        if self._active is not None and self._active[0] == base:
+            return self._active[1]
+        fd = os.open(self.path(base), os.O_RDWR | os.O_CLOEXEC)
+        if self._active is not None:
+            os.close(self._active[1])
+        self._active = (base, fd)
+        return fd
+
+    # --- mending
+
+    def _settled(self) -> Head:
+        """The head, after what a killed writer or a power cut left behind is mended. Under the lock."""
+        head = decode_head(self.peek())
+        if head is None or head.boot != boot_id():
+            return self._recover(head)
+        try:
+            size = os.fstat(self._active_fd(head.base)).st_size
+        except FileNotFoundError:
+            return self._recover(head)
+        if size < head.position:
+            return self._recover(head)
+        if size > head.position:  # a writer was killed before it told the head
+            os.ftruncate(self._active_fd(head.base), head.position)
+            head = self._put(head._replace(cuts=head.cuts + 1, cut_bytes=head.cut_bytes + size - head.position))
+        return head
+
+    def _recover(self, old: Head | None) -> Head:
+        """Where the partition stands by its newest segment alone; the old head is a lower bound of what was durable."""
+        bases = self._listed()
+        if self._active is not None:
+            os.close(self._active[1])
+            self._active = None
+        base, append_ns = self._newest(bases, old)
+        path = self.path(base)
+        data = path.read_bytes()
+        found = scan(data, base, max(base, old.durable if old else 0))
+        os.truncate(path, found.end)
+        fd = self._active_fd(base)
+        os.fdatasync(fd)
+        sync_folder(self.folder)
+        reach = max(len(data), old.position if old and old.base == base else 0)
+        head = Head(
+            boot_id(),
+            base,
+            found.end,
+            found.next_offset,
+            max(found.append_ns, append_ns, old.append_ns if old else 0),
+            found.next_offset,
+            found.end,
+            old.rewinds if old else 0,
+            (old.cuts if old else 0) + (reach > found.end),
+            (old.cut_bytes if old else 0) + reach - found.end,
+        )
+        self._put(head)
+        if found.damages and found.damages[-1].next_offset == found.next_offset:
+            head = self.roll(head)  # records that were durable are gone: their offsets stay empty, a loud hole
+        return head
+
+    def _newest(self, bases: list[int], old: Head | None) -> tuple[int, int]:
+        """The base of the segment to write on, and the newest append time before it where that segment is empty."""
+        if not bases:
+            base = old.durable if old else 0
+            self.path(base).touch()
+            return base, 0
+        last = bases[-1]
+        if len(bases) == 1 or self.path(last).stat().st_size:
+            return last, 0
+        previous, newest_ns = bases[-2], 0
+        data = self.path(previous).read_bytes()
+        for frame in frames(data, previous, last):
+            newest_ns = frame.append_ns
+        if scan(data, previous, 0).next_offset > last:  # a roll was interrupted, and the old segment went on
+            self.path(last).unlink()
+            return previous, 0
+        return last, newest_ns
+
+    def _listed(self) -> list[int]:
+        names = (name.removesuffix(_SUFFIX) for name in os.listdir(self.folder) if name.endswith(_SUFFIX))  # noqa: PTH208
+        return sorted(int(name) for name in names if name.isdecimal())
+
+    # --- keeping it small
+
+    def forget(self, before_ns: int | None, keep_bytes: int | None) -> int:
+        """Delete the oldest segments whose records are all older than `before_ns`, and those over `keep_bytes`.
+
+        Returns how many. The active segment is never deleted; one that is wholly old is closed first.
+        """
+        with self.locked() as head:
+            if before_ns is not None and head.position and head.append_ns < before_ns:
+                head = self.roll(head)
+            bases = self.bases(head)
+            total = sum(self.path(base).stat().st_size for base in bases)
+            gone = 0
+            for base, after in itertools.pairwise(bases):
+                size = self.path(base).stat().st_size
+                old = before_ns is not None and self._begin_ns(after, head) < before_ns
+                if not old and (keep_bytes is None or total - size < keep_bytes):
+                    break
+                self.path(base).unlink()
+                total, gone = total - size, gone + 1
+            return gone
+
+    def trim(self, before: int) -> int:
+        """Delete the segments that end at offset `before` or below; returns how many."""
+        with self.locked() as head:
+            bases = self.bases(head)
+            doomed = [base for base, after in itertools.pairwise(bases) if after <= before]
+            for base in doomed:
+                self.path(base).unlink()
+            return len(doomed)
+
+    def stats(self) -> Stats:
+        """What the partition holds."""
+        head = self.head()
+        bases, size = self.bases(head), 0
+        for base in bases:
+            with suppress(FileNotFoundError):
+                size += self.path(base).stat().st_size
+        return Stats(self.number, bases[0], head.durable, head.next_offset, len(bases), size, head.cuts, head.cut_bytes)
+
+    def _begin_ns(self, base: int, head: Head) -> int:
+        """The append time of a segment's first whole record: all before that segment is at least as old."""
+        with self.path(base).open("rb") as file:
+            data = read_exactly(file.fileno(), 1 << 20, 0)
+        return next((frame.append_ns for frame in frames(data, base)), head.append_ns)

@@ -1,0 +1,151 @@
+"""Reading several partitions, and waiting for what comes."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from ingest.errors import LogConfigError, WavemarkError
+from ingest.log.protocol import LogBatch
+from ingest.log.segments.catalog import Topic
+from ingest.log.segments.cursor import Cursor, Place
+from ingest.log.segments.files import as_log_errors
+
+POLL_S: Final = 0.01
+"""How often a waiting reader looks at a partition's head: a read of 100 bytes that lie in memory."""
+
+
+class Fetcher:
+    """The places of the partitions that are read, and one read over all of them."""
+
+    def __init__(self, topic: Topic, *, durable: bool) -> None:
+        self._topic = topic
+        self._durable = durable
+        self._cursors: dict[int, Cursor] = {}
+        self.places: dict[int, Place] = {}
+        self._seen: dict[int, bytes] = {}
+        self._busy = threading.Lock()
+
+    def seek(self, partition: int, offset: int) -> None:
+        """Read a partition from `offset` on."""
+        self.places[partition] = Place(offset)
+        self._seen.pop(partition, None)
+
+    def drop(self, partition: int) -> None:
+        """Read a partition no more."""
+        self.places.pop(partition, None)
+
+    def close(self) -> None:
+        """Let go of the files. Waits for a read that is under way."""
+        with self._busy:
+            for cursor in self._cursors.values():
+                cursor.close()
+            self._cursors.clear()
+            self.places.clear()
+
+    def is_stale(self) -> bool:
+        """Whether a head changed since the last read found nothing: a read may find something."""
+        return any(self._topic.partitions[p].peek() != self._seen.get(p) for p in self.places)
+
+    async def fetch(self) -> list[LogBatch]:
+        """What is there now, of each partition up to about `FETCH_BYTES`.
+
+        An error is raised alone: where there are records beside it, they come first, and the error with the next call.
+        """
+        asked = dict(self.places)
+        found, seen = await asyncio.to_thread(self._read, asked)
+        batches: list[LogBatch] = []
+        errors: list[WavemarkError] = []
+        for partition, result in found.items():
+            if self.places.get(partition) is not asked[partition]:  # moved in the meantime: this was not asked for
+                continue
+            if isinstance(result, WavemarkError):
+                errors.append(result)
+                continue
+            batch, self.places[partition] = result
+            if batch is not None:
+                batches.append(batch)
+            else:
+                self._seen[partition] = seen[partition]
+        if errors and not batches:
+            raise errors[0]
+        return batches
+
+    def _read(
+        self, asked: Mapping[int, Place]
+    ) -> tuple[dict[int, tuple[LogBatch | None, Place] | WavemarkError], dict[int, bytes]]:
+        found: dict[int, tuple[LogBatch | None, Place] | WavemarkError] = {}
+        seen: dict[int, bytes] = {}
+        with self._busy:
+            for number, place in asked.items():
+                partition = self._topic.partitions[number]
+                cursor = self._cursors.get(number)
+                if cursor is None:
+                    cursor = self._cursors[number] = Cursor(
+                        self._topic.name, partition, dense=not self._topic.meta.compacted, durable=self._durable
+                    )
+                seen[number] = partition.peek()
+                try:
+                    with as_log_errors(partition.folder):
+                        found[number] = cursor.read(place)
+                except WavemarkError as error:
+                    found[number] = error
+        return found, seen
+
+
+class SegmentReader:
+    """Reads given partitions alone; see `ingest.log.protocol.Reader`."""
+
+    def __init__(self, find: Callable[[], Topic], folder: Path, start: Mapping[int, int], *, durable: bool) -> None:
+        self._find = find
+        self._folder = folder
+        self._start = dict(start)
+        self._durable = durable
+        self._fetcher: Fetcher | None = None
+
+    async def fetch(self, timeout_s: float) -> list[LogBatch]:
+        """What is there now, or after at most `timeout_s`; an empty list when nothing came.
+
+        Raises:
+            TruncatedLogError: a wanted offset is no longer in the log, or not yet by more than the next one.
+            CorruptLogError: a record cannot be read; a new reader may go on from its `next_offset`.
+            LogConfigError: there is no such topic, or no such partition.
+            LogUnavailableError: as the disk says.
+        """
+        fetcher = self._fetcher or await self._open()
+        return await wait_for_batches(fetcher, timeout_s)
+
+    async def close(self) -> None:
+        """Let go of the files."""
+        if self._fetcher is not None:
+            await asyncio.to_thread(self._fetcher.close)
+            self._fetcher = None
+
+    async def _open(self) -> Fetcher:
+        topic = await asyncio.to_thread(self._find)
+        self._fetcher = Fetcher(topic, durable=self._durable)
+        for partition, offset in self._start.items():
+            if not 0 <= partition < len(topic.partitions):
+                raise LogConfigError(
+                    f"{self._folder}: partition {partition} of {topic.name} is wanted, it has {len(topic.partitions)}"
+                )
+            self._fetcher.seek(partition, offset)
+        return self._fetcher
+
+
+async def wait_for_batches(fetcher: Fetcher, timeout_s: float) -> list[LogBatch]:
+    """Batches, as soon as there are any, or none after `timeout_s`."""
+    loop = asyncio.get_running_loop()
+    deadline_s = loop.time() + timeout_s
+    while True:
+        if fetcher.is_stale():
+            batches = await fetcher.fetch()
+            if batches:
+                return batches
+        left_s = deadline_s - loop.time()
+        if left_s <= 0:
+            return []
+        await asyncio.sleep(min(POLL_S, left_s))

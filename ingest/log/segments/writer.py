@@ -1,0 +1,220 @@
+"""Group commit: one thread writes what all tasks of a process want to append, and fsyncs it together.
+
+While one fsync runs, the next group builds up, so that an fsync is shared by all who wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final, TypeVar
+
+from ingest.errors import LogUnavailableError, PermanentError, WavemarkError
+from ingest.log.protocol import Entry, Position
+from ingest.log.segments.catalog import Catalog, Topic
+from ingest.log.segments.files import as_log_errors
+from ingest.log.segments.partition import Partition, Written
+from ingest.log.segments.segment import FIXED_BYTES, MAX_KEY_BYTES, MAX_LENGTH
+
+T = TypeVar("T")
+GROUP_BYTES: Final = 16 << 20
+"""A group takes no more calls once it has so many bytes: it bounds how long a lock is held."""
+TEND_S: Final = 60.0
+"""How often retention looks at a topic that is written but rolls no segment."""
+
+
+@dataclass(eq=False, slots=True)
+class Append:
+    """One call of `append`, under way."""
+
+    topic: str
+    entries: Sequence[Entry]
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[list[Position]]
+    positions: list[Position | None] = field(default_factory=list)
+    error: Exception | None = None
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """Work on the log's files that goes between groups."""
+
+    run: Callable[[], object]
+
+
+def check_entries(topic: str, entries: Sequence[Entry]) -> None:
+    """Raise `PermanentError` for an entry that no frame can hold."""
+    for key, value in entries:
+        if len(key) > MAX_KEY_BYTES or FIXED_BYTES + len(key) + len(value) > MAX_LENGTH:
+            raise PermanentError(
+                f"{topic}: a record with a key of {len(key)} and a value of {len(value)} bytes; the log takes keys up "
+                f"to {MAX_KEY_BYTES} and values up to {MAX_LENGTH >> 20} MiB: make smaller chunks"
+            )
+
+
+class Writer:
+    """The thread, and the queue before it."""
+
+    def __init__(self, catalog: Catalog, *, fsync_interval_s: float, tend: Callable[[Topic], None]) -> None:
+        self._catalog = catalog
+        self._interval_s = fsync_interval_s
+        self._tend = tend
+        self._queue: list[Append | Job] = []
+        self._wake = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._closing = False
+        self._unsynced: dict[Partition, list[Written]] = {}
+        self._waiting: list[tuple[Append, set[Partition]]] = []
+        self._touched: list[Topic] = []
+        self._tended: dict[str, tuple[float, list[int]]] = {}
+        self._synced_s = 0.0
+
+    def submit(self, append: Append | Job) -> None:
+        """Queue a call; calls are taken in this order."""
+        with self._wake:
+            if self._closing:
+                raise LogUnavailableError(f"{self._catalog.folder}: this log was closed; open it again")
+            self._queue.append(append)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="wavemark-segments", daemon=True)
+                self._thread.start()
+            self._wake.notify()
+
+    def close(self) -> None:
+        """Finish what is queued and end the thread. Waits for it."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            group = self._next_group()
+            if group is None:
+                return
+            for job in (item for item in group if isinstance(item, Job)):
+                job.run()
+            appends = [item for item in group if isinstance(item, Append)]
+            if appends:
+                self._write(appends)
+            if self._due_s() <= 0:
+                self._sync()
+                self._tend_due()
+
+    def _due_s(self) -> float:
+        """How long until the next fsync may be."""
+        return 0.0 if self._closing else self._synced_s + self._interval_s - time.monotonic()
+
+    def _next_group(self) -> list[Append | Job] | None:
+        """What is queued, up to a bound; empty when an fsync is due first, None at the end."""
+        with self._wake:
+            while not self._queue:
+                if self._closing and not self._waiting:
+                    return None
+                due_s = self._due_s() if self._waiting else None
+                if due_s is not None and due_s <= 0:
+                    return []
+                self._wake.wait(due_s)
+            size, count = 0, 0
+            for item in self._queue:
+                count += 1
+                if isinstance(item, Append):
+                    size += sum(len(value) for _, value in item.entries)
+                if size >= GROUP_BYTES:
+                    break
+            group, self._queue = self._queue[:count], self._queue[count:]
+            return group
+
+    def _write(self, appends: list[Append]) -> None:
+        """Write the calls' entries, each partition's with one lock and, within a segment, one write."""
+        shares: dict[Partition, list[tuple[Append, int]]] = {}
+        topics: dict[str, Topic] = {}
+        for append in appends:
+            try:
+                topic = topics[append.topic] = self._catalog.ensure(append.topic)
+            except Exception as error:
+                append.error = error
+                continue
+            append.positions = [None] * len(append.entries)
+            for index, entry in enumerate(append.entries):
+                partition = topic.partitions[topic.partition_of(entry.key)]
+                shares.setdefault(partition, []).append((append, index))
+        touched: dict[Append, set[Partition]] = {append: set() for append in appends}
+        for partition, share in shares.items():
+            self._write_share(partition, share, touched)
+        self._waiting += touched.items()
+        self._touched += (topic for topic in topics.values() if topic not in self._touched)
+
+    def _write_share(
+        self, partition: Partition, share: list[tuple[Append, int]], touched: dict[Append, set[Partition]]
+    ) -> None:
+        try:
+            with as_log_errors(partition.folder):
+                written = partition.append([append.entries[index] for append, index in share])
+        except Exception as error:
+            for append, _ in share:
+                append.error = error
+            return
+        self._unsynced.setdefault(partition, []).append(written)
+        number, offset = partition.number, written.first
+        for append, index in share:
+            append.positions[index] = Position(number, offset)
+            touched[append].add(partition)
+            offset += 1
+
+    def _sync(self) -> None:
+        """Make durable what was written, and tell those who wait."""
+        failed: dict[Partition, Exception] = {}
+        for partition, writes in self._unsynced.items():
+            for written in writes:
+                try:
+                    with as_log_errors(partition.folder):
+                        partition.sync(written)
+                except Exception as error:
+                    failed[partition] = error
+        self._unsynced.clear()
+        self._synced_s = time.monotonic()
+        told: dict[asyncio.AbstractEventLoop, list[Append]] = {}
+        for append, partitions in self._waiting:
+            for partition in partitions & failed.keys():
+                append.error = append.error or failed[partition]
+            told.setdefault(append.loop, []).append(append)
+        self._waiting.clear()
+        for loop, appends in told.items():
+            tell(loop, partial(_settle, appends))
+
+    def _tend_due(self) -> None:
+        """Let retention and compaction work where a segment was closed, and now and then."""
+        for topic in self._touched:
+            with suppress(WavemarkError, OSError):  # what cannot be deleted now is deleted later
+                bases = [partition.head().base for partition in topic.partitions]
+                last_s, last_bases = self._tended.get(topic.name, (-TEND_S, []))
+                if bases != last_bases or time.monotonic() - last_s >= TEND_S:
+                    self._tended[topic.name] = time.monotonic(), bases
+                    self._tend(topic)
+        self._touched.clear()
+
+
+def tell(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:
+    """Run something on a loop; one that is closed wants no answer any more."""
+    try:
+        loop.call_soon_threadsafe(call)
+    except RuntimeError:
+        if not loop.is_closed():
+            raise
+
+
+def _settle(appends: list[Append]) -> None:
+    for append in appends:
+        if append.future.done():  # its caller was cancelled
+            continue
+        if append.error is not None:
+            append.future.set_exception(append.error)
+        else:
+            append.future.set_result([position for position in append.positions if position is not None])
