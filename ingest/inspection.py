@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -55,7 +55,7 @@ async def existing_bounds(log: Log, topic: str) -> dict[int, Bounds]:
 
 async def records(
     log: Log, topic: str, device: str | None = None, from_ns: int | None = None, *, until_idle: bool
-) -> AsyncIterator[Located]:
+) -> AsyncGenerator[Located, None]:
     """The records of a topic from its begin on, by device and own time; for ever, or up to the end it had at first."""
     bounds = await existing_bounds(log, topic)
     if device is not None:
@@ -185,9 +185,16 @@ def _sample(values: NDArray[np.float64], schema: StreamDescription) -> str:
 
 
 def _plain(record: Record) -> dict[str, Any]:
-    """A record's fields as JSON has them, bytes as hex."""
-    names = record.__struct_fields__
-    return {n: v.hex() if isinstance(v := getattr(record, n), bytes) else msgspec.to_builtins(v) for n in names}
+    """A record's fields by name as JSON has them, bytes as hex."""
+    return {name: _builtin(getattr(record, name)) for name in record.__struct_fields__}
+
+
+def _builtin(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, msgspec.Struct):
+        return {name: _builtin(getattr(value, name)) for name in value.__struct_fields__}
+    return [_builtin(item) for item in value] if isinstance(value, tuple) else value
 
 
 def _fields(record: Record) -> dict[str, Any]:

@@ -228,7 +228,7 @@ def _stamped_runs(table: Table, options: ReadingsOptions, base: str, dtype: Any,
     summary.ambiguous_stamps = stamps.ambiguous
     names = [base, *(f"{base}-{number}" for number in range(2, len(ordered.runs) + 1))]
     summary.clock_steps = [
-        {"line": table.line(step.row), "back_ns": step.back_ns, "recording": name}
+        {"at": table.where(step.row), "back_ns": step.back_ns, "recording": name}
         for step, name in zip(ordered.steps, names[1:], strict=True)
     ]
     packed = pack(table.values, dtype)

@@ -59,11 +59,11 @@ class Table:
 
     def place(self, row: int) -> str:
         """Where a row lies in the file, for messages."""
-        return f"{self.path}: {'line' if self.first_line else 'row'} {self.line(row)}"
+        return f"{self.path}: {self.where(row)}"
 
-    def line(self, row: int) -> int:
-        """The line of a row, or its number where rows have no lines."""
-        return row + self.first_line
+    def where(self, row: int) -> str:
+        """A row's line, or its number (from 0) where rows have no lines."""
+        return f"line {row + self.first_line}" if self.first_line else f"row {row}"
 
 
 def read_source(path: str | Path) -> Source:

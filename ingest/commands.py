@@ -1,0 +1,346 @@
+"""`wavemark import readings|marks` and `wavemark log topics|cat|stats`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import msgspec
+
+from ingest.chunker import Limits
+from ingest.errors import UsageError
+from ingest.log.opening import open_log
+from ingest.log.protocol import Log
+from ingest.progress import Progress
+from ingest.units import format_time, parse_duration, parse_rate, parse_size, parse_time
+
+if TYPE_CHECKING:
+    from ingest.importers.readings import ReadingsOptions, Summary
+
+T = TypeVar("T")
+Subparsers = Any
+"""What `ArgumentParser.add_subparsers` returns; argparse has no public name for it."""
+
+_READINGS_EXAMPLE: Final = """\
+examples:
+  wavemark import readings acc.txt.gz --device phone-1 --stream acc --columns x,y,z --unit g \\
+      --rate 50Hz --start 2026-11-24T02:00:00Z --log segments:log
+  wavemark import readings machine.csv --device m-3 --stream temp --columns value --unit degF \\
+      --time-column timestamp --timezone America/New_York --log segments:log
+
+The file: delimited or whitespace-separated text, also gzipped; Parquet; NumPy .npy and .npz. Where it names no columns
+(text without a header, NumPy), --columns names all of them in order, the time column among them.
+
+Time rises strictly inside a recording. A row whose time repeats, or lies behind the newest by less than one median
+step, is left out and counted. A step further back starts a new recording, R-2, and is reported. A jump forward
+is a gap. Importing the same file with the same options again adds nothing downstream.
+"""
+_MARKS_EXAMPLE: Final = """\
+example:
+  wavemark import marks marks.csv --log segments:log
+
+The header is device,start,end,label, and optionally author and confidence. Times are ISO 8601 with a zone, or integer
+nanoseconds; an empty end is an instant. Nothing is written when a row is bad. Importing again adds nothing.
+"""
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add the commands `import` and `log`."""
+    importing = subparsers.add_parser("import", help="bring recordings or marks into a log")
+    kinds = importing.add_subparsers(dest="kind", metavar="KIND", required=True)
+    _register_readings(_add(kinds, "readings", "bring a recording into the log", _READINGS_EXAMPLE))
+    marks = _add(kinds, "marks", "bring marks into the log", _MARKS_EXAMPLE)
+    marks.add_argument("file", metavar="FILE", help="CSV")
+    _add_log(marks, "write to", creates=True)
+    marks.set_defaults(run=run_import_marks)
+    looking = subparsers.add_parser("log", help="look into a log")
+    views = looking.add_subparsers(dest="view", metavar="VIEW", required=True)
+    _register_log(views)
+
+
+def _add(subparsers: Subparsers, name: str, purpose: str, epilog: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        name,
+        help=purpose,
+        description=purpose[0].upper() + purpose[1:] + ".",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    return parser
+
+
+def _add_log(parser: argparse.ArgumentParser, purpose: str, *, creates: bool) -> None:
+    parser.add_argument("--log", required=True, metavar="URL", help=f"{purpose}: segments:DIR or kafka://host:9092")
+    if creates:
+        parser.add_argument("--partitions", type=int, metavar="N", help="of topics that do not exist yet")
+    parser.add_argument("--json", action="store_true", help="report as JSON")
+
+
+def _register_readings(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("file", metavar="FILE")
+    add("--device", required=True)
+    add("--stream", required=True, help="one sensor of the device, as in acc")
+    add("--columns", required=True, metavar="A,B", help="the columns to import, in the channels' order")
+    add("--unit", required=True, metavar="U[,U]", help="one for all channels, or one each")
+    add("--scale", default="1", metavar="F[,F]", help="physical value per raw one, as in 1/64; one, or one each")
+    add("--channel-names", metavar="A,B", help="where they differ from the columns")
+    add("--rate", help="samples lie exactly this far apart, as in 50Hz; with --start")
+    add("--start", metavar="TIME", help="the first sample's time; a time column then counts from there")
+    add("--time-column", metavar="C")
+    add("--time-unit", metavar="UNIT", help="s, ms, us or ns, of a time column of numbers")
+    add("--timezone", metavar="ZONE", help="of times that name none, as in Europe/Brussels")
+    add("--recording", metavar="R", help="its id (default: import- and a hash of the content)")
+    add("--open", action="store_true", help="leave the recording open: the files of other streams join it")
+    add("--dtype", default="auto", help="sample type (default: the smallest that is exact)")
+    add("--chunk", default="1s", metavar="SPAN", help="a chunk closes after this span (1s); more suits slow streams")
+    add("--chunk-bytes", default="32kB", metavar="SIZE", help="or at this size (32kB)")
+    add("--array", metavar="NAME", help="which array of an .npz file")
+    _add_log(parser, "write to", creates=True)
+    parser.set_defaults(run=run_import_readings)
+
+
+def _register_log(views: Subparsers) -> None:
+    topics = _add(views, "topics", "list the topics of a log", "example: wavemark log topics --log segments:log")
+    _add_log(topics, "look into", creates=False)
+    topics.set_defaults(run=run_log_topics)
+    cat = _add(
+        views,
+        "cat",
+        "print the records of a topic, one a line",
+        "example: wavemark log cat readings --device pump-7 --until-idle --log segments:log\n\n"
+        "A chunk's line shows its first and last sample in their units; with --json it holds all of them.",
+    )
+    cat.add_argument("topic", metavar="TOPIC")
+    cat.add_argument("--device", help="only this device's records")
+    cat.add_argument("--from", dest="since", metavar="TIME", help="only records that reach to this time or past it")
+    cat.add_argument("--until-idle", action="store_true", help="end at the end the log has now, do not follow it")
+    cat.add_argument("--limit", type=int, metavar="N", help="end after so many records")
+    _add_log(cat, "look into", creates=False)
+    cat.set_defaults(run=run_log_cat)
+    stats = _add(
+        views,
+        "stats",
+        "show what a log's partitions hold",
+        "example: wavemark log stats --device pump-7 --log segments:log",
+    )
+    stats.add_argument("--device", help="also count this device's chunks, samples and bytes by stream")
+    stats.add_argument("--group", help="also show how far this consumer group is behind")
+    _add_log(stats, "look into", creates=False)
+    stats.set_defaults(run=run_log_stats)
+
+
+def _with_log(args: argparse.Namespace, work: Callable[[Log], Awaitable[T]]) -> T:
+    partitions = getattr(args, "partitions", None)
+    if partitions is not None and partitions < 1:
+        raise UsageError(f"--partitions: found {partitions}, expected 1 or more")
+
+    folder = args.log.removeprefix("segments:")
+    if not hasattr(args, "partitions") and folder != args.log and not Path(folder).is_dir():
+        raise UsageError(f"{args.log}: there is no log; check the folder's name")
+
+    async def run() -> T:
+        log = open_log(args.log, partitions=partitions)
+        try:
+            return await work(log)
+        finally:
+            await log.close()
+
+    return asyncio.run(run())
+
+
+# --- import -----------------------------------------------------------------------------------------------------------
+
+
+def _words(option: str, text: str) -> tuple[str, ...]:
+    words = tuple(word.strip() for word in text.split(","))
+    if not all(words):
+        raise UsageError(f'{option}: found "{text}", expected names with commas between them')
+    return words
+
+
+def _scales(text: str) -> tuple[float, ...]:
+    try:
+        scales = tuple(float(Fraction(word)) for word in _words("--scale", text))
+    except (ValueError, ZeroDivisionError):
+        scales = (0.0,)
+    if not all(scales):
+        raise UsageError(f'--scale: found "{text}", expected numbers or fractions other than 0, as in 1/64')
+    return scales
+
+
+def readings_options(args: argparse.Namespace) -> ReadingsOptions:
+    """The options of `import readings`. Raises `UsageError`."""
+    from ingest.importers.readings import ReadingsOptions
+
+    span_ns, size = parse_duration(args.chunk), parse_size(args.chunk_bytes)
+    if span_ns <= 0 or size <= 0:
+        raise UsageError(f"--chunk: found {args.chunk} and {args.chunk_bytes}, expected more than nothing")
+    return ReadingsOptions(
+        device=args.device,
+        stream=args.stream,
+        columns=_words("--columns", args.columns),
+        units=_words("--unit", args.unit),
+        scales=_scales(args.scale),
+        rate=None if args.rate is None else parse_rate(args.rate),
+        start_ns=None if args.start is None else parse_time(args.start),
+        time_column=args.time_column,
+        time_unit=args.time_unit,
+        timezone=args.timezone,
+        recording=args.recording,
+        open=args.open,
+        channel_names=None if args.channel_names is None else _words("--channel-names", args.channel_names),
+        dtype=args.dtype,
+        limits=Limits(span_ns, size),
+        array=args.array,
+    )
+
+
+def run_import_readings(args: argparse.Namespace) -> int:
+    """`wavemark import readings`."""
+    from ingest.importers.readings import prepare, publish_readings
+    from ingest.importers.tables import read_source
+
+    prepared = prepare(read_source(args.file), readings_options(args))
+    for step in prepared.summary.clock_steps:
+        print(
+            f"{args.file}: {step['at']}: the clock steps back by {step['back_ns'] / 1e9:g} s: "
+            f'recording "{step["recording"]}" begins',
+            file=sys.stderr,
+        )
+
+    async def work(log: Log) -> Summary:
+        with Progress("import", prepared.summary.samples, "samples") as progress:
+            return await publish_readings(log, prepared, progress)
+
+    _report(_with_log(args, work).as_dict(), as_json=args.json)
+    return 0
+
+
+def run_import_marks(args: argparse.Namespace) -> int:
+    """`wavemark import marks`."""
+    from ingest.importers.marks import MarksSummary, import_marks
+
+    async def work(log: Log) -> MarksSummary:
+        with Progress("import", None, "marks") as progress:
+            return await import_marks(log, args.file, progress)
+
+    _report(_with_log(args, work).as_dict(), as_json=args.json)
+    return 0
+
+
+def _report(summary: dict[str, Any], *, as_json: bool) -> None:
+    """A summary as one JSON object, or as lines of name and value."""
+    if as_json:
+        print(_json(summary))
+        return
+    width = max(len(name) for name in summary)
+    for name, value in summary.items():
+        shown = name.removesuffix("_ns")
+        if shown != name:
+            value = format_time(value) if value else "-"
+        elif isinstance(value, list):
+            value = ", ".join(_flat(item) if isinstance(item, dict) else str(item) for item in value) or "-"
+        elif isinstance(value, dict):
+            value = _flat(value)
+        elif isinstance(value, int) and not isinstance(value, bool):
+            value = f"{value:,}"
+        print(f"{shown.replace('_', ' '):<{width}}  {value}")
+
+
+def _flat(values: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items()) or "-"
+
+
+# --- log --------------------------------------------------------------------------------------------------------------
+
+
+def run_log_topics(args: argparse.Namespace) -> int:
+    """`wavemark log topics`."""
+
+    async def work(log: Log) -> list[dict[str, Any]]:
+        rows = []
+        for topic, partitions in sorted((await log.topics()).items()):
+            records = sum(end - begin for begin, end in (await log.bounds(topic)).values())
+            rows.append({"topic": topic, "partitions": partitions, "records": records})
+        return rows
+
+    rows = _with_log(args, work)
+    if args.json:
+        print(_json({"log": args.log, "topics": rows}))
+    else:
+        _print_table(rows)
+    return 0
+
+
+def run_log_cat(args: argparse.Namespace) -> int:
+    """`wavemark log cat`: ends at a signal, unless `--until-idle` or `--limit` ends it before."""
+    from ingest.inspection import Describer, records
+
+    since = None if args.since is None else parse_time(args.since)
+    if args.limit is not None and args.limit < 1:
+        raise UsageError(f"--limit: found {args.limit}, expected 1 or more")
+
+    async def work(log: Log) -> None:
+        describer, printed = Describer(log), 0
+        async with contextlib.aclosing(
+            records(log, args.topic, args.device, since, until_idle=args.until_idle)
+        ) as all_:
+            async for located in all_:
+                line = _json(await describer.data(located)) if args.json else await describer.line(located)
+                print(line, flush=not args.until_idle)
+                printed += 1
+                if printed == args.limit:
+                    return
+
+    _with_log(args, work)
+    return 0
+
+
+def run_log_stats(args: argparse.Namespace) -> int:
+    """`wavemark log stats`."""
+    from ingest.inspection import partition_figures, stream_figures
+
+    async def work(log: Log) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        partitions = await partition_figures(log, args.group)
+        streams = await stream_figures(log, args.device) if args.device else {}
+        return partitions, [{"stream": name, **figures.as_dict()} for name, figures in sorted(streams.items())]
+
+    partitions, streams = _with_log(args, work)
+    if args.json:
+        told = {"log": args.log, "partitions": partitions}
+        print(_json(told | ({"device": args.device, "streams": streams} if args.device else {})))
+        return 0
+    _print_table(partitions)
+    if args.device:
+        print(f"\n{args.device}:" if streams else f"\n{args.device}: no chunks")
+        _print_table([row | {"recordings": len(row["recordings"])} for row in streams])
+    return 0
+
+
+def _json(value: Any) -> str:
+    """One line of JSON; NaN becomes null."""
+    return msgspec.json.encode(value).decode()
+
+
+def _print_table(rows: Sequence[dict[str, Any]]) -> None:
+    """Rows of equal keys as aligned columns."""
+    if not rows:
+        return
+    shown = [{name.removesuffix("_ns"): _cell(name, value) for name, value in row.items()} for row in rows]
+    widths = {name: max(len(name), *(len(row[name]) for row in shown)) for name in shown[0]}
+    for row in [{name: name for name in widths}, *shown]:
+        print("  ".join(row[name].ljust(width) for name, width in widths.items()).rstrip())
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    return format_time(value) if name.endswith("_ns") else f"{value:,}" if isinstance(value, int) else str(value)
