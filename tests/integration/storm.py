@@ -1,0 +1,143 @@
+"""Kills real processes at random moments while a producer writes, and says whether anything was lost or doubled."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+import wavemark
+from tests.integration.producer import DEVICES, PER_CHUNK, PERIOD_NS, START_NS, counts_of, produce_calmly
+from tests.integration.recordings import command
+
+PROJECT = Path(__file__).resolve().parents[2]
+LENGTH, HOP = 256, 128
+CONFIG = f"""name = "storm"
+
+[window]
+length = {LENGTH}
+hop = {HOP}
+rate = "100Hz"
+anchor = "recording"
+channels = ["acc.x", "acc.y", "acc.z"]
+"""
+
+
+@dataclass
+class Storm:
+    """A producer and two windowing workers over one log; `kill_log` ends and restarts the log's server, if any."""
+
+    url: str
+    folder: Path
+    seed: int
+    kill_log: Callable[[], None] | None = None
+    workers: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
+    happened: list[str] = field(default_factory=list)
+
+    @property
+    def dataset(self) -> Path:
+        return self.folder / "dataset"
+
+    def _python(self, *words: str) -> subprocess.Popen[bytes]:
+        with (self.folder / "processes.log").open("ab") as log:
+            return subprocess.Popen([sys.executable, "-m", *words], cwd=PROJECT, stdout=log, stderr=log)
+
+    def _window_words(self, instance: str) -> list[str]:
+        config = self.folder / "dataset.toml"
+        config.write_text(CONFIG)
+        return [
+            *("window", "run", "-c", str(config), "--log", self.url, "--out", str(self.dataset)),
+            *("--instance", instance, "--seal-seconds", "0.2"),
+        ]
+
+    def start_worker(self, number: int, dies_at_seal: int = 0) -> None:
+        program = ["tests.integration.doomed_worker", str(dies_at_seal)] if dies_at_seal else ["wavemark"]
+        self.workers[number] = self._python(*program, *self._window_words(f"worker-{number}"))
+
+    def entries(self) -> int:
+        return sum(1 for _ in self.dataset.glob("windows/*/manifest/*/0*.json"))
+
+    def await_seals(self, more: int, patience_s: float = 60.0) -> None:
+        """Wait until `more` entries have come: a kill counts only while work is under way."""
+        wanted, deadline = self.entries() + more, time.monotonic() + patience_s
+        while self.entries() < wanted:
+            assert time.monotonic() < deadline, f"no new entry in {patience_s} s after {self.happened}: {self.tail()}"
+            time.sleep(0.02)
+
+    def tail(self) -> str:
+        return (self.folder / "processes.log").read_text()[-3000:]
+
+    def round(self, chance: random.Random, number: int) -> None:
+        self.await_seals(chance.randint(1, 4))
+        time.sleep(chance.random() * 0.3)
+        if self.kill_log is not None and number % 5 == 4:
+            self.happened.append("broker")
+            self.kill_log()
+            return
+        victim = chance.choice(sorted(self.workers))
+        self.workers[victim].kill()
+        assert self.workers[victim].wait() == -signal.SIGKILL, self.tail()
+        self.happened.append(f"worker-{victim}")
+        if chance.random() < 0.5:
+            self.start_worker(victim, dies_at_seal=chance.randint(1, 3))
+            assert self.workers[victim].wait(timeout=60) == -signal.SIGKILL, self.tail()
+            self.happened.append(f"worker-{victim} after link()")
+        self.start_worker(victim)
+
+    def run(self, rounds: int) -> int:
+        """The storm, then calm: everything in the log is sealed. The number of acknowledged chunks a device."""
+        chance = random.Random(self.seed)
+        acknowledged = self.folder / "acknowledged"
+        producer = self._python("tests.integration.producer", self.url, str(acknowledged), str(self.seed))
+        try:
+            self.start_worker(0)
+            self.start_worker(1)
+            for number in range(rounds):
+                self.round(chance, number)
+            producer.terminate()
+            assert producer.wait(timeout=60) == 0, self.tail()
+            for worker in self.workers.values():
+                worker.terminate()
+            for worker in self.workers.values():
+                assert worker.wait(timeout=60) == 0, self.tail()
+        finally:
+            for process in (producer, *self.workers.values()):
+                process.kill()
+                process.wait()
+        command(*self._window_words("calm"), "--until-idle")
+        return len(acknowledged.read_text().split())
+
+    def check(self, chunks: int) -> None:
+        """Every acknowledged sample is in, once, in the windows that NumPy cuts."""
+        dataset = wavemark.open(self.dataset)
+        X, _, _ = dataset.arrays(unlabelled="keep")  # noqa: N806
+        table = dataset.windows()
+        samples = chunks * PER_CHUNK
+        starts = range(0, samples - LENGTH + 1, HOP)
+        assert table["device"].to_list() == [device for device in DEVICES for _ in starts], self.happened
+        assert table["t0_ns"].to_list() == [START_NS + s * PERIOD_NS for _ in DEVICES for s in starts], self.happened
+        at = 0
+        for device in DEVICES:
+            values = (counts_of(device, 0, samples) * 0.001).astype(np.float32)
+            for start in starts:
+                np.testing.assert_array_equal(X[at], values[start : start + LENGTH])
+                at += 1
+        command("dataset", "verify", self.dataset)
+
+    def calm(self, chunks: int) -> Path:
+        """The dataset that the same chunks give on an undisturbed embedded log."""
+        log = f"segments:{self.folder}/calm-log"
+        asyncio.run(produce_calmly(log, chunks))
+        words = self._window_words("calm")
+        words[words.index("--log") + 1] = log
+        words[words.index("--out") + 1] = str(self.folder / "calm")
+        command(*words, "--until-idle")
+        return self.folder / "calm"
