@@ -1,11 +1,43 @@
-"""Hypothesis runs derandomised in CI; at a desk it explores."""
+"""What every test may use: hypothesis, derandomised in CI and exploring at a desk; a real Kafka broker."""
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
+import pytest
 from hypothesis import settings
+
+from tests.support.kafka import KafkaBroker
 
 settings.register_profile("ci", derandomize=True, deadline=None, database=None)
 settings.register_profile("desk", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "desk")
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real Kafka broker that all tests of this run share: give topics and groups names of your own.
+
+    `KAFKA_BOOTSTRAP` in the environment names a running cluster to use instead.
+    """
+    given = os.environ.get("KAFKA_BOOTSTRAP")
+    if given:
+        yield given
+    elif "PYTEST_XDIST_WORKER" in os.environ:
+        yield _broker_of_all_workers(tmp_path_factory.getbasetemp().parent)
+    else:
+        with KafkaBroker() as broker:
+            yield broker.bootstrap
+
+
+def _broker_of_all_workers(shared: Path) -> str:
+    """The first xdist worker that asks starts the broker; it ends with the process that started the workers."""
+    with (shared / "kafka.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        address = shared / "kafka.address"
+        if not address.exists():
+            address.write_text(KafkaBroker(owner=os.getppid()).bootstrap)
+        return address.read_text()

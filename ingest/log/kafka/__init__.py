@@ -1,0 +1,20 @@
+"""The log on Apache Kafka, for more than one machine.
+
+aiokafka carries the wire protocol, the idempotent producer and the group membership. Two things are done here on its
+lower layer instead of its front: records are fetched straight into columns (its own consumer builds an object and a
+Python call per record, which halves the rate), and produce batches are filled per `append` call. `cluster` holds what
+asks once and answers once, `fetch` and `member` read, `publisher` writes.
+"""
+
+from __future__ import annotations
+
+from ingest.errors import UsageError
+
+try:
+    from ingest.log.kafka.log import KafkaLog
+except ModuleNotFoundError as error:
+    if (error.name or "").partition(".")[0] != "aiokafka":
+        raise
+    raise UsageError("kafka://: aiokafka is not installed; pip install 'wavemark[edge]' or 'aiokafka[zstd]'") from error
+
+__all__ = ["KafkaLog"]

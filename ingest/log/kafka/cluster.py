@@ -1,0 +1,293 @@
+"""One connection to a Kafka cluster for what is asked once and answered once: topics, bounds, offsets.
+
+Every question is asked again, with back-off, while the error is one that time can mend, and until the timeout.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Final, NamedTuple, TypeVar
+
+from aiokafka import errors as kafka_errors
+from aiokafka.client import AIOKafkaClient
+from aiokafka.protocol.admin import CreateTopicsRequest, DescribeConfigsRequest
+from aiokafka.protocol.commit import OffsetFetchRequest
+from aiokafka.protocol.coordination import FindCoordinatorRequest
+from aiokafka.protocol.metadata import MetadataRequest
+from aiokafka.protocol.offset import OffsetRequest
+from aiokafka.structs import TopicPartition
+
+from ingest.errors import LogConfigError, LogUnavailableError, WavemarkError
+from ingest.log.protocol import MARKS, READINGS, TOPICS, Bounds, TopicSpec
+
+T = TypeVar("T")
+
+DEFAULT_PARTITIONS: Final = 4
+"""Of a topic that is created here. It cannot be changed later without sending keys elsewhere, so it is the number of
+workers that a stream may come to need, not the number it has; each partition costs a chain of manifests and a state."""
+REQUEST_TIMEOUT_MS: Final = 15_000
+FIRST_CONTACT_S: Final = 15.0
+"""How long an address that never answered is tried: it is more likely wrong than down for a moment."""
+_BACKOFF_S: Final = (0.05, 2.0)
+_APPEND_TIMED: Final = frozenset({READINGS, MARKS})
+_TOPIC_RESOURCE: Final = 2
+_EARLIEST, _LATEST = -2, -1
+
+
+class TopicInfo(NamedTuple):
+    """What a writer needs to know of a topic."""
+
+    partitions: int
+    max_message_bytes: int
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether time can mend the error."""
+    retriable = isinstance(error, kafka_errors.KafkaError) and bool(error.retriable)
+    return retriable or isinstance(error, OSError | TimeoutError | kafka_errors.KafkaTimeoutError)
+
+
+def check_code(code: int, about: str) -> None:
+    """Raise aiokafka's error for a response's error code other than 0."""
+    if code:
+        raise kafka_errors.for_code(code)(about)
+
+
+class Cluster:
+    """A Kafka cluster by its bootstrap addresses `host:port[,host:port]`; connects at first use.
+
+    Every method raises `LogUnavailableError` when the cluster gave no answer for `timeout_s`, and `LogConfigError`
+    when it refuses.
+    """
+
+    def __init__(self, bootstrap: str, *, partitions: int | None, timeout_s: float) -> None:
+        self.bootstrap: Final = bootstrap
+        self.timeout_s: Final = timeout_s
+        self._partitions = partitions
+        self._client: Any = None
+        self._reached = False
+        self._lock = asyncio.Lock()
+        self._ensured: dict[str, TopicInfo] = {}
+
+    @property
+    def request_timeout_ms(self) -> int:
+        """How long one request may take."""
+        return min(REQUEST_TIMEOUT_MS, int(self.timeout_s * 1000))
+
+    async def connect(self) -> Any:
+        """A connected aiokafka client of its own; the caller closes it."""
+        client = AIOKafkaClient(bootstrap_servers=self.bootstrap, request_timeout_ms=self.request_timeout_ms)
+        try:
+            await self._reach(client)
+        except BaseException:
+            await client.close()
+            raise
+        return client
+
+    async def _reach(self, client: Any) -> None:
+        try:
+            await client.bootstrap()
+        except kafka_errors.KafkaConnectionError:
+            raise kafka_errors.KafkaConnectionError(
+                "nobody answers at this address; start the broker, or correct the address"
+            ) from None
+        brokers = sorted(client.cluster.brokers(), key=lambda broker: str(broker.nodeId))
+        for broker in brokers:
+            if await client.ready(broker.nodeId):
+                return
+        advertised = ", ".join(f"{broker.host}:{broker.port}" for broker in brokers)
+        raise kafka_errors.KafkaConnectionError(
+            f"the broker answers, but says that clients find it at {advertised}, which cannot be reached from here; "
+            "set its advertised.listeners to an address that they can reach"
+        )
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    async def call(self, what: str, operation: Callable[[Any], Awaitable[T]]) -> T:
+        """The result of `operation(client)`, tried again while its error is transient and time is left."""
+        patience_s = self.timeout_s if self._reached else min(self.timeout_s, FIRST_CONTACT_S)
+        deadline, (delay_s, delay_max_s) = time.monotonic() + patience_s, _BACKOFF_S
+        while True:
+            try:
+                return await operation(await self._shared())
+            except WavemarkError:
+                raise
+            except Exception as error:
+                if not isinstance(error, kafka_errors.KafkaError | OSError | TimeoutError):
+                    raise
+                if not is_transient(error):
+                    raise self.refusal(what, error) from error
+                if time.monotonic() + delay_s > deadline:
+                    raise self.unavailable(what, error) from error
+            await asyncio.sleep(delay_s)
+            delay_s = min(2 * delay_s, delay_max_s)
+
+    def unavailable(self, what: str, error: BaseException | str) -> LogUnavailableError:
+        """The error for a cluster that gives no answer."""
+        return LogUnavailableError(f"kafka://{self.bootstrap}: {what}: {_say(error)}")
+
+    def refusal(self, what: str, error: BaseException | str) -> LogConfigError:
+        """The error for a cluster that says no."""
+        return LogConfigError(f"kafka://{self.bootstrap}: {what}: {_say(error)}")
+
+    async def _shared(self) -> Any:
+        async with self._lock:
+            if self._client is None:
+                self._client = await self.connect()
+                self._reached = True
+            return self._client
+
+    async def identity(self) -> str:
+        """The cluster id."""
+
+        async def ask(client: Any) -> str:
+            response = await client.send(client.get_random_node(), MetadataRequest([], False))
+            return str(response.cluster_id)
+
+        return await self.call("ask for the cluster id", ask)
+
+    async def topics(self) -> dict[str, int]:
+        """The topics that exist, Kafka's internal ones left out, with their number of partitions."""
+
+        async def ask(client: Any) -> dict[str, int]:
+            response = (await client.send(client.get_random_node(), MetadataRequest(None, False))).to_object()
+            found = [topic for topic in response["topics"] if not topic["is_internal"]]
+            return {topic["topic"]: len(topic["partitions"]) for topic in found}
+
+        return await self.call("list topics", ask)
+
+    async def ensure(self, topic: str) -> TopicInfo:
+        """What is known of the topic; creates it where it is missing, and waits until it has leaders."""
+        known = self._ensured.get(topic)
+        if known is not None:
+            return known
+        spec = TOPICS.get(topic, TopicSpec(topic))
+        if topic not in await self.topics():
+            await self._create(spec)
+        count = len(await self.leaders(topic))
+        if self._partitions not in (None, count):
+            raise self.refusal(
+                f'topic "{topic}"',
+                f"found {count} partitions, asked for {self._partitions}; ask for {count}, or use another topic: "
+                "other partitions would send keys elsewhere",
+            )
+        info = TopicInfo(count, await self._check_settings(spec))
+        self._ensured[topic] = info
+        return info
+
+    async def _create(self, spec: TopicSpec) -> None:
+        settings = {"message.timestamp.type": "LogAppendTime"}
+        if spec.compacted:
+            settings["cleanup.policy"] = "compact"
+        if spec.retention_ms is not None:
+            settings["retention.ms"] = str(spec.retention_ms)
+        # Replication factor -1 is the broker's own default.
+        wanted: tuple[Any, ...] = (spec.name, self._partitions or DEFAULT_PARTITIONS, -1, [], list(settings.items()))
+
+        async def ask(client: Any) -> None:
+            request = CreateTopicsRequest([wanted], timeout=self.request_timeout_ms, validate_only=False)
+            response = await client.send(client.get_random_node(), request)
+            for name, code, message, *_ in response.topic_errors:
+                if code != kafka_errors.TopicAlreadyExistsError.errno:
+                    check_code(code, f"{name}: {message}")
+
+        await self.call(f'create topic "{spec.name}"', ask)
+
+    async def leaders(self, topic: str) -> dict[int, int]:
+        """The broker that leads each partition of the topic; waits until every one has a leader."""
+
+        async def ask(client: Any) -> dict[int, int]:
+            response = (await client.send(client.get_random_node(), MetadataRequest([topic], False))).to_object()
+            (found,) = response["topics"]
+            check_code(found["error_code"], topic)
+            leaders = {p["partition"]: p["leader"] for p in found["partitions"]}
+            if not leaders or min(leaders.values()) < 0:
+                raise kafka_errors.LeaderNotAvailableError(topic)
+            return dict(sorted(leaders.items()))
+
+        return await self.call(f'find the partitions of topic "{topic}"', ask)
+
+    async def _check_settings(self, spec: TopicSpec) -> int:
+        names = ["message.timestamp.type", "cleanup.policy", "max.message.bytes"]
+
+        async def ask(client: Any) -> dict[str, str]:
+            request = DescribeConfigsRequest([(_TOPIC_RESOURCE, spec.name, names)], False)
+            response = await client.send(client.get_random_node(), request)
+            ((code, message, _, _, entries),) = response.resources
+            check_code(code, f"{spec.name}: {message}")
+            return {name: value for name, value, *_ in entries}
+
+        found = await self.call(f'read the settings of topic "{spec.name}"', ask)
+        if spec.name in _APPEND_TIMED and found["message.timestamp.type"] != "LogAppendTime":
+            raise self._wrong_setting(spec, "message.timestamp.type", found, "LogAppendTime")
+        if spec.compacted != ("compact" in found["cleanup.policy"]):
+            raise self._wrong_setting(spec, "cleanup.policy", found, "compact" if spec.compacted else "delete")
+        return int(found["max.message.bytes"])
+
+    def _wrong_setting(self, spec: TopicSpec, name: str, found: Mapping[str, str], wanted: str) -> LogConfigError:
+        return self.refusal(
+            f'topic "{spec.name}"',
+            f"found {name}={found[name]}, needs {wanted}; change it with: kafka-configs.sh --bootstrap-server "
+            f"{self.bootstrap} --alter --entity-type topics --entity-name {spec.name} --add-config {name}={wanted}",
+        )
+
+    async def bounds(self, topic: str) -> dict[int, Bounds]:
+        """Begin and end (the high watermark) of every partition."""
+        if topic not in self._ensured and topic not in await self.topics():
+            raise self.refusal(f'topic "{topic}"', "it does not exist")
+        begins, ends = await self._offsets(topic, _EARLIEST), await self._offsets(topic, _LATEST)
+        return {partition: Bounds(begin, ends[partition]) for partition, begin in sorted(begins.items())}
+
+    async def _offsets(self, topic: str, when: int) -> dict[int, int]:
+        async def ask(client: Any) -> dict[int, int]:
+            found: dict[int, int] = {}
+            for node, partitions in by_leader(await self.leaders(topic)).items():
+                request = OffsetRequest(-1, 0, [(topic, [(partition, when) for partition in partitions])])
+                for _, answers in (await client.send(node, request)).topics:
+                    for partition, code, _, offset in answers:
+                        check_code(code, f"{topic}-{partition}")
+                        found[partition] = offset
+            return found
+
+        return await self.call(f'ask for the bounds of topic "{topic}"', ask)
+
+    async def committed(self, topic: str, group: str) -> dict[int, int]:
+        """The group's committed offsets of the topic's partitions that have one."""
+        partitions = list(await self.leaders(topic)) if topic in await self.topics() else []
+
+        async def ask(client: Any) -> dict[int, int]:
+            coordinator = await client.send(client.get_random_node(), FindCoordinatorRequest(group, 0))
+            check_code(coordinator.error_code, group)
+            response = await client.send(coordinator.coordinator_id, OffsetFetchRequest(group, [(topic, partitions)]))
+            found = {}
+            for _, answers in response.topics:
+                for partition, offset, _, code in answers:
+                    check_code(code, f"{topic}-{partition}")
+                    found[partition] = offset
+            return {partition: offset for partition, offset in sorted(found.items()) if offset >= 0}
+
+        return await self.call(f'read the offsets of group "{group}"', ask) if partitions else {}
+
+
+def by_leader(leaders: Mapping[int, int]) -> dict[int, list[int]]:
+    """The partitions that each broker leads."""
+    nodes: dict[int, list[int]] = defaultdict(list)
+    for partition, node in leaders.items():
+        nodes[node].append(partition)
+    return dict(nodes)
+
+
+def topic_partitions(topic: str, partitions: Iterable[int]) -> list[TopicPartition]:
+    """aiokafka's names of the partitions."""
+    return [TopicPartition(topic, partition) for partition in partitions]
+
+
+def _say(error: BaseException | str) -> str:
+    return error if isinstance(error, str) else str(error) or type(error).__name__

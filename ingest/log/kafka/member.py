@@ -1,0 +1,170 @@
+"""One worker of a consumer group: aiokafka keeps the membership, `PartitionFetcher` brings the records.
+
+aiokafka's consumer never fetches here. Its rebalance listener, whose exceptions it would log and swallow, only notes
+what happened; `poll` tells it. A revoked partition is handed on when the worker has been told and polls again, so
+that two workers do not hold one at a time; after `HAND_OVER_S` it is handed on regardless, and the chain's fencing
+decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
+from aiokafka import errors as kafka_errors
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.structs import TopicPartition
+
+from ingest.log.kafka.cluster import Cluster, is_transient
+from ingest.log.kafka.fetch import Fetched, PartitionFetcher, begin_after_loss
+from ingest.log.protocol import Assigned, Event, Revoked, Truncated
+
+SESSION_MS: Final = 6_000
+"""A killed member's partitions are free after this; Kafka's lowest default bound."""
+HEARTBEAT_MS: Final = 500
+HAND_OVER_S: Final = 3.0
+"""Below the session, which is also the time that a rebalance waits for its members."""
+IDLE_MAX_MS: Final = 3_600_000
+"""A worker may seal for long between two polls; the session tells whether it lives."""
+_CLOSE_S: Final = 10.0
+_COMMIT_S: Final = 5.0
+
+
+def group_id(topic: str, group: str) -> str:
+    """Kafka's name of a group over one topic: members of one Kafka group with different topics would rebalance and
+    be named together."""
+    return f"{group}.{topic}"
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Notes changes of ownership for `poll`."""
+
+    def __init__(self, consumer: Any, fetcher: PartitionFetcher) -> None:
+        self._consumer, self._fetcher = consumer, fetcher
+        self.owned: set[int] = set()
+        self.events: list[Event] = []
+        self.rebalancing_since: float | None = time.monotonic()
+        self.let_go = asyncio.Event()
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        self.rebalancing_since = time.monotonic()
+        partitions = tuple(sorted(tp.partition for tp in revoked))
+        for partition in partitions:
+            self._fetcher.drop(partition)
+        self.owned.clear()
+        if partitions:
+            self.let_go.clear()
+            self._note(Revoked(partitions))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.let_go.wait(), HAND_OVER_S)
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        tps = sorted(assigned)
+        for tp in tps:
+            # A position that is never used keeps aiokafka from looking for one, a paused partition from fetching.
+            self._consumer.seek(tp, 0)
+            self._consumer.pause(tp)
+        self.rebalancing_since = None
+        self.owned = {tp.partition for tp in tps}
+        if tps:
+            self._note(Assigned(tuple(sorted(self.owned))))
+
+    def _note(self, event: Event) -> None:
+        self.events.append(event)
+        self._fetcher.interrupt()
+
+
+class KafkaMember:
+    """A static member of a group over one topic; see `ingest.log.protocol.Member`."""
+
+    def __init__(self, cluster: Cluster, topic: str, group: str, instance: str) -> None:
+        self._cluster, self._topic = cluster, topic
+        self._name = f'group "{group_id(topic, group)}", instance "{instance}"'
+        self._fetcher = PartitionFetcher(cluster, topic)
+        self._consumer: Any = AIOKafkaConsumer(
+            bootstrap_servers=cluster.bootstrap,
+            group_id=group_id(topic, group),
+            group_instance_id=instance,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            partition_assignment_strategy=(RangePartitionAssignor,),
+            session_timeout_ms=SESSION_MS,
+            heartbeat_interval_ms=HEARTBEAT_MS,
+            max_poll_interval_ms=IDLE_MAX_MS,
+            request_timeout_ms=cluster.request_timeout_ms,
+        )
+        self._listener = _Listener(self._consumer, self._fetcher)
+        self._told_of_revocation = False
+
+    async def start(self) -> None:
+        """Connect and ask to join; `poll` tells when it happened."""
+        try:
+            await self._cluster.call(f"join {self._name}", lambda _: self._consumer.start())
+        except BaseException:
+            await self._consumer.stop()
+            raise
+        self._consumer.subscribe([self._topic], listener=self._listener)
+
+    async def poll(self, timeout_s: float) -> list[Event]:
+        """Changes of ownership and records, in the order in which they count."""
+        if self._told_of_revocation:
+            self._listener.let_go.set()
+        await self._check()
+        fetched = Fetched([], {}) if self._listener.events else await self._fetcher.fetch(timeout_s)
+        events, self._listener.events = self._listener.events, []
+        self._told_of_revocation = any(isinstance(event, Revoked) for event in events)
+        # Every partition here is owned since before these events: the fetcher knows no other.
+        events += fetched.batches
+        for partition, wanted in fetched.out_of_range.items():
+            begin = await begin_after_loss(self._cluster, self._topic, partition, wanted)
+            if begin is not None and partition in self._listener.owned:
+                self._fetcher.drop(partition)
+                events.append(Truncated(partition, wanted, begin))
+        return events
+
+    async def _check(self) -> None:
+        """Pass on what went wrong with the membership, and show aiokafka that this member is in use."""
+        since = self._listener.rebalancing_since
+        if since is None:
+            try:
+                await self._consumer.getmany(timeout_ms=0)
+            except kafka_errors.KafkaError as error:
+                if is_transient(error) or type(error) is kafka_errors.KafkaError:
+                    raise self._cluster.unavailable(f"member of {self._name}", error) from error
+                raise self._cluster.refusal(f"member of {self._name}", error) from error
+        elif time.monotonic() - since > self._cluster.timeout_s:
+            self._listener.rebalancing_since = time.monotonic()
+            raise self._cluster.unavailable(f"join {self._name}", f"not done in {self._cluster.timeout_s} s")
+
+    def seek(self, partition: int, offset: int) -> None:
+        """Begin, or go on, delivering an owned partition at `offset`; ignored where it is no longer owned."""
+        if partition in self._listener.owned:
+            self._fetcher.seek(partition, offset)
+
+    async def commit(self, offsets: Mapping[int, int]) -> None:
+        """Note how far the group is; a failure is not an error."""
+        owned = {TopicPartition(self._topic, p): offset for p, offset in offsets.items() if p in self._listener.owned}
+        if owned:
+            with contextlib.suppress(kafka_errors.KafkaError, TimeoutError):
+                async with asyncio.timeout(_COMMIT_S):
+                    await self._consumer.commit(owned)
+
+    async def close(self) -> None:
+        """Leave the group at once: another member need not wait for the session to end."""
+        # aiokafka does not say goodbye for a member with an instance id; the broker knows it by its member id too.
+        self._consumer._coordinator._group_instance_id = None
+        await self.disconnect()
+
+    async def disconnect(self) -> None:
+        """Go away without leaving: within the session, a member of this instance name gets the partitions back."""
+        self._listener.let_go.set()
+        self._listener.owned.clear()
+        await self._fetcher.close()
+        with contextlib.suppress(TimeoutError, kafka_errors.KafkaError):
+            async with asyncio.timeout(_CLOSE_S):
+                await self._consumer.stop()
+        await self._consumer._client.close()
