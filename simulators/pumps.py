@@ -11,7 +11,7 @@ import hashlib
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,7 +22,7 @@ from ingest.errors import UsageError
 from ingest.records import StreamDescription
 from ingest.times import NS
 from ingest.units import format_time
-from simulators.accelerometer import Recording, Sensor, simulate
+from simulators.accelerometer import Episode, Recording, Sensor, simulate
 
 PUMPS: Final = 3
 RECORDINGS_PER_PUMP: Final = 2
@@ -30,7 +30,7 @@ STREAM: Final = "acc"
 BACKGROUND: Final = "normal"
 TIME_COLUMN: Final = "t"
 SECONDS_MIN, SECONDS_MAX = 5.0, 86_400.0
-_FIRST_NS: Final = 1_767_600_000 * NS
+_FIRST_NS: Final = 1_736_150_400 * NS
 _HOUR_NS: Final = 3600 * NS
 _DATASET = """# What `wavemark window run -c dataset.toml` cuts, and how windows get their labels.
 name = "pump-states"
@@ -57,6 +57,15 @@ class Scenario:
 
     seed: int
     seconds: float
+
+    @classmethod
+    def checked(cls, seed: int, seconds: float) -> Scenario:
+        """A scenario from what a user typed. Raises `UsageError` for what cannot be simulated."""
+        if seed < 0:
+            raise UsageError(f"--seed: {seed} is negative; use 0, 1, 2 …")
+        if not SECONDS_MIN <= seconds <= SECONDS_MAX:
+            raise UsageError(f"--seconds: {seconds:g} is not in {SECONDS_MIN:g}..{SECONDS_MAX:g}")
+        return cls(seed, seconds)
 
     def devices(self) -> list[str]:
         """The pumps' ids; another scenario has others, so that demos in one log stay apart."""
@@ -139,6 +148,21 @@ def claim(folder: Path, scenario: Scenario) -> None:
     _write(note, json.dumps(mine).encode() + b"\n")
 
 
+def write_world(folder: Path, scenario: Scenario, advance: Callable[[int], None] = lambda count: None) -> World:
+    """Simulate and write everything; `advance` is told of each recording."""
+    files: list[RecordingFile] = []
+    events: list[tuple[str, Episode]] = []
+    near_misses: Counter[str] = Counter()
+    for take in scenario.takes():
+        made = take.make(scenario.seconds)
+        files.append(write_recording(folder, take, made))
+        events += [(take.device, event) for event in made.events]
+        near_misses.update(episode.kind for episode in made.near_misses)
+        advance(1)
+    marks, config = write_marks(folder, events), write_config(folder)
+    return World(tuple(files), marks, config, Counter(event.kind for _, event in events), near_misses)
+
+
 def write_recording(folder: Path, take: Take, made: Recording) -> RecordingFile:
     """`<recording>.csv`: a line a sample, its time and the sensor's own counts."""
     import polars as pl
@@ -150,14 +174,13 @@ def write_recording(folder: Path, take: Take, made: Recording) -> RecordingFile:
     return RecordingFile(path, take.device, take.recording, made.description, len(made.times))
 
 
-def write_marks(folder: Path, made: list[tuple[Take, Recording]]) -> Path:
-    """`marks.csv`: the true events, as an operator would have marked them."""
+def write_marks(folder: Path, events: Iterable[tuple[str, Episode]]) -> Path:
+    """`marks.csv`: the true events of devices, as an operator would have marked them."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["device", "start", "end", "label"])
-    for take, recording in made:
-        for event in recording.events:
-            writer.writerow([take.device, format_time(event.start_ns), format_time(event.end_ns), event.kind])
+    for device, event in events:
+        writer.writerow([device, format_time(event.start_ns), format_time(event.end_ns), event.kind])
     path = folder / "marks.csv"
     _write(path, text.getvalue().encode())
     return path

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,8 @@ import pytest
 from ingest.errors import UsageError
 from ingest.units import parse_time
 from labeling.resolve import LabelPolicy
-from simulators.accelerometer import LABELS
-from simulators.pumps import BACKGROUND, Scenario, claim, write_config, write_marks, write_recording
+from simulators.accelerometer import LABELS, NEAR_MISSES
+from simulators.pumps import BACKGROUND, Scenario, claim, write_config, write_recording, write_world
 from windowing.config import DatasetConfig
 
 
@@ -27,14 +28,25 @@ def test_a_file_holds_what_was_simulated(tmp_path: Path) -> None:
     assert file.samples == len(made.times) == len(rows) - 1
 
 
-def test_marks_are_the_true_events_and_no_near_misses(tmp_path: Path) -> None:
+def test_the_whole_world_is_written_and_marks_are_its_true_events(tmp_path: Path) -> None:
     scenario = Scenario(seed=3, seconds=120.0)
+    told: list[int] = []
+    world = write_world(tmp_path, scenario, told.append)
     made = [(take, take.make(scenario.seconds)) for take in scenario.takes()]
-    with write_marks(tmp_path, made).open(newline="") as text:
+    with world.marks.open(newline="") as text:
         rows = list(csv.DictReader(text))
     found = [(row["device"], parse_time(row["start"]), parse_time(row["end"]), row["label"]) for row in rows]
     assert found == [(take.device, e.start_ns, e.end_ns, e.kind) for take, recording in made for e in recording.events]
-    assert {row["label"] for row in rows} == set(LABELS)
+    assert world.events == Counter(row["label"] for row in rows)
+    assert set(world.events) == set(LABELS)
+    assert set(world.near_misses) == set(NEAR_MISSES)
+    assert [(file.recording, file.samples) for file in world.recordings] == [
+        (take.recording, len(recording.times)) for take, recording in made
+    ]
+    assert sum(told) == len(made)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        ["marks.csv", "dataset.toml", *(f"{take.recording}.csv" for take, _ in made)]
+    )
 
 
 def test_the_same_scenario_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -90,3 +102,17 @@ def test_the_configuration_is_valid(tmp_path: Path) -> None:
     config = DatasetConfig.load(write_config(tmp_path))
     assert config.name == "pump-states"
     assert config.labels == LabelPolicy("majority", 0.5, BACKGROUND)
+
+
+@pytest.mark.parametrize(
+    ("seed", "seconds", "message"),
+    [
+        (-1, 60.0, "--seed: -1 is negative"),
+        (1, 4.9, r"--seconds: 4.9 is not in 5..86400"),
+        (1, 1e6, "--seconds"),
+        (1, float("nan"), "--seconds: nan"),
+    ],
+)
+def test_what_cannot_be_simulated_is_refused(seed: int, seconds: float, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Scenario.checked(seed, seconds)
