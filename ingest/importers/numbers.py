@@ -14,6 +14,8 @@ from ingest.settings import suggest
 
 AUTO: Final[tuple[SampleType, ...]] = ("int16", "int32", "float32", "float64")
 """What `auto` chooses from, smallest first."""
+_SOME: Final = 1000
+"""The first rows already rule most types out, before all rows are looked at."""
 
 
 def choose(values: NDArray[Any], wanted: str, place: Callable[[int], str]) -> SampleType:
@@ -27,7 +29,7 @@ def choose(values: NDArray[Any], wanted: str, place: Callable[[int], str]) -> Sa
     known: tuple[SampleType, ...] = get_args(SampleType)
     if wanted == "auto":
         for dtype in AUTO:
-            if _first_unfit(values, dtype) is None:
+            if _first_unfit(values[:_SOME], dtype) is None and _first_unfit(values, dtype) is None:
                 return dtype
         row = cast(int, _first_unfit(values, "float64"))
         raise UsageError(f"{place(row)}: {values[row].tolist()} does not fit float64 exactly; scale the values down")

@@ -132,72 +132,95 @@ def _read_text(source: Source, columns: Sequence[str], time_column: str | None) 
         raise UsageError(f"{source.path}: neither text, Parquet nor NumPy; these can be imported, also gzipped")
     body = text.lstrip(b"\r\n")
     line = 1 + text[: len(text) - len(body)].count(b"\n")
-    first = body.partition(b"\n")[0].decode(errors="replace").rstrip("\r")
+    first_end = body.find(b"\n") if b"\n" in body else len(body)
+    first = body[:first_end].decode(errors="replace").rstrip("\r")
     separator = max(",;\t", key=first.count)
     if separator not in first:
         separator = " "
-        body = _single_spaces(body)
-        first = " ".join(first.split())
-    fields = [field.strip() for field in next(csv.reader([first], delimiter=separator, skipinitialspace=True))]
+    words = first.split() if separator == " " else next(csv.reader([first], delimiter=separator, skipinitialspace=True))
+    fields = [field.strip() for field in words]
     if all(_NUMBER.fullmatch(field) or _TIME.fullmatch(field) for field in fields):
         value_indices = _positional(source.path, columns, len(fields), time_column)
         time_index = None if time_column is None else list(columns).index(time_column)
     else:
         value_indices = _named(source.path, [name for name in columns if name != time_column], fields)
         time_index = None if time_column is None else _named(source.path, [time_column], fields)[0]
-        body = body.partition(b"\n")[2]
+        body = body[first_end + 1 :]
         line += 1
     if not body:
         raise UsageError(f"{source.path}: a header and no rows")
-    values, time = _parse(source.path, body, separator, len(fields), value_indices, time_index, line)
+    shape = _Shape(source.path, separator, len(fields), value_indices, time_index, line)
+    values, time = _parse_spaced(body, shape) if separator == " " else _parse(body, shape)
     return Table(source.path, values, time, first_line=line)
 
 
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """How the rows of a text lie."""
+
+    path: str
+    separator: str
+    width: int
+    values: list[int]
+    time: int | None
+    line: int
+
+
+def _parse_spaced(body: bytes, shape: _Shape) -> tuple[NDArray[Any], pl.Series | None]:
+    """Columns separated by any run of blanks.
+
+    Text with exactly one space everywhere is parsed as it is: that it was so shows in that no cell came out empty.
+    """
+    if len(shape.values) == shape.width:
+        try:
+            values, time = _parse(body, shape)
+        except UsageError:
+            pass
+        else:
+            if not np.isnan(values).any():
+                return values, time
+    return _parse(_single_spaces(body), shape)
+
+
 def _single_spaces(body: bytes) -> bytes:
-    """Columns separated by exactly one space, none at the ends of lines."""
-    if b"\t" not in body and b"  " not in body and b"\n " not in body and b" \n" not in body and b"\r" not in body:
-        return body.strip(b" ")
-    body = re.sub(rb"[ \t\r]+", b" ", body)
-    return re.sub(rb" ?\n ?", b"\n", body).strip(b" ")
+    """The same with exactly one space between columns and none at the ends of lines."""
+    return re.sub(rb" ?\n ?", b"\n", re.sub(rb"[ \t\r]+", b" ", body)).strip(b" ")
 
 
-def _parse(
-    path: str, body: bytes, separator: str, width: int, values: list[int], time: int | None, line: int
-) -> tuple[NDArray[Any], pl.Series | None]:
+def _parse(body: bytes, shape: _Shape) -> tuple[NDArray[Any], pl.Series | None]:
     """The value columns as float64 and the time column as text; the slow path finds the line of what is no number."""
     import polars as pl
 
+    wanted = sorted({*shape.values, *([] if shape.time is None else [shape.time])})
     frame: pl.DataFrame | None = None
     for kind in (pl.Float64, pl.String):
-        schema = {f"c{i}": kind if i in values else pl.String for i in range(width)}
-        wanted = sorted({*values, *([] if time is None else [time])})
         try:
             frame = pl.read_csv(
                 io.BytesIO(body),
                 has_header=False,
-                separator=separator,
-                schema=schema,
+                separator=shape.separator,
+                schema={f"c{i}": kind if i in shape.values else pl.String for i in range(shape.width)},
                 columns=wanted,
                 encoding="utf8-lossy",
             )
             break
         except pl.exceptions.PolarsError as error:
             if kind == pl.String:
-                raise UsageError(f"{path}: {_wide_row(body, separator, width, line) or error}") from None
+                raise UsageError(f"{shape.path}: {_wide_row(body, shape) or error}") from None
     assert frame is not None
-    arrays = [_numbers(path, frame[f"c{i}"], line) for i in values]
-    return np.column_stack(arrays), None if time is None else frame[f"c{time}"]
+    arrays = [_numbers(frame[f"c{i}"], shape) for i in shape.values]
+    return np.column_stack(arrays), None if shape.time is None else frame[f"c{shape.time}"]
 
 
-def _wide_row(body: bytes, separator: str, width: int, line: int) -> str | None:
-    rows = csv.reader(io.StringIO(body.decode(errors="replace")), delimiter=separator)
-    for number, row in enumerate(rows, line):
-        if len(row) > width:
-            return f"line {number}: found {len(row)} columns, expected {width}"
+def _wide_row(body: bytes, shape: _Shape) -> str | None:
+    rows = csv.reader(io.StringIO(body.decode(errors="replace")), delimiter=shape.separator)
+    for number, row in enumerate(rows, shape.line):
+        if len(row) > shape.width:
+            return f"line {number}: found {len(row)} columns, expected {shape.width}"
     return None
 
 
-def _numbers(path: str, column: pl.Series, line: int) -> NDArray[np.float64]:
+def _numbers(column: pl.Series, shape: _Shape) -> NDArray[np.float64]:
     """A column as float64 with NaN for empty cells."""
     import polars as pl
 
@@ -208,7 +231,7 @@ def _numbers(path: str, column: pl.Series, line: int) -> NDArray[np.float64]:
         row = bad.arg_max()
         if row is not None and bad[row]:
             raise UsageError(
-                f'{path}: line {row + line}: "{text[row]}" is no number; empty cells are "" or one of '
+                f'{shape.path}: line {row + shape.line}: "{text[row]}" is no number; empty cells are "" or one of '
                 f"{', '.join(EMPTY_CELLS[1:])}"
             )
     return column.cast(pl.Float64).fill_null(float("nan")).to_numpy()
