@@ -56,5 +56,5 @@ def check_chunk(chunk: Chunk) -> None:
             f"chunk: found {len(chunk.deltas)} bytes of time deltas in ticks of {chunk.tick_ns} ns, "
             f"expected int32 or int64 for {count} samples"
         )
-    if len(chunk.values) % count:
+    if len(chunk.values) % count or not chunk.values:
         raise WireError(f"chunk: {len(chunk.values)} bytes of values do not divide into {count} samples")

@@ -1,0 +1,68 @@
+"""The windower's meaning in few lines: one sample at a time, no state, no speed."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from windowing.spec import StreamRule, WindowSpec
+
+Series = tuple[list[int], NDArray[np.float64]]
+"""Times and values `(samples, channels)` of one whole stream."""
+
+
+class Cell(NamedTuple):
+    values: NDArray[np.float64] | None
+    gap: bool
+
+
+def cell(series: Series, g: int, rule: StreamRule, tolerance: int) -> Cell:
+    times, values = series
+    for distance in (0, -1, 1)[: 1 + 2 * tolerance]:
+        if g + distance in times:
+            return Cell(values[times.index(g + distance)], False)
+    before = [i for i, t in enumerate(times) if t < g]
+    after = [i for i, t in enumerate(times) if t > g]
+    hole = bool(before and after) and times[after[0]] - times[before[-1]] > rule.max_gap_ns
+    if rule.interpolation == "hold":
+        near = bool(before) and g - times[before[-1]] <= rule.max_gap_ns
+        return Cell(values[before[-1]], False) if near else Cell(None, hole)
+    if not before or not after or hole or rule.interpolation == "none":
+        return Cell(None, hole)
+    a, b = before[-1], after[0]
+    if rule.interpolation == "nearest":
+        return Cell(values[b if times[b] - g < g - times[a] else a], False)
+    share = (g - times[a]) / (times[b] - times[a])
+    return Cell(values[a] + (values[b] - values[a]) * share, False)
+
+
+def windows(
+    spec: WindowSpec, streams: list[Series], origin: int, ks: range
+) -> tuple[dict[int, NDArray[np.float32]], dict[int, str]]:
+    """Signals and drop reasons by `k` of a recording that has ended."""
+    period = Fraction(10**9) / spec.rate
+    first = min(times[0] for times, _ in streams) - spec.tolerance_ns
+    last = max(times[-1] for times, _ in streams) + spec.tolerance_ns
+    signals, drops = {}, {}
+    for k in ks:
+        instants = [origin + int((k * spec.hop + i) * period // 1) for i in range(spec.length)]
+        if not any(first <= g <= last for g in instants):
+            continue
+        rows = np.full((spec.length, len(spec.channels)), np.nan)
+        gap = False
+        for plan, series in zip(spec.streams, streams, strict=True):
+            for i, g in enumerate(instants):
+                found = cell(series, g, plan.rule, spec.tolerance_ns)
+                gap |= found.gap
+                if found.values is not None:
+                    rows[i, plan.columns] = found.values
+        if gap:
+            drops[k] = "gap"
+        elif (~np.isnan(rows)).sum(axis=0).min() < spec.min_steps:
+            drops[k] = "edge" if instants[0] < first or instants[-1] > last else "coverage"
+        else:
+            signals[k] = rows.astype(np.float32)
+    return signals, drops

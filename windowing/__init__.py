@@ -1,0 +1,1 @@
+"""Streams to training windows: the grid, the windower, shards and datasets."""

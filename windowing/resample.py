@@ -1,0 +1,123 @@
+"""Values at grid instants from the samples of one stream: exact samples, linear, hold, nearest, none."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.times import Times
+from windowing.spec import StreamRule
+
+Values: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
+Flags: TypeAlias = NDArray[np.bool_]
+
+FAR_NS = 1 << 62
+
+
+class Samples(NamedTuple):
+    """The known samples of a stream around the instants asked for, and the rule that fills between them."""
+
+    times: Times
+    """Strictly rising; begins with the last sample at or before the first instant, where there is one."""
+    values: Values
+    """`(samples, channels)`."""
+    open_hole: bool
+    """No sample follows within `max_gap` of the last one, and that is certain."""
+    rule: StreamRule
+    tolerance_ns: int
+    """A sample this near to an instant is the sample at it."""
+
+
+class Resampled(NamedTuple):
+    """One stream on the grid."""
+
+    values: Values
+    """`(instants, channels)`; undefined where not valid."""
+    valid: Flags | None
+    """`(instants,)`: a value is there; None: everywhere."""
+    gap: Flags | None
+    """`(instants,)`: missing inside a hole longer than the rule's `max_gap`; None: nowhere."""
+
+
+def resample(samples: Samples, instants: Times) -> Resampled:
+    """The stream's values at the instants (strictly rising, `(instants,) int64`).
+
+    Where every instant has its own sample the values are a view of the samples. Interpolated values are computed in
+    float64; an exact sample's value is never touched by arithmetic.
+    """
+    times, tolerance = samples.times, samples.tolerance_ns
+    count = len(instants)
+    first = int(times.searchsorted(instants[0] - tolerance))
+    there = times[first : first + count]
+    if len(there) == count and _same(there, instants, tolerance):
+        return Resampled(samples.values[first : first + count], None, None)
+    if len(times) == 0:
+        empty = np.zeros((count, samples.values.shape[1]), dtype=np.float32)
+        return Resampled(empty, np.zeros(count, dtype=np.bool_), None)
+    return _between(samples, instants)
+
+
+def _same(times: Times, instants: Times, tolerance: int) -> bool:
+    if tolerance == 0:
+        return times[-1] == instants[-1] and bool((times == instants).all())
+    apart = times - instants
+    return bool(apart.min() >= -tolerance and apart.max() <= tolerance)
+
+
+def _between(samples: Samples, instants: Times) -> Resampled:
+    times, values, open_hole, rule, tolerance = samples
+    last = len(times) - 1
+    before = times.searchsorted(instants, side="right") - 1
+    after = np.minimum(before + 1, last)
+    has_before, has_after = before >= 0, before < last
+    np.maximum(before, 0, out=before)
+    since = instants - times[before]
+    until = times[after] - instants
+    exact = has_before & (since <= tolerance)
+    # a sample just after its instant stands for it, unless one at or just before does
+    ahead = ~exact & has_after & (until <= tolerance)
+    short = has_before & has_after & (since + until <= rule.max_gap_ns)
+    chosen = np.where(ahead, after, before)
+    if rule.interpolation == "hold":
+        valid = exact | ahead | (has_before & (since <= rule.max_gap_ns))
+    elif rule.interpolation == "none":
+        valid = exact | ahead
+    else:
+        valid = exact | ahead | short
+    if rule.interpolation == "nearest":
+        chosen = np.where(~exact & short & (until < since), after, chosen)
+    result: Values = values[chosen]
+    if rule.interpolation == "linear":
+        inner = np.flatnonzero(short & ~exact & ~ahead)
+        if len(inner):
+            result = result.astype(np.float64)
+            share = since[inner] / (since[inner] + until[inner])
+            left = values[before[inner]].astype(np.float64)
+            with np.errstate(all="ignore"):
+                result[inner] = left + (values[after[inner]] - left) * share[:, None]
+    if bool(valid.all()):
+        return Resampled(result, None, None)
+    hole = np.where(has_after, since + until > rule.max_gap_ns, open_hole)
+    gap = ~valid & has_before & hole
+    return Resampled(result, valid, gap if bool(gap.any()) else None)
+
+
+def blank(samples: Samples, start_ns: int) -> tuple[int, bool]:
+    """`(until_ns, gap)`: the stream has no value at instants in `[start_ns, until_ns)`, a gap or merely missing.
+
+    `until_ns == start_ns` where it has, or may have, a value at `start_ns`.
+    """
+    times, _, open_hole, rule, tolerance = samples
+    at = int(times.searchsorted(start_ns + tolerance, side="right"))
+    after = int(times[at]) if at < len(times) else FAR_NS
+    if at == 0:
+        return max(after - tolerance, start_ns), False
+    before = int(times[at - 1])
+    reach = rule.max_gap_ns if rule.interpolation == "hold" else 0
+    if start_ns - before <= max(tolerance, reach):
+        return start_ns, False
+    if at < len(times):
+        return (after - tolerance, True) if after - before > rule.max_gap_ns else (start_ns, False)
+    return FAR_NS, open_hole

@@ -1,0 +1,152 @@
+"""Finished windows as files: the signal as `.npy`, everything about it as Parquet.
+
+The signal's bytes are never copied: a shard is its header and the arrays that the windower cut.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from ingest.engine.operator import Buffer, Draft, Output
+from windowing.cutting import Block, Dropped, Finished, Late, Origin
+
+SIGNAL, INDEX, DROPPED, LATE = "signal", "index", "dropped", "late"
+ROW_HASH_BYTES = 16
+
+
+def encode_output(finished: Finished) -> Output:
+    """The files and counts of what was finished; nothing finished, no files."""
+    drafts: list[Draft] = []
+    if finished.blocks:
+        signal = _signal_draft(finished.blocks)
+        drafts += [signal, _draft(INDEX, "i", index_table(finished.blocks, signal.name.rpartition("/")[2]))]
+    if finished.dropped:
+        drafts.append(_draft(DROPPED, "d", dropped_table(finished.dropped)))
+    if finished.late:
+        drafts.append(_draft(LATE, "l", late_table(finished.late)))
+    return Output(drafts, finished.publications, finished.counts)
+
+
+def npy_header(shape: tuple[int, ...]) -> bytes:
+    """The header of a C-order little-endian float32 `.npy` file (NEP 1, format 1.0)."""
+    stream = io.BytesIO()
+    np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    return stream.getvalue()
+
+
+def _signal_draft(blocks: Sequence[Block]) -> Draft:
+    rows = sum(len(block.k) for block in blocks)
+    arrays: list[Buffer] = [block.signal.astype("<f4", copy=False).data.cast("B") for block in blocks]
+    header = npy_header((rows, *blocks[0].signal.shape[1:]))
+    return Draft.of(SIGNAL, "s", ".npy", [header, *arrays], rows)
+
+
+def _draft(folder: str, stem: str, table: pl.DataFrame) -> Draft:
+    buffer = io.BytesIO()
+    table.write_parquet(buffer, compression="zstd")
+    return Draft.of(folder, stem, ".parquet", [buffer.getbuffer()], table.height)
+
+
+def row_hash(row: Buffer) -> bytes:
+    """The first 16 bytes of the SHA-256 of a window's signal bytes."""
+    return hashlib.sha256(row).digest()[:ROW_HASH_BYTES]
+
+
+def _row_hashes(signal: NDArray[np.float32]) -> list[bytes]:
+    data = signal.data.cast("B")
+    size = signal.nbytes // len(signal)
+    return [row_hash(data[start : start + size]) for start in range(0, signal.nbytes, size)]
+
+
+def _masks(block: Block) -> list[bytes]:
+    return [b""] * len(block.k) if block.mask is None else [row.tobytes() for row in block.mask]
+
+
+def _origins(origins: Sequence[Origin], counts: Sequence[int]) -> dict[str, pl.Series]:
+    """The columns that all windows of a block share."""
+    at = np.repeat(np.arange(len(origins)), counts)
+    columns = {name: pl.Series(name, [getattr(o, name) for o in origins], dtype=pl.String) for name in Origin._fields}
+    return {name: column.gather(at) for name, column in columns.items()}
+
+
+def index_table(blocks: Sequence[Block], shard: str) -> pl.DataFrame:
+    """One row a window, in the shard's order.
+
+    Columns: window, device, recording, anchor (text); k, t0_ns, t1_ns (int64, `[t0_ns, t1_ns)` UTC); shard (the signal
+    file's name), row (its row there); coverage (float32); mask (`np.packbits` over steps × channels, empty: all valid);
+    offset (all its data lie at or before this log offset); hash (`row_hash` of its signal).
+    """
+    counts = [len(block.k) for block in blocks]
+    shared = _origins([block.origin for block in blocks], counts)
+    rows = sum(counts)
+    prefix = shared.pop("prefix")
+    return pl.DataFrame(
+        {
+            **shared,
+            "prefix": prefix,
+            "k": np.concatenate([block.k for block in blocks]),
+            "t0_ns": np.concatenate([block.t0_ns for block in blocks]),
+            "t1_ns": np.concatenate([block.t1_ns for block in blocks]),
+            "row": np.arange(rows, dtype=np.int64),
+            "coverage": np.concatenate([block.coverage for block in blocks]),
+            "mask": pl.Series([mask for block in blocks for mask in _masks(block)], dtype=pl.Binary),
+            "offset": np.repeat(np.array([block.offset for block in blocks], dtype=np.int64), counts),
+            "hash": pl.Series([digest for block in blocks for digest in _row_hashes(block.signal)], dtype=pl.Binary),
+        }
+    ).select(
+        pl.format("{}-{}", "prefix", "k").alias("window"),
+        *("device", "recording", "anchor", "k", "t0_ns", "t1_ns"),
+        pl.lit(shard).alias("shard"),
+        *("row", "coverage", "mask", "offset", "hash"),
+    )
+
+
+def dropped_table(dropped: Sequence[Dropped]) -> pl.DataFrame:
+    """One row a run of consecutive windows that exist but are not given out.
+
+    Columns: device, recording, anchor (text); k (int64, the first of them), windows (int64, how many), t0_ns, t1_ns
+    (int64, from the first's start to the last's end), reason (gap, edge, coverage, no_stream).
+    """
+    return pl.DataFrame(
+        [(*entry.origin[:3], *entry[1:]) for entry in dropped],
+        schema={
+            **dict.fromkeys(("device", "recording", "anchor"), pl.String),
+            **dict.fromkeys(("k", "windows", "t0_ns", "t1_ns"), pl.Int64),
+            "reason": pl.String,
+        },
+        orient="row",
+    )
+
+
+def late_table(late: Sequence[Late]) -> pl.DataFrame:
+    """One row a sample that came but is not windowed.
+
+    Columns: device, stream, recording (text); boot (bytes), seq, offset (int64, the log's); t_ns (int64);
+    values (list of float64: all the stream's channels, physical); reason (late, backwards, ended, quarantine).
+    """
+    at = np.repeat(np.arange(len(late)), [len(entry.times) for entry in late])
+    chunks = pl.DataFrame(
+        [(*entry[:6], entry.reason) for entry in late],
+        schema={
+            **dict.fromkeys(("device", "stream", "recording"), pl.String),
+            "boot": pl.Binary,
+            **dict.fromkeys(("seq", "offset"), pl.Int64),
+            "reason": pl.String,
+        },
+        orient="row",
+    )
+    values = [row for entry in late for row in entry.values.tolist()]
+    samples = pl.DataFrame(
+        {
+            "t_ns": np.concatenate([entry.times for entry in late]),
+            "values": pl.Series(values, dtype=pl.List(pl.Float64)),
+        }
+    )
+    table = pl.concat([chunks[at], samples], how="horizontal")
+    return table.select("device", "stream", "recording", "boot", "seq", "offset", "t_ns", "values", "reason")

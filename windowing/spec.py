@@ -1,0 +1,273 @@
+"""What a window is: the `[window]` table of dataset.toml as a frozen value with a hash.
+
+The hash covers exactly what determines which windows there are and their signal bytes. Label policy is not in it, and
+neither are the marks of a mark-anchored run: their ids are in the window ids.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, Final, Literal, TypeAlias, get_args
+
+import msgspec
+
+from ingest.errors import UsageError
+from ingest.settings import check_keys, suggest
+from ingest.times import NS, period_of
+from ingest.units import parse_duration, parse_rate
+
+Anchor: TypeAlias = Literal["epoch", "recording", "mark"]
+Interpolation: TypeAlias = Literal["linear", "hold", "nearest", "none"]
+
+SEMANTICS: Final = 1
+"""Raised when the same specification gives other windows or other bytes than before."""
+DEFAULT_MAX_GAP: Final = "500ms"
+_MAX_SPAN_NS: Final = 1 << 60
+_MAX_RATE_HZ: Final = 10**8
+_MAX_DENOMINATOR: Final = 1 << 32
+_MAX_CELLS: Final = 1 << 28
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRule:
+    """How instants between the samples of a stream get their values, and over which distance at most."""
+
+    interpolation: Interpolation = "linear"
+    max_gap_ns: int = 500_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPlan:
+    """What a specification wants of one stream."""
+
+    name: str
+    channels: tuple[str, ...]
+    columns: tuple[int, ...]
+    """Where the channels lie among the window's channels."""
+    units: tuple[str | None, ...]
+    """The unit that each channel must have, None where any will do."""
+    rule: StreamRule
+
+
+@dataclass(frozen=True, slots=True)
+class WindowSpec:
+    """Which windows are cut, and how their signal is made.
+
+    `length` and `hop` are grid steps, `rate` is in hertz, `channels` are `stream.channel` in the order of the signal's
+    last axis. Raises `UsageError` where the values cannot be what is meant.
+    """
+
+    length: int
+    hop: int
+    rate: Fraction
+    channels: tuple[str, ...]
+    anchor: Anchor = "epoch"
+    rule: StreamRule = StreamRule()
+    min_coverage: Fraction = Fraction(1)
+    """The least share of a window's steps that each channel must have a value for."""
+    overrides: Mapping[str, StreamRule] = field(default_factory=dict)
+    """Rules of single streams, by name."""
+    units: Mapping[str, str] = field(default_factory=dict)
+    """The unit that a stream (`acc`) or channel (`acc.x`) must have."""
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    @property
+    def streams(self) -> tuple[StreamPlan, ...]:
+        """The named streams, in the order of their first channel; the first is the reference of anchors."""
+        columns: dict[str, list[int]] = {}
+        for column, channel in enumerate(self.channels):
+            columns.setdefault(channel.rpartition(".")[0], []).append(column)
+        return tuple(
+            StreamPlan(
+                name,
+                tuple(self.channels[column].rpartition(".")[2] for column in listed),
+                tuple(listed),
+                tuple(self.units.get(self.channels[column], self.units.get(name)) for column in listed),
+                self.overrides.get(name, self.rule),
+            )
+            for name, listed in columns.items()
+        )
+
+    @property
+    def period(self) -> tuple[int, int]:
+        """The grid's period as a reduced fraction of nanoseconds `(num, den)`."""
+        return period_of(self.rate)
+
+    @property
+    def tolerance_ns(self) -> int:
+        """How far a sample may lie from an instant and be the sample at it: 1 where the period has no whole ns."""
+        return 0 if self.period[1] == 1 else 1
+
+    @property
+    def min_steps(self) -> int:
+        """The least number of steps that each channel must have a value for."""
+        return -(-self.length * self.min_coverage.numerator // self.min_coverage.denominator)
+
+    @property
+    def id(self) -> str:
+        """The first 16 hex digits of the SHA-256 of what determines positions and signal bytes."""
+        content: dict[str, object] = {
+            "semantics": SEMANTICS,
+            "length": self.length,
+            "hop": self.hop,
+            "rate": [self.rate.numerator, self.rate.denominator],
+            "anchor": self.anchor,
+            "channels": self.channels,
+            "min_steps": self.min_steps,
+            "streams": {plan.name: [plan.rule.interpolation, plan.rule.max_gap_ns] for plan in self.streams},
+        }
+        if self.units:
+            content["units"] = [plan.units for plan in self.streams]
+        return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()[:16]
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any], where: str = "dataset.toml: window") -> WindowSpec:
+        """The specification in a `[window]` table; `where` names it in errors.
+
+        Raises:
+            UsageError: an unknown key, a value of the wrong kind, or a length that is no whole number of steps.
+        """
+        check_keys(table, _KEYS, where)
+        for key in ("length", "rate", "channels"):
+            if key not in table:
+                raise UsageError(f"{where}: {key} is missing; give at least length, rate and channels")
+        rate = _located(where, "rate", parse_rate, _text(table["rate"], f"{where}.rate", "50Hz"))
+        length = _steps(table["length"], rate, f"{where}.length")
+        rule = _rule(table, StreamRule("linear", parse_duration(DEFAULT_MAX_GAP)), where)
+        try:
+            return cls(
+                length=length,
+                hop=_steps(table["hop"], rate, f"{where}.hop") if "hop" in table else length,
+                rate=rate,
+                channels=_channels(table["channels"], where),
+                anchor=_choice(table.get("anchor", "epoch"), get_args(Anchor), f"{where}.anchor"),
+                rule=rule,
+                min_coverage=_share(table.get("min_coverage", 1), f"{where}.min_coverage"),
+                overrides=_overrides(table.get("streams", {}), rule, f"{where}.streams"),
+                units=_units(table.get("units", {}), f"{where}.units"),
+            )
+        except UsageError as error:
+            raise UsageError(str(error) if str(error).startswith(where) else f"{where}: {error}") from None
+
+
+_RULE_KEYS: Final = ("interpolation", "max_gap")
+_KEYS: Final = (
+    *("length", "hop", "rate", "anchor", "channels", "min_coverage", "streams", "units"),
+    *_RULE_KEYS,
+)
+
+
+def _check(spec: WindowSpec) -> None:
+    if not spec.channels or len(set(spec.channels)) != len(spec.channels):
+        raise UsageError(f"channels: found {list(spec.channels)}, expected at least one, and each once")
+    for channel in spec.channels:
+        stream, _, name = channel.rpartition(".")
+        if not stream or not name:
+            raise UsageError(f'channels: "{channel}" is not stream.channel, as in acc.x')
+    if spec.rate.numerator > _MAX_DENOMINATOR or not 0 < spec.rate <= _MAX_RATE_HZ:
+        raise UsageError(f"rate: {spec.rate} Hz; use a rate up to {_MAX_RATE_HZ} Hz that is a simple fraction")
+    for key, steps in (("length", spec.length), ("hop", spec.hop)):
+        if steps < 1 or steps * NS / spec.rate >= _MAX_SPAN_NS:
+            raise UsageError(f"{key}: {steps} steps at {spec.rate} Hz is out of range; use at least one step")
+    if spec.length * len(spec.channels) > _MAX_CELLS:
+        raise UsageError(f"length: a window of {spec.length} × {len(spec.channels)} values exceeds {_MAX_CELLS} values")
+    if not 0 < spec.min_coverage <= 1:
+        raise UsageError(f"min_coverage: found {float(spec.min_coverage)}, expected a share above 0 and up to 1")
+    _check_names(spec)
+    for rule in (spec.rule, *spec.overrides.values()):
+        if not 0 <= rule.max_gap_ns < _MAX_SPAN_NS:
+            raise UsageError(f"max_gap: {rule.max_gap_ns} ns is out of range; use 0 s or more")
+
+
+def _check_names(spec: WindowSpec) -> None:
+    streams = {channel.rpartition(".")[0] for channel in spec.channels}
+    for name in spec.overrides:
+        if name not in streams:
+            raise UsageError(f'streams: "{name}" is no stream of the channels{suggest(name, streams)}')
+    for name in spec.units:
+        if name not in streams and name not in spec.channels:
+            raise UsageError(f'units: "{name}" is no stream or channel{suggest(name, {*streams, *spec.channels})}')
+
+
+def _text(value: object, where: str, example: str) -> str:
+    if not isinstance(value, str):
+        raise UsageError(f'{where}: found {value!r}, expected text such as "{example}"')
+    return value
+
+
+def _located(where: str, key: str, parse: Any, text: str) -> Any:
+    try:
+        return parse(text)
+    except UsageError as error:
+        raise UsageError(f"{where}.{key}: {error}") from None
+
+
+def _choice(value: object, known: tuple[str, ...], where: str) -> Any:
+    if value not in known:
+        raise UsageError(f'{where}: unknown value "{value}"{suggest(str(value), known)}')
+    return value
+
+
+def _share(value: object, where: str) -> Fraction:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+        raise UsageError(f"{where}: found {value!r}, expected a share above 0 and up to 1, as in 0.8")
+    return Fraction(str(value))
+
+
+def _steps(value: object, rate: Fraction, where: str) -> int:
+    """Grid steps of a number of samples or of a duration; a duration must be a whole number of steps."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value < 1:
+            raise UsageError(f"{where}: found {value}, expected at least one sample")
+        return value
+    head, _, key = where.rpartition(".")
+    duration_ns: int = _located(head, key, parse_duration, _text(value, where, "2.56s"))
+    steps = Fraction(duration_ns, NS) * rate
+    if duration_ns <= 0 or steps.denominator != 1:
+        nearest = max(1, round(steps))
+        seconds = Fraction(nearest) / rate
+        raise UsageError(
+            f'{where}: "{value}" is {float(steps):.6g} steps at {rate} Hz; '
+            f"the nearest whole number is {nearest} samples ({float(seconds):.9g} s)"
+        )
+    return int(steps)
+
+
+def _channels(value: object, where: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise UsageError(f'{where}.channels: found {value!r}, expected a list such as ["acc.x", "acc.y"]')
+    return tuple(value)
+
+
+def _rule(table: Mapping[str, Any], default: StreamRule, where: str) -> StreamRule:
+    interpolation, max_gap_ns = default.interpolation, default.max_gap_ns
+    if "interpolation" in table:
+        interpolation = _choice(table["interpolation"], get_args(Interpolation), f"{where}.interpolation")
+    if "max_gap" in table:
+        text = _text(table["max_gap"], f"{where}.max_gap", DEFAULT_MAX_GAP)
+        max_gap_ns = _located(where, "max_gap", parse_duration, text)
+    return StreamRule(interpolation, max_gap_ns)
+
+
+def _table(value: object, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise UsageError(f"{where}: found {value!r}, expected a table")
+    return value
+
+
+def _overrides(value: object, default: StreamRule, where: str) -> dict[str, StreamRule]:
+    rules = {}
+    for name, entry in _table(value, where).items():
+        table = _table(entry, f"{where}.{name}")
+        check_keys(table, _RULE_KEYS, f"{where}.{name}")
+        rules[name] = _rule(table, default, f"{where}.{name}")
+    return rules
+
+
+def _units(value: object, where: str) -> dict[str, str]:
+    return {name: _text(unit, f"{where}.{name}", "m/s2") for name, unit in _table(value, where).items()}
