@@ -117,7 +117,7 @@ class LabelsRunning:
 
     def skip(self, wanted: int, begin: int) -> None:
         """See `Running`; the entry itself names the lost range."""
-        self._counts["lost"] += begin - wanted
+        self._counts["lost.offsets"] += begin - wanted
 
     @property
     def pending_bytes(self) -> int:

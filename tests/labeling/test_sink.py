@@ -104,7 +104,7 @@ def test_append_times_never_run_backwards_even_over_a_restart() -> None:
 def test_a_hole_in_the_log_is_counted() -> None:
     running = LabelsOperator().start(None)
     running.skip(5, 9)
-    assert running.take().counts == {"lost": 4}
+    assert running.take().counts == {"lost.offsets": 4}
 
 
 def test_foreign_states_are_refused() -> None:

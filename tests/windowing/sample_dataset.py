@@ -1,0 +1,192 @@
+"""Small datasets for tests, sealed by the real engine from scripted records.
+
+Windows come as they are, one a record, through an operator that only writes them down; marks go through the real
+labels operator.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import polars as pl
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from ingest.engine import partition as work
+from ingest.engine.disk import DiskFiles
+from ingest.engine.operator import Draft, Operator, Output
+from ingest.engine.store import FileStore
+from ingest.log.protocol import LogBatch
+from ingest.records import Mark, MarkAdd, StreamDescription
+from ingest.wire import encode
+from labeling.sink import LabelsOperator
+from windowing.config import DatasetConfig
+from windowing.genesis import FORMAT, Genesis, encode_genesis
+from windowing.index import INDEX_SCHEMA
+from windowing.shards import row_hash
+
+STEPS, CHANNELS = 4, 2
+PERIOD_NS = 10**9
+CONFIG = """name = "pumps"
+
+[window]
+length = 4
+rate = "1Hz"
+channels = ["acc.x", "acc.y"]
+
+[labels]
+policy = "majority"
+"""
+
+
+class Window(msgspec.Struct, frozen=True, array_like=True):
+    """A window to come: `k`-th of its recording, from `k * 4` s on; its signal is made from `seed`."""
+
+    device: str
+    recording: str
+    k: int
+    seed: int = 0
+    mask: bytes = b""
+
+    @property
+    def id(self) -> str:
+        return f"{self.device}-{self.recording}-{self.k}"
+
+    @property
+    def t0_ns(self) -> int:
+        return self.k * STEPS * PERIOD_NS
+
+    @property
+    def signal(self) -> NDArray[np.float32]:
+        seed = [self.seed, self.k, *self.device.encode(), *self.recording.encode()]
+        return np.random.default_rng(seed).normal(size=(STEPS, CHANNELS)).astype(np.float32)
+
+
+def mark(
+    label: str, start_s: float, end_s: float, *, device: str = "a", name: str = "", tool: str = "import"
+) -> MarkAdd:
+    ends = [round(seconds * PERIOD_NS) for seconds in (start_s, end_s)]
+    return MarkAdd(device, name or f"{device}-{label}-{start_s}", ends[0], ends[1], label, "ann", tool)
+
+
+@dataclass
+class Scripted:
+    """An operator whose records are windows."""
+
+    name = "windows"
+    code = 1
+    spec: str
+
+    def learn(self, schema: bytes, description: StreamDescription) -> None:
+        raise AssertionError("windows need no schema")
+
+    def start(self, saved: bytes | None) -> ScriptedRunning:
+        return ScriptedRunning()
+
+
+@dataclass
+class ScriptedRunning:
+    missing_schema: bytes | None = None
+    pending_bytes: int = 0
+    windows: list[Window] = field(default_factory=list)
+
+    def feed(self, batch: LogBatch) -> int:
+        self.windows += [msgspec.msgpack.decode(value, type=Window) for value in batch.values]
+        return len(batch)
+
+    def skip(self, wanted: int, begin: int) -> None:
+        raise AssertionError("nothing is lost")
+
+    def take(self) -> Output:
+        windows, self.windows = self.windows, []
+        if not windows:
+            return Output()
+        file = io.BytesIO()
+        npy.write_array(file, np.stack([window.signal for window in windows]))
+        shard = Draft.of("signal", "s", ".npy", [file.getvalue()], len(windows))
+        rows = [_index_row(window, Path(shard.name).name, row) for row, window in enumerate(windows)]
+        file = io.BytesIO()
+        pl.DataFrame(rows, schema=INDEX_SCHEMA).write_parquet(file)
+        index = Draft.of("index", "i", ".parquet", [file.getvalue()], len(windows))
+        return Output([shard, index], [], Counter({"windows": len(windows), "drop.gap": 1}))
+
+    def snapshot(self) -> bytes:
+        return b"a state"
+
+
+def _index_row(window: Window, shard: str, row: int) -> dict[str, Any]:
+    return {
+        "window": window.id,
+        "device": window.device,
+        "recording": window.recording,
+        "anchor": "epoch",
+        "k": window.k,
+        "t0_ns": window.t0_ns,
+        "t1_ns": window.t0_ns + STEPS * PERIOD_NS,
+        "shard": shard,
+        "row": row,
+        "coverage": 1.0,
+        "mask": window.mask,
+        "offset": 0,
+        "hash": row_hash(window.signal.tobytes()),
+    }
+
+
+def build(root: Path, windows: Sequence[Sequence[Window]], marks: Sequence[Mark], config: str = CONFIG) -> Path:
+    """A dataset with a chain per list of windows, an entry per three windows, and the marks in one chain."""
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "dataset.toml").write_text(config)
+    spec = DatasetConfig.load(root / "dataset.toml").window.id
+    values = [[msgspec.msgpack.encode(window) for window in chain] for chain in windows]
+    _seal(root / "windows" / spec, Scripted(spec), "readings", values)
+    _seal(root / "labels", LabelsOperator(), "marks", [[encode(item) for item in marks]])
+    return root
+
+
+def _seal(folder: Path, operator: Operator, topic: str, chains: Sequence[Sequence[bytes]]) -> None:
+    folder.mkdir(parents=True)
+    genesis = Genesis(FORMAT, operator.name, topic, len(chains), "the log", operator.spec, operator.code)
+    (folder / "genesis.json").write_bytes(encode_genesis(genesis))
+    store = FileStore(DiskFiles(folder), "t")
+
+    async def run(number: int, values: Sequence[bytes]) -> None:
+        part = await work.recover(store, operator, topic, number, 0)
+        for begin in range(0, len(values), 3):
+            few = list(values[begin : begin + 3])
+            offsets = range(begin, begin + len(few))
+            part.running.feed(LogBatch(topic, number, offsets, offsets, [b""] * len(few), few, offsets.stop))
+            part.position = offsets.stop
+            seal = work.prepare(part, operator)
+            await work.write_files(store, seal)
+            await work.commit(store, part, seal)
+            await store.delete(work.move_on(part, seal))
+
+    for number, values in enumerate(chains):
+        asyncio.run(run(number, values))
+
+
+def sample(root: Path) -> Path:
+    """Two devices in two chains, seven windows each in three entries, and marks that label some of them."""
+    windows = [[Window(device, "r", k) for k in range(7)] for device in ("a", "b")]
+    marks: list[Mark] = [mark("run", 0, 12), mark("stop", 16, 20), mark("run", 4, 6, device="b")]
+    return build(root, windows, marks)
+
+
+def copied(source: Path, to: Path) -> Path:
+    """A copy to damage."""
+    shutil.copytree(source, to)
+    return to
+
+
+def files_of(root: Path) -> Iterable[Path]:
+    """Every file of a dataset but its configuration."""
+    return sorted(path for path in root.glob("*/**/*") if path.is_file())

@@ -1,0 +1,48 @@
+"""What a chain folder rests on, and what refuses to go on from it."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from ingest.errors import CorruptError, LogConfigError, StateVersionError, UsageError, WavemarkError
+from windowing.genesis import FORMAT, Genesis, check_genesis, decode_genesis, encode_genesis
+
+FIRST = Genesis(FORMAT, "windows", "readings", 4, "log-1", "abc", 1, '{"length":4}', ((0, 7), (1, 0)))
+
+
+def test_it_survives_its_bytes() -> None:
+    assert decode_genesis(encode_genesis(FIRST), "g") == FIRST
+
+
+def test_any_flipped_bit_is_seen() -> None:
+    data = encode_genesis(FIRST)
+    for place in range(len(data)):
+        for bit in range(8):
+            flipped = data[:place] + bytes([data[place] ^ 1 << bit]) + data[place + 1 :]
+            with pytest.raises(CorruptError, match="g.json"):
+                decode_genesis(flipped, "g.json")
+
+
+def test_another_format_is_refused() -> None:
+    with pytest.raises(CorruptError, match="found format 9, expected 1"):
+        decode_genesis(encode_genesis(msgspec.structs.replace(FIRST, format=9)), "g")
+
+
+def test_the_same_and_other_pinned_marks_go_on() -> None:
+    check_genesis(FIRST, FIRST, "g")
+    check_genesis(FIRST, msgspec.structs.replace(FIRST, pinned=((0, 9), (1, 9))), "g")
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"spec": "xyz"}, UsageError, "spec abc, the run asks for windows of readings with xyz; use another --out"),
+        ({"log": "log-2"}, UsageError, "began with the log log-1, this one is log-2"),
+        ({"partitions": 6}, LogConfigError, "had 4 partitions, now it has 6.*use another --out"),
+        ({"code": 2}, StateVersionError, "code version 1, this is version 2; rebuild"),
+    ],
+)
+def test_a_difference_refuses(change: dict[str, object], error: type[WavemarkError], message: str) -> None:
+    with pytest.raises(error, match=message):
+        check_genesis(FIRST, msgspec.structs.replace(FIRST, **change), "g")

@@ -1,0 +1,73 @@
+"""dataset.toml: what is collected. Strict: an unknown key is an error that names its path and the nearest known key.
+
+The `[window]` table determines the windows and their bytes, and is fixed for a dataset; `[labels]` may change at any
+time, since labels are made when a dataset is opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from ingest.errors import UsageError
+from ingest.settings import check_keys, read_toml, suggest
+from labeling.resolve import POLICIES, LabelPolicy
+from windowing.spec import WindowSpec
+
+FILE: Final = "dataset.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetConfig:
+    """A dataset.toml, checked."""
+
+    name: str
+    window: WindowSpec
+    labels: LabelPolicy
+
+    @classmethod
+    def load(cls, path: str | Path) -> DatasetConfig:
+        """The configuration in a file. Raises `UsageError`."""
+        return cls.parse(read_toml(path), str(path))
+
+    @classmethod
+    def parse(cls, table: Mapping[str, Any], where: str) -> DatasetConfig:
+        """The configuration in a TOML table; `where` names it in errors. Raises `UsageError`."""
+        if "rules" in table:
+            raise UsageError(f"{where}: rules: this version runs no rule files; remove the key")
+        check_keys(table, ("name", "window", "labels"), where)
+        name = table.get("name")
+        if not isinstance(name, str) or not name:
+            raise UsageError(f'{where}: name: found {name!r}; give the dataset a name, as in name = "pump-states"')
+        window = _table(table, "window", where)
+        if window is None:
+            raise UsageError(f"{where}: window: the table is missing; it says how the windows are cut")
+        labels = _table(table, "labels", where)
+        return cls(
+            name, WindowSpec.from_table(window, f"{where}: window"), parse_labels(labels or {}, f"{where}: labels")
+        )
+
+
+def parse_labels(table: Mapping[str, Any], where: str) -> LabelPolicy:
+    """The label policy in a `[labels]` table; `where` names it in errors. Raises `UsageError`."""
+    check_keys(table, ("policy", "min_share", "background"), where)
+    default = LabelPolicy()
+    policy = next((known for known in POLICIES if known == table.get("policy", default.policy)), None)
+    if policy is None:
+        raise UsageError(f"{where}.policy: found {table['policy']!r}{suggest(str(table['policy']), POLICIES)}")
+    share = table.get("min_share", default.min_share)
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+        raise UsageError(f"{where}.min_share: found {share!r}; use a share of the window's time from 0 to 1")
+    background = table.get("background")
+    if background is not None and (not isinstance(background, str) or not background):
+        raise UsageError(f'{where}.background: found {background!r}; use a label, as in background = "none"')
+    return LabelPolicy(policy, float(share), background)
+
+
+def _table(table: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any] | None:
+    found = table.get(key)
+    if found is not None and not isinstance(found, dict):
+        raise UsageError(f"{where}: {key}: found {found!r}; it is a table, [{key}]")
+    return found

@@ -1,0 +1,85 @@
+"""The genesis of a chain folder: what its first worker found, create-if-absent, and every later one must find again.
+
+Partition counts, the log and the pinned marks decide which windows there are. Were they to change under a dataset,
+records would be cut twice or never; so a worker compares before it begins, and one that finds a difference refuses.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from ingest.engine.manifest import encode_document, open_document
+from ingest.errors import CorruptError, LogConfigError, StateVersionError, UsageError
+
+FORMAT: Final = 1
+NAME: Final = "genesis.json"
+"""Its name in the operator's folder."""
+
+
+class Genesis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the chains of one operator rest on."""
+
+    format: int
+    operator: str
+    topic: str
+    partitions: int
+    """The topic's partition count: keys are hashed over it."""
+    log: str
+    """The log's identity."""
+    spec: str
+    """The operator's spec hash."""
+    code: int
+    window: str = ""
+    """What `spec` is the hash of, as canonical JSON, for people."""
+    pinned: tuple[tuple[int, int], ...] = ()
+    """For windows anchored at marks, `(partition, end offset)` of `marks`: the marks before it are the anchors."""
+
+
+def encode_genesis(genesis: Genesis) -> bytes:
+    """The document's bytes."""
+    return encode_document(genesis)
+
+
+def decode_genesis(data: bytes, where: str) -> Genesis:
+    """The genesis in `data`; `where` names it in errors. Raises `CorruptError`."""
+    try:
+        genesis = msgspec.json.decode(open_document(data, where), type=Genesis)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise CorruptError(f"{where}: not a genesis: {error}; restore it from a backup") from None
+    if genesis.format != FORMAT:
+        raise CorruptError(f"{where}: found format {genesis.format}, expected {FORMAT}; upgrade wavemark")
+    return genesis
+
+
+def check_genesis(found: Genesis, now: Genesis, where: str) -> None:
+    """Raise where a worker that would write `now` must not go on with chains that began as `found`.
+
+    The pinned marks may differ: the first worker's count, for every worker.
+
+    Raises:
+        UsageError: another spec or another log.
+        LogConfigError: the topic's partition count has changed.
+        StateVersionError: another version of the code.
+    """
+    if (found.operator, found.topic, found.spec) != (now.operator, now.topic, now.spec):
+        raise UsageError(
+            f"{where}: this is {found.operator} of {found.topic} with spec {found.spec}, the run asks for "
+            f"{now.operator} of {now.topic} with {now.spec}; use another --out"
+        )
+    if found.log != now.log:
+        raise UsageError(
+            f"{where}: began with the log {found.log}, this one is {now.log}: offsets of one mean nothing in the "
+            "other; use the first log, or another --out"
+        )
+    if found.partitions != now.partitions:
+        raise LogConfigError(
+            f"{where}: topic {found.topic} had {found.partitions} partitions, now it has {now.partitions}: devices "
+            f"have moved between partitions; use another --out, with a log that has all data in {now.partitions}"
+        )
+    if found.code != now.code:
+        raise StateVersionError(
+            f"{where}: written by code version {found.code}, this is version {now.code}; "
+            "rebuild into another --out from the log"
+        )
