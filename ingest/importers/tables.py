@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import re
+import zipfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -134,9 +135,7 @@ def _read_text(source: Source, columns: Sequence[str], time_column: str | None) 
     line = 1 + text[: len(text) - len(body)].count(b"\n")
     first_end = body.find(b"\n") if b"\n" in body else len(body)
     first = body[:first_end].decode(errors="replace").rstrip("\r")
-    separator = max(",;\t", key=first.count)
-    if separator not in first:
-        separator = " "
+    separator = _separator(first)
     words = first.split() if separator == " " else next(csv.reader([first], delimiter=separator, skipinitialspace=True))
     fields = [field.strip() for field in words]
     if all(_NUMBER.fullmatch(field) or _TIME.fullmatch(field) for field in fields):
@@ -152,6 +151,15 @@ def _read_text(source: Source, columns: Sequence[str], time_column: str | None) 
     shape = _Shape(source.path, separator, len(fields), value_indices, time_index, line)
     values, time = _parse_spaced(body, shape) if separator == " " else _parse(body, shape)
     return Table(source.path, values, time, first_line=line)
+
+
+def _separator(line: str) -> str:
+    """Comma, semicolon or tab, whichever the line has; " " stands for any run of blanks."""
+    separator = max(",;", key=line.count)
+    if separator in line:
+        return separator
+    mixed = " " in line and all(_NUMBER.fullmatch(word) for word in line.split())
+    return "\t" if "\t" in line and not mixed else " "
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +178,7 @@ def _parse_spaced(body: bytes, shape: _Shape) -> tuple[NDArray[Any], pl.Series |
     """Columns separated by any run of blanks.
 
     Text with exactly one space everywhere is parsed as it is: that it was so shows in that no cell came out empty.
+    A short row is an error here, for nobody can tell which of its cells is missing.
     """
     if len(shape.values) == shape.width:
         try:
@@ -179,7 +188,14 @@ def _parse_spaced(body: bytes, shape: _Shape) -> tuple[NDArray[Any], pl.Series |
         else:
             if not np.isnan(values).any():
                 return values, time
-    return _parse(_single_spaces(body), shape)
+    body = _single_spaces(body)
+    for number, row in enumerate(body.split(b"\n"), shape.line):
+        if row.count(b" ") + 1 < shape.width:
+            raise UsageError(
+                f"{shape.path}: line {number}: found {len(row.split())} columns, expected {shape.width}; "
+                "write NA where a cell is missing"
+            )
+    return _parse(body, shape)
 
 
 def _single_spaces(body: bytes) -> bytes:
@@ -309,5 +325,5 @@ def _load_array(source: Source, name: str | None) -> NDArray[Any]:
             raise UsageError(f'{source.path}: no array "{name}"{suggest(name, names)}')
         array: NDArray[Any] = loaded[name]
         return array
-    except (ValueError, OSError, EOFError, KeyError, zlib.error) as error:
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise UsageError(f"{source.path}: not a NumPy file that can be read: {error}") from None

@@ -1,0 +1,125 @@
+"""Times of every written form, exact to the nanosecond; nothing is guessed about zones and units."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.errors import UsageError
+from ingest.importers.stamps import Reading, Stamps, read_stamps
+from ingest.units import format_time, parse_time
+
+NS = 10**9
+
+
+def place(row: int) -> str:
+    return f"f.csv: line {row + 2}"
+
+
+def read(values: list[object], **how: object) -> list[int]:
+    return [int(t) for t in stamps(pl.Series("t", values), **how).times]
+
+
+def stamps(column: pl.Series, **how: object) -> Stamps:
+    return read_stamps(column, Reading(**how), place)  # type: ignore[arg-type]
+
+
+ISO = [
+    "2026-11-24T02:00:00Z",
+    "2026-11-24 03:00:00.5+01:00",
+    " 2026-11-24T02:00+0000 ",
+    "2026-11-24 02:00:00,000000001z",
+]
+
+
+def test_iso_times_are_read_as_units_reads_them() -> None:
+    assert read(list(ISO)) == [parse_time(text) for text in ISO]
+
+
+@given(st.lists(st.integers(0, 4 * 10**18), min_size=1, max_size=20))
+def test_written_times_come_back_exactly(times: list[int]) -> None:
+    assert read([format_time(t) for t in times]) == times
+    assert read([str(t) for t in times], unit="ns") == times
+    assert read(list(times), unit="ns") == times
+    assert read([f"{t // NS}.{t % NS:09d}" for t in times], unit="s") == times
+
+
+@pytest.mark.parametrize(
+    ("values", "unit", "expected"),
+    [
+        (["1494300133.25", "+1e3", "-0.5"], "s", [1494300133_250000000, 1000 * NS, -NS // 2]),
+        (["1.5", "2"], "ms", [1_500_000, 2_000_000]),
+        (["1.5", "2"], "us", [1500, 2000]),
+        ([1_700_000_000.1, 1_700_000_000.2], "s", [1_700_000_000_100_000_000, 1_700_000_000_200_000_000]),
+        ([1_700_000_000_123, 5], "ms", [1_700_000_000_123_000_000, 5_000_000]),
+    ],
+    ids=["seconds", "milliseconds", "microseconds", "floats as they are written", "integers"],
+)
+def test_numbers_need_only_their_unit(values: list[object], unit: str, expected: list[int]) -> None:
+    assert read(values, unit=unit) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "how", "message"),
+    [
+        (["1", "2"], {}, 'line 2: the time is the number "1"; say --time-unit s, ms, us or ns'),
+        (["1", "x"], {"unit": "s"}, 'line 3: time "x" is no number of s'),
+        (["1", None], {"unit": "s"}, 'line 3: time "" is no number of s'),
+        (["1", "2"], {"unit": "m"}, '--time-unit: unknown unit "m"; known: s, ms, us, ns'),
+        (["1", "1700000000000"], {"unit": "s"}, 'line 3: time "1700000000000" in s is out of range'),
+        ([ISO[0], "24/11/2026 02:00"], {}, 'line 3: time "24/11/2026 02:00" is no ISO 8601 time'),
+        ([ISO[0], "2026-02-30T00:00:00Z"], {}, 'line 3: time "2026-02-30T00:00:00Z" is no ISO 8601 time'),
+        ([ISO[0], "2026-11-24 02:00:00"], {}, "line 3: time 2026-11-24T02:00:00.000000000 names no zone"),
+        (["2026-11-24 02:00:00"], {"timezone": "Mars/Base"}, '--timezone: "Mars/Base" is no zone'),
+        (["2026-03-29 02:30:00"], {"timezone": "Europe/Brussels"}, "does not exist in Europe/Brussels"),
+        ([True], {}, 'the time column "t" holds Boolean'),
+        ([datetime(2026, 1, 1), None], {"utc": True}, 'line 3: time "" is missing'),
+        ([datetime(2200, 1, 1)], {"utc": True}, "times after 2116 cannot be imported"),
+        ([datetime(2026, 1, 1)], {}, "names no zone; say --timezone"),
+    ],
+)
+def test_what_is_no_time_is_an_error_with_its_line(values: list[object], how: dict[str, str], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read(values, **how)
+    assert message in str(caught.value)
+
+
+def test_a_zone_is_only_for_times_that_name_none() -> None:
+    mixed: list[object] = ["2026-07-01 12:00:00", "2026-07-01 12:00:00Z"]
+    hour = 3600 * NS
+    noon = parse_time("2026-07-01T12:00:00Z")
+    assert read(mixed, timezone="Europe/Brussels") == [noon - 2 * hour, noon]
+    assert read(mixed, timezone="+05:30") == [noon - 5 * hour - hour // 2, noon]
+    assert read(mixed, relative=True) == [noon, noon]
+
+
+@pytest.mark.parametrize("unit", ["ms", "us", "ns"])
+def test_parquets_datetimes(unit: str) -> None:
+    when = datetime(2026, 7, 1, 12)
+    naive = pl.Series("t", [when]).cast(pl.Datetime(unit))  # type: ignore[arg-type]
+    expected = [parse_time("2026-07-01T12:00:00Z")]
+    assert stamps(naive, utc=True).times.tolist() == expected
+    assert stamps(naive.dt.replace_time_zone("UTC").dt.convert_time_zone("Asia/Tokyo")).times.tolist() == expected
+    assert stamps(naive, timezone="Europe/Brussels").times.tolist() == [expected[0] - 7200 * NS]
+
+
+@pytest.mark.parametrize("minutes", [1, 5, 45])
+def test_the_hour_that_clocks_pass_through_twice(minutes: int) -> None:
+    zone = ZoneInfo("Europe/Brussels")
+    start = datetime(2026, 10, 24, 22, tzinfo=UTC)
+    instants = [start + timedelta(minutes=minutes * i) for i in range(8 * 60 // minutes)]
+    written: list[object] = [t.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S") for t in instants]
+    got = stamps(pl.Series("t", written), timezone="Europe/Brussels")
+    assert got.times.tolist() == [int(t.timestamp()) * NS for t in instants]
+    assert got.ambiguous == len([t for t in instants if t.hour in (0, 1) and t.day == 25])
+
+
+def test_jitter_in_that_hour_is_no_second_pass() -> None:
+    written: list[object] = [f"2026-10-25 02:30:00.{ms:03d}" for ms in (0, 20, 40, 39, 60)]
+    first = parse_time("2026-10-25T00:30:00Z")
+    assert read(written, timezone="Europe/Brussels") == [first + ms * 10**6 for ms in (0, 20, 40, 39, 60)]
