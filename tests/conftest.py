@@ -39,5 +39,7 @@ def _broker_of_all_workers(shared: Path) -> str:
         fcntl.flock(lock, fcntl.LOCK_EX)
         address = shared / "kafka.address"
         if not address.exists():
-            address.write_text(KafkaBroker(owner=os.getppid()).bootstrap)
+            broker = KafkaBroker(owner=os.getppid())
+            broker.release()
+            address.write_text(broker.bootstrap)
         return address.read_text()

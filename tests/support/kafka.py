@@ -12,7 +12,6 @@ import hashlib
 import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
@@ -37,7 +36,7 @@ _LOGGING: Final = (
 _READY: Final = "Kafka Server started"
 
 # Ends the broker when the process that the tests belong to is gone, however that came about.
-_GUARD: Final = 'while kill -0 "$1" && kill -0 "$2"; do sleep 1; done 2>/dev/null; kill -9 "$2" 2>/dev/null'
+_GUARD: Final = 'while kill -0 "$1" 2>/dev/null; do sleep 1; done; kill -9 "$2" 2>/dev/null; sleep 1; rm -rf "$3"'
 
 
 class KafkaToolError(RuntimeError):
@@ -89,7 +88,8 @@ def _tool(name: str, hint: str) -> str:
     return path
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Loopback ports on which nobody listens now."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
@@ -110,7 +110,8 @@ class KafkaBroker:
         self._folder = Path(tempfile.mkdtemp(prefix="wavemark-kafka-"))
         self.log_path: Final = self._folder / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
-        port, controller_port = _free_ports(2)
+        self._guard: subprocess.Popen[bytes] | None = None
+        port, controller_port = free_ports(2)
         self.bootstrap: Final = f"127.0.0.1:{port}"
         self._properties = self._folder / "server.properties"
         self._write_properties(port, controller_port, settings or {})
@@ -175,8 +176,10 @@ class KafkaBroker:
                 stderr=log,
                 start_new_session=True,
             )
-        guard = ["sh", "-c", _GUARD, "kafka-guard", str(self._owner), str(self._process.pid)]
-        subprocess.Popen(guard, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
+        guard = ["sh", "-c", _GUARD, "kafka-guard", str(self._owner), str(self._process.pid), str(self._folder)]
+        self._guard = subprocess.Popen(
+            guard, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
+        )
         self._await_ready(begin)
 
     def _await_ready(self, begin: int) -> None:
@@ -197,11 +200,18 @@ class KafkaBroker:
 
     def kill(self) -> None:
         """SIGKILL, and wait until it is gone; its data stay."""
-        if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-            self._process = None
+        for process in (self._guard, self._process):
+            if process is not None:
+                process.kill()
+                process.wait()
+        self._guard = self._process = None
+
+    def release(self) -> None:
+        """Leave it to run until its owner ends, when this process may be gone already."""
+        for process in (self._guard, self._process):
+            if process is not None:
+                process.returncode = 0  # Popen need not warn that nobody waits for it
+        self._guard = self._process = None
 
     def stop(self) -> None:
         """End it for good and remove its data."""

@@ -8,7 +8,12 @@ asks once and answers once, `fetch` and `member` read, `publisher` writes.
 
 from __future__ import annotations
 
+import logging
+
 from ingest.errors import UsageError
+
+# Without a handler Python prints aiokafka's every failed attempt to stderr; what matters of them is in our own errors.
+logging.getLogger("aiokafka").addHandler(logging.NullHandler())
 
 try:
     from ingest.log.kafka.log import KafkaLog

@@ -1,0 +1,341 @@
+"""What only Kafka can get wrong: topics set up by others, dead brokers, killed members. On a broker of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from ingest.errors import LogConfigError, LogUnavailableError
+from ingest.log.kafka import KafkaLog
+from ingest.log.kafka.cluster import DEFAULT_PARTITIONS
+from ingest.log.protocol import (
+    MARKS,
+    READINGS,
+    STREAMS,
+    Assigned,
+    Entry,
+    Event,
+    LogBatch,
+    Member,
+    Position,
+    Reader,
+    Revoked,
+)
+from tests.support.kafka import PROJECT, KafkaBroker, free_ports
+
+pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("kafka"), pytest.mark.timeout(60)]
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[KafkaBroker]:
+    with KafkaBroker() as broker:
+        yield broker
+
+
+@pytest.fixture
+def topic() -> str:
+    return f"topic-{uuid.uuid4().hex[:8]}"
+
+
+async def create(broker: KafkaBroker, topic: str, **settings: str) -> None:
+    """As somebody else would, with Kafka's own tools."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap)
+    await admin.start()
+    config = {name.replace("_", "."): value for name, value in settings.items()}
+    await admin.create_topics([NewTopic(topic, 2, 1, topic_configs=config)])
+    await admin.close()
+
+
+async def settings_of(broker: KafkaBroker, topic: str) -> dict[str, str]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap)
+    await admin.start()
+    (response,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
+    await admin.close()
+    ((_, _, _, _, entries),) = response.resources
+    return {name: value for name, value, *_ in entries}
+
+
+async def remove(broker: KafkaBroker, *topics: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap)
+    await admin.start()
+    await admin.delete_topics(list(topics))
+    while set(await admin.list_topics()) & set(topics):
+        pass
+    await admin.close()
+
+
+async def read_until(reader: Reader, value: bytes) -> None:
+    while value not in [v for batch in await reader.fetch(0.2) for v in batch.values]:
+        pass
+
+
+# --- topics
+
+
+def test_topics_are_created_as_they_must_be(broker: KafkaBroker) -> None:
+    async def main() -> None:
+        log = KafkaLog(broker.bootstrap)
+        for topic in (READINGS, MARKS, STREAMS):
+            assert await log.ensure(topic) == DEFAULT_PARTITIONS
+        await log.close()
+        readings, marks, streams = [await settings_of(broker, topic) for topic in (READINGS, MARKS, STREAMS)]
+        assert {s["message.timestamp.type"] for s in (readings, marks, streams)} == {"LogAppendTime"}
+        assert (readings["cleanup.policy"], streams["cleanup.policy"]) == ("delete", "compact")
+        assert marks["retention.ms"] == "-1"
+        await remove(broker, READINGS, MARKS, STREAMS)
+
+    asyncio.run(main())
+
+
+def test_asking_creates_nothing(broker: KafkaBroker, topic: str) -> None:
+    async def main() -> None:
+        log = KafkaLog(broker.bootstrap)
+        assert await log.committed(topic, "group") == {}
+        with pytest.raises(LogConfigError, match="does not exist"):
+            await log.bounds(topic)
+        assert topic not in await log.topics()
+        await log.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("topic", "found", "wanted"),
+    [
+        (READINGS, "message.timestamp.type=CreateTime", "message.timestamp.type=LogAppendTime"),
+        (MARKS, "message.timestamp.type=CreateTime", "message.timestamp.type=LogAppendTime"),
+        (READINGS, "cleanup.policy=compact", "cleanup.policy=delete"),
+        (STREAMS, "cleanup.policy=delete", "cleanup.policy=compact"),
+    ],
+)
+def test_a_topic_that_breaks_a_promise_is_refused(broker: KafkaBroker, topic: str, found: str, wanted: str) -> None:
+    async def main() -> None:
+        name, value = found.split("=")
+        await create(broker, topic, **{"message.timestamp.type": "LogAppendTime", name: value})
+        log = KafkaLog(broker.bootstrap)
+        for attempt in (log.ensure(topic), log.append(topic, [Entry(b"k", b"v")]), log.join(topic, "g", "i")):
+            with pytest.raises(LogConfigError) as refused:
+                await attempt
+            assert found in str(refused.value)
+            assert f"kafka-configs.sh --bootstrap-server {broker.bootstrap}" in str(refused.value)
+            assert f"--entity-name {topic} --add-config {wanted}" in str(refused.value)
+        assert (await log.bounds(topic))[0].end == 0
+        await log.close()
+        await remove(broker, topic)
+
+    asyncio.run(main())
+
+
+def test_another_number_of_partitions_is_refused(broker: KafkaBroker, topic: str) -> None:
+    async def main() -> None:
+        await create(broker, topic)
+        willing, strict = KafkaLog(broker.bootstrap), KafkaLog(broker.bootstrap, partitions=8)
+        assert await willing.ensure(topic) == 2
+        with pytest.raises(LogConfigError, match="found 2 partitions, asked for 8"):
+            await strict.ensure(topic)
+        await willing.close()
+        await strict.close()
+
+    asyncio.run(main())
+
+
+# --- records
+
+
+def test_a_record_too_large_is_refused_and_harms_no_other(broker: KafkaBroker, topic: str) -> None:
+    async def main() -> None:
+        log = KafkaLog(broker.bootstrap, partitions=1)
+        with pytest.raises(LogConfigError, match=r"max\.message\.bytes"):
+            await log.append(topic, [Entry(b"k", b"small"), Entry(b"k", bytes(2_000_000))])
+        await log.append(topic, [Entry(b"k", b"v")])
+        assert (await log.bounds(topic))[0].end == 1
+        await log.close()
+
+    asyncio.run(main())
+
+
+def test_holes_are_passed(broker: KafkaBroker, topic: str) -> None:
+    """A foreign transaction ends with a marker that has an offset and is no record."""
+
+    async def main() -> None:
+        log = KafkaLog(broker.bootstrap, partitions=1)
+        await log.ensure(topic)
+        producer = AIOKafkaProducer(bootstrap_servers=broker.bootstrap, transactional_id=topic)
+        await producer.start()
+        async with producer.transaction():
+            await producer.send(topic, b"foreign", key=None)
+        await producer.stop()
+        while (await log.bounds(topic))[0].end < 2:  # the marker follows the commit
+            pass
+        reader = log.reader(topic, {0: 0})
+        batches: list[LogBatch] = []
+        while not batches or batches[-1].next_offset < 2:
+            batches += await reader.fetch(1.0)
+        assert [(k, v) for b in batches for k, v in zip(b.keys, b.values, strict=True)] == [(b"", b"foreign")]
+        assert batches[-1].next_offset == 2
+        await reader.close()
+        await log.close()
+
+    asyncio.run(main())
+
+
+# --- brokers that do not answer
+
+
+def test_an_address_where_nobody_answers_is_named() -> None:
+    async def main() -> None:
+        (port,) = free_ports(1)
+        log = KafkaLog(f"127.0.0.1:{port}", timeout_s=0.5)
+        for attempt in (log.identity(), log.append("readings", [Entry(b"k", b"v")])):
+            with pytest.raises(LogUnavailableError, match=f"kafka://127.0.0.1:{port}: .*nobody answers"):
+                await attempt
+        await log.close()
+
+    asyncio.run(main())
+
+
+def test_a_broker_that_advertises_another_address_is_told_apart() -> None:
+    async def main(broker: KafkaBroker, advertised: str) -> None:
+        log = KafkaLog(broker.bootstrap, timeout_s=0.5)
+        with pytest.raises(LogUnavailableError) as unavailable:
+            await log.topics()
+        await log.close()
+        assert broker.bootstrap in str(unavailable.value)
+        assert f"find it at {advertised}" in str(unavailable.value)
+        assert "advertised.listeners" in str(unavailable.value)
+
+    advertised = f"127.0.0.1:{free_ports(1)[0]}"
+    with KafkaBroker(settings={"advertised.listeners": f"PLAINTEXT://{advertised}"}) as broker:
+        asyncio.run(main(broker, advertised))
+
+
+def test_a_dead_broker_is_an_error_in_time_and_its_return_mends_all(broker: KafkaBroker, topic: str) -> None:
+    async def main() -> None:
+        log = KafkaLog(broker.bootstrap, partitions=1, timeout_s=1.0)
+        await log.append(topic, [Entry(b"k", b"before")])
+        reader = log.reader(topic, {0: 1})
+        assert await reader.fetch(0.1) == []
+        broker.kill()
+        started = time.monotonic()
+        lost = [asyncio.create_task(log.append(topic, [Entry(b"k", b"lost")])) for _ in range(3)]
+        for append in lost:
+            with pytest.raises(LogUnavailableError, match=f'kafka://{broker.bootstrap}: append to topic "{topic}"'):
+                await append
+        with pytest.raises(LogUnavailableError, match="fetch from topic"):
+            await read_until(reader, b"never")
+        assert time.monotonic() - started < 10.0
+        broker.restart()
+        await log.append(topic, [Entry(b"k", b"after")])
+        await read_until(reader, b"after")
+        await reader.close()
+        await log.close()
+
+    asyncio.run(main())
+
+
+def test_what_is_acknowledged_while_the_broker_is_killed_is_there_once(broker: KafkaBroker, topic: str) -> None:
+    """kill -9 of the broker with appends under way: aiokafka's retries must not double, drop or reorder."""
+    keys, per_key, kills = [b"device-%d" % i for i in range(6)], 150, (150, 500)
+    acknowledged: dict[tuple[bytes, int], Position] = {}
+    progress = asyncio.Condition()
+
+    async def write(log: KafkaLog, key: bytes) -> None:
+        for number in range(per_key):
+            (acknowledged[key, number],) = await log.append(topic, [Entry(key, b"%d" % number)])
+            async with progress:
+                progress.notify()
+
+    async def kill_now_and_then() -> None:
+        for threshold in kills:
+            async with progress:
+                await progress.wait_for(lambda threshold=threshold: len(acknowledged) >= threshold)  # type: ignore[misc]
+            await asyncio.to_thread(broker.kill)
+            await asyncio.to_thread(broker.restart)
+
+    async def main() -> None:
+        log = KafkaLog(broker.bootstrap, partitions=3)
+        await asyncio.gather(kill_now_and_then(), *(write(log, key) for key in keys))
+        reader = log.reader(topic, dict.fromkeys(range(3), 0))
+        found: list[tuple[tuple[bytes, int], Position]] = []
+        while len(found) < len(keys) * per_key:
+            for batch in await reader.fetch(1.0):
+                columns = zip(batch.keys, batch.values, batch.offsets, strict=True)
+                found += [((key, int(value)), Position(batch.partition, offset)) for key, value, offset in columns]
+        assert await reader.fetch(0.3) == []
+        assert dict(found) == acknowledged
+        assert len(found) == len(acknowledged) == len(keys) * per_key
+        for key in keys:
+            assert [number for (k, number), _ in found if k == key] == list(range(per_key))
+        await reader.close()
+        await log.close()
+
+    asyncio.run(main())
+
+
+# --- groups
+
+
+async def follow(member: Member, owned: set[int]) -> list[Event]:
+    events = await member.poll(0.2)
+    for event in events:
+        match event:
+            case Assigned(partitions):
+                owned |= set(partitions)
+            case Revoked(partitions):
+                owned -= set(partitions)
+    return events
+
+
+def test_a_worker_that_comes_back_by_its_name_in_time_disturbs_nobody(broker: KafkaBroker, topic: str) -> None:
+    async def main() -> None:
+        log = KafkaLog(broker.bootstrap, partitions=4)
+        first, second = await log.join(topic, "g", "a"), await log.join(topic, "g", "b")
+        owned: tuple[set[int], set[int]] = (set(), set())
+        while owned != ({0, 1}, {2, 3}):
+            await asyncio.gather(follow(first, owned[0]), follow(second, owned[1]))
+        await first.disconnect()
+        again, owned_again = await log.join(topic, "g", "a"), set[int]()
+        noticed: list[Event] = []
+        while owned_again != {0, 1}:
+            _, events = await asyncio.gather(follow(again, owned_again), follow(second, owned[1]))
+            noticed += events
+        assert noticed == []
+        assert owned[1] == {2, 3}
+        await again.close()
+        await second.close()
+        await log.close()
+
+    asyncio.run(main())
+
+
+def test_a_killed_process_is_replaced_within_its_session(broker: KafkaBroker, topic: str) -> None:
+    async def main() -> None:
+        log = KafkaLog(broker.bootstrap, partitions=4)
+        survivor, owned = await log.join(topic, "g", "survivor"), set[int]()
+        words = ["-m", "tests.ingest.log.kafka_member", broker.bootstrap, topic, "g", "doomed"]
+        doomed = await asyncio.create_subprocess_exec(sys.executable, *words, cwd=PROJECT, stdout=subprocess.PIPE)
+        try:
+            while owned != {2, 3}:
+                await follow(survivor, owned)
+            assert doomed.stdout is not None
+            assert (await doomed.stdout.readline()).split()[0] == b"owns"
+        finally:
+            doomed.kill()
+            await doomed.communicate()
+        killed = time.monotonic()
+        while owned != {0, 1, 2, 3}:
+            await follow(survivor, owned)
+        assert 3.0 < time.monotonic() - killed < 9.0
+        await survivor.close()
+        await log.close()
+
+    asyncio.run(main())
