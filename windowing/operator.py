@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from ingest.engine.operator import Output
-from ingest.records import StreamDescription, schema_id
+from ingest.records import StreamDescription
 from windowing.anchors import AnchorMark, Layout
 from windowing.spec import WindowSpec
 from windowing.state import STATE_VERSION, decode_state, encode_state
@@ -42,9 +42,9 @@ class WindowOperator:
         """The specification's hash."""
         return self._layout.spec_id
 
-    def learn(self, description: StreamDescription) -> None:
+    def learn(self, schema: bytes, description: StreamDescription) -> None:
         """Tell what a schema id means."""
-        self._schemas[schema_id(description)] = description
+        self._schemas[schema] = description
 
     def start(self, saved: bytes | None) -> RunningWindows:
         """At work from a saved state, or from the beginning.

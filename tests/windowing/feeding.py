@@ -65,8 +65,20 @@ class Source:
         dtype = np.dtype(self.description.dtype).newbyteorder("<")
         rows = np.asarray(values).astype(dtype).reshape(-1, len(self.description.channels))
         chunk = Chunk(
-            *(self.device, self.recording, self.description.stream, self.boot, self.seq),
-            *(schema_id(self.description), t0, num, den, phase, tick, deltas, len(rows), rows.tobytes()),
+            device=self.device,
+            recording=self.recording,
+            stream=self.description.stream,
+            boot=self.boot,
+            seq=self.seq,
+            schema=schema_id(self.description),
+            t0_ns=t0,
+            period_num=num,
+            period_den=den,
+            phase=phase,
+            tick_ns=tick,
+            deltas=deltas,
+            count=len(rows),
+            values=rows.tobytes(),
             clock=Clock(self.clock),
             **self.extra,
         )
@@ -165,7 +177,7 @@ def run(
     """Feed the records in batches; where `restart` says so, save the state after a batch and go on from it."""
     operator = WindowOperator(spec, marks)
     for description in descriptions:
-        operator.learn(description)
+        operator.learn(schema_id(description), description)
     running, collected = operator.start(None), Collected()
     for index, batch in enumerate(batches(records, sizes, append_ns)):
         assert running.feed(batch) == len(batch)
