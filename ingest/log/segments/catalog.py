@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -22,7 +23,7 @@ from uuid import uuid4
 import msgspec
 
 from ingest.errors import CorruptError, LogConfigError
-from ingest.log.protocol import TOPICS, TopicSpec, partition_of
+from ingest.log.protocol import TOPICS, Entry, TopicSpec, partition_of
 from ingest.log.segments.files import as_log_errors, create, make_folder, sync_folder, write_synced
 from ingest.log.segments.partition import Partition, create_partition
 from ingest.mounts import network_filesystem
@@ -57,14 +58,23 @@ class Topic:
     partitions: list[Partition]
     _hashed: dict[bytes, int] = field(default_factory=dict)
 
-    def partition_of(self, key: bytes) -> int:
-        """The partition of a key; the hash is remembered, since few keys come again and again."""
-        found = self._hashed.get(key)
-        if found is None:
-            if len(self._hashed) >= _KEYS_REMEMBERED:
-                self._hashed.clear()
-            found = self._hashed[key] = partition_of(key, len(self.partitions))
-        return found
+    def spread(self, entries: Sequence[Entry]) -> dict[int, list[int]]:
+        """The indices of the entries by the partition of their keys.
+
+        Hashes are remembered, since few keys come again and again.
+        """
+        spread: dict[int, list[int]] = {}
+        for index, (key, _) in enumerate(entries):
+            number = self._hashed.get(key)
+            if number is None:
+                if len(self._hashed) >= _KEYS_REMEMBERED:
+                    self._hashed.clear()
+                number = self._hashed[key] = partition_of(key, len(self.partitions))
+            indices = spread.get(number)
+            if indices is None:
+                indices = spread[number] = []
+            indices.append(index)
+        return spread
 
 
 @dataclass(frozen=True, slots=True)

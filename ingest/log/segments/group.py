@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -111,16 +112,28 @@ class GroupFolder:
 class SegmentMember:
     """One worker of a group; see `ingest.log.protocol.Member`."""
 
-    def __init__(self, topic: Topic, folder: GroupFolder, instance: str, life: int) -> None:
+    def __init__(
+        self,
+        topic: Topic,
+        folder: GroupFolder,
+        instance: str,
+        life: int,
+        on_close: Callable[[SegmentMember], None],
+    ) -> None:
         self._topic = topic
         self._folder = folder
         self._instance = instance
         self._life: int | None = life
+        self._on_close = on_close
         self._fetcher = Fetcher(topic, durable=True)
         self._owned: dict[int, int] = {}
         """The open lock file of each partition that is owned."""
         self._revoked: list[int] = []
-        """Open lock files of partitions whose `Revoked` was given: free once the caller comes back."""
+        """Open lock files of partitions that go to others, but whose `Revoked` is not given yet."""
+        self._given_up: list[int] = []
+        """The same, given: they are free once the caller comes back."""
+        self._news: list[Event] = []
+        self._busy = threading.Lock()
         self._looked_s = float("-inf")
 
     async def poll(self, timeout_s: float) -> list[Event]:
@@ -131,11 +144,13 @@ class SegmentMember:
             CorruptLogError: a record cannot be read; `seek` to its `next_offset` goes on without it.
             LogUnavailableError: as the disk says.
         """
-        self._free(self._revoked)
+        _free(self._given_up)
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + timeout_s
         while True:
-            events = await self._look() or await self._records()
+            if time.monotonic() - self._looked_s >= LOOK_S:
+                await asyncio.to_thread(self._look)
+            events = self._take_news() or await self._records()
             if events:
                 return events
             left_s = deadline_s - loop.time()
@@ -156,45 +171,52 @@ class SegmentMember:
     async def close(self) -> None:
         """Leave the group: the others take over at once."""
         await asyncio.to_thread(self._fetcher.close)
-        self._free(self._revoked)
-        for fd in self._owned.values():
-            os.close(fd)
-        self._owned.clear()
-        if self._life is not None:
-            life, self._life = self._life, None
-            await asyncio.to_thread(self._folder.leave, self._instance, life)
+        await asyncio.to_thread(self._leave)
+        self._on_close(self)
 
-    async def _look(self) -> list[Event]:
-        """What changed in who owns what."""
-        now_s = time.monotonic()
-        if self._life is None or now_s - self._looked_s < LOOK_S:
-            return []
-        with as_log_errors(self._folder.path):
-            living = await asyncio.to_thread(self._folder.living, self._instance)
-            self._looked_s = now_s
+    def _leave(self) -> None:
+        with self._busy:
+            _free(self._given_up)
+            _free(self._revoked)
+            while self._owned:
+                os.close(self._owned.popitem()[1])
+            if self._life is not None:
+                self._folder.leave(self._instance, self._life)
+                self._life = None
+
+    def _look(self) -> None:
+        """See who lives, and take and give partitions by that; what changed waits in `_news`."""
+        with self._busy, as_log_errors(self._folder.path):
+            if self._life is None or self._news:
+                return
+            self._looked_s = time.monotonic()
+            living = self._folder.living(self._instance)
             share = range_share(len(self._topic.partitions), living, self._instance)
-            return self._settle(share)
+            gone = tuple(sorted(self._owned.keys() - set(share)))
+            self._revoked += (self._owned.pop(partition) for partition in gone)
+            new = []
+            for partition in share:
+                if partition not in self._owned:
+                    fd = self._folder.own(partition)
+                    if fd is None:  # its owner has yet to let go: look again soon
+                        self._looked_s = float("-inf")
+                    else:
+                        self._owned[partition] = fd
+                        new.append(partition)
+            if gone:
+                self._news.append(Revoked(gone))
+            if new:
+                self._news.append(Assigned(tuple(new)))
 
-    def _settle(self, share: range) -> list[Event]:
-        gone = tuple(sorted(self._owned.keys() - set(share)))
-        for partition in gone:
-            self._fetcher.drop(partition)
-            self._revoked.append(self._owned.pop(partition))
-        new = []
-        for partition in share:
-            if partition not in self._owned:
-                fd = self._folder.own(partition)
-                if fd is None:  # its owner has yet to let go: look again soon
-                    self._looked_s = float("-inf")
-                else:
-                    self._owned[partition] = fd
-                    new.append(partition)
-        events: list[Event] = []
-        if gone:
-            events.append(Revoked(gone))
-        if new:
-            events.append(Assigned(tuple(new)))
-        return events
+    def _take_news(self) -> list[Event]:
+        with self._busy:  # a cancelled poll's look may still be at work
+            news, self._news = self._news, []
+            self._given_up, self._revoked = self._given_up + self._revoked, []
+        for event in news:
+            if isinstance(event, Revoked):
+                for partition in event.partitions:
+                    self._fetcher.drop(partition)
+        return news
 
     async def _records(self) -> list[Event]:
         if not self._fetcher.is_stale():
@@ -205,14 +227,20 @@ class SegmentMember:
             self._fetcher.drop(error.partition)
             return [Truncated(error.partition, error.wanted, error.begin)]
 
-    @staticmethod
-    def _free(fds: list[int]) -> None:
-        while fds:
-            os.close(fds.pop())
+
+def _free(fds: list[int]) -> None:
+    while fds:
+        os.close(fds.pop())
 
 
-async def join(topic: Topic, folder: GroupFolder, instance: str) -> SegmentMember:
-    """Become a member. Raises `LogConfigError` where a process of that name is one already."""
+async def join(
+    topic: Topic, folder: GroupFolder, instance: str, on_close: Callable[[SegmentMember], None]
+) -> SegmentMember:
+    """Become a member; `on_close` is told when it leaves.
+
+    Raises:
+        LogConfigError: a living process has that name in this group.
+    """
 
     def claim() -> int:
         with as_log_errors(folder.path):
@@ -220,7 +248,7 @@ async def join(topic: Topic, folder: GroupFolder, instance: str) -> SegmentMembe
 
     if not instance:
         raise LogConfigError(f"{folder.path}: a member needs a name; give each worker one of its own")
-    return SegmentMember(topic, folder, instance, await asyncio.to_thread(claim))
+    return SegmentMember(topic, folder, instance, await asyncio.to_thread(claim), on_close)
 
 
 async def committed(folder: GroupFolder) -> dict[int, int]:

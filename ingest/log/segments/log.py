@@ -45,7 +45,7 @@ class SegmentLog:
         self.url = f"segments:{path}"
         self._catalog = Catalog(Path(path), Keeping(partitions, segment_bytes, retention_ms, retention_bytes))
         self._writer = Writer(self._catalog, fsync_interval_s=fsync_interval_s, tend=tend)
-        self._opened: list[SegmentReader | SegmentMember] = []
+        self._opened: set[SegmentReader | SegmentMember] = set()
 
     async def identity(self) -> str:
         """The log's UUID; made by whoever asks first."""
@@ -98,8 +98,14 @@ class SegmentLog:
 
     def reader(self, topic: str, start: Mapping[int, int], *, durable: bool = True) -> SegmentReader:
         """Read the partitions in `start` from their offsets; `durable=False` may also see what is not yet fsynced."""
-        reader = SegmentReader(lambda: self._catalog.find(topic), self._catalog.folder, start, durable=durable)
-        self._opened.append(reader)
+        reader = SegmentReader(
+            lambda: self._catalog.find(topic),
+            self._catalog.folder,
+            start,
+            durable=durable,
+            on_close=self._opened.discard,
+        )
+        self._opened.add(reader)
         return reader
 
     async def join(self, topic: str, group: str, instance: str) -> SegmentMember:
@@ -109,8 +115,8 @@ class SegmentLog:
             LogConfigError: a living process is the member `instance` already.
         """
         found = await asyncio.to_thread(self._catalog.ensure, topic)
-        member = await join(found, GroupFolder(self._catalog.folder, topic, group), instance)
-        self._opened.append(member)
+        member = await join(found, GroupFolder(self._catalog.folder, topic, group), instance, self._opened.discard)
+        self._opened.add(member)
         return member
 
     async def maintain(self, topic: str) -> None:
@@ -130,9 +136,8 @@ class SegmentLog:
 
     async def close(self) -> None:
         """Finish what is under way and let go, of readers and members too."""
-        for opened in self._opened:
+        for opened in list(self._opened):
             await opened.close()
-        self._opened.clear()
         await asyncio.to_thread(self._writer.close)
         await asyncio.to_thread(self._catalog.close)
 

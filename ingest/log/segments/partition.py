@@ -19,7 +19,7 @@ from ingest.errors import LogUnavailableError
 from ingest.log.protocol import Entry
 from ingest.log.segments.files import read_exactly, sync_folder, write_all
 from ingest.log.segments.head import HEAD_BYTES, Head, boot_id, decode_head
-from ingest.log.segments.segment import encode, frame_bytes, frames, scan
+from ingest.log.segments.segment import encode, fitting, frames, scan
 
 _SUFFIX = ".log"
 
@@ -126,10 +126,11 @@ class Partition:
             first, at = head.next_offset, 0
             now_ns = max(self._clock_ns(), head.append_ns)
             while at < len(entries):
-                stop = self._fit(entries, at, head.position)
-                if stop == at:
+                stop = fitting(entries, at, self._segment_bytes - head.position)
+                if stop == at and head.position:
                     head = self.roll(head)
                     continue
+                stop = max(stop, at + 1)  # an empty segment takes any record
                 data = encode(entries[at:stop], head.next_offset, now_ns, head.durable)
                 head = self._write(head, data, stop - at, now_ns)
                 at = stop
@@ -170,15 +171,6 @@ class Partition:
         os.close(os.open(self.path(base), os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644))
         sync_folder(self.folder)
         return self._put(head._replace(base=base, position=0, durable=base, durable_position=0))
-
-    def _fit(self, entries: Sequence[Entry], at: int, position: int) -> int:
-        """The end of the entries that the active segment has room for; an empty one takes at least one."""
-        while at < len(entries):
-            position += frame_bytes(entries[at])
-            if position > self._segment_bytes and position > frame_bytes(entries[at]):
-                break
-            at += 1
-        return at
 
     def _write(self, head: Head, data: bytes, count: int, now_ns: int) -> Head:
         fd = self._active_fd(head.base)

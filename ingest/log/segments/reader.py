@@ -99,7 +99,16 @@ class Fetcher:
 class SegmentReader:
     """Reads given partitions alone; see `ingest.log.protocol.Reader`."""
 
-    def __init__(self, find: Callable[[], Topic], folder: Path, start: Mapping[int, int], *, durable: bool) -> None:
+    def __init__(
+        self,
+        find: Callable[[], Topic],
+        folder: Path,
+        start: Mapping[int, int],
+        *,
+        durable: bool,
+        on_close: Callable[[SegmentReader], None],
+    ) -> None:
+        self._on_close = on_close
         self._find = find
         self._folder = folder
         self._start = dict(start)
@@ -123,6 +132,7 @@ class SegmentReader:
         if self._fetcher is not None:
             await asyncio.to_thread(self._fetcher.close)
             self._fetcher = None
+        self._on_close(self)
 
     async def _open(self) -> Fetcher:
         topic = await asyncio.to_thread(self._find)

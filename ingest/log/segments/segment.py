@@ -31,7 +31,7 @@ FIXED_BYTES: Final = HEADER.size - PREFIX_BYTES
 MAX_KEY_BYTES: Final = 0xFFFF
 MAX_LENGTH: Final = 32 << 20
 """No frame's `length` is greater: a damaged one is not believed, and not read."""
-_LENGTH: Final = struct.Struct("<I")
+_PREFIX: Final = struct.Struct("<II")
 _REST: Final = struct.Struct("<qqqH")
 
 
@@ -71,19 +71,26 @@ class Scan(NamedTuple):
     damages: tuple[Damage, ...]
 
 
-def frame_bytes(entry: Entry) -> int:
-    """How many bytes the entry's frame has."""
-    return HEADER.size + len(entry.key) + len(entry.value)
+def fitting(entries: Sequence[Entry], at: int, room: int) -> int:
+    """The end of the entries from `at` on whose frames take no more than `room` bytes."""
+    sizes = [len(key) + len(value) + HEADER.size for key, value in entries[at:]]
+    if sum(sizes) <= room:
+        return len(entries)
+    for size in sizes:
+        room -= size
+        if room < 0:
+            break
+        at += 1
+    return at
 
 
 def encode(entries: Sequence[Entry], offset: int, append_ns: int, durable: int) -> bytes:
     """The frames of consecutive records, the first of which has `offset`."""
     parts: list[bytes] = []
     for key, value in entries:
-        body = _REST.pack(offset, append_ns, durable, len(key)) + key + value
-        length = len(body)
-        parts.append(_LENGTH.pack(length) + _LENGTH.pack(crc32(body, length)))
-        parts.append(body)
+        rest = _REST.pack(offset, append_ns, durable, len(key)) + key
+        length = len(rest) + len(value)
+        parts += (_PREFIX.pack(length, crc32(value, crc32(rest, length))), rest, value)
         offset += 1
     return b"".join(parts)
 
@@ -98,18 +105,22 @@ def parse(data: bytes, expected: int, limit: int, *, holes: bool) -> Run:
     keys: list[bytes] = []
     values: list[bytes] = []
     at, size, need = 0, len(data), -1
-    unpack, fixed = HEADER.unpack_from, FIXED_BYTES
+    unpack, header, fixed, longest = HEADER.unpack_from, HEADER.size, FIXED_BYTES, MAX_LENGTH
     while at < size:
-        if size - at < HEADER.size:
-            need = HEADER.size
+        if size - at < header:
+            need = header
             break
         length, crc, offset, append_ns, _, key_length = unpack(data, at)
+        if not fixed + key_length <= length <= longest:
+            need = 0
+            break
         stop = at + PREFIX_BYTES + length
-        if stop > size and fixed <= length <= MAX_LENGTH:
+        if stop > size:
             need = stop - at
             break
-        body = data[at + PREFIX_BYTES : stop]
-        if not fixed <= length <= MAX_LENGTH or crc32(body, length) != crc or fixed + key_length > length:
+        middle = at + header + key_length
+        value = data[middle:stop]  # summed apart from what is before it: one copy of it, not two
+        if crc32(value, crc32(data[at + PREFIX_BYTES : middle], length)) != crc:
             need = 0
             break
         if offset != expected and (not holes or offset < expected):
@@ -119,8 +130,8 @@ def parse(data: bytes, expected: int, limit: int, *, holes: bool) -> Run:
             break
         offsets.append(offset)
         times.append(append_ns)
-        keys.append(body[fixed : fixed + key_length])
-        values.append(body[fixed + key_length :])
+        keys.append(data[at + header : middle])
+        values.append(value)
         expected = offset + 1
         at = stop
     return Run(offsets, times, keys, values, at, expected, need)
@@ -187,9 +198,17 @@ def frames(data: bytes, base: int, below: int | None = None) -> Iterator[Frame]:
         at, expected = frame.end, frame.offset + 1
 
 
-def locate(data: bytes, base: int, wanted: int, below: int | None = None) -> int:
-    """The byte of the first whole frame with an offset of at least `wanted`; the end of `data` where there is none."""
-    return next((frame.position for frame in frames(data, base, below) if frame.offset >= wanted), len(data))
+def locate(data: bytes, base: int, wanted: int, below: int) -> int:
+    """The byte from which to read on for `wanted`: of its frame, of the hole or the damage that has it, or the end.
+
+    `below` bounds the segment's offsets: a wanted one below it should be here.
+    """
+    at = 0
+    for frame in frames(data, base, below):
+        if frame.offset >= wanted:
+            return frame.position if frame.offset == wanted else at
+        at = frame.end
+    return at if wanted < below else len(data)
 
 
 def scan(data: bytes, base: int, durable: int) -> Scan:

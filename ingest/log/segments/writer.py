@@ -9,10 +9,11 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from ingest.errors import LogUnavailableError, PermanentError, WavemarkError
 from ingest.log.protocol import Entry, Position
@@ -24,6 +25,8 @@ from ingest.log.segments.segment import FIXED_BYTES, MAX_KEY_BYTES, MAX_LENGTH
 T = TypeVar("T")
 GROUP_BYTES: Final = 16 << 20
 """A group takes no more calls once it has so many bytes: it bounds how long a lock is held."""
+MAX_FSYNCS: Final = 8
+"""How many files are fsynced at once: a file system joins what it does for them."""
 TEND_S: Final = 60.0
 """How often retention looks at a topic that is written but rolls no segment."""
 
@@ -37,7 +40,16 @@ class Append:
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[list[Position]]
     positions: list[Position | None] = field(default_factory=list)
+    partitions: list[Partition] = field(default_factory=list)
+    """Where its entries were written."""
     error: Exception | None = None
+
+
+class Share(NamedTuple):
+    """The entries of a call, by index, that go to one partition."""
+
+    append: Append
+    indices: list[int]
 
 
 @dataclass(eq=False, slots=True)
@@ -69,7 +81,8 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._closing = False
         self._unsynced: dict[Partition, list[Written]] = {}
-        self._waiting: list[tuple[Append, set[Partition]]] = []
+        self._waiting: list[Append] = []
+        self._pool = ThreadPoolExecutor(MAX_FSYNCS, thread_name_prefix="wavemark-fsync")
         self._touched: list[Topic] = []
         self._tended: dict[str, tuple[float, list[int]]] = {}
         self._synced_s = 0.0
@@ -92,6 +105,7 @@ class Writer:
             self._wake.notify()
         if self._thread is not None:
             self._thread.join()
+        self._pool.shutdown()
 
     def _run(self) -> None:
         while True:
@@ -133,56 +147,52 @@ class Writer:
 
     def _write(self, appends: list[Append]) -> None:
         """Write the calls' entries, each partition's with one lock and, within a segment, one write."""
-        shares: dict[Partition, list[tuple[Append, int]]] = {}
-        topics: dict[str, Topic] = {}
+        shares: dict[Partition, list[Share]] = {}
         for append in appends:
             try:
-                topic = topics[append.topic] = self._catalog.ensure(append.topic)
+                topic = self._catalog.ensure(append.topic)
             except Exception as error:
                 append.error = error
                 continue
+            if topic not in self._touched:
+                self._touched.append(topic)
             append.positions = [None] * len(append.entries)
-            for index, entry in enumerate(append.entries):
-                partition = topic.partitions[topic.partition_of(entry.key)]
-                shares.setdefault(partition, []).append((append, index))
-        touched: dict[Append, set[Partition]] = {append: set() for append in appends}
-        for partition, share in shares.items():
-            self._write_share(partition, share, touched)
-        self._waiting += touched.items()
-        self._touched += (topic for topic in topics.values() if topic not in self._touched)
+            for number, indices in topic.spread(append.entries).items():
+                shares.setdefault(topic.partitions[number], []).append(Share(append, indices))
+        for partition, partition_shares in shares.items():
+            self._write_partition(partition, partition_shares)
+        self._waiting += appends
 
-    def _write_share(
-        self, partition: Partition, share: list[tuple[Append, int]], touched: dict[Append, set[Partition]]
-    ) -> None:
+    def _write_partition(self, partition: Partition, shares: list[Share]) -> None:
         try:
             with as_log_errors(partition.folder):
-                written = partition.append([append.entries[index] for append, index in share])
+                written = partition.append([append.entries[i] for append, indices in shares for i in indices])
         except Exception as error:
-            for append, _ in share:
+            for append, _ in shares:
                 append.error = error
             return
         self._unsynced.setdefault(partition, []).append(written)
         number, offset = partition.number, written.first
-        for append, index in share:
-            append.positions[index] = Position(number, offset)
-            touched[append].add(partition)
-            offset += 1
+        for append, indices in shares:
+            append.partitions.append(partition)
+            positions = append.positions
+            for index in indices:
+                positions[index] = Position(number, offset)
+                offset += 1
 
     def _sync(self) -> None:
-        """Make durable what was written, and tell those who wait."""
+        """Make durable what was written, all files at once, and tell those who wait."""
         failed: dict[Partition, Exception] = {}
-        for partition, writes in self._unsynced.items():
-            for written in writes:
-                try:
-                    with as_log_errors(partition.folder):
-                        partition.sync(written)
-                except Exception as error:
-                    failed[partition] = error
+        syncs = [(partition, self._pool.submit(_sync_all, partition, w)) for partition, w in self._unsynced.items()]
+        for partition, sync in syncs:
+            error = sync.exception()
+            if isinstance(error, Exception):
+                failed[partition] = error
         self._unsynced.clear()
         self._synced_s = time.monotonic()
         told: dict[asyncio.AbstractEventLoop, list[Append]] = {}
-        for append, partitions in self._waiting:
-            for partition in partitions & failed.keys():
+        for append in self._waiting:
+            for partition in failed.keys() & append.partitions:
                 append.error = append.error or failed[partition]
             told.setdefault(append.loop, []).append(append)
         self._waiting.clear()
@@ -208,6 +218,19 @@ def tell(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:
     except RuntimeError:
         if not loop.is_closed():
             raise
+
+
+def _sync_all(partition: Partition, writes: list[Written]) -> None:
+    """Make several writes to a partition durable; each must be tried, for its file must be closed."""
+    failure: Exception | None = None
+    for written in writes:
+        try:
+            with as_log_errors(partition.folder):
+                partition.sync(written)
+        except Exception as error:
+            failure = error
+    if failure is not None:
+        raise failure
 
 
 def _settle(appends: list[Append]) -> None:

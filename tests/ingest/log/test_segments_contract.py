@@ -43,7 +43,7 @@ class SegmentWorld:
         for member in log._opened:
             assert isinstance(member, SegmentMember)
             assert member._life is not None
-            for fd in (*member._owned.values(), *member._revoked, member._life):
+            for fd in (*member._owned.values(), *member._revoked, *member._given_up, member._life):
                 os.close(fd)
         log._opened.clear()
         await log.close()
