@@ -23,8 +23,8 @@ class Samples(NamedTuple):
     """Strictly rising; begins with the last sample at or before the first instant, where there is one."""
     values: Values
     """`(samples, channels)`."""
-    open_hole: bool
-    """No sample follows within `max_gap` of the last one, and that is certain."""
+    hole_to_ns: int
+    """Instants before this and after the last sample certainly lie in a hole longer than `max_gap`."""
     rule: StreamRule
     tolerance_ns: int
     """A sample this near to an instant is the sample at it."""
@@ -67,7 +67,7 @@ def _same(times: Times, instants: Times, tolerance: int) -> bool:
 
 
 def _between(samples: Samples, instants: Times) -> Resampled:
-    times, values, open_hole, rule, tolerance = samples
+    times, values, hole_to_ns, rule, tolerance = samples
     last = len(times) - 1
     before = times.searchsorted(instants, side="right") - 1
     after = np.minimum(before + 1, last)
@@ -99,7 +99,7 @@ def _between(samples: Samples, instants: Times) -> Resampled:
                 result[inner] = left + (values[after[inner]] - left) * share[:, None]
     if bool(valid.all()):
         return Resampled(result, None, None)
-    hole = np.where(has_after, since + until > rule.max_gap_ns, open_hole)
+    hole = np.where(has_after, since + until > rule.max_gap_ns, instants < hole_to_ns)
     gap = ~valid & has_before & hole
     return Resampled(result, valid, gap if bool(gap.any()) else None)
 
@@ -109,7 +109,7 @@ def blank(samples: Samples, start_ns: int) -> tuple[int, bool]:
 
     `until_ns == start_ns` where it has, or may have, a value at `start_ns`.
     """
-    times, _, open_hole, rule, tolerance = samples
+    times, _, hole_to_ns, rule, tolerance = samples
     at = int(times.searchsorted(start_ns + tolerance, side="right"))
     after = int(times[at]) if at < len(times) else FAR_NS
     if at == 0:
@@ -120,4 +120,4 @@ def blank(samples: Samples, start_ns: int) -> tuple[int, bool]:
         return start_ns, False
     if at < len(times):
         return (after - tolerance, True) if after - before > rule.max_gap_ns else (start_ns, False)
-    return FAR_NS, open_hole
+    return (hole_to_ns, True) if start_ns < hole_to_ns else (FAR_NS, False)

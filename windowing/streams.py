@@ -221,16 +221,17 @@ class Stream:
         certain = self.complete_to - 1 - tolerance_ns
         if self.last_ns == NEVER or self.plan.rule.interpolation == "hold":
             return max(self.last_ns, certain)
-        return max(self.last_ns, certain) if self.open_hole else self.last_ns
+        return max(self.last_ns, certain) if self._open_hole else self.last_ns
 
     @property
-    def open_hole(self) -> bool:
+    def _open_hole(self) -> bool:
         """Certainly no sample follows the last one within `max_gap`."""
         return self.last_ns != NEVER and self.complete_to - self.last_ns > self.plan.rule.max_gap_ns
 
     def samples(self, tolerance_ns: int) -> Samples:
         """The samples in the buffer, for `windowing.resample`."""
-        return Samples(self.buffer.times, self.buffer.values, self.open_hole, self.plan.rule, tolerance_ns)
+        hole_to_ns = self.complete_to - tolerance_ns if self._open_hole else NEVER
+        return Samples(self.buffer.times, self.buffer.values, hole_to_ns, self.plan.rule, tolerance_ns)
 
 
 def _times_of(piece: _Piece) -> NDArray[np.int64]:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from windowing.spec import StreamRule, WindowSpec
 
-Series = tuple[list[int], NDArray[np.float64]]
-"""Times and values `(samples, channels)` of one whole stream."""
+Series = tuple[list[int], NDArray[np.float64], int]
+"""Times and values `(samples, channels)` of one whole stream, and how far it is known to be complete."""
 
 
 class Cell(NamedTuple):
@@ -20,13 +20,14 @@ class Cell(NamedTuple):
 
 
 def cell(series: Series, g: int, rule: StreamRule, tolerance: int) -> Cell:
-    times, values = series
+    times, values, complete_to = series
     for distance in (0, -1, 1)[: 1 + 2 * tolerance]:
         if g + distance in times:
             return Cell(values[times.index(g + distance)], False)
     before = [i for i, t in enumerate(times) if t < g]
     after = [i for i, t in enumerate(times) if t > g]
-    hole = bool(before and after) and times[after[0]] - times[before[-1]] > rule.max_gap_ns
+    following = times[after[0]] if after else complete_to if g < complete_to - tolerance else 0
+    hole = bool(before) and following - times[before[-1]] > rule.max_gap_ns
     if rule.interpolation == "hold":
         near = bool(before) and g - times[before[-1]] <= rule.max_gap_ns
         return Cell(values[before[-1]], False) if near else Cell(None, hole)
@@ -36,7 +37,8 @@ def cell(series: Series, g: int, rule: StreamRule, tolerance: int) -> Cell:
     if rule.interpolation == "nearest":
         return Cell(values[b if times[b] - g < g - times[a] else a], False)
     share = (g - times[a]) / (times[b] - times[a])
-    return Cell(values[a] + (values[b] - values[a]) * share, False)
+    with np.errstate(all="ignore"):
+        return Cell(values[a] + (values[b] - values[a]) * share, False)
 
 
 def windows(
@@ -44,12 +46,12 @@ def windows(
 ) -> tuple[dict[int, NDArray[np.float32]], dict[int, str]]:
     """Signals and drop reasons by `k` of a recording that has ended."""
     period = Fraction(10**9) / spec.rate
-    first = min(times[0] for times, _ in streams) - spec.tolerance_ns
-    last = max(times[-1] for times, _ in streams) + spec.tolerance_ns
+    first = min(series[0][0] for series in streams) - spec.tolerance_ns
+    last = max(series[0][-1] for series in streams) + spec.tolerance_ns
     signals, drops = {}, {}
     for k in ks:
         instants = [origin + int((k * spec.hop + i) * period // 1) for i in range(spec.length)]
-        if not any(first <= g <= last for g in instants):
+        if instants[0] > last or instants[-1] < first:
             continue
         rows = np.full((spec.length, len(spec.channels)), np.nan)
         gap = False
