@@ -1,0 +1,103 @@
+"""Marks come from a CSV; a bad row is named and nothing is written."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from ingest.errors import UsageError
+from ingest.importers.marks import import_marks, mark_id, read_marks
+from ingest.log.protocol import partition_of
+from ingest.records import MarkAdd
+from ingest.units import parse_time
+from ingest.wire import decode
+from tests.ingest.list_log import ListLog
+
+HEADER = "device,start,end,label\n"
+START = parse_time("2026-11-24T02:00:00Z")
+
+
+def written(tmp_path: Path, content: str) -> Path:
+    path = tmp_path / "marks.csv"
+    path.write_text(content)
+    return path
+
+
+def test_times_are_iso_or_nanoseconds_and_no_end_is_an_instant(tmp_path: Path) -> None:
+    rows = f"pump-7,2026-11-24T02:00:00Z,{START + 10},slam\npump-8, 2026-11-24T03:00:00.5+01:00 ,, on\n"
+    first, second = read_marks(written(tmp_path, "\ufeff" + HEADER + rows))
+    known = mark_id("pump-7", START, START + 10, "slam", "")
+    assert first == MarkAdd("pump-7", known, START, START + 10, "slam", "", "import")
+    assert (second.device, second.start_ns, second.end_ns, second.label) == (
+        "pump-8",
+        START + 5 * 10**8,
+        START + 5 * 10**8,
+        "on",
+    )
+
+
+def test_author_and_confidence_are_optional_and_columns_in_any_order(tmp_path: Path) -> None:
+    (mark,) = read_marks(written(tmp_path, f'label,confidence,author,end,start,device\n"a, b",0.25,anna,,{START},d\n'))
+    assert (mark.label, mark.confidence, mark.author, mark.tool) == ("a, b", 0.25, "anna", "import")
+
+
+def test_a_mark_is_named_by_its_content_for_ever() -> None:
+    ids = {
+        mark_id(*args)
+        for args in [("d", 1, 2, "a", ""), ("e", 1, 2, "a", ""), ("d", 0, 2, "a", ""), ("d", 1, 3, "a", "")]
+    }
+    ids |= {mark_id("d", 1, 2, "b", ""), mark_id("d", 1, 2, "a", "x"), mark_id("d", 1, 2, "a", "")}
+    assert len(ids) == 6
+    assert mark_id("d", 1, 2, "a", "") == "import-72cb121c8239a36f01b95981"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", 'line 1: column "device" is missing; the header is device,start,end,label'),
+        ("device,start,label\n", 'line 1: column "end" is missing'),
+        ("device,start,end,lable\n", 'line 1: unknown column "lable".*Did you mean "label"'),
+        ("device,start,end,label,end\n", 'line 1: column "end" occurs twice'),
+        (
+            HEADER + "d,2026-11-24T02:00:00Z,,a\nd,2026-11-24T02:00:00,,a\n",
+            'line 3: time: "2026-11-24T02:00:00" names no zone',
+        ),
+        (HEADER + "\n\nd,yesterday,,a\n", 'line 4: time: "yesterday" is neither'),
+        (HEADER + "d,2026-11-24T02:00:00Z,a\n", "line 2: found 3 columns, expected 4"),
+        (HEADER + ",2026-11-24T02:00:00Z,,a\n", 'line 2: "device" is empty'),
+        (HEADER + "d,,,a\n", 'line 2: "start" is empty'),
+        (HEADER + "d,2026-11-24T02:00:00Z,,\n", 'line 2: "label" is empty'),
+        (HEADER + "d,2026-11-24T02:00:00Z,2026-11-24T01:00:00Z,a\n", "line 2: the end 2026.* lies before the start"),
+        (HEADER + "d,9000000000000000000,,a\n", "line 2: the times .* are out of range"),
+        (HEADER[:-1] + ",confidence\nd,2026-11-24T02:00:00Z,,a,2\n", 'line 2: confidence: found "2"'),
+        (HEADER[:-1] + ",confidence\nd,2026-11-24T02:00:00Z,,a,high\n", 'line 2: confidence: found "high"'),
+        (HEADER + 'd,"2026\n', "line 2: "),
+    ],
+)
+def test_a_bad_row_is_named_and_nothing_is_written(tmp_path: Path, content: str, message: str) -> None:
+    log = ListLog()
+    with pytest.raises(UsageError, match=f"marks.csv: {message}"):
+        asyncio.run(import_marks(log, written(tmp_path, content)))
+    assert log.content == {}
+
+
+def test_marks_go_to_their_devices_partition_once_each(tmp_path: Path) -> None:
+    rows = [f"d-{i % 3},{START + i},,{'ab'[i % 2]}\n" for i in range(30)]
+    log = ListLog(partitions=4)
+    summary = asyncio.run(import_marks(log, written(tmp_path, HEADER + "".join(rows + rows[:5]))))
+    assert (summary.marks, summary.repeated, summary.devices, summary.labels) == (30, 5, 3, {"a": 15, "b": 15})
+    assert (summary.start_ns, summary.end_ns) == (START, START + 29)
+    for partition, entries in enumerate(log.content["marks"]):
+        for entry in entries:
+            mark = decode(entry.value)
+            assert isinstance(mark, MarkAdd)
+            assert entry.key == mark.device.encode()
+            assert partition == partition_of(entry.key, 4)
+    assert sum(len(entries) for entries in log.content["marks"]) == 30
+
+
+def test_a_file_without_rows_brings_no_marks(tmp_path: Path) -> None:
+    summary = asyncio.run(import_marks(ListLog(), written(tmp_path, HEADER)))
+    assert (summary.marks, summary.labels) == (0, {})

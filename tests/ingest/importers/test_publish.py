@@ -1,0 +1,44 @@
+"""Batches keep their order and a failure is not swallowed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from ingest.errors import LogUnavailableError
+from ingest.importers.publish import BATCH_ENTRIES, publish
+from ingest.log.protocol import Entry, Position
+from ingest.records import Progress
+from ingest.wire import decode
+from tests.ingest.list_log import ListLog
+
+RECORDS = [Progress("d", "r", "s", b"", i) for i in range(5 * BATCH_ENTRIES + 7)]
+
+
+def test_records_arrive_in_order_in_batches() -> None:
+    async def run() -> None:
+        log = ListLog(partitions=1)
+        published = await publish(log, "readings", "d", RECORDS, None)
+        assert [decode(e.value) for e in log.content["readings"][0]] == RECORDS
+        assert [size for _, size in log.calls] == [BATCH_ENTRIES] * 5 + [7]
+        assert published.records == len(RECORDS)
+        assert published.bytes == sum(len(e.value) for e in log.content["readings"][0])
+
+    asyncio.run(run())
+
+
+def test_a_failed_append_is_raised_and_nothing_is_left_running() -> None:
+    class Failing(ListLog):
+        async def append(self, topic: str, entries: Sequence[Entry]) -> list[Position]:
+            if len(self.calls) == 2:
+                raise LogUnavailableError("down")
+            return await super().append(topic, entries)
+
+    async def run() -> None:
+        with pytest.raises(LogUnavailableError, match="down"):
+            await publish(Failing(), "readings", "d", RECORDS, None)
+        assert len(asyncio.all_tasks()) == 1
+
+    asyncio.run(run())
