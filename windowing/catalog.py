@@ -20,6 +20,7 @@ from windowing.genesis import NAME as GENESIS
 from windowing.genesis import Genesis, decode_genesis
 
 Damaged: TypeAlias = Literal["raise", "skip"]
+WINDOWS: Final = "windows"
 LABELS: Final = "labels"
 REMEDY: Final = "restore it from a backup, or rebuild the dataset from the log into another folder"
 
@@ -75,8 +76,8 @@ def windows_folder(root: Path, config: DatasetConfig) -> Path:
     Raises:
         UsageError: the folder holds windows of another spec only.
     """
-    folder = root / "windows" / config.window.id
-    others = sorted(entry.name for entry in (root / "windows").glob("*/") if entry != folder)
+    folder = root / WINDOWS / config.window.id
+    others = sorted(entry.name for entry in (root / WINDOWS).glob("*/") if entry != folder)
     if others and not folder.exists():
         raise UsageError(
             f"{root / FILE}: window: its spec is {config.window.id}, but the windows here are {', '.join(others)}; "

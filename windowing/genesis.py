@@ -31,10 +31,10 @@ class Genesis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     spec: str
     """The operator's spec hash."""
     code: int
-    window: str = ""
-    """What `spec` is the hash of, as canonical JSON, for people."""
-    pinned: tuple[tuple[int, int], ...] = ()
-    """For windows anchored at marks, `(partition, end offset)` of `marks`: the marks before it are the anchors."""
+    id: str
+    """Drawn by the first worker; names the consumer group, so that two datasets never share one."""
+    pinned: tuple[tuple[int, int, int], ...] = ()
+    """For windows anchored at marks, `(partition, begin, end)` of `marks`: the marks in these offsets are anchors."""
 
 
 def encode_genesis(genesis: Genesis) -> bytes:
@@ -56,7 +56,7 @@ def decode_genesis(data: bytes, where: str) -> Genesis:
 def check_genesis(found: Genesis, now: Genesis, where: str) -> None:
     """Raise where a worker that would write `now` must not go on with chains that began as `found`.
 
-    The pinned marks may differ: the first worker's count, for every worker.
+    The id and the pinned marks may differ: the first worker's count, for every worker.
 
     Raises:
         UsageError: another spec or another log.

@@ -30,7 +30,7 @@ from ingest.engine.manifest import (
     summarise,
 )
 from ingest.errors import CorruptError, UsageError, WavemarkError
-from windowing.catalog import LABELS, REMEDY, check_hash, dataset_root, read_checked, read_genesis
+from windowing.catalog import LABELS, REMEDY, WINDOWS, check_hash, dataset_root, read_checked, read_genesis
 from windowing.config import FILE, DatasetConfig
 from windowing.genesis import NAME as GENESIS
 from windowing.genesis import Genesis
@@ -103,7 +103,7 @@ class Verification:
         root = dataset_root(path)
         self._report = Report()
         window = _window(root, self._report)
-        folders = sorted((root / "windows").glob("*/"))
+        folders = sorted((root / WINDOWS).glob("*/"))
         self._rooms = [_read_room(folder, window, self._report) for folder in [*folders, root / LABELS]]
         self.bytes = sum(ref.bytes for room in self._rooms for ref in room.all())
         """How many bytes there are to read."""
@@ -121,7 +121,7 @@ def _window(root: Path, report: Report) -> WindowSpec | None:
     except UsageError as error:
         report.add(root / FILE, error)
         return None
-    others = [folder.name for folder in (root / "windows").glob("*/") if folder.name != spec.id]
+    others = [folder.name for folder in (root / WINDOWS).glob("*/") if folder.name != spec.id]
     if others:
         report.add(root / FILE, f"its [window] table has the spec {spec.id}, the windows here are {', '.join(others)}")
     return spec

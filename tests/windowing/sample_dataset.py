@@ -154,7 +154,7 @@ def build(root: Path, windows: Sequence[Sequence[Window]], marks: Sequence[Mark]
 
 def _seal(folder: Path, operator: Operator, topic: str, chains: Sequence[Sequence[bytes]]) -> None:
     folder.mkdir(parents=True)
-    genesis = Genesis(FORMAT, operator.name, topic, len(chains), "the log", operator.spec, operator.code)
+    genesis = Genesis(FORMAT, operator.name, topic, len(chains), "the log", operator.spec, operator.code, "id")
     (folder / "genesis.json").write_bytes(encode_genesis(genesis))
     store = FileStore(DiskFiles(folder), "t")
 

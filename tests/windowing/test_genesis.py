@@ -8,7 +8,7 @@ import pytest
 from ingest.errors import CorruptError, LogConfigError, StateVersionError, UsageError, WavemarkError
 from windowing.genesis import FORMAT, Genesis, check_genesis, decode_genesis, encode_genesis
 
-FIRST = Genesis(FORMAT, "windows", "readings", 4, "log-1", "abc", 1, '{"length":4}', ((0, 7), (1, 0)))
+FIRST = Genesis(FORMAT, "windows", "readings", 4, "log-1", "abc", 1, "0f", ((0, 0, 7), (1, 0, 0)))
 
 
 def test_it_survives_its_bytes() -> None:
@@ -29,9 +29,9 @@ def test_another_format_is_refused() -> None:
         decode_genesis(encode_genesis(msgspec.structs.replace(FIRST, format=9)), "g")
 
 
-def test_the_same_and_other_pinned_marks_go_on() -> None:
+def test_the_same_goes_on_and_what_a_later_worker_would_draw_or_pin_is_not_asked() -> None:
     check_genesis(FIRST, FIRST, "g")
-    check_genesis(FIRST, msgspec.structs.replace(FIRST, pinned=((0, 9), (1, 9))), "g")
+    check_genesis(FIRST, msgspec.structs.replace(FIRST, id="1e", pinned=((0, 0, 9),)), "g")
 
 
 @pytest.mark.parametrize(
