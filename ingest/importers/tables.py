@@ -126,8 +126,10 @@ def _named(path: str, wanted: Sequence[str], header: Sequence[str]) -> list[int]
 
 
 def _read_text(source: Source, columns: Sequence[str], time_column: str | None) -> Table:
-    text = source.data.removeprefix(b"\xef\xbb\xbf").rstrip()
-    if not text:
+    text = source.data.removeprefix(b"\xef\xbb\xbf")
+    if text[-2:].isspace():  # blank lines at the end; one line feed may stay, which spares a copy
+        text = text.rstrip()
+    if not text or text.isspace():
         raise UsageError(f"{source.path}: the file is empty")
     if b"\0" in text[:4096]:
         raise UsageError(f"{source.path}: neither text, Parquet nor NumPy; these can be imported, also gzipped")
