@@ -202,7 +202,7 @@ def _parse_spaced(body: bytes, shape: _Shape) -> tuple[NDArray[Any], pl.Series |
 
 def _single_spaces(body: bytes) -> bytes:
     """The same with exactly one space between columns and none at the ends of lines."""
-    return re.sub(rb" ?\n ?", b"\n", re.sub(rb"[ \t\r]+", b" ", body)).strip(b" ")
+    return re.sub(rb" ?\n ?", b"\n", re.sub(rb"[ \t\r]+", b" ", body)).strip(b" \n")
 
 
 def _parse(body: bytes, shape: _Shape) -> tuple[NDArray[Any], pl.Series | None]:
