@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -58,11 +58,13 @@ class Topic:
     partitions: list[Partition]
     _hashed: dict[bytes, int] = field(default_factory=dict)
 
-    def spread(self, entries: Sequence[Entry]) -> dict[int, list[int]]:
+    def spread(self, entries: Sequence[Entry]) -> Mapping[int, Sequence[int]]:
         """The indices of the entries by the partition of their keys.
 
         Hashes are remembered, since few keys come again and again.
         """
+        if len(self.partitions) == 1:
+            return {0: range(len(entries))}
         spread: dict[int, list[int]] = {}
         for index, (key, _) in enumerate(entries):
             number = self._hashed.get(key)

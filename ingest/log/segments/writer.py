@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import repeat
 from typing import Final, NamedTuple, TypeVar
 
 from ingest.errors import LogUnavailableError, PermanentError, WavemarkError
@@ -29,6 +30,7 @@ MAX_FSYNCS: Final = 8
 """How many files are fsynced at once: a file system joins what it does for them."""
 TEND_S: Final = 60.0
 """How often retention looks at a topic that is written but rolls no segment."""
+_NOWHERE: Final = Position(-1, -1)
 
 
 @dataclass(eq=False, slots=True)
@@ -39,7 +41,7 @@ class Append:
     entries: Sequence[Entry]
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[list[Position]]
-    positions: list[Position | None] = field(default_factory=list)
+    positions: list[Position] = field(default_factory=list)
     partitions: list[Partition] = field(default_factory=list)
     """Where its entries were written."""
     error: Exception | None = None
@@ -49,7 +51,7 @@ class Share(NamedTuple):
     """The entries of a call, by index, that go to one partition."""
 
     append: Append
-    indices: list[int]
+    indices: Sequence[int]
 
 
 @dataclass(eq=False, slots=True)
@@ -156,7 +158,7 @@ class Writer:
                 continue
             if topic not in self._touched:
                 self._touched.append(topic)
-            append.positions = [None] * len(append.entries)
+            append.positions = [_NOWHERE] * len(append.entries)
             for number, indices in topic.spread(append.entries).items():
                 shares.setdefault(topic.partitions[number], []).append(Share(append, indices))
         for partition, partition_shares in shares.items():
@@ -166,19 +168,23 @@ class Writer:
     def _write_partition(self, partition: Partition, shares: list[Share]) -> None:
         try:
             with as_log_errors(partition.folder):
-                written = partition.append([append.entries[i] for append, indices in shares for i in indices])
+                written = partition.append(_gathered(shares))
         except Exception as error:
             for append, _ in shares:
                 append.error = error
             return
         self._unsynced.setdefault(partition, []).append(written)
-        number, offset = partition.number, written.first
+        offset = written.first
         for append, indices in shares:
             append.partitions.append(partition)
-            positions = append.positions
-            for index in indices:
-                positions[index] = Position(number, offset)
-                offset += 1
+            stop = offset + len(indices)
+            positions = map(Position, repeat(partition.number), range(offset, stop))
+            if len(indices) == len(append.entries):
+                append.positions = list(positions)
+            else:
+                for index, position in zip(indices, positions, strict=True):
+                    append.positions[index] = position
+            offset = stop
 
     def _sync(self) -> None:
         """Make durable what was written, all files at once, and tell those who wait."""
@@ -220,6 +226,14 @@ def tell(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:
             raise
 
 
+def _gathered(shares: list[Share]) -> Sequence[Entry]:
+    """The entries of all the shares, in order."""
+    (append, indices), *others = shares
+    if not others and len(indices) == len(append.entries):
+        return append.entries
+    return [append.entries[index] for append, indices in shares for index in indices]
+
+
 def _sync_all(partition: Partition, writes: list[Written]) -> None:
     """Make several writes to a partition durable; each must be tried, for its file must be closed."""
     failure: Exception | None = None
@@ -240,4 +254,4 @@ def _settle(appends: list[Append]) -> None:
         if append.error is not None:
             append.future.set_exception(append.error)
         else:
-            append.future.set_result([position for position in append.positions if position is not None])
+            append.future.set_result(append.positions)
