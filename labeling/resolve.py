@@ -4,8 +4,8 @@
 marks. Marks of one rank do not hide each other. A label's share is the part of the window's time under the union of
 its visible marks, so one label marked twice counts once, and the shares of overlapping labels may sum to more than 1.
 
-**Policies.** Every tie is decided, in this order: larger share, earlier start of the label's first visible mark in
-the window, label in code point order.
+**Policies.** Every tie is decided, in this order: larger share, the label of the mark that the window is anchored at,
+earlier start of the label's first visible mark in the window, label in code point order.
 
 - `majority`: the label with the largest share, if that is at least `min_share`.
 - `any`: a label that touches the window at all, instants included, persons' before rules'.
@@ -57,6 +57,8 @@ class WindowTimes:
     """(windows,) int64, ns UTC"""
     t1_ns: Ints
     """(windows,) int64, ns UTC, after `t0_ns`"""
+    anchor: Ints | None = None
+    """(windows,) int64: index of the mark that the window is anchored at, -1 for none; None: none is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +109,17 @@ def resolve(windows: WindowTimes, marks: Sequence[ResolvedMark], policy: LabelPo
     for index, item in enumerate(marks):
         by_device.setdefault(item.device, []).append(index)
     rows = _rows_by_device(windows)
+    anchored = np.full(count, -1, np.int64)
+    if windows.anchor is not None and len(marks):
+        anchored = np.where(windows.anchor >= 0, columns.label[windows.anchor], -1)
     for code, device in enumerate(windows.devices):
         mine = rows[code]
         if not len(mine) or device not in by_device:
             continue
         mine = mine[np.argsort(windows.t0_ns[mine], kind="stable")]
         t0_ns, t1_ns = windows.t0_ns[mine], windows.t1_ns[mine]
-        chosen = _device_labels(t0_ns, t1_ns, columns, np.array(by_device[device], np.int64), policy)
+        these = np.array(by_device[device], np.int64)
+        chosen = _device_labels(t0_ns, t1_ns, anchored[mine], columns, these, policy)
         label[mine[chosen.window]] = chosen.label
         share[mine[chosen.window]] = chosen.share
         mark[mine[chosen.window]] = chosen.mark
@@ -175,8 +181,10 @@ class _Chosen:
     touched: Ints
 
 
-def _device_labels(t0_ns: Ints, t1_ns: Ints, marks: _Columns, mine: Ints, policy: LabelPolicy) -> _Chosen:
-    """The winners among one device's windows, which are in order of `t0_ns`."""
+def _device_labels(
+    t0_ns: Ints, t1_ns: Ints, anchored: Ints, marks: _Columns, mine: Ints, policy: LabelPolicy
+) -> _Chosen:
+    """The winners among one device's windows, which are in order of `t0_ns`; `anchored` is their anchors' label."""
     shown, instants = _visible(marks, mine)
     touches = _touches(t0_ns, t1_ns, shown, instants)
     touched = np.unique(touches.window)
@@ -199,7 +207,9 @@ def _device_labels(t0_ns: Ints, t1_ns: Ints, marks: _Columns, mine: Ints, policy
         held = (at * codes + unions.owner[union])[holds]
         kept = np.flatnonzero(np.isin(window * codes + label, held))
     rank = candidates.rank if policy.policy == "any" else np.zeros_like(window)
-    best = kept[np.lexsort((label[kept], candidates.start[kept], -covered[kept], rank[kept], window[kept]))]
+    foreign = anchored[window] != label
+    keys = (label, candidates.start, foreign, -covered, rank, window)  # the last is the first to count
+    best = kept[np.lexsort([key[kept] for key in keys])]
     best = best[_heads(window[best])]
     return _Chosen(window[best], label[best], share[best], candidates.mark[best], touched)
 

@@ -76,7 +76,19 @@ def label_windows(
     table = index.sort(ORDER)
     devices = table["device"].unique().sort()
     code = table["device"].replace_strict(devices, range(len(devices)), return_dtype=pl.Int64)
-    times = WindowTimes(tuple(devices), code.to_numpy(), table["t0_ns"].to_numpy(), table["t1_ns"].to_numpy())
+    known = pl.DataFrame(
+        [(mark.device, mark.id, place) for place, mark in enumerate(marks)],
+        schema={"device": pl.String, "anchor": pl.String, "place": pl.Int64},
+        orient="row",
+    )
+    anchor = table.select("device", "anchor").join(known, ["device", "anchor"], "left", maintain_order="left")["place"]
+    times = WindowTimes(
+        tuple(devices),
+        code.to_numpy(),
+        table["t0_ns"].to_numpy(),
+        table["t1_ns"].to_numpy(),
+        anchor.fill_null(-1).to_numpy(),
+    )
     labels = resolve(times, marks, policy)
     return table.with_columns(
         _named(labels.label, labels.classes).alias("label"),

@@ -16,7 +16,7 @@ from ingest.engine.disk import DiskFiles
 from ingest.engine.operator import Operator
 from ingest.engine.service import Limits, Notice, Worker
 from ingest.engine.store import FileStore
-from ingest.errors import LogConfigError
+from ingest.errors import LogConfigError, UsageError
 from ingest.log.opening import open_log
 from ingest.log.protocol import MARKS, READINGS, Bounds, Log
 from labeling.sink import LabelsOperator
@@ -77,6 +77,8 @@ async def run_service(options: RunOptions, observe: Observe) -> RunResult:
         WavemarkError: what the engine cannot go on from; what was sealed stays, and a later run goes on behind it.
     """
     source = Source.read(options.config)
+    if options.out.exists() and not options.out.is_dir():
+        raise UsageError(f"--out: {options.out} is a file; name the dataset's folder")
     log = open_log(options.log)
     try:
         return await _Service(options, log, observe).run(source)

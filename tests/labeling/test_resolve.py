@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from labeling.marks import ResolvedMark
 from labeling.resolve import POLICIES, LabelPolicy, Policy, WindowLabels, WindowTimes, resolve
 
-Window = tuple[str, int, int]
+Window = tuple[str, int, int, str]
+"""Device, start, end, and the id of the mark that it is anchored at."""
 Answer = tuple[str | None, float, str | None]
 
 
@@ -22,13 +23,15 @@ def mark(
     return ResolvedMark(name or f"{label}{start}-{end}{tool}", device, start, end, label, "ann", tool, 1.0)
 
 
-def times(windows: list[Window]) -> WindowTimes:
-    devices = tuple(sorted({device for device, _, _ in windows}))
+def times(windows: list[Window], marks: list[ResolvedMark]) -> WindowTimes:
+    devices = tuple(sorted({window[0] for window in windows}))
+    place = {(m.device, m.id): index for index, m in enumerate(marks)}
     return WindowTimes(
         devices,
-        np.array([devices.index(device) for device, _, _ in windows], np.int64),
-        np.array([t0 for _, t0, _ in windows], np.int64),
-        np.array([t1 for _, _, t1 in windows], np.int64),
+        np.array([devices.index(device) for device, _, _, _ in windows], np.int64),
+        np.array([t0 for _, t0, _, _ in windows], np.int64),
+        np.array([t1 for _, _, t1, _ in windows], np.int64),
+        np.array([place.get((device, anchor), -1) for device, _, _, anchor in windows], np.int64),
     )
 
 
@@ -40,11 +43,11 @@ def answers(found: WindowLabels, marks: list[ResolvedMark]) -> list[Answer]:
 
 
 def resolved(windows: list[Window], marks: list[ResolvedMark], policy: LabelPolicy) -> list[Answer]:
-    return answers(resolve(times(windows), marks, policy), marks)
+    return answers(resolve(times(windows, marks), marks, policy), marks)
 
 
 def oracle(window: Window, marks: list[ResolvedMark], policy: LabelPolicy) -> Answer:
-    device, t0, t1 = window
+    device, t0, t1, anchor = window
     mine = [m for m in marks if m.device == device]
     hidden = {t for m in mine if m.by_person for t in range(m.start_ns, m.end_ns)}
     seen = {m.id: {t for t in range(m.start_ns, m.end_ns) if m.by_person or t not in hidden} for m in mine}
@@ -57,7 +60,7 @@ def oracle(window: Window, marks: list[ResolvedMark], policy: LabelPolicy) -> An
     touching = [m for m in mine if inside[m.id] or m.id in points]
     if not touching and policy.background:
         return policy.background, 1.0, None
-    best: list[tuple[tuple[int, int, int, str], Answer]] = []
+    best: list[tuple[tuple[int, int, bool, int, str], Answer]] = []
     for label in {m.label for m in touching}:
         group = [m for m in touching if m.label == label and (inside[m.id] or policy.policy == "any")]
         covered = set().union(*(inside[m.id] for m in group))
@@ -72,14 +75,16 @@ def oracle(window: Window, marks: list[ResolvedMark], policy: LabelPolicy) -> An
             continue
         chief = min(group, key=lambda m: (-len(inside[m.id]), m.start_ns, m.id))
         rank = 0 if policy.policy != "any" or any(m.by_person for m in group) else 1
-        key = (rank, -len(covered), min(m.start_ns for m in group), label)
+        foreign = label not in {m.label for m in mine if m.id == anchor}
+        key = (rank, -len(covered), foreign, min(m.start_ns for m in group), label)
         best.append((key, (label, share, chief.id)))
     return min(best)[1] if best else (None, 0.0, None)
 
 
 devices = st.sampled_from(["d", "e", "unmarked"])
+anchors = st.sampled_from(["epoch", "m0", "m1", "m2", "m3"])
 windows = st.lists(
-    st.builds(lambda d, t, n: (d, t, t + n), devices, st.integers(0, 30), st.integers(1, 14)), max_size=8
+    st.builds(lambda d, t, n, m: (d, t, t + n, m), devices, st.integers(0, 30), st.integers(1, 14), anchors), max_size=8
 )
 spans = st.tuples(st.integers(0, 40), st.integers(0, 12))
 
@@ -121,31 +126,37 @@ def test_the_order_of_windows_and_marks_does_not_matter(
 @pytest.mark.parametrize("policy", POLICIES)
 def test_a_person_hides_a_rule(policy: Policy) -> None:
     marks = [mark(0, 10, "rule's", tool="rule"), mark(4, 10, "person's")]
-    assert resolved([("d", 0, 10)], marks, LabelPolicy(policy))[0][0] == "person's"
+    assert resolved([("d", 0, 10, "")], marks, LabelPolicy(policy))[0][0] == "person's"
 
 
 def test_half_the_window_is_enough_and_a_little_less_is_not() -> None:
-    windows = [("d", 0, 10), ("d", 1, 11)]
+    windows = [("d", 0, 10, ""), ("d", 1, 11, "")]
     assert [a[0] for a in resolved(windows, [mark(0, 5, "a")], LabelPolicy())] == ["a", None]
 
 
 def test_instants_matter_only_for_any() -> None:
     instant = [mark(3, 3, "tap")]
     for policy in POLICIES:
-        found = resolved([("d", 0, 10)], instant, LabelPolicy(policy, min_share=0.0))
+        found = resolved([("d", 0, 10, "")], instant, LabelPolicy(policy, min_share=0.0))
         assert found == ([("tap", 0.0, instant[0].id)] if policy == "any" else [(None, 0.0, None)])
 
 
 def test_a_touched_window_is_not_background() -> None:
-    windows = [("d", 0, 10), ("d", 10, 20), ("d", 20, 30)]
+    windows = [("d", 0, 10, ""), ("d", 10, 20, ""), ("d", 20, 30, "")]
     marks = [mark(9, 10, "a"), mark(15, 15, "tap")]
-    found = resolve(times(windows), marks, LabelPolicy(background="none"))
+    found = resolve(times(windows, marks), marks, LabelPolicy(background="none"))
     assert [a[0] for a in answers(found, marks)] == [None, None, "none"]
     assert found.classes == ("none",)
 
 
+def test_a_window_has_its_anchors_label_where_another_covers_as_much() -> None:
+    marks = [mark(0, 60, "walk"), mark(10, 20, "stumble", name="m")]
+    windows = [("d", 10, 20, "m"), ("d", 10, 20, ""), ("d", 5, 25, "m")]
+    assert [a[0] for a in resolved(windows, marks, LabelPolicy())] == ["stumble", "walk", "walk"]
+
+
 def test_nothing_at_all() -> None:
-    found = resolve(times([]), [], LabelPolicy(background="none"))
+    found = resolve(times([], []), [], LabelPolicy(background="none"))
     assert (len(found.label), found.classes) == (0, ())
 
 
@@ -166,5 +177,5 @@ def test_a_million_windows_and_ten_thousand_marks() -> None:
     for index in rng.integers(0, count, 200).tolist():
         t0 = int(start[index])
         near = [m for m in marks if m.start_ns < t0 + 2 * hop + 9_000 and m.end_ns > t0 - 9_000]
-        expected = oracle(("d", t0, t0 + 2 * hop), near, LabelPolicy())
+        expected = oracle(("d", t0, t0 + 2 * hop, ""), near, LabelPolicy())
         assert (found.classes[found.label[index]] if found.label[index] >= 0 else None) == expected[0]

@@ -269,6 +269,12 @@ def test_wrong_usage(site: Site, words: list[str], message: str, capsys: pytest.
     assert message in capsys.readouterr().err
 
 
+def test_a_file_is_no_dataset_folder(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    site.out.touch()
+    assert site.drain() == 2
+    assert "is a file" in capsys.readouterr().err
+
+
 def start(site: Site, *more: str) -> subprocess.Popen[str]:
     words = [sys.executable, "-m", "wavemark", *site.words(*more)]
     pipe = subprocess.PIPE
