@@ -24,8 +24,8 @@ NEVER: Final = -(1 << 63)
 """Before every time: nothing is known yet."""
 DAY_NS: Final = 86_400 * 10**9
 UNSYNCED: Final = "unsynced"
-SETTLE_SAMPLES: Final = 32_768
-"""A stream with so many collected samples asks to be settled."""
+COLLECT_SAMPLES: Final = 24_576
+"""A stream collects at most so many samples; with two thirds of them it may be settled."""
 _MAX_SPAN_NS: Final = 1 << 62
 
 
@@ -83,7 +83,10 @@ class Stream:
         self._next_phase = 0
 
     def extend(self, chunk: Chunk, append_ns: int) -> bool:
-        """Take a chunk that continues the one before it exactly; False, and nothing done, where it does not."""
+        """Take a chunk that continues the one before it exactly; False, and nothing done, where it does not.
+
+        What passes here contradicts nothing that `ingest.wire.check_chunk` looks at: the chunk need not have passed it.
+        """
         count = chunk.count
         values = chunk.values
         if (
@@ -95,7 +98,7 @@ class Stream:
             or chunk.boot != self.boot
             or chunk.schema != self.schema
             or chunk.missing
-            or count > self._room
+            or not 0 < count <= self._room
             or len(values) != count * self._sample_bytes
         ):
             return False
@@ -145,7 +148,7 @@ class Stream:
         num, den, count = chunk.period_num, chunk.period_den, chunk.count
         self._run_t0, self._run_phase, self._num, self._den = chunk.t0_ns, chunk.phase, num, den
         self._run_count = count
-        self._room = min(SETTLE_SAMPLES - self._collected, (_MAX_SPAN_NS - den) // num) - count
+        self._room = min(COLLECT_SAMPLES - self._collected, (_MAX_SPAN_NS - den) // num) - count
         self._next_ns, self._next_phase = advance(chunk.t0_ns, chunk.phase, num, den, count)
         self._values.append(chunk.values)
 
@@ -197,7 +200,7 @@ class Stream:
     @property
     def full(self) -> bool:
         """Enough is collected to settle the recording."""
-        return self._collected + self._run_count >= SETTLE_SAMPLES
+        return self._collected + self._run_count >= COLLECT_SAMPLES * 2 // 3
 
     def flush(self) -> tuple[int, int]:
         """Move what is collected to the buffer; how many chunks and samples that was."""
@@ -208,12 +211,15 @@ class Stream:
         chunks, samples = len(self._values), self._collected
         assert self.converter is not None
         times, values = self.buffer.room(samples, self.converter.kind)
-        np.concatenate([_times_of(piece) for piece in self._pieces], out=times)
+        if len(self._pieces) == 1:
+            times[:] = _times_of(self._pieces[0])
+        else:
+            np.concatenate([_times_of(piece) for piece in self._pieces], out=times)
         self.converter.read(b"".join(self._values) if chunks > 1 else self._values[0], values)
         self._values, self._pieces, self._collected = [], [], 0
         if running:
             self._run_t0, self._run_phase = self._next_ns, self._next_phase = next_ns, next_phase
-            self._room = min(SETTLE_SAMPLES, (_MAX_SPAN_NS - self._den) // self._num)
+            self._room = min(COLLECT_SAMPLES, (_MAX_SPAN_NS - self._den) // self._num)
         return chunks, samples
 
     def known_to(self, tolerance_ns: int) -> int:

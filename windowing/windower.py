@@ -27,7 +27,7 @@ from ingest.records import (
     StreamDescription,
 )
 from ingest.times import Times, sample_times
-from ingest.wire import decode, encode
+from ingest.wire import check_chunk, encode, parse
 from windowing.anchors import AnchorMark, Layout
 from windowing.convert import Converter
 from windowing.cutting import Finished, Late
@@ -97,19 +97,22 @@ class Windower:
         self.missing_schema = None
         find = self._streams.get
         append_ns = self._append_ns
-        for index, data in enumerate(batch.values):
-            if batch.append_ns[index] > append_ns:
-                append_ns = self._append_ns = batch.append_ns[index]
+        for index, (data, appended_ns) in enumerate(zip(batch.values, batch.append_ns, strict=True)):
+            if appended_ns > append_ns:
+                append_ns = self._append_ns = appended_ns
                 if append_ns > self._sweep_ns:
                     self._offset = batch.offsets[index] - 1
                     self._sweep()
             try:
-                record = decode(data)
+                record = parse(data)
                 if type(record) is Chunk:
                     stream = find((record.device, record.recording, record.stream))
                     if stream is not None and stream.extend(record, append_ns):
                         continue
                     self._offset = batch.offsets[index]
+                    check_chunk(record)
+                    if stream is not None and self._resume(stream, record):
+                        continue
                     if not self._on_chunk(record):
                         return index
                 else:
@@ -141,6 +144,13 @@ class Windower:
         return finished
 
     # One record.
+
+    def _resume(self, stream: Stream, chunk: Chunk) -> bool:
+        """Settle the recording of a stream that has collected enough; did the chunk continue it then?"""
+        if not stream.full:
+            return False
+        self._recordings[chunk.device, chunk.recording].settle(self._offset - 1, self._finished)
+        return stream.extend(chunk, self._append_ns)
 
     def _on_chunk(self, chunk: Chunk) -> bool:
         """Take any chunk; False, and nothing done, where its schema is not known."""
@@ -181,7 +191,7 @@ class Windower:
         self, chunk: Chunk, times: Times | None, recording: Recording, converter: Converter, seen: IntervalSet
     ) -> None:
         stream = recording.streams[chunk.stream]
-        if stream.full or stream.schema != chunk.schema:
+        if stream.schema != chunk.schema:
             recording.settle(self._offset - 1, self._finished)
         if stream.seen is not seen or stream.schema != chunk.schema:
             stream.adopt(chunk.boot, seen, chunk.schema, converter)
