@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from ingest.errors import UsageError
-from ingest.settings import check_keys, read_toml, suggest
+from ingest.settings import check_keys, suggest
+from ingest.tomlfile import read_toml
 from labeling.resolve import POLICIES, LabelPolicy
 from windowing.spec import WindowSpec
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from ingest.errors import UsageError
-from ingest.settings import check_keys, read_toml, suggest
+from ingest.settings import check_keys, suggest
+from ingest.tomlfile import read_toml
 
 
 def test_a_file_is_read(tmp_path: Path) -> None:

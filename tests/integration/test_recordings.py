@@ -66,8 +66,8 @@ max_gap = "1s"
         grid = t0 + np.arange(320) * 31_250_000
         if grid[-1] > last:
             break
-        columns = [np.interp(grid, times["acc"], frames["acc"][f"ACC_{axis}"].to_numpy()) for axis in "xyz"]
-        columns.append(np.interp(grid, times["gsr"], frames["gsr"]["EDA"].to_numpy().astype(float)))
+        columns = [interpolate(grid, times["acc"], frames["acc"][f"ACC_{axis}"].to_numpy()) for axis in "xyz"]
+        columns.append(interpolate(grid, times["gsr"], frames["gsr"]["EDA"].to_numpy()))
         columns.append(frames["tmp"]["TMP"].to_numpy()[np.searchsorted(times["tmp"], grid, side="right") - 1])
         wanted.append(np.stack(columns, axis=1).astype(np.float32))
         starts.append(t0)
