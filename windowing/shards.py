@@ -65,7 +65,11 @@ def _row_hashes(signal: NDArray[np.float32]) -> list[bytes]:
 
 
 def _masks(block: Block) -> list[bytes]:
-    return [b""] * len(block.k) if block.mask is None else [row.tobytes() for row in block.mask]
+    """Each window's mask, empty where all is valid: a window's mask must not depend on its neighbours in the block."""
+    if block.mask is None:
+        return [b""] * len(block.k)
+    full = np.packbits(np.ones(block.signal[0].size, dtype=np.bool_)).tobytes()
+    return [b"" if mask == full else mask for mask in (row.tobytes() for row in block.mask)]
 
 
 def _origins(origins: Sequence[Origin], counts: Sequence[int]) -> dict[str, pl.Series]:
