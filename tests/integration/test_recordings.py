@@ -39,10 +39,10 @@ def signals(dataset: Dataset) -> NDArray[np.float32]:
 def test_empatica_streams_of_32_and_4_hz_in_one_window(tmp_path: Path) -> None:
     log, folder = f"segments:{tmp_path}/log", data_dir() / "empatica_e4"
     files = {"acc": ("ACC_x,ACC_y,ACC_z", "x,y,z", "count"), "gsr": ("EDA", "eda", "uS"), "tmp": ("TMP", "tmp", "degC")}
-    for stream, (columns, names, unit) in files.items():
+    for stream, (wanted_columns, names, unit) in files.items():
         command(
             "import", "readings", folder / f"{stream}.parquet", "--device", "wrist", "--stream", stream,
-            "--recording", "session", "--time-column", "timestamp", "--timezone", "UTC", "--columns", columns,
+            "--recording", "session", "--time-column", "timestamp", "--timezone", "UTC", "--columns", wanted_columns,
             "--channel-names", names, "--unit", unit, "--log", log, *(["--open"] if stream != "tmp" else []),
         )  # fmt: skip
     dataset = windows(
@@ -114,7 +114,8 @@ channels = ["gyro.z", "acc.x", "acc.y"]
 
 def interpolate(grid: NDArray[np.int64], times: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.float64]:
     """`np.interp` relative to the grid's start: ns since 1970 do not fit a float64."""
-    return np.interp((grid - grid[0]).astype(float), (times - grid[0]).astype(float), values)
+    result: NDArray[np.float64] = np.interp((grid - grid[0]).astype(float), (times - grid[0]).astype(float), values)
+    return result
 
 
 def test_nab_machine_temperature_steps_back_into_a_second_recording(tmp_path: Path) -> None:
