@@ -30,6 +30,11 @@ class Progressing:
     def __enter__(self) -> Progressing:
         return self
 
+    @property
+    def done(self) -> tuple[int, int | None]:
+        """Records done, and how many there are; None where there is no end."""
+        return (self._progress.done, self._progress.total) if self._progress else (0, None)
+
     def observe(self, event: Ahead | Notice, topic: str) -> None:
         """Take note of what a run tells."""
         if isinstance(event, Ahead):

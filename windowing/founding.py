@@ -12,6 +12,8 @@ from pathlib import Path
 from tomllib import TOMLDecodeError, loads
 from typing import Final
 
+import msgspec
+
 from ingest.draining import drain
 from ingest.engine.operator import Operator
 from ingest.engine.store import Exists, Store
@@ -39,6 +41,11 @@ class Source:
         """The file at `path`. Raises `UsageError`."""
         config = DatasetConfig.load(path)
         return cls(Path(path).read_bytes(), config)
+
+    @property
+    def window(self) -> str:
+        """The `[window]` table as JSON."""
+        return msgspec.json.encode(loads(self.data.decode())["window"], order="sorted").decode()
 
 
 async def claim_config(store: Store, source: Source, out: Path) -> None:
@@ -68,8 +75,12 @@ async def claim_config(store: Store, source: Source, out: Path) -> None:
     await store.put([(FILE, (source.data,))])
 
 
-async def claim_genesis(store: Store, log: Log, operator: Operator, topic: str, new_id: str, *, pin: bool) -> Genesis:
+async def claim_genesis(
+    store: Store, log: Log, operator: Operator, topic: str, new_id: str, *, window: str = "", pin: bool = False
+) -> Genesis:
     """The genesis of an operator's folder, `store`; written if there is none, else compared with what is now.
+
+    `window` is the `[window]` table as JSON; `pin`: the windows are anchored at the marks that are there now.
 
     Raises:
         UsageError, LogConfigError, StateVersionError: it rests on something else (see `check_genesis`).
@@ -83,7 +94,7 @@ async def claim_genesis(store: Store, log: Log, operator: Operator, topic: str, 
         pinned = tuple((partition, *bounds[partition]) for partition in sorted(bounds))
     identity = await log.identity()
     now = Genesis(
-        FORMAT, operator.name, topic, partitions, identity, operator.spec, operator.code, new_id, pinned=pinned
+        FORMAT, operator.name, topic, partitions, identity, operator.spec, operator.code, new_id, window, pinned
     )
     try:
         await store.create(NAME, encode_genesis(now))

@@ -33,6 +33,8 @@ class Genesis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     code: int
     id: str
     """Drawn by the first worker; names the consumer group, so that two datasets never share one."""
+    window: str = ""
+    """The `[window]` table that `spec` is the hash of, as JSON: to write a lost dataset.toml again."""
     pinned: tuple[tuple[int, int, int], ...] = ()
     """For windows anchored at marks, `(partition, begin, end)` of `marks`: the marks in these offsets are anchors."""
 

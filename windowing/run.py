@@ -102,11 +102,19 @@ class _Service:
             window = source.config.window
             await claim_config(self._store(""), source, self._options.out)
             folder = f"{WINDOWS}/{window.id}"
-            genesis = await self._claim(folder, WindowOperator(window), READINGS, pin=window.anchor == "mark")
+            genesis = await claim_genesis(
+                self._store(folder),
+                self._log,
+                WindowOperator(window),
+                READINGS,
+                self._token,
+                window=source.window,
+                pin=window.anchor == "mark",
+            )
             anchors = await read_anchors(self._log, genesis.pinned) if genesis.pinned else ()
             windows = Metered(WindowOperator(window, anchors), self._meter)
             labels = LabelsOperator()
-            label_genesis = await self._claim(LABELS, labels, MARKS, pin=False)
+            label_genesis = await claim_genesis(self._store(LABELS), self._log, labels, MARKS, self._token)
             group = self._options.group or f"wavemark-{genesis.id}"
             ends = [
                 await self._hire(folder, windows, genesis, f"{group}-{windows.name}"),
@@ -120,9 +128,6 @@ class _Service:
 
     def _store(self, folder: str) -> FileStore:
         return FileStore(DiskFiles(self._options.out / folder), self._token)
-
-    async def _claim(self, folder: str, operator: Operator, topic: str, *, pin: bool) -> Genesis:
-        return await claim_genesis(self._store(folder), self._log, operator, topic, self._token, pin=pin)
 
     async def _hire(self, folder: str, operator: Operator, genesis: Genesis, group: str) -> dict[int, int]:
         """A worker for an operator; the ends of its topic's partitions now."""

@@ -8,7 +8,7 @@ import pytest
 from ingest.errors import CorruptError, LogConfigError, StateVersionError, UsageError, WavemarkError
 from windowing.genesis import FORMAT, Genesis, check_genesis, decode_genesis, encode_genesis
 
-FIRST = Genesis(FORMAT, "windows", "readings", 4, "log-1", "abc", 1, "0f", ((0, 0, 7), (1, 0, 0)))
+FIRST = Genesis(FORMAT, "windows", "readings", 4, "log-1", "abc", 1, "0f", '{"length":4}', ((0, 0, 7), (1, 0, 0)))
 
 
 def test_it_survives_its_bytes() -> None:

@@ -187,7 +187,17 @@ def test_mark_windows_are_those_of_the_marks_at_the_first_start(site: Site) -> N
     record(site.log, "c", 5)
     assert site.drain() == 0
     assert dataset_digest(site.out) == first
-    assert sum(end for _, _, end in site.genesis()[1].pinned) == 2
+    genesis = site.genesis()[1]
+    assert sum(end for _, _, end in genesis.pinned) == 2
+    assert json.loads(genesis.window)["anchor"] == "mark"
+
+
+def test_windows_of_overlapping_marks_have_each_their_own_label(site: Site) -> None:
+    site.write("mark")
+    append(site.log, MARKS, mark("a", 1, 3, "stumble"))
+    assert site.drain() == 0
+    pairs = wavemark.open(site.out).windows().filter(device="a").select("anchor", "label").unique().sort("label")
+    assert pairs.rows() == [("a-run-0", "run"), ("a-stumble-1", "stumble")]
 
 
 def test_what_is_no_mark_is_counted_and_goes_to_the_dead_letters(site: Site) -> None:
