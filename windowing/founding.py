@@ -31,7 +31,7 @@ _MARK_KINDS: Final = (MarkAdd, MarkEdit, MarkRetract)
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A configuration file as it was read once: its bytes, and what they mean."""
+    """A configuration file: its bytes, and what they mean."""
 
     data: bytes
     config: DatasetConfig
