@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     folder = args.out or _free(DEFAULT_OUT)
     scenario = Scenario.checked(args.seed, args.seconds)
     try:
-        with _sigterm_as_sigint():
+        with _ended_by_signals():
             report = run_demo(folder, scenario, args.log or f"segments:{folder / 'log'}")
     except KeyboardInterrupt:
         words = ["--out", str(folder), "--seed", str(args.seed), "--seconds", f"{args.seconds:g}"]
@@ -68,13 +68,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 @contextlib.contextmanager
-def _sigterm_as_sigint() -> Iterator[None]:
-    """Within the block, SIGTERM ends the work as Ctrl-C does."""
-    before = signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
+def _ended_by_signals() -> Iterator[None]:
+    """Within the block, SIGTERM ends the work as Ctrl-C does, and both do so also where a shell had SIGINT ignored."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _free(wanted: Path) -> Path:
