@@ -12,6 +12,9 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class Crash(BaseException):  # not an Exception: no handler of the code under test may survive its own death
@@ -51,7 +54,7 @@ class Faults:
     power_cut: float = 0.0
     """Per file operation: the machine's power fails."""
     disk_full: float = 0.0
-    """Per write: the disk has no room, from now for up to 20 s."""
+    """Per write or fsync: the disk has no room, from now for up to 20 s."""
     unavailable: float = 0.0
     """Per append or fetch: it raises and did nothing."""
     lost_ack: float = 0.0
@@ -141,7 +144,7 @@ class Process:
         self.alive = False
         raise Crash(self.name)
 
-    async def offload(self, work: Callable[[], object]) -> object:
+    async def offload(self, work: Callable[[], T], /) -> T:
         """Stands for `asyncio.to_thread`: time passes, then the work is done in one go."""
         await self.step()
         return work()

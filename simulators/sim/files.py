@@ -78,7 +78,10 @@ class _Folder:
 
 
 class SimDisk:
-    """The disk of one simulated machine, shared by its processes. Folders exist and are durable by themselves."""
+    """The disk of one simulated machine, shared by its processes.
+
+    Folders are not modelled: `SyncFolder` is taken to make the folder's own name durable as well.
+    """
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
@@ -92,12 +95,10 @@ class SimDisk:
         change.apply(self.visible)
 
     def write(self, path: str, data: bytes) -> None:
-        """Create or truncate: a file that has further names changes under all of them, as `O_TRUNC` does."""
-        inode = self.visible.get(path)
-        if inode is None:
-            inode = _Inode()
-            self._change(folder_of(path), _Change(added=((path, inode),)))
+        """A new file under this name; an old one keeps its bytes under its other names."""
+        inode = _Inode()
         inode.bytes = data
+        self._change(folder_of(path), _Change(added=((path, inode),)))
 
     def fsync(self, path: str) -> None:
         """Make a file's bytes durable, its name not. Raises `FileNotFoundError`."""
@@ -196,12 +197,14 @@ class SimFiles:
                 self._refuse_when_full(op)
                 disk.write(path, b"".join(parts))
             case Fsync(path):
+                self._refuse_when_full(op)
                 disk.fsync(path)
             case Rename(path, to):
                 disk.rename(path, to)
             case Link(path, to):
                 disk.link(path, to)
             case SyncFolder(path):
+                self._refuse_when_full(op)
                 disk.sync_folder(path)
             case Unlink(path):
                 disk.unlink(path)
@@ -211,13 +214,16 @@ class SimFiles:
         data = b"".join(op.parts)
         self._disk.write(op.path, data[: self._process.chance.rng.randrange(len(data) + 1)])
 
-    def _refuse_when_full(self, op: Write) -> None:
+    def _refuse_when_full(self, op: Write | Fsync | SyncFolder) -> None:
+        """A full disk refuses writes, and at times only the fsync says so (delayed allocation)."""
         chance, now_s = self._process.chance, asyncio.get_running_loop().time()
         if chance.hits(chance.faults.disk_full):
             self._disk.full_until_s = now_s + chance.rng.uniform(0.0, FULL_S_MAX)
-        if now_s < self._disk.full_until_s:
+        if now_s >= self._disk.full_until_s or (not isinstance(op, Write) and chance.rng.random() < 0.5):
+            return
+        if isinstance(op, Write):
             self._tear(op)
-            raise StoreFullError(f"{op.path}: no space left on the simulated disk; free some")
+        raise StoreFullError(f"{op.path}: no space left on the simulated disk; free some")
 
     async def read(self, path: str) -> bytes:
         """See `Files`."""

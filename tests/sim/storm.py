@@ -1,0 +1,365 @@
+"""One seeded run: producers and workers in a storm of faults, then calm, a power cut, and the comparison.
+
+`storm(seed)` draws everything from its seed: partitions, workers, records, seal rhythm, and which faults blow how hard
+("swarm testing", Groce et al., ISSTA 2012: a run with few kinds of faults reaches what a run with all of them hides).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields, replace
+from unittest.mock import patch
+
+from ingest.engine.service import Limits, Notice, Worker
+from ingest.engine.store import FileStore
+from ingest.errors import LogUnavailableError, StoreFullError
+from ingest.log.protocol import MARKS, READINGS, STREAMS, Entry
+from ingest.records import Channel, StreamDescription, schema_id
+from ingest.wire import encode
+from simulators.sim.faults import CALM, Chance, Crash, CrashPoint, Faults, Process
+from simulators.sim.files import SimDisk, SimFiles
+from simulators.sim.log import SimBroker, SimLog
+from simulators.sim.loop import run
+from tests.sim.oracle import LogRecord, expected_rows
+from tests.sim.rulelike import RuleLike, encode_row
+from tests.sim.verify import Row, WrongError, compare, demand, read_entries, read_rows
+
+GROUP = "windows"
+CHECKPOINT_EVERY = 4
+STORM_S = 200.0
+CALM_S = 3_000.0
+FAULTS_MAX = Faults(
+    slow=0.5,
+    zombie=0.1,
+    kill=0.05,
+    power_cut=0.02,
+    disk_full=0.02,
+    unavailable=0.02,
+    lost_ack=0.2,
+    duplicate=0.2,
+    hole=0.1,
+    small_batch=0.5,
+    rebalance=0.05,
+    expel=0.15,
+    stale=0.8,
+)
+
+
+def draw_faults(rng: random.Random) -> Faults:
+    """About half of the kinds, each somewhere up to its maximum."""
+    share = {f.name: rng.random() * (rng.random() < 0.6) for f in fields(Faults) if f.name != "zombie_s_max"}
+    return Faults(**{name: getattr(FAULTS_MAX, name) * value for name, value in share.items()}, zombie_s_max=30.0)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What runs in the storm: the true engine, or a mutant of it."""
+
+    name: str = "wavemark"
+    worker: type[Worker] = Worker
+    files: Callable[[SimDisk, Process], SimFiles] = SimFiles
+    store: Callable[[SimFiles, str], FileStore] = FileStore
+    disk: type[SimDisk] = SimDisk
+    manifests: bool = True
+    """False: there are none, every file in the output folders counts."""
+
+
+TRUE = Protocol()
+
+
+@dataclass
+class World:
+    """Everything that a run's seed made."""
+
+    rng: random.Random
+    protocol: Protocol
+    faults: Faults
+    partitions: int
+    limits: Limits
+    log: SimBroker
+    disk: SimDisk
+    operator: RuleLike = field(default_factory=RuleLike)
+    factors: dict[bytes, int] = field(default_factory=dict)
+    history: dict[int, list[LogRecord]] = field(default_factory=lambda: defaultdict(list))
+    """Records that retention took, by partition."""
+    running: dict[Process, asyncio.Task[None]] = field(default_factory=dict)
+    files: dict[str, SimFiles] = field(default_factory=dict)
+    """By process, without its number."""
+    journal: list[str] = field(default_factory=list)
+    seals: int = 0
+    started: int = 0
+
+    def note(self, text: str) -> None:
+        self.journal.append(f"{asyncio.get_running_loop().time():10.4f} {text}")
+
+    def process(self, name: str, faults: Faults, crash_at: CrashPoint | None = None) -> Process:
+        self.started += 1
+        chance = Chance(random.Random(self.rng.getrandbits(64)), faults)
+        return Process(f"{name}.{self.started}", chance, crash_at=crash_at, cut_power=self.cut_power)
+
+    def cut_power(self) -> None:
+        self.note("power cut")
+        for process, task in self.running.items():
+            process.kill()
+            task.cancel()
+        self.disk.power_cut()
+
+    def client(self, name: str, faults: Faults) -> SimLog:
+        return SimLog(self.log, self.process(name, faults))
+
+    def trim(self) -> None:
+        """Retention takes the head of a partition."""
+        number = self.rng.randrange(self.partitions)
+        partition = self.log.topics[READINGS][number]
+        before = self.rng.randint(partition.begin, partition.end)
+        self.note(f"retention: {READINGS}-{number} begins at {before}")
+        columns = zip(partition.offsets, partition.keys, partition.values, strict=True)
+        self.history[number] += [LogRecord(*row) for row in columns if row[0] < before]
+        partition.truncate(before)
+
+    def records(self, number: int) -> list[LogRecord]:
+        """All that was ever in a partition."""
+        partition = self.log.topics[READINGS][number]
+        columns = zip(partition.offsets, partition.keys, partition.values, strict=True)
+        return [*self.history[number], *(LogRecord(*row) for row in columns)]
+
+
+def draw_world(rng: random.Random, protocol: Protocol, faults: Faults | None = None) -> World:
+    partitions = rng.randint(1, 3)
+    limits = Limits(
+        seal_bytes=rng.choice((1, 1, 100, 400, 2000)),
+        seal_seconds=rng.choice((0.5, 2.0, 10.0)),
+        poll_seconds=rng.choice((0.5, 3.0)),
+        retry_seconds=1.0,
+    )
+    log = SimBroker(random.Random(rng.getrandbits(64)), partitions=partitions)
+    disk = protocol.disk(random.Random(rng.getrandbits(64)))
+    return World(rng, protocol, faults or draw_faults(rng), partitions, limits, log, disk)
+
+
+async def describe_streams(world: World) -> None:
+    """Two schemas, acknowledged before any record needs them."""
+    log = world.client("setup", CALM)
+    await log.ensure(READINGS)
+    for factor in (1, 2):
+        description = StreamDescription("s", (Channel("x", "1", scale=float(factor)),), "int16")
+        world.factors[name := schema_id(description).hex().encode()] = factor
+        await log.append(STREAMS, [Entry(name, encode(description))])
+
+
+async def produce(world: World, device: str, count: int) -> None:
+    """Values of one device in order, in batches; what was not acknowledged is sent again, perhaps out of turn."""
+    rng = random.Random(world.rng.getrandbits(64))
+    log = world.client(device, world.faults)
+    schemas, boot, level = list(world.factors), b"%08x" % rng.getrandbits(32), 500
+    waiting: list[list[Entry]] = []
+    sent = 0
+    while sent < count or waiting:
+        if sent < count and (not waiting or rng.random() < 0.3):
+            batch = []
+            for seq in range(sent, min(sent + rng.randint(1, 6), count)):
+                level = 900 - level if rng.random() < 0.15 else level
+                x = 0 if rng.random() < 0.1 else level + rng.randint(-300, 400)
+                batch.append(Entry(device.encode(), b"%s|%s|%d|%d" % (schemas[seq % 7 == 3], boot, seq, x)))
+            sent += len(batch)
+            waiting.append(batch)
+        try:
+            await log.append(READINGS, waiting[0])
+            waiting.pop(0)
+        except LogUnavailableError:
+            waiting.append(waiting.pop(0))
+        await asyncio.sleep(rng.random() * STORM_S / count)
+
+
+async def supervise(world: World, slot: int) -> None:
+    """A worker, started again whenever it dies."""
+    rng = random.Random(world.rng.getrandbits(64))
+    while True:
+        # Sleepers are dangerous where others are awake.
+        faults = replace(world.faults, zombie=world.faults.zombie * rng.choice((0.0, 1.0)))
+        process = world.process(f"worker-{slot}", faults)
+        task = start(world, process, f"worker-{slot}")
+        await asyncio.wait([task])
+        world.note(f"{process.name} ended: {ending(task)!r}")
+        del world.running[process]
+        process.kill()
+        await asyncio.sleep(rng.random() * 3.0)
+
+
+def start(world: World, process: Process, instance: str, until: dict[int, int] | None = None) -> asyncio.Task[None]:
+    task = asyncio.create_task(work(world, process, instance, until))
+    task.add_done_callback(lambda task: task.cancelled() or task.exception())  # a dead one's last word may go unheard
+    world.running[process] = task
+    return task
+
+
+def ending(task: asyncio.Task[None]) -> BaseException | None:
+    """How a worker ended; what it may not end with is raised."""
+    if task.cancelled():
+        return asyncio.CancelledError()
+    error = task.exception()
+    if error is not None and not isinstance(error, Crash | LogUnavailableError | StoreFullError):
+        raise error
+    return error
+
+
+async def work(world: World, process: Process, instance: str, until: dict[int, int] | None = None) -> None:
+    """One life of a worker."""
+
+    def observe(notice: Notice) -> None:
+        world.seals += notice.kind == "sealed"
+        world.note(f"{process.name} {notice.kind} {notice.partition} at {notice.position} {notice.text}")
+
+    protocol = world.protocol
+    operator = RuleLike()
+    files = world.files[process.name.partition(".")[0]] = protocol.files(world.disk, process)
+    worker = protocol.worker(
+        SimLog(world.log, process),
+        protocol.store(files, process.name),
+        operator,
+        topic=READINGS,
+        group=GROUP,
+        instance=instance,
+        limits=world.limits,
+        offload=process.offload,
+        observe=observe,
+    )
+    await worker.run(until)
+
+
+async def disturb(world: World) -> None:
+    """What comes from outside: kills and power cuts between any two awaits, retention."""
+    rng = random.Random(world.rng.getrandbits(64))
+    trims, kills = rng.random() < 0.15, rng.random() < 0.4
+    while True:
+        await asyncio.sleep(rng.random() * 12.0)
+        if trims and rng.random() < 0.5:
+            world.trim()
+        if kills and world.running and rng.random() < 0.5:
+            process = rng.choice(list(world.running))
+            if rng.random() < 0.3:
+                world.cut_power()
+            else:
+                world.note(f"kill {process.name}")
+                process.kill()
+                world.running[process].cancel()
+
+
+async def blow(world: World) -> None:
+    """The storm: it lasts until every producer is through."""
+    rng = world.rng
+    counts = [rng.randint(5, 60) for _ in range(rng.randint(1, 4))]
+    around = [asyncio.create_task(supervise(world, slot)) for slot in range(rng.choice((1, 2, 2, 3)))]
+    around.append(asyncio.create_task(disturb(world)))
+    producers = [asyncio.create_task(produce(world, f"device-{i}", count)) for i, count in enumerate(counts)]
+    waiting: set[asyncio.Task[None]] = set(producers)
+    while waiting:
+        done, _ = await asyncio.wait([*waiting, *around], return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+        waiting -= done
+    for task in around:
+        task.cancel()
+    await asyncio.wait(around)
+
+
+async def settle(world: World) -> None:
+    """The calm after it: old workers die, or go on as zombies without faults of their own; new ones reach the end."""
+    world.note("calm")
+    world.disk.full_until_s = 0.0
+    fate = world.rng.choice(("power", "kill", "live"))
+    if fate == "power":
+        world.cut_power()
+    for process, task in world.running.items():
+        process.chance.faults = CALM
+        if fate == "kill":
+            process.kill()
+            task.cancel()
+    ends = {number: p.end for number, p in enumerate(world.log.topics[READINGS])}
+    names = [f"calm-{slot}" for slot in range(world.rng.randint(1, 2))]
+    fresh = [start(world, world.process(name, CALM), name, ends) for name in names]
+    await asyncio.gather(*fresh)
+    for task in world.running.values():
+        if task.done():
+            ending(task)
+
+
+def judge(world: World) -> None:
+    """Cut the power once more, and compare what is on the disk with the oracle. Raises `WrongError`."""
+    world.disk.power_cut()
+    if world.protocol.manifests:
+        for number in range(world.partitions):
+            judge_chain(world, number)
+    else:
+        judge_files(world)
+
+
+def judge_chain(world: World, number: int) -> None:
+    where = f"{READINGS}-{number}"
+    entries = read_entries(world.disk, READINGS, number)
+    partition = world.log.topics[READINGS][number]
+    lost = [hole for entry in entries for hole in entry.lost]
+    for start, stop in lost:
+        demand(stop <= partition.begin, f"{where}: {start} to {stop} is recorded as lost, and is not")
+    if not entries:
+        demand(not partition.offsets, f"{where}: no entries")
+        return
+    demand(entries[-1].through == partition.end, f"{where}: sealed to {entries[-1].through} of {partition.end}")
+    expected = expected_rows(world.records(number), world.factors, entries[0].begin, lost)
+    compare(read_rows(world.disk, [ref.name for e in entries for ref in e.files]), expected, where)
+    published = {value for p in world.log.topics.get(MARKS, ()) for value in p.values}
+    for row in expected:
+        demand(row[0] != "flip" or encode_row(row) in published, f"{where}: {row} was not published")
+
+
+def judge_files(world: World) -> None:
+    """The same for a protocol without manifests: whatever lies in the output folders counts, in any order."""
+    if any(world.history.values()):
+        return  # nothing says what was lost to retention
+    names = [f"{folder}/{name}" for folder in ("flips", "windows") for name in world.disk.names(folder)]
+    try:
+        found = Counter(read_rows(world.disk, [name for name in names if not name.endswith(".tmp")]))
+    except ValueError as error:
+        raise WrongError(f"torn output: {error}") from None
+    expected = Counter[Row]()
+    for number in range(world.partitions):
+        expected.update(expected_rows(world.records(number), world.factors, 0, ()))
+    demand(found == expected, f"surplus {found - expected}, missing {expected - found}")
+
+
+async def play(world: World) -> None:
+    await describe_streams(world)
+    await blow(world)
+    await settle(world)
+
+
+def storm(seed: int, protocol: Protocol = TRUE) -> World:
+    """Run one seed and judge it. Raises `WrongError`, or whatever the code under test ends with."""
+
+    async def main(rng: random.Random) -> World:
+        world = draw_world(rng, protocol)
+        try:
+            await play(world)
+            judge(world)
+        except BaseException as error:
+            error.add_note(f"seed {seed}; to see it again: python -m tests.sim {seed}")
+            error.journal = world.journal  # type: ignore[attr-defined]
+            raise
+        return world
+
+    with small_thousands():
+        return run(main, seed, STORM_S + CALM_S)
+
+
+@contextlib.contextmanager
+def small_thousands() -> Iterator[None]:
+    """Checkpoints every few entries, so that short runs have some."""
+    with (
+        patch("ingest.engine.partition.CHECKPOINT_EVERY", CHECKPOINT_EVERY),
+        patch("ingest.engine.chain.CHECKPOINT_EVERY", CHECKPOINT_EVERY),
+    ):
+        yield

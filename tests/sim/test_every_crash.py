@@ -1,0 +1,56 @@
+"""Crashes, full disks and sleeps at every step of a small scenario: exhaustive where the storms are random."""
+
+from __future__ import annotations
+
+import pytest
+
+from ingest.engine.plan import Fsync, Link, Rename, SyncFolder, Unlink, Write
+from tests.sim.fixed import (
+    Case,
+    crashed_at,
+    every_crash,
+    every_full_disk,
+    every_nap,
+    every_nap_and_cut,
+    every_second_crash,
+)
+
+LONG = 24
+
+
+def test_the_long_scenario_has_everything() -> None:
+    ops = crashed_at(records=LONG)
+    assert {type(op) for op in ops} == {Write, Fsync, Rename, SyncFolder, Link, Unlink}
+    assert any("checkpoint" in op.path for op in ops)
+    assert any(isinstance(op, Unlink) and op.path.startswith("state/") for op in ops)
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_a_crash_at_every_operation(part: int) -> None:
+    run_all(list(every_crash(records=LONG, disk_seeds=6))[part::4], at_least=200)
+
+
+@pytest.mark.parametrize("part", range(2))
+def test_a_power_cut_at_every_operation_after_a_kill(part: int) -> None:
+    run_all(list(every_second_crash())[part::2], at_least=400)
+
+
+@pytest.mark.parametrize("part", range(2))
+def test_a_full_disk_at_every_operation(part: int) -> None:
+    run_all(list(every_full_disk())[part::2], at_least=400)
+
+
+@pytest.mark.parametrize("part", range(2))
+def test_a_sleeping_worker_goes_on_at_every_access_of_its_successor(part: int) -> None:
+    run_all(list(every_nap())[part::2], at_least=200)
+
+
+@pytest.mark.parametrize("part", range(2))
+def test_a_worker_commits_while_its_successor_recovers(part: int) -> None:
+    run_all(list(every_nap_and_cut())[part::2], at_least=300)
+
+
+def run_all(cases: list[Case], at_least: int) -> None:
+    assert len(cases) >= at_least, "the scenario has shrunk: it enumerates too little"
+    for case in cases:
+        case()

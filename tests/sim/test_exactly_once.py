@@ -1,0 +1,46 @@
+"""Seeded storms over the true engine: not one wrong row."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.sim.storm import storm
+
+RUNS = int(os.environ.get("WAVEMARK_SIM_RUNS", "2000"))
+SOAK_RUNS = int(os.environ.get("WAVEMARK_SIM_RUNS", "100000"))
+CASE = 250
+
+
+def blocks(runs: int) -> list[range]:
+    return [range(first, min(first + CASE, runs)) for first in range(0, runs, CASE)]
+
+
+def ride_out(seeds: range) -> None:
+    seals = cuts = 0
+    for seed in seeds:
+        world = storm(seed)  # a failure carries the command that repeats it
+        seals += world.seals
+        cuts += world.disk.power_cuts
+    # each run ends with one power cut; the storms are to bring more, and to leave time for work
+    assert seals > len(seeds), f"{seals} seals in {len(seeds)} runs: the storms are too strong to test anything"
+    assert cuts > 1.5 * len(seeds), f"{cuts} power cuts in {len(seeds)} runs: the storms are too weak"
+
+
+@pytest.mark.parametrize("seeds", blocks(RUNS), ids=str)
+def test_storms(seeds: range) -> None:
+    ride_out(seeds)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seeds", blocks(SOAK_RUNS), ids=str)
+def test_many_storms(seeds: range) -> None:
+    ride_out(range(1_000_000 + seeds.start, 1_000_000 + seeds.stop))
+
+
+def test_a_seed_is_a_run() -> None:
+    for seed in (1, 7, 33):
+        first, again = storm(seed), storm(seed)
+        assert first.journal == again.journal
+        assert first.journal != storm(seed + 1).journal
