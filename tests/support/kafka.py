@@ -100,10 +100,12 @@ def free_ports(count: int) -> list[int]:
 class KafkaBroker:
     """One broker process; `owner` is the process whose end also ends the broker (default: this one).
 
+    `misleading=(at, to)` opens one more listener, at one `host:port`, that sends its clients on to another.
+
     A context manager: `with KafkaBroker() as broker: ... broker.bootstrap ...`.
     """
 
-    def __init__(self, *, owner: int | None = None, settings: dict[str, str] | None = None) -> None:
+    def __init__(self, *, owner: int | None = None, misleading: tuple[str, str] | None = None) -> None:
         self._java = _tool("java", "install a Java 17 runtime (Debian: apt-get install default-jre-headless)")
         self._classpath = f"{server_jars()}/*"
         self._owner = owner or os.getpid()
@@ -114,7 +116,7 @@ class KafkaBroker:
         port, controller_port = free_ports(2)
         self.bootstrap: Final = f"127.0.0.1:{port}"
         self._properties = self._folder / "server.properties"
-        self._write_properties(port, controller_port, settings or {})
+        self._write_properties(port, controller_port, misleading)
         try:
             self._format()
             self.restart()
@@ -122,7 +124,7 @@ class KafkaBroker:
             self.stop()
             raise
 
-    def _write_properties(self, port: int, controller_port: int, settings: dict[str, str]) -> None:
+    def _write_properties(self, port: int, controller_port: int, misleading: tuple[str, str] | None) -> None:
         properties = {
             "process.roles": "broker,controller",
             "node.id": "1",
@@ -139,8 +141,13 @@ class KafkaBroker:
             # A killed broker may register again only when its last session is over: 9 s by default.
             "broker.session.timeout.ms": "2000",
             "broker.heartbeat.interval.ms": "250",
-            **settings,
         }
+        if misleading is not None:
+            properties["listeners"] += f",MISLEADING://{misleading[0]}"
+            properties["advertised.listeners"] += f",MISLEADING://{misleading[1]}"
+            protocols = (f"{name}:PLAINTEXT" for name in ("PLAINTEXT", "CONTROLLER", "MISLEADING"))
+            properties["listener.security.protocol.map"] = ",".join(protocols)
+            properties["inter.broker.listener.name"] = "PLAINTEXT"
         self._properties.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
 
     def _format(self) -> None:
@@ -157,6 +164,11 @@ class KafkaBroker:
 
     def _command(self, main: str, *arguments: str) -> list[str]:
         return [self._java, *_JAVA, *_LOGGING, "-cp", self._classpath, main, *arguments]
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is there."""
+        return self._process is not None and self._process.poll() is None
 
     @property
     def pid(self) -> int:

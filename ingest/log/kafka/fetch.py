@@ -58,7 +58,8 @@ class PartitionFetcher:
         self._client: Any = None
         self._under_way: dict[int, asyncio.Task[_Answer]] = {}
         self._failing_since: dict[int, float] = {}
-        self._errors: list[WavemarkError] = []
+        self._rotten: dict[int, CorruptLogError] = {}
+        self._failures: list[WavemarkError] = []
         self._interrupted: asyncio.Future[None] | None = None
 
     def seek(self, partition: int, offset: int) -> None:
@@ -81,6 +82,7 @@ class PartitionFetcher:
             LogUnavailableError: a broker did not answer for the cluster's timeout.
             CorruptLogError: a record batch does not match its checksum; the position stays before it.
         """
+        self._raise_pending()
         deadline = time.monotonic() + timeout_s
         self._interrupted = asyncio.get_running_loop().create_future()
         if self._client is None:
@@ -91,12 +93,21 @@ class PartitionFetcher:
             waiting: set[asyncio.Future[Any]] = {self._interrupted, *self._under_way.values()}
             await asyncio.wait(waiting, timeout=remaining_s, return_when=asyncio.FIRST_COMPLETED)
             fetched = self._take()
-            if any(fetched) or self._errors or self._interrupted.done() or remaining_s == 0.0:
-                break
-        if self._errors and not any(fetched):
-            raise self._errors.pop(0)
-        self._ask()
-        return fetched
+            if any(fetched):
+                self._ask()
+                return fetched
+            self._raise_pending()
+            if self._interrupted.done() or remaining_s == 0.0:
+                return fetched
+
+    def _raise_pending(self) -> None:
+        """Raise what an earlier answer brought besides records, where it still counts."""
+        while self._rotten:
+            partition, rotten = self._rotten.popitem()
+            if self._positions.get(partition) == rotten.offset:
+                raise rotten
+        if self._failures:
+            raise self._failures.pop(0)
 
     async def close(self) -> None:
         """Let go of the connections."""
@@ -162,7 +173,7 @@ class PartitionFetcher:
             self._positions[partition] = batch.next_offset
             fetched.batches.append(batch)
         elif rotten is not None:
-            self._errors.append(rotten)
+            self._rotten[partition] = rotten
 
     def _judge(self, node: int, error: BaseException | None) -> None:
         if error is None:
@@ -171,10 +182,10 @@ class PartitionFetcher:
         what = f'fetch from topic "{self.topic}"'
         since = self._failing_since.setdefault(node, time.monotonic())
         if not is_transient(error):
-            self._errors.append(self._cluster.refusal(what, error))
+            self._failures.append(self._cluster.refusal(what, error))
         elif time.monotonic() - since > self._cluster.timeout_s:
             del self._failing_since[node]
-            self._errors.append(self._cluster.unavailable(what, error))
+            self._failures.append(self._cluster.unavailable(what, error))
 
 
 def read_columns(
@@ -236,6 +247,7 @@ class KafkaReader:
 
     def __init__(self, cluster: Cluster, topic: str, start: Mapping[int, int]) -> None:
         self._cluster, self._topic = cluster, topic
+        self._missing: dict[int, int] = {}
         self._fetcher = PartitionFetcher(cluster, topic)
         for partition, offset in start.items():
             self._fetcher.seek(partition, offset)
@@ -243,17 +255,21 @@ class KafkaReader:
     async def fetch(self, timeout_s: float) -> list[LogBatch]:
         """What is there now, or after at most `timeout_s`."""
         await self._cluster.ensure(self._topic)
-        fetched = await self._fetcher.fetch(timeout_s)
-        if fetched.batches:
-            return fetched.batches
-        for partition, wanted in fetched.out_of_range.items():
+        await self._check_missing()
+        batches, self._missing = await self._fetcher.fetch(timeout_s)
+        if not batches:
+            await self._check_missing()
+        return batches
+
+    async def _check_missing(self) -> None:
+        while self._missing:
+            partition, wanted = self._missing.popitem()
             begin = await begin_after_loss(self._cluster, self._topic, partition, wanted)
             if begin is not None:
                 raise TruncatedLogError(
                     f"kafka://{self._cluster.bootstrap}: {self._topic}-{partition} begins at offset {begin}, "
                     f"later than the wanted {wanted}: retention has removed what lay between"
                 )
-        return []
 
     async def close(self) -> None:
         """Let go of the connections."""

@@ -18,7 +18,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaProducer
 from aiokafka import errors as kafka_errors
 
-from ingest.errors import LogConfigError, LogUnavailableError, WavemarkError
+from ingest.errors import WavemarkError
 from ingest.log.kafka.cluster import Cluster, is_transient
 from ingest.log.protocol import Entry, Position, partition_of
 
@@ -207,33 +207,38 @@ class Publisher:
 
     def _fail(self, error: WavemarkError) -> None:
         """Fail every call under way, and begin anew with the next one."""
+        for call in self._calls:
+            call.finish(error)
+        producer = self._forget()
+        if producer is not None:
+            task = asyncio.create_task(self._discard(producer, error))
+            self._discards.add(task)
+            task.add_done_callback(self._discards.discard)
+
+    def _forget(self) -> Any:
         producer, self._producer = self._producer, None
         for lane in self._lanes.values():
             lane.queue.clear()
             if lane.pump is not None:
                 lane.pump.cancel()
                 lane.pump = None
-        for call in self._calls:
-            call.finish(error)
-        if producer is not None:
-            task = asyncio.create_task(self._discard(producer, error))
-            self._discards.add(task)
-            task.add_done_callback(self._discards.discard)
+        return producer
 
     async def _discard(self, producer: Any, error: WavemarkError) -> None:
-        # Without this, stop() would wait for the batches until the broker comes back.
+        # Without this, stop() would wait for what the producer still holds until the broker comes back. With it, the
+        # sender may trip over batches that are settled already: whatever it says, it is thrown away.
         producer._message_accumulator.fail_all(error)
-        with contextlib.suppress(TimeoutError, kafka_errors.KafkaError, LogUnavailableError, LogConfigError):
+        with contextlib.suppress(Exception):
             async with asyncio.timeout(_STOP_S):
                 await producer.stop()
         await producer.client.close()
 
     async def close(self) -> None:
-        """Wait for what is under way, each call within its own time, and let go."""
+        """Wait for the calls under way, each within its own time, and let go."""
         while self._calls:
             await asyncio.wait([call.done for call in self._calls])
             await asyncio.sleep(0)
-        producer, self._producer = self._producer, None
+        producer = self._forget()
         if producer is not None:
-            await producer.stop()
+            await self._discard(producer, self._cluster.unavailable("append", "the log was closed"))
         await asyncio.gather(*self._discards, return_exceptions=True)
