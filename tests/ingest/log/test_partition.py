@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -151,6 +152,19 @@ def test_a_roll_makes_durable_what_was_before_it(disk: Disk) -> None:
     partition.sync(written)
     assert read_from(partition) == values(0, 12)
     assert [read_from(partition, at) for at in (4, 5, 9, 11)] == [values(at, 12) for at in (4, 5, 9, 11)]
+
+
+def test_a_segment_is_fsynced_before_the_next_one_is_begun(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    partition = disk.open(segment_bytes=300)
+    real, synced = os.fdatasync, list[tuple[int, int]]()
+
+    def noted(fd: int) -> None:
+        real(fd)
+        synced.append((os.fstat(fd).st_ino, len(disk.segments())))
+
+    monkeypatch.setattr(os, "fdatasync", noted)
+    partition.append(entries(0, 12))
+    assert synced == [(path.stat().st_ino, number + 1) for number, path in enumerate(disk.segments()[:2])]
 
 
 def test_a_record_greater_than_a_segment_has_one_of_its_own(disk: Disk) -> None:
@@ -422,13 +436,14 @@ def test_compaction_keeps_the_newest_of_each_key_and_every_offset(disk: Disk) ->
 
 def test_a_reader_in_the_middle_of_what_is_compacted_misses_nothing_that_is_kept(disk: Disk) -> None:
     partition = disk.open(segment_bytes=300)
-    append(partition, keyed(0, 40))
+    append(partition, [*keyed(0, 7), Entry(b"rare", b"version 07"), *keyed(8, 40)])
     cursor = Cursor("streams", partition, dense=False, durable=True)
     batch, place = cursor.read(Place(0))
     assert batch is not None
     seen = list(batch.offsets)
     assert compact(partition)
     kept = [o for o, _ in read_from(partition, dense=False)]
+    assert 7 in kept
     while batch is not None:
         batch, place = cursor.read(place)
         seen += batch.offsets if batch is not None else []

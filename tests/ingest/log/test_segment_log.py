@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import resource
 import subprocess
@@ -24,8 +25,10 @@ from ingest.errors import (
     StoreFullError,
 )
 from ingest.log.opening import open_log
-from ingest.log.protocol import Assigned, Bounds, Entry, Position, Revoked
+from ingest.log.protocol import Assigned, Bounds, Entry, LogBatch, Position, Revoked
 from ingest.log.segments import SegmentLog, catalog
+from ingest.log.segments.cursor import Cursor, Place
+from ingest.log.segments.files import try_lock
 from ingest.log.segments.group import range_share
 from tests.ingest.log.contract import spread
 
@@ -450,6 +453,51 @@ def test_a_partition_is_held_until_its_old_owner_comes_back_after_revoked(tmp_pa
         await other.close()
 
     asyncio.run(main())
+
+
+def test_a_seek_during_a_poll_is_not_overtaken_by_what_was_read_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        log = SegmentLog(tmp_path, partitions=1)
+        await log.append("readings", [Entry(b"k", b"%d" % i) for i in range(9)])
+        member = await log.join("readings", "group", "one")
+        assert await member.poll(5.0) == [Assigned((0,))]
+        member.seek(0, 0)
+        loop, real = asyncio.get_running_loop(), Cursor.read
+
+        def read(cursor: Cursor, place: Place) -> tuple[LogBatch | None, Place]:
+            found = real(cursor, place)
+            if place.offset == 0:  # runs before the loop hears of what was read
+                loop.call_soon_threadsafe(member.seek, 0, 6)
+            return found
+
+        monkeypatch.setattr(Cursor, "read", read)
+        [batch] = await member.poll(5.0)
+        assert isinstance(batch, LogBatch)
+        assert batch.offsets == [6, 7, 8]
+        await log.close()
+
+    asyncio.run(main())
+
+
+def test_a_lock_on_a_file_that_was_deleted_meanwhile_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who clears a dead member away may delete the file between another's open and its lock."""
+    path, real = tmp_path / "member", fcntl.flock
+    locks = []
+
+    def flock(fd: int, operation: int) -> None:
+        locks.append(fd)
+        if len(locks) == 1:
+            path.unlink()
+        real(fd, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    fd = try_lock(path)
+    assert fd is not None
+    assert (len(locks), os.fstat(fd).st_ino) == (2, path.stat().st_ino)
+    assert try_lock(path) is None
+    os.close(fd)
 
 
 def test_cancelled_polls_and_fetches_lose_nothing(tmp_path: Path) -> None:

@@ -127,6 +127,7 @@ def test_a_killed_member_is_replaced_within_the_promised_time(processes: Process
         await log.close()
 
     asyncio.run(main())
+    assert list(tmp_path.glob("groups/*/*/members/*")) == [], "the dead is cleared away, the living left"
 
 
 def test_a_lock_that_died_with_its_holder_keeps_nobody_out(processes: Processes, tmp_path: Path) -> None:
