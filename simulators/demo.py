@@ -11,6 +11,7 @@ import os
 import socket
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -53,7 +54,7 @@ def run_demo(folder: Path, scenario: Scenario, log_url: str) -> Report:
         if not runner.run(_cut_windows(world.config, log_url, folder / DATASET)):
             raise KeyboardInterrupt
     dataset = open_dataset(folder / DATASET)
-    status = status_of(dataset)
+    status, labels = status_of(dataset), labels_of(dataset, scenario.devices())
     _tell(f"cut {status.windows:,} windows into {status.shards} shards")
     return Report(
         folder=folder,
@@ -67,8 +68,9 @@ def run_demo(folder: Path, scenario: Scenario, log_url: str) -> Report:
         samples=sum(summary.samples for summary in imports),
         chunks=sum(summary.chunks for summary in imports),
         bytes=sum(summary.bytes for summary in imports),
-        windows=status.windows,
-        labels=status.labels,
+        windows=labels.total(),
+        labels=labels,
+        others=len(dataset) - labels.total(),
         drops=status.drops,
         counts=status.counts,
         shards=shards_of(dataset),
@@ -113,6 +115,12 @@ async def _cut_windows(config: Path, log_url: str, dataset: Path) -> bool:
     with Progressing(until_idle=True) as progressing:
         result = await run_service(options, progressing.observe)
     return result.finished
+
+
+def labels_of(dataset: Dataset, devices: Sequence[str]) -> Counter[str]:
+    """How many windows of these devices have each label; "" is none."""
+    table = dataset.windows().select("device", "label")
+    return Counter(label or "" for device, label in table.iter_rows() if device in devices)
 
 
 def shards_of(dataset: Dataset) -> tuple[Path, ...]:

@@ -35,8 +35,11 @@ class Report:
     bytes: int
     """Of the readings on the wire, times and record headers included."""
     windows: int
+    """Of the demo's devices."""
     labels: Mapping[str, int]
-    """Windows by label; "" for those without."""
+    """These windows by label; "" for those without."""
+    others: int
+    """Windows of other devices that share the log; `drops`, `counts` and `shards` include theirs."""
     drops: Mapping[str, int]
     """Windows that were not made, by reason."""
     counts: Mapping[str, int]
@@ -77,6 +80,7 @@ class Report:
             "bytes_per_sample": round(self.bytes_per_sample, 3),
             "windows": self.windows,
             "labels": dict(self.labels),
+            "others": self.others,
             "drops": dict(self.drops),
             "counts": dict(self.counts),
             "shards": [str(path) for path in self.shards],
@@ -116,6 +120,8 @@ def _table(report: Report) -> Table:
     table.add_row("windows", f"{report.windows:,}")
     for label, count in sorted(report.labels.items(), key=lambda item: (not item[0], item[0])):
         table.add_row(f"  {label or '(no label)'}", f"{count:,}" + _because(report, label))
+    if report.others:
+        table.add_row("windows of others", f"{report.others:,}, which share the log")
     table.add_section()
     table.add_row("dropped", "" if report.drops else "nothing")
     for reason, count in report.drops.items():
