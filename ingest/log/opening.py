@@ -1,4 +1,4 @@
-"""Logs by URL: `segments:DIR` or `kafka://host:9092[,host:9092]`."""
+"""Logs by URL: `segments:DIR` or `kafka://host:9092[,host:9092][/SITE]`."""
 
 from __future__ import annotations
 

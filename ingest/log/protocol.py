@@ -27,13 +27,15 @@ class TopicSpec:
     compacted: bool = False
     retention_ms: int | None = None
     """None: what the log's own default says."""
+    append_timed: bool = False
+    """Windowing and labels rest on its append times: a log that lets producers set them is refused."""
 
 
 TOPICS: Final[Mapping[str, TopicSpec]] = {
     spec.name: spec
     for spec in (
-        TopicSpec(READINGS),
-        TopicSpec(MARKS, retention_ms=-1),
+        TopicSpec(READINGS, append_timed=True),
+        TopicSpec(MARKS, retention_ms=-1, append_timed=True),
         TopicSpec(STREAMS, compacted=True),
         TopicSpec(STATUS),
         TopicSpec(LIVE, retention_ms=3_600_000),

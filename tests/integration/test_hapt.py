@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import uuid
 from pathlib import Path
 
 import numpy as np
@@ -87,7 +88,7 @@ def test_epoch_windows_equal_the_oracle(segments: Path, rows: dict[HaptRecording
 def test_kafka_gives_the_same_digest(
     segments: Path, kafka_bootstrap: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    log = f"kafka://{kafka_bootstrap}"
+    log = f"kafka://{kafka_bootstrap}/hapt-{uuid.uuid4().hex[:8]}"
     import_hapt(log, tmp_path)
     for anchor in ("mark", "epoch"):
         config = hapt_config(tmp_path / f"{anchor}.toml", anchor)

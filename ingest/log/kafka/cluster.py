@@ -6,6 +6,7 @@ Every question is asked again, with back-off, while the error is one that time c
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -21,7 +22,7 @@ from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.structs import TopicPartition
 
 from ingest.errors import LogConfigError, LogUnavailableError, WavemarkError
-from ingest.log.protocol import MARKS, READINGS, TOPICS, Bounds, TopicSpec
+from ingest.log.protocol import TOPICS, Bounds, TopicSpec
 
 T = TypeVar("T")
 
@@ -32,7 +33,6 @@ REQUEST_TIMEOUT_MS: Final = 15_000
 FIRST_CONTACT_S: Final = 15.0
 """How long an address that never answered is tried: it is more likely wrong than down for a moment."""
 _BACKOFF_S: Final = (0.05, 2.0)
-_APPEND_TIMED: Final = frozenset({READINGS, MARKS})
 _TOPIC_RESOURCE: Final = 2
 _EARLIEST, _LATEST = -2, -1
 
@@ -168,7 +168,7 @@ class Cluster:
         known = self._ensured.get(topic)
         if known is not None:
             return known
-        spec = TOPICS.get(topic, TopicSpec(topic))
+        spec = spec_of(topic)
         if topic not in await self.topics():
             await self._create(spec)
         count = len(await self.leaders(topic))
@@ -225,7 +225,7 @@ class Cluster:
             return {name: value for name, value, *_ in entries}
 
         found = await self.call(f'read the settings of topic "{spec.name}"', ask)
-        if spec.name in _APPEND_TIMED and found["message.timestamp.type"] != "LogAppendTime":
+        if spec.append_timed and found["message.timestamp.type"] != "LogAppendTime":
             raise self._wrong_setting(spec, "message.timestamp.type", found, "LogAppendTime")
         if spec.compacted != ("compact" in found["cleanup.policy"]):
             raise self._wrong_setting(spec, "cleanup.policy", found, "compact" if spec.compacted else "delete")
@@ -274,6 +274,12 @@ class Cluster:
             return {partition: offset for partition, offset in sorted(found.items()) if offset >= 0}
 
         return await self.call(f'read the offsets of group "{group}"', ask) if partitions else {}
+
+
+def spec_of(topic: str) -> TopicSpec:
+    """How a topic is kept: by the part of its name behind the site's prefix."""
+    known = TOPICS.get(topic.rpartition(".")[2])
+    return dataclasses.replace(known, name=topic) if known else TopicSpec(topic)
 
 
 def by_leader(leaders: Mapping[int, int]) -> dict[int, list[int]]:

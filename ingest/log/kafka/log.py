@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from ingest.errors import UsageError
 from ingest.log.kafka.cluster import Cluster
 from ingest.log.kafka.fetch import KafkaReader
 from ingest.log.kafka.member import KafkaMember, group_id
@@ -12,54 +14,65 @@ from ingest.log.kafka.publisher import Publisher
 from ingest.log.protocol import Bounds, Entry, Position
 
 TIMEOUT_S: Final = 120.0
+_SITE: Final = re.compile("[A-Za-z0-9_-]+")
 
 
 class KafkaLog:
     """A Kafka cluster as a log; see `ingest.log.protocol.Log`.
+
+    `address` is `host:port[,host:port][/SITE]`: with a site, its topics are `SITE.readings`, `SITE.marks` …, so that
+    several logs share a cluster.
 
     `partitions` is for topics that this process creates (default 4); a topic with another number is then refused.
     `timeout_s` is how long appending, asking and reading go on trying before `LogUnavailableError`; an address that
     never answered is given up after 15 s.
     """
 
-    def __init__(self, bootstrap: str, *, partitions: int | None = None, timeout_s: float = TIMEOUT_S) -> None:
-        self.url = f"kafka://{bootstrap}"
+    def __init__(self, address: str, *, partitions: int | None = None, timeout_s: float = TIMEOUT_S) -> None:
+        self.url = f"kafka://{address}"
+        bootstrap, _, site = address.partition("/")
+        if site and not _SITE.fullmatch(site):
+            raise UsageError(f'log: {self.url}: "{site}" cannot begin a topic\'s name; use letters, digits, - and _')
+        self._prefix = f"{site}." if site else ""
         self._cluster = Cluster(bootstrap, partitions=partitions, timeout_s=timeout_s)
         self._publisher = Publisher(self._cluster)
 
     async def identity(self) -> str:
         """Kafka's cluster id."""
-        return await self._cluster.identity()
+        return self._prefix + await self._cluster.identity()
 
     async def topics(self) -> dict[str, int]:
-        """The topics that exist, Kafka's internal ones left out, with their number of partitions."""
-        return await self._cluster.topics()
+        """The topics that exist, Kafka's internal ones and other sites' left out, with their number of partitions."""
+        found = await self._cluster.topics()
+        return {
+            name.removeprefix(self._prefix): count for name, count in found.items() if name.startswith(self._prefix)
+        }
 
     async def ensure(self, topic: str) -> int:
         """The topic's number of partitions; creates it, with LogAppendTime, where it is missing."""
-        return (await self._cluster.ensure(topic)).partitions
+        return (await self._cluster.ensure(self._prefix + topic)).partitions
 
     async def append(self, topic: str, entries: Sequence[Entry]) -> list[Position]:
         """Append, and return when all in-sync replicas have every entry."""
-        return await self._publisher.append(topic, entries)
+        return await self._publisher.append(self._prefix + topic, entries)
 
     async def bounds(self, topic: str) -> dict[int, Bounds]:
         """Begin and end (the high watermark) of every partition of an existing topic."""
-        return await self._cluster.bounds(topic)
+        return await self._cluster.bounds(self._prefix + topic)
 
     async def committed(self, topic: str, group: str) -> dict[int, int]:
         """The offsets that the group's members last committed."""
-        return await self._cluster.committed(topic, group_id(topic, group))
+        return await self._cluster.committed(self._prefix + topic, group_id(self._prefix + topic, group))
 
     def reader(self, topic: str, start: Mapping[int, int], *, durable: bool = True) -> KafkaReader:
         """Read the partitions in `start` from their offsets. Kafka shows what all in-sync replicas have, no more:
         `durable=False` changes nothing."""
-        return KafkaReader(self._cluster, topic, start)
+        return KafkaReader(self._cluster, self._prefix + topic, start)
 
     async def join(self, topic: str, group: str, instance: str) -> KafkaMember:
         """Ask to join the Kafka group `<group>.<topic>` as the static member `instance`."""
-        await self._cluster.ensure(topic)
-        member = KafkaMember(self._cluster, topic, group, instance)
+        await self._cluster.ensure(self._prefix + topic)
+        member = KafkaMember(self._cluster, self._prefix + topic, group, instance)
         await member.start()
         return member
 

@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from ingest.errors import LogConfigError, LogUnavailableError
+from ingest.errors import LogConfigError, LogUnavailableError, UsageError
 from ingest.log.kafka import KafkaLog
 from ingest.log.kafka.cluster import DEFAULT_PARTITIONS
 from ingest.log.protocol import (
@@ -374,3 +374,25 @@ def test_a_killed_process_is_replaced_within_its_session(broker: KafkaBroker, to
         await log.close()
 
     asyncio.run(main())
+
+
+def test_sites_share_a_cluster_and_do_not_meet(kafka_bootstrap: str) -> None:
+    async def main() -> None:
+        north, south = (KafkaLog(f"{kafka_bootstrap}/{name}-{uuid.uuid4().hex[:8]}") for name in ("north", "south"))
+        assert await north.identity() != await south.identity()
+        (position,) = await north.append("readings", [Entry(b"pump-7", b"cold")])
+        assert (await north.bounds("readings"))[position.partition].end == 1
+        assert await north.topics() == {"readings": 4}
+        assert await south.topics() == {}
+        await south.append("streams", [Entry(b"k", b"v")])
+        plain = KafkaLog(kafka_bootstrap)
+        assert f"{north.url.rpartition('/')[2]}.readings" in await plain.topics()
+        for log in (north, south, plain):
+            await log.close()
+
+    asyncio.run(main())
+
+
+def test_a_site_that_cannot_begin_a_topic_is_refused() -> None:
+    with pytest.raises(UsageError, match='"a/b" cannot begin a topic'):
+        KafkaLog("127.0.0.1:9092/a/b")
