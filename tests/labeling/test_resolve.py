@@ -111,6 +111,21 @@ def test_agrees_with_the_oracle(windows: list[Window], marks: list[ResolvedMark]
     assert resolved(windows, marks, policy) == [oracle(window, marks, policy) for window in windows]
 
 
+@pytest.mark.parametrize("policy", POLICIES)
+def test_agrees_with_the_oracle_where_marks_are_dense(policy: Policy) -> None:
+    rng = np.random.default_rng(POLICIES.index(policy))
+    for _ in range(400):
+        marks = []
+        for index in range(int(rng.integers(1, 9))):
+            start, length = int(rng.integers(0, 24)), int(rng.integers(0, 16))
+            label, tool = "abc"[rng.integers(3)], ("rule", "operator")[rng.integers(2)]
+            marks.append(mark(start, start + length, label, tool=tool, name=f"m{rng.integers(100)}-{index}"))
+        begins = rng.integers(0, 24, 6).tolist()
+        windows = [("d", t0, t0 + int(rng.integers(4, 12)), marks[rng.integers(len(marks))].id) for t0 in begins]
+        how = LabelPolicy(policy, float(rng.choice([0.0, 0.3, 0.5])), None if rng.integers(2) else "none")
+        assert resolved(windows, marks, how) == [oracle(window, marks, how) for window in windows], (windows, marks)
+
+
 @given(windows, mark_lists(), policies, st.randoms(use_true_random=False))
 def test_the_order_of_windows_and_marks_does_not_matter(
     windows: list[Window], marks: list[ResolvedMark], policy: LabelPolicy, random: object

@@ -56,6 +56,8 @@ class Window(msgspec.Struct, frozen=True, array_like=True):
     k: int
     seed: int = 0
     mask: bytes = b""
+    forged: bool = False
+    """The index has the hash of other bytes."""
 
     @property
     def id(self) -> str:
@@ -137,7 +139,7 @@ def _index_row(window: Window, shard: str, row: int) -> dict[str, Any]:
         "coverage": 1.0,
         "mask": window.mask,
         "offset": 0,
-        "hash": row_hash(window.signal.tobytes()),
+        "hash": row_hash(b"other" if window.forged else window.signal.tobytes()),
     }
 
 

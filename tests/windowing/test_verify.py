@@ -111,6 +111,11 @@ def test_a_forged_entry_breaks_the_chain(root: Path) -> None:
     assert [name for name, _ in problems(root)] == ["000000000001.json"]
 
 
+def test_a_window_that_is_not_the_indexs_is_named(tmp_path: Path) -> None:
+    root = build(tmp_path / "d", [[Window("a", "r", k, forged=k == 1) for k in range(3)]], [])
+    assert [windows for _, windows in problems(root)] == [("a-r-1",)]
+
+
 def test_one_window_in_two_entries_is_seen(tmp_path: Path) -> None:
     again = [Window("a", "r", k) for k in (0, 1, 2, 1)]
     root = build(tmp_path / "d", [again], [])
