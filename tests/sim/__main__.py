@@ -1,15 +1,18 @@
-"""`python -m tests.sim SEED`: one run again, with all that happened in it."""
+"""`python -m tests.sim SEED [RuleLikeWork|WindowsWork]`: one run again, with all that happened in it."""
 
 from __future__ import annotations
 
 import sys
 
-from tests.sim.storm import storm
+from tests.sim.storm import TRUE, storm
+from tests.sim.workloads import RuleLikeWork, WindowsWork, Workload
+
+WORKLOADS: dict[str, type[Workload]] = {work.__name__: work for work in (RuleLikeWork, WindowsWork)}
 
 
-def main(seed: int) -> int:
+def main(seed: int, work: str = "RuleLikeWork") -> int:
     try:
-        world = storm(seed)
+        world = storm(seed, TRUE, WORKLOADS[work])
     except BaseException as error:
         print("\n".join(getattr(error, "journal", [])))
         raise
@@ -19,4 +22,4 @@ def main(seed: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1])))
+    sys.exit(main(int(sys.argv[1]), *sys.argv[2:]))

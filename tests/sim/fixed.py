@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Protocol as ProtocolType
 
 from ingest.engine.plan import Fsync, Link, Op, SyncFolder, Write
 from ingest.engine.service import Limits
@@ -17,11 +18,13 @@ from simulators.sim.files import SimDisk, SimFiles
 from simulators.sim.log import SimBroker
 from simulators.sim.loop import run
 from tests.sim.storm import TRUE, Protocol, World, describe_streams, ending, judge, small_thousands, start
+from tests.sim.workloads import RuleLikeWork
 
 SMALL_BATCHES = Faults(small_batch=1.0)
 LIMITS = Limits(seal_bytes=1, seal_seconds=1.0, poll_seconds=0.5, retry_seconds=1.0)
 LIMIT_S = 500.0
 RECORDS = 12
+LONG = 24
 Case = Callable[[], object]
 """Raises where the protocol is wrong."""
 
@@ -29,10 +32,10 @@ Case = Callable[[], object]
 async def fixed_world(protocol: Protocol, disk_seed: int, records: int) -> World:
     """One partition, two devices, with duplicates, flips and idle records; the disk's fate alone has a seed."""
     log, disk = SimBroker(random.Random(1), partitions=1), protocol.disk(random.Random(disk_seed))
-    world = World(random.Random(2), protocol, SMALL_BATCHES, 1, LIMITS, log, disk)
+    world = World(random.Random(2), protocol, RuleLikeWork(), SMALL_BATCHES, 1, LIMITS, log, disk)
     await describe_streams(world)
     client = world.client("producer", Faults())
-    schema = next(iter(world.factors))
+    schema = world.work.descriptions()[0].key
     for seq in range(records):
         x = 0 if seq % 9 == 8 else 900 if seq // 5 % 2 else 100
         entry = Entry(b"device-%d" % (seq % 2), b"%s|boot|%d|%d" % (schema, seq, x + seq))
@@ -193,6 +196,14 @@ def full_at(number: int, *points: CrashPoint, protocol: Protocol, disk_seed: int
 # --- enumerations: every case runs on the true protocol, and a mutant is caught by some
 
 
+class Enumeration(ProtocolType):
+    """All cases of a kind."""
+
+    __name__: str
+
+    def __call__(self, protocol: Protocol = TRUE) -> Iterator[Case]: ...
+
+
 def every_crash(protocol: Protocol = TRUE, records: int = RECORDS, disk_seeds: int = 4) -> Iterator[Case]:
     """A kill and a power cut before, within and after every operation of every plan."""
     for number, op in enumerate(crashed_at(protocol=protocol, records=records)):
@@ -203,6 +214,11 @@ def every_crash(protocol: Protocol = TRUE, records: int = RECORDS, disk_seeds: i
                 cut = CrashPoint(number, phase, power=True)
                 yield partial(crashed_at, cut, protocol=protocol, disk_seed=seed, records=records)
             yield partial(crashed_at, CrashPoint(number, phase), protocol=protocol, records=records)
+
+
+def every_crash_of_the_long_run(protocol: Protocol = TRUE) -> Iterator[Case]:
+    """`every_crash` of a scenario that reaches a checkpoint and deletes outdated states."""
+    yield from every_crash(protocol, LONG, disk_seeds=6)
 
 
 def every_second_crash(protocol: Protocol = TRUE, disk_seeds: int = 6) -> Iterator[Case]:
@@ -249,6 +265,3 @@ def every_nap_and_cut(protocol: Protocol = TRUE, disk_seeds: int = 6) -> Iterato
 def commit_of(ops: Sequence[Op]) -> int:
     """The number of the first `Link`; of the manifest's file where a mutant has none."""
     return next((number for number, op in enumerate(ops) if isinstance(op, Link)), len(ops) - 4)
-
-
-ENUMERATIONS = (every_crash, every_second_crash, every_full_disk, every_nap, every_nap_and_cut)

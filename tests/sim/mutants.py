@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -23,7 +23,7 @@ from ingest.errors import WavemarkError
 from ingest.log.protocol import Assigned, LogBatch, Member, Revoked, Truncated
 from simulators.sim.faults import Process
 from simulators.sim.files import SimDisk, SimFiles
-from tests.sim.fixed import ENUMERATIONS, crashed_at
+from tests.sim.fixed import LONG, Enumeration, crashed_at
 from tests.sim.storm import TRUE, Protocol, storm
 
 # --- no manifest: the group's committed offset says where to go on
@@ -189,7 +189,7 @@ class WatchedFiles(SimFiles):
 def fsync_roles() -> list[str]:
     """The roles of every fsync in the fixed scenario, in the order of their first appearance."""
     seen: dict[str, None] = {}
-    crashed_at(protocol=replace(TRUE, files=partial(WatchedFiles, seen=seen)), records=24)
+    crashed_at(protocol=replace(TRUE, files=partial(WatchedFiles, seen=seen)), records=LONG)
     return list(seen)
 
 
@@ -219,18 +219,15 @@ def is_wrong(protocol: Protocol, seed: int) -> bool:
     return False
 
 
-def hunt(protocol: Protocol, storms_first: int = 40, storms_max: int = 2_000) -> str | None:
-    """What catches the protocol: some storms, the enumerations, and more storms. None: nothing does."""
-    for seed in range(storms_first):
-        if is_wrong(protocol, seed):
-            return f"storm {seed}"
-    for enumeration in ENUMERATIONS:
+def hunt(protocol: Protocol, enumerations: Iterable[Enumeration] = (), storms: int = 200) -> str | None:
+    """What catches the protocol, the enumerations first and then storms. None: nothing does."""
+    for enumeration in enumerations:
         for number, case in enumerate(enumeration(protocol)):
             try:
                 case()
             except (AssertionError, OSError, WavemarkError):
                 return f"{enumeration.__name__} {number}"
-    return next((f"storm {seed}" for seed in range(storms_first, storms_max) if is_wrong(protocol, seed)), None)
+    return next((f"storm {seed}" for seed in range(storms) if is_wrong(protocol, seed)), None)
 
 
 def main(runs: int) -> None:

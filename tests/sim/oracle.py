@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 class LogRecord(NamedTuple):
     offset: int
+    append_ns: int
     key: bytes
     value: bytes
 
@@ -34,7 +35,7 @@ def expected_rows(
             skipped.append(holes.pop(0))
 
     skipped: list[tuple[int, int]] = []
-    for offset, device, value in records:
+    for offset, _, device, value in records:
         pass_holes(offset)
         if offset < begin or any(start <= offset < stop for start, stop in skipped):
             continue

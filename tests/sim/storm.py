@@ -12,21 +12,20 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, replace
+from itertools import islice
 from unittest.mock import patch
 
 from ingest.engine.service import Limits, Notice, Worker
 from ingest.engine.store import FileStore
 from ingest.errors import LogUnavailableError, StoreFullError
 from ingest.log.protocol import MARKS, READINGS, STREAMS, Entry
-from ingest.records import Channel, StreamDescription, schema_id
-from ingest.wire import encode
 from simulators.sim.faults import CALM, Chance, Crash, CrashPoint, Faults, Process
 from simulators.sim.files import SimDisk, SimFiles
-from simulators.sim.log import SimBroker, SimLog
+from simulators.sim.log import SimBroker, SimLog, SimPartition
 from simulators.sim.loop import run
 from tests.sim.oracle import LogRecord, expected_rows
-from tests.sim.rulelike import RuleLike, encode_row
-from tests.sim.verify import Row, WrongError, compare, demand, read_entries, read_rows
+from tests.sim.verify import Row, WrongError, demand, read_entries, read_rows
+from tests.sim.workloads import RuleLikeWork, Workload
 
 GROUP = "windows"
 CHECKPOINT_EVERY = 4
@@ -77,13 +76,12 @@ class World:
 
     rng: random.Random
     protocol: Protocol
+    work: Workload
     faults: Faults
     partitions: int
     limits: Limits
     log: SimBroker
     disk: SimDisk
-    operator: RuleLike = field(default_factory=RuleLike)
-    factors: dict[bytes, int] = field(default_factory=dict)
     history: dict[int, list[LogRecord]] = field(default_factory=lambda: defaultdict(list))
     """Records that retention took, by partition."""
     running: dict[Process, asyncio.Task[None]] = field(default_factory=dict)
@@ -117,18 +115,20 @@ class World:
         partition = self.log.topics[READINGS][number]
         before = self.rng.randint(partition.begin, partition.end)
         self.note(f"retention: {READINGS}-{number} begins at {before}")
-        columns = zip(partition.offsets, partition.keys, partition.values, strict=True)
-        self.history[number] += [LogRecord(*row) for row in columns if row[0] < before]
+        self.history[number] += [record for record in held(partition) if record.offset < before]
         partition.truncate(before)
 
     def records(self, number: int) -> list[LogRecord]:
         """All that was ever in a partition."""
-        partition = self.log.topics[READINGS][number]
-        columns = zip(partition.offsets, partition.keys, partition.values, strict=True)
-        return [*self.history[number], *(LogRecord(*row) for row in columns)]
+        return [*self.history[number], *held(self.log.topics[READINGS][number])]
 
 
-def draw_world(rng: random.Random, protocol: Protocol, faults: Faults | None = None) -> World:
+def held(partition: SimPartition) -> list[LogRecord]:
+    columns = zip(partition.offsets, partition.append_ns, partition.keys, partition.values, strict=True)
+    return [LogRecord(*row) for row in columns]
+
+
+def draw_world(rng: random.Random, protocol: Protocol, work: Workload) -> World:
     partitions = rng.randint(1, 3)
     limits = Limits(
         seal_bytes=rng.choice((1, 1, 100, 400, 2000)),
@@ -138,35 +138,29 @@ def draw_world(rng: random.Random, protocol: Protocol, faults: Faults | None = N
     )
     log = SimBroker(random.Random(rng.getrandbits(64)), partitions=partitions)
     disk = protocol.disk(random.Random(rng.getrandbits(64)))
-    return World(rng, protocol, faults or draw_faults(rng), partitions, limits, log, disk)
+    return World(rng, protocol, work, draw_faults(rng), partitions, limits, log, disk)
 
 
 async def describe_streams(world: World) -> None:
-    """Two schemas, acknowledged before any record needs them."""
+    """The schemas, acknowledged before any record needs them."""
     log = world.client("setup", CALM)
     await log.ensure(READINGS)
-    for factor in (1, 2):
-        description = StreamDescription("s", (Channel("x", "1", scale=float(factor)),), "int16")
-        world.factors[name := schema_id(description).hex().encode()] = factor
-        await log.append(STREAMS, [Entry(name, encode(description))])
+    await log.append(STREAMS, world.work.descriptions())
 
 
 async def produce(world: World, device: str, count: int) -> None:
-    """Values of one device in order, in batches; what was not acknowledged is sent again, perhaps out of turn."""
+    """A device's records in batches; one that was not acknowledged is sent again, perhaps after later ones."""
     rng = random.Random(world.rng.getrandbits(64))
     log = world.client(device, world.faults)
-    schemas, boot, level = list(world.factors), b"%08x" % rng.getrandbits(32), 500
+    records = world.work.records(device, count, rng)
     waiting: list[list[Entry]] = []
-    sent = 0
-    while sent < count or waiting:
-        if sent < count and (not waiting or rng.random() < 0.3):
-            batch = []
-            for seq in range(sent, min(sent + rng.randint(1, 6), count)):
-                level = 900 - level if rng.random() < 0.15 else level
-                x = 0 if rng.random() < 0.1 else level + rng.randint(-300, 400)
-                batch.append(Entry(device.encode(), b"%s|%s|%d|%d" % (schemas[seq % 7 == 3], boot, seq, x)))
-            sent += len(batch)
-            waiting.append(batch)
+    more = True
+    while more or waiting:
+        if more and (not waiting or rng.random() < 0.3):
+            batch = list(islice(records, rng.randint(1, 6)))
+            more = bool(batch)
+            waiting += [batch] if batch else []
+            continue
         try:
             await log.append(READINGS, waiting[0])
             waiting.pop(0)
@@ -215,12 +209,11 @@ async def work(world: World, process: Process, instance: str, until: dict[int, i
         world.note(f"{process.name} {notice.kind} {notice.partition} at {notice.position} {notice.text}")
 
     protocol = world.protocol
-    operator = RuleLike()
     files = world.files[process.name.partition(".")[0]] = protocol.files(world.disk, process)
     worker = protocol.worker(
         SimLog(world.log, process),
         protocol.store(files, process.name),
-        operator,
+        world.work.operator(),
         topic=READINGS,
         group=GROUP,
         instance=instance,
@@ -309,11 +302,8 @@ def judge_chain(world: World, number: int) -> None:
         demand(not partition.offsets, f"{where}: no entries")
         return
     demand(entries[-1].through == partition.end, f"{where}: sealed to {entries[-1].through} of {partition.end}")
-    expected = expected_rows(world.records(number), world.factors, entries[0].begin, lost)
-    compare(read_rows(world.disk, [ref.name for e in entries for ref in e.files]), expected, where)
     published = {value for p in world.log.topics.get(MARKS, ()) for value in p.values}
-    for row in expected:
-        demand(row[0] != "flip" or encode_row(row) in published, f"{where}: {row} was not published")
+    world.work.check(where, world.disk, entries, lost, world.records(number), published)
 
 
 def judge_files(world: World) -> None:
@@ -321,13 +311,14 @@ def judge_files(world: World) -> None:
     if any(world.history.values()):
         return  # nothing says what was lost to retention
     names = [f"{folder}/{name}" for folder in ("flips", "windows") for name in world.disk.names(folder)]
+    work = RuleLikeWork()
     try:
         found = Counter(read_rows(world.disk, [name for name in names if not name.endswith(".tmp")]))
     except ValueError as error:
         raise WrongError(f"torn output: {error}") from None
     expected = Counter[Row]()
     for number in range(world.partitions):
-        expected.update(expected_rows(world.records(number), world.factors, 0, ()))
+        expected.update(expected_rows(world.records(number), work.factors, 0, ()))
     demand(found == expected, f"surplus {found - expected}, missing {expected - found}")
 
 
@@ -337,16 +328,16 @@ async def play(world: World) -> None:
     await settle(world)
 
 
-def storm(seed: int, protocol: Protocol = TRUE) -> World:
+def storm(seed: int, protocol: Protocol = TRUE, work: type[Workload] = RuleLikeWork) -> World:
     """Run one seed and judge it. Raises `WrongError`, or whatever the code under test ends with."""
 
     async def main(rng: random.Random) -> World:
-        world = draw_world(rng, protocol)
+        world = draw_world(rng, protocol, work())
         try:
             await play(world)
             judge(world)
         except BaseException as error:
-            error.add_note(f"seed {seed}; to see it again: python -m tests.sim {seed}")
+            error.add_note(f"to see it again: python -m tests.sim {seed} {work.__name__}")
             error.journal = world.journal  # type: ignore[attr-defined]
             raise
         return world

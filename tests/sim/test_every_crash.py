@@ -6,16 +6,15 @@ import pytest
 
 from ingest.engine.plan import Fsync, Link, Rename, SyncFolder, Unlink, Write
 from tests.sim.fixed import (
+    LONG,
     Case,
     crashed_at,
-    every_crash,
+    every_crash_of_the_long_run,
     every_full_disk,
     every_nap,
     every_nap_and_cut,
     every_second_crash,
 )
-
-LONG = 24
 
 
 def test_the_long_scenario_has_everything() -> None:
@@ -27,7 +26,7 @@ def test_the_long_scenario_has_everything() -> None:
 
 @pytest.mark.parametrize("part", range(4))
 def test_a_crash_at_every_operation(part: int) -> None:
-    run_all(list(every_crash(records=LONG, disk_seeds=6))[part::4], at_least=200)
+    run_all(list(every_crash_of_the_long_run())[part::4], at_least=200)
 
 
 @pytest.mark.parametrize("part", range(2))

@@ -7,6 +7,7 @@ import os
 import pytest
 
 from tests.sim.storm import storm
+from tests.sim.workloads import WindowsWork
 
 RUNS = int(os.environ.get("WAVEMARK_SIM_RUNS", "2000"))
 SOAK_RUNS = int(os.environ.get("WAVEMARK_SIM_RUNS", "100000"))
@@ -37,6 +38,12 @@ def test_storms(seeds: range) -> None:
 @pytest.mark.parametrize("seeds", blocks(SOAK_RUNS), ids=str)
 def test_many_storms(seeds: range) -> None:
     ride_out(range(1_000_000 + seeds.start, 1_000_000 + seeds.stop))
+
+
+@pytest.mark.parametrize("seeds", [range(30), range(30, 60)], ids=str)
+def test_storms_over_the_windower(seeds: range) -> None:
+    for seed in seeds:
+        storm(seed, work=WindowsWork)
 
 
 def test_a_seed_is_a_run() -> None:

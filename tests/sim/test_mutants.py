@@ -4,25 +4,61 @@ from __future__ import annotations
 
 import pytest
 
+from tests.sim.fixed import (
+    Enumeration,
+    every_crash_of_the_long_run,
+    every_full_disk,
+    every_nap,
+    every_nap_and_cut,
+    every_second_crash,
+)
 from tests.sim.mutants import WRONG, fsync_roles, hunt, without_fsync
 from tests.sim.storm import Protocol
 
 ROLES = fsync_roles()
-HARMLESS = {
-    # a checkpoint that a power cut takes is written again, or its entries are read one by one
-    "create: SyncFolder manifest/readings-#",
+SUPERFLUOUS = "create checkpoint: SyncFolder manifest/readings-#"
+"""Its entries are durable without it; a checkpoint that a power cut takes is written again, or done without."""
+
+
+RARE: dict[str, Enumeration] = {
+    "entry put in place by rename": every_nap,
+    "built on without settling": every_second_crash,
+    "settled before the look": every_nap_and_cut,
+    "files truncated in place": every_full_disk,
+    "without settle: SyncFolder manifest/readings-#": every_second_crash,
 }
+"""What catches these at once; storms take hundreds of seeds."""
+
+
+def is_caught(protocol: Protocol) -> bool:
+    return hunt(protocol, [RARE[protocol.name]] if protocol.name in RARE else []) is not None
 
 
 @pytest.mark.parametrize("protocol", WRONG, ids=lambda protocol: protocol.name)
 def test_a_wrong_protocol_is_caught(protocol: Protocol) -> None:
-    assert hunt(protocol), f"nothing caught: {protocol.name}"
+    assert is_caught(protocol)
 
 
-def test_the_roles_of_the_fsyncs() -> None:
-    assert len(ROLES) == 99
+def test_the_fsyncs_of_a_seal_are_these() -> None:
+    assert sorted(ROLES) == [
+        "create checkpoint: Fsync manifest/readings-#/checkpoint-#.json",
+        "create checkpoint: SyncFolder manifest/readings-#",
+        "create: Fsync manifest/readings-#/#.json",
+        "create: SyncFolder manifest/readings-#",
+        "put: Fsync flips/r-#.jsonl",
+        "put: Fsync state/readings-#/#-#.bin",
+        "put: Fsync windows/r-#.jsonl",
+        "put: SyncFolder flips",
+        "put: SyncFolder state/readings-#",
+        "put: SyncFolder windows",
+        "settle: SyncFolder manifest/readings-#",
+    ]
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("role", [role for role in ROLES if role != SUPERFLUOUS])
 def test_no_fsync_can_be_left_out(role: str) -> None:
-    assert hunt(without_fsync(role)), f"nothing caught: {role} left out"
+    assert is_caught(without_fsync(role))
+
+
+def test_a_checkpoint_may_vanish() -> None:
+    assert hunt(without_fsync(SUPERFLUOUS), [every_crash_of_the_long_run], storms=40) is None

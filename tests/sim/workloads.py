@@ -1,0 +1,181 @@
+"""What the workers of a storm do: which records come, which operator folds them, and what must come of it."""
+
+from __future__ import annotations
+
+import io
+import random
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from fractions import Fraction
+from typing import Protocol
+
+import numpy as np
+import polars as pl
+
+from ingest.engine.manifest import Manifest
+from ingest.engine.operator import Operator, Running
+from ingest.log.protocol import READINGS, Entry, LogBatch
+from ingest.records import Channel, Chunk, Gap, Progress, Record, RecordingEnd, StreamDescription, schema_id
+from ingest.times import advance
+from ingest.wire import encode
+from simulators.sim.files import SimDisk
+from simulators.sim.log import EPOCH_NS
+from tests.sim.oracle import LogRecord, expected_rows
+from tests.sim.rulelike import RuleLike, encode_row
+from tests.sim.verify import compare, demand, read_rows
+from windowing.digest import digest_line
+from windowing.operator import WindowOperator
+from windowing.spec import StreamRule, WindowSpec
+
+DROPPED = ("device", "recording", "k", "windows", "reason")
+Lost = Sequence[tuple[int, int]]
+
+
+class Workload(Protocol):
+    def descriptions(self) -> list[Entry]:
+        """The records of `streams`."""
+        ...
+
+    def records(self, device: str, count: int, rng: random.Random) -> Iterator[Entry]:
+        """About `count` records of a device, in order."""
+        ...
+
+    def operator(self) -> Operator: ...
+
+    def check(
+        self,
+        where: str,
+        disk: SimDisk,
+        entries: Sequence[Manifest],
+        lost: Lost,
+        records: Sequence[LogRecord],
+        published: Collection[bytes],
+    ) -> None:
+        """Compare a chain's output with what a partition's records demand. Raises `WrongError`."""
+        ...
+
+
+class RuleLikeWork:
+    """The rule-like operator against its independent oracle."""
+
+    def __init__(self) -> None:
+        described = [StreamDescription("s", (Channel("x", "1", scale=float(f)),), "int16") for f in (1, 2)]
+        self._described = {schema_id(description).hex().encode(): description for description in described}
+        self.factors = {name: int(d.channels[0].scale) for name, d in self._described.items()}
+
+    def descriptions(self) -> list[Entry]:
+        return [Entry(name, encode(description)) for name, description in self._described.items()]
+
+    def records(self, device: str, count: int, rng: random.Random) -> Iterator[Entry]:
+        schemas, boot, level = list(self.factors), b"%08x" % rng.getrandbits(32), 500
+        for seq in range(count):
+            level = 900 - level if rng.random() < 0.15 else level
+            x = 0 if rng.random() < 0.1 else level + rng.randint(-300, 400)
+            yield Entry(device.encode(), b"%s|%s|%d|%d" % (schemas[seq % 7 == 3], boot, seq, x))
+
+    def operator(self) -> Operator:
+        return RuleLike()
+
+    def check(
+        self,
+        where: str,
+        disk: SimDisk,
+        entries: Sequence[Manifest],
+        lost: Lost,
+        records: Sequence[LogRecord],
+        published: Collection[bytes],
+    ) -> None:
+        expected = expected_rows(records, self.factors, entries[0].begin, lost)
+        compare(read_rows(disk, [ref.name for entry in entries for ref in entry.files]), expected, where)
+        for row in expected:
+            demand(row[0] != "flip" or encode_row(row) in published, f"{where}: {row} was not published")
+
+
+class WindowsWork:
+    """The windower itself with tiny windows: in seals, crashes and restarts as in one batch."""
+
+    PERIOD = Fraction(20_000_000)
+
+    def __init__(self) -> None:
+        self._description = StreamDescription("acc", (Channel("x", "g", scale=0.5),), "int16")
+        self._schema = schema_id(self._description)
+
+    def descriptions(self) -> list[Entry]:
+        return [Entry(self._schema, encode(self._description))]
+
+    def records(self, device: str, count: int, rng: random.Random) -> Iterator[Entry]:
+        for record in self._recording(device, count, rng):
+            yield Entry(device.encode(), encode(record))
+
+    def _recording(self, device: str, count: int, rng: random.Random) -> Iterator[Record]:
+        boot, t_ns, recording = rng.randbytes(16), EPOCH_NS + rng.randrange(10**9), f"{device}-r"
+        identity = (device, recording, "acc", boot)
+        num, den = self.PERIOD.numerator, self.PERIOD.denominator
+        for seq in range(count):
+            if rng.random() < 0.1:
+                missing = rng.randint(1, 30)
+                end_ns, _ = advance(t_ns, 0, num, den, missing)
+                yield Gap(*identity, t_ns, end_ns, missing, "dropped")
+                t_ns = end_ns
+            samples = rng.randint(1, 12)
+            values = np.array([rng.randint(-2000, 2000) for _ in range(samples)], dtype="<i2").tobytes()
+            yield Chunk(*identity, seq, self._schema, t_ns, num, den, 0, 1, b"", samples, values)
+            t_ns, _ = advance(t_ns, 0, num, den, samples)
+            if rng.random() < 0.1:
+                yield Progress(*identity, t_ns)
+        yield RecordingEnd(device, recording, boot, t_ns, "end")
+
+    def operator(self) -> Operator:
+        rule = StreamRule(max_gap_ns=100_000_000)
+        return WindowOperator(WindowSpec(8, 4, Fraction(50), ("acc.x",), rule=rule, min_coverage=Fraction(1, 2)))
+
+    def check(
+        self,
+        where: str,
+        disk: SimDisk,
+        entries: Sequence[Manifest],
+        lost: Lost,
+        records: Sequence[LogRecord],
+        published: Collection[bytes],
+    ) -> None:
+        found = {ref.name: disk.read(ref.name) for entry in entries for ref in entry.files}
+        operator = self.operator()
+        operator.learn(self._schema, self._description)
+        output = fold(operator.start(None), records, entries[0].begin, lost).take()
+        expected = {draft.name: b"".join(draft.parts) for draft in output.drafts}
+        got, want = Counter(window_lines(found)), Counter(window_lines(expected))
+        demand(got == want, f"{where}: windows: surplus {got - want}, missing {want - got}")
+        totals, counts = Counter(entries[-1].totals), output.counts
+        demand(totals == counts, f"{where}: totals are {totals}, expected {counts}")  # as Counters: no 0 is a 0
+
+
+def fold(running: Running, records: Iterable[LogRecord], begin: int, lost: Lost) -> Running:
+    """Feed all records from `begin` on in one go, but for the ranges that were lost."""
+    holes = [*sorted(lost), (1 << 60, 1 << 60)]
+    for start, stop in holes:
+        batch = [record for record in records if begin <= record.offset < start]
+        if batch:
+            offsets, append_ns, keys, values = (list(column) for column in zip(*batch, strict=True))
+            taken = running.feed(LogBatch(READINGS, 0, offsets, append_ns, keys, values, offsets[-1] + 1))
+            demand(taken == len(batch), f"the fold stopped after {taken} of {len(batch)} records")
+        if stop < 1 << 60:
+            running.skip(start, stop)
+        begin = stop
+    return running
+
+
+def window_lines(files: dict[str, bytes]) -> Iterator[str]:
+    """A line for each window (its id, the hashes of signal and mask), and for each dropped or late row."""
+    for name, data in files.items():
+        if not name.endswith(".parquet"):
+            continue
+        table = pl.read_parquet(io.BytesIO(data))
+        if name.startswith("index/"):
+            for window, shard, row, mask in table.select("window", "shard", "row", "mask").iter_rows():
+                signal = np.load(io.BytesIO(files[f"signal/{shard}"]))
+                yield digest_line(window, signal[row], mask)
+        elif name.startswith("dropped/"):  # runs of windows, which a seal may cut in two
+            for device, recording, k, windows, reason in table.select(DROPPED).iter_rows():
+                yield from (f"dropped {device} {recording} {k + i} {reason}" for i in range(windows))
+        else:
+            yield from (f"late {values}" for values in table.iter_rows())
