@@ -230,6 +230,9 @@ async def disturb(world: World) -> None:
     trims, kills = rng.random() < 0.15, rng.random() < 0.4
     while True:
         await asyncio.sleep(rng.random() * 12.0)
+        if rng.random() < 0.2:
+            for partition in world.log.topics[STREAMS]:
+                partition.compact()
         if trims and rng.random() < 0.5:
             world.trim()
         if kills and world.running and rng.random() < 0.5:
