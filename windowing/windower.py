@@ -171,10 +171,14 @@ class Windower:
             found, expected = len(chunk.values), chunk.count * converter.sample_bytes
             raise WireError(f"chunk: found {found} bytes of values, its schema says {expected}")
         times = None if chunk.period_den > 0 else sample_times(chunk)
-        recording = self._touch(key)
-        seen = self._identify(chunk, recording)
+        seen = self._identify(chunk)
         if seen is None:
+            if key in self._recordings:
+                self._touch(key)
             return True
+        recording = self._touch(key)
+        if recording is not None:
+            recording.boots.add(chunk.boot)
         if chunk.clock is not None and chunk.clock.source == UNSYNCED:
             counts["unsynced.samples"] += chunk.count
         elif converter.fault is not None:
@@ -199,7 +203,7 @@ class Windower:
         if refused:
             self._refuse(chunk, converter, refused)
 
-    def _identify(self, chunk: Chunk, recording: Recording | None) -> IntervalSet | None:
+    def _identify(self, chunk: Chunk) -> IntervalSet | None:
         """The sequence numbers of the chunk's boot, now with its own; None where it is a duplicate."""
         counts = self._finished.counts
         key = (chunk.device, chunk.stream, chunk.boot)
@@ -208,8 +212,6 @@ class Windower:
             identity = self._identities[key] = Identity(self._append_ns)
             self._sweep_ns = min(self._sweep_ns, self._append_ns + DEDUPE_MEMORY_NS)
         identity.touched_ns = max(identity.touched_ns, self._append_ns)
-        if recording is not None:
-            recording.boots.add(chunk.boot)
         seen = identity.seen
         missing = seen.missing
         if not seen.add(chunk.seq):
@@ -270,7 +272,8 @@ class Windower:
             recording = self._recordings.pop(key, None)
             if recording is not None:
                 recording.close(self._offset, self._finished)
-                self._let_go(recording)
+                self._drop_streams(recording)
+                self._retain(recording)
             self._ended[key] = self._append_ns
             self._sweep_ns = min(self._sweep_ns, self._append_ns + DEDUPE_MEMORY_NS)
             self._finished.counts["ended.recordings"] += 1
@@ -345,12 +348,8 @@ class Windower:
         for name in recording.streams:
             del self._streams[recording.device, recording.name, name]
 
-    def _let_go(self, recording: Recording) -> None:
-        """The recording is over: its boots are known for a while yet."""
-        self._drop_streams(recording)
-        self._retain(recording)
-
     def _retain(self, recording: Recording) -> None:
+        """The recording is over: its boots are known for a while yet."""
         for stream in self._plans:
             for boot in recording.boots:
                 identity = self._identities.get((recording.device, stream, boot))
@@ -370,7 +369,7 @@ class Windower:
                 recording.touched_ns = now
             elif recording.closed and silent > DEDUPE_MEMORY_NS:
                 del self._recordings[key]
-                self._let_go(recording)
+                self._drop_streams(recording)
         self._ended = {key: at for key, at in self._ended.items() if now - at <= DEDUPE_MEMORY_NS}
         open_boots = {(r.device, boot) for r in self._recordings.values() if not r.closed for boot in r.boots}
         self._identities = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from hypothesis import strategies as st
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from ingest.records import Gap, Progress, Record, StreamDescription
 from tests.windowing.feeding import BOOT, START_NS, Source, describe
 from windowing.anchors import AnchorMark
-from windowing.spec import StreamRule, WindowSpec
+from windowing.spec import Interpolation, StreamRule, WindowSpec
 
 DESCRIPTIONS = (describe("a", "xy"), describe("b", "z", dtype="int16", scale=0.1, offset=3.0))
-_INTERPOLATIONS = st.sampled_from(["linear", "hold", "nearest", "none"])
+_INTERPOLATIONS: st.SearchStrategy[Interpolation] = st.sampled_from(get_args(Interpolation))
 
 
 @st.composite

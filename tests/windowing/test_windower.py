@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ingest.records import Progress, Record
 from tests.windowing import oracle
-from tests.windowing.feeding import Collected, run
+from tests.windowing.feeding import Collected, Source, run
 from tests.windowing.strategies import DESCRIPTIONS, Recorded, faults, interleaved, mark_lists, recorded, specs
 from windowing.anchors import AnchorMark
 from windowing.spec import WindowSpec
@@ -39,7 +39,8 @@ def _expected(
         if mark.device == "d1" and origin is not None:
             steps = [k for k in range(400) if origin + int((k * spec.hop + spec.length) * period // 1) <= mark.end_ns]
             origins.append((mark.id, origin, range(len(steps))))
-    signals, drops = {}, set()
+    signals: dict[tuple[str, int], bytes] = {}
+    drops: set[tuple[str, str, int, str]] = set()
     for anchor, origin, ks in origins:
         found, missed = oracle.windows(spec, series, origin, ks)
         signals |= {(anchor, k): signal.tobytes() for k, signal in found.items()}
@@ -132,8 +133,6 @@ def test_chunking_changes_nothing(data: st.DataObject) -> None:
 @pytest.mark.parametrize("anchor", ["epoch", "recording", "mark"])
 def test_a_recording_without_samples_gives_nothing(anchor: str) -> None:
     spec = WindowSpec(4, 2, Fraction(50), ("a.x",), anchor=anchor)  # type: ignore[arg-type]
-    from tests.windowing.feeding import Source
-
     found = run(spec, [Source(DESCRIPTIONS[0]).end()], DESCRIPTIONS)
     assert not found.windows
     assert found.counts == {"ended.recordings": 1}

@@ -1,0 +1,82 @@
+"""Sample times: exact over a whole recording, whatever the chunks."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.errors import WireError
+from ingest.records import Chunk
+from ingest.times import advance, period_of, run_times, sample_times
+from ingest.wire import decode, encode
+from tests.support.data import data_dir
+
+T0 = 1_700_000_000_123_456_789
+
+
+def _chunk(t0: int, phase: int, num: int, den: int, count: int) -> Chunk:
+    return Chunk("d", "r", "s", b"", 0, b"", t0, num, den, phase, 1, b"", count, bytes(count))
+
+
+def _stamped(t0: int, deltas: list[int], kind: str, tick: int) -> Chunk:
+    packed = np.array(deltas, dtype=kind).tobytes()
+    return Chunk("d", "r", "s", b"", 0, b"", t0, 0, 0, 0, tick, packed, len(deltas), bytes(len(deltas)))
+
+
+@given(
+    st.integers(-(2**60), 2**60),
+    st.integers(1, 10**12),
+    st.integers(1, 10**6),
+    st.lists(st.integers(1, 50), min_size=1, max_size=8),
+)
+def test_chunks_follow_each_other_exactly(t0: int, num: int, den: int, sizes: list[int]) -> None:
+    found, t, phase = [], t0, 0
+    for size in sizes:
+        found += sample_times(_chunk(t, phase, num, den, size)).tolist()
+        t, phase = advance(t, phase, num, den, size)
+    assert found == [t0 + i * num // den for i in range(sum(sizes))]
+
+
+def test_twelve_kilohertz_is_exact_over_the_whole_bearing_file() -> None:
+    with np.load(data_dir() / "cwru_bearing/1797_B_28_DE12.npz") as file:
+        count = len(file["DE"])
+    num, den = period_of(Fraction(12_000))
+    assert (num, den) == (250_000, 3)
+    t, phase, found = T0, 0, []
+    for start in range(0, count, 1000):
+        size = min(1000, count - start)
+        found.append(sample_times(_chunk(t, phase, num, den, size)))
+        t, phase = advance(t, phase, num, den, size)
+    expected = [T0 + i * 250_000 // 3 for i in range(count)]
+    assert np.concatenate(found).tolist() == expected
+    assert run_times(T0, 0, num, den, count).tolist() == expected
+
+
+def test_times_one_by_one_in_ticks() -> None:
+    for kind, tick in (("<i4", 1000), ("<i8", 1), ("<i8", 10**6)):
+        chunk = decode(encode(_stamped(T0, [0, 5, 3, -7], kind, tick)))
+        assert isinstance(chunk, Chunk)
+        assert sample_times(chunk).tolist() == [T0 + d * tick for d in (0, 5, 3, -7)]
+
+
+@pytest.mark.parametrize(
+    ("deltas", "tick"),
+    [([0, 2**62], 1), ([0, -(2**63)], 1), ([0, 2**40], 2**30), ([0, 1], 2**62), ([0, 2**31], 2**33)],
+)
+def test_times_that_would_overflow_are_refused(deltas: list[int], tick: int) -> None:
+    chunk = decode(encode(_stamped(T0, deltas, "<i8", tick)))
+    assert isinstance(chunk, Chunk)
+    with pytest.raises(WireError, match="from t0_ns"):
+        sample_times(chunk)
+
+
+def test_the_longest_period_that_passes_does_not_overflow() -> None:
+    span = 2**62 - 2
+    chunk = decode(encode(_chunk(2**62 - 1, 0, span, 1, 1)))
+    assert isinstance(chunk, Chunk)
+    assert sample_times(chunk).tolist() == [2**62 - 1]
+    assert sample_times(_chunk(T0, 2, 2**60, 3, 3)).tolist() == [T0 + (2 + i * 2**60) // 3 for i in range(3)]
