@@ -1,0 +1,1 @@
+"""The edge agent: sensors in, chunks out, nothing lost in between."""

@@ -1,0 +1,207 @@
+"""What sources and decoders are: the interfaces between a sensor's bytes and the agent.
+
+A source brings bytes with the time at which they arrived; a decoder turns bytes into samples. Both are plug-ins that
+`edge.sources` and `edge.decoders` look up by name and import on use. Pure: what is here does no I/O.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import AsyncIterator, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, ClassVar, Literal, Protocol, Self, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.errors import UsageError
+from ingest.records import SampleType
+from ingest.settings import suggest
+
+T = TypeVar("T")
+Values = NDArray[np.float64]
+"""`(samples, channels)`: raw values in the order of `SourceConfig.channels`; NaN where one is missing."""
+Times = NDArray[np.int64]
+"""`(samples,)`, ns."""
+ClockKind: TypeAlias = Literal["arrival", "device", "counted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Bytes that a source read at once, and when.
+
+    `monotonic_ns` and `wall_ns` are read together, right after the bytes came: CLOCK_MONOTONIC and CLOCK_REALTIME.
+    A source of messages gives one message an arrival, and ends it with a line feed.
+    """
+
+    data: bytes
+    monotonic_ns: int
+    wall_ns: int
+    token: Hashable = None
+    """What `Source.ack` wants to hear once `data` is durable; None where nothing waits for it."""
+    identity: bytes = b""
+    """By which a delivery after a crash is known as one that is already in the spool (MQTT: packet id, topic, hash of
+    the payload); empty where nothing is ever delivered twice."""
+    redelivered: bool = False
+    """The sender says that this may be a second delivery (MQTT: DUP). Only such a one is looked up by `identity`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interruption:
+    """Bytes may be missing here: a port vanished and is back, a queue ran over.
+
+    The decoder is reset, and the time up to the next sample is announced as a gap with this reason.
+    """
+
+    reason: str
+    monotonic_ns: int
+    wall_ns: int
+
+
+class Source(Protocol):
+    """Where bytes come from. One task uses it: `open`, `arrivals`, `close`; `ack` is called in between, on the same
+    event loop."""
+
+    keys: ClassVar[frozenset[str]]
+    """The keys of a `[[source]]` table that this type knows besides the common ones."""
+
+    @classmethod
+    def from_config(cls, config: SourceConfig) -> Self:
+        """The source that a table describes. Raises `UsageError`; touches no device, no network."""
+        ...
+
+    @property
+    def waiting_for(self) -> str:
+        """What keeps it from delivering, for people (`/dev/ttyUSB0: no such file`); empty when all is well."""
+        ...
+
+    async def open(self) -> None:
+        """Get ready. Waits, with back-off and for ever, for a device that is away: `waiting_for` says so.
+
+        Raises:
+            PermanentError: what no waiting mends.
+        """
+        ...
+
+    def arrivals(self) -> AsyncIterator[Arrival | Interruption]:
+        """What arrives, for ever, through vanished devices and lost connections; a recorded file comes to an end."""
+        ...
+
+    def ack(self, token: Hashable) -> None:
+        """The arrival with this token is fsynced. Called in the order of arrival; a token acknowledges itself only."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the device. May be called at any time, also without `open`, and twice."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """Consecutive samples that were decoded together."""
+
+    values: Values
+    times_ns: Times | None
+    """The device's own times, ns UTC; None where it gives none."""
+    offset: int
+    """Bytes fed since the start or `reset`, up to the end of the line that the (last) sample's time belongs to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Bytes that gave no sample."""
+
+    reason: str
+    """One of a few words, to be counted: `checksum`, `garbage`, `columns`, `number`, `too_long` …"""
+    byte_offset: int
+    """Where, in bytes fed since the start or `reset`."""
+    samples: int = 1
+    """How many samples are lost by it, as far as is known; 0 for what never was one."""
+
+
+class Decoder(Protocol):
+    """Bytes to samples: incremental, bounded in memory, total. The chunks in which bytes come never matter:
+    the samples and the faults are the same (samples of one `feed` may share a frame)."""
+
+    keys: ClassVar[frozenset[str]]
+    """The keys of a `[[source]]` table that this decoder knows."""
+
+    @classmethod
+    def from_config(cls, config: SourceConfig) -> Self:
+        """The decoder that a table describes. Raises `UsageError`."""
+        ...
+
+    def feed(self, data: bytes) -> Iterable[Frame | Fault]:
+        """What these bytes complete, in order. Never raises for what bytes say."""
+        ...
+
+    def reset(self) -> Iterable[Frame | Fault]:
+        """The input was interrupted or is over: what is whole is given, what is torn is a fault; offsets begin at 0."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceConfig:
+    """One `[[source]]` table of agent.toml, checked."""
+
+    where: str
+    """Its path for error messages: `agent.toml: source[0]`."""
+    base: str
+    """The folder that relative paths in it start from."""
+    name: str
+    type: str
+    decoder: str
+    device: str
+    stream: str
+    channels: Mapping[str, str]
+    """Unit by channel name, in the order of the columns."""
+    rate: Fraction | None = None
+    """Nominal, in hertz."""
+    dtype: SampleType = "float32"
+    scales: Mapping[str, float] = field(default_factory=dict)
+    """Physical value per raw one, by channel; 1 where none is said."""
+    clock: ClockKind = "arrival"
+    sensor: str = ""
+    mounting: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """The keys of its source's and its decoder's own, as TOML has them."""
+
+    def option(self, key: str, kind: builtins.type[T], default: T | None = None) -> T:
+        """An own key's value. Raises `UsageError` where it is of another type, or missing and without a default."""
+        value = self.options.get(key, default)
+        if value is None:
+            raise UsageError(f'{self.where}: "{key}" is missing; a source of type "{self.type}" needs it')
+        if isinstance(value, bool) is not (kind is bool) or not isinstance(value, kind):
+            raise UsageError(f"{self.where}: {key}: found {value!r}, expected {_KINDS.get(kind, kind.__name__)}")
+        return value
+
+
+_KINDS: Mapping[builtins.type, str] = {
+    str: "text",
+    int: "a whole number",
+    bool: "true or false",
+    dict: "a table",
+    list: "a list",
+}
+
+
+def plugin(kind: str, table: Mapping[str, str], name: str, where: str) -> Any:
+    """The class that `table` (`module:class` by name), or an entry point of group `wavemark.<kind>s`, has for a name.
+
+    Raises:
+        UsageError: nothing has that name, or a library that it needs is missing.
+    """
+    others = {point.name: point.value for point in entry_points(group=f"wavemark.{kind}s")}
+    path = table.get(name) or others.get(name)
+    if path is None:
+        raise UsageError(f'{where}: unknown {kind} type "{name}"{suggest(name, [*table, *others])}')
+    module, _, attribute = path.partition(":")
+    try:
+        return getattr(import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f'{where}: {kind} "{name}" needs the library "{error.name}"; pip install "wavemark[edge]"'
+        ) from None
