@@ -42,15 +42,25 @@ class SampleBuffer:
         """
         wider = dtype is np.float64 and self._values.dtype != np.float64
         if wider or self._stop + count > len(self._times):
-            self._move(count, np.float64 if wider else self._values.dtype)
+            if wider or 2 * len(self) + count > len(self._times):
+                self._move(count, np.float64 if wider else self._values.dtype)
+            else:
+                self._slide()
         place = slice(self._stop, self._stop + count)
         self._stop += count
         return self._times[place], self._values[place]
 
+    def _slide(self) -> None:
+        """Move what is kept to the front; it is less than half, so the places do not overlap."""
+        kept = len(self)
+        self._times[:kept] = self.times
+        self._values[:kept] = self.values
+        self._start, self._stop = 0, kept
+
     def _move(self, count: int, dtype: type[np.float64] | np.dtype[np.float32] | np.dtype[np.float64]) -> None:
         kept = len(self)
         capacity = max(_FIRST_CAPACITY, 2 * kept + count)
-        # Filled behind what is kept: one move in many appends, and no growth while the front is trimmed as fast.
+        # Room for as much again: what is kept is moved rarely, and not at all while the front is trimmed as fast.
         times: Times = np.empty(capacity, dtype=np.int64)
         values: NDArray[np.float64] | NDArray[np.float32] = np.empty((capacity, self._values.shape[1]), dtype=dtype)
         times[:kept] = self.times

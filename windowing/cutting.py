@@ -20,6 +20,7 @@ _T = TypeVar("_T", bound=np.generic)
 
 _BLOCK_INSTANTS: Final = 1 << 17
 _BLOCK_CELLS: Final = 1 << 22
+_ARENA_CELLS: Final = 1 << 21
 _FEW: Final = 1 << 10
 """So many windows are looked at one by one without asking whether they lie in a hole."""
 _REASONS: Final = ("", "gap", "edge", "coverage")
@@ -89,6 +90,20 @@ class Finished:
     counts: Counter[str] = field(default_factory=Counter)
     bytes: int = 0
     """About how many bytes its files will have."""
+    _arena: Signal = field(default_factory=lambda: np.empty(0, dtype=np.float32))
+    """Room for signals that no block has taken yet."""
+
+    def place(self, shape: tuple[int, int, int]) -> Signal:
+        """An uninitialised contiguous signal of this shape.
+
+        Signals are carved from large pieces: the system gives out those in huge pages, and clearing memory page by page
+        would cost ten times as much as filling it.
+        """
+        cells = shape[0] * shape[1] * shape[2]
+        if cells > len(self._arena):
+            self._arena = np.empty(max(_ARENA_CELLS, cells), dtype=np.float32)
+        place, self._arena = self._arena[:cells], self._arena[cells:]
+        return place.reshape(shape)
 
     def add(self, block: Block) -> None:
         """Finished windows."""
@@ -181,8 +196,9 @@ class Cutter:
         begins, ends = instants[: count * step : step], grid.instants(k * hop + length, count, hop)
         if valid is None and gap is None:
             full = np.ones(count, dtype=np.float32)
-            block = Block(origin, numbers, begins.copy(), ends, signal.copy(), full, None, self._offset)
-            self._finished.add(block)
+            whole = self._finished.place(signal.shape)
+            whole[...] = signal
+            self._finished.add(Block(origin, numbers, begins.copy(), ends, whole, full, None, self._offset))
             return
         steps, why = self._judge(valid, gap, begins, instants, step)
         kept = why == 0

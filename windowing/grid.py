@@ -36,6 +36,9 @@ class Grid:
 
     def instants(self, j: int, count: int, step: int = 1) -> Times:
         """The instants `j, j + step, …`: `(count,) int64`, ns UTC. `count * step` must stay below 2**30."""
+        if self.den == 1:
+            first, stride = self.instant(j), step * self.num
+            return np.arange(first, first + count * stride, stride, dtype=np.int64)
         return self.instants_at(j, np.arange(0, count * step, step, dtype=np.int64))
 
     def instants_at(self, j: int, distances: NDArray[np.int64]) -> Times:
