@@ -1,0 +1,224 @@
+"""The serial source on pseudo-terminals: every byte, ports that vanish, reads that end when told to."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.protocol import Arrival, Interruption, SourceConfig
+from edge.sources import serial, source_type
+from edge.sources.serial import Line, SerialSource
+from ingest.errors import UsageError
+from tests.edge.sources.collecting import Taker, until
+from tests.support.data import data_dir
+from tests.support.pty import SerialPort
+
+
+def config(tmp_path: Path, **options: Any) -> SourceConfig:
+    return SourceConfig(
+        where="agent.toml: source[0]",
+        base=str(tmp_path),
+        name="imu",
+        type="serial",
+        decoder="csv",
+        device="pump-7",
+        stream="acc",
+        channels={"x": "g"},
+        options={"port": "ttyUSB0", **options},
+    )
+
+
+def run(tmp_path: Path, body: Callable[[SerialPort, SerialSource], Coroutine[Any, Any, None]]) -> None:
+    """`body` with a plugged-in port and a source for it that is open."""
+
+    async def scenario() -> None:
+        with SerialPort(tmp_path / "ttyUSB0") as port:
+            source = SerialSource(Line(str(port.path)))
+            try:
+                async with asyncio.timeout(10):
+                    await source.open()
+                await body(port, source)
+            finally:
+                await source.close()
+
+    asyncio.run(scenario())
+
+
+def test_it_is_found_by_name_and_reads_its_table(tmp_path: Path) -> None:
+    assert source_type("serial", "agent.toml: source[0]") is SerialSource
+    source = SerialSource.from_config(config(tmp_path, baud=9600, framing="7e2"))
+    assert source.line == Line(str(tmp_path / "ttyUSB0"), 9600, "7E2")
+    assert SerialSource.from_config(config(tmp_path, port="/dev/ttyS1")).line == Line("/dev/ttyS1", 115_200, "8N1")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"baud": 960}, r"agent.toml: source\[0\]: baud: 960 is not in 1200..4000000"),
+        ({"baud": "fast"}, r"baud: found 'fast', expected a whole number"),
+        ({"framing": "9N1"}, r'framing: found "9N1"; write data bits 7 or 8, .* as in "8N1"'),
+        ({"framing": "8N"}, r'framing: found "8N"'),
+        ({"port": 3}, r"port: found 3, expected text"),
+    ],
+)
+def test_a_wrong_table_is_refused(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        SerialSource.from_config(config(tmp_path, **options))
+
+
+@pytest.mark.parametrize("framing", ["8N1", "7E2", "8O1"])
+def test_a_line_is_set_as_it_says(tmp_path: Path, framing: str) -> None:
+    with SerialPort(tmp_path / "port") as port, Line(str(port.path), 9600, framing).open() as opened:
+        assert f"{opened.bytesize}{opened.parity}{opened.stopbits:g}" == framing
+        assert opened.baudrate == 9600
+
+
+def test_every_byte_arrives_with_times_that_rise(tmp_path: Path) -> None:
+    every_byte = bytes(range(256)) * 2000  # half a megabyte: also what a terminal would take for control characters
+
+    async def body(port: SerialPort, source: SerialSource) -> None:
+        taker = Taker(source)
+        before = time.monotonic_ns(), time.time_ns()
+        player = port.playing(every_byte[at : at + 1000] for at in range(0, len(every_byte), 1000))
+        assert await taker.bytes_until(len(every_byte)) == every_byte
+        player.join()
+        times = [(item.monotonic_ns, item.wall_ns) for item in taker.items]
+        assert times == sorted(times)
+        assert before <= times[0]
+        assert times[-1] <= (time.monotonic_ns(), time.time_ns())
+        assert all(isinstance(item, Arrival) and len(item.data) <= serial.READ_BYTES for item in taker.items)
+
+    run(tmp_path, body)
+
+
+def test_recorded_receivers_arrive_byte_by_byte_as_they_spoke(tmp_path: Path) -> None:
+    logs = sorted((data_dir() / "gpsd_nmea").glob("*.log"))
+    assert len(logs) >= 20
+
+    async def body(port: SerialPort, source: SerialSource) -> None:
+        taker = Taker(source)
+        recorded = b"".join(log.read_bytes() for log in logs)
+        player = port.playing(recorded.splitlines(keepends=True))
+        assert await taker.bytes_until(len(recorded)) == recorded
+        player.join()
+
+    run(tmp_path, body)
+
+
+def test_what_arrives_slowly_is_handed_over_at_once(tmp_path: Path) -> None:
+    async def body(port: SerialPort, source: SerialSource) -> None:
+        taker = Taker(source)
+        for line in (b"1,2,3\n", b"4,5,6\n", b"7\n"):
+            port.write(line)
+            before = len(taker.data)
+            await taker.bytes_until(before + len(line))
+            assert taker.data.endswith(line)
+
+    run(tmp_path, body)
+
+
+def test_a_port_that_vanishes_is_opened_again(tmp_path: Path) -> None:
+    async def body(port: SerialPort, source: SerialSource) -> None:
+        taker = Taker(source)
+        expected = b""
+        for number in range(3):
+            words = b"plugged in %d times\n" % (number + 1)
+            port.write(words)
+            expected += words
+            assert await taker.bytes_until(len(expected)) == expected
+            assert source.waiting_for == ""
+            port.unplug()
+            await until(lambda: source.waiting_for != "")
+            assert source.waiting_for.startswith(f"{port.path}: ")
+            port.plug()
+            wanted = number + 1
+            await taker.until(lambda taker, wanted=wanted: _interruptions(taker) == wanted)  # type: ignore[misc]
+            lost = taker.items[-1]
+            assert isinstance(lost, Interruption)
+            assert lost.reason == "port_lost"
+
+    run(tmp_path, body)
+
+
+def _interruptions(taker: Taker) -> int:
+    return sum(isinstance(item, Interruption) for item in taker.items)
+
+
+def test_it_waits_for_a_port_that_is_not_there_yet(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        source = SerialSource(Line(str(tmp_path / "ttyUSB0")))
+        opening = asyncio.create_task(source.open())
+        await until(lambda: source.waiting_for.endswith("no such port; is it plugged in?"))
+        assert not opening.done()
+        with SerialPort(tmp_path / "ttyUSB0") as port:
+            await asyncio.wait_for(opening, 10)
+            assert source.waiting_for == ""
+            port.write(b"hello\n")
+            taker = Taker(source)
+            assert await taker.bytes_until(6) == b"hello\n"
+            assert _interruptions(taker) == 0  # nothing was open before, so nothing was interrupted
+            await source.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_port_that_another_program_reads_is_not_shared(tmp_path: Path) -> None:
+    async def body(port: SerialPort, source: SerialSource) -> None:
+        second = SerialSource(Line(str(port.path)))
+        opening = asyncio.create_task(second.open())
+        await until(lambda: second.waiting_for.endswith("another program has it open"))
+        await source.close()
+        await asyncio.wait_for(opening, 10)
+        await second.close()
+
+    run(tmp_path, body)
+
+
+@pytest.mark.parametrize("state", ["new", "waiting", "reading", "full"])
+def test_closing_ends_it_at_once_and_twice_is_fine(tmp_path: Path, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serial, "QUEUE_BYTES", 1)
+
+    async def scenario() -> None:
+        with SerialPort(tmp_path / "ttyUSB0") as port:
+            source = SerialSource(Line(str(port.path) if state != "waiting" else "/dev/no-such-port"))
+            opening = asyncio.create_task(source.open()) if state != "new" else None
+            if state == "full":
+                await source.open()
+                port.write(b"x")
+                await until(lambda: source._queue is not None and bool(source._queue._items))
+                port.write(b"y")
+            if state == "waiting":
+                await until(lambda: "no such port" in source.waiting_for)
+            if state == "reading":
+                await source.open()
+            begin = time.monotonic()
+            await source.close()
+            await source.close()
+            assert time.monotonic() - begin < 2
+            if opening is not None:
+                await asyncio.wait_for(opening, 2)
+
+    asyncio.run(scenario())
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("serial ")]
+
+
+def test_a_slow_taker_holds_the_reader_back_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serial, "QUEUE_BYTES", 10_000)
+    sent = os.urandom(400_000)
+
+    async def body(port: SerialPort, source: SerialSource) -> None:
+        player = port.playing(sent[at : at + 4096] for at in range(0, len(sent), 4096))
+        await until(lambda: source._queue is not None and source._queue._bytes >= 10_000)
+        assert player.is_alive()  # held back by the kernel's buffer, as by a line with flow control
+        taker = Taker(source)
+        assert await taker.bytes_until(len(sent)) == sent
+        player.join()
+
+    run(tmp_path, body)

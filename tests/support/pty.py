@@ -1,0 +1,33 @@
+"""A serial port for tests: a pseudo-terminal that can be unplugged, replugged and fed at a pace."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+
+from simulators.terminal import Terminal
+
+
+class SerialPort(Terminal):
+    """`Terminal` with a sensor that speaks at its own pace; `write`, `unplug` and `plug` do what they say."""
+
+    def __enter__(self) -> SerialPort:
+        return self
+
+    def play(self, pieces: Iterable[bytes], bytes_per_s: float | None = None) -> None:
+        """Write pieces one after the other, none earlier than the line's rate allows; wait for the reader."""
+        begin, sent = time.monotonic(), 0
+        for piece in pieces:
+            if bytes_per_s is not None:
+                ahead_s = begin + sent / bytes_per_s - time.monotonic()
+                if ahead_s > 0:
+                    time.sleep(ahead_s)
+            self.write(piece)
+            sent += len(piece)
+
+    def playing(self, pieces: Iterable[bytes], bytes_per_s: float | None = None) -> threading.Thread:
+        """The same in a thread of its own, started; `join` it."""
+        thread = threading.Thread(target=self.play, args=(pieces, bytes_per_s), daemon=True)
+        thread.start()
+        return thread
