@@ -42,7 +42,7 @@ class Grid:
         return self.instants_at(j, np.arange(0, count * step, step, dtype=np.int64))
 
     def instants_at(self, j: int, distances: NDArray[np.int64]) -> Times:
-        """The instants `j + distances`, with distances from 0 to 2**30 and 2**62 ns: int64 of the same shape, ns UTC."""
+        """The instants `j + distances`: int64 of the same shape, ns UTC; distances from 0 to 2**30 and 2**62 ns."""
         whole, rest = divmod(j * self.num, self.den)
         if self.den == 1:
             times = distances * self.num

@@ -70,38 +70,45 @@ def _between(samples: Samples, instants: Times) -> Resampled:
     times, values, hole_to_ns, rule, tolerance = samples
     last = len(times) - 1
     before = times.searchsorted(instants, side="right") - 1
-    after = np.minimum(before + 1, last)
     has_before, has_after = before >= 0, before < last
+    after = np.minimum(before + 1, last)
     np.maximum(before, 0, out=before)
-    since = instants - times[before]
-    until = times[after] - instants
+    since = instants - times.take(before)
+    until = times.take(after) - instants
     exact = has_before & (since <= tolerance)
     # a sample just after its instant stands for it, unless one at or just before does
     ahead = ~exact & has_after & (until <= tolerance)
     short = has_before & has_after & (since + until <= rule.max_gap_ns)
+    itself = exact | ahead
     chosen = np.where(ahead, after, before)
     if rule.interpolation == "hold":
-        valid = exact | ahead | (has_before & (since <= rule.max_gap_ns))
+        valid = itself | (has_before & (since <= rule.max_gap_ns))
     elif rule.interpolation == "none":
-        valid = exact | ahead
+        valid = itself
     else:
-        valid = exact | ahead | short
+        valid = itself | short
     if rule.interpolation == "nearest":
         chosen = np.where(~exact & short & (until < since), after, chosen)
-    result: Values = values[chosen]
-    if rule.interpolation == "linear":
-        inner = np.flatnonzero(short & ~exact & ~ahead)
-        if len(inner):
-            result = result.astype(np.float64)
-            share = since[inner] / (since[inner] + until[inner])
-            left = values[before[inner]].astype(np.float64)
-            with np.errstate(all="ignore"):
-                result[inner] = left + (values[after[inner]] - left) * share[:, None]
+    result: Values = values.take(chosen, axis=0)
+    if rule.interpolation == "linear" and not bool(itself.all()):
+        result = _weigh(result, values.take(before, axis=0), values.take(after, axis=0), since, until, itself)
     if bool(valid.all()):
         return Resampled(result, None, None)
     hole = np.where(has_after, since + until > rule.max_gap_ns, instants < hole_to_ns)
     gap = ~valid & has_before & hole
     return Resampled(result, valid, gap if bool(gap.any()) else None)
+
+
+def _weigh(exact: Values, left: Values, right: Values, since: Times, until: Times, itself: Flags) -> Values:
+    """Linear interpolation `left + (right - left) * since / (since + until)` in float64; `exact` where `itself`."""
+    with np.errstate(all="ignore"):
+        share = since / (since + until)
+        result = np.subtract(right, left, dtype=np.float64)
+        result *= share[:, None]
+        result += left
+    if bool(itself.any()):
+        result[itself] = exact[itself]
+    return result
 
 
 def blank(samples: Samples, start_ns: int) -> tuple[int, bool]:

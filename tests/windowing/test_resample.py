@@ -60,6 +60,7 @@ def test_within_a_nanosecond_it_is_the_sample(interpolation: Interpolation) -> N
     samples = _samples([9, 21, 30], [1, 2, 3], StreamRule(interpolation, 0), tolerance=1)
     assert _at(samples, [10, 20, 30]) == ([1, 2, 3], "vvv")
     assert _at(samples, [10, 19, 20, 25, 30])[1] == "vgvgv"
+    assert _at(samples, [8, 20]) == ([1, 2], "vv")
 
 
 def test_a_tie_goes_to_the_earlier_sample() -> None:
