@@ -57,7 +57,7 @@ def parse(data: bytes) -> Record:
 def check_chunk(chunk: Chunk) -> None:
     """Raise `WireError` where a chunk contradicts itself; what passes can be decoded without a further check."""
     count = chunk.count
-    if count <= 0 or chunk.seq < 0 or not -MAX_SPAN_NS < chunk.t0_ns < MAX_SPAN_NS:
+    if count <= 0 or not 0 <= chunk.seq < MAX_SPAN_NS or not -MAX_SPAN_NS < chunk.t0_ns < MAX_SPAN_NS:
         raise WireError(f"chunk: count {count}, seq {chunk.seq}, t0_ns {chunk.t0_ns} out of range")
     if chunk.period_den > 0:
         span = chunk.phase + count * chunk.period_num

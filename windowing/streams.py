@@ -178,7 +178,7 @@ class Stream:
         """Keep what rises above all before it; refuse the rest, each with its reason."""
         ahead = times > limit
         usual = np.where(ahead, NEVER, times)
-        highest = np.maximum.accumulate(np.concatenate(([self.complete_to - 1], usual[:-1])))
+        highest = np.maximum.accumulate(np.concatenate(([max(NEVER, self.complete_to - 1)], usual[:-1])))
         late = ~ahead & (usual <= highest)
         backwards = late & (usual >= self.complete_to)
         rows = np.frombuffer(values, dtype=np.uint8).reshape(len(times), -1)

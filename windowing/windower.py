@@ -220,7 +220,7 @@ class Windower:
             return None
         if seen.missing != missing:
             counts["missing.chunks"] += seen.missing - missing
-        if chunk.missing:
+        if chunk.missing > 0:
             self._count_reason("missing.samples", chunk.missing_reason, chunk.missing)
         return seen
 

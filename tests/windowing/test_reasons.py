@@ -222,9 +222,10 @@ def test_chunks_that_contradict_their_schema_or_themselves_go_to_the_dead_letter
     wrong = type(wrong)(**{f: getattr(wrong, f) for f in wrong.__struct_fields__} | {"schema": schema_id(ACC)})
     huge = acc.chunk([0, 2**63 - 1], ones(2))
     none = type(wrong)(**{f: getattr(wrong, f) for f in wrong.__struct_fields__} | {"count": 0, "values": b""})
-    found = both_ways(SPEC, [regular(acc, 0, 5), wrong, encode(huge), none])
-    assert found.counts["undecodable"] == 3
-    assert len(found.publications) == 3
+    endless = type(wrong)(**{f: getattr(wrong, f) for f in wrong.__struct_fields__} | {"seq": 2**64 - 1})
+    found = both_ways(SPEC, [regular(acc, 0, 5), wrong, encode(huge), none, endless])
+    assert found.counts["undecodable"] == 4
+    assert len(found.publications) == 4
     assert len(found.windows) == 1
 
 
