@@ -2,6 +2,7 @@
 # Makes sure that the system packages are there which the tests need: `setup.sh python` or `setup.sh servers`.
 # On Debian and Ubuntu as root it installs what is missing; elsewhere it says in one line what to get.
 set -eu
+PATH="$PATH:/usr/sbin:/sbin" # where servers are
 
 missing=""
 need() { # need COMMAND PACKAGE
@@ -22,6 +23,7 @@ python)
 servers)
     need java default-jre-headless
     need mvn maven
+    need mosquitto mosquitto
     ;;
 *)
     echo "setup: unknown part \"$1\"; known: python, servers" >&2
@@ -35,6 +37,11 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     apt-get update -qq
     # shellcheck disable=SC2086 # a list of packages
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+    case "$missing" in
+    *mosquitto*) # the tests start brokers of their own; the package's service shall not listen beside them
+        if [ -d /run/systemd/system ]; then systemctl disable --now mosquitto.service >/dev/null 2>&1 || true; fi
+        ;;
+    esac
 else
     echo "setup: missing:$missing; install them with your system's package manager" \
         "(Debian: sudo apt-get install$missing)" >&2

@@ -1,4 +1,4 @@
-"""What every test may use: hypothesis, derandomised in CI and exploring at a desk; a real Kafka broker."""
+"""What every test may use: hypothesis, derandomised in CI and exploring at a desk; real Kafka and MQTT brokers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from tests.support.kafka import KafkaBroker
+from tests.support.mosquitto import Mosquitto
 
 settings.register_profile("ci", derandomize=True, deadline=None, database=None)
 settings.register_profile("desk", deadline=None)
@@ -43,3 +44,10 @@ def _broker_of_all_workers(shared: Path) -> str:
             broker.release()
             address.write_text(broker.bootstrap)
         return address.read_text()
+
+
+@pytest.fixture
+def mosquitto() -> Iterator[Mosquitto]:
+    """A real Mosquitto of the test's own, which it may kill and restart."""
+    with Mosquitto() as broker:
+        yield broker
