@@ -69,6 +69,7 @@ class SimLoop(asyncio.BaseEventLoop):
             task.cancel()
         if left:
             self.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        self.run_until_complete(asyncio.sleep(0))  # the last callbacks of what ended before
 
 
 def _task_number(task: asyncio.Task[Any]) -> tuple[int, str]:

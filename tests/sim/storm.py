@@ -286,7 +286,7 @@ async def settle(world: World) -> None:
 
 def judge(world: World) -> None:
     """Cut the power once more, and compare what is on the disk with the oracle. Raises `WrongError`."""
-    world.disk.power_cut()
+    world.cut_power()
     if world.protocol.manifests:
         for number in range(world.partitions):
             judge_chain(world, number)
