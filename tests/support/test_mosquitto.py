@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 
 from tests.support import mosquitto as helper
 from tests.support.kafka import PROJECT
