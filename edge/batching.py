@@ -1,0 +1,117 @@
+"""Samples of one stream until they become chunks, and what was lost among them until it becomes a gap. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.protocol import SourceConfig, Times, Values
+from ingest.chunker import Limits, Origin, stamped_chunks
+from ingest.records import Channel, Chunk, Gap, StreamDescription, schema_id
+
+
+def describe(config: SourceConfig) -> StreamDescription:
+    """What the bytes of a source's stream mean."""
+    channels = tuple(Channel(name, unit, config.scales.get(name, 1.0)) for name, unit in config.channels.items())
+    rate = config.rate
+    numerator, denominator = (0, 1) if rate is None else (rate.numerator, rate.denominator)
+    return StreamDescription(
+        config.stream, channels, config.dtype, numerator, denominator, config.sensor, config.mounting
+    )
+
+
+@dataclass(slots=True)
+class Loss:
+    """Samples that will never come, between two instants."""
+
+    start_ns: int
+    samples: int = 0
+    """-1 where nobody knows how many."""
+    end_ns: int | None = None
+    """The first sample behind them."""
+
+    def add(self, samples: int) -> None:
+        """More of them; an unknown number stays unknown."""
+        self.samples = -1 if samples < 0 or self.samples < 0 else self.samples + samples
+        self.end_ns = None
+
+
+@dataclass(slots=True)
+class Counters:
+    """What a stream has come to since the agent started."""
+
+    samples: int = 0
+    chunks: int = 0
+    lost: dict[str, int] = field(default_factory=dict)
+    """By reason; where nobody knows how many, once each time."""
+
+
+class StreamBatch:
+    """Collects one stream. `seq` goes on over recordings: it counts the chunks of the boot."""
+
+    def __init__(self, description: StreamDescription, limits: Limits) -> None:
+        self.description = description
+        self.schema = schema_id(description)
+        self.counters = Counters()
+        self.pending_bytes = 0
+        self.end_ns: int | None = None
+        """Behind the newest sample of this recording; None before the first."""
+        self._limits = limits
+        self._dtype = np.dtype(description.dtype).newbyteorder("<")
+        self._range = np.iinfo(self._dtype) if self._dtype.kind in "iu" else None
+        self._seq = 0
+        self._times: list[Times] = []
+        self._values: list[NDArray[Any]] = []
+        self._losses: dict[str, Loss] = {}
+
+    def add(self, times: Times, values: Values) -> None:
+        """Samples, `(samples,)` ns rising strictly and `(samples, channels)`; what does not fit the type is lost."""
+        if self._range is not None:
+            fits = (np.rint(values) == values) & (values >= self._range.min) & (values <= self._range.max)
+            good = fits.all(axis=1)
+            if not good.all():
+                self.end_ns = int(times[0]) if self.end_ns is None else self.end_ns
+                self.lose("range", int(len(good) - good.sum()), int(times[0]))
+                times, values = times[good], values[good]
+        if not len(times):
+            return
+        for loss in self._losses.values():
+            loss.end_ns = int(times[0]) if loss.end_ns is None else loss.end_ns
+        packed = values.astype(self._dtype)
+        self._times.append(times)
+        self._values.append(packed)
+        self.pending_bytes += packed.nbytes + times.nbytes
+        self.counters.samples += len(times)
+        self.end_ns = int(times[-1]) + 1
+
+    def lose(self, reason: str, samples: int, at_ns: int) -> None:
+        """Samples (-1: nobody knows how many) are lost about now."""
+        counted = self.counters.lost
+        counted[reason] = counted.get(reason, 0) + max(1, samples)
+        start_ns = at_ns if self.end_ns is None else min(self.end_ns, at_ns)
+        self._losses.setdefault(reason, Loss(start_ns)).add(samples)
+
+    def drain(self, origin: Origin, now_ns: int) -> list[Chunk | Gap]:
+        """What was collected: the gaps first, so that no chunk passes one that was not announced."""
+        records: list[Chunk | Gap] = []
+        end_ns = now_ns if self.end_ns is None else max(now_ns, self.end_ns)
+        for reason, loss in self._losses.items():
+            until_ns = max(end_ns if loss.end_ns is None else loss.end_ns, loss.start_ns + 1)
+            whose = (origin.device, origin.recording, origin.stream, origin.boot)
+            records.append(Gap(*whose, loss.start_ns, until_ns, loss.samples, reason))
+        self._losses = {}
+        if self._times:
+            times, values = np.concatenate(self._times), np.concatenate(self._values)
+            chunks = list(stamped_chunks(origin, times, values, self._limits, self._seq))
+            self._seq += len(chunks)
+            self.counters.chunks += len(chunks)
+            records += chunks
+            self._times, self._values, self.pending_bytes = [], [], 0
+        return records
+
+    def forget_recording(self) -> None:
+        """A new recording begins: nothing of the old one's times counts."""
+        self.end_ns = None
