@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
+import numpy as np
 
 from ingest.errors import WireError
 from ingest.records import Chunk, Record
@@ -68,5 +69,16 @@ def check_chunk(chunk: Chunk) -> None:
             f"chunk: found {len(chunk.deltas)} bytes of time deltas in ticks of {chunk.tick_ns} ns, "
             f"expected int32 or int64 for {count} samples"
         )
+    elif _furthest(chunk) >= MAX_SPAN_NS:
+        raise WireError(f"chunk: a sample lies {_furthest(chunk)} ns from t0_ns, expected less than {MAX_SPAN_NS}")
     if len(chunk.values) % count or not chunk.values:
         raise WireError(f"chunk: {len(chunk.values)} bytes of values do not divide into {count} samples")
+
+
+def _furthest(chunk: Chunk) -> int:
+    """How far, in ns, the samples lie from `t0_ns`, where that could be too far (else 0)."""
+    short = len(chunk.deltas) == 4 * chunk.count
+    if short and chunk.tick_ns < 1 << 31:
+        return 0
+    deltas = np.frombuffer(chunk.deltas, dtype="<i4" if short else "<i8")
+    return max(int(deltas.max()), -int(deltas.min())) * chunk.tick_ns

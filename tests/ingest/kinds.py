@@ -105,13 +105,21 @@ def of_kind(kind: type[Any]) -> st.SearchStrategy[Any]:
 
 
 @st.composite
+def _deltas(draw: st.DrawFn, count: int, tick: int) -> bytes:
+    width = draw(st.sampled_from([4, 8]))
+    reach = min(2 ** (8 * width - 1), 2**62 // tick) - 1
+    listed = draw(st.lists(st.integers(-reach, reach), min_size=count, max_size=count))
+    return b"".join(delta.to_bytes(width, "little", signed=True) for delta in listed)
+
+
+@st.composite
 def chunks(draw: st.DrawFn) -> Chunk:
     count = draw(st.integers(1, 20))
     den = draw(st.integers(0, 1000))
     num = draw(st.integers(1, 10**12)) if den else 0
     phase = draw(st.integers(0, den - 1)) if den else 0
-    width = draw(st.sampled_from([4, 8]))
-    deltas = b"" if den else draw(st.binary(min_size=width * count, max_size=width * count))
+    tick = 0 if den else draw(st.integers(1, 10**9))
+    deltas = b"" if den else draw(_deltas(count, tick))
     size = count * draw(st.integers(1, 6))
     return Chunk(
         draw(_text),
@@ -124,7 +132,7 @@ def chunks(draw: st.DrawFn) -> Chunk:
         num,
         den,
         phase,
-        0 if den else draw(st.integers(1, 10**9)),
+        tick,
         deltas,
         count,
         draw(st.binary(min_size=size, max_size=size)),

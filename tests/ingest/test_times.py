@@ -68,10 +68,17 @@ def test_times_one_by_one_in_ticks() -> None:
     [([0, 2**62], 1), ([0, -(2**63)], 1), ([0, 2**40], 2**30), ([0, 1], 2**62), ([0, 2**31], 2**33)],
 )
 def test_times_that_would_overflow_are_refused(deltas: list[int], tick: int) -> None:
-    chunk = decode(encode(_stamped(T0, deltas, "<i8", tick)))
-    assert isinstance(chunk, Chunk)
     with pytest.raises(WireError, match="from t0_ns"):
-        sample_times(chunk)
+        decode(encode(_stamped(T0, deltas, "<i8", tick)))
+
+
+def test_short_deltas_in_long_ticks() -> None:
+    with pytest.raises(WireError, match="from t0_ns"):
+        decode(encode(_stamped(T0, [0, 2**31 - 1], "<i4", 2**32)))
+    for deltas, tick in (([-(2**31), 2**31 - 1], 2**31 - 1), ([0, 1, 8760], 3600 * 10**9)):
+        chunk = decode(encode(_stamped(0, deltas, "<i4", tick)))
+        assert isinstance(chunk, Chunk)
+        assert sample_times(chunk).tolist() == [delta * tick for delta in deltas]
 
 
 def test_the_longest_period_that_passes_does_not_overflow() -> None:
