@@ -136,7 +136,7 @@ class Cutter:
         self._offset = offset
         self._finished = finished
         self._columns = [_slice(plan.columns) for plan in layout.plans]
-        steps = max(layout.hop, 1) if layout.hop <= layout.length else layout.length
+        steps = min(layout.hop, layout.length)
         cells = layout.length * layout.channels
         self._most = max(1, min(_BLOCK_INSTANTS // steps, _BLOCK_CELLS // cells))
 

@@ -6,7 +6,6 @@ settled. What counts as late is decided when a chunk comes, so that the batches 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -242,8 +241,3 @@ class Stream:
 
 def _times_of(piece: _Piece) -> NDArray[np.int64]:
     return run_times(*piece) if isinstance(piece, _Run) else piece
-
-
-def spans(refused: Sequence[Refused]) -> int:
-    """How many samples were refused."""
-    return sum(len(part.times) for part in refused)
