@@ -25,6 +25,8 @@ class DiskFiles:
 
     def __init__(self, root: str | Path) -> None:
         self._root = Path(root).absolute()
+        self._durable: set[Path] = set()
+        """Folders whose own names, up to the root, this object has made durable."""
         kind = network_filesystem(self._root)
         if kind:
             raise UsageError(f"{self._root}: is on {kind}, a network file system; use a folder on a local disk")
@@ -49,15 +51,28 @@ class DiskFiles:
             case Link(path, to):
                 os.link(self._root / path, self._root / to)
             case SyncFolder(path):
-                make_folder(self._root / path)
-                _fsync(self._root / path, os.O_RDONLY | os.O_DIRECTORY)
+                self._sync_folder(self._root / path)
             case Unlink(path):
                 (self._root / path).unlink(missing_ok=True)
+
+    def _sync_folder(self, folder: Path) -> None:
+        make_folder(folder)
+        _fsync(folder, os.O_RDONLY | os.O_DIRECTORY)
+        if folder in self._durable or folder == self._root:
+            return
+        # Another process may have made the folder and died before it fsynced the one above.
+        for above in folder.parents:
+            _fsync(above, os.O_RDONLY | os.O_DIRECTORY)
+            if above == self._root:
+                break
+        self._durable.add(folder)
 
     def _write(self, path: Path, parts: Sequence[Buffer]) -> None:
         try:
             make_folder(path.parent)
-            with path.open("wb", buffering=0) as file:
+            # Never truncate: after a link() whose folder could not be fsynced, the name may be an entry's second one.
+            path.unlink(missing_ok=True)
+            with path.open("xb", buffering=0) as file:
                 for part in parts:
                     rest = memoryview(part).cast("B")
                     while rest:

@@ -82,14 +82,23 @@ async def recover(store: Store, operator: Operator, topic: str, number: int, log
         StateVersionError: another version or another spec wrote the chain.
     """
     folder = chain_folder(topic, number)
-    # Another worker may have died between link() and the fsync of the folder: what we build on must not vanish.
-    await store.settle(folder)
     head = await read_head(store, folder)
+    # Another worker may have died, or sleep, between link() and the fsync of the folder: what we build on must not
+    # vanish. So first look, then settle: what was seen is durable then.
+    await store.settle(folder)
     if head is None:
         return Partition(topic, number, operator.start(None), None, log_begin, log_begin)
     entry = head.entry
     check_kinship(entry, operator, f"{folder}/{entry.seq:012d}.json")
-    running = operator.start(await read_state(store, entry.state))
+    try:
+        state = await read_state(store, entry.state)
+    except CorruptError:
+        newer = await read_head(store, folder)
+        if newer is None or newer.entry.seq == entry.seq:
+            raise
+        # Others moved the chain on meanwhile and deleted this state as outdated.
+        return await recover(store, operator, topic, number, log_begin)
+    running = operator.start(state)
     kept = [entry.state.name]
     for seq in range(entry.seq - 1, max(entry.seq - 3, -1), -1):
         kept.insert(0, (await read_entry(store, folder, seq)).entry.state.name)

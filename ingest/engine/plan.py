@@ -16,7 +16,7 @@ from ingest.engine.operator import Buffer
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """Create or truncate `path` and write the parts."""
+    """Write the parts to a new file under `path`; a file of that name goes, and keeps its bytes under other names."""
 
     path: str
     parts: tuple[Buffer, ...]
@@ -47,7 +47,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class SyncFolder:
-    """Make the names in a folder durable."""
+    """Make the names in a folder durable, and the folder's own name up to the root."""
 
     path: str
 

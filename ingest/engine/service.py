@@ -138,6 +138,8 @@ class Worker:
         part = self._parts.get(number)
         if part is None:
             return
+        if part.since is None:
+            part.since = asyncio.get_running_loop().time()
         part.running.skip(wanted, begin)
         part.lost.append((wanted, begin))
         part.position = begin
@@ -235,9 +237,11 @@ class Worker:
                 if part.dirty or part.position < end:
                     return False
                 continue
-            head = await read_head(self._store, chain_folder(self._topic, number))
+            folder = chain_folder(self._topic, number)
+            head = await read_head(self._store, folder)
             if end > 0 and (head is None or head.entry.through < end):
                 return False
+            await self._store.settle(folder)  # its writer may have died before it made the entry durable
         return True
 
     def _tell(self, kind: Kind, partition: int, position: int, text: str = "", entry: Manifest | None = None) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ingest.engine.disk import DiskFiles
+from ingest.engine.plan import Link, SyncFolder, Write
 from ingest.engine.store import Exists, FileStore
 
 
@@ -40,6 +42,32 @@ def test_of_sixteen_creators_one_wins_and_the_others_leave_nothing(tmp_path: Pat
         assert [path.name for path in (tmp_path / "manifest").iterdir()] == ["0.json"]
 
     asyncio.run(scenario())
+
+
+def test_writing_a_name_again_leaves_what_was_linked_from_it(tmp_path: Path) -> None:
+    files = DiskFiles(tmp_path)
+    files.run_now([Write("a", (b"sealed",)), Link("a", "entry"), Write("a", (b"again",))])
+    assert (tmp_path / "entry").read_bytes() == b"sealed"
+    assert (tmp_path / "a").read_bytes() == b"again"
+
+
+def test_a_folder_that_another_process_made_is_made_durable_up_to_the_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "windows/manifest").mkdir(parents=True)
+    synced: list[Path] = []
+    fsync = os.fsync
+
+    def recording(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", recording)
+    files = DiskFiles(tmp_path)
+    files.run_now([SyncFolder("windows/manifest")])
+    assert synced == [tmp_path / "windows/manifest", tmp_path / "windows", tmp_path]
+    files.run_now([SyncFolder("windows/manifest")])
+    assert synced[3:] == [tmp_path / "windows/manifest"]
 
 
 FILL = """
