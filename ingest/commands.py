@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 
 from ingest.chunker import Limits
-from ingest.errors import UsageError
+from ingest.errors import CorruptLogError, UsageError
 from ingest.log.opening import open_log
 from ingest.log.protocol import Log
 from ingest.progress import Progress
@@ -288,10 +288,12 @@ def run_log_cat(args: argparse.Namespace) -> int:
     if args.limit is not None and args.limit < 1:
         raise UsageError(f"--limit: found {args.limit}, expected 1 or more")
 
+    damage = _Damage()
+
     async def work(log: Log) -> None:
         describer, printed = Describer(log), 0
         async with contextlib.aclosing(
-            records(log, args.topic, args.device, since, until_idle=args.until_idle)
+            records(log, args.topic, args.device, since, until_idle=args.until_idle, on_damage=damage.tell)
         ) as all_:
             async for located in all_:
                 line = _json(await describer.data(located)) if args.json else await describer.line(located)
@@ -301,28 +303,40 @@ def run_log_cat(args: argparse.Namespace) -> int:
                     return
 
     _with_log(args, work)
-    return 0
+    return damage.code
+
+
+class _Damage:
+    """Tells on stderr what cannot be read; the command goes on without it, and ends with 1."""
+
+    code = 0
+
+    def tell(self, error: CorruptLogError) -> None:
+        self.code = 1
+        print(f"wavemark: {error}", file=sys.stderr)
 
 
 def run_log_stats(args: argparse.Namespace) -> int:
     """`wavemark log stats`."""
     from ingest.inspection import partition_figures, stream_figures
 
+    damage = _Damage()
+
     async def work(log: Log) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         partitions = await partition_figures(log, args.group)
-        streams = await stream_figures(log, args.device) if args.device else {}
+        streams = await stream_figures(log, args.device, damage.tell) if args.device else {}
         return partitions, [{"stream": name, **figures.as_dict()} for name, figures in sorted(streams.items())]
 
     partitions, streams = _with_log(args, work)
     if args.json:
         told = {"log": args.log, "partitions": partitions}
         print(_json(told | ({"device": args.device, "streams": streams} if args.device else {})))
-        return 0
+        return damage.code
     _print_table(partitions)
     if args.device:
         print(f"\n{args.device}:" if streams else f"\n{args.device}: no chunks")
         _print_table([row | {"recordings": len(row["recordings"])} for row in streams])
-    return 0
+    return damage.code
 
 
 def _json(value: Any) -> str:

@@ -10,8 +10,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.draining import drain
-from ingest.errors import UsageError, WireError
+from ingest.draining import OnDamage, drain, pass_damage
+from ingest.errors import CorruptLogError, UsageError, WireError
 from ingest.log.protocol import READINGS, Bounds, Log, LogBatch, partition_of
 from ingest.records import Chunk, Record, StreamDescription
 from ingest.schemas import SchemaRegistry
@@ -54,25 +54,43 @@ async def existing_bounds(log: Log, topic: str) -> dict[int, Bounds]:
 
 
 async def records(
-    log: Log, topic: str, device: str | None = None, from_ns: int | None = None, *, until_idle: bool
+    log: Log,
+    topic: str,
+    device: str | None = None,
+    from_ns: int | None = None,
+    *,
+    until_idle: bool,
+    on_damage: OnDamage | None = None,
 ) -> AsyncGenerator[Located, None]:
-    """The records of a topic from its begin on, by device and own time; for ever, or up to the end it had at first."""
+    """The records of a topic from its begin on, by device and own time; for ever, or up to the end it had at first.
+
+    `on_damage` as for `ingest.draining.drain`.
+    """
     bounds = await existing_bounds(log, topic)
     if device is not None:
         partition = partition_of(device.encode(), len(bounds))
         bounds = {partition: bounds[partition]}
-    batches = drain(log, topic, bounds) if until_idle else _follow(log, topic, bounds)
+    batches = drain(log, topic, bounds, on_damage) if until_idle else _follow(log, topic, bounds, on_damage)
     async for batch in batches:
         for located in _located(batch, device):
             if from_ns is None or located.time_ns() >= from_ns:
                 yield located
 
 
-async def _follow(log: Log, topic: str, bounds: Mapping[int, Bounds]) -> AsyncIterator[LogBatch]:
-    reader = log.reader(topic, {partition: begin for partition, (begin, _) in bounds.items()})
+async def _follow(
+    log: Log, topic: str, bounds: Mapping[int, Bounds], on_damage: OnDamage | None
+) -> AsyncIterator[LogBatch]:
+    position = {partition: begin for partition, (begin, _) in bounds.items()}
+    reader = log.reader(topic, dict(position))
     try:
         while True:
-            for batch in await reader.fetch(FETCH_TIMEOUT_S):
+            try:
+                batches = await reader.fetch(FETCH_TIMEOUT_S)
+            except CorruptLogError as error:
+                reader = await pass_damage(log, topic, reader, position, error, on_damage)
+                continue
+            for batch in batches:
+                position[batch.partition] = batch.next_offset
                 yield batch
     finally:
         await reader.close()
@@ -247,10 +265,13 @@ async def partition_figures(log: Log, group: str | None) -> list[dict[str, Any]]
     return rows
 
 
-async def stream_figures(log: Log, device: str) -> dict[str, StreamFigures]:
-    """Chunks, samples and bytes in `readings` by stream of a device: one pass over its partition."""
+async def stream_figures(log: Log, device: str, on_damage: OnDamage | None = None) -> dict[str, StreamFigures]:
+    """Chunks, samples and bytes in `readings` by stream of a device: one pass over its partition.
+
+    `on_damage` as for `ingest.draining.drain`.
+    """
     figures: dict[str, StreamFigures] = {}
-    async for located in records(log, READINGS, device, until_idle=True):
+    async for located in records(log, READINGS, device, until_idle=True, on_damage=on_damage):
         chunk = located.record
         if not isinstance(chunk, Chunk):
             continue

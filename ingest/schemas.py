@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from ingest.draining import drain
-from ingest.errors import WireError
+from ingest.errors import CorruptLogError, WireError
 from ingest.log.protocol import STREAMS, Bounds, Log, LogBatch
 from ingest.records import StreamDescription
 from ingest.wire import decode
@@ -21,6 +21,8 @@ class SchemaRegistry:
     def __init__(self, log: Log) -> None:
         self.unreadable = 0
         """Records of `streams` that are no stream description: counted, never in the way of the others."""
+        self.damage = ""
+        """What of `streams` could not be read last: a description that is missing may have been there."""
         self._log = log
         self._known: dict[bytes, StreamDescription] = {}
         self._next: dict[int, int] = {}
@@ -42,9 +44,14 @@ class SchemaRegistry:
             before = len(self._known)
             bounds = await self._log.bounds(STREAMS)
             ranges = {p: Bounds(max(begin, self._next.get(p, begin)), end) for p, (begin, end) in bounds.items()}
-            async for batch in drain(self._log, STREAMS, ranges):
+            async for batch in drain(self._log, STREAMS, ranges, self._pass):
                 self._take(batch)
             return len(self._known) - before
+
+    def _pass(self, error: CorruptLogError) -> None:
+        self.damage = str(error)
+        self.unreadable += error.next_offset - error.offset
+        self._next[error.partition] = error.next_offset
 
     def _take(self, batch: LogBatch) -> None:
         for key, value in zip(batch.keys, batch.values, strict=True):

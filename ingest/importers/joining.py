@@ -57,6 +57,8 @@ class Joined:
 async def find_joined(log: Log, device: str, recording: str) -> Joined:
     """What `readings` holds of `recording`, and of those that clock steps split off it: one pass over a partition.
 
+    What cannot be read there is passed over: it is the readers' to report, and no reason to turn new data away.
+
     Raises:
         LogUnavailableError: the partition could not be read to its end.
     """
@@ -66,7 +68,7 @@ async def find_joined(log: Log, device: str, recording: str) -> Joined:
         return Joined(known)
     partition = partition_of(device.encode(), partitions)
     bounds = await log.bounds(READINGS)
-    async for batch in drain(log, READINGS, {partition: bounds[partition]}):
+    async for batch in drain(log, READINGS, {partition: bounds[partition]}, on_damage=lambda error: None):
         _take(known, batch, device, recording)
     return Joined(known)
 

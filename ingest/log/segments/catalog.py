@@ -136,11 +136,10 @@ class Catalog:
         root = self.folder / "topics"
         if not root.is_dir():
             return {}
-        return {
-            path.name: self._meta(path.name).partitions
-            for path in sorted(root.iterdir())
-            if not path.name.startswith(".") and (path / "meta.json").exists()
-        }
+        names = sorted(path.name for path in root.iterdir() if not path.name.startswith("."))
+        for name in names:
+            self._check_described(name)
+        return {name: self._meta(name).partitions for name in names if (root / name / "meta.json").exists()}
 
     def find(self, name: str) -> Topic:
         """An existing topic. Raises `LogConfigError` where there is none of that name."""
@@ -193,6 +192,7 @@ class Catalog:
 
     def _load(self, name: str) -> Topic:
         folder = self._folder(name)
+        self._check_described(name)
         if not (folder / "meta.json").exists():
             known = ", ".join(self.topics()) or "none yet"
             raise LogConfigError(f"{self.folder}: has no topic {name!r}; there are: {known}")
@@ -220,8 +220,14 @@ class Catalog:
             sync_folder(root)
         except OSError:
             shutil.rmtree(temporary, ignore_errors=True)
+            self._check_described(name)
             if not (self._folder(name) / "meta.json").exists():
                 raise
+
+    def _check_described(self, name: str) -> None:
+        path = self._folder(name) / "meta.json"
+        if not path.exists() and any(path.parent.glob("*/head")):
+            raise CorruptError(f"{path}: is missing, but the topic's partitions are there; restore it from a backup")
 
 
 def check_name(name: str) -> None:

@@ -96,7 +96,8 @@ class Cursor:
             data = read_exactly(fd, run.need, place.position)
             run = parse(data, place.offset, limit, holes=not self._dense)
         if not run.offsets:
-            if run.need < 0:  # what comes is not durable yet
+            cut_short = not data and place.offset < head.durable  # what was durable is in the head, not in the file
+            if run.need < 0 and not cut_short:  # what comes is not durable yet
                 return None, place
             raise self._corrupt(place, size, head)
         batch = LogBatch(
@@ -124,10 +125,10 @@ class Cursor:
 
     def _find(self, offset: int, head: Head) -> Place:
         """The place of an offset."""
-        bases = self.partition.bases(head)
+        bases = self.partition.bases(head) or self.partition.mended()[1]
         below = [base for base in bases if base <= offset]
         if not below:
-            begin = bases[0] if bases else head.base
+            begin = bases[0]
             raise PastBeginError(
                 f"{self.partition.folder}: offset {offset} is wanted, the log begins at {begin}: "
                 "retention has deleted what was before; go on from there",

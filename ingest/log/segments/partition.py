@@ -110,6 +110,11 @@ class Partition:
         """The first offsets of the segments, rising; what an interrupted roll left beyond the head does not count."""
         return [base for base in self._listed() if base <= head.base]
 
+    def mended(self) -> tuple[Head, list[int]]:
+        """The head and the bases, at least one, also where somebody has deleted the newest segment."""
+        with self.locked() as head:
+            return head, self.bases(head)
+
     def path(self, base: int) -> Path:
         """The file of a segment."""
         return self.folder / segment_name(base)
@@ -309,8 +314,10 @@ class Partition:
 
     def stats(self) -> Stats:
         """What the partition holds."""
-        head = self.head()
-        bases, size = self.bases(head), 0
+        head, size = self.head(), 0
+        bases = self.bases(head)
+        if not bases:
+            head, bases = self.mended()
         for base in bases:
             with suppress(FileNotFoundError):
                 size += self.path(base).stat().st_size
