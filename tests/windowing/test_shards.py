@@ -8,13 +8,14 @@ from fractions import Fraction
 
 import numpy as np
 import polars as pl
+import xxhash
 
 from ingest.engine.operator import Output
 from ingest.records import schema_id
 from tests.windowing.feeding import START_NS, Source, batches, describe
 from windowing.cutting import Finished
 from windowing.operator import WindowOperator
-from windowing.shards import ROW_HASH_BYTES, encode_output, npy_header
+from windowing.shards import encode_output, npy_header
 from windowing.spec import WindowSpec
 
 ACC = describe("acc", "xyz")
@@ -81,7 +82,7 @@ def test_the_index_finds_and_checks_every_row() -> None:
     assert index["row"].to_list() == list(range(len(signal)))
     for row in index.to_dicts():
         mine = signal[row["row"]]
-        assert row["hash"] == hashlib.sha256(mine.tobytes()).digest()[:ROW_HASH_BYTES]
+        assert row["hash"] == xxhash.xxh3_128(mine.tobytes()).digest()
         assert row["window"].rpartition("-")[2] == str(row["k"])
         assert row["t0_ns"] == row["k"] * 2 * 20_000_000
         assert row["t1_ns"] - row["t0_ns"] == 4 * 20_000_000
