@@ -90,7 +90,11 @@ class Source(Protocol):
         ...
 
     def arrivals(self) -> AsyncIterator[Arrival | Interruption]:
-        """What arrives, for ever, through vanished devices and lost connections; a recorded file comes to an end."""
+        """What arrives, for ever, through vanished devices and lost connections; a recorded file comes to an end.
+
+        Where it may come in the middle of a line (a port that was just opened), it leaves out what is before the first
+        line feed: `2.5` may have been `12.5`.
+        """
         ...
 
     def ack(self, token: Hashable) -> None:

@@ -125,7 +125,11 @@ class Recorder:
     def take(self, stream_name: str, fed: int, items: Iterable[Frame | Fault], monotonic_ns: int, wall_ns: int) -> None:
         """What a stream's decoder made of `fed` more bytes that came at this time."""
         stream = self._streams[stream_name]
-        if stream.axis is not None and self._is_timed(stream) and stream.axis.has_stepped(monotonic_ns, wall_ns):
+        if (
+            stream.axis is not None
+            and self._depends_on_clock(stream)
+            and stream.axis.has_stepped(monotonic_ns, wall_ns)
+        ):
             self.end("clock_step", monotonic_ns)
         if stream.axis is None:
             stream.axis = self._new_axis(stream, monotonic_ns, wall_ns)
@@ -146,6 +150,9 @@ class Recorder:
         axis = stream.axis or self._new_axis(stream, monotonic_ns, wall_ns)
         if self._recording is not None:
             stream.batch.lose(reason, -1, axis.stamp(monotonic_ns).time_ns)
+
+    def _depends_on_clock(self, stream: _Stream) -> bool:
+        return self._clock.is_set and stream.config.clock == "arrival"
 
     def _is_timed(self, stream: _Stream) -> bool:
         """Whether the stream's times are final."""
