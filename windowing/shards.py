@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import polars as pl
@@ -23,8 +24,12 @@ def encode_output(finished: Finished) -> Output:
     """The files and counts of what was finished; nothing finished, no files."""
     drafts: list[Draft] = []
     if finished.blocks:
-        signal = _signal_draft(finished.blocks)
-        drafts += [signal, _draft(INDEX, "i", index_table(finished.blocks, signal.name.rpartition("/")[2]))]
+        # SHA-256 of the signal lets the other core build the index meanwhile.
+        with ThreadPoolExecutor(1) as beside:
+            signalling = beside.submit(_signal_draft, finished.blocks)
+            index = index_table(finished.blocks)
+            signal = signalling.result()
+        drafts += [signal, _draft(INDEX, "i", name_shard(index, signal.name.rpartition("/")[2]))]
     if finished.dropped:
         drafts.append(_draft(DROPPED, "d", dropped_table(finished.dropped)))
     if finished.late:
@@ -78,12 +83,17 @@ def _origins(origins: Sequence[Origin], counts: Sequence[int]) -> dict[str, pl.S
     return {name: column.gather(at) for name, column in columns.items()}
 
 
-def index_table(blocks: Sequence[Block], shard: str) -> pl.DataFrame:
+def name_shard(index: pl.DataFrame, shard: str) -> pl.DataFrame:
+    """The index with the column `shard`, the signal file's name, before `row`."""
+    return index.insert_column(index.get_column_index("row"), pl.Series("shard", [shard]).new_from_index(0, len(index)))
+
+
+def index_table(blocks: Sequence[Block]) -> pl.DataFrame:
     """One row a window, in the shard's order.
 
-    Columns: window, device, recording, anchor (text); k, t0_ns, t1_ns (int64, `[t0_ns, t1_ns)` UTC); shard (the signal
-    file's name), row (its row there); coverage (float32); mask (`np.packbits` over steps × channels, empty: all valid);
-    offset (all its data lie at or before this log offset); hash (`row_hash` of its signal).
+    Columns: window, device, recording, anchor (text); k, t0_ns, t1_ns (int64, `[t0_ns, t1_ns)` UTC); row (in the
+    shard); coverage (float32); mask (`np.packbits` over steps × channels, empty: all valid); offset (all its data lie
+    at or before this log offset); hash (`row_hash` of its signal).
     """
     counts = [len(block.k) for block in blocks]
     shared = _origins([block.origin for block in blocks], counts)
@@ -104,9 +114,7 @@ def index_table(blocks: Sequence[Block], shard: str) -> pl.DataFrame:
         }
     ).select(
         pl.format("{}-{}", "prefix", "k").alias("window"),
-        *("device", "recording", "anchor", "k", "t0_ns", "t1_ns"),
-        pl.lit(shard).alias("shard"),
-        *("row", "coverage", "mask", "offset", "hash"),
+        *("device", "recording", "anchor", "k", "t0_ns", "t1_ns", "row", "coverage", "mask", "offset", "hash"),
     )
 
 

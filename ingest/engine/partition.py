@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -173,7 +174,12 @@ def prepare(partition: Partition, operator: Operator) -> Seal:
 async def write_files(store: Store, seal: Seal) -> None:
     """Make the output files and the state durable; nothing refers to them yet."""
     files = [(draft.name, draft.parts) for draft in seal.output.drafts]
-    await store.put([*files, (seal.entry.state.name, (seal.state,))])
+    # At once: the disk has one queue for all their fsyncs. And to the end of each, also where one fails: what still ran
+    # then would cut into the next attempt's temporary files.
+    puts = (store.put([file]) for file in (*files, (seal.entry.state.name, (seal.state,))))
+    for result in await asyncio.gather(*puts, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
 
 
 async def commit(store: Store, partition: Partition, seal: Seal) -> None:

@@ -8,7 +8,7 @@ import msgspec
 
 from ingest.records import Chunk
 from ingest.wire import decode, encode
-from tests.bench.harness import Row, measure_in_turn, row
+from tests.bench.harness import Job, Row, measure_in_turn, row
 from tests.bench.streams import Load
 
 REPEATS = 20_000
@@ -28,7 +28,7 @@ def bench() -> list[Row]:
         ("decode", partial(decode, data), partial(msgspec.json.decode, text, type=Chunk)),
     ):
 
-        def repeat(job: partial[object]) -> None:
+        def repeat(job: Job) -> None:
             for _ in range(REPEATS):
                 job()
 

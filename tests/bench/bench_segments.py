@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from ingest.log.protocol import READINGS
+from ingest.log.protocol import READINGS, Entry
 from ingest.log.segments import SegmentLog
 from tests.bench.harness import Row, row
 from tests.bench.streams import Load
@@ -53,12 +53,12 @@ def _rates(size: int, seconds: list[float]) -> list[float]:
     return [size / taken / 1e6 for taken in seconds]
 
 
-async def _append(folder: str, entries: list[tuple[bytes, bytes]]) -> float:
+async def _append(folder: str, entries: list[Entry]) -> float:
     log = SegmentLog(f"{folder}/log")
     await log.ensure(READINGS)
     start = time.perf_counter()
     for at in range(0, len(entries), PER_CALL):
-        await log.append(READINGS, entries[at : at + PER_CALL])  # type: ignore[arg-type]
+        await log.append(READINGS, entries[at : at + PER_CALL])
     taken = time.perf_counter() - start
     await log.close()
     return taken
