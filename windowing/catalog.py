@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
-from ingest.engine.chain import Chain, check_place, read_chain
-from ingest.engine.manifest import FileRef, Manifest, chain_folder, decode_entry
+from ingest.engine.chain import Chain, check_place, missing_entry, read_chain, states_of, went_further
+from ingest.engine.manifest import FileRef, Manifest, chain_folder, decode_entry, entry_name
 from ingest.engine.operator import Buffer
 from ingest.errors import CorruptError, UsageError
 from windowing.config import FILE, DatasetConfig
@@ -125,7 +125,13 @@ def read_chains(folder: Path, damaged: Damaged = "raise") -> Chains:
 
 def _chain(folder: Path, name: str) -> Chain | None:
     try:
-        return read_chain(lambda entry: (folder / entry).read_bytes(), lambda entry: (folder / entry).exists(), name)
+        chain = read_chain(lambda entry: (folder / entry).read_bytes(), lambda entry: (folder / entry).exists(), name)
+        newest = chain.head.seq if chain else -1
+        states = [path.name for path in (folder / states_of(name)).glob("*")]
+        # The entry behind may have come since: a service at work moves the chain on.
+        if went_further(newest, states) and not (folder / entry_name(name, newest + 1)).exists():
+            raise CorruptError(missing_entry(name, newest + 1))
+        return chain
     except CorruptError as error:
         raise CorruptError(f"{folder}/{error}") from None
     except FileNotFoundError as error:

@@ -17,7 +17,7 @@ import msgspec
 from ingest.draining import drain
 from ingest.engine.operator import Operator
 from ingest.engine.store import Exists, Store
-from ingest.errors import TruncatedLogError, UsageError, WireError
+from ingest.errors import CorruptError, TruncatedLogError, UsageError, WireError
 from ingest.log.protocol import MARKS, Bounds, Log
 from ingest.records import Mark, MarkAdd, MarkEdit, MarkRetract
 from ingest.wire import decode
@@ -78,14 +78,17 @@ async def claim_config(store: Store, source: Source, out: Path) -> None:
 async def claim_genesis(
     store: Store, log: Log, operator: Operator, topic: str, new_id: str, *, window: str = "", pin: bool = False
 ) -> Genesis:
-    """The genesis of an operator's folder, `store`; written if there is none, else compared with what is now.
+    """The genesis of an operator's folder, `store`; written if nothing is there, else compared with what is now.
 
     `window` is the `[window]` table as JSON; `pin`: the windows are anchored at the marks that are there now.
 
     Raises:
         UsageError, LogConfigError, StateVersionError: it rests on something else (see `check_genesis`).
-        CorruptError: it is damaged.
+        CorruptError: it is damaged, or missing where there are chains.
     """
+    chains = await store.names("manifest")  # asked first: whoever made them had made the genesis before
+    if chains and not await store.exists(NAME):
+        raise CorruptError(f"{NAME}: is missing, but there are chains; restore it from a backup, or use another --out")
     partitions = await log.ensure(topic)
     pinned: tuple[tuple[int, int, int], ...] = ()
     if pin:

@@ -6,7 +6,7 @@ never a listing of a year of files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 
 from ingest.engine.manifest import (
@@ -48,15 +48,44 @@ class Head:
 
 async def read_head(store: Store, folder: str) -> Head | None:
     """The newest entry of the chain in `folder`, or None. Raises `CorruptError`."""
+    newest = await _search(store, folder)
+    while went_further(newest, await store.names(states_of(folder))):
+        before, newest = newest, await _search(store, folder)  # others may have moved the chain on meanwhile
+        if newest == before:
+            raise CorruptError(missing_entry(folder, newest + 1))
+    return None if newest < 0 else await read_entry(store, folder, newest)
+
+
+async def _search(store: Store, folder: str) -> int:
     search = search_newest()
     probe = next(search)
     while True:
         try:
             probe = search.send(await store.exists(entry_name(folder, probe)))
         except StopIteration as stop:
-            newest: int = stop.value
-            break
-    return None if newest < 0 else await read_entry(store, folder, newest)
+            return int(stop.value)
+
+
+def states_of(folder: str) -> str:
+    """The folder of the states of the chain in `folder`."""
+    return f"state/{folder.rpartition('/')[2]}"
+
+
+def went_further(newest: int, states: Iterable[str]) -> bool:
+    """Do the names of a chain's states say that it once went on behind entry `newest`?
+
+    A state is written when the entry before its own is durable, and the newest two are kept. The search takes a
+    deleted entry for the chain's end; this shows that it is a hole.
+    """
+    return any(name[:12].isdecimal() and int(name[:12]) > newest + 1 for name in states)
+
+
+def missing_entry(folder: str, seq: int) -> str:
+    """What to say of a deleted entry."""
+    return (
+        f"{entry_name(folder, seq)}: is missing, but the chain went on behind it; restore it from a backup, or rebuild "
+        "from the log into another folder"
+    )
 
 
 async def read_entry(store: Store, folder: str, seq: int) -> Head:

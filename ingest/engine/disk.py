@@ -38,7 +38,13 @@ class DiskFiles:
     def run_now(self, plan: Sequence[Op]) -> None:
         """`run` without an event loop."""
         for op in plan:
-            self._do(op)
+            try:
+                self._do(op)
+            except OSError as error:
+                if error.errno not in _FULL:
+                    raise
+                where = error.filename or self._root
+                raise StoreFullError(f"{where}: {error.strerror}; make room, and it goes on by itself") from error
 
     def _do(self, op: Op) -> None:
         match op:
@@ -68,8 +74,8 @@ class DiskFiles:
         self._durable.add(folder)
 
     def _write(self, path: Path, parts: Sequence[Buffer]) -> None:
+        make_folder(path.parent)
         try:
-            make_folder(path.parent)
             # Never truncate: after a link() whose folder could not be fsynced, the name may be an entry's second one.
             path.unlink(missing_ok=True)
             with path.open("xb", buffering=0) as file:
@@ -78,10 +84,10 @@ class DiskFiles:
                     while rest:
                         rest = rest[file.write(rest) :]
         except OSError as error:
-            if error.errno not in _FULL:
-                raise
-            path.unlink(missing_ok=True)
-            raise StoreFullError(f"{path}: {error.strerror}; make room, and it goes on by itself") from error
+            if error.errno in _FULL:
+                path.unlink(missing_ok=True)
+                error.filename = str(path)
+            raise
 
     async def read(self, path: str) -> bytes:
         """See `Files`."""
@@ -113,8 +119,7 @@ def _fsync(path: Path, flags: int) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno in _FULL:
-            raise StoreFullError(f"{path}: {error.strerror}; make room, and it goes on by itself") from error
+        error.filename = str(path)
         raise
     finally:
         os.close(descriptor)

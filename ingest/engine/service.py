@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 from ingest.engine import partition as work
 from ingest.engine.chain import read_head
@@ -18,6 +18,7 @@ from ingest.errors import CorruptLogError, FencedError, LogUnavailableError, Sto
 from ingest.log.protocol import Assigned, Entry, Event, Log, LogBatch, Member, Revoked, Truncated
 from ingest.schemas import SchemaRegistry
 
+T = TypeVar("T")
 Kind: TypeAlias = Literal["recovered", "fed", "sealed", "fenced", "revoked", "lost", "waiting"]
 
 
@@ -86,9 +87,23 @@ class Worker:
         while not await self._serve(until):
             pass
 
+    async def _with_room(self, partition: int, step: Callable[[], Awaitable[T]]) -> T:
+        """The step's result, as soon as there is room for it."""
+        told = ""
+        while True:
+            try:
+                return await step()
+            except StoreFullError as error:
+                if self._stop.is_set():
+                    raise
+                if str(error) != told:
+                    told = str(error)
+                    self._tell("waiting", partition, 0, told)
+                await self._pause()
+
     async def _serve(self, until: Mapping[int, int] | None) -> bool:
         """One membership; False where it was fenced and must join anew."""
-        member = await self._log.join(self._topic, self._group, self._instance)
+        member = await self._with_room(-1, lambda: self._log.join(self._topic, self._group, self._instance))
         self._parts.clear()
         try:
             while not self._stop.is_set():
@@ -120,7 +135,7 @@ class Worker:
             case Assigned(numbers):
                 begins = await self._log.bounds(self._topic)
                 for number in numbers:
-                    part = await work.recover(self._store, self._operator, self._topic, number, begins[number].begin)
+                    part = await self._recover(number, begins[number].begin)
                     self._parts[number] = part
                     self._tell("recovered", number, part.position)
                     member.seek(number, part.position)
@@ -133,6 +148,11 @@ class Worker:
                 member.seek(number, begin)
             case LogBatch():
                 await self._feed(event, until)
+
+    async def _recover(self, number: int, log_begin: int) -> Partition:
+        return await self._with_room(
+            number, lambda: work.recover(self._store, self._operator, self._topic, number, log_begin)
+        )
 
     def _skip(self, number: int, wanted: int, begin: int) -> None:
         part = self._parts.get(number)
@@ -179,6 +199,8 @@ class Worker:
                 return
             if not told:
                 text = f"{self._topic}-{part.number}: offset {offset} needs schema {schema.hex()}, not in streams yet"
+                if self._schemas.damage:
+                    text += f", or lost there: {self._schemas.damage}; to bring it again, import one of its files again"
                 self._tell("waiting", part.number, offset, text)
                 told = True
             await self._pause()
@@ -216,13 +238,16 @@ class Worker:
 
     async def _insist(self, part: Partition, step: Callable[[], Awaitable[None]]) -> None:
         """Do a step of a seal until it succeeds: a full disk and a log that is away both pass."""
+        told = ""
         while True:
             try:
                 return await step()
             except (StoreFullError, LogUnavailableError) as error:
                 if self._stop.is_set():
                     raise
-                self._tell("waiting", part.number, part.begin, str(error))
+                if str(error) != told:
+                    told = str(error)
+                    self._tell("waiting", part.number, part.begin, told)
                 await self._pause()
 
     async def _pause(self) -> None:
