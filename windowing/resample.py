@@ -90,7 +90,7 @@ def _between(samples: Samples, instants: Times) -> Resampled:
     if rule.interpolation == "nearest":
         chosen = np.where(~exact & short & (until < since), after, chosen)
     result: Values = values.take(chosen, axis=0)
-    if rule.interpolation == "linear" and not bool(itself.all()):
+    if rule.interpolation == "linear" and bool((short & ~itself).any()):
         result = _weigh(result, values.take(before, axis=0), values.take(after, axis=0), since, until, itself)
     if bool(valid.all()):
         return Resampled(result, None, None)

@@ -40,14 +40,15 @@ class Load:
 
     def entries(self) -> Iterator[Entry]:
         """Every device's chunks in turn, then the ends of their recordings."""
-        values = np.random.default_rng(0).integers(-20000, 20000, (self.per_chunk, 3), dtype="<i2").tobytes()
-        count, span = self.per_chunk, self.per_chunk * PERIOD_NS
+        noise = np.random.default_rng(0).normal(0, 300, (self.samples, 3)).astype("<i2").tobytes()
+        count, span, size = self.per_chunk, self.per_chunk * PERIOD_NS, self.per_chunk * 6
         names = [f"pump-{number}" for number in range(self.devices)]
         for seq in range(self.chunks):
             t0_ns = START_NS + seq * span
-            for name in names:
+            for number, name in enumerate(names):
+                at = (seq * self.devices + number) * size
                 head = (name, RECORDING, "acc", name.ljust(16).encode(), seq, SCHEMA, t0_ns, PERIOD_NS, 1, 0, 0, b"")
-                yield Entry(name.encode(), encode(Chunk(*head, count, values, clock=CLOCK)))
+                yield Entry(name.encode(), encode(Chunk(*head, count, noise[at : at + size], clock=CLOCK)))
         for name in names:
             end = RecordingEnd(name, RECORDING, name.ljust(16).encode(), START_NS + self.chunks * span, "stop")
             yield Entry(name.encode(), encode(end))
