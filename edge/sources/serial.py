@@ -2,7 +2,8 @@
 
 The thread reads what has arrived, at most `READ_BYTES` at once, and hands it to the event loop; while `QUEUE_BYTES`
 wait there it does not read, and the kernel's buffer is the next one to fill. A port that vanishes is opened again,
-with back-off and for ever; what it brings then comes after an `Interruption`.
+with back-off and for ever; what it brings then comes after an `Interruption`. What comes before the first line feed
+after an opening is left out: it may be the rest of a line.
 """
 
 from __future__ import annotations
@@ -224,17 +225,21 @@ class _Reader(threading.Thread):
                     self._port = None
 
     def _read(self, port: serial.Serial, backoff: Backoff) -> None:
+        whole = False
         while not self._stopped.is_set():
             data = port.read(1)
-            monotonic_ns, wall_ns = time.monotonic_ns(), time.time_ns()
             if not data:
                 continue  # told to stop
             more = min(port.in_waiting, READ_BYTES - 1)
             if more:
                 data += port.read(more)
-                monotonic_ns, wall_ns = time.monotonic_ns(), time.time_ns()
+            monotonic_ns, wall_ns = time.monotonic_ns(), time.time_ns()
             backoff.reset()
-            self._queue.put(Arrival(data, monotonic_ns, wall_ns))
+            if not whole:
+                _, line_feed, data = data.partition(b"\n")
+                whole = bool(line_feed)
+            if data:
+                self._queue.put(Arrival(data, monotonic_ns, wall_ns))
 
 
 def _reason(error: OSError) -> str:

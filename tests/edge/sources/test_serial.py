@@ -44,6 +44,7 @@ def run(tmp_path: Path, body: Callable[[SerialPort, SerialSource], Coroutine[Any
             try:
                 async with asyncio.timeout(10):
                     await source.open()
+                port.write(b"the end of a line\n")
                 await body(port, source)
             finally:
                 await source.close()
@@ -130,8 +131,8 @@ def test_a_port_that_vanishes_is_opened_again(tmp_path: Path) -> None:
         expected = b""
         for number in range(3):
             words = b"plugged in %d times\n" % (number + 1)
-            port.write(words)
-            expected += words
+            port.write(b"\n" + words)
+            expected += words if number else b"\n" + words  # all but the first time it follows an opening
             assert await taker.bytes_until(len(expected)) == expected
             assert source.waiting_for == ""
             port.unplug()
@@ -151,6 +152,26 @@ def _interruptions(taker: Taker) -> int:
     return sum(isinstance(item, Interruption) for item in taker.items)
 
 
+def test_the_rest_of_a_line_is_left_out_after_each_opening(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        with SerialPort(tmp_path / "ttyUSB0") as port:
+            source = SerialSource(Line(str(port.path)))
+            await source.open()
+            taker = Taker(source)
+            for number in range(2):
+                for piece in (b"2", b".5", b"\r\n1", b".5\n"):
+                    port.write(piece)
+                await taker.until(lambda taker, wanted=number + 1: taker.data.count(b"\n") == wanted)  # type: ignore[misc]
+                if not number:
+                    port.unplug()
+                    port.plug()
+                    await taker.until(lambda taker: _interruptions(taker) == 1)
+            assert taker.data == b"1.5\n1.5\n"
+            await source.close()
+
+    asyncio.run(scenario())
+
+
 def test_it_waits_for_a_port_that_is_not_there_yet(tmp_path: Path) -> None:
     async def scenario() -> None:
         source = SerialSource(Line(str(tmp_path / "ttyUSB0")))
@@ -160,7 +181,7 @@ def test_it_waits_for_a_port_that_is_not_there_yet(tmp_path: Path) -> None:
         with SerialPort(tmp_path / "ttyUSB0") as port:
             await asyncio.wait_for(opening, 10)
             assert source.waiting_for == ""
-            port.write(b"hello\n")
+            port.write(b"12\nhello\n")
             taker = Taker(source)
             assert await taker.bytes_until(6) == b"hello\n"
             assert _interruptions(taker) == 0  # nothing was open before, so nothing was interrupted
@@ -191,7 +212,7 @@ def test_closing_ends_it_at_once_and_twice_is_fine(tmp_path: Path, state: str, m
             opening = asyncio.create_task(source.open()) if state != "new" else None
             if state == "full":
                 await source.open()
-                port.write(b"x")
+                port.write(b"\nx")
                 await until(lambda: source._queue is not None and bool(source._queue._items))
                 port.write(b"y")
             if state == "waiting":
