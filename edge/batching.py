@@ -69,23 +69,29 @@ class StreamBatch:
 
     def add(self, times: Times, values: Values) -> None:
         """Samples, `(samples,)` ns rising strictly and `(samples, channels)`; what does not fit the type is lost."""
-        if self._range is not None:
-            fits = (np.rint(values) == values) & (values >= self._range.min) & (values <= self._range.max)
-            good = fits.all(axis=1)
-            if not good.all():
-                self.end_ns = int(times[0]) if self.end_ns is None else self.end_ns
-                self.lose("range", int(len(good) - good.sum()), int(times[0]))
-                times, values = times[good], values[good]
-        if not len(times):
-            return
         for loss in self._losses.values():
             loss.end_ns = int(times[0]) if loss.end_ns is None else loss.end_ns
+        if self._range is not None:
+            times, values = self._fitting(times, values, self._range)
+        if not len(times):
+            return
         packed = values.astype(self._dtype)
         self._times.append(times)
         self._values.append(packed)
         self.pending_bytes += packed.nbytes + times.nbytes
         self.counters.samples += len(times)
         self.end_ns = int(times[-1]) + 1
+
+    def _fitting(self, times: Times, values: Values, allowed: np.iinfo[Any]) -> tuple[Times, Values]:
+        """The samples whose values are integers that the type holds; the others are lost."""
+        fits = (np.rint(values) == values) & (values >= allowed.min) & (values <= allowed.max)
+        good = fits.all(axis=1)
+        if good.all():
+            return times, values
+        bad = times[~good]
+        self.lose("range", len(bad), int(bad[0]))
+        self._losses["range"].end_ns = int(bad[-1]) + 1
+        return times[good], values[good]
 
     def lose(self, reason: str, samples: int, at_ns: int) -> None:
         """Samples (-1: nobody knows how many) are lost about now."""

@@ -93,7 +93,7 @@ def _announce(
     start_ns = known[1].start_ns if known else chunk.t0_ns
     before = known[1].samples if known else 0
     end_ns = max(chunk_end_ns(chunk), start_ns + 1)
-    gaps[whose] = place, Gap(*whose, start_ns, end_ns, before + chunk.count, reason)
+    gaps[whose] = place, Gap(*whose, start_ns, end_ns, before + chunk.count + chunk.missing, reason)
 
 
 def _lay(kept: Sequence[_Kept], below: int) -> bytes:
@@ -113,7 +113,7 @@ class Refusals:
         known = self._gaps.get(whose)
         start_ns, samples = (known.start_ns, known.samples) if known else (chunk.t0_ns, 0)
         end_ns = max(chunk_end_ns(chunk), start_ns + 1)
-        self._gaps[whose] = Gap(*whose, start_ns, end_ns, samples + chunk.count, reason)
+        self._gaps[whose] = Gap(*whose, start_ns, end_ns, samples + chunk.count + chunk.missing, reason)
         self._held[whose] = kernel_boot
 
     def take(self) -> list[Entry]:

@@ -116,17 +116,13 @@ class Queue:
         """Write entries behind the last one; durable when this returns. Nothing of them is there when it raises.
 
         Raises:
-            StoreFullError: the disk is full, and nothing could be freed.
+            StoreFullError: the disk is full. What is durable is not given up for that: only the spool's own bound
+                drops anything.
             LogUnavailableError: the disk says something else.
         """
         with self._lock, as_log_errors(self._folder):
             payload = sum(len(key) + len(value) for key, value in entries)
-            try:
-                self._end = self._append(entries)
-            except OSError:
-                if self._limits.drop == "newest" or not self._condense_one(self._limits.drop):
-                    raise
-                self._end = self._append(entries)
+            self._end = self._append(entries)
             self.stats.payload_bytes += payload
             self.stats.fsyncs += 1
             self._bound()
