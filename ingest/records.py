@@ -8,12 +8,21 @@ they do not know. Times are integer nanoseconds UTC; ranges are half-open `[star
 from __future__ import annotations
 
 import hashlib
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
 SampleType: TypeAlias = Literal["int8", "uint8", "int16", "uint16", "int32", "float32", "float64"]
 """How one value lies in `Chunk.values`: little-endian, the sensor's own type."""
+
+
+MAX_TIME_NS = 1 << 62
+"""Instants lie this far from 1970 at most: differences and files of int64 can hold them."""
+MAX_MISSING = 1 << 44
+"""So many samples can be missing at once: their sums can be counted."""
+Time: TypeAlias = Annotated[int, msgspec.Meta(ge=-MAX_TIME_NS, le=MAX_TIME_NS)]
+"""Nanoseconds UTC; others are no record."""
+Missing: TypeAlias = Annotated[int, msgspec.Meta(ge=-1, le=MAX_MISSING)]
 
 
 class Clock(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -32,10 +41,10 @@ class RecordingStart(msgspec.Struct, frozen=True, array_like=True, tag=1):
     device: str
     recording: str
     boot: bytes
-    start_ns: int
+    start_ns: Time
     reason: str
     previous_boot: bytes = b""
-    previous_reach_ns: int = 0
+    previous_reach_ns: Time = 0
 
 
 class RecordingEnd(msgspec.Struct, frozen=True, array_like=True, tag=2):
@@ -44,7 +53,7 @@ class RecordingEnd(msgspec.Struct, frozen=True, array_like=True, tag=2):
     device: str
     recording: str
     boot: bytes
-    end_ns: int
+    end_ns: Time
     reason: str
 
 
@@ -85,9 +94,9 @@ class Gap(msgspec.Struct, frozen=True, array_like=True, tag=4):
     recording: str
     stream: str
     boot: bytes
-    start_ns: int
-    end_ns: int
-    samples: int
+    start_ns: Time
+    end_ns: Time
+    samples: Missing
     """How many, or -1 where that is not known."""
     reason: str
 
@@ -99,7 +108,7 @@ class Progress(msgspec.Struct, frozen=True, array_like=True, tag=5):
     recording: str
     stream: str
     boot: bytes
-    complete_to_ns: int
+    complete_to_ns: Time
 
 
 class Forget(msgspec.Struct, frozen=True, array_like=True, tag=6):
@@ -107,7 +116,7 @@ class Forget(msgspec.Struct, frozen=True, array_like=True, tag=6):
 
     device: str
     author: str
-    time_ns: int
+    time_ns: Time
     reason: str
 
 
@@ -116,15 +125,15 @@ class MarkAdd(msgspec.Struct, frozen=True, array_like=True, tag=16):
 
     device: str
     id: str
-    start_ns: int
-    end_ns: int
+    start_ns: Time
+    end_ns: Time
     label: str
     author: str
     tool: str
     """"rule", "operator", "button" or "import"."""
     confidence: float = 1.0
-    client_ns: int = 0
-    server_ns: int = 0
+    client_ns: Time = 0
+    server_ns: Time = 0
     evidence: dict[str, float] = {}
     """A rule's mark says what opened and closed it: values and thresholds by name."""
 
@@ -136,12 +145,12 @@ class MarkEdit(msgspec.Struct, frozen=True, array_like=True, tag=17):
     id: str
     author: str
     tool: str
-    start_ns: int | None = None
-    end_ns: int | None = None
+    start_ns: Time | None = None
+    end_ns: Time | None = None
     label: str | None = None
     confidence: float | None = None
-    client_ns: int = 0
-    server_ns: int = 0
+    client_ns: Time = 0
+    server_ns: Time = 0
 
 
 class MarkRetract(msgspec.Struct, frozen=True, array_like=True, tag=18):
@@ -151,8 +160,8 @@ class MarkRetract(msgspec.Struct, frozen=True, array_like=True, tag=18):
     id: str
     author: str
     tool: str
-    client_ns: int = 0
-    server_ns: int = 0
+    client_ns: Time = 0
+    server_ns: Time = 0
 
 
 class Channel(msgspec.Struct, frozen=True, array_like=True):
@@ -185,7 +194,7 @@ class Birth(msgspec.Struct, frozen=True, array_like=True, tag=48):
     device: str
     agent: str
     boot: bytes
-    time_ns: int
+    time_ns: Time
     version: str
     config_hash: str = ""
 
@@ -196,7 +205,7 @@ class Heartbeat(msgspec.Struct, frozen=True, array_like=True, tag=49):
     device: str
     agent: str
     boot: bytes
-    time_ns: int
+    time_ns: Time
     figures: dict[str, float] = {}
 
 
@@ -206,12 +215,20 @@ class Death(msgspec.Struct, frozen=True, array_like=True, tag=50):
     device: str
     agent: str
     boot: bytes
-    time_ns: int
+    time_ns: Time
     reason: str
 
 
+DEAD_VALUE_BYTES = 65_536
+"""A dead letter keeps so much of a record's bytes: whatever was in the log, the letter must fit there too."""
+DEAD_REASON_CHARACTERS = 500
+
+
 class DeadLetter(msgspec.Struct, frozen=True, array_like=True, tag=64):
-    """What could not be understood, where it lay, and why; (topic, partition, offset) names it."""
+    """What could not be understood, where it lay, and why; (topic, partition, offset) names it.
+
+    `value` is its first 64 KiB, `reason` up to 500 characters.
+    """
 
     device: str
     topic: str

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from ingest.errors import WireError
-from ingest.records import Chunk, Record
+from ingest.records import MAX_MISSING, Chunk, Record
 
 VERSION: Final = 1
 _PREFIX: Final = bytes([VERSION])
@@ -71,6 +71,8 @@ def check_chunk(chunk: Chunk) -> None:
         )
     elif _furthest(chunk) >= MAX_SPAN_NS:
         raise WireError(f"chunk: a sample lies {_furthest(chunk)} ns from t0_ns, expected less than {MAX_SPAN_NS}")
+    if not 0 <= chunk.missing <= MAX_MISSING:
+        raise WireError(f"chunk: {chunk.missing} samples missing before it, expected 0 to {MAX_MISSING}")
     if len(chunk.values) % count or not chunk.values:
         raise WireError(f"chunk: {len(chunk.values)} bytes of values do not divide into {count} samples")
 

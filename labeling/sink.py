@@ -17,7 +17,16 @@ from ingest.engine.manifest import sha256_of
 from ingest.engine.operator import Draft, Output, Publication
 from ingest.errors import CorruptError, StateVersionError, WireError
 from ingest.log.protocol import DEADLETTER, MARKS, Entry, LogBatch
-from ingest.records import DeadLetter, Mark, MarkAdd, MarkEdit, MarkRetract, StreamDescription
+from ingest.records import (
+    DEAD_REASON_CHARACTERS,
+    DEAD_VALUE_BYTES,
+    DeadLetter,
+    Mark,
+    MarkAdd,
+    MarkEdit,
+    MarkRetract,
+    StreamDescription,
+)
 from ingest.wire import decode, encode
 
 if TYPE_CHECKING:
@@ -111,7 +120,8 @@ class LabelsRunning:
 
     def _give_up(self, batch: LogBatch, offset: int, key: bytes, value: bytes, reason: str) -> None:
         device = key.decode("utf-8", "replace")
-        letter = DeadLetter(device, batch.topic, batch.partition, offset, reason, value)
+        reason, kept = reason[:DEAD_REASON_CHARACTERS], bytes(value[:DEAD_VALUE_BYTES])
+        letter = DeadLetter(device, batch.topic, batch.partition, offset, reason, kept)
         self._publications.append(Publication(DEADLETTER, Entry(key, encode(letter))))
         self._counts["undecodable"] += 1
 

@@ -76,11 +76,20 @@ async def claim_config(store: Store, source: Source, out: Path) -> None:
 
 
 async def claim_genesis(
-    store: Store, log: Log, operator: Operator, topic: str, new_id: str, *, window: str = "", pin: bool = False
+    store: Store,
+    log: Log,
+    operator: Operator,
+    topic: str,
+    new_id: str,
+    *,
+    where: str = NAME,
+    window: str = "",
+    pin: bool = False,
 ) -> Genesis:
     """The genesis of an operator's folder, `store`; written if nothing is there, else compared with what is now.
 
-    `window` is the `[window]` table as JSON; `pin`: the windows are anchored at the marks that are there now.
+    `where` names it in errors; `window` is the `[window]` table as JSON; `pin`: the windows are anchored at the marks
+    that are there now.
 
     Raises:
         UsageError, LogConfigError, StateVersionError: it rests on something else (see `check_genesis`).
@@ -88,7 +97,7 @@ async def claim_genesis(
     """
     chains = await store.names("manifest")  # asked first: whoever made them had made the genesis before
     if chains and not await store.exists(NAME):
-        raise CorruptError(f"{NAME}: is missing, but there are chains; restore it from a backup, or use another --out")
+        raise CorruptError(f"{where}: is missing, but there are chains; restore it from a backup, or use another --out")
     partitions = await log.ensure(topic)
     pinned: tuple[tuple[int, int, int], ...] = ()
     if pin:
@@ -103,8 +112,8 @@ async def claim_genesis(
         await store.create(NAME, encode_genesis(now))
         return now
     except Exists:
-        found = decode_genesis(await store.read(NAME), NAME)
-    check_genesis(found, now, NAME)
+        found = decode_genesis(await store.read(NAME), where)
+    check_genesis(found, now, where)
     return found
 
 

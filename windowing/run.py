@@ -16,12 +16,20 @@ from ingest.engine.disk import DiskFiles
 from ingest.engine.operator import Operator
 from ingest.engine.service import Limits, Notice, Worker
 from ingest.engine.store import FileStore
-from ingest.errors import LogConfigError, UsageError
+from ingest.errors import (
+    CorruptError,
+    CorruptLogError,
+    LogConfigError,
+    StateVersionError,
+    StoreFullError,
+    UsageError,
+)
 from ingest.log.opening import open_log
 from ingest.log.protocol import MARKS, READINGS, Bounds, Log
 from labeling.sink import LabelsOperator
 from windowing.catalog import LABELS, WINDOWS
 from windowing.founding import Source, claim_config, claim_genesis, read_anchors
+from windowing.genesis import NAME as GENESIS
 from windowing.genesis import Genesis
 from windowing.metering import Metered
 from windowing.operator import WindowOperator
@@ -92,29 +100,19 @@ class _Service:
         self._log = log
         self._observe = observe
         self._token = secrets.token_hex(8)
-        self._workers: list[Worker] = []
+        self._workers: list[tuple[str, Worker]] = []
+        """Each with its operator's folder."""
         self._stopped = False
         self._trouble: LogConfigError | None = None
         self._result = RunResult()
 
     async def run(self, source: Source) -> RunResult:
         with self._ended_by_signals():
-            window = source.config.window
-            await claim_config(self._store(""), source, self._options.out)
-            folder = f"{WINDOWS}/{window.id}"
-            genesis = await claim_genesis(
-                self._store(folder),
-                self._log,
-                WindowOperator(window),
-                READINGS,
-                self._token,
-                window=source.window,
-                pin=window.anchor == "mark",
-            )
+            window, folder = source.config.window, f"{WINDOWS}/{source.config.window.id}"
+            labels = LabelsOperator()
+            genesis, label_genesis = await self._found(source, folder, labels)
             anchors = await read_anchors(self._log, genesis.pinned) if genesis.pinned else ()
             windows = Metered(WindowOperator(window, anchors), self._meter)
-            labels = LabelsOperator()
-            label_genesis = await claim_genesis(self._store(LABELS), self._log, labels, MARKS, self._token)
             group = self._options.group or f"wavemark-{genesis.id}"
             ends = [
                 await self._hire(folder, windows, genesis, f"{group}-{windows.name}"),
@@ -125,6 +123,33 @@ class _Service:
             raise self._trouble
         self._result.finished = self._options.until_idle and not self._stopped
         return self._result
+
+    async def _found(self, source: Source, folder: str, labels: LabelsOperator) -> tuple[Genesis, Genesis]:
+        """The geneses of windows and labels; waits, visibly, where there is no room for them."""
+        window, told = source.config.window, ""
+        while True:
+            try:
+                await claim_config(self._store(""), source, self._options.out)
+                genesis = await claim_genesis(
+                    self._store(folder),
+                    self._log,
+                    WindowOperator(window),
+                    READINGS,
+                    self._token,
+                    where=str(self._options.out / folder / GENESIS),
+                    window=source.window,
+                    pin=window.anchor == "mark",
+                )
+                where = str(self._options.out / LABELS / GENESIS)
+                store = self._store(LABELS)
+                return genesis, await claim_genesis(store, self._log, labels, MARKS, self._token, where=where)
+            except StoreFullError as error:
+                if self._stopped:
+                    raise
+                if str(error) != told:
+                    told = str(error)
+                    self._observe(Notice("waiting", -1, 0, told), "")
+                await asyncio.sleep(self._options.limits.retry_seconds)
 
     def _store(self, folder: str) -> FileStore:
         return FileStore(DiskFiles(self._options.out / folder), self._token)
@@ -146,29 +171,30 @@ class _Service:
                 self._result.counts.update(notice.entry.counts)
             self._observe(notice, topic)
 
-        self._workers.append(
-            Worker(
-                self._log,
-                self._store(folder),
-                operator,
-                topic=topic,
-                group=group,
-                instance=self._options.instance,
-                limits=self._options.limits,
-                observe=observe,
-            )
+        worker = Worker(
+            self._log,
+            self._store(folder),
+            operator,
+            topic=topic,
+            group=group,
+            instance=self._options.instance,
+            limits=self._options.limits,
+            observe=observe,
         )
+        self._workers.append((folder, worker))
         if self._stopped:
             self._stop()
         return {partition: bound.end for partition, bound in bounds.items()}
 
     async def _work(self, untils: Sequence[Mapping[int, int] | None]) -> None:
         """Run all workers to their end; the failure of one ends the others cleanly."""
-        pairs = zip(self._workers, untils, strict=True)
-        tasks = [asyncio.create_task(worker.run(until)) for worker, until in pairs]
+        tasks = [
+            asyncio.create_task(_run_in(self._options.out / folder, worker, until))
+            for (folder, worker), until in zip(self._workers, untils, strict=True)
+        ]
         done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         if pending:
-            for worker in self._workers:
+            for _, worker in self._workers:
                 worker.stop()
             await asyncio.wait(pending)
         for task in sorted(tasks, key=lambda task: task not in done):
@@ -179,7 +205,7 @@ class _Service:
 
     def _stop(self) -> None:
         self._stopped = True
-        for worker in self._workers:
+        for _, worker in self._workers:
             worker.stop()
 
     @contextlib.contextmanager
@@ -192,3 +218,13 @@ class _Service:
         finally:
             for number in _SIGNALS:
                 loop.remove_signal_handler(number)
+
+
+async def _run_in(folder: Path, worker: Worker, until: Mapping[int, int] | None) -> None:
+    """Run a worker; its errors name files in the operator's folder, which is put before them."""
+    try:
+        await worker.run(until)
+    except CorruptLogError:
+        raise
+    except (CorruptError, StateVersionError) as error:
+        raise type(error)(f"{folder}/{error}") from error

@@ -16,6 +16,8 @@ from ingest.errors import WireError
 from ingest.intervals import IntervalSet
 from ingest.log.protocol import DEADLETTER, Entry, LogBatch
 from ingest.records import (
+    DEAD_REASON_CHARACTERS,
+    DEAD_VALUE_BYTES,
     Chunk,
     DeadLetter,
     Forget,
@@ -304,11 +306,12 @@ class Windower:
         self._identities = {key: identity for key, identity in self._identities.items() if key[0] != device}
 
     def _bury(self, batch: LogBatch, index: int, error: WireError) -> None:
-        """A record that cannot be understood goes to the dead letters, whole."""
+        """A record that cannot be understood goes to the dead letters."""
         self._offset = offset = batch.offsets[index]
         key, value = batch.keys[index], batch.values[index]
         device = key.decode("utf-8", "replace")
-        letter = DeadLetter(device, batch.topic, batch.partition, offset, str(error), bytes(value))
+        reason, kept = str(error)[:DEAD_REASON_CHARACTERS], bytes(value[:DEAD_VALUE_BYTES])
+        letter = DeadLetter(device, batch.topic, batch.partition, offset, reason, kept)
         self._finished.counts["undecodable"] += 1
         self._finished.bytes += len(value)
         self._finished.publications.append(Publication(DEADLETTER, Entry(key, encode(letter))))

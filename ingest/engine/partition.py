@@ -23,7 +23,7 @@ from ingest.engine.manifest import (
 )
 from ingest.engine.operator import Operator, Output, Running
 from ingest.engine.store import Exists, Store
-from ingest.errors import CorruptError, FencedError, StateVersionError
+from ingest.errors import CorruptError, FencedError, StateVersionError, StoreFullError
 
 T = TypeVar("T")
 
@@ -217,5 +217,6 @@ async def write_checkpoint(store: Store, partition: Partition) -> None:
         return
     names = [entry_name(partition.folder, seq) for seq in range(last - CHECKPOINT_EVERY + 1, last + 1)]
     checkpoint = summarise([(entry, await store.read(entry)) for entry in names])
-    with contextlib.suppress(Exists):  # the same entries give the same checkpoint
+    # The same entries give the same checkpoint; where there is no room for it, the next worker writes it.
+    with contextlib.suppress(Exists, StoreFullError):
         await store.create(name, encode_document(checkpoint))
