@@ -1,0 +1,238 @@
+"""Sums over panes: stretches of an eighth of a span, aligned to the epoch, each added up in sample order."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.times import Times
+from labeling.rules.ast import RollKind
+
+Floats: TypeAlias = NDArray[np.float64]
+Flags: TypeAlias = NDArray[np.bool_]
+K = TypeVar("K", np.int64, np.float64)
+PANES: Final = 8
+"""A span has so many panes."""
+_SPREAD: Final = 4
+_SPREAD_FREE: Final = 16_384
+_FOLDS: Final[dict[RollKind, tuple[np.ufunc, float]]] = {
+    "max": (np.maximum, -np.inf),
+    "min": (np.minimum, np.inf),
+    "mean": (np.add, 0.0),
+    "std": (np.add, 0.0),
+}
+
+
+class Column(NamedTuple):
+    """Samples, each `(n,)`: unknown values are the operation's identity, and weigh nothing."""
+
+    times: Times
+    values: Floats
+    flags: Flags
+    weights: Times
+    """The time that each covers, ns."""
+
+    def since(self, at: int) -> Column:
+        """The samples from place `at` on."""
+        return Column(self.times[at:], self.values[at:], self.flags[at:], self.weights[at:])
+
+
+class Panes(NamedTuple):
+    """The panes so far, oldest first; the last one may go on."""
+
+    indexes: Times
+    """`(m,)`: pane `k` is `[k * width, (k + 1) * width)`."""
+    counts: Times
+    """`(m,)`: known samples."""
+    weights: Times
+    """`(m,)`: the time they cover, ns."""
+    stats: Floats
+    """`(m, 1)`: the extreme, or the sum. `(m, 3)` for "std": the first known value `x0`, the sums of `x - x0` and of
+    `(x - x0)²`."""
+
+    @classmethod
+    def empty(cls, kind: RollKind) -> Panes:
+        """No panes."""
+        none = np.empty(0, dtype=np.int64)
+        return cls(none, none, none, np.empty((0, 3 if kind == "std" else 1)))
+
+    def since(self, index: int) -> Panes:
+        """Those from pane `index` on."""
+        at = int(self.indexes.searchsorted(index))
+        return Panes(self.indexes[at:], self.counts[at:], self.weights[at:], self.stats[at:])
+
+    def without_last(self) -> Panes:
+        """All but the newest."""
+        return Panes(self.indexes[:-1], self.counts[:-1], self.weights[:-1], self.stats[:-1])
+
+    def extended(self, more: Panes) -> Panes:
+        """These, then `more`."""
+        return Panes(
+            np.concatenate((self.indexes, more.indexes)),
+            np.concatenate((self.counts, more.counts)),
+            np.concatenate((self.weights, more.weights)),
+            np.concatenate((self.stats, more.stats)),
+        )
+
+
+class _Groups:
+    """A batch's samples by pane."""
+
+    def __init__(self, times: Times, width_ns: int, carried: Panes) -> None:
+        indexes = times // width_ns
+        starts = np.flatnonzero(indexes[1:] != indexes[:-1]) + 1
+        self.starts: Times = np.concatenate((np.zeros(1, dtype=np.int64), starts))
+        self.lengths: Times = np.diff(self.starts, append=len(times))
+        self.ends: Times = self.starts + self.lengths - 1
+        self.indexes: Times = indexes[self.starts]
+        self.of: Times = np.repeat(np.arange(len(self.starts)), self.lengths)
+        """The group of each sample."""
+        self.rank: Times = np.arange(1, len(times) + 1) - self.starts[self.of]
+        """Which of its group's samples it is, from 1."""
+        self.goes_on = len(carried.indexes) > 0 and bool(carried.indexes[-1] == self.indexes[0])
+        """The first group continues the last carried pane."""
+        self._stride = int(self.lengths.max()) + 1
+        spread = len(self.starts) * self._stride <= _SPREAD * len(times) + _SPREAD_FREE
+        self._flat: Times | None = self.of * self._stride + self.rank if spread else None
+
+    def accumulate(self, ufunc: np.ufunc, values: NDArray[K], carry: float, identity: float) -> NDArray[K]:
+        """Running `ufunc` from each pane's start, sample after sample; the first group goes on from `carry`."""
+        if self._flat is None:
+            return self._accumulate_each(ufunc, values, carry, identity)
+        rows = np.full((len(self.starts), self._stride), identity, dtype=values.dtype)
+        rows.ravel()[self._flat] = values
+        rows[0, 0] = carry
+        running: NDArray[K] = ufunc.accumulate(rows, axis=1).ravel()[self._flat]
+        return running
+
+    def _accumulate_each(self, ufunc: np.ufunc, values: NDArray[K], carry: float, identity: float) -> NDArray[K]:
+        """The same where panes hold very different numbers of samples: a table of them would be mostly empty."""
+        out = np.empty_like(values)
+        for group, (start, length) in enumerate(zip(self.starts.tolist(), self.lengths.tolist(), strict=True)):
+            first = np.full(1, identity if group else carry, dtype=values.dtype)
+            out[start : start + length] = ufunc.accumulate(np.concatenate((first, values[start : start + length])))[1:]
+        return out
+
+
+def pane_values(kind: RollKind, width_ns: int, coverage: float, column: Column, carried: Panes) -> tuple[Floats, Panes]:
+    """The value at each sample from its own pane up to it and the seven before; the panes from there on.
+
+    NaN where less than `coverage` of the time since the start of the oldest of them is covered.
+    """
+    groups = _Groups(column.times, width_ns, carried)
+    goes_on = groups.goes_on
+    counts, weights = _covering(groups, column, carried)
+    running = _running(kind, groups, column, carried)
+    panes = (carried.without_last() if goes_on else carried).extended(
+        Panes(groups.indexes, counts[groups.ends], weights[groups.ends], running[groups.ends])
+    )
+    places = _places(groups, panes)
+    known, covered = (_summed(part, places)[groups.of] for part in (panes.counts, panes.weights))
+    if kind == "std":
+        moments = _joined(known, _moments_before(panes, places, groups.of), counts, _moments(counts, running))
+        out = np.asarray(np.sqrt(np.maximum(moments.squares, 0.0) / (known + counts)))
+    else:
+        out = _folded(kind, panes, places, groups.of, running)
+        if kind == "mean":
+            out /= known + counts
+    length_ns = column.times - ((groups.indexes - (PANES - 1)) * width_ns)[groups.of]
+    out[~(weights + covered >= coverage * length_ns)] = np.nan
+    return out, panes.since(int(panes.indexes[-1]) - PANES + 1)
+
+
+def _covering(groups: _Groups, column: Column, carried: Panes) -> tuple[Times, Times]:
+    """How many known samples each sample's pane has up to it, and how much time they cover."""
+    count, weight = (int(part[-1]) if groups.goes_on else 0 for part in (carried.counts, carried.weights))
+    each = int(column.weights[0])
+    if column.flags.all() and (column.weights == each).all():
+        counts, weights = groups.rank.copy(), groups.rank * each
+        counts[: groups.lengths[0]] += count
+        weights[: groups.lengths[0]] += weight
+        return counts, weights
+    flags = column.flags.astype(np.int64)
+    return groups.accumulate(np.add, flags, count, 0), groups.accumulate(np.add, column.weights, weight, 0)
+
+
+def _running(kind: RollKind, groups: _Groups, column: Column, carried: Panes) -> Floats:
+    """The statistics of each sample's pane up to it, `(n, 1)` or `(n, 3)`."""
+    carry = carried.stats[-1] if groups.goes_on else None
+    if kind != "std":
+        ufunc, identity = _FOLDS[kind]
+        start = identity if carry is None else float(carry[0])
+        return groups.accumulate(ufunc, column.values, start, identity)[:, None]
+    count = len(column.values)
+    firsts = np.minimum.reduceat(np.where(column.flags, np.arange(count), count), groups.starts)
+    origins = np.where(firsts < count, column.values[np.minimum(firsts, count - 1)], 0.0)
+    if carry is not None and carried.counts[-1]:
+        origins[0] = carry[0]
+    origin = origins[groups.of]
+    shifted = np.where(column.flags, column.values - origin, 0.0)
+    sums = groups.accumulate(np.add, shifted, 0.0 if carry is None else float(carry[1]), 0.0)
+    squares = groups.accumulate(np.add, shifted * shifted, 0.0 if carry is None else float(carry[2]), 0.0)
+    return np.stack((origin, sums, squares), axis=1)
+
+
+def _places(groups: _Groups, panes: Panes) -> Times:
+    """For each group, where the seven panes before its own are, oldest first, `(7, groups)`; -1: there is none."""
+    wanted = groups.indexes - np.arange(PANES - 1, 0, -1)[:, None]
+    places = np.minimum(panes.indexes.searchsorted(wanted), len(panes.indexes) - 1)
+    return np.where(panes.indexes[places] == wanted, places, -1)
+
+
+def _padded(part: NDArray[K], filling: float) -> NDArray[K]:
+    """With what a pane that is not there has at the end: place -1."""
+    return np.concatenate((part, np.full(1, filling, dtype=part.dtype)))
+
+
+def _summed(part: Times, places: Times) -> Times:
+    """Of the seven panes before each group, in whole numbers."""
+    total: Times = _padded(part, 0)[places].sum(axis=0)
+    return total
+
+
+def _folded(kind: RollKind, panes: Panes, places: Times, of: Times, running: Floats) -> Floats:
+    """Seven panes, oldest first, and the sample's own: their extreme or sum."""
+    ufunc, identity = _FOLDS[kind]
+    stats = _padded(panes.stats[:, 0], identity)
+    folded: Floats = np.full(places.shape[1], identity)
+    for place in places:
+        folded = ufunc(folded, stats[place])
+    out: Floats = ufunc(folded[of], running[:, 0])
+    return out
+
+
+class _Moments(NamedTuple):
+    """Of sets of values, each `(n,)`."""
+
+    means: Floats
+    squares: Floats
+    """Sums of squared distances from the mean."""
+
+
+def _moments(counts: Times, stats: Floats) -> _Moments:
+    """From shifted sums."""
+    origin, sums, squares = stats[:, 0], stats[:, 1], stats[:, 2]
+    means = sums / np.maximum(counts, 1)
+    return _Moments(origin + means, squares - sums * means)
+
+
+def _moments_before(panes: Panes, places: Times, of: Times) -> _Moments:
+    """Of the seven panes before each sample's own, joined oldest first."""
+    counts, (means, squares) = _padded(panes.counts, 0), _moments(panes.counts, panes.stats)
+    means, squares = _padded(means, 0.0), _padded(squares, 0.0)
+    known = np.zeros(places.shape[1], dtype=np.int64)
+    before = _Moments(np.zeros(places.shape[1]), np.zeros(places.shape[1]))
+    for place in places:
+        before = _joined(known, before, counts[place], _Moments(means[place], squares[place]))
+        known = known + counts[place]
+    return _Moments(before.means[of], before.squares[of])
+
+
+def _joined(counts: Times, one: _Moments, more: Times, other: _Moments) -> _Moments:
+    """The moments of two sets together (Chan, Golub, LeVeque 1983)."""
+    share = more / np.maximum(counts + more, 1)
+    apart = other.means - one.means
+    means = np.where(counts == 0, other.means, one.means + apart * share)
+    return _Moments(means, one.squares + other.squares + apart * apart * counts * share)

@@ -1,0 +1,128 @@
+"""What rules compute on a stream of a given description, and where streams meet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.records import StreamDescription
+from labeling.rules.ast import Arithmetic, Call, Channel, Node, Numeric, Quantity, Roll, children, streams
+from labeling.rules.binding import Binder, Bound, Operand, Shown
+from labeling.rules.compile import Rule
+from labeling.rules.errors import RuleError
+from labeling.rules.program import Floats, Program
+from labeling.rules.units import ANY, channel_unit
+
+_NUMERIC: Final = (Quantity, Channel, Call, Roll, Arithmetic)
+
+
+@dataclass(frozen=True, slots=True)
+class BoundRule:
+    """A rule's conditions in a program."""
+
+    index: int
+    """Among the rules of the set."""
+    when: Bound
+    until: Bound | None
+
+
+class StreamPlan:
+    """What all rules want of a stream under one description; made of these two alone."""
+
+    __slots__ = ("_columns", "_lanes", "description", "faults", "lanes", "period_ns", "program", "rules", "signature")
+
+    def __init__(self, rules: Sequence[Rule], description: StreamDescription) -> None:
+        self.description = description
+        self.program = Program()
+        self.rules: list[BoundRule] = []
+        """Those that name this stream alone."""
+        self.lanes: dict[int, tuple[int, ...]] = {}
+        """By joining rule, the registers that it takes from here."""
+        self.faults: dict[int, RuleError] = {}
+        """By rule, why it cannot run on this stream."""
+        rate = description.rate_num
+        self.period_ns = round(10**9 * description.rate_den / rate) if rate > 0 else 0
+        units = {channel.name: channel_unit(channel.unit) for channel in description.channels}
+        self._columns = {c.name: (i, c.scale, c.offset) for i, c in enumerate(description.channels)}
+        self.signature = (self.period_ns, tuple((channel.name, channel.unit) for channel in description.channels))
+        """Descriptions that differ elsewhere only give the same values from the same physical ones."""
+        self._lanes: dict[tuple[int, Numeric], Operand] = {}
+        for index, rule in enumerate(rules):
+            if description.stream in rule.streams:
+                binder = Binder(self.program, rule.limits, units, self.period_ns)
+                try:
+                    self._bind(index, rule, binder)
+                except RuleError as fault:
+                    self.faults[index] = fault
+
+    def _bind(self, index: int, rule: Rule, binder: Binder) -> None:
+        if len(rule.streams) == 1 and self.period_ns > rule.limits.max_gap_ns:
+            raise rule.when.at.error(
+                f"max_gap {rule.limits.max_gap_ns / 1e9:g}s is shorter than the {self.period_ns / 1e9:g}s between "
+                f"samples of {self.description.stream}: every sample would be a gap; give the rule a longer max_gap"
+            )
+        if len(rule.streams) == 1:
+            until = None if rule.until is None else binder.bind(rule.until)
+            self.rules.append(BoundRule(index, binder.bind(rule.when), until))
+            return
+        conditions = [rule.when] if rule.until is None else [rule.when, rule.until]
+        lanes = [lane for condition in conditions for lane in _lanes(condition, self.description.stream)]
+        for lane in lanes:
+            self._lanes[index, lane] = binder.value(lane)
+        self.lanes[index] = tuple(sorted({self._lanes[index, lane].register for lane in lanes}))
+
+    def lane(self, index: int, node: Numeric) -> Operand:
+        """A lane of a joining rule, in this stream's program."""
+        return self._lanes[index, node]
+
+    def column(self, raw: NDArray[Any], name: str) -> Floats:
+        """A channel's physical values, `(n,) float64`, of samples as encoded, `(n, channels)`."""
+        index, scale, offset = self._columns[name]
+        values = raw[:, index].astype(np.float64)
+        if scale != 1.0:
+            values *= scale
+        if offset != 0.0:
+            values += offset
+        return values
+
+
+def _lanes(node: Node, stream: str) -> Iterator[Numeric]:
+    """The longest values below `node` that name this stream alone."""
+    named = streams(node)
+    if isinstance(node, _NUMERIC) and named == {stream}:
+        yield node
+    elif stream in named:
+        for child in children(node):
+            yield from _lanes(child, stream)
+
+
+class JoinPlan:
+    """A rule where its streams' lanes meet. Raises `RuleError` where their units do not fit."""
+
+    __slots__ = ("program", "rule")
+
+    def __init__(self, index: int, rule: Rule, plans: Mapping[str, StreamPlan]) -> None:
+        self.program = Program()
+
+        def find(stream: str, node: Numeric) -> Operand:
+            plan = plans.get(stream)
+            # Of a stream that is not described there are no samples: nothing of it is known, in any unit.
+            return plan.lane(index, node) if plan is not None else Operand(node.at, unit=ANY)
+
+        binder = Binder(self.program, rule.limits, find_lane=find)
+        until = None if rule.until is None else binder.bind(rule.until)
+        self.rule = BoundRule(index, binder.bind(rule.when), until)
+
+
+def evidence(shown: Iterable[Shown], registers: Sequence[Any], at: int, prefix: str) -> dict[str, float]:
+    """The sides of a condition's comparisons at an instant, by name; what is unknown is left out."""
+    named: dict[str, float] = {}
+    for name, register, constant in shown:
+        value = constant if register < 0 else float(registers[register][at])
+        if np.isfinite(value):
+            named[f"{prefix} {name}"] = value
+    return named

@@ -1,0 +1,311 @@
+"""Rules at work: samples in, marks out. Pure: no clock, no log; the agent and the rules operator feed it alike.
+
+Samples are only collected when they come; `take` (or enough of them) works them out. What is late is decided when it
+comes, so it makes no difference when that is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.records import MarkAdd, StreamDescription
+from ingest.times import Times
+from labeling.rules.compile import Rule, RuleSet
+from labeling.rules.errors import RuleError
+from labeling.rules.joining import Join
+from labeling.rules.kernels import NEVER, TAIL, Axis, RollState
+from labeling.rules.plan import JoinPlan, StreamPlan, evidence
+from labeling.rules.program import Tri
+from labeling.rules.tracker import END, Tracker
+
+FAR: Final = 1 << 62
+COLLECT_SAMPLES: Final = 16_384
+"""A stream collects at most about so many samples before they are worked out."""
+CHANGED: Final = "closed by another description of the stream"
+TOOL: Final = "rule"
+_HEX: Final = 32
+
+
+class Stream:
+    """One stream of one recording."""
+
+    __slots__ = ("collected", "complete_to", "pieces", "plan", "rolls", "tail")
+
+    def __init__(self) -> None:
+        self.plan: StreamPlan | None = None
+        """None while no sample has come."""
+        self.rolls: list[RollState] = []
+        self.tail: Times = np.full(TAIL, NEVER)
+        self.complete_to = NEVER
+        """Every sample before this has come, or never will."""
+        self.pieces: list[tuple[Times, NDArray[Any]]] = []
+        self.collected = 0
+
+    def adopt(self, plan: StreamPlan) -> None:
+        """Begin anew under a description."""
+        self.plan = plan
+        self.rolls = plan.program.new_states()
+        self.tail = np.full(TAIL, NEVER)
+
+
+class Recording:
+    """All that the rules know of one recording of one device."""
+
+    __slots__ = ("device", "joins", "name", "streams", "trackers")
+
+    def __init__(self, rules: RuleSet, device: str, name: str) -> None:
+        self.device = device
+        self.name = name
+        self.streams = {stream: Stream() for stream in sorted(rules.streams)}
+        self.trackers = [Tracker(rule.timing) for rule in rules.rules]
+        self.joins = {index: Join(rule) for index, rule in enumerate(rules.rules) if len(rule.streams) > 1}
+
+
+class RuleState:
+    """The rules of a set at work on any number of devices; made by `RuleSet.start`."""
+
+    def __init__(self, rules: RuleSet) -> None:
+        self.rules = rules
+        self.counts: Counter[str] = Counter()
+        """`samples`, `late.samples`, `marks`, `fault.samples` (of streams that some rule cannot run on) …"""
+        self.faults: dict[str, str] = {}
+        """Why a rule does not run on a device's stream, by label: the newest reason."""
+        self.recordings: dict[tuple[str, str], Recording] = {}
+        self._plans: dict[StreamDescription, StreamPlan] = {}
+        self._marks: list[MarkAdd] = []
+
+    def feed(
+        self,
+        device: str,
+        recording: str,
+        stream: str,
+        times: Times,
+        values: NDArray[Any],
+        description: StreamDescription,
+    ) -> None:
+        """Take samples of a stream: `times (n,) int64` ns UTC, `values (n, channels)` as encoded, in the type of
+        `description`, whose scale and offset make them physical.
+
+        Samples that do not rise above all before them and above the stream's progress are late: counted, left out.
+        """
+        if stream not in self.rules.streams or not len(times):
+            return
+        record = self._recording(device, recording)
+        state = record.streams[stream]
+        plan = state.plan
+        if plan is None or plan.description is not description:
+            self._describe(record, stream, description)
+        if times[0] < state.complete_to or not (times[1:] > times[:-1]).all():
+            rising = times > np.maximum.accumulate(np.concatenate(([state.complete_to - 1], times[:-1])))
+            self.counts["late.samples"] += len(times) - int(rising.sum())
+            times, values = times[rising], values[rising]
+            if not len(times):
+                return
+        for join in record.joins.values():
+            if stream in join.buffers and int(times[0]) < join.horizon_ns:
+                self._settle(record)
+                break
+        state.pieces.append((times, values))
+        state.collected += len(times)
+        self._reach(record, stream, int(times[-1]) + 1)
+        if state.collected >= COLLECT_SAMPLES:
+            self._settle(record)
+
+    def progress(self, device: str, recording: str, stream: str, complete_to_ns: int) -> None:
+        """Every sample of the stream before `complete_to_ns` has been fed, or will never come."""
+        if stream in self.rules.streams:
+            record = self._recording(device, recording)
+            if complete_to_ns > record.streams[stream].complete_to:
+                self._reach(record, stream, min(complete_to_ns, FAR))
+
+    def end(self, device: str, recording: str) -> None:
+        """Nothing of the recording follows: what is open ends at the last known sample."""
+        record = self.recordings.pop((device, recording), None)
+        if record is not None:
+            self._settle(record, FAR)
+            for tracker in record.trackers:
+                tracker.end({END: 1.0})
+            self._emit(record)
+
+    def forget(self, device: str) -> None:
+        """Drop all that is known of a device, open marks too."""
+        self.recordings = {key: record for key, record in self.recordings.items() if key[0] != device}
+
+    def take(self) -> list[MarkAdd]:
+        """The marks that were finished since the last call."""
+        self.settle()
+        marks, self._marks = self._marks, []
+        return marks
+
+    def settle(self) -> None:
+        """Work out all that was fed."""
+        for record in self.recordings.values():
+            self._settle(record)
+
+    def snapshot(self) -> bytes:
+        """The state as bytes that `RuleSet.start` understands; called right after `take`."""
+        from labeling.rules.saving import save
+
+        self.settle()
+        return save(self)
+
+    # Samples.
+
+    def _recording(self, device: str, name: str) -> Recording:
+        record = self.recordings.get((device, name))
+        if record is None:
+            record = self.recordings[device, name] = Recording(self.rules, device, name)
+        return record
+
+    def plan(self, description: StreamDescription) -> StreamPlan:
+        """What the rules want of a stream so described."""
+        plan = self._plans.get(description)
+        if plan is None:
+            plan = self._plans[description] = StreamPlan(self.rules.rules, description)
+        return plan
+
+    def _reach(self, record: Recording, stream: str, complete_to_ns: int) -> None:
+        record.streams[stream].complete_to = complete_to_ns
+        for join in record.joins.values():
+            if stream in join.buffers:
+                join.reach(complete_to_ns)
+
+    def _describe(self, record: Recording, stream: str, description: StreamDescription) -> None:
+        """Adopt a stream's description; where it means other values than the one before, what is open ends."""
+        state, plan = record.streams[stream], self.plan(description)
+        before = state.plan
+        if before is plan:
+            return
+        self._settle(record)
+        for join in record.joins.values():
+            join.plan = None
+        if before is not None and before.signature == plan.signature:
+            state.plan = plan
+            return
+        state.adopt(plan)
+        if before is not None:
+            for index, rule in enumerate(self.rules.rules):
+                if stream in rule.streams:
+                    record.trackers[index].end({CHANGED: 1.0})
+                if index in record.joins:
+                    record.joins[index].drop(stream)
+            self._emit(record)
+
+    def _settle(self, record: Recording, complete_to_ns: int = NEVER) -> None:
+        with np.errstate(all="ignore"):
+            for stream, state in record.streams.items():
+                if state.pieces:
+                    self._work(record, stream, state)
+                if state.plan is not None:
+                    for bound in state.plan.rules:
+                        record.trackers[bound.index].pass_to(state.complete_to)
+            for index, join in record.joins.items():
+                self._join(record, index, join, complete_to_ns)
+        self._emit(record)
+
+    def _work(self, record: Recording, stream: str, state: Stream) -> None:
+        """Run a stream's program over what was collected, and hand on what comes of it."""
+        plan = state.plan
+        assert plan is not None
+        if len(state.pieces) == 1:
+            times, raw = state.pieces[0]
+        else:
+            times, raw = (np.concatenate(parts) for parts in zip(*state.pieces, strict=True))
+        state.pieces, state.collected = [], 0
+        self.counts["samples"] += len(times)
+        if plan.faults:
+            self.counts["fault.samples"] += len(times)
+            self.faults |= {self.rules.rules[index].label: str(fault) for index, fault in plan.faults.items()}
+        axis = Axis(state.tail, times, plan.period_ns)
+        registers = plan.program.run(lambda name: plan.column(raw, name), axis, state.rolls)
+        state.tail = axis.tail()
+        for bound in plan.rules:
+            until = None if bound.until is None else registers[bound.until.register]
+            _advance(record.trackers[bound.index], bound, times, registers, until, axis.max_step_ns)
+        for index, lanes in plan.lanes.items():
+            if index not in plan.faults:
+                record.joins[index].add(stream, times, {lane: registers[lane] for lane in lanes})
+
+    def _join(self, record: Recording, index: int, join: Join, complete_to_ns: int) -> None:
+        rule = self.rules.rules[index]
+        states = [record.streams[stream] for stream in rule.streams]
+        if any(state.plan is not None and index in state.plan.faults for state in states):
+            join.drop_all()
+            return
+        low = min(state.complete_to for state in states)
+        limit = max(low, join.horizon_ns, complete_to_ns)
+        if limit <= join.done_ns:
+            return
+        if join.plan is None:
+            join.plan = self._join_plan(record, index, rule)
+        if join.plan is None:
+            join.drop_all()
+            return
+        bound = join.plan.rule
+        times, inputs = join.instants(limit, rule.max_age_ns)
+        if len(times):
+            registers = join.plan.program.run(inputs)
+            until = None if bound.until is None else registers[bound.until.register]
+            steps = times[1:] - times[:-1]
+            step_ns = int(steps.max()) if len(steps) else 0
+            _advance(record.trackers[index], bound, times, registers, until, step_ns)
+        record.trackers[index].pass_to(limit)
+
+    def _join_plan(self, record: Recording, index: int, rule: Rule) -> JoinPlan | None:
+        plans: Mapping[str, StreamPlan] = {
+            stream: plan for stream in rule.streams if (plan := record.streams[stream].plan) is not None
+        }
+        try:
+            return JoinPlan(index, rule, plans)
+        except RuleError as fault:
+            self.faults[rule.label] = str(fault)
+            return None
+
+    # Marks.
+
+    def _emit(self, record: Recording) -> None:
+        for rule, tracker in zip(self.rules.rules, record.trackers, strict=True):
+            if tracker.events:
+                self._marks += self._made(rule, record.device, tracker)
+                tracker.events = []
+
+    def _made(self, rule: Rule, device: str, tracker: Tracker) -> Iterator[MarkAdd]:
+        self.counts["marks"] += len(tracker.events)
+        before_ns, after_ns = rule.pad_ns
+        for event in tracker.events:
+            start_ns = event.start_ns - before_ns
+            yield MarkAdd(
+                device,
+                mark_id(rule, device, start_ns),
+                start_ns,
+                event.end_ns + after_ns,
+                rule.label,
+                self.rules.name,
+                TOOL,
+                evidence=event.opened | event.closed,
+            )
+
+
+def mark_id(rule: Rule, device: str, start_ns: int) -> str:
+    """The id of the mark of a rule that starts then: the same wherever and whenever the rule runs."""
+    return hashlib.sha256(f"{rule.revision}\n{start_ns}\n{device}".encode()).hexdigest()[:_HEX]
+
+
+def _advance(
+    tracker: Tracker, bound: Any, times: Times, registers: list[Any], until: Tri | None, max_step_ns: int
+) -> None:
+    closing = bound.when if bound.until is None else bound.until
+
+    def opened(at: int) -> dict[str, float]:
+        return evidence(bound.when.shown, registers, at, "opened by")
+
+    def closed(at: int) -> dict[str, float]:
+        return evidence(closing.shown, registers, at, "closed by")
+
+    tracker.advance(times, registers[bound.when.register], until, opened, closed, max_step_ns)

@@ -1,0 +1,205 @@
+"""From a condition over time to marks: one rule on one recording.
+
+The meaning, in this order:
+
+1. The state goes on at an instant where `when` is true, off at one where `until` is true (without `until`: where `when`
+   is false), at most one change an instant. Unknown changes nothing.
+2. While it is on, a stretch of more than `max_gap` without a known instant ends it at the last known one. The instant
+   it went on counts as known.
+3. An off stretch of at most `hold` with no such stretch in it is bridged.
+4. What lasts less than `for` is no event, nor what begins within `cooldown` of the end of the event before it.
+5. An event `[on, off)` is widened by `pad`.
+
+Every step looks at samples alone, so marks do not depend on when they are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, TypeAlias
+
+import msgspec
+import numpy as np
+
+from ingest.times import Times
+from labeling.rules.program import Flags, Tri
+
+Evidence: TypeAlias = Callable[[int], dict[str, float]]
+"""What the sides of the comparisons are at an instant of the batch."""
+GAP: Final = "closed by a gap over max_gap [s]"
+END: Final = "closed by the end of the recording"
+
+
+class Event(msgspec.Struct, frozen=True, array_like=True):
+    """A mark in the making: `[start_ns, end_ns)` before it is padded, and what opened and closed it."""
+
+    start_ns: int
+    end_ns: int
+    opened: dict[str, float]
+    closed: dict[str, float]
+
+
+class Timing(msgspec.Struct, frozen=True):
+    """A rule's durations, ns."""
+
+    max_gap_ns: int
+    for_ns: int = 0
+    hold_ns: int = 0
+    cooldown_ns: int = 0
+
+
+class TrackerState(msgspec.Struct, array_like=True):
+    """All that a tracker knows between two batches."""
+
+    onset_ns: int | None = None
+    """Since when it is on; None: off."""
+    opened: dict[str, float] = {}
+    known_ns: int = 0
+    """The last known instant, while it is on or an event is waiting."""
+    waiting: Event | None = None
+    """An event that a short dip may yet join to the next one."""
+    calm_ns: int | None = None
+    """No event begins before this."""
+
+
+class Tracker:
+    """Folds a rule's condition into events."""
+
+    __slots__ = ("_timing", "events", "state")
+
+    def __init__(self, timing: Timing, state: TrackerState | None = None) -> None:
+        self._timing = timing
+        self.state = TrackerState() if state is None else state
+        self.events: list[Event] = []
+        """What is finished; the caller takes it away."""
+
+    def advance(
+        self, times: Times, when: Tri, until: Tri | None, opened: Evidence, closed: Evidence, max_step_ns: int
+    ) -> None:
+        """Take a batch of instants; `max_step_ns` is the largest step between two of them."""
+        state = self.state
+        if state.onset_ns is None and state.waiting is None and not when.true.any():
+            return
+        batch = _Batch(times, when, when.negated() if until is None else until, max_step_ns <= self._timing.max_gap_ns)
+        at, count = 0, len(times)
+        while at < count:
+            at = self._off(batch, at, opened) if state.onset_ns is None else self._on(batch, at, closed)
+
+    def _off(self, batch: _Batch, at: int, opened: Evidence) -> int:
+        """Look for the next onset from instant `at` on; where to go on."""
+        state = self.state
+        found = _first(batch.when.true, at)
+        if state.waiting is not None:
+            self._wait(batch, at, found)
+        if found == len(batch.times):
+            return found
+        onset_ns = int(batch.times[found])
+        if state.waiting is None:
+            state.onset_ns, state.opened = onset_ns, opened(found)
+        else:
+            state.onset_ns, state.opened = state.waiting.start_ns, state.waiting.opened
+            state.waiting = None
+        state.known_ns = onset_ns
+        return found + 1
+
+    def _wait(self, batch: _Batch, at: int, found: int) -> None:
+        """Give the waiting event up to the next onset where that is too far, or data are missing on the way."""
+        state, times = self.state, batch.times
+        assert state.waiting is not None
+        onset_ns = int(times[found]) if found < len(times) else None
+        late = onset_ns is not None and onset_ns - state.waiting.end_ns > self._timing.hold_ns
+        if late or self._gap(batch, batch.when_known, at, found) is not None:
+            self._finish_waiting()
+
+    def _on(self, batch: _Batch, at: int, closed: Evidence) -> int:
+        """Look for what ends the state from instant `at` on; where to go on."""
+        state, times = self.state, batch.times
+        assert state.onset_ns is not None
+        found = _first(batch.until.true, at)
+        behind = self._gap(batch, batch.until_known, at, found)
+        if behind is not None:
+            self._close(state.known_ns, {GAP: self._timing.max_gap_ns / 1e9}, wait=False)
+            return behind
+        if found < len(times):
+            self._close(int(times[found]), closed(found), wait=True)
+            return found + 1
+        return found
+
+    def _gap(self, batch: _Batch, known: Flags | None, at: int, last: int) -> int | None:
+        """Move the last known instant on through `[at, last]`, up to a gap: the instant behind it, or None."""
+        state, max_gap_ns = self.state, self._timing.max_gap_ns
+        times = batch.times[at : last + 1]
+        if known is not None:
+            places = np.flatnonzero(known[at : last + 1])
+            times = times[places]
+        if not len(times):
+            return None
+        if int(times[0]) - state.known_ns > max_gap_ns:
+            return at + (0 if known is None else int(places[0]))
+        if known is not None or not batch.steady:
+            holes = np.flatnonzero(times[1:] - times[:-1] > max_gap_ns)
+            if len(holes):
+                behind = int(holes[0]) + 1
+                state.known_ns = int(times[behind - 1])
+                return at + (behind if known is None else int(places[behind]))
+        state.known_ns = int(times[-1])
+        return None
+
+    def pass_to(self, complete_to_ns: int) -> None:
+        """Every instant before `complete_to_ns` has been taken: let what that decides happen."""
+        state = self.state
+        if state.onset_ns is not None:
+            if complete_to_ns - state.known_ns > self._timing.max_gap_ns:
+                self._close(state.known_ns, {GAP: self._timing.max_gap_ns / 1e9}, wait=False)
+        elif state.waiting is not None:
+            silent = complete_to_ns - state.known_ns > self._timing.max_gap_ns
+            if silent or complete_to_ns - state.waiting.end_ns > self._timing.hold_ns:
+                self._finish_waiting()
+
+    def end(self, reason: Mapping[str, float]) -> None:
+        """Nothing follows: what is on ends at the last known instant."""
+        if self.state.onset_ns is not None:
+            self._close(self.state.known_ns, dict(reason), wait=False)
+        self._finish_waiting()
+
+    def _close(self, end_ns: int, closed: dict[str, float], *, wait: bool) -> None:
+        state = self.state
+        assert state.onset_ns is not None
+        state.waiting = Event(state.onset_ns, end_ns, state.opened, closed)
+        state.onset_ns, state.opened = None, {}
+        if wait:
+            state.known_ns = end_ns
+        if not wait or not self._timing.hold_ns:
+            self._finish_waiting()
+
+    def _finish_waiting(self) -> None:
+        state, timing = self.state, self._timing
+        event, state.waiting = state.waiting, None
+        if event is None or event.end_ns - event.start_ns < timing.for_ns:
+            return
+        if state.calm_ns is not None and event.start_ns < state.calm_ns:
+            return
+        if timing.cooldown_ns:
+            state.calm_ns = event.end_ns + timing.cooldown_ns
+        self.events.append(event)
+
+
+class _Batch:
+    """What a tracker looks at."""
+
+    __slots__ = ("steady", "times", "until", "until_known", "when", "when_known")
+
+    def __init__(self, times: Times, when: Tri, until: Tri, steady: bool) -> None:
+        self.times = times
+        self.when = when
+        self.when_known = when.known
+        self.until = until
+        self.until_known = until.known
+        self.steady = steady
+        """No two neighbours lie further apart than `max_gap`."""
+
+
+def _first(flags: Flags, at: int) -> int:
+    """The first true one from `at` on; the length where there is none."""
+    found = at + int(flags[at:].argmax())
+    return found if flags[found] else len(flags)

@@ -1,0 +1,176 @@
+"""Every construct as a rule and as its meaning; random recordings to try them on."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import sqrt
+
+import numpy as np
+
+from ingest.records import Channel, StreamDescription
+from tests.labeling.rules.oracle import Samples, Timing, Truth, as_of, both, each, either, negated, rolled
+
+MS = 1_000_000
+T0 = 1_700_000_000 * 10**9
+Streams = dict[str, Samples]
+Meaning = Callable[[Streams], tuple[list[int], Truth, Truth | None]]
+
+
+@dataclass
+class Case:
+    """A rule's lines of YAML, and what they mean."""
+
+    lines: str
+    meaning: Meaning
+    timing: Timing = field(default_factory=Timing)
+
+
+def _acc(streams: Streams) -> Samples:
+    return streams["acc"]
+
+
+def _mag(a: Samples) -> list[float | None]:
+    return each(lambda x, y: sqrt(x * x + y * y), a.channels["x"], a.channels["y"])
+
+
+def _than(signal: list[float | None], compare: Callable[[float, float], bool], limit: float) -> Truth:
+    return each(lambda value: compare(value, limit), signal)  # type: ignore[return-value]
+
+
+def _single(make: Callable[[Samples], Truth], until: Callable[[Samples], Truth] | None = None) -> Meaning:
+    def meaning(streams: Streams) -> tuple[list[int], Truth, Truth | None]:
+        a = _acc(streams)
+        return a.times, make(a), None if until is None else until(a)
+
+    return meaning
+
+
+def _rolling(kind: str, span_ns: int, compare: Callable[[float, float], bool], limit: float) -> Meaning:
+    return _single(lambda a: _than(rolled(kind, a, a.channels["x"], span_ns), compare, limit))
+
+
+def _joined(streams: Streams) -> tuple[list[int], Truth, Truth | None]:
+    a, b = streams["acc"], streams["gps"]
+    instants = sorted({*a.times, *b.times})
+    mean = rolled("mean", a, a.channels["x"], 100 * MS)
+    x = as_of(instants, a, mean, 150 * MS)
+    speed = as_of(instants, b, b.channels["speed"], 150 * MS)
+    when = both(_than(x, operator.gt, 1.5), _than(speed, operator.gt, 3 / 3.6))
+    return instants, when, either(_than(x, operator.lt, 0.4), _than(speed, operator.lt, 0.2))
+
+
+def _mixed(streams: Streams) -> tuple[list[int], Truth, Truth | None]:
+    a, b = streams["acc"], streams["gps"]
+    instants = sorted({*a.times, *b.times})
+    x, speed = (as_of(instants, s, s.channels[c], 500 * MS) for s, c in ((a, "x"), (b, "speed")))
+    return instants, each(lambda u, v: u * v > 2.5, x, speed), None  # type: ignore[return-value]
+
+
+CASES = {
+    "compare": Case("when: acc.x > 2g", _single(lambda a: _than(a.channels["x"], operator.gt, 2))),
+    "equal": Case("when: acc.x == 2g", _single(lambda a: _than(a.channels["x"], operator.eq, 2))),
+    "logic": Case(
+        "when: (acc.x > 1g or acc.y < -1g) and not acc.x >= 3g",
+        _single(
+            lambda a: both(
+                either(_than(a.channels["x"], operator.gt, 1), _than(a.channels["y"], operator.lt, -1)),
+                negated(_than(a.channels["x"], operator.ge, 3)),
+            )
+        ),
+    ),
+    "arithmetic": Case(
+        "when: (acc.x + 2 * acc.y - 1g) / 2 > abs(-acc.x) - 0.5g",
+        _single(
+            lambda a: each(lambda x, y: (x + 2 * y - 1) / 2 > abs(-x) - 0.5, a.channels["x"], a.channels["y"])  # type: ignore[arg-type,return-value]
+        ),
+    ),
+    "ratio": Case(
+        "when: acc.x / acc.y > 1.5",
+        _single(
+            lambda a: _than(
+                [None if not y or x is None else x / y for x, y in zip(a.channels["x"], a.channels["y"], strict=True)],
+                operator.gt,
+                1.5,
+            )
+        ),
+    ),
+    "norm": Case("when: norm(acc.x, acc.y) > 2.9g", _single(lambda a: _than(_mag(a), operator.gt, 2.9))),
+    "hysteresis": Case(
+        "when: acc.x > 2g\n    until: acc.x < 0g\n    for: 60ms",
+        _single(lambda a: _than(a.channels["x"], operator.gt, 2), lambda a: _than(a.channels["x"], operator.lt, 0)),
+        Timing(for_ns=60 * MS),
+    ),
+    "shape": Case(
+        "when: acc.x > 0.5g\n    hold: 40ms\n    for: 50ms\n    cooldown: 150ms\n    pad: [20ms, 30ms]",
+        _single(lambda a: _than(a.channels["x"], operator.gt, 0.5)),
+        Timing(for_ns=50 * MS, hold_ns=40 * MS, cooldown_ns=150 * MS, pad_ns=(20 * MS, 30 * MS)),
+    ),
+    "small gaps": Case(
+        "when: acc.x > -1g\n    until: acc.y > 1g\n    max_gap: 60ms\n    hold: 100ms",
+        _single(lambda a: _than(a.channels["x"], operator.gt, -1), lambda a: _than(a.channels["y"], operator.gt, 1)),
+        Timing(max_gap_ns=60 * MS, hold_ns=100 * MS),
+    ),
+    "max": Case("when: max(acc.x, 80ms) < 1.5g", _rolling("max", 80 * MS, operator.lt, 1.5)),
+    "min": Case("when: min(acc.x, 75ms) > -1.5g", _rolling("min", 75 * MS, operator.gt, -1.5)),
+    "mean": Case("when: mean(acc.x, 90ms) > 0.7g", _rolling("mean", 90 * MS, operator.gt, 0.7)),
+    "std": Case("when: std(acc.x, 100ms) > 1.37g", _rolling("std", 100 * MS, operator.gt, 1.37)),
+    "long max": Case("when: max(acc.x, 1s) > 3.5g", _rolling("max", 1000 * MS, operator.gt, 3.5)),
+    "long min": Case("when: min(acc.x, 900ms) < -3.5g", _rolling("min", 900 * MS, operator.lt, -3.5)),
+    "long mean": Case("when: mean(acc.x, 1s) > 0.2001g", _rolling("mean", 1000 * MS, operator.gt, 0.2001)),
+    "long std": Case("when: std(acc.x, 1s) > 2.01g", _rolling("std", 1000 * MS, operator.gt, 2.01)),
+    "of a norm": Case(
+        "when: max(mag, 80ms) < 3.2g",
+        _single(lambda a: _than(rolled("max", a, _mag(a), 80 * MS), operator.lt, 3.2)),
+    ),
+    "joined": Case(
+        "when: mean(acc.x, 100ms) > 1.5g and gps.speed > 3km/h\n"
+        "    until: mean(acc.x, 100ms) < 0.4g or gps.speed < 0.2m/s\n"
+        "    max_age: 150ms\n    hold: 30ms",
+        _joined,
+        Timing(hold_ns=30 * MS),
+    ),
+    "mixed": Case("when: acc.x * gps.speed / 1g > 2.5m/s", _mixed),
+}
+
+
+def rule_text(case: Case) -> str:
+    return (
+        "version: 1\ndefaults: {max_gap: 500ms, coverage: 0.8}\nlet:\n  mag: norm(acc.x, acc.y)\n"
+        f"rules:\n  - label: event\n    {case.lines}\n"
+    )
+
+
+def describe(rate: int) -> dict[str, StreamDescription]:
+    """Streams of a nominal rate in hertz; 0: none."""
+    return {
+        "acc": StreamDescription("acc", (Channel("x", "g"), Channel("y", "g")), "float64", rate),
+        "gps": StreamDescription("gps", (Channel("speed", "m/s"),), "float64", rate // 5),
+    }
+
+
+def recording(rng: np.random.Generator, rate: int, count: int) -> Streams:
+    """Two streams of small whole numbers, so that sums are exact; jitter, gaps and missing values in some of them."""
+    streams: Streams = {}
+    for name, channels, step in (("acc", "xy", 10 * MS), ("gps", ("speed",), 50 * MS)):
+        samples = count if name == "acc" else count // 5
+        steps = np.full(samples, step)
+        if rng.random() < 0.5:
+            steps += rng.integers(-step // 3, step // 3, samples)
+        if rng.random() < 0.6:
+            holes = rng.random(samples) < 0.03
+            steps[holes] += rng.choice([30, 120, 600, 1500], holes.sum()) * MS
+        times = T0 + np.cumsum(steps)
+        walk = np.cumsum(rng.integers(-1, 2, (samples, len(channels))), axis=0)
+        values = np.clip(((walk + 4) % 16) - 4 - 8 * ((walk + 4) % 16 > 8), -4, 4) if name == "acc" else walk % 3
+        missing = rng.random((samples, len(channels))) < rng.choice([0, 0, 0.05, 0.4])
+        streams[name] = Samples(
+            [int(t) for t in times],
+            {
+                channel: [None if gone else float(v) for v, gone in zip(values[:, c], missing[:, c], strict=True)]
+                for c, channel in enumerate(channels)
+            },
+            10**9 // (rate if name == "acc" else rate // 5) if rate else 0,
+        )
+    return streams
