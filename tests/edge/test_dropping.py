@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from edge.dropping import Refusals, choose, condense, entries_of, thin
 from edge.entries import reading
@@ -58,9 +59,7 @@ def test_thinning_keeps_every_second_sample_at_its_time(period: bool) -> None:
     whole = chunk(3, 5)
     if not period:
         deltas = np.array([0, 3, 4, 9, 11], dtype="<i4").tobytes()
-        whole = Chunk(
-            *(getattr(whole, name) for name in whole.__struct_fields__[:7]), 0, 0, 0, 5, deltas, 5, whole.values
-        )
+        whole = replace(whole, period_num=0, period_den=0, tick_ns=5, deltas=deltas)
     found = thin(whole, "spool_full")
     assert found is not None
     check_chunk(found)
