@@ -8,14 +8,13 @@ import contextlib
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
 from ingest.chunker import Limits
 from ingest.errors import CorruptLogError, UsageError
-from ingest.log.opening import open_log
+from ingest.log.opening import check_begun, open_log
 from ingest.log.protocol import Log
 from ingest.progress import Progress
 from ingest.units import format_time, parse_duration, parse_rate, parse_size, parse_time
@@ -142,9 +141,8 @@ def _with_log(args: argparse.Namespace, work: Callable[[Log], Awaitable[T]]) -> 
     if partitions is not None and partitions < 1:
         raise UsageError(f"--partitions: found {partitions}, expected 1 or more")
 
-    folder = args.log.removeprefix("segments:")
-    if not hasattr(args, "partitions") and folder != args.log and not Path(folder).is_dir():
-        raise UsageError(f"{args.log}: there is no log; check the folder's name")
+    if not hasattr(args, "partitions"):
+        check_begun(args.log)
 
     async def run() -> T:
         log = open_log(args.log, partitions=partitions)

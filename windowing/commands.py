@@ -50,10 +50,13 @@ def run_window(args: argparse.Namespace) -> int:
     """`wavemark window run`; 1 where `--until-idle` was ended before it was done."""
     import asyncio
 
+    from ingest.log.opening import check_begun
     from windowing.closing import Progressing, closing_figures, render_closing
     from windowing.run import run_service
 
     options = _run_options(args)
+    if options.until_idle:
+        check_begun(options.log)
     with Progressing(options.until_idle) as progressing:
         result = asyncio.run(run_service(options, progressing.observe))
     if options.until_idle or args.json:

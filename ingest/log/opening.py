@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ingest.errors import UsageError
 from ingest.log.protocol import Log
 
@@ -25,3 +27,10 @@ def open_log(url: str, *, partitions: int | None = None) -> Log:
         return KafkaLog(rest[2:].rstrip("/"), partitions=partitions)
     hint = " (a path needs the scheme: segments:DIR)" if not separator or "/" in scheme else ""
     raise UsageError(f'log: "{url}" names no log{hint}; use segments:DIR or kafka://host:9092[,host:9092]')
+
+
+def check_begun(url: str) -> None:
+    """Raise `UsageError` where `url` names a `segments` log that nobody has begun: who wants to read mistyped it."""
+    folder = url.removeprefix("segments:")
+    if folder != url and not Path(folder).is_dir():
+        raise UsageError(f"{url}: there is no log; check the folder's name")

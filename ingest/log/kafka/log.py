@@ -15,6 +15,7 @@ from ingest.log.protocol import Bounds, Entry, Position
 
 TIMEOUT_S: Final = 120.0
 _SITE: Final = re.compile("[A-Za-z0-9_-]+")
+_HOST: Final = re.compile(r"([^\s:,/\[\]]+|\[[0-9A-Fa-f:]+\])(:\d{1,5})?")
 
 
 class KafkaLog:
@@ -33,6 +34,9 @@ class KafkaLog:
         bootstrap, _, site = address.partition("/")
         if site and not _SITE.fullmatch(site):
             raise UsageError(f'log: {self.url}: "{site}" cannot begin a topic\'s name; use letters, digits, - and _')
+        for host in bootstrap.split(","):
+            if not _HOST.fullmatch(host):
+                raise UsageError(f'log: {self.url}: "{host}" is no address; use host:9092')
         self._prefix = f"{site}." if site else ""
         self._cluster = Cluster(bootstrap, partitions=partitions, timeout_s=timeout_s)
         self._publisher = Publisher(self._cluster)
