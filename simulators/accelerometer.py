@@ -7,7 +7,7 @@ of its int16 counts, and short gaps. Pure: the randomness comes in as a generato
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.records import Channel, StreamDescription
-from ingest.times import Times, period_of, run_times
+from ingest.times import period_of, run_times
+from simulators.recording import Episode, Recording, kept, missing, schedule
 
-Counts = NDArray[np.int16]
-"""`(samples, 3)`: x, y, z as the sensor writes them; times `Sensor.scale_g` they are g."""
 Floats = NDArray[np.float64]
 _Effect = Callable[[np.random.Generator, Floats, Floats], Floats]
 """From the seconds since an episode began, `(samples,)`, and gravity, `(3,)`: what it adds in g, `(samples, 3)`."""
@@ -45,39 +44,6 @@ class Sensor:
         return StreamDescription(stream, channels, "int16", rate.numerator, rate.denominator, "virtual", "pump")
 
 
-@dataclass(frozen=True, slots=True)
-class Episode:
-    """Something that happened over `[start_ns, end_ns)`; both lie on sample instants."""
-
-    kind: str
-    start_ns: int
-    end_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """Samples that the sensor never delivered: those whose times lie in `[start_ns, end_ns)`."""
-
-    start_ns: int
-    end_ns: int
-    samples: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Recording:
-    """What the sensor wrote, and the truth about it."""
-
-    times: Times
-    """`(samples,) int64`, ns UTC, rising strictly: the grid of the sensor's rate without the gaps."""
-    counts: Counts
-    description: StreamDescription
-    events: tuple[Episode, ...]
-    """True events in order, disjoint; `kind` is the label, one of `LABELS`."""
-    near_misses: tuple[Episode, ...]
-    """What only looks like an event; `kind` is one of `NEAR_MISSES`."""
-    gaps: tuple[Gap, ...]
-
-
 def simulate(rng: np.random.Generator, sensor: Sensor, t0_ns: int, seconds: float) -> Recording:
     """`seconds` of a pump from `t0_ns` on; the same generator state gives the same recording, bit by bit."""
     samples = int(seconds * sensor.rate)
@@ -87,23 +53,21 @@ def simulate(rng: np.random.Generator, sensor: Sensor, t0_ns: int, seconds: floa
     felt = gravity + _hum(rng, samples, rate)
     events: list[Episode] = []
     near_misses: list[Episode] = []
-    for name, start, stop in _schedule(rng, samples, rate):
+    for name, start, stop in schedule(rng, samples, rate, {name: kind.seconds for name, kind in _KINDS.items()}):
         kind = _KINDS[name]
         felt[start:stop] += kind.effect(rng, np.arange(stop - start) / rate, gravity)
         episode = Episode(name, int(grid[start]), int(grid[stop]))
         (events if kind.is_event else near_misses).append(episode)
     counts = _measure(rng, sensor, felt)
-    gaps = tuple(_gaps(rng, samples, rate))
-    kept = np.ones(samples, dtype=np.bool_)
-    for start, stop in gaps:
-        kept[start:stop] = False
+    gaps = missing(rng, grid, rate)
+    present = kept(samples, gaps)
     return Recording(
-        grid[:samples][kept],
-        counts[kept],
+        grid[:samples][present],
+        counts[present],
         sensor.description(),
         tuple(events),
         tuple(near_misses),
-        tuple(Gap(int(grid[start]), int(grid[stop]), stop - start) for start, stop in gaps),
+        tuple(gap for gap, _ in gaps),
     )
 
 
@@ -125,7 +89,7 @@ def _hum(rng: np.random.Generator, samples: int, rate: float) -> Floats:
     return np.asarray(size * swell[:, None] * wave)
 
 
-def _measure(rng: np.random.Generator, sensor: Sensor, felt: Floats) -> Counts:
+def _measure(rng: np.random.Generator, sensor: Sensor, felt: Floats) -> NDArray[np.int16]:
     """What the sensor makes of it: bias, drift and noise added, rounded to counts, clipped at the range's ends."""
     samples = len(felt)
     step = sensor.drift_g / float(sensor.rate) ** 0.5
@@ -203,29 +167,3 @@ _KINDS: Final[Mapping[str, _Kind]] = {
 }
 LABELS: Final = tuple(name for name, kind in _KINDS.items() if kind.is_event)
 NEAR_MISSES: Final = tuple(name for name, kind in _KINDS.items() if not kind.is_event)
-
-
-def _schedule(rng: np.random.Generator, samples: int, rate: float) -> Iterator[tuple[str, int, int]]:
-    """(kind, first sample, last sample + 1) in order, calm in between, every kind once before any comes again."""
-    names = list(_KINDS)
-    at = 0
-    while True:
-        for i in rng.permutation(len(names)):
-            name = names[i]
-            start = at + int(rng.uniform(3.0, 8.0) * rate)
-            at = start + max(2, int(rng.uniform(*_KINDS[name].seconds) * rate))
-            if at >= samples:
-                return
-            yield name, start, at
-
-
-def _gaps(rng: np.random.Generator, samples: int, rate: float) -> Iterator[tuple[int, int]]:
-    """(first, last + 1) of missing samples: about two a minute, 50 ms to 2 s, never the first or the last sample."""
-    at = 1
-    while True:
-        start = at + int(rng.exponential(30.0) * rate)
-        at = start + max(1, int(0.05 * 40.0 ** rng.uniform() * rate))
-        if at >= samples - 1:
-            return
-        yield start, at
-        at += 1

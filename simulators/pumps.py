@@ -22,7 +22,8 @@ from ingest.errors import UsageError
 from ingest.records import StreamDescription
 from ingest.times import NS
 from ingest.units import format_time
-from simulators.accelerometer import Episode, Recording, Sensor, simulate
+from simulators.accelerometer import Sensor, simulate
+from simulators.recording import Episode, Recording
 
 PUMPS: Final = 3
 RECORDINGS_PER_PUMP: Final = 2

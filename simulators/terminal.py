@@ -1,7 +1,7 @@
 """A serial line without hardware: a pseudo-terminal whose far end appears as a port under a path of one's choice.
 
-POSIX only. What is written waits in the kernel (some kilobytes) until a program reads the port; then writing waits,
-where a real line would lose bytes.
+POSIX only. What is written waits in the kernel (some kilobytes) until a program reads it; when no more fits, writing
+waits, where a real line would lose bytes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ class Terminal:
     def __init__(self, path: Path) -> None:
         self.path: Final = path
         self._near: int | None = None
-        self._far: int | None = None
         self.plug()
 
     def plug(self) -> None:
@@ -37,22 +36,29 @@ class Terminal:
             return
         if self.path.exists() and not self.path.is_symlink():
             raise FileExistsError(17, "exists and is no link to a pseudo-terminal", str(self.path))
-        self._near, self._far = os.openpty()
-        tty.setraw(self._far)  # bytes as they are, from the first one, and no echo
+        self._near, far = os.openpty()
+        tty.setraw(far)  # bytes as they are, from the first one, and no echo
         os.set_blocking(self._near, False)
         spare = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         spare.unlink(missing_ok=True)
-        spare.symlink_to(os.ttyname(self._far))
+        spare.symlink_to(os.ttyname(far))
         spare.replace(self.path)
+        os.close(far)  # so that `is_read` sees who else has it open
 
     def unplug(self) -> None:
         """Let the port vanish: who has it open reads an end, and what was not read is gone."""
-        if self._near is None or self._far is None:
+        if self._near is None:
             return
         self.path.unlink(missing_ok=True)
-        os.close(self._far)
         os.close(self._near)
-        self._near = self._far = None
+        self._near = None
+
+    @property
+    def is_read(self) -> bool:
+        """Whether a program has the port open."""
+        poll = select.poll()
+        poll.register(self.fileno(), 0)
+        return not any(event & select.POLLHUP for _, event in poll.poll(0))
 
     def fileno(self) -> int:
         """The sensor's end, not blocking. Raises `BrokenPipeError` while it is unplugged."""

@@ -8,7 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from ingest.times import period_of, run_times
-from simulators.accelerometer import LABELS, NEAR_MISSES, Episode, Recording, Sensor, simulate
+from simulators.accelerometer import LABELS, NEAR_MISSES, Sensor, simulate
+from simulators.recording import Episode, Recording
 
 T0 = 1_767_600_000_000_000_000
 

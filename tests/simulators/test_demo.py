@@ -21,8 +21,8 @@ from ingest.inspection import records
 from ingest.log.opening import open_log
 from ingest.log.protocol import MARKS, READINGS
 from ingest.records import Chunk, MarkAdd
-from simulators.accelerometer import Recording
 from simulators.pumps import BACKGROUND, Scenario
+from simulators.recording import Recording
 from windowing.digest import dataset_digest
 
 PROJECT = Path(__file__).resolve().parents[2]
