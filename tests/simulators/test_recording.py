@@ -11,7 +11,7 @@ from simulators.recording import run_above
     [
         ([0, 0, 2, 2, 0, 2], (2, 4)),
         ([0, 0, 2, 2, 2, 2], (2, 6)),  # not over when all ends
-        ([2, 2, 0, 0, 2, 2], None),  # not within the part that is asked for
+        ([2, 0, 0, 0, 2, 2], None),  # not within the part that is asked for
         ([0, 0, 0, 2, 2, 0], (3, 5)),  # it may be over later
         ([0, 1, 1, 1, 1, 0], None),  # the limit itself is not above it
     ],
