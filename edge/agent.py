@@ -140,10 +140,11 @@ class Agent:
                 offsets = save_offset(spool.folder, self._kernel_boot, offset_ns())
         entries = [description(found) for found in self.config.descriptions]
         entries += [_end_of(device, known) for device, known in tail.devices.items() if known.is_open]
-        spool.readings.commit(entries)
+        self._unwritten = list(map(_Write, entries))  # they go with the first commit: a full disk must not keep us out
         now_ns, agent, digest = time.time_ns(), self.config.agent, self.config.digest
         births = [Birth(device, agent, self.boot, now_ns, self._version, digest) for device in self.config.devices]
-        spool.urgent.commit([urgent(STATUS, birth.device, birth) for birth in births])
+        with suppress(WavemarkError):
+            spool.urgent.commit([urgent(STATUS, birth.device, birth) for birth in births])
         self._recorders = {device: self._recorder(device, tail) for device in self.config.devices}
         return Clocks(offsets)
 
@@ -217,7 +218,7 @@ class Agent:
                     return
                 except (WavemarkError, OSError) as error:
                     self._report(f"{unit.config.name}: {error}; trying again")
-                    self._interrupt(unit, Interruption("source_failed", time.monotonic_ns(), time.time_ns()))
+                    self._interrupt(unit, Interruption("source_failed", *unit.stamp))
                 await unit.source.close()
                 await asyncio.sleep(backoff.next_s())
         finally:
@@ -242,6 +243,8 @@ class Agent:
     def _interrupt(self, unit: Unit, item: Interruption) -> None:
         recorder = self._recorders[unit.config.device]
         left = list(unit.decoder.reset())
+        if unit.stamp == (0, 0):  # nothing came yet, so nothing is missing
+            return
         recorder.take(unit.config.stream, 0, left, item.monotonic_ns, item.wall_ns)
         recorder.interrupt(unit.config.stream, item.reason, item.monotonic_ns, item.wall_ns)
 
