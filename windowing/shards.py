@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from xxhash import xxh3_128_digest
 
 from ingest.engine.operator import Buffer, Draft, Output
-from windowing.cutting import Block, Dropped, Finished, Late, Origin
+from windowing.cutting import Block, Dropped, Finished, Late
 
 SIGNAL, INDEX, DROPPED, LATE = "signal", "index", "dropped", "late"
 
@@ -23,17 +23,17 @@ SIGNAL, INDEX, DROPPED, LATE = "signal", "index", "dropped", "late"
 def encode_output(finished: Finished) -> Output:
     """The files and counts of what was finished; nothing finished, no files."""
     drafts: list[Draft] = []
-    if finished.blocks:
-        # SHA-256 of the signal lets the other core build the index meanwhile.
-        with ThreadPoolExecutor(1) as beside:
-            signalling = beside.submit(_signal_draft, finished.blocks)
-            index = index_table(finished.blocks)
+    # While one core takes the signal's SHA-256, the other makes everything else; only the shard's name is waited for.
+    with ThreadPoolExecutor(1) as beside:
+        signalling = beside.submit(_signal_draft, finished.blocks) if finished.blocks else None
+        index = index_table(finished.blocks) if finished.blocks else None
+        if finished.dropped:
+            drafts.append(_draft(DROPPED, "d", dropped_table(finished.dropped)))
+        if finished.late:
+            drafts.append(_draft(LATE, "l", late_table(finished.late)))
+        if signalling is not None and index is not None:
             signal = signalling.result()
-        drafts += [signal, _draft(INDEX, "i", name_shard(index, signal.name.rpartition("/")[2]))]
-    if finished.dropped:
-        drafts.append(_draft(DROPPED, "d", dropped_table(finished.dropped)))
-    if finished.late:
-        drafts.append(_draft(LATE, "l", late_table(finished.late)))
+            drafts += [signal, _draft(INDEX, "i", name_shard(index, signal.name.rpartition("/")[2]))]
     return Output(drafts, finished.publications, finished.counts)
 
 
@@ -53,7 +53,7 @@ def _signal_draft(blocks: Sequence[Block]) -> Draft:
 
 def _draft(folder: str, stem: str, table: pl.DataFrame) -> Draft:
     buffer = io.BytesIO()
-    table.write_parquet(buffer, compression="zstd", compression_level=1)
+    table.write_parquet(buffer, compression="lz4", statistics=False)
     return Draft.of(folder, stem, ".parquet", [buffer.getbuffer()], table.height)
 
 
@@ -76,16 +76,9 @@ def _masks(block: Block) -> list[bytes]:
     return [b"" if mask == full else mask for mask in (row.tobytes() for row in block.mask)]
 
 
-def _origins(origins: Sequence[Origin], counts: Sequence[int]) -> dict[str, pl.Series]:
-    """The columns that all windows of a block share."""
-    at = np.repeat(np.arange(len(origins)), counts)
-    columns = {name: pl.Series(name, [getattr(o, name) for o in origins], dtype=pl.String) for name in Origin._fields}
-    return {name: column.gather(at) for name, column in columns.items()}
-
-
 def name_shard(index: pl.DataFrame, shard: str) -> pl.DataFrame:
     """The index with the column `shard`, the signal file's name, before `row`."""
-    return index.insert_column(index.get_column_index("row"), pl.Series("shard", [shard]).new_from_index(0, len(index)))
+    return index.insert_column(index.get_column_index("row"), pl.Series("shard", [shard] * len(index)))
 
 
 def index_table(blocks: Sequence[Block]) -> pl.DataFrame:
@@ -95,26 +88,28 @@ def index_table(blocks: Sequence[Block]) -> pl.DataFrame:
     shard); coverage (float32); mask (`np.packbits` over steps × channels, empty: all valid); offset (all its data lie
     at or before this log offset); hash (`row_hash` of its signal).
     """
+    # Columns are made in Python and numpy: every polars expression costs some milliseconds of planning.
     counts = [len(block.k) for block in blocks]
-    shared = _origins([block.origin for block in blocks], counts)
-    rows = sum(counts)
-    prefix = shared.pop("prefix")
+    origins = [block.origin for block, count in zip(blocks, counts, strict=True) for _ in range(count)]
+    k = np.concatenate([block.k for block in blocks])
+    texts = {
+        "window": [f"{origin.prefix}-{number}" for origin, number in zip(origins, k.tolist(), strict=True)],
+        "device": [origin.device for origin in origins],
+        "recording": [origin.recording for origin in origins],
+        "anchor": [origin.anchor for origin in origins],
+    }
     return pl.DataFrame(
         {
-            **shared,
-            "prefix": prefix,
-            "k": np.concatenate([block.k for block in blocks]),
+            **{name: pl.Series(column, dtype=pl.String) for name, column in texts.items()},
+            "k": k,
             "t0_ns": np.concatenate([block.t0_ns for block in blocks]),
             "t1_ns": np.concatenate([block.t1_ns for block in blocks]),
-            "row": np.arange(rows, dtype=np.int64),
+            "row": np.arange(len(k), dtype=np.int64),
             "coverage": np.concatenate([block.coverage for block in blocks]),
             "mask": pl.Series([mask for block in blocks for mask in _masks(block)], dtype=pl.Binary),
             "offset": np.repeat(np.array([block.offset for block in blocks], dtype=np.int64), counts),
             "hash": pl.Series([digest for block in blocks for digest in _row_hashes(block.signal)], dtype=pl.Binary),
         }
-    ).select(
-        pl.format("{}-{}", "prefix", "k").alias("window"),
-        *("device", "recording", "anchor", "k", "t0_ns", "t1_ns", "row", "coverage", "mask", "offset", "hash"),
     )
 
 

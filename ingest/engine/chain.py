@@ -89,9 +89,12 @@ def missing_entry(folder: str, seq: int) -> str:
 
 
 async def read_entry(store: Store, folder: str, seq: int) -> Head:
-    """One entry of a chain. Raises `CorruptError`, `FileNotFoundError`."""
+    """One entry of a chain that goes on behind it, or that was just seen. Raises `CorruptError`."""
     name = entry_name(folder, seq)
-    data = await store.read(name)
+    try:
+        data = await store.read(name)
+    except FileNotFoundError:
+        raise CorruptError(missing_entry(folder, seq)) from None
     return Head(check_place(decode_entry(data, name), seq, name), sha256_of(data))
 
 

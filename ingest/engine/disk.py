@@ -13,6 +13,7 @@ from ingest.engine.plan import Fsync, Link, Op, Rename, SyncFolder, Unlink, Writ
 from ingest.errors import StoreFullError, UsageError
 from ingest.mounts import network_filesystem
 
+_WRITEBACK_BYTES = 2 << 20
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -79,10 +80,14 @@ class DiskFiles:
             # Never truncate: after a link() whose folder could not be fsynced, the name may be an entry's second one.
             path.unlink(missing_ok=True)
             with path.open("xb", buffering=0) as file:
+                start = 0
                 for part in parts:
                     rest = memoryview(part).cast("B")
                     while rest:
-                        rest = rest[file.write(rest) :]
+                        written = file.write(rest[:_WRITEBACK_BYTES])
+                        # Tells the kernel to begin writing this to the disk while we copy on; fsync then waits less.
+                        os.posix_fadvise(file.fileno(), start, written, os.POSIX_FADV_DONTNEED)
+                        start, rest = start + written, rest[written:]
         except OSError as error:
             if error.errno in _FULL:
                 path.unlink(missing_ok=True)

@@ -106,7 +106,7 @@ async def recover(store: Store, operator: Operator, topic: str, number: int, log
     # The worker before us may have died before it deleted the state that its last seal outdated.
     await store.delete(kept[:-2])
     partition = Partition(topic, number, running, head, entry.through, entry.through, tuple(kept[-2:]))
-    await write_checkpoint(store, partition)
+    await write_checkpoint(store, folder, entry.seq)
     return partition
 
 
@@ -197,7 +197,10 @@ async def commit(store: Store, partition: Partition, seal: Seal) -> None:
 
 
 def move_on(partition: Partition, seal: Seal) -> tuple[str, ...]:
-    """Move the partition on behind its new head; the state files that are outdated now."""
+    """Move the partition on behind a prepared seal; the state files that are outdated once it is visible.
+
+    The next seal may be prepared at once, but must not be written before this one is visible: it names it.
+    """
     names = (*partition.kept_states, seal.entry.state.name)
     partition.head = Head(seal.entry, sha256_of(seal.document))
     partition.begin = seal.entry.through
@@ -207,15 +210,13 @@ def move_on(partition: Partition, seal: Seal) -> tuple[str, ...]:
     return names[:-2]
 
 
-async def write_checkpoint(store: Store, partition: Partition) -> None:
-    """Sum up the thousand entries that the head completed, unless somebody has."""
-    if partition.head is None:
-        return
-    last = (partition.head.entry.seq + 1) // CHECKPOINT_EVERY * CHECKPOINT_EVERY - 1
-    name = checkpoint_name(partition.folder, last)
+async def write_checkpoint(store: Store, folder: str, newest: int) -> None:
+    """Sum up the last full thousand of a chain's entries `0..newest`, unless somebody has."""
+    last = (newest + 1) // CHECKPOINT_EVERY * CHECKPOINT_EVERY - 1
+    name = checkpoint_name(folder, last)
     if last < 0 or await store.exists(name):
         return
-    names = [entry_name(partition.folder, seq) for seq in range(last - CHECKPOINT_EVERY + 1, last + 1)]
+    names = [entry_name(folder, seq) for seq in range(last - CHECKPOINT_EVERY + 1, last + 1)]
     checkpoint = summarise([(entry, await store.read(entry)) for entry in names])
     # The same entries give the same checkpoint; where there is no room for it, the next worker writes it.
     with contextlib.suppress(Exists, StoreFullError):

@@ -70,6 +70,8 @@ class Worker:
         self._observe = observe
         self._schemas = SchemaRegistry(log)
         self._parts: dict[int, Partition] = {}
+        self._seals: dict[int, asyncio.Task[None]] = {}
+        """Seals on their way to the disk, one a partition at most; feeding goes on meanwhile."""
         self._stop = asyncio.Event()
 
     def stop(self) -> None:
@@ -112,6 +114,7 @@ class Worker:
                 await self._seal_due(member, until)
                 if until is not None and await self._reached(until):
                     return True
+            await self._finish_seals()
         except FencedError as fenced:
             self._tell("fenced", -1, 0, str(fenced))
             self._parts.clear()
@@ -119,6 +122,8 @@ class Worker:
             return False
         finally:
             self._parts.clear()
+            await asyncio.gather(*self._seals.values(), return_exceptions=True)
+            self._seals.clear()
             await member.close()
         return True
 
@@ -143,6 +148,10 @@ class Worker:
                 for number in numbers:
                     if self._parts.pop(number, None) is not None:
                         self._tell("revoked", number, 0)
+                    # What is under way may still win the link(): its successor begins behind it, or fences it.
+                    sealing = self._seals.pop(number, None)
+                    if sealing is not None:
+                        await asyncio.gather(sealing, return_exceptions=True)
             case Truncated(number, wanted, begin):
                 self._skip(number, wanted, begin)
                 member.seek(number, begin)
@@ -207,26 +216,40 @@ class Worker:
 
     async def _seal_due(self, member: Member, until: Mapping[int, int] | None) -> None:
         now = asyncio.get_running_loop().time()
+        for number, sealing in list(self._seals.items()):
+            if sealing.done():
+                await self._seals.pop(number)
         for part in list(self._parts.values()):
             full = part.running.pending_bytes >= self._limits.seal_bytes
             old = part.since is not None and now - part.since >= self._limits.seal_seconds
             last = until is not None and part.position >= until.get(part.number, 0)
+            behind = part.running.pending_bytes >= 2 * self._limits.seal_bytes
+            if part.number in self._seals:
+                if not (last or behind):
+                    continue
+                await self._seals.pop(part.number)
             if part.dirty and (full or old or last):
                 await self._seal(member, part)
 
+    async def _finish_seals(self) -> None:
+        while self._seals:
+            await self._seals.pop(next(iter(self._seals)))
+
     async def _seal(self, member: Member, part: Partition) -> None:
-        """Make output, state and position visible together. The order of the steps is the protocol."""
+        """Take output and state, and let them become visible while the partition is fed on."""
         seal = await self._offload(lambda: work.prepare(part, self._operator))
+        outdated = work.move_on(part, seal)
+        self._seals[part.number] = asyncio.create_task(self._make_visible(member, part, seal, outdated))
+
+    async def _make_visible(self, member: Member, part: Partition, seal: work.Seal, outdated: tuple[str, ...]) -> None:
+        """Make output, state and position visible together. The order of the steps is the protocol."""
         await self._insist(part, lambda: work.write_files(self._store, seal))
         await self._insist(part, lambda: self._publish(seal))
         await self._insist(part, lambda: work.commit(self._store, part, seal))
-        if self._parts.get(part.number) is not part:
-            return
-        outdated = work.move_on(part, seal)
-        self._tell("sealed", part.number, part.position, entry=seal.entry)
-        await member.commit({part.number: part.position})
+        self._tell("sealed", part.number, seal.entry.through, entry=seal.entry)
+        await member.commit({part.number: seal.entry.through})
         await self._store.delete(outdated)
-        await work.write_checkpoint(self._store, part)
+        await work.write_checkpoint(self._store, part.folder, seal.entry.seq)
 
     async def _publish(self, seal: work.Seal) -> None:
         by_topic: dict[str, list[Entry]] = {}
@@ -243,7 +266,7 @@ class Worker:
             try:
                 return await step()
             except (StoreFullError, LogUnavailableError) as error:
-                if self._stop.is_set():
+                if self._stop.is_set() or self._parts.get(part.number) is not part:
                     raise
                 if str(error) != told:
                     told = str(error)
@@ -267,6 +290,7 @@ class Worker:
             if end > 0 and (head is None or head.entry.through < end):
                 return False
             await self._store.settle(folder)  # its writer may have died before it made the entry durable
+        await self._finish_seals()
         return True
 
     def _tell(self, kind: Kind, partition: int, position: int, text: str = "", entry: Manifest | None = None) -> None:

@@ -12,20 +12,21 @@ import sys
 import wavemark
 from ingest.engine import partition as work
 from ingest.engine.partition import Partition, Seal
+from ingest.engine.store import Store
 
 
 def main() -> int:
     left = int(sys.argv[1])
-    move_on = work.move_on
+    commit = work.commit
 
-    def doomed(partition: Partition, seal: Seal) -> tuple[str, ...]:
+    async def doomed(store: Store, partition: Partition, seal: Seal) -> None:
         nonlocal left
+        await commit(store, partition, seal)
         left -= 1
         if left <= 0:
             os.kill(os.getpid(), signal.SIGKILL)
-        return move_on(partition, seal)
 
-    work.move_on = doomed
+    work.commit = doomed
     return wavemark.main(sys.argv[2:])
 
 

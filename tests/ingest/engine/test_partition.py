@@ -39,7 +39,7 @@ async def feed_and_seal(store: FileStore, part: work.Partition, numbers: list[in
     await work.write_files(store, seal)
     await work.commit(store, part, seal)
     await store.delete(work.move_on(part, seal))
-    await work.write_checkpoint(store, part)
+    await work.write_checkpoint(store, part.folder, seal.entry.seq)
 
 
 def test_a_recovered_partition_goes_on_where_the_last_entry_ends(tmp_path: Path) -> None:
