@@ -35,6 +35,7 @@ _COMMANDS: Final = {
     "agent": _Command("edge.commands", "read sensors and publish them: the edge agent"),
     "import": _Command("ingest.commands", "bring recordings or marks into a log"),
     "log": _Command("ingest.commands", "look into a log"),
+    "rules": _Command("labeling.commands", "check and test event rules"),
     "window": _Command("windowing.commands", "cut a log's streams into windows: the windowing service"),
     "dataset": _Command("windowing.commands", "see and check a dataset"),
 }

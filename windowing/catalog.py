@@ -22,6 +22,7 @@ from windowing.genesis import Genesis, decode_genesis
 Damaged: TypeAlias = Literal["raise", "skip"]
 WINDOWS: Final = "windows"
 LABELS: Final = "labels"
+RULES: Final = "rules"
 REMEDY: Final = "restore it from a backup, or rebuild the dataset from the log into another folder"
 
 

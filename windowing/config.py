@@ -27,6 +27,8 @@ class DatasetConfig:
     name: str
     window: WindowSpec
     labels: LabelPolicy
+    rules: str | None = None
+    """The rule file, relative to this one; None: no rules run."""
 
     @classmethod
     def load(cls, path: str | Path) -> DatasetConfig:
@@ -36,18 +38,22 @@ class DatasetConfig:
     @classmethod
     def parse(cls, table: Mapping[str, Any], where: str) -> DatasetConfig:
         """The configuration in a TOML table; `where` names it in errors. Raises `UsageError`."""
-        if "rules" in table:
-            raise UsageError(f"{where}: rules: this version runs no rule files; remove the key")
-        check_keys(table, ("name", "window", "labels"), where)
+        check_keys(table, ("name", "rules", "window", "labels"), where)
         name = table.get("name")
         if not isinstance(name, str) or not name:
             raise UsageError(f'{where}: name: found {name!r}; give the dataset a name, as in name = "pump-states"')
+        rules = table.get("rules")
+        if rules is not None and (not isinstance(rules, str) or not rules):
+            raise UsageError(f'{where}: rules: found {rules!r}; name a rule file, as in rules = "rules.yaml"')
         window = _table(table, "window", where)
         if window is None:
             raise UsageError(f"{where}: window: the table is missing; it says how the windows are cut")
         labels = _table(table, "labels", where)
         return cls(
-            name, WindowSpec.from_table(window, f"{where}: window"), parse_labels(labels or {}, f"{where}: labels")
+            name,
+            WindowSpec.from_table(window, f"{where}: window"),
+            parse_labels(labels or {}, f"{where}: labels"),
+            rules,
         )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tomllib import TOMLDecodeError, loads
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -22,9 +22,13 @@ from ingest.log.protocol import MARKS, Bounds, Log
 from ingest.records import Mark, MarkAdd, MarkEdit, MarkRetract
 from ingest.wire import decode
 from labeling.marks import fold
+from labeling.rulefile import read_rules
 from windowing.anchors import AnchorMark
 from windowing.config import FILE, DatasetConfig
 from windowing.genesis import FORMAT, NAME, Genesis, check_genesis, decode_genesis, encode_genesis
+
+if TYPE_CHECKING:
+    from labeling.rules.compile import RuleSet
 
 _MARK_KINDS: Final = (MarkAdd, MarkEdit, MarkRetract)
 
@@ -35,12 +39,15 @@ class Source:
 
     data: bytes
     config: DatasetConfig
+    rules: RuleSet | None = None
+    """The rules that it names, checked."""
 
     @classmethod
     def read(cls, path: str | Path) -> Source:
-        """The file at `path`. Raises `UsageError`."""
+        """The file at `path`, and the rule file beside it that it names. Raises `UsageError`."""
         config = DatasetConfig.load(path)
-        return cls(Path(path).read_bytes(), config)
+        rules = None if config.rules is None else read_rules(Path(path).parent / config.rules)
+        return cls(Path(path).read_bytes(), config, rules)
 
     @property
     def window(self) -> str:

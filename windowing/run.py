@@ -1,4 +1,4 @@
-"""The windowing service: the windows operator and the labels operator in one process, on the exactly-once engine."""
+"""The windowing service: windows, labels and, where there are any, rules in one process, on the exactly-once engine."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import contextlib
 import secrets
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from ingest.engine.disk import DiskFiles
 from ingest.engine.operator import Operator
@@ -27,13 +27,17 @@ from ingest.errors import (
 from ingest.log.opening import open_log
 from ingest.log.protocol import MARKS, READINGS, Bounds, Log
 from labeling.sink import LabelsOperator
-from windowing.catalog import LABELS, WINDOWS
+from windowing.catalog import LABELS, RULES, WINDOWS
 from windowing.founding import Source, claim_config, claim_genesis, read_anchors
 from windowing.genesis import NAME as GENESIS
 from windowing.genesis import Genesis
 from windowing.metering import Metered
 from windowing.operator import WindowOperator
 
+if TYPE_CHECKING:
+    from labeling.rules.compile import RuleSet
+
+T = TypeVar("T")
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -94,14 +98,23 @@ async def run_service(options: RunOptions, observe: Observe) -> RunResult:
         await log.close()
 
 
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A worker, the folder of its operator, and what it reads: a topic, up to these ends where the run has one."""
+
+    folder: str
+    topic: str
+    worker: Worker
+    until: Mapping[int, int]
+
+
 class _Service:
     def __init__(self, options: RunOptions, log: Log, observe: Observe) -> None:
         self._options = options
         self._log = log
         self._observe = observe
         self._token = secrets.token_hex(8)
-        self._workers: list[tuple[str, Worker]] = []
-        """Each with its operator's folder."""
+        self._jobs: list[_Job] = []
         self._stopped = False
         self._trouble: LogConfigError | None = None
         self._result = RunResult()
@@ -110,39 +123,44 @@ class _Service:
         with self._ended_by_signals():
             window, folder = source.config.window, f"{WINDOWS}/{source.config.window.id}"
             labels = LabelsOperator()
-            genesis, label_genesis = await self._found(source, folder, labels)
+            genesis, label_genesis = await self._insist(lambda: self._found(source, folder, labels))
             anchors = await read_anchors(self._log, genesis.pinned) if genesis.pinned else ()
             windows = Metered(WindowOperator(window, anchors), self._meter)
             group = self._options.group or f"wavemark-{genesis.id}"
-            ends = [
-                await self._hire(folder, windows, genesis, f"{group}-{windows.name}"),
-                await self._hire(LABELS, labels, label_genesis, f"{group}-{labels.name}"),
-            ]
-            await self._work(ends if self._options.until_idle else [None, None])
+            await self._hire(folder, windows, genesis, f"{group}-{windows.name}")
+            if source.rules is not None:
+                await self._hire_rules(source.rules, group)
+            makers = len(self._jobs)
+            await self._hire(LABELS, labels, label_genesis, f"{group}-{labels.name}")
+            await self._work(makers)
         if self._trouble is not None:
             raise self._trouble
         self._result.finished = self._options.until_idle and not self._stopped
         return self._result
 
     async def _found(self, source: Source, folder: str, labels: LabelsOperator) -> tuple[Genesis, Genesis]:
-        """The geneses of windows and labels; waits, visibly, where there is no room for them."""
-        window, told = source.config.window, ""
+        """The geneses of windows and labels."""
+        window = source.config.window
+        await claim_config(self._store(""), source, self._options.out)
+        genesis = await claim_genesis(
+            self._store(folder),
+            self._log,
+            WindowOperator(window),
+            READINGS,
+            self._token,
+            where=str(self._options.out / folder / GENESIS),
+            window=source.window,
+            pin=window.anchor == "mark",
+        )
+        where = str(self._options.out / LABELS / GENESIS)
+        return genesis, await claim_genesis(self._store(LABELS), self._log, labels, MARKS, self._token, where=where)
+
+    async def _insist(self, step: Callable[[], Awaitable[T]]) -> T:
+        """Do a step of the founding; waits, visibly, where there is no room for it."""
+        told = ""
         while True:
             try:
-                await claim_config(self._store(""), source, self._options.out)
-                genesis = await claim_genesis(
-                    self._store(folder),
-                    self._log,
-                    WindowOperator(window),
-                    READINGS,
-                    self._token,
-                    where=str(self._options.out / folder / GENESIS),
-                    window=source.window,
-                    pin=window.anchor == "mark",
-                )
-                where = str(self._options.out / LABELS / GENESIS)
-                store = self._store(LABELS)
-                return genesis, await claim_genesis(store, self._log, labels, MARKS, self._token, where=where)
+                return await step()
             except StoreFullError as error:
                 if self._stopped:
                     raise
@@ -154,11 +172,24 @@ class _Service:
     def _store(self, folder: str) -> FileStore:
         return FileStore(DiskFiles(self._options.out / folder), self._token)
 
-    async def _hire(self, folder: str, operator: Operator, genesis: Genesis, group: str) -> dict[int, int]:
-        """A worker for an operator; the ends of its topic's partitions now."""
+    async def _hire_rules(self, rules: RuleSet, group: str) -> None:
+        """A worker for the rules, with a folder for their revision: changed rules begin anew at the log's start."""
+        from labeling.rules.operator import RulesOperator
+
+        operator = RulesOperator(rules)
+        folder = f"{RULES}/{operator.spec}"
+        where = str(self._options.out / folder / GENESIS)
+        genesis = await self._insist(
+            lambda: claim_genesis(self._store(folder), self._log, operator, READINGS, self._token, where=where)
+        )
+        await self._hire(folder, operator, genesis, f"{group}-{operator.name}-{operator.spec}")
+
+    async def _hire(self, folder: str, operator: Operator, genesis: Genesis, group: str) -> None:
+        """A worker for an operator, up to where its topic's partitions end now."""
         topic = genesis.topic
+        told_as = operator.name if operator.name == RULES else topic
         bounds = await self._log.bounds(topic)
-        self._observe(Ahead(topic, bounds), topic)
+        self._observe(Ahead(topic, bounds), told_as)
 
         def observe(notice: Notice) -> None:
             if notice.kind == "recovered" and notice.partition >= genesis.partitions:
@@ -167,9 +198,9 @@ class _Service:
                     f"{genesis.partitions}: devices have moved between partitions; use another --out"
                 )
                 self._stop()
-            if notice.entry is not None and topic == READINGS:
+            if notice.entry is not None and operator.name == WINDOWS:
                 self._result.counts.update(notice.entry.counts)
-            self._observe(notice, topic)
+            self._observe(notice, told_as)
 
         worker = Worker(
             self._log,
@@ -181,32 +212,53 @@ class _Service:
             limits=self._options.limits,
             observe=observe,
         )
-        self._workers.append((folder, worker))
+        until = {partition: bound.end for partition, bound in bounds.items()}
+        self._jobs.append(_Job(folder, topic, worker, until))
         if self._stopped:
             self._stop()
-        return {partition: bound.end for partition, bound in bounds.items()}
 
-    async def _work(self, untils: Sequence[Mapping[int, int] | None]) -> None:
-        """Run all workers to their end; the failure of one ends the others cleanly."""
-        tasks = [
-            asyncio.create_task(_run_in(self._options.out / folder, worker, until))
-            for (folder, worker), until in zip(self._workers, untils, strict=True)
-        ]
+    async def _work(self, makers: int) -> None:
+        """Run all workers to their end; the failure of one ends the others cleanly.
+
+        Only the last one reads `marks`, which the others before it may publish to: given an end, it begins when they
+        are done, and goes to where `marks` ends then.
+        """
+        before = [asyncio.create_task(self._run(job)) for job in self._jobs[:makers]]
+        tasks = [*before, asyncio.create_task(self._run_last(self._jobs[makers], before))]
         done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         if pending:
-            for _, worker in self._workers:
-                worker.stop()
+            for job in self._jobs:
+                job.worker.stop()
             await asyncio.wait(pending)
         for task in sorted(tasks, key=lambda task: task not in done):
             task.result()
+
+    async def _run_last(self, job: _Job, before: Sequence[asyncio.Task[None]]) -> None:
+        if self._options.until_idle:
+            await asyncio.wait(before)
+            job = await self._to_the_end(job)
+        await self._run(job)
+
+    async def _to_the_end(self, job: _Job) -> _Job:
+        bounds = await self._log.bounds(job.topic)
+        return replace(job, until={partition: bound.end for partition, bound in bounds.items()})
+
+    async def _run(self, job: _Job) -> None:
+        """Run a worker; its errors name files in the operator's folder, which is put before them."""
+        try:
+            await job.worker.run(job.until if self._options.until_idle else None)
+        except CorruptLogError:
+            raise
+        except (CorruptError, StateVersionError) as error:
+            raise type(error)(f"{self._options.out / job.folder}/{error}") from error
 
     def _meter(self, size: int) -> None:
         self._result.bytes += size
 
     def _stop(self) -> None:
         self._stopped = True
-        for _, worker in self._workers:
-            worker.stop()
+        for job in self._jobs:
+            job.worker.stop()
 
     @contextlib.contextmanager
     def _ended_by_signals(self) -> Iterator[None]:
@@ -218,13 +270,3 @@ class _Service:
         finally:
             for number in _SIGNALS:
                 loop.remove_signal_handler(number)
-
-
-async def _run_in(folder: Path, worker: Worker, until: Mapping[int, int] | None) -> None:
-    """Run a worker; its errors name files in the operator's folder, which is put before them."""
-    try:
-        await worker.run(until)
-    except CorruptLogError:
-        raise
-    except (CorruptError, StateVersionError) as error:
-        raise type(error)(f"{folder}/{error}") from error

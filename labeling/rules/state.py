@@ -30,6 +30,7 @@ COLLECT_SAMPLES: Final = 16_384
 CHANGED: Final = "closed by another description of the stream"
 TOOL: Final = "rule"
 _HEX: Final = 32
+_MARK_BYTES: Final = 300
 
 
 class Stream:
@@ -126,9 +127,14 @@ class RuleState:
 
     def end(self, device: str, recording: str) -> None:
         """Nothing of the recording follows: what is open ends at the last known sample."""
-        record = self.recordings.pop((device, recording), None)
+        self.close(device, recording)
+        self.recordings.pop((device, recording), None)
+
+    def close(self, device: str, recording: str) -> None:
+        """Nothing of the recording has come for long: what is open ends at the last known sample. It may go on."""
+        record = self.recordings.get((device, recording))
         if record is not None:
-            self._settle(record, FAR)
+            self._settle(record, max((stream.complete_to for stream in record.streams.values()), default=NEVER))
             for tracker in record.trackers:
                 tracker.end({END: 1.0})
             self._emit(record)
@@ -142,6 +148,11 @@ class RuleState:
         self.settle()
         marks, self._marks = self._marks, []
         return marks
+
+    @property
+    def pending_bytes(self) -> int:
+        """About how many bytes the finished marks take."""
+        return _MARK_BYTES * len(self._marks)
 
     def settle(self) -> None:
         """Work out all that was fed."""
@@ -283,8 +294,8 @@ class RuleState:
             yield MarkAdd(
                 device,
                 mark_id(rule, device, start_ns),
-                start_ns,
-                event.end_ns + after_ns,
+                max(start_ns, -FAR),
+                min(event.end_ns + after_ns, FAR),
                 rule.label,
                 self.rules.name,
                 TOOL,

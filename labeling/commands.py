@@ -1,0 +1,139 @@
+"""`wavemark rules`. What a command needs is imported when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from ingest.records import StreamDescription
+    from labeling.rules.compile import RuleSet
+    from labeling.rules.trials import Expected
+
+
+def register(subparsers: Any) -> None:
+    """Add the commands' parsers."""
+    parser = subparsers.add_parser(
+        "rules", help="check and test event rules", epilog="example: wavemark rules check rules.yaml"
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    check = actions.add_parser(
+        "check",
+        help="validate a rule file",
+        description="Validate a rule file: its form, its expressions and, with --log, channels and units against the "
+        "descriptions of the streams in a log.",
+        epilog="example: wavemark rules check rules.yaml --log segments:site/log",
+    )
+    check.add_argument("file", metavar="RULES.yaml")
+    check.add_argument("--log", metavar="URL", help="segments:DIR or kafka://host:9092[,host:9092]")
+    check.add_argument("--json", action="store_true", help="report as JSON")
+    check.set_defaults(run=run_check)
+    test = actions.add_parser(
+        "test",
+        help="run the tests written in a rule file",
+        description="Run the tests under the file's key tests: samples in, and exactly the expected marks out.",
+        epilog="example: wavemark rules test rules.yaml",
+    )
+    test.add_argument("file", metavar="RULES.yaml")
+    test.add_argument("--json", action="store_true", help="report as JSON")
+    test.set_defaults(run=run_test)
+
+
+def run_check(args: argparse.Namespace) -> int:
+    """`wavemark rules check`."""
+    from labeling.rulefile import read_rules
+
+    rules = read_rules(Path(args.file))
+    known: set[str] = set()
+    if args.log is not None:
+        descriptions = _descriptions(args.log)
+        known = {description.stream for description in descriptions}
+        for description in descriptions:
+            rules.check([description])
+        rules.check(descriptions)  # where streams meet, their newest descriptions
+    undescribed = sorted(rules.streams - known) if args.log is not None else []
+    if args.json:
+        print(_json(_report(rules) | {"undescribed": undescribed}))
+        return 0
+    for rule in rules.rules:
+        print(f"{rule.label}  reads {', '.join(rule.streams)}  revision {rule.revision}")
+    print(f"{args.file}: {len(rules.rules)} rules, revision {rules.revision}")
+    for stream in undescribed:
+        print(f"{args.file}: {args.log} has no description of the stream {stream}: not checked", file=sys.stderr)
+    return 0
+
+
+def _report(rules: RuleSet) -> dict[str, Any]:
+    listed = [{"label": rule.label, "streams": rule.streams, "revision": rule.revision} for rule in rules.rules]
+    return {"revision": rules.revision, "rules": listed}
+
+
+def _descriptions(url: str) -> list[StreamDescription]:
+    """All stream descriptions in a log, oldest first. Raises `UsageError` where there is no log."""
+    import asyncio
+
+    from ingest.draining import drain
+    from ingest.errors import UsageError, WireError
+    from ingest.log.opening import open_log
+    from ingest.log.protocol import STREAMS
+    from ingest.records import StreamDescription
+    from ingest.wire import decode
+
+    folder = url.removeprefix("segments:")
+    if folder != url and not Path(folder).is_dir():
+        raise UsageError(f"{url}: there is no log; check the folder's name")
+
+    async def read() -> list[StreamDescription]:
+        log, found = open_log(url), []
+        try:
+            if STREAMS in await log.topics():
+                async for batch in drain(log, STREAMS, await log.bounds(STREAMS)):
+                    found += [record for value in batch.values if (record := _decoded(value)) is not None]
+        finally:
+            await log.close()
+        return found
+
+    def _decoded(value: bytes) -> StreamDescription | None:
+        try:
+            record = decode(bytes(value))
+        except WireError:
+            return None
+        return record if isinstance(record, StreamDescription) else None
+
+    return asyncio.run(read())
+
+
+def run_test(args: argparse.Namespace) -> int:
+    """`wavemark rules test`; 1 where a test fails."""
+    from labeling.rulefile import read_rules
+    from labeling.rules.trials import run_trial
+
+    rules = read_rules(Path(args.file))
+    trials = [run_trial(rules, test) for test in rules.tests]
+    failed = sum(not trial.holds for trial in trials)
+    if args.json:
+        told = [
+            {"name": t.name, "holds": t.holds, "missing": _marks(t.missing), "surplus": _marks(t.surplus)}
+            for t in trials
+        ]
+        print(_json({"tests": told, "failed": failed}))
+        return int(failed > 0)
+    for trial in trials:
+        print(f"{'ok    ' if trial.holds else 'FAILED'}  {trial.name}")
+        for text, marks in (("expected, did not come", trial.missing), ("came, not expected", trial.surplus)):
+            for label, start_ns, end_ns in marks:
+                print(f"        {text}: {label} from {start_ns / 1e9:g}s to {end_ns / 1e9:g}s")
+    print(f"{args.file}: {len(trials)} tests, {failed} failed")
+    return int(failed > 0)
+
+
+def _marks(marks: tuple[Expected, ...]) -> list[dict[str, Any]]:
+    return [{"label": label, "start_ns": start_ns, "end_ns": end_ns} for label, start_ns, end_ns in marks]
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()

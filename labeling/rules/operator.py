@@ -1,0 +1,197 @@
+"""The rules as an operator of the exactly-once engine: `readings` in, marks out.
+
+A chain of its own, beside the windower's: the windower stays as it is, a rule file can change while the windows go on,
+and marks, which are published before the seal and named by what they are, may come twice without harm.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from ingest.engine.operator import Output, Publication
+from ingest.errors import CorruptError, StateVersionError, WireError
+from ingest.log.protocol import MARKS, Entry, LogBatch
+from ingest.records import (
+    Chunk,
+    Forget,
+    Gap,
+    MarkAdd,
+    Progress,
+    Record,
+    RecordingEnd,
+    RecordingStart,
+    StreamDescription,
+)
+from ingest.times import sample_times
+from ingest.wire import check_chunk, encode, parse
+from labeling.rules.compile import SEMANTICS, RuleSet
+from labeling.rules.intake import DAY_NS, Intake, SavedIntake
+from labeling.rules.saving import STATE_VERSION
+
+CODE: Final = 1000 * SEMANTICS + STATE_VERSION
+"""The version of the saved state and of what rules mean."""
+UNSYNCED: Final = "unsynced"
+_DIGEST: Final = 16
+
+
+class _Saved(msgspec.Struct, array_like=True, gc=False):
+    intake: SavedIntake
+    rules: bytes
+
+
+class RulesOperator:
+    """`ingest.engine.operator.Operator` that runs a set of rules over `readings`."""
+
+    name = "rules"
+    code = CODE
+
+    def __init__(self, rules: RuleSet) -> None:
+        self.rules = rules
+        self._schemas: dict[bytes, StreamDescription] = {}
+
+    @property
+    def spec(self) -> str:
+        """The rules' revision."""
+        return self.rules.revision
+
+    def learn(self, schema: bytes, description: StreamDescription) -> None:
+        """See `Operator`."""
+        self._schemas[schema] = description
+
+    def start(self, saved: bytes | None) -> RunningRules:
+        """See `Operator`."""
+        if saved is None:
+            return RunningRules(self.rules, self._schemas)
+        digest, body = saved[:_DIGEST], saved[_DIGEST:]
+        if hashlib.sha256(body).digest()[:_DIGEST] != digest:
+            raise CorruptError("rules state: its checksum does not match; remove the rules' folder to start them anew")
+        try:
+            state = msgspec.msgpack.decode(body, type=_Saved)
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise StateVersionError(f"rules state: {error}; remove the rules' folder to start them anew") from None
+        return RunningRules(self.rules, self._schemas, state)
+
+
+class RunningRules:
+    """The rules at work on one partition; see `ingest.engine.operator.Running`."""
+
+    def __init__(self, rules: RuleSet, schemas: Mapping[bytes, StreamDescription], saved: _Saved | None = None) -> None:
+        self._schemas = schemas
+        self._streams = rules.streams
+        self._state = rules.start(None if saved is None else saved.rules)
+        self._counts: Counter[str] = Counter()
+        self._intake = Intake(self._counts, None if saved is None else saved.intake)
+        self._state.counts = self._counts
+        self.missing_schema: bytes | None = None
+        """The schema id that `feed` stopped at."""
+
+    def feed(self, batch: LogBatch) -> int:
+        """See `Running`."""
+        self.missing_schema = None
+        for index, (data, append_ns) in enumerate(zip(batch.values, batch.append_ns, strict=True)):
+            self._advance(append_ns)
+            try:
+                record = parse(data)
+                if type(record) is not Chunk:
+                    self._on_record(record)
+                elif not self._on_chunk(record):
+                    return index
+            except WireError:  # the windower sends it to the dead letters
+                self._counts["undecodable"] += 1
+        return len(batch)
+
+    def _advance(self, append_ns: int) -> None:
+        abandoned, dropped = self._intake.advance(append_ns)
+        for key in abandoned:
+            self._state.close(*key)
+        for key in dropped:
+            self._state.end(*key)
+
+    def _on_chunk(self, chunk: Chunk) -> bool:
+        """Take a chunk; False, and nothing done, where its schema is not known."""
+        check_chunk(chunk)
+        if self._intake.is_forgotten(chunk.device):
+            return True
+        if chunk.stream not in self._streams:
+            self._intake.touch((chunk.device, chunk.recording))
+            return True
+        description = self._schemas.get(chunk.schema)
+        if description is None:
+            self.missing_schema = chunk.schema
+            return False
+        dtype: np.dtype[Any] = np.dtype(description.dtype).newbyteorder("<")
+        channels = len(description.channels)
+        if len(chunk.values) != chunk.count * channels * dtype.itemsize:
+            raise WireError(f"chunk: found {len(chunk.values)} bytes of values, its schema says otherwise")
+        times = sample_times(chunk)
+        if not self._intake.admit(chunk):
+            return True
+        if chunk.clock is not None and chunk.clock.source == UNSYNCED:
+            self._counts["unsynced.samples"] += chunk.count
+            return True
+        values = np.frombuffer(chunk.values, dtype=dtype).reshape(-1, channels)
+        if self._intake.is_ahead(int(times[-1])) or chunk.period_den == 0:
+            trusted = times - self._intake.append_ns <= DAY_NS
+            self._counts["quarantine.samples"] += chunk.count - int(trusted.sum())
+            times, values = times[trusted], values[trusted]
+        self._state.feed(chunk.device, chunk.recording, chunk.stream, times, values, description)
+        return True
+
+    def _on_record(self, record: Record) -> None:
+        match record:
+            case Forget():
+                self._intake.forget(record.device)
+                self._state.forget(record.device)
+            case RecordingStart() | RecordingEnd() | Gap() | Progress():
+                if not self._intake.is_forgotten(record.device):
+                    self._on_reading(record)
+            case _:
+                self._counts["other.records"] += 1
+
+    def _on_reading(self, record: RecordingStart | RecordingEnd | Gap | Progress) -> None:
+        key = (record.device, record.recording)
+        if isinstance(record, RecordingEnd):
+            if self._intake.end(key):
+                self._state.end(*key)
+            return
+        goes_on = self._intake.touch(key)
+        if isinstance(record, Progress) and goes_on:
+            if self._intake.is_ahead(record.complete_to_ns):
+                self._counts["quarantine.progress"] += 1
+            else:
+                self._state.progress(*key, record.stream, record.complete_to_ns)
+
+    def skip(self, wanted: int, begin: int) -> None:
+        """See `Running`."""
+        self._counts["lost.offsets"] += begin - wanted
+
+    @property
+    def pending_bytes(self) -> int:
+        """See `Running`."""
+        return self._state.pending_bytes
+
+    def take(self) -> Output:
+        """See `Running`: the marks that were finished, to be published before the seal."""
+        marks = sorted(self._state.take(), key=_order)
+        output = Output((), tuple(map(_publication, marks)), Counter(self._counts))
+        self._counts.clear()
+        return output
+
+    def snapshot(self) -> bytes:
+        """See `Running`."""
+        body = msgspec.msgpack.encode(_Saved(self._intake.save(), self._state.snapshot()))
+        return hashlib.sha256(body).digest()[:_DIGEST] + body
+
+
+def _order(mark: MarkAdd) -> tuple[str, int, int, str]:
+    return mark.device, mark.start_ns, mark.end_ns, mark.id
+
+
+def _publication(mark: MarkAdd) -> Publication:
+    return Publication(MARKS, Entry(mark.device.encode(), encode(mark)))

@@ -1,0 +1,116 @@
+"""`window run` with a rule file: rules mark, marks label, whatever ends on the way."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import wavemark
+from ingest.chunker import Limits, Origin, periodic_chunks
+from ingest.log.opening import open_log
+from ingest.log.protocol import MARKS, READINGS, STREAMS, Entry
+from ingest.records import Channel, MarkAdd, Record, RecordingEnd, StreamDescription, schema_id
+from ingest.wire import decode, encode
+from labeling.rules.compile import compile_rules
+
+START_NS = 1_700_000_000 * 10**9
+SECOND = 10**9
+ACC = StreamDescription("acc", (Channel("x", "m/s2"),), "float32", 100)
+RULES = "version: 1\nrules:\n  - {label: still, when: 'max(acc.x, 100ms) < 0.35g', for: 120ms}\n"
+CONFIG = """name = "run"
+rules = "rules.yaml"
+
+[window]
+length = 50
+hop = 50
+rate = "100Hz"
+channels = ["acc.x"]
+"""
+
+
+def put(url: str, topic: str, *entries: Entry) -> None:
+    async def run() -> None:
+        log = open_log(url, partitions=2)
+        await log.ensure(topic)
+        await log.append(topic, entries)
+        await log.close()
+
+    asyncio.run(run())
+
+
+def marks_of(url: str) -> list[MarkAdd]:
+    async def run() -> list[MarkAdd]:
+        log, found = open_log(url), []
+        bounds = await log.bounds(MARKS)
+        reader = log.reader(MARKS, {partition: bound.begin for partition, bound in bounds.items()})
+        while batches := await reader.fetch(0.1):
+            found += [
+                record for batch in batches for value in batch.values if isinstance(record := decode(value), MarkAdd)
+            ]
+        await reader.close()
+        await log.close()
+        return found
+
+    return asyncio.run(run())
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    (tmp_path / "dataset.toml").write_text(CONFIG)
+    (tmp_path / "rules.yaml").write_text(RULES)
+    values = np.full((2000, 1), 9.81, dtype=np.float32)
+    values[500:700] = values[1500:1600] = 0.1
+    origin = Origin("pump", "r", "acc", b"b" * 16, schema_id(ACC))
+    chunks = periodic_chunks(origin, START_NS, (10_000_000, 1), values, Limits())
+    records: list[Record] = [*chunks, RecordingEnd("pump", "r", b"b" * 16, START_NS + 20 * SECOND, "test")]
+    url = f"segments:{tmp_path / 'log'}"
+    put(url, STREAMS, Entry(schema_id(ACC), encode(ACC)))
+    put(url, READINGS, *(Entry(b"pump", encode(record)) for record in [*records, records[3]]))
+    return tmp_path
+
+
+def run(site: Path, capsys: pytest.CaptureFixture[str], *more: str) -> dict[str, object]:
+    command = ["window", "run", "-c", str(site / "dataset.toml"), "--log", f"segments:{site / 'log'}"]
+    assert wavemark.main([*command, "--out", str(site / "out"), "--until-idle", "--json", *more]) == 0
+    figures: dict[str, object] = json.loads(capsys.readouterr().out)
+    return figures
+
+
+def test_rules_label_the_windows_of_the_same_run(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    figures = run(site, capsys)
+    assert figures["samples"] == 2000
+    dataset = wavemark.open(site / "out")
+    assert dataset.classes == ("still",)
+    labelled = dataset.windows().filter(dataset.windows()["label"] == "still")["t0_ns"].to_list()
+    # max over 100 ms: on 90 ms after the samples fall, off with the first that is not still
+    assert labelled == [START_NS + t * SECOND // 2 for t in (10, 11, 12, 13, 30, 31)]
+    assert [(mark.start_ns - START_NS, mark.end_ns - START_NS) for mark in marks_of(f"segments:{site / 'log'}")] == [
+        (5_090_000_000, 7_000_000_000),
+        (15_090_000_000, 16_000_000_000),
+    ]
+
+
+def test_a_second_run_and_other_rules(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    url = f"segments:{site / 'log'}"
+    run(site, capsys)
+    run(site, capsys)
+    assert len(marks_of(url)) == 2
+    (site / "rules.yaml").write_text(RULES + "  - {label: moved, when: acc.x > 5m/s2}\n")
+    run(site, capsys)
+    marks = marks_of(url)
+    assert len({mark.id for mark in marks}) == 2 + 3, "the rule that did not change makes the same marks again"
+    assert wavemark.open(site / "out").classes == ("moved", "still")
+    revision = compile_rules((site / "rules.yaml").read_text(), "rules.yaml").revision
+    assert (site / "out" / "rules" / revision / "genesis.json").exists()
+
+
+def test_a_wrong_rule_file_is_refused_with_its_place(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (site / "rules.yaml").write_text(RULES.replace("0.35g", "0.35G"))
+    command = ["window", "run", "-c", str(site / "dataset.toml"), "--log", f"segments:{site / 'log'}"]
+    assert wavemark.main([*command, "--out", str(site / "out"), "--until-idle"]) == 2
+    assert "rules.yaml:3:51: unknown unit" in capsys.readouterr().err
+    assert not (site / "out").exists()
