@@ -15,6 +15,7 @@ from tests.bench.streams import Load
 
 LOAD = Load(4_000_000, 100)
 PER_CALL = 2000
+IN_FLIGHT = 4
 RUNS = 5
 APPEND_BAR_MB = 100.0
 
@@ -32,7 +33,7 @@ def bench() -> list[Row]:
             bare_reads.append(_timed_read(Path(folder) / "bare"))
     return [
         row(
-            f"segments, append {PER_CALL} chunks a call, 4 partitions",
+            f"segments, append {PER_CALL} chunks a call, {IN_FLIGHT} calls under way",
             _rates(size, appends),
             "MB/s",
             baseline="one file, pwrite and fdatasync a call",
@@ -57,8 +58,12 @@ async def _append(folder: str, entries: list[Entry]) -> float:
     log = SegmentLog(f"{folder}/log")
     await log.ensure(READINGS)
     start = time.perf_counter()
+    under_way: set[asyncio.Task[object]] = set()
     for at in range(0, len(entries), PER_CALL):
-        await log.append(READINGS, entries[at : at + PER_CALL])
+        if len(under_way) == IN_FLIGHT:
+            _, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+        under_way.add(asyncio.create_task(log.append(READINGS, entries[at : at + PER_CALL])))
+    await asyncio.gather(*under_way)
     taken = time.perf_counter() - start
     await log.close()
     return taken
