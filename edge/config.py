@@ -26,6 +26,7 @@ from ingest.tomlfile import read_toml
 from ingest.units import parse_duration, parse_rate, parse_size
 
 T = TypeVar("T")
+D = TypeVar("D")
 ClockTrust = Literal["system", "ntp"]
 _SOURCE_KEYS: Final = frozenset(
     ("name", "type", "decoder", "device", "stream", "channels", "rate", "dtype", "scale", "clock", "sensor", "mounting")
@@ -147,7 +148,6 @@ def _source(table: Mapping[str, Any], where: str, base: str, device: str) -> Sou
     source_class, decoder_class = source_type(kind, where), decoder_type(decoder, where)
     own = source_class.keys | decoder_class.keys
     check_keys(table, _SOURCE_KEYS | own, where)
-    rate = parse_rate(_text(table, "rate", where)) if "rate" in table else None
     default = "float64" if decoder == "nmea" else "float32"
     channels = _channels(table, where)
     config = SourceConfig(
@@ -159,7 +159,7 @@ def _source(table: Mapping[str, Any], where: str, base: str, device: str) -> Sou
         device=_name(table, "device", where, device),
         stream=_stream(table, where),
         channels=channels,
-        rate=rate,
+        rate=_quantity(table, "rate", where, parse_rate, None),
         dtype=cast(SampleType, _one_of(table, "dtype", where, get_args(SampleType), default)),
         scales=_scales(table, where, channels),
         clock=cast(
@@ -254,10 +254,11 @@ def _one_of(table: Mapping[str, Any], key: str, where: str, known: Iterable[str]
     return value
 
 
-def _quantity(table: Mapping[str, Any], key: str, where: str, parse: Callable[[str], int], default: int) -> int:
+def _quantity(table: Mapping[str, Any], key: str, where: str, parse: Callable[[str], T], default: D) -> T | D:
     if key not in table:
         return default
+    text = _text(table, key, where)
     try:
-        return parse(_text(table, key, where))
+        return parse(text)
     except UsageError as error:
-        raise UsageError(f"{where}.{key}: {error}") from None
+        raise UsageError(f"{where}: {key}: {error}") from None

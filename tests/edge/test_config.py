@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from edge.config import load_config
+from ingest.errors import UsageError
+
+DESIGN = """
+device = "pump-7"
+log = "kafka://127.0.0.1:9092"
+
+[spool]
+dir = "/var/lib/wavemark/spool"
+max_bytes = "2GB"
+
+[[source]]
+name = "imu"
+type = "serial"
+port = "/dev/ttyUSB0"
+baud = 115200
+decoder = "csv"
+stream = "acc"
+channels = { x = "g", y = "g", z = "g" }
+rate = "100Hz"
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "agent.toml"
+    path.write_text(text)
+    return path
+
+
+def test_the_designs_example_is_good(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, DESIGN))
+    (source,) = config.sources
+    assert (config.devices, config.spool.max_bytes, config.log) == (("pump-7",), 2 * 10**9, "kafka://127.0.0.1:9092")
+    assert (source.rate, source.clock, source.dtype) == (Fraction(100), "arrival", "float32")
+    assert source.options == {"port": "/dev/ttyUSB0", "baud": 115200}
+    assert [channel.name for channel in config.descriptions[0].channels] == ["x", "y", "z"]
+
+
+def test_scales_types_and_defaults(tmp_path: Path) -> None:
+    text = DESIGN + 'scale = 0.5\ndtype = "int16"\ndevice = "other"\nsensor = "MPU"\n[clock]\ntrust = "ntp"\n'
+    config = load_config(write(tmp_path, text))
+    assert config.sources[0].scales == {"x": 0.5, "y": 0.5, "z": 0.5}
+    assert config.descriptions[0].dtype == "int16"
+    assert (config.devices, config.clock.trust) == (("other",), "ntp")
+
+
+NMEA = DESIGN.replace('decoder = "csv"', 'decoder = "nmea"').replace(
+    'x = "g", y = "g", z = "g"', 'lat = "deg", lon = "deg"'
+)
+
+
+def test_positions_are_float64_and_have_the_receivers_time(tmp_path: Path) -> None:
+    (source,) = load_config(write(tmp_path, NMEA)).sources
+    assert (source.dtype, source.clock) == ("float64", "device")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('log = "kafka', 'lgo = "kafka', 'unknown key "lgo".*Did you mean "log"'),
+        ('device = "pump-7"', "device = 7", "device: found 7, expected text"),
+        ('dir = "/var', 'dri = "/var', 'agent.toml: spool: unknown key "dri"'),
+        ('max_bytes = "2GB"', 'max_bytes = "2 apples"', 'spool: max_bytes: size: found unit "apples"'),
+        ('max_bytes = "2GB"', 'max_bytes = "2kB"', "expected at least 1MB"),
+        ('max_bytes = "2GB"', 'drop = "all"', 'drop: unknown value "all"; known: newest, oldest, thin'),
+        ('max_bytes = "2GB"', 'fsync_interval = "0s"', "expected above 0 to 60s"),
+        ('type = "serial"', 'type = "seral"', 'unknown source type "seral"; known: .*Did you mean "serial"'),
+        ('decoder = "csv"', 'decoder = "cvs"', 'unknown decoder type "cvs".*Did you mean "csv"'),
+        ("baud = 115200", "buad = 115200", 'source.0.: unknown key "buad".*Did you mean "baud"'),
+        ("baud = 115200", "baud = 5", "5 is not in"),
+        ('port = "/dev/ttyUSB0"', "", '"port" is missing'),
+        ('stream = "acc"', 'stream = "a.b"', "has a dot"),
+        ('stream = "acc"', "", '"stream" is missing'),
+        ('{ x = "g", y = "g", z = "g" }', "{ }", "expected units by name"),
+        ('{ x = "g", y = "g", z = "g" }', "{ x = 1 }", "is no channel"),
+        ('rate = "100Hz"', 'rate = "100"', "rate"),
+        ('rate = "100Hz"', 'clock = "device"', "needs a time_column"),
+        ('rate = "100Hz"', 'clock = "counted"', "is for a replay"),
+        ('rate = "100Hz"', "scale = { w = 2 }", 'scale: unknown key "w"'),
+        ('rate = "100Hz"', "scale = 0", "no number above or below 0"),
+        ("[[source]]", "[source]", "no .*source.* table"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert old in DESIGN
+    with pytest.raises(UsageError, match=message) as found:
+        load_config(write(tmp_path, DESIGN.replace(old, new)))
+    assert "agent.toml" in str(found.value)
+
+
+def test_names_and_streams_are_taken_once(tmp_path: Path) -> None:
+    second = DESIGN[DESIGN.index("[[source]]") :]
+    with pytest.raises(UsageError, match=r'source\[1\]: name "imu" is taken by .*source\[0\]'):
+        load_config(write(tmp_path, DESIGN + second))
+    with pytest.raises(UsageError, match='stream "pump-7/acc" is taken'):
+        load_config(write(tmp_path, DESIGN + second.replace('"imu"', '"imu2"')))
+
+
+def test_a_replay_needs_times(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("1\n")
+    text = DESIGN.replace('type = "serial"', 'type = "replay"\nfile = "a.csv"')
+    text = text.replace('port = "/dev/ttyUSB0"\nbaud = 115200\n', "")
+    assert load_config(write(tmp_path, text)).sources[0].clock == "counted"
+    with pytest.raises(UsageError, match="clock"):
+        load_config(write(tmp_path, text.replace('rate = "100Hz"', "")))
+    with pytest.raises(UsageError, match="no such file"):
+        load_config(write(tmp_path, text.replace("a.csv", "b.csv")))

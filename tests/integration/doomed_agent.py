@@ -1,0 +1,88 @@
+"""An agent in a process that a test kills. Its source delivers numbered lines, as MQTT delivers with QoS 1: what was
+not acknowledged comes again, with its identity. `<upstream>.acknowledged` has a byte for each acknowledgement.
+
+`python -m tests.integration.doomed_agent FOLDER UPSTREAM`
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Hashable
+from pathlib import Path
+from typing import ClassVar, Self
+
+from edge.agent import Agent
+from edge.config import load_config
+from edge.protocol import Arrival, Interruption, SourceConfig
+from edge.sources import SOURCES
+from ingest.log.opening import open_log
+
+
+class NumberedSource:
+    """Lines 0, 1, 2 …, from the first that was not acknowledged on."""
+
+    keys: ClassVar[frozenset[str]] = frozenset({"upstream"})
+
+    def __init__(self, path: Path) -> None:
+        self.waiting_for = ""
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+        self._next = os.fstat(self._fd).st_size
+        self._first_new = self._next + 1000
+
+    @classmethod
+    def from_config(cls, config: SourceConfig) -> Self:
+        return cls(Path(config.option("upstream", str)).with_suffix(".acknowledged"))
+
+    async def open(self) -> None:
+        return None
+
+    async def arrivals(self) -> AsyncIterator[Arrival | Interruption]:
+        while True:
+            number = self._next
+            self._next += 1
+            identity = number.to_bytes(8, "little")
+            again = number < self._first_new  # no more than that was ever under way
+            yield Arrival(b"%d\n" % number, time.monotonic_ns(), time.time_ns(), number, identity, again)
+            await asyncio.sleep(0.0005)
+
+    def ack(self, token: Hashable) -> None:
+        os.write(self._fd, b".")
+
+    async def close(self) -> None:
+        return None
+
+
+async def main(folder: Path, upstream: Path) -> None:
+    SOURCES["numbered"] = "tests.integration.doomed_agent:NumberedSource"
+    config = folder / "agent.toml"
+    config.write_text(
+        f"""device = "pump"
+log = "segments:{folder}/log"
+[spool]
+dir = "spool"
+fsync_interval = "30ms"
+[[source]]
+name = "numbers"
+type = "numbered"
+upstream = "{upstream}"
+decoder = "csv"
+stream = "acc"
+channels = {{ x = "g" }}
+dtype = "float64"
+"""
+    )
+    log = open_log(f"segments:{folder}/log")
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    agent = Agent(load_config(config), log, secrets.token_bytes(16), "0", lambda line: print(line, file=sys.stderr))
+    await agent.run(stop)
+    await log.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), Path(sys.argv[2])))

@@ -1,0 +1,252 @@
+"""The agent as a user runs it: HAPT replayed to windows, real kills, a real full disk, an install without a server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import wavemark
+from ingest.draining import drain
+from ingest.log.opening import open_log
+from ingest.log.protocol import READINGS, Bounds
+from ingest.records import Chunk, Gap, Record, RecordingStart
+from ingest.wire import decode
+from tests.integration.recordings import HaptRecording, command, hapt_config, hapt_recordings
+
+ROOT = Path(__file__).parents[2]
+
+
+def read_log(url: str) -> list[Record]:
+    """All of `readings`."""
+
+    async def main() -> list[Record]:
+        log = open_log(url)
+        try:
+            bounds: dict[int, Bounds] = await log.bounds(READINGS)
+            return [decode(bytes(value)) async for batch in drain(log, READINGS, bounds) for value in batch.values]
+        finally:
+            await log.close()
+
+    return asyncio.run(main())
+
+
+def hapt_agent(folder: Path, recording: HaptRecording, log: str, speed: str) -> Path:
+    path = folder / f"{recording.name}.toml"
+    text = f'device = "{recording.device}"\nlog = "{log}"\n[spool]\ndir = "{folder}/spool-{recording.name}"\n'
+    for sensor, unit in (("acc", "g"), ("gyro", "rad/s")):
+        text += f"""
+[[source]]
+name = "{sensor}"
+type = "replay"
+file = "{recording.file(sensor)}"
+start = "{recording.start_ns}"
+speed = {speed}
+decoder = "csv"
+separator = "whitespace"
+stream = "{sensor}"
+channels = {{ x = "{unit}", y = "{unit}", z = "{unit}" }}
+rate = "50Hz"
+dtype = "float64"
+"""
+    path.write_text(text)
+    return path
+
+
+def test_hapt_through_agent_log_and_windowing_equals_the_import(tmp_path: Path) -> None:
+    agent_log, import_log = f"segments:{tmp_path}/agent", f"segments:{tmp_path}/import"
+    recordings = hapt_recordings()[:3]
+    for number, recording in enumerate(recordings):
+        speed = "100" if number == 0 else '"max"'
+        command("agent", "run", "-c", hapt_agent(tmp_path, recording, agent_log, speed))
+        for sensor, unit, more in (("acc", "g", ["--open"]), ("gyro", "rad/s", [])):
+            command(
+                "import", "readings", recording.file(sensor),
+                "--device", recording.device, "--stream", sensor, "--recording", recording.name,
+                "--rate", "50Hz", "--start", str(recording.start_ns), "--columns", "x,y,z", "--unit", unit,
+                "--log", import_log, *more,
+            )  # fmt: skip
+    found = {}
+    for name, log in (("agent", agent_log), ("import", import_log)):
+        config = hapt_config(tmp_path / f"{name}.toml", "epoch")
+        command("window", "run", "-c", config, "--log", log, "--out", tmp_path / name / "dataset", "--until-idle")
+        dataset = wavemark.open(tmp_path / name / "dataset")
+        table = dataset.windows()
+        found[name] = (table["device"].to_list(), table["t0_ns"].to_list(), dataset.arrays(unlabelled="keep")[0])
+    assert len(found["agent"][1]) > 500
+    assert found["agent"][:2] == found["import"][:2]
+    np.testing.assert_array_equal(found["agent"][2], found["import"][2])
+
+
+# --- real kills
+
+
+def doomed(folder: Path, upstream: Path, **limits: int) -> subprocess.Popen[bytes]:
+    """The agent in a process of its own, fed from a file that is delivered again from what was acknowledged on."""
+
+    def limit() -> None:
+        if "file_bytes" in limits:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limits["file_bytes"], limits["file_bytes"]))
+
+    words = [sys.executable, "-m", "tests.integration.doomed_agent", str(folder), str(upstream)]
+    return subprocess.Popen(words, cwd=ROOT, stderr=subprocess.DEVNULL, preexec_fn=limit)
+
+
+def numbers(records: list[Record]) -> list[int]:
+    """The values of all chunks, each chunk once."""
+    once = {(record.boot, record.seq): record for record in records if isinstance(record, Chunk)}
+    return [int(value) for chunk in once.values() for value in np.frombuffer(chunk.values, "<f8")]
+
+
+def acknowledged(upstream: Path) -> int:
+    """How many lines the agent acknowledged: they were fsynced."""
+    path = upstream.with_suffix(".acknowledged")
+    return path.stat().st_size if path.exists() else 0
+
+
+@pytest.fixture
+def upstream(tmp_path: Path) -> Path:
+    path = tmp_path / "upstream"
+    path.touch()
+    return path
+
+
+@pytest.mark.timeout(180)
+def test_kill_at_random_moments_loses_and_doubles_nothing_that_was_acknowledged(tmp_path: Path, upstream: Path) -> None:
+    rng = random.Random(4)
+    kills = int(os.environ.get("WAVEMARK_KILLS", "12"))
+    for _ in range(kills):
+        process = doomed(tmp_path, upstream)
+        before = acknowledged(upstream)
+        until = before + rng.randrange(1, 120)
+        deadline = time.monotonic() + 30
+        while acknowledged(upstream) < until and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.001)
+        assert process.poll() is None
+        process.kill()
+        process.wait()
+    process = doomed(tmp_path, upstream)
+    time.sleep(1.0)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+    records = read_log(f"segments:{tmp_path}/log")
+    found = numbers(records)
+    assert sorted(found) == list(range(len(found)))
+    assert len(found) >= acknowledged(upstream)
+    starts = [record for record in records if isinstance(record, RecordingStart)]
+    boots = [record.boot for record in starts]
+    assert len(set(boots)) == len(boots)
+    assert [record.previous_boot for record in starts[1:]] == boots[:-1]
+
+
+@pytest.mark.timeout(120)
+def test_a_full_disk_announces_what_it_could_not_take(tmp_path: Path, upstream: Path) -> None:
+    process = doomed(tmp_path, upstream, file_bytes=6_000)
+    deadline = time.monotonic() + 30
+    before = -1
+    while time.monotonic() < deadline and (acknowledged(upstream) == 0 or acknowledged(upstream) != before):
+        before = acknowledged(upstream)
+        time.sleep(0.5)
+    assert process.poll() is None
+    kept = acknowledged(upstream)
+    process.kill()
+    process.wait()
+    process = doomed(tmp_path, upstream)
+    time.sleep(1.0)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+    found = numbers(read_log(f"segments:{tmp_path}/log"))
+    assert sorted(found) == list(range(len(found)))
+    assert len(found) > kept > 0
+
+
+# --- an edge install
+
+_BLOCKED = ("polars", "rich", "fastapi", "starlette", "uvicorn", "aiohttp", "websockets")
+
+
+def test_an_edge_install_needs_no_server_library(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("1,2,3\n4,5,6\n")
+    (tmp_path / "agent.toml").write_text(
+        f"""device = "pump"
+log = "segments:{tmp_path}/log"
+[spool]
+dir = "spool"
+[[source]]
+name = "imu"
+type = "replay"
+file = "a.csv"
+decoder = "csv"
+stream = "acc"
+channels = {{ x = "g", y = "g", z = "g" }}
+rate = "100Hz"
+[[source]]
+name = "gps"
+type = "serial"
+port = "/dev/ttyNowhere"
+decoder = "nmea"
+stream = "gps"
+channels = {{ lat = "deg", lon = "deg" }}
+"""
+    )
+    program = f"""
+import sys
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {_BLOCKED!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Blocker())
+import wavemark
+sys.exit(wavemark.main(["agent", "check", "-c", {str(tmp_path / "agent.toml")!r}, "--json"]))
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert [source["stream"] for source in json.loads(done.stdout)["sources"]] == ["pump/acc", "pump/gps"]
+
+
+def test_an_edge_install_asks_for_no_server_library() -> None:
+    import tomllib
+
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    names = {requirement.partition("[")[0].partition(">")[0] for requirement in extras["edge"]}
+    assert not names & set(_BLOCKED)
+
+
+def test_what_was_lost_is_announced(tmp_path: Path) -> None:
+    lines = [f"{number},0,0" for number in range(500)]
+    lines[100] = "oops"
+    (tmp_path / "a.csv").write_text("\n".join(lines))
+    config = tmp_path / "agent.toml"
+    config.write_text(
+        f"""device = "pump"
+log = "segments:{tmp_path}/log"
+[spool]
+dir = "spool"
+[[source]]
+name = "imu"
+type = "replay"
+file = "a.csv"
+speed = "max"
+start = "1700000000000000000"
+decoder = "csv"
+stream = "acc"
+channels = {{ x = "g", y = "g", z = "g" }}
+rate = "100Hz"
+"""
+    )
+    command("agent", "run", "-c", config)
+    records = read_log(f"segments:{tmp_path}/log")
+    read = sum(record.count for record in records if isinstance(record, Chunk))
+    lost = [record for record in records if isinstance(record, Gap)]
+    assert read + sum(gap.samples for gap in lost) == 500
+    assert [(gap.reason, gap.start_ns <= 1_700_000_001_000_000_000 < gap.end_ns) for gap in lost] == [("columns", True)]
