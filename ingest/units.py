@@ -35,6 +35,7 @@ _SIZES = {
     "MiB": 2**20,
     "GiB": 2**30,
 }
+_MAX_TIME_NS = 1 << 62
 _ISO = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)(?:[.,](\d{1,9}))?\s*(Z|z|[+-]\d\d:?\d\d)?")
 
 
@@ -81,10 +82,17 @@ def parse_time(text: str, zone: timezone | None = None) -> int:
     """Nanoseconds UTC of an ISO 8601 time with a zone, or of integer nanoseconds; `zone` is for a time without one.
 
     Raises:
-        UsageError: no time, or a time that names no zone where none was given.
+        UsageError: no time, one before 1824 or after 2116, or one that names no zone where none was given.
     """
+    t_ns = _parse_time(text, zone)
+    if abs(t_ns) >= _MAX_TIME_NS:
+        raise UsageError(f'time: "{text}" is out of range: they go from 1824 to 2116')
+    return t_ns
+
+
+def _parse_time(text: str, zone: timezone | None) -> int:
     stripped = text.strip()
-    if re.fullmatch(r"[+-]?\d{10,}|0", stripped):
+    if re.fullmatch(r"[+-]?\d{10,4000}|0", stripped):
         return int(stripped)
     match = _ISO.fullmatch(stripped)
     if match is None:

@@ -22,7 +22,6 @@ from ingest.progress import Progress
 from ingest.records import MarkAdd
 from ingest.settings import suggest
 from ingest.units import parse_time
-from ingest.wire import MAX_SPAN_NS
 
 REQUIRED: Final = ("device", "start", "end", "label")
 OPTIONAL: Final = ("author", "confidence")
@@ -96,8 +95,6 @@ def _mark(cells: dict[str, str]) -> MarkAdd:
     end_ns = parse_time(cells["end"]) if cells["end"] else start_ns
     if end_ns < start_ns:
         raise UsageError(f"the end {cells['end']} lies before the start {cells['start']}")
-    if max(abs(start_ns), abs(end_ns)) >= MAX_SPAN_NS:
-        raise UsageError(f"the times {cells['start']} to {cells['end']} are out of range")
     try:
         confidence = float(cells.get("confidence") or "1")
     except ValueError:

@@ -119,7 +119,14 @@ def _read_iso(text: pl.Series, how: Reading, place: Callable[[int], str]) -> Sta
         "%Y-%m-%d %H:%M:%S", time_unit="us", strict=False
     )
     _check_rows(clock, text, "no ISO 8601 time (2026-11-24T02:00:00Z); for numbers say --time-unit", place)
-    times: Times = clock.cast(pl.Int64).to_numpy() * 1000
+    microseconds = clock.cast(pl.Int64)
+    far = microseconds.abs() >= MAX_SPAN_NS // 1000
+    if far.any():
+        row = far.arg_max() or 0
+        raise UsageError(
+            f'{place(row)}: time "{text[row]}" is out of range: times before 1824 or after 2116 do not fit'
+        )
+    times: Times = microseconds.to_numpy() * 1000
     times = times + fraction.fill_null("0").str.pad_end(9, "0").cast(pl.Int64).to_numpy()
     naive = zone.is_null().to_numpy()
     for name in zone.drop_nulls().unique():

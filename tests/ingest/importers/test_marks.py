@@ -70,7 +70,7 @@ def test_a_mark_is_named_by_its_content_for_ever() -> None:
         (HEADER + "d,,,a\n", 'line 2: "start" is empty'),
         (HEADER + "d,2026-11-24T02:00:00Z,,\n", 'line 2: "label" is empty'),
         (HEADER + "d,2026-11-24T02:00:00Z,2026-11-24T01:00:00Z,a\n", "line 2: the end 2026.* lies before the start"),
-        (HEADER + "d,9000000000000000000,,a\n", "line 2: the times .* are out of range"),
+        (HEADER + "d,9000000000000000000,,a\n", "line 2: time: .* is out of range"),
         (HEADER[:-1] + ",confidence\nd,2026-11-24T02:00:00Z,,a,2\n", 'line 2: confidence: found "2"'),
         (HEADER[:-1] + ",confidence\nd,2026-11-24T02:00:00Z,,a,high\n", 'line 2: confidence: found "high"'),
         (HEADER + 'd,"2026\n', "line 2: "),
