@@ -1,0 +1,163 @@
+"""What a rule state keeps, promises and refuses, beside the meaning of its rules."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ingest.errors import CorruptError, StateVersionError
+from ingest.records import Channel, MarkAdd, StreamDescription
+from labeling.rules.compile import RuleSet, compile_rules
+from labeling.rules.joining import WAIT_NS
+from labeling.rules.state import RuleState
+
+MS = 1_000_000
+T0 = 1_700_000_000 * 10**9
+ACC = StreamDescription("acc", (Channel("x", "g", 0.01),), "int16", 100)
+GPS = StreamDescription("gps", (Channel("speed", "m/s"),), "float32", 1)
+
+
+def rules_of(*lines: str, defaults: str = "max_gap: 500ms") -> RuleSet:
+    listed = "".join(f"  - {{label: event, {line}}}\n" for line in lines)
+    return compile_rules(f"version: 1\ndefaults: {{{defaults}}}\nrules:\n{listed}", "rules.yaml")
+
+
+def feed(state: RuleState, x: list[float], first: int = 0, description: StreamDescription = ACC) -> None:
+    """Samples 10 ms apart, `x` in g."""
+    times = T0 + (first + np.arange(len(x))) * 10 * MS
+    raw = np.round(np.array(x)[:, None] / description.channels[0].scale)
+    state.feed("d", "r", description.stream, times, raw.astype(description.dtype), description)
+
+
+def spans(marks: list[MarkAdd]) -> list[tuple[float, float]]:
+    """In units of 10 ms since the first sample."""
+    return [((mark.start_ns - T0) / MS / 10, (mark.end_ns - T0) / MS / 10) for mark in marks]
+
+
+def test_a_mark_says_what_opened_and_closed_it() -> None:
+    rules = rules_of("when: acc.x > 2m/s2, until: acc.x < 0.1g, pad: [20ms, 30ms]")
+    state = rules.start()
+    feed(state, [0, 0.5, 0.3, 0.05, 0])
+    (mark,) = state.take()
+    assert spans([mark]) == [(-1, 6)]
+    assert (mark.label, mark.author, mark.tool, mark.confidence) == ("event", "rules.yaml", "rule", 1.0)
+    assert mark.evidence == {
+        "opened by acc.x [g]": 0.5,
+        "opened by 2m/s2 [g]": pytest.approx(2 / 9.80665),
+        "closed by acc.x [g]": 0.05,
+        "closed by 0.1g [g]": 0.1,
+    }
+
+
+def test_a_gap_and_an_end_close_at_the_last_known_sample() -> None:
+    state = rules_of("when: acc.x > 1g").start()
+    feed(state, [2, 2, 2])
+    feed(state, [2, 2], first=100)
+    (mark,) = state.take()
+    assert spans([mark]) == [(0, 2)]
+    assert mark.evidence["closed by a gap over max_gap [s]"] == 0.5
+    state.end("d", "r")
+    (mark,) = state.take()
+    assert spans([mark]) == [(100, 101)]
+    assert mark.evidence["closed by the end of the recording"] == 1.0
+
+
+def test_timers_run_on_progress() -> None:
+    state = rules_of("when: acc.x > 1g, hold: 200ms").start()
+    feed(state, [2, 2, 0])
+    assert state.take() == []
+    state.progress("d", "r", "acc", T0 + 200 * MS)
+    assert state.take() == []
+    state.progress("d", "r", "acc", T0 + 221 * MS)
+    assert spans(state.take()) == [(0, 2)]
+
+
+def test_ids_depend_on_meaning_device_and_start_alone() -> None:
+    one = rules_of("when: acc.x > 1g", "when: acc.x > 3g")
+    same = compile_rules(
+        "version: 1\nlet: {limit: 1g, x: acc.x}\nrules:\n  - label: event\n    when: (x > limit)\n", "other.yaml"
+    )
+    assert one.rules[0].revision == same.rules[0].revision != one.rules[1].revision
+    ids = []
+    for rules in (one, same):
+        state = rules.start()
+        feed(state, [0, 2, 0])
+        ids.append([mark.id for mark in state.take()])
+    assert ids[0] == ids[1]
+    assert len(ids[0][0]) == 32
+
+
+def test_late_samples_are_left_out_and_counted() -> None:
+    state = rules_of("when: acc.x > 1g").start()
+    feed(state, [0, 2, 2, 0])
+    feed(state, [0, 0, 0, 0, 0, 2, 0], first=0)
+    times = T0 + np.array([20, 19, 21, 21, 22]) * 10 * MS
+    state.feed("d", "r", "acc", times, np.array([[0], [300], [300], [0], [0]], dtype=np.int16), ACC)
+    assert spans(state.take()) == [(1, 3), (5, 6), (21, 22)]
+    assert state.counts["late.samples"] == 4 + 2
+    state.progress("d", "r", "acc", T0 + 10**9)
+    feed(state, [2, 0], first=99)
+    assert state.take() == []
+
+
+def test_a_description_that_means_other_values_ends_what_is_open() -> None:
+    rules = rules_of("when: acc.x > 1g")
+    finer = StreamDescription("acc", (Channel("x", "g", 0.001),), "int16", 100)
+    other = StreamDescription("acc", (Channel("x", "m/s2", 0.01),), "int16", 100)
+    state = rules.start()
+    feed(state, [0, 2])
+    feed(state, [2, 0], first=2, description=finer)
+    assert spans(state.take()) == [(1, 3)]
+    feed(state, [2, 2], first=4, description=finer)
+    feed(state, [20, 20, 0], first=6, description=other)
+    closed, after = state.take()
+    assert spans([closed, after]) == [(4, 5), (6, 8)]
+    assert closed.evidence["closed by another description of the stream"] == 1.0
+
+
+def test_a_rule_that_does_not_fit_a_stream_leaves_the_others_alone() -> None:
+    state = rules_of("when: acc.x > 1degC", "when: acc.x > 1g", "when: acc.y > gps.speed").start()
+    feed(state, [0, 2, 0])
+    assert spans(state.take()) == [(1, 2)]
+    assert state.counts["fault.samples"] == 3
+    assert 'has no channel "y"' in state.faults["event"] or "does not fit" in state.faults["event"]
+
+
+def test_a_join_waits_for_a_stream_and_gives_it_up_after_a_day() -> None:
+    rules = rules_of("when: acc.x > 1g or gps.speed > 1m/s, max_gap: 10d")
+    state = rules.start()
+    feed(state, [0, 2, 2, 0])
+    state.feed("d", "r", "gps", np.array([T0]), np.zeros((1, 1), dtype=np.float32), GPS)
+    state.progress("d", "r", "gps", T0 + 20 * MS)
+    assert state.take() == []
+    state = rules.start(state.snapshot())
+    later = (WAIT_NS + 50 * MS) // (10 * MS)
+    feed(state, [0], first=later)
+    assert spans(state.take()) == [(1, 3)]
+    times = T0 + np.array([2, 6, later]) * 10 * MS
+    state.feed("d", "r", "gps", times, np.array([[5], [5], [5]], dtype=np.float32), GPS)
+    state.end("d", "r")
+    assert spans(state.take()) == [(6, later)], "nobody waited for the sample at 2"
+
+
+def test_an_old_or_foreign_state_is_refused() -> None:
+    rules = rules_of("when: 'mean(acc.x, 50ms) > 1g'", "when: acc.x > gps.speed * 1g / 1m/s")
+    state = rules.start()
+    feed(state, [0, 2, 2])
+    saved = state.snapshot()
+    assert rules.start(saved).snapshot() == saved
+    with pytest.raises(StateVersionError, match="is that of rules"):
+        rules_of("when: acc.x > 1g").start(saved)
+    for at in range(0, len(saved), 7):
+        broken = bytearray(saved)
+        broken[at] ^= 1
+        with pytest.raises(CorruptError):
+            rules.start(bytes(broken))
+
+
+def test_forgetting_a_device_drops_its_open_marks() -> None:
+    state = rules_of("when: acc.x > 1g").start()
+    feed(state, [0, 2])
+    state.forget("d")
+    state.end("d", "r")
+    assert state.take() == []

@@ -1,0 +1,98 @@
+"""`wavemark rules check` and `wavemark rules test`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+import wavemark
+from ingest.log.opening import open_log
+from ingest.log.protocol import STREAMS, Entry
+from ingest.records import Channel, StreamDescription, schema_id
+from ingest.wire import encode
+
+RULES = """version: 1
+let:
+  mag: norm(acc.x, acc.y)
+rules:
+  - label: free_fall
+    when: max(mag, 80ms) < 0.35g
+    for: 120ms
+tests:
+  - name: a fall
+    every: 10ms
+    units: {acc: g}
+    values:
+      acc.x: [1.0 * 50, 0.1 * 30, 1.0 * 20]
+      acc.y: [0 * 100]
+    expect:
+      - {label: free_fall, start: 570ms, end: 800ms}
+  - name: a short one
+    every: 10ms
+    units: {acc.x: m/s2, acc.y: m/s2}
+    values: {acc.x: [9.8 * 50, 0.1 * 15, -, 9.8 * 20], acc.y: [0 * 86]}
+    expect: []
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "rules.yaml"
+    path.write_text(RULES)
+    return path
+
+
+def describe(url: str, *descriptions: StreamDescription) -> None:
+    async def run() -> None:
+        log = open_log(url)
+        await log.ensure(STREAMS)
+        await log.append(STREAMS, [Entry(schema_id(d), encode(d)) for d in descriptions])
+        await log.close()
+
+    asyncio.run(run())
+
+
+def test_check_says_what_a_file_holds(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert wavemark.main(["rules", "check", str(file)]) == 0
+    assert "free_fall  reads acc  revision " in capsys.readouterr().out
+    assert wavemark.main(["rules", "check", str(file), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rules"][0]["streams"] == ["acc"]
+
+
+def test_check_against_a_log(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    url = f"segments:{tmp_path / 'log'}"
+    assert wavemark.main(["rules", "check", str(file), "--log", url]) == 2
+    assert "there is no log" in capsys.readouterr().err
+    describe(url, StreamDescription("gps", (Channel("speed", "m/s"),), "float32"))
+    assert wavemark.main(["rules", "check", str(file), "--log", url]) == 0
+    assert "has no description of the stream acc" in capsys.readouterr().err
+    describe(url, StreamDescription("acc", (Channel("x", "degC"), Channel("y", "degC")), "int16", 100))
+    assert wavemark.main(["rules", "check", str(file), "--log", url]) == 2
+    assert "rules.yaml:3:13: a temperature in degC cannot be multiplied" in capsys.readouterr().err
+
+
+def test_a_wrong_or_missing_file_ends_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "rules.yaml"
+    assert wavemark.main(["rules", "check", str(path)]) == 2
+    assert "there is no such rule file" in capsys.readouterr().err
+    path.write_text(RULES.replace("0.35g", "0.35 x"))
+    assert wavemark.main(["rules", "check", str(path)]) == 2
+    assert 'rules.yaml:6:33: found "x"' in capsys.readouterr().err
+    path.write_bytes(b"\xff\xfe")
+    assert wavemark.main(["rules", "check", str(path)]) == 2
+
+
+def test_tests_in_the_file(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert wavemark.main(["rules", "test", str(file)]) == 0
+    assert "ok      a fall" in capsys.readouterr().out
+    file.write_text(RULES.replace("570ms", "580ms"))
+    assert wavemark.main(["rules", "test", str(file)]) == 1
+    shown = capsys.readouterr().out
+    assert "FAILED  a fall" in shown
+    assert "expected, did not come: free_fall from 0.58s to 0.8s" in shown
+    assert "came, not expected: free_fall from 0.57s to 0.8s" in shown
+    assert wavemark.main(["rules", "test", str(file), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["failed"] == 1
