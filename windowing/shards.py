@@ -46,9 +46,35 @@ def npy_header(shape: tuple[int, ...]) -> bytes:
 
 def _signal_draft(blocks: Sequence[Block]) -> Draft:
     rows = sum(len(block.k) for block in blocks)
-    arrays: list[Buffer] = [block.signal.astype("<f4", copy=False).data.cast("B") for block in blocks]
     header = npy_header((rows, *blocks[0].signal.shape[1:]))
-    return Draft.of(SIGNAL, "s", ".npy", [header, *arrays], rows)
+    pieces = [piece.data.cast("B") for piece in _pieces([block.signal for block in blocks])]
+    return Draft.of(SIGNAL, "s", ".npy", [header, *pieces], rows)
+
+
+def _pieces(signals: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+    """The signals in few arrays: those that were carved from one piece of memory, one behind the other, are one again.
+
+    Hashing a large piece leaves the interpreter to the other core all the while.
+    """
+    pieces: list[NDArray[np.float32]] = []
+    for signal in signals:
+        flat = signal.astype("<f4", copy=False).reshape(-1)
+        last = pieces[-1] if pieces else None
+        if last is not None and last.base is not None and last.base is flat.base and _address(flat) == _end(last):
+            start = (_address(last) - _address(last.base)) // last.itemsize
+            pieces[-1] = last.base[start : start + last.size + flat.size]
+        else:
+            pieces.append(flat)
+    return pieces
+
+
+def _address(array: NDArray[np.float32]) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address
+
+
+def _end(array: NDArray[np.float32]) -> int:
+    return _address(array) + array.nbytes
 
 
 def _draft(folder: str, stem: str, table: pl.DataFrame) -> Draft:

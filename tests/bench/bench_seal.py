@@ -13,8 +13,9 @@ from ingest.engine import partition as work
 from ingest.engine.disk import DiskFiles
 from ingest.engine.store import FileStore
 from ingest.log.protocol import LogBatch
+from ingest.records import schema_id
 from tests.bench.harness import Row, row
-from tests.bench.streams import SCHEMA, STREAM, Load
+from tests.bench.streams import SIX_AXES, Load
 from windowing.operator import WindowOperator
 from windowing.spec import WindowSpec
 
@@ -24,9 +25,10 @@ BAR_MB = 400.0
 
 
 def bench() -> list[Row]:
-    """MB/s of signal bytes; the windows are 256 × 3, half overlapping, 4,096 to a shard."""
-    spec = WindowSpec(LENGTH, LENGTH // 2, Fraction(100), ("acc.x", "acc.y", "acc.z"))
-    values = [entry.value for entry in Load(SEALS * WINDOWS * LENGTH // 2, 1000, devices=4).entries()]
+    """MB/s of signal bytes; the windows are 256 × 6, half overlapping, 4,096 to a shard."""
+    spec = WindowSpec(LENGTH, LENGTH // 2, Fraction(100), tuple(f"acc.{axis.name}" for axis in SIX_AXES.channels))
+    load = Load(SEALS * WINDOWS * LENGTH // 2, 1000, devices=4, stream=SIX_AXES)
+    values = [entry.value for entry in load.entries()]
     batches, step = [], -(-len(values) // SEALS)
     for at in range(0, len(values), step):
         part = values[at : at + step]
@@ -53,7 +55,7 @@ def bench() -> list[Row]:
 async def _seal(folder: str, spec: WindowSpec, batches: list[LogBatch]) -> tuple[float, int]:
     """As the worker does it: one seal is on its way to the disk while the next is prepared. Feeding is not counted."""
     operator = WindowOperator(spec)
-    operator.learn(SCHEMA, STREAM)
+    operator.learn(schema_id(SIX_AXES), SIX_AXES)
     store = FileStore(DiskFiles(folder), "bench")
     part = await work.recover(store, operator, "readings", 0, 0)
     size, fed, start = 0, 0.0, time.perf_counter()

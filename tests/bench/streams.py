@@ -14,7 +14,7 @@ from ingest.wire import encode
 START_NS = 1_700_000_000 * 10**9
 PERIOD_NS = 10_000_000
 STREAM = StreamDescription("acc", tuple(Channel(axis, "g", 0.001) for axis in "xyz"), "int16", rate_num=100)
-SCHEMA = schema_id(STREAM)
+SIX_AXES = StreamDescription("acc", tuple(Channel(axis, "g", 0.001) for axis in "xyzuvw"), "int16", rate_num=100)
 CLOCK = Clock("ntp", 1200, 3.5, 80_000)
 RECORDING = "2026-11-24T02:00:00Z-1"
 WINDOW = """length = 256
@@ -32,6 +32,7 @@ class Load:
     samples: int
     per_chunk: int
     devices: int = 8
+    stream: StreamDescription = STREAM
 
     @property
     def chunks(self) -> int:
@@ -40,14 +41,15 @@ class Load:
 
     def entries(self) -> Iterator[Entry]:
         """Every device's chunks in turn, then the ends of their recordings."""
-        noise = np.random.default_rng(0).normal(0, 300, (self.samples, 3)).astype("<i2").tobytes()
-        count, span, size = self.per_chunk, self.per_chunk * PERIOD_NS, self.per_chunk * 6
+        channels, schema = len(self.stream.channels), schema_id(self.stream)
+        noise = np.random.default_rng(0).normal(0, 300, (self.samples, channels)).astype("<i2").tobytes()
+        count, span, size = self.per_chunk, self.per_chunk * PERIOD_NS, self.per_chunk * channels * 2
         names = [f"pump-{number}" for number in range(self.devices)]
         for seq in range(self.chunks):
             t0_ns = START_NS + seq * span
             for number, name in enumerate(names):
                 at = (seq * self.devices + number) * size
-                head = (name, RECORDING, "acc", name.ljust(16).encode(), seq, SCHEMA, t0_ns, PERIOD_NS, 1, 0, 0, b"")
+                head = (name, RECORDING, "acc", name.ljust(16).encode(), seq, schema, t0_ns, PERIOD_NS, 1, 0, 0, b"")
                 yield Entry(name.encode(), encode(Chunk(*head, count, noise[at : at + size], clock=CLOCK)))
         for name in names:
             end = RecordingEnd(name, RECORDING, name.ljust(16).encode(), START_NS + self.chunks * span, "stop")
@@ -56,7 +58,7 @@ class Load:
 
 async def send(log: Log, load: Load, per_call: int = 2000) -> None:
     """Append the load to `readings`, and its description to `streams`."""
-    await log.append(STREAMS, [Entry(SCHEMA, encode(STREAM))])
+    await log.append(STREAMS, [Entry(schema_id(load.stream), encode(load.stream))])
     batch: list[Entry] = []
     for entry in load.entries():
         batch.append(entry)

@@ -1,0 +1,168 @@
+"""The agent's way from a sensor's bytes to the spool, by CPU time of one core; its disk, its wire and its memory."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from fractions import Fraction
+from pathlib import Path
+
+from edge.decoders.csv import CsvDecoder
+from edge.decoders.nmea import UNITS, NmeaDecoder
+from edge.entries import reading
+from edge.protocol import SourceConfig
+from edge.recorder import ClockState, Previous, Recorder, Rules
+from edge.spool import Queue, SpoolLimits
+from tests.bench.harness import Row, row
+from tests.support.data import data_dir
+
+SECONDS, RATE, RUNS = 300, 1000, 5
+READ_BYTES = 4096
+"""What a serial port gives at once when it is busy."""
+S = 1_000_000_000
+WALL = 1_700_000_000 * S
+
+
+def bench() -> list[Row]:
+    """CSV and NMEA decoding, write amplification, wire bytes, resident memory."""
+    return [*_csv(), _nmea(), *_memory()]
+
+
+def _config(decoder: str, channels: dict[str, str], rate: int | None) -> SourceConfig:
+    hertz = None if rate is None else Fraction(rate)
+    words = {"where": "bench", "base": ".", "name": "s", "type": "serial", "device": "pump-7", "stream": "acc"}
+    return SourceConfig(**words, decoder=decoder, channels=channels, rate=hertz, dtype="int16")  # type: ignore[arg-type]
+
+
+def _csv() -> list[Row]:
+    rng = random.Random(1)
+    lines = [
+        f"{rng.randrange(-32768, 32768)},{rng.randrange(-999, 999)},{rng.randrange(-99, 99)}\n" for _ in range(RATE)
+    ]
+    second = "".join(lines).encode()
+    config = _config("csv", dict.fromkeys("xyz", "g"), RATE)
+    rates, bare, wire = [], [], 0.0
+    for _ in range(RUNS + 1):
+        with tempfile.TemporaryDirectory(prefix="wavemark-bench-") as folder:
+            queue = Queue(Path(folder) / "q", SpoolLimits())
+            taken, size = _record(queue, config, second)
+            rates.append(SECONDS * RATE / taken)
+            wire = size / (SECONDS * RATE)
+            queue.close()
+        begin = time.process_time()
+        for _ in range(SECONDS):
+            list(map(float, second.replace(b"\n", b",").split(b",")[:-1]))
+        bare.append(SECONDS * RATE / (time.process_time() - begin))
+    hundred = _config("csv", dict.fromkeys("xyz", "g"), 100)
+    with tempfile.TemporaryDirectory(prefix="wavemark-bench-") as folder:
+        queue = Queue(Path(folder) / "q", SpoolLimits())
+        _, size = _record(queue, hundred, "".join(lines[:100]).encode())
+        amplification = queue.stats.written_bytes / queue.stats.payload_bytes
+        queue.close()
+    about = "decode, record, chunk and spool CSV lines of 3 int16 channels"
+    peer = "float() of every cell and nothing else"
+    return [
+        row(about, rates[1:], "samples/s", baseline=peer, baseline_values=bare[1:], bar=300_000),
+        row(
+            "spool bytes written per payload byte, 3 int16 at 100 Hz",
+            [amplification],
+            "ratio",
+            bar=1.5,
+            lower_is_better=True,
+        ),
+        row("wire bytes a sample, 3 int16 at 100 Hz", [size / SECONDS / 100], "bytes", bar=8, lower_is_better=True),
+        row("wire bytes a sample, 3 int16 at 1 kHz", [wire], "bytes", bar=8, lower_is_better=True),
+    ]
+
+
+def _record(queue: Queue, config: SourceConfig, second: bytes) -> tuple[float, int]:
+    """CPU seconds for `SECONDS` of a stream, jittered arrivals and one commit a second; and its bytes on the wire."""
+    rng = random.Random(2)
+    decoder = CsvDecoder.from_config(config)
+    recorder = Recorder("pump-7", os.urandom(16), [config], Rules(), Previous(), ClockState(True, "ntp"))
+    pieces = [second[at : at + READ_BYTES] for at in range(0, len(second), READ_BYTES)]
+    size, begin = 0, time.process_time()
+    for number in range(SECONDS):
+        for index, piece in enumerate(pieces):
+            at = number * S + (index + 1) * S // len(pieces) + rng.randrange(2_000_000)
+            recorder.take("acc", len(piece), decoder.feed(piece), at, WALL + at)
+        entries = [reading("pump-7", held.record) for held in recorder.flush((number + 1) * S)]
+        queue.commit(entries)
+        size += sum(len(entry.value) for entry in entries)
+    return time.process_time() - begin, size
+
+
+def _nmea() -> Row:
+    logs = sorted((data_dir() / "gpsd_nmea").glob("*.log"))
+    data = b"".join(log.read_bytes() for log in logs)
+    sentences = data.count(b"\n$")
+    rates = []
+    for _ in range(RUNS + 1):
+        decoder = NmeaDecoder.from_config(_config("nmea", dict(UNITS), None))
+        begin = time.process_time()
+        for at in range(0, len(data), 256):
+            list(decoder.feed(data[at : at + 256]))
+        rates.append(sentences / (time.process_time() - begin))
+    return row("decode NMEA sentences of 25 receivers to fixes", rates[1:], "sentences/s", bar=5000)
+
+
+_AGENT = """
+import asyncio, sys
+import wavemark
+wavemark.main(["agent", "run", "-c", sys.argv[1]])
+print([line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")][0])
+"""
+
+
+def _memory() -> list[Row]:
+    """Peak memory of an agent that replays 2 M samples, and of one that starts with a backlog."""
+    with tempfile.TemporaryDirectory(prefix="wavemark-bench-") as name:
+        folder = Path(name)
+        with (folder / "a.csv").open("w") as file:
+            file.writelines(f"{number % 1000},1,2\n" for number in range(2_000_000))
+        steady = [_agent(folder, f"log{run}", "max") for run in range(3)]
+        _backlog(folder / "spool" / "readings", 200_000_000)
+        (folder / "a.csv").write_text("1,2,3\n")
+        restart = [_agent(folder, "log9", "max")]
+    return [
+        row("agent, peak resident memory", steady, "MB", bar=64, lower_is_better=True),
+        row("agent, the same after a start with 200 MB of backlog", restart, "MB", bar=80, lower_is_better=True),
+    ]
+
+
+def _backlog(folder: Path, size: int) -> None:
+    config = _config("csv", dict.fromkeys("xyz", "g"), RATE)
+    second = ("1,2,3\n" * RATE).encode()
+    queue = Queue(folder, SpoolLimits())
+    while queue.bytes < size:
+        _record(queue, config, second)
+    queue.close()
+
+
+def _agent(folder: Path, log: str, speed: str) -> float:
+    config = folder / "agent.toml"
+    config.write_text(
+        f"""device = "pump-7"
+log = "segments:{folder}/{log}"
+[spool]
+dir = "spool"
+[[source]]
+name = "s"
+type = "replay"
+file = "a.csv"
+speed = "{speed}"
+start = "{WALL}"
+decoder = "csv"
+stream = "acc"
+channels = {{ x = "g", y = "g", z = "g" }}
+rate = "1kHz"
+dtype = "int16"
+"""
+    )
+    words = [sys.executable, "-c", _AGENT, str(config)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=600)
+    return int(done.stdout.split()[-1]) / 1024
