@@ -33,7 +33,7 @@ from ingest.log.segments.head import boot_id
 from ingest.records import Birth, Chunk, Death, Heartbeat, RecordingEnd
 from ingest.wire import decode, encode
 
-PENDING_BYTES: Final = 4_000_000
+PENDING_BYTES: Final = 2_000_000
 """What sources may bring between two commits; more, and they wait for a commit at once."""
 UNWRITTEN_BYTES: Final = 8_000_000
 """What is kept in memory while the disk takes nothing; chunks beyond it are given up, counted and announced."""

@@ -30,6 +30,7 @@ from ingest.errors import CorruptLogError, TruncatedLogError
 from ingest.log.protocol import Entry, LogBatch
 from ingest.log.segments.cursor import Cursor, Place
 from ingest.log.segments.files import as_log_errors, make_folder, sync_folder, try_lock, write_all, write_synced
+from ingest.log.segments.head import HEAD_BYTES
 from ingest.log.segments.partition import Partition, create_partition
 from ingest.log.segments.segment import frames
 
@@ -38,6 +39,7 @@ SEGMENT_BYTES: Final = (64_000, 4_000_000)
 PLAUSIBLE_NS: Final = 1_735_689_600_000_000_000
 """2025: a clock that says less was never set, and no age follows from it."""
 _TAIL_SEGMENTS: Final = 2
+_MARK_BYTES: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class SpoolStats:
     payload_bytes: int = 0
     """Keys and values that were committed."""
     written_bytes: int = 0
-    """What was written for them, condensing included."""
+    """What was written for them: segments, heads and marks, and what condensing wrote anew."""
     fsyncs: int = 0
 
 
@@ -124,6 +126,7 @@ class Queue:
             payload = sum(len(key) + len(value) for key, value in entries)
             self._end = self._append(entries)
             self.stats.payload_bytes += payload
+            self.stats.written_bytes += 2 * HEAD_BYTES
             self.stats.fsyncs += 1
             self._bound()
 
@@ -184,6 +187,7 @@ class Queue:
             self._acknowledged = next_offset
             data = msgspec.msgpack.encode(next_offset).rjust(16, b"\0")
             write_all(self._mark, data + crc32(data).to_bytes(4, "little"), 0)
+            self.stats.written_bytes += _MARK_BYTES
             with self._partition.locked() as head:
                 bases = self._partition.bases(head)
             keep = bases[-2] if len(bases) > 1 and not head.position else bases[-1]
@@ -202,9 +206,9 @@ class Queue:
             return read_tail(entries)
 
     def _load_mark(self) -> int:
-        data = os.pread(self._mark, 20, 0)
+        data = os.pread(self._mark, _MARK_BYTES, 0)
         first = self._bases[0]
-        if len(data) != 20 or crc32(data[:16]).to_bytes(4, "little") != data[16:]:
+        if len(data) != _MARK_BYTES or crc32(data[:16]).to_bytes(4, "little") != data[16:]:
             return first
         found: int = msgspec.msgpack.decode(data[:16].lstrip(b"\0") or b"\0")
         return found if first <= found <= self._end else (first if found < first else self._end)

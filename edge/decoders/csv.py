@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from math import isinf, isnan, nan
+from operator import methodcaller
 from typing import ClassVar, Self
 
 import numpy as np
@@ -74,7 +75,7 @@ class CsvDecoder:
         lines = block.data.split(b"\n")
         lines.pop()
         width = len(self._columns)
-        if any(map(self._lines.is_long, lines)) or b"_" in block.data:
+        if self._lines.is_long(max(lines, key=len)) or b"_" in block.data:
             return None
         if self._separator is None:
             cells = block.data.split()
@@ -82,7 +83,7 @@ class CsvDecoder:
         else:
             separator = self._separator
             cells = block.data[:-1].replace(b"\n", separator).split(separator)
-            widths = {line.count(separator) + 1 for line in lines}
+            widths = {count + 1 for count in set(map(methodcaller("count", separator), lines))}
         if widths != {width}:
             return None
         try:
