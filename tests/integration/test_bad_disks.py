@@ -305,9 +305,9 @@ def test_an_import_says_that_the_disk_is_full_and_a_repeat_completes_it(
 
 def test_a_service_whose_log_is_full_waits_with_what_it_has_to_say(whole: Site, tmp_path: Path) -> None:
     site = Site(tmp_path).prepare()
-    with SmallDisk(site.log_folder, "size=8m", 3000) as disk:
+    with SmallDisk(site.log_folder, "size=8m", 65_000) as disk:
         site.create_topics().fill()
-        site.append(READINGS, (DEVICES[0].encode(), b"\xff" * 4000))
+        site.append(READINGS, (DEVICES[0].encode(), b"\xff" * 70_000))
         filler = site.log_folder / "filler"
         if disk.mounted:
             fill_up(filler)
