@@ -80,6 +80,8 @@ class _Stream:
 
     def stamp_of(self, offset: int, now: Stamp) -> Stamp:
         """When the bytes before `offset` came."""
+        if len(self.stamps) < 2 or self.stamps[-2][0] < offset:
+            return now
         return next((stamp for end, stamp in self.stamps if end >= offset), now)
 
 
