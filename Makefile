@@ -35,7 +35,7 @@ test: $(STAMP) lint
 
 soak: $(STAMP)
 	@sh deploy/setup.sh servers
-	$(PYTEST) -m soak --timeout 0 -s
+	$(PYTEST) -m soak --timeout 0 -n 2 --dist loadgroup -v
 
 bench: $(STAMP)
 	@sh deploy/setup.sh servers

@@ -51,3 +51,13 @@ def mosquitto() -> Iterator[Mosquitto]:
     """A real Mosquitto of the test's own, which it may kill and restart."""
     with Mosquitto() as broker:
         yield broker
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The long proofs run only when they are asked for: `pytest -m soak`."""
+    if "soak" in config.option.markexpr:
+        return
+    soak = [item for item in items if item.get_closest_marker("soak")]
+    if soak:
+        config.hook.pytest_deselected(items=soak)
+        items[:] = [item for item in items if not item.get_closest_marker("soak")]
