@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -33,7 +33,10 @@ class BoundRule:
 class StreamPlan:
     """What all rules want of a stream under one description; made of these two alone."""
 
-    __slots__ = ("_columns", "_lanes", "description", "faults", "lanes", "period_ns", "program", "rules", "signature")
+    __slots__ = (
+        *("_lanes", "_offsets", "_places", "_scales", "_used"),
+        *("description", "faults", "lanes", "period_ns", "program", "rules", "signature"),
+    )
 
     def __init__(self, rules: Sequence[Rule], description: StreamDescription) -> None:
         self.description = description
@@ -47,7 +50,9 @@ class StreamPlan:
         rate = description.rate_num
         self.period_ns = round(10**9 * description.rate_den / rate) if rate > 0 else 0
         units = {channel.name: channel_unit(channel.unit) for channel in description.channels}
-        self._columns = {c.name: (i, c.scale, c.offset) for i, c in enumerate(description.channels)}
+        self._places = {channel.name: place for place, channel in enumerate(description.channels)}
+        self._scales = _column([channel.scale for channel in description.channels], 1.0)
+        self._offsets = _column([channel.offset for channel in description.channels], 0.0)
         self.signature = (self.period_ns, tuple((channel.name, channel.unit) for channel in description.channels))
         """Descriptions that differ elsewhere only give the same values from the same physical ones."""
         self._lanes: dict[tuple[int, Numeric], Operand] = {}
@@ -58,6 +63,8 @@ class StreamPlan:
                     self._bind(index, rule, binder)
                 except RuleError as fault:
                     self.faults[index] = fault
+
+        self._used = {step.extra for step in self.program.steps if step.op == "input"}
 
     def _bind(self, index: int, rule: Rule, binder: Binder) -> None:
         if len(rule.streams) == 1 and self.period_ns > rule.limits.max_gap_ns:
@@ -79,15 +86,29 @@ class StreamPlan:
         """A lane of a joining rule, in this stream's program."""
         return self._lanes[index, node]
 
-    def column(self, raw: NDArray[Any], name: str) -> Floats:
-        """A channel's physical values, `(n,) float64`, of samples as encoded, `(n, channels)`."""
-        index, scale, offset = self._columns[name]
-        values = raw[:, index].astype(np.float64)
-        if scale != 1.0:
-            values *= scale
-        if offset != 0.0:
-            values += offset
+    def columns(self, raw: NDArray[Any]) -> Callable[[str], Floats]:
+        """Each channel's physical values, `(n,) float64`, of samples as encoded, `(n, channels)`."""
+        if len(self._used) == raw.shape[1]:
+            values = raw.T.astype(np.float64, order="C")
+            if self._scales is not None:
+                values *= self._scales
+            if self._offsets is not None:
+                values += self._offsets
+            return lambda name: values[self._places[name]]
+        return lambda name: self._column(raw, self._places[name])
+
+    def _column(self, raw: NDArray[Any], place: int) -> Floats:
+        values = raw[:, place].astype(np.float64)
+        if self._scales is not None:
+            values *= self._scales[place]
+        if self._offsets is not None:
+            values += self._offsets[place]
         return values
+
+
+def _column(values: list[float], neutral: float) -> Floats | None:
+    """As a column `(channels, 1)`; None where all are `neutral`."""
+    return None if all(value == neutral for value in values) else np.array(values)[:, None]
 
 
 def _lanes(node: Node, stream: str) -> Iterator[Numeric]:

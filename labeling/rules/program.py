@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from labeling.rules.kernels import Axis, RollState, roll
+from labeling.rules.kernels import Axis, RollState, every, roll
 
 Floats: TypeAlias = NDArray[np.float64]
 Flags: TypeAlias = NDArray[np.bool_]
@@ -94,28 +94,27 @@ class Program:
         registers: list[Any] = []
         rolls = iter(states)
         for step in self.steps:
-            args = [registers[arg] for arg in step.args]
-            match step.op:
-                case "input":
-                    registers.append(inputs(step.extra))
-                case "const":
-                    registers.append(step.extra)
-                case "roll":
-                    assert axis is not None
-                    registers.append(roll(step.extra, args[0], axis, next(rolls)))
-                case "affine":
-                    factor, shift = step.extra
-                    registers.append(args[0] * factor + shift if shift else args[0] * factor)
-                case _:
-                    registers.append(_OPS[step.op](*args))
+            function = _OPS.get(step.op)
+            if function is not None:
+                registers.append(function(*[registers[arg] for arg in step.args]))
+            elif step.op == "input":
+                registers.append(inputs(step.extra))
+            elif step.op == "const":
+                registers.append(step.extra)
+            elif step.op == "affine":
+                factor, shift = step.extra
+                registers.append(registers[step.args[0]] * factor + shift)
+            else:
+                assert axis is not None
+                registers.append(roll(step.extra, registers[step.args[0]], axis, next(rolls)))
         return registers
 
 
 def _norm(*values: Floats) -> Floats:
     total = values[0] * values[0]
     for value in values[1:]:
-        total = total + value * value
-    return np.asarray(np.sqrt(total))
+        total += value * value
+    return np.sqrt(total, out=total)
 
 
 def _comparing(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Tri]:
@@ -124,7 +123,7 @@ def _comparing(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Tri]:
         for side in (left, right):
             if isinstance(side, np.ndarray):
                 finite = np.isfinite(side)
-                if not finite.all():
+                if not every(finite):
                     known = finite if known is None else known & finite
         true = compare(left, right)
         if known is None:

@@ -19,7 +19,7 @@ from ingest.times import Times
 from labeling.rules.compile import Rule, RuleSet
 from labeling.rules.errors import RuleError
 from labeling.rules.joining import Join
-from labeling.rules.kernels import NEVER, TAIL, Axis, RollState
+from labeling.rules.kernels import NEVER, TAIL, Axis, RollState, every
 from labeling.rules.plan import JoinPlan, StreamPlan, evidence
 from labeling.rules.program import Tri
 from labeling.rules.tracker import END, Tracker
@@ -102,7 +102,7 @@ class RuleState:
         plan = state.plan
         if plan is None or plan.description is not description:
             self._describe(record, stream, description)
-        if times[0] < state.complete_to or not (times[1:] > times[:-1]).all():
+        if times[0] < state.complete_to or not every(times[1:] > times[:-1]):
             rising = times > np.maximum.accumulate(np.concatenate(([state.complete_to - 1], times[:-1])))
             self.counts["late.samples"] += len(times) - int(rising.sum())
             times, values = times[rising], values[rising]
@@ -234,7 +234,7 @@ class RuleState:
             self.counts["fault.samples"] += len(times)
             self.faults |= {self.rules.rules[index].label: str(fault) for index, fault in plan.faults.items()}
         axis = Axis(state.tail, times, plan.period_ns)
-        registers = plan.program.run(lambda name: plan.column(raw, name), axis, state.rolls)
+        registers = plan.program.run(plan.columns(raw), axis, state.rolls)
         state.tail = axis.tail()
         for bound in plan.rules:
             until = None if bound.until is None else registers[bound.until.register]

@@ -78,7 +78,7 @@ class Tracker:
     ) -> None:
         """Take a batch of instants; `max_step_ns` is the largest step between two of them."""
         state = self.state
-        if state.onset_ns is None and state.waiting is None and not when.true.any():
+        if state.onset_ns is None and state.waiting is None and not np.count_nonzero(when.true):
             return
         batch = _Batch(times, when, when.negated() if until is None else until, max_step_ns <= self._timing.max_gap_ns)
         at, count = 0, len(times)
