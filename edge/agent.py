@@ -12,13 +12,24 @@ import time
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from edge.clock import load_offsets, offset_ns, save_offset, system_clock
 from edge.config import AgentConfig
 from edge.decoders import decoder_type
 from edge.dropping import SPOOL_FULL, Refusals
-from edge.entries import IDENTITIES, STATUS, DeviceTail, Identities, Tail, description, identities, reading, urgent
+from edge.entries import (
+    IDENTITIES,
+    STATUS,
+    DeviceTail,
+    Identities,
+    Tail,
+    description,
+    identities,
+    read_tail,
+    reading,
+    urgent,
+)
 from edge.presence import Presence
 from edge.protocol import Arrival, Decoder, Interruption, Source, SourceConfig
 from edge.publisher import Clocks, Publisher
@@ -32,6 +43,9 @@ from ingest.log.protocol import Entry, Log
 from ingest.log.segments.head import boot_id
 from ingest.records import Birth, Chunk, Death, Heartbeat, RecordingEnd
 from ingest.wire import decode, encode
+
+if TYPE_CHECKING:
+    from edge.rules import EdgeRules
 
 PENDING_BYTES: Final = 2_000_000
 """What sources may bring between two commits; more, and they wait for a commit at once."""
@@ -90,10 +104,13 @@ class Agent:
         self._identities = Identities()
         self._refusals = Refusals()
         self._unwritten: list[_Write] = []
+        self._marks: list[Entry] = []
+        """Made, and not yet in the urgent queue."""
         self._committing = asyncio.Lock()
         self._commit_now = asyncio.Event()
         self._room = asyncio.Event()
         self._said: dict[str, str] = {}
+        self._rules = _edge_rules(config)
         self.publisher: Publisher | None = None
 
     # --- the run
@@ -119,9 +136,7 @@ class Agent:
                 await self._serve_all(stop, background)
                 await self._finish(stop, self.publisher, background)
             finally:
-                for task in background:
-                    task.cancel()
-                await asyncio.gather(*background, return_exceptions=True)
+                await _end_all(background)
             figures = self.figures()
         finally:
             await asyncio.to_thread(spool.close)
@@ -132,14 +147,20 @@ class Agent:
 
     def _begin(self, spool: Spool) -> Clocks:
         """Take up what earlier boots left, and say that this one is there."""
-        tail = spool.readings.tail()
+        newest = spool.readings.tail_entries()
+        tail = read_tail(newest)
         self._identities = Identities(tail.identities)
         offsets = load_offsets(spool.folder)
         if self._clock.is_set:
             with suppress(OSError):
                 offsets = save_offset(spool.folder, self._kernel_boot, offset_ns())
         entries = [description(found) for found in self.config.descriptions]
-        entries += [_end_of(device, known) for device, known in tail.devices.items() if known.is_open]
+        ends = [_end_of(device, known) for device, known in tail.devices.items() if known.is_open]
+        entries += ends
+        if self._rules is not None:
+            from edge.rules import unfinished
+
+            self._marks = self._rules.feed(unfinished(newest, tail) + ends, time.time_ns())
         self._unwritten = list(map(_Write, entries))  # they go with the first commit: a full disk must not keep us out
         now_ns, agent, digest = time.time_ns(), self.config.agent, self.config.digest
         births = [Birth(device, agent, self.boot, now_ns, self._version, digest) for device in self.config.devices]
@@ -168,9 +189,7 @@ class Agent:
             for task in done:
                 task.result()
         finally:
-            for task in (serving, stopping):
-                task.cancel()
-            await asyncio.gather(serving, stopping, return_exceptions=True)
+            await _end_all([serving, stopping])
 
     async def _finish(self, stop: asyncio.Event, publisher: Publisher, background: list[asyncio.Task[None]]) -> None:
         """End the recordings, commit the rest, publish it as far as there is time."""
@@ -191,8 +210,7 @@ class Agent:
         drained = asyncio.create_task(publisher.drained())
         stopping = asyncio.create_task(_farewell(stop))
         await asyncio.wait([drained, stopping, background[0]], return_when=asyncio.FIRST_COMPLETED)
-        for task in (drained, stopping):
-            task.cancel()
+        await _end_all([drained, stopping])
         if spool.readings.backlog:
             self._report(f"{spool.readings.backlog} records wait in the spool for the next start")
 
@@ -295,9 +313,20 @@ class Agent:
             for unit, held in tokens:
                 for token in held:
                     unit.source.ack(token)
+        await self._mark(spool, [write.entry for write in writes])
         if self.publisher is not None:
             self.publisher.notify()
             self.publisher.offer_live([write.chunk for write in writes if write.chunk is not None])
+
+    async def _mark(self, spool: Spool, entries: list[Entry]) -> None:
+        """Let the rules see what is durable now; marks are fsynced at once, in the queue that goes first."""
+        if self._rules is None:
+            return
+        self._marks += await asyncio.to_thread(self._rules.feed, entries, time.time_ns())
+        if self._marks:
+            with suppress(WavemarkError):  # a disk that takes nothing is told by the readings; the marks wait here
+                await asyncio.to_thread(spool.urgent.commit, self._marks)
+                self._marks = []
 
     def _collect(self, spool: Spool, *, final: bool) -> list[_Write]:
         """What was not written yet, and what was collected since. A full spool that keeps the oldest refuses chunks."""
@@ -419,6 +448,14 @@ class Agent:
         return found
 
 
+def _edge_rules(config: AgentConfig) -> EdgeRules | None:
+    if config.rule_set is None:
+        return None
+    from edge.rules import EdgeRules  # the rules' grammar is built at import: only where rules run
+
+    return EdgeRules(config.rule_set, config.descriptions)
+
+
 def _decoder(source: SourceConfig) -> Decoder:
     return decoder_type(source.decoder, source.where).from_config(source)
 
@@ -432,7 +469,7 @@ def _end_of(device: str, known: DeviceTail) -> Entry:
 def _spool_figures(spool: Spool) -> Mapping[str, float]:
     stats = spool.readings.stats
     return {
-        "spool.bytes": spool.readings.bytes,
+        "spool.bytes": spool.readings.size_bytes,
         "spool.backlog": spool.readings.backlog,
         "spool.dropped_samples": stats.dropped_samples,
         "spool.damaged_records": stats.damaged_records,
@@ -440,6 +477,16 @@ def _spool_figures(spool: Spool) -> Mapping[str, float]:
         "spool.written_bytes": stats.written_bytes,
         "spool.fsyncs": stats.fsyncs,
     }
+
+
+async def _end_all(tasks: list[asyncio.Task[None]]) -> None:
+    """Cancel tasks until they end: `asyncio.wait_for` of Python 3.11 may swallow a cancellation."""
+    left: set[asyncio.Task[None]] = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=0.5)
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _wait(stop: asyncio.Event) -> None:

@@ -7,7 +7,7 @@ import platform
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast, get_args
 
 import msgspec
 
@@ -24,6 +24,10 @@ from ingest.records import SampleType, StreamDescription
 from ingest.settings import check_keys, suggest
 from ingest.tomlfile import read_toml
 from ingest.units import parse_duration, parse_rate, parse_size
+from labeling.rulefile import read_rules
+
+if TYPE_CHECKING:
+    from labeling.rules.compile import RuleSet
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -56,6 +60,8 @@ class AgentConfig:
     rules: Rules
     clock: ClockConfig
     sources: tuple[SourceConfig, ...]
+    rule_set: RuleSet | None
+    """What marks are made of already here; None where no rules run on the agent."""
     digest: str
     """A hash of what the file says."""
 
@@ -78,7 +84,7 @@ def load_config(path: str | Path) -> AgentConfig:
     """
     tables, file = read_toml(path), str(path)
     base = Path(path).resolve().parent
-    check_keys(tables, ("device", "agent", "log", "spool", "chunk", "recording", "clock", "source"), file)
+    check_keys(tables, ("device", "agent", "log", "rules", "spool", "chunk", "recording", "clock", "source"), file)
     device = _name(tables, "device", file, platform.node() or None)
     spool = _table(tables, "spool", file, ("dir", "max_bytes", "max_age", "drop", "fsync_interval"))
     recording = _table(tables, "recording", file, ("silence",))
@@ -104,6 +110,7 @@ def load_config(path: str | Path) -> AgentConfig:
             cast(Literal["wait", "publish"], unsynced),
         ),
         sources=_sources(tables, file, str(base), device),
+        rule_set=read_rules(base / _text(tables, "rules", file)) if "rules" in tables else None,
         digest=hashlib.sha256(msgspec.json.encode(tables, order="sorted")).hexdigest()[:16],
     )
 

@@ -103,7 +103,7 @@ class Queue:
             os.close(self._mark)
 
     @property
-    def bytes(self) -> int:
+    def size_bytes(self) -> int:
         """What the segments take."""
         return self._bytes
 
@@ -195,15 +195,19 @@ class Queue:
                 self._partition.trim(min(next_offset, keep))
                 self._bytes = self._measure()
 
-    def tail(self) -> Tail:
-        """What the newest segments say about the boots before."""
+    def tail_entries(self) -> list[tuple[bytes, bytes]]:
+        """Keys and values of the newest segments."""
         with self._lock, as_log_errors(self._folder):
             with self._partition.locked() as head:
                 bases = self._partition.bases(head)
             entries: list[tuple[bytes, bytes]] = []
             for base, below in list(zip(bases, [*bases[1:], head.next_offset], strict=True))[-_TAIL_SEGMENTS:]:
                 entries += entries_of(self._partition.path(base).read_bytes(), base, below)
-            return read_tail(entries)
+            return entries
+
+    def tail(self) -> Tail:
+        """What the newest segments say about the boots before."""
+        return read_tail(self.tail_entries())
 
     def _load_mark(self) -> int:
         data = os.pread(self._mark, _MARK_BYTES, 0)

@@ -138,7 +138,7 @@ def _backlog(folder: Path, size: int) -> None:
     config = _config("csv", dict.fromkeys("xyz", "g"), RATE)
     second = ("1,2,3\n" * RATE).encode()
     queue = Queue(folder, SpoolLimits())
-    while queue.bytes < size:
+    while queue.size_bytes < size:
         _record(queue, config, second)
     queue.close()
 

@@ -52,11 +52,11 @@ def test_acknowledged_segments_are_deleted_but_the_newest_story_stays(tmp_path: 
     queue = Queue(tmp_path / "q", limits)
     for seq in range(0, 10_000, 100):
         queue.commit([entry(at) for at in range(seq, seq + 100)])
-    before = queue.bytes
+    before = queue.size_bytes
     read_all(queue)
     queue.acknowledge(10_000)
-    assert queue.bytes < before / 2
-    assert queue.bytes <= 2 * limits.segment_bytes
+    assert queue.size_bytes < before / 2
+    assert queue.size_bytes <= 2 * limits.segment_bytes
     assert queue.tail().devices["pump"].reach_ns == chunk(10_000).t0_ns
     queue.close()
 
@@ -75,7 +75,7 @@ def test_a_full_spool_stays_within_its_bound_and_loses_nothing_silently(tmp_path
     queue = Queue(tmp_path / "q", limits)
     for seq in range(0, count, 50):
         queue.commit([entry(at) for at in range(seq, seq + 50)])
-        assert queue.bytes <= limits.max_bytes
+        assert queue.size_bytes <= limits.max_bytes
     queue = reopened(queue, tmp_path / "q", limits)
     found = read_all(queue)
     assert accounted(found) == count * 100
