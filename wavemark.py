@@ -32,6 +32,7 @@ class _Command(NamedTuple):
 
 _COMMANDS: Final = {
     "demo": _Command("simulators.commands", "simulated sensors to labelled shards, on the embedded log"),
+    "simulate": _Command("simulators.commands", "virtual sensors with known truth and chosen faults"),
     "agent": _Command("edge.commands", "read sensors and publish them: the edge agent"),
     "import": _Command("ingest.commands", "bring recordings or marks into a log"),
     "log": _Command("ingest.commands", "look into a log"),

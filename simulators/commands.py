@@ -1,4 +1,4 @@
-"""The command `wavemark demo`."""
+"""The commands `wavemark demo` and `wavemark simulate`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ import shlex
 import signal
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from simulators.playing import Report
+
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 DEFAULT_OUT: Final = Path("out/demo")
@@ -20,7 +23,8 @@ DEFAULT_SECONDS: Final = 1200.0
 
 
 def register(subparsers: Subparsers) -> None:
-    """Add the command to the front door's parser."""
+    """Add the commands to the front door's parser."""
+    _register_simulate(subparsers)
     demo = subparsers.add_parser(
         "demo",
         help="simulated sensors to labelled shards, on the embedded log",
@@ -42,6 +46,58 @@ def register(subparsers: Subparsers) -> None:
     demo.add_argument("--log", metavar="URL", help="segments:DIR or kafka://host:9092 (default: segments:DIR/log)")
     demo.add_argument("--json", action="store_true", help="print the summary as JSON")
     demo.set_defaults(run=run)
+
+
+def _register_simulate(subparsers: Subparsers) -> None:
+    simulate = subparsers.add_parser(
+        "simulate",
+        help="virtual sensors with known truth and chosen faults, on pseudo-terminals, MQTT or the log",
+        description="Play a scenario: virtual accelerometers, temperature probes and GPS receivers speak on "
+        "pseudo-terminals, to an MQTT broker or straight into a log; the true events are written as a marks file. "
+        "simulators/scenario.py says what a scenario file may hold.",
+        epilog="example: wavemark simulate scenario.toml --seconds 60",
+    )
+    simulate.add_argument("scenario", metavar="SCENARIO.toml", type=Path, help="what there is and what goes wrong")
+    simulate.add_argument("--seconds", metavar="N", type=float, help="another length of event time than the file says")
+    simulate.add_argument("--speed", metavar="X", type=float, help="another speed; 1 is as fast as life")
+    simulate.add_argument("--json", action="store_true", help="print the summary as JSON")
+    simulate.set_defaults(run=run_simulate)
+
+
+def run_simulate(args: argparse.Namespace) -> int:
+    """Play a scenario, to its end or to Ctrl-C."""
+    import asyncio
+    from dataclasses import replace
+
+    from simulators.playing import play
+    from simulators.scenario import check_seconds, check_speed, load_scenario
+
+    scenario = load_scenario(args.scenario)
+    if args.seconds is not None:
+        scenario = replace(scenario, seconds=check_seconds(args.seconds, "--seconds"))
+    if args.speed is not None:
+        scenario = replace(scenario, speed=check_speed(args.speed, "--speed"))
+    with _ended_by_signals():
+        report = asyncio.run(play(scenario, lambda line: print(line, file=sys.stderr, flush=True)))
+    if args.json:
+        print(json.dumps(report.as_dict(), indent=2))
+    else:
+        _show_simulation(report)
+    return 0
+
+
+def _show_simulation(report: Report) -> None:
+    for sensor in report.sensors:
+        print(
+            f"{sensor.device}/{sensor.stream} ({sensor.kind}, {sensor.via}): {sensor.samples:,} samples said, "
+            f"{sensor.gap_samples:,} never sensed, {sensor.unheard:,} unheard; {sensor.events} true events, "
+            f"{sensor.near_misses} near-misses"
+        )
+        damage = [f"{count:,} {name.replace('_', ' ')}" for name, count in asdict(sensor.damage).items() if count]
+        if damage:
+            print(f"  on the line: {', '.join(damage)}")
+    if report.truth:
+        print(f"truth: {report.truth}")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -7,8 +7,11 @@ waits, where a real line would lose bytes.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import select
+import sys
+import termios
 import tty
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +27,7 @@ class Terminal:
     def __init__(self, path: Path) -> None:
         self.path: Final = path
         self._near: int | None = None
+        self._port = ""
         self.plug()
 
     def plug(self) -> None:
@@ -41,7 +45,8 @@ class Terminal:
         os.set_blocking(self._near, False)
         spare = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         spare.unlink(missing_ok=True)
-        spare.symlink_to(os.ttyname(far))
+        self._port = os.ttyname(far)
+        spare.symlink_to(self._port)
         spare.replace(self.path)
         os.close(far)  # so that `is_read` sees who else has it open
 
@@ -59,6 +64,15 @@ class Terminal:
         poll = select.poll()
         poll.register(self.fileno(), 0)
         return not any(event & select.POLLHUP for _, event in poll.poll(0))
+
+    @property
+    def unread(self) -> int:
+        """How many bytes wait for the reader, at least; 0 when there are none."""
+        far = os.open(self._port, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
+        try:
+            return int.from_bytes(fcntl.ioctl(far, termios.FIONREAD, bytes(4)), sys.byteorder)
+        finally:
+            os.close(far)
 
     def fileno(self) -> int:
         """The sensor's end, not blocking. Raises `BrokenPipeError` while it is unplugged."""
