@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,11 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from edge.draining import DAMAGE, Drain
 from edge.errors import SpoolBusyError
 from edge.spool import Queue, Spool, SpoolLimits
 from ingest.errors import StoreFullError
 from ingest.log.segments.segment import HEADER
-from ingest.records import Chunk
+from ingest.records import Chunk, Gap
+from ingest.wire import decode
 from tests.edge.spooling import accounted, chunk, entry, read_all
 
 SMALL = SpoolLimits(max_bytes=1_000_000)
@@ -236,8 +239,6 @@ class SpoolMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        import tempfile
-
         self.folder = Path(tempfile.mkdtemp())
         self.queue = Queue(self.folder / "q", SMALL)
         self.committed = 0
@@ -292,8 +293,6 @@ TestSpoolMachine.settings = settings(
 @given(st.binary(max_size=400))
 @settings(max_examples=50)
 def test_garbage_in_the_place_of_a_segment_is_stepped_over(data: bytes) -> None:
-    import tempfile
-
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "q"
         Queue(folder, SMALL).close()
@@ -303,4 +302,31 @@ def test_garbage_in_the_place_of_a_segment_is_stepped_over(data: bytes) -> None:
         assert read_all(queue) == []
         queue.commit([entry(1)])
         assert read_all(queue) == [chunk(1)]
+        queue.close()
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 10**9), st.integers(0, 7))
+def test_rot_in_a_closed_segment_costs_one_record_and_is_announced(place: int, bit: int) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "q"
+        queue = Queue(folder, SMALL)
+        for seq in range(0, 600, 50):
+            queue.commit([entry(at) for at in range(seq, seq + 50)])
+        queue.close()
+        first, *others = sorted(folder.glob("*.log"))
+        assert others
+        data = bytearray(first.read_bytes())
+        data[place % len(data)] ^= 1 << bit
+        first.write_bytes(data)
+        queue, drain = Queue(folder, SMALL), Drain(b"k" * 16)
+        found = []
+        while (batch := queue.read()) is not None:
+            found += [decode(e.value) for step in drain.plan(batch, {}).steps for e in step.entries]
+        chunks = [record for record in found if isinstance(record, Chunk)]
+        missing = set(range(600)) - {record.seq for record in chunks}
+        gaps = [record for record in found if isinstance(record, Gap)]
+        assert (len(missing), queue.stats.damaged_records) == (1, 1)
+        if missing != {0}:  # before the first, nobody knows what should be there
+            assert [(gap.reason, gap.start_ns) for gap in gaps] == [(DAMAGE, chunk(missing.pop()).t0_ns)]
         queue.close()
