@@ -93,6 +93,9 @@ class MqttSource:
         """
         if self._connecting is None:
             self.settings.client()  # files that cannot be read are told now
+            self._opened.clear()
+            self._queue.clear()
+            self._queued_bytes = 0
             self._connecting = asyncio.create_task(self._stay_connected())
         await self._opened.wait()
 

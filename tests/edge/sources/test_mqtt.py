@@ -370,6 +370,23 @@ def test_it_waits_for_a_broker_that_is_not_there(mosquitto: Mosquitto) -> None:
     asyncio.run(scenario())
 
 
+def test_it_can_be_opened_again_and_what_was_not_taken_comes_again(mosquitto: Mosquitto) -> None:
+    async def scenario() -> None:
+        async with opened(mosquitto) as source:
+            with publisher(mosquitto) as sensor:
+                sensor.publish(*numbered(5))
+            taker = Taker(source)
+            await taker.until(at_least(2))
+            await source.close()
+            await asyncio.wait_for(source.open(), 10)
+            again = Taker(source)
+            await again.until(at_least(5))
+            assert lines(again.items) == numbered(5)
+            assert not {item.token for item in messages(taker)} & {item.token for item in messages(again)}
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize("state", ["new", "waiting"])
 def test_it_can_be_closed_at_any_time(mosquitto: Mosquitto, state: str) -> None:
     async def scenario() -> None:

@@ -230,6 +230,17 @@ def test_closing_ends_it_at_once_and_twice_is_fine(tmp_path: Path, state: str, m
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("serial ")]
 
 
+def test_it_can_be_opened_again(tmp_path: Path) -> None:
+    async def body(port: SerialPort, source: SerialSource) -> None:
+        await source.close()
+        await asyncio.wait_for(source.open(), 10)
+        taker = Taker(source)
+        port.write(b"3\n1\n2\n")
+        assert await taker.bytes_until(4) == b"1\n2\n"
+
+    run(tmp_path, body)
+
+
 def test_a_slow_taker_holds_the_reader_back_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serial, "QUEUE_BYTES", 10_000)
     sent = os.urandom(400_000)
