@@ -63,6 +63,7 @@ class SerialVoice:
         while not self._terminal.is_read:  # noqa: ASYNC110 - nothing tells of a reader but looking
             await asyncio.sleep(LISTENER_POLL_S)
         await asyncio.sleep(LISTENER_GRACE_S)
+        self._terminal.offer(b"\n")  # who joins leaves out what comes before a line feed: it may be the rest of a line
 
     async def say(self, utterances: Sequence[Utterance]) -> None:
         """Write, waiting for a reader that is slow."""
