@@ -230,8 +230,10 @@ class _Service:
             for job in self._jobs:
                 job.worker.stop()
             await asyncio.wait(pending)
-        for task in sorted(tasks, key=lambda task: task not in done):
-            task.result()
+        # Of several failures the first is told; each is asked for, or asyncio would complain of it.
+        failures = [task.exception() for task in sorted(tasks, key=lambda task: task not in done)]
+        for failure in filter(None, failures):
+            raise failure
 
     async def _run_last(self, job: _Job, before: Sequence[asyncio.Task[None]]) -> None:
         if self._options.until_idle:

@@ -30,6 +30,9 @@ HAND_OVER_S: Final = 3.0
 """Below the session, which is also the time that a rebalance waits for its members."""
 IDLE_MAX_MS: Final = 3_600_000
 """A worker may seal for long between two polls; the session tells whether it lives."""
+_EVICTED_S: Final = 10.0
+_EVICTED_MAX: Final = (3, 8)
+"""How often in that time a member may lose its place: one that is as new as that, and an older one."""
 _CLOSE_S: Final = 10.0
 _COMMIT_S: Final = 5.0
 
@@ -98,6 +101,8 @@ class KafkaMember:
             request_timeout_ms=cluster.request_timeout_ms,
         )
         self._listener = _Listener(self._consumer, self._fetcher)
+        self._joined_s = time.monotonic()
+        self._evicted_s: list[float] = []
         self._told_of_revocation = False
 
     async def start(self) -> None:
@@ -107,6 +112,14 @@ class KafkaMember:
         except BaseException:
             await self._consumer.stop()
             raise
+        coordinator = self._consumer._coordinator
+        reset = coordinator.reset_generation
+
+        def note_and_reset() -> None:
+            self._evicted_s.append(time.monotonic())
+            reset()
+
+        coordinator.reset_generation = note_and_reset
         self._consumer.subscribe([self._topic], listener=self._listener)
 
     async def poll(self, timeout_s: float) -> list[Event]:
@@ -128,6 +141,7 @@ class KafkaMember:
 
     async def _check(self) -> None:
         """Pass on what went wrong with the membership, and show aiokafka that this member is in use."""
+        self._check_rival()
         since = self._listener.rebalancing_since
         if since is None:
             try:
@@ -139,6 +153,18 @@ class KafkaMember:
         elif time.monotonic() - since > self._cluster.timeout_s:
             self._listener.rebalancing_since = time.monotonic()
             raise self._cluster.unavailable(f"join {self._name}", f"not done in {self._cluster.timeout_s} s")
+
+    def _check_rival(self) -> None:
+        """Raise `LogConfigError` where another living member has this instance name: Kafka gives the place to
+        whoever asked last, so that two take it from each other for ever. The newer one gives way."""
+        now_s = time.monotonic()
+        self._evicted_s = [at_s for at_s in self._evicted_s if now_s - at_s < _EVICTED_S]
+        if len(self._evicted_s) >= _EVICTED_MAX[now_s - self._joined_s >= _EVICTED_S]:
+            raise self._cluster.refusal(
+                f"member of {self._name}",
+                f"lost its place {len(self._evicted_s)} times in {_EVICTED_S:.0f} s: another worker has the same name; "
+                "give each worker a name of its own, or stop the other one",
+            )
 
     def seek(self, partition: int, offset: int) -> None:
         """Begin, or go on, delivering an owned partition at `offset`; ignored where it is no longer owned."""
