@@ -41,7 +41,7 @@ from ingest.errors import PermanentError, StoreFullError, WavemarkError
 from ingest.log.protocol import STATUS as STATUS_TOPIC
 from ingest.log.protocol import Entry, Log
 from ingest.log.segments.head import boot_id
-from ingest.records import Birth, Chunk, Death, Heartbeat, RecordingEnd
+from ingest.records import Birth, Chunk, Death, Heartbeat, Progress, Record, RecordingEnd
 from ingest.wire import decode, encode
 
 if TYPE_CHECKING:
@@ -76,10 +76,10 @@ class Unit:
 
 @dataclass(slots=True)
 class _Write:
-    """An entry on its way to the disk; `chunk` is what may be given up."""
+    """An entry on its way to the disk; `record` is what it holds, if that may be given up or must follow what is."""
 
     entry: Entry
-    chunk: Chunk | None = None
+    record: Record | None = None
     kernel_boot: bytes = b""
 
 
@@ -166,12 +166,12 @@ class Agent:
         births = [Birth(device, agent, self.boot, now_ns, self._version, digest) for device in self.config.devices]
         with suppress(WavemarkError):
             spool.urgent.commit([urgent(STATUS, birth.device, birth) for birth in births])
-        self._recorders = {device: self._recorder(device, tail) for device in self.config.devices}
+        self._recorders = {device: self._recorder(device, tail, offsets) for device in self.config.devices}
         return Clocks(offsets)
 
-    def _recorder(self, device: str, tail: Tail) -> Recorder:
+    def _recorder(self, device: str, tail: Tail, offsets_ns: Mapping[bytes, int]) -> Recorder:
         known = tail.devices.get(device)
-        previous = Previous() if known is None else Previous(known.boot, known.reach_ns)
+        previous = Previous() if known is None else Previous(known.boot, _reach_ns(known, offsets_ns))
         sources = [source for source in self.config.sources if source.device == device]
         return Recorder(device, self.boot, sources, self.config.rules, previous, self._clock)
 
@@ -316,7 +316,8 @@ class Agent:
         await self._mark(spool, [write.entry for write in writes])
         if self.publisher is not None:
             self.publisher.notify()
-            self.publisher.offer_live([write.chunk for write in writes if write.chunk is not None])
+            shown = [write.record for write in writes if not write.kernel_boot]
+            self.publisher.offer_live([record for record in shown if isinstance(record, Chunk)])
 
     async def _mark(self, spool: Spool, entries: list[Entry]) -> None:
         """Let the rules see what is durable now; marks are fsynced at once, in the queue that goes first."""
@@ -345,13 +346,19 @@ class Agent:
     def _write(self, held: Held) -> _Write:
         record, kernel_boot = held.record, self._kernel_boot if held.held else b""
         device: str = record.device  # type: ignore[union-attr]
-        return _Write(reading(device, record, kernel_boot), record if isinstance(record, Chunk) else None, kernel_boot)
+        return _Write(reading(device, record, kernel_boot), record, kernel_boot)
 
     def _refuse(self, writes: list[_Write], reason: str) -> list[_Write]:
+        """What is left when the chunks are given up. Progress goes with them: it would pass what was not announced."""
+        kept: list[_Write] = []
         for write in writes:
-            if write.chunk is not None:
-                self._refusals.refuse(write.chunk, reason, write.kernel_boot)
-        return [write for write in writes if write.chunk is None]
+            if isinstance(write.record, Chunk):
+                self._refusals.refuse(write.record, reason, write.kernel_boot)
+            elif isinstance(write.record, RecordingEnd):
+                kept += [*map(_Write, self._refusals.take()), write]
+            elif not isinstance(write.record, Progress):
+                kept.append(write)
+        return kept
 
     def _keep(self, writes: list[_Write], tokens: list[tuple[Unit, list[Hashable]]], reason: str) -> None:
         """The disk took nothing: keep it for the next time, as far as memory is allowed for it.
@@ -458,6 +465,14 @@ def _edge_rules(config: AgentConfig) -> EdgeRules | None:
 
 def _decoder(source: SourceConfig) -> Decoder:
     return decoder_type(source.decoder, source.where).from_config(source)
+
+
+def _reach_ns(known: DeviceTail, offsets_ns: Mapping[bytes, int]) -> int:
+    """How far a boot reached, UTC; 0 where its clock was never set."""
+    if not known.kernel_boot:
+        return known.reach_ns
+    offset = offsets_ns.get(known.kernel_boot)
+    return 0 if offset is None else known.reach_ns + offset
 
 
 def _end_of(device: str, known: DeviceTail) -> Entry:

@@ -311,3 +311,33 @@ def test_a_file_that_ends_ends_the_agent(tmp_path: Path) -> None:
         assert ends == ["end_of_file"]
 
     asyncio.run(main())
+
+
+def test_nothing_passes_a_gap_that_was_not_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, full = Queue.commit, [False]
+
+    def commit(queue: Queue, entries: list[Entry]) -> None:
+        if full[0]:
+            raise StoreFullError("spool: No space left on device")
+        real(queue, entries)
+
+    monkeypatch.setattr(Queue, "commit", commit)
+    monkeypatch.setattr("edge.agent.UNWRITTEN_BYTES", 100)
+
+    async def main() -> None:
+        log = FlakyLog()
+        async with running(fed_config(tmp_path), log) as agent:
+            agent.source.feed(b"1\n", 1)
+            await agent.until(lambda: len(log.values()) == 1)
+            full[0] = True
+            agent.source.feed(b"2\n", 2)
+            await agent.until(lambda: bool(agent.agent._refusals._gaps))
+            agent.source.items.put_nowait(None)
+            await agent.until(lambda: agent.agent.units[0].ended)
+            full[0] = False
+        names = [type(record).__name__ for record in log.records()]
+        assert names.index("Gap") < names.index("RecordingEnd")
+        assert names[-1] == "RecordingEnd"
+        assert sum(gap.samples for gap in log.gaps()) == 1
+
+    asyncio.run(main())
