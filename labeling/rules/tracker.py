@@ -4,8 +4,8 @@ The meaning, in this order:
 
 1. The state goes on at an instant where `when` is true, off at one where `until` is true (without `until`: where `when`
    is false), at most one change an instant. Unknown changes nothing.
-2. While it is on, a stretch of more than `max_gap` without a known instant ends it at the last known one. The instant
-   it went on counts as known.
+2. While it is on, it ends once more than `max_gap` has gone by since the last known instant, and at that instant. The
+   one at which it went on counts as known.
 3. An off stretch of at most `hold` with no such stretch in it is bridged.
 4. What lasts less than `for` is no event, nor what begins within `cooldown` of the end of the event before it.
 5. An event `[on, off)` is widened by `pad`.
@@ -126,23 +126,24 @@ class Tracker:
         return found
 
     def _gap(self, batch: _Batch, known: Flags | None, at: int, last: int) -> int | None:
-        """Move the last known instant on through `[at, last]`, up to a gap: the instant behind it, or None."""
+        """Move the last known instant on through `[at, last]`, up to a gap: the first instant behind it, or None."""
         state, max_gap_ns = self.state, self._timing.max_gap_ns
         times = batch.times[at : last + 1]
-        if known is not None:
-            places = np.flatnonzero(known[at : last + 1])
-            times = times[places]
         if not len(times):
             return None
-        if int(times[0]) - state.known_ns > max_gap_ns:
-            return at + (0 if known is None else int(places[0]))
-        if known is not None or not batch.steady:
-            holes = np.flatnonzero(times[1:] - times[:-1] > max_gap_ns)
-            if len(holes):
-                behind = int(holes[0]) + 1
-                state.known_ns = int(times[behind - 1])
-                return at + (behind if known is None else int(places[behind]))
-        state.known_ns = int(times[-1])
+        if known is None and batch.steady and int(times[0]) - state.known_ns <= max_gap_ns:
+            state.known_ns = int(times[-1])
+            return None
+        newest = (
+            times if known is None else np.maximum.accumulate(np.where(known[at : last + 1], times, state.known_ns))
+        )
+        before = np.concatenate(([state.known_ns], newest[:-1]))
+        holes = np.flatnonzero(times - before > max_gap_ns)
+        if len(holes):
+            behind = int(holes[0])
+            state.known_ns = int(before[behind])
+            return at + behind
+        state.known_ns = int(newest[-1])
         return None
 
     def pass_to(self, complete_to_ns: int) -> None:
@@ -151,10 +152,8 @@ class Tracker:
         if state.onset_ns is not None:
             if complete_to_ns - state.known_ns > self._timing.max_gap_ns:
                 self._close(state.known_ns, {GAP: self._timing.max_gap_ns / 1e9}, wait=False)
-        elif state.waiting is not None:
-            silent = complete_to_ns - state.known_ns > self._timing.max_gap_ns
-            if silent or complete_to_ns - state.waiting.end_ns > self._timing.hold_ns:
-                self._finish_waiting()
+        elif state.waiting is not None and complete_to_ns - state.waiting.end_ns > self._timing.hold_ns:
+            self._finish_waiting()
 
     def end(self, reason: Mapping[str, float]) -> None:
         """Nothing follows: what is on ends at the last known instant."""

@@ -108,9 +108,9 @@ CASES = {
         Timing(for_ns=50 * MS, hold_ns=40 * MS, cooldown_ns=150 * MS, pad_ns=(20 * MS, 30 * MS)),
     ),
     "small gaps": Case(
-        "when: acc.x > -1g\n    until: acc.y > 1g\n    max_gap: 60ms\n    hold: 100ms",
+        "when: acc.x > -1g\n    until: acc.y > 1g\n    max_gap: 40ms\n    hold: 100ms",
         _single(lambda a: _than(a.channels["x"], operator.gt, -1), lambda a: _than(a.channels["y"], operator.gt, 1)),
-        Timing(max_gap_ns=60 * MS, hold_ns=100 * MS),
+        Timing(max_gap_ns=40 * MS, hold_ns=100 * MS),
     ),
     "max": Case("when: max(acc.x, 80ms) < 1.5g", _rolling("max", 80 * MS, operator.lt, 1.5)),
     "min": Case("when: min(acc.x, 75ms) > -1.5g", _rolling("min", 75 * MS, operator.gt, -1.5)),

@@ -100,16 +100,11 @@ def events(instants: list[int], when: Truth, until: Truth | None, timing: Timing
     known: int | None = None
     broken = True
     for t, opens, closes in zip(instants, when, closing, strict=True):
-        relevant = opens if onset is None else closes
-        if relevant is None:
-            continue
         if known is not None and t - known > timing.max_gap_ns:
             if onset is not None:
                 raw.append((onset, known, broken))
-                onset, relevant = None, opens
-            broken = True
-        if relevant is None:
-            known = None
+            onset, known, broken = None, None, True
+        if (opens if onset is None else closes) is None:
             continue
         if onset is None and opens:
             onset = t

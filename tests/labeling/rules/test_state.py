@@ -72,6 +72,20 @@ def test_timers_run_on_progress() -> None:
     assert spans(state.take()) == [(0, 2)]
 
 
+def test_every_limit_is_met_by_what_equals_it() -> None:
+    def marked(keys: str, x: list[float]) -> list[tuple[float, float]]:
+        state = rules_of(f"when: acc.x > 1g, {keys}").start()
+        feed(state, x)
+        state.end("d", "r")
+        return spans(state.take())
+
+    assert marked("for: 20ms", [0, 2, 2, 0, 2, 0]) == [(1, 3)]
+    assert marked("hold: 20ms", [2, 0, 0, 2, 0, 0, 0, 2, 0]) == [(0, 4), (7, 8)]
+    assert marked("cooldown: 20ms", [2, 0, 2, 0, 0, 2, 0]) == [(0, 1), (5, 6)]
+    assert marked("cooldown: 20ms", [2, 0, 0, 2, 0]) == [(0, 1), (3, 4)]
+    assert marked("max_gap: 10ms", [2, 2, 0]) == [(0, 2)]
+
+
 def test_ids_depend_on_meaning_device_and_start_alone() -> None:
     one = rules_of("when: acc.x > 1g", "when: acc.x > 3g")
     same = compile_rules(
