@@ -86,6 +86,25 @@ def test_every_limit_is_met_by_what_equals_it() -> None:
     assert marked("max_gap: 10ms", [2, 2, 0]) == [(0, 2)]
 
 
+def test_a_sample_right_at_max_gap_goes_on() -> None:
+    state = rules_of("when: acc.x > 1g, max_gap: 40ms").start()
+    feed(state, [2])
+    state.progress("d", "r", "acc", T0 + 40 * MS)
+    assert state.take() == []
+    feed(state, [2, 0], first=4)
+    assert spans(state.take()) == [(0, 5)]
+
+
+@pytest.mark.parametrize("condition", ["gps.speed > 1m/s", "gps.speed != 7m/s"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_no_number_is_unknown(condition: str, value: float) -> None:
+    state = rules_of(f"when: {condition}, max_gap: 10s").start()
+    values = np.array([value, 3, value, 7 if "!=" in condition else 0, value], dtype=np.float32)[:, None]
+    state.feed("d", "r", "gps", T0 + np.arange(5) * 10**9, values, GPS)
+    state.end("d", "r")
+    assert spans(state.take()) == [(100, 300)]
+
+
 def test_ids_depend_on_meaning_device_and_start_alone() -> None:
     one = rules_of("when: acc.x > 1g", "when: acc.x > 3g")
     same = compile_rules(
