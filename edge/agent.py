@@ -54,6 +54,8 @@ UNWRITTEN_BYTES: Final = 8_000_000
 HEARTBEAT_S: Final = 10.0
 FAREWELL_S: Final = 5.0
 """How long an agent that is told to stop goes on publishing; what is left waits in the spool."""
+_LAST_COMMITS: Final = 25
+"""How often the last commit is tried, within `FAREWELL_S`."""
 _RESTART_S: Final = (1.0, 60.0)
 
 
@@ -199,7 +201,10 @@ class Agent:
         reason = "stopped" if stop.is_set() else "end_of_file"
         for recorder in self._recorders.values():
             recorder.end(reason, time.monotonic_ns())
-        await self._commit(final=True)
+        for _ in range(_LAST_COMMITS):
+            if await self._commit(final=True):
+                break
+            await asyncio.sleep(FAREWELL_S / _LAST_COMMITS)
         spool = self._spool
         assert spool is not None
         now_ns = time.time_ns()
@@ -291,8 +296,11 @@ class Agent:
             await self._commit()
             self._tell_waiting()
 
-    async def _commit(self, *, final: bool = False) -> None:
-        """Everything that was collected into the spool, with one fsync; then the sources may acknowledge."""
+    async def _commit(self, *, final: bool = False) -> bool:
+        """Everything that was collected into the spool, with one fsync; then the sources may acknowledge.
+
+        False where the disk did not take it.
+        """
         spool = self._spool
         assert spool is not None
         async with self._committing:
@@ -307,7 +315,7 @@ class Agent:
             except WavemarkError as error:
                 self._keep(writes, tokens, "disk_full" if isinstance(error, StoreFullError) else "disk_failed")
                 self._say("spool", str(error))
-                return
+                return False
             self._unwritten = []
             self._say("spool", "")
             for unit, held in tokens:
@@ -318,6 +326,7 @@ class Agent:
             self.publisher.notify()
             shown = [write.record for write in writes if not write.kernel_boot]
             self.publisher.offer_live([record for record in shown if isinstance(record, Chunk)])
+        return True
 
     async def _mark(self, spool: Spool, entries: list[Entry]) -> None:
         """Let the rules see what is durable now; marks are fsynced at once, in the queue that goes first."""

@@ -144,9 +144,8 @@ def test_kill_at_random_moments_loses_and_doubles_nothing_that_was_acknowledged(
     assert sorted(found) == list(range(len(found)))
     assert len(found) >= acknowledged(upstream)
     starts = [record for record in records if isinstance(record, RecordingStart)]
-    boots = [record.boot for record in starts]
-    assert len(set(boots)) == len(boots)
-    assert [record.previous_boot for record in starts[1:]] == boots[:-1]
+    boots = {record.boot: record.previous_boot for record in starts}  # one may be there twice, as any record
+    assert list(boots.values())[1:] == list(boots)[:-1]
 
 
 @pytest.mark.timeout(120)
