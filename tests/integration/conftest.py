@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.integration.site import Site
@@ -13,3 +15,15 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Site:
     site = Site(tmp_path_factory.mktemp("site")).prepare().create_topics()
     site.fill(between=lambda: site.drain())
     return site
+
+
+@pytest.fixture
+def site(whole: Site, tmp_path: Path) -> Site:
+    """A filled log and a sealed dataset, to damage."""
+    return whole.copy(tmp_path)
+
+
+@pytest.fixture
+def fresh(whole: Site, tmp_path: Path) -> Site:
+    """A filled log, and no dataset yet."""
+    return whole.copy(tmp_path, dataset=False)

@@ -18,17 +18,6 @@ from tests.integration.site import DEVICES, FILES, Site, SmallDisk, flip
 CHAIN = "windows/*/manifest/readings-1"
 
 
-@pytest.fixture
-def site(whole: Site, tmp_path: Path) -> Site:
-    return whole.copy(tmp_path)
-
-
-@pytest.fixture
-def fresh(whole: Site, tmp_path: Path) -> Site:
-    """A filled log, and no dataset yet."""
-    return whole.copy(tmp_path, dataset=False)
-
-
 def segments(site: Site, partition: int = 1, topic: str = READINGS) -> list[Path]:
     return sorted((site.log_folder / "topics" / topic / str(partition)).glob("*.log"))
 
