@@ -102,6 +102,16 @@ def doomed(folder: Path, upstream: Path, **limits: int) -> subprocess.Popen[byte
     return subprocess.Popen(words, cwd=ROOT, stderr=subprocess.DEVNULL, preexec_fn=limit)
 
 
+def at_work(process: subprocess.Popen[bytes], upstream: Path) -> subprocess.Popen[bytes]:
+    """The process, once it has acknowledged something."""
+    before, deadline = acknowledged(upstream), time.monotonic() + 60
+    while acknowledged(upstream) == before:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return process
+
+
 def numbers(records: list[Record]) -> list[int]:
     """The values of all chunks, each chunk once."""
     once = {(record.boot, record.seq): record for record in records if isinstance(record, Chunk)}
@@ -135,8 +145,7 @@ def test_kill_at_random_moments_loses_and_doubles_nothing_that_was_acknowledged(
         assert process.poll() is None
         process.kill()
         process.wait()
-    process = doomed(tmp_path, upstream)
-    time.sleep(1.0)
+    process = at_work(doomed(tmp_path, upstream), upstream)
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
     records = read_log(f"segments:{tmp_path}/log")
@@ -160,8 +169,7 @@ def test_a_full_disk_announces_what_it_could_not_take(tmp_path: Path, upstream: 
     kept = acknowledged(upstream)
     process.kill()
     process.wait()
-    process = doomed(tmp_path, upstream)
-    time.sleep(1.0)
+    process = at_work(doomed(tmp_path, upstream), upstream)
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
     found = numbers(read_log(f"segments:{tmp_path}/log"))
