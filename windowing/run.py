@@ -108,6 +108,13 @@ class _Job:
     until: Mapping[int, int]
 
 
+def _given(result: T | BaseException) -> T:
+    """The result, or raises what came instead."""
+    if isinstance(result, BaseException):
+        raise result
+    return result
+
+
 class _Service:
     def __init__(self, options: RunOptions, log: Log, observe: Observe) -> None:
         self._options = options
@@ -142,7 +149,7 @@ class _Service:
         """The geneses of windows and labels."""
         window = source.config.window
         await claim_config(self._store(""), source, self._options.out)
-        genesis = await claim_genesis(
+        windows = claim_genesis(
             self._store(folder),
             self._log,
             WindowOperator(window),
@@ -153,7 +160,10 @@ class _Service:
             pin=window.anchor == "mark",
         )
         where = str(self._options.out / LABELS / GENESIS)
-        return genesis, await claim_genesis(self._store(LABELS), self._log, labels, MARKS, self._token, where=where)
+        marks = claim_genesis(self._store(LABELS), self._log, labels, MARKS, self._token, where=where)
+        claims = await asyncio.gather(windows, marks, return_exceptions=True)
+        genesis, label_genesis = (_given(claim) for claim in claims)
+        return genesis, label_genesis
 
     async def _insist(self, step: Callable[[], Awaitable[T]]) -> T:
         """Do a step of the founding; waits, visibly, where there is no room for it."""
@@ -220,8 +230,8 @@ class _Service:
     async def _work(self, makers: int) -> None:
         """Run all workers to their end; the failure of one ends the others cleanly.
 
-        Only the last one reads `marks`, which the others before it may publish to: given an end, it begins when they
-        are done, and goes to where `marks` ends then.
+        Only the last one reads `marks`, which rules before it publish to: given an end, it begins when they are done,
+        and goes to where `marks` ends then.
         """
         before = [asyncio.create_task(self._run(job)) for job in self._jobs[:makers]]
         tasks = [*before, asyncio.create_task(self._run_last(self._jobs[makers], before))]
@@ -236,7 +246,7 @@ class _Service:
             raise failure
 
     async def _run_last(self, job: _Job, before: Sequence[asyncio.Task[None]]) -> None:
-        if self._options.until_idle:
+        if self._options.until_idle and len(before) > 1:
             await asyncio.wait(before)
             job = await self._to_the_end(job)
         await self._run(job)

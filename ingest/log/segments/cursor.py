@@ -12,7 +12,7 @@ from ingest.log.segments.head import Head
 from ingest.log.segments.partition import Partition
 from ingest.log.segments.segment import locate, parse, resync
 
-FETCH_BYTES: Final = 1 << 20
+FETCH_BYTES: Final = 4 << 20
 """About how much one read of a partition takes; a single record may be greater."""
 _TRIES: Final = 100
 
