@@ -254,6 +254,8 @@ class Agent:
         unit.stamp = item.monotonic_ns, item.wall_ns
         if item.token is not None:
             unit.tokens.append(item.token)
+        if item.urgent:  # the sender waits for its acknowledgements, and drops what does not fit meanwhile
+            self._commit_now.set()
         if item.identity:
             if item.redelivered and self._identities.is_known(unit.config.name, item.identity):
                 unit.repeated += 1

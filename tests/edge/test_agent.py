@@ -79,6 +79,18 @@ def test_a_token_is_acknowledged_only_after_its_fsync(tmp_path: Path, monkeypatc
     asyncio.run(main())
 
 
+def test_an_urgent_arrival_is_acknowledged_long_before_the_next_fsync_is_due(tmp_path: Path) -> None:
+    async def main() -> None:
+        config = fed_config(tmp_path)
+        config.write_text(config.read_text().replace('"20ms"', '"60s"'))
+        async with running(config, FlakyLog()) as agent:
+            agent.source.feed(b"7\n", 1, "t1")
+            agent.source.feed(b"8\n", 2, "t2", urgent=True)
+            await agent.until(lambda: agent.source.acknowledged == ["t1", "t2"])
+
+    asyncio.run(main())
+
+
 def test_a_redelivery_after_a_crash_is_known_acknowledged_and_dropped(tmp_path: Path) -> None:
     async def main() -> None:
         log, config = FlakyLog(), fed_config(tmp_path)
