@@ -287,7 +287,12 @@ class Worker:
                 continue
             folder = chain_folder(self._topic, number)
             head = await read_head(self._store, folder)
-            if end > 0 and (head is None or head.entry.through < end):
+            if head is None:
+                # Where the log forgot everything before anything was sealed, no entry will ever come.
+                if end > (await self._log.bounds(self._topic))[number].begin:
+                    return False
+                continue
+            if head.entry.through < end:
                 return False
             await self._store.settle(folder)  # its writer may have died before it made the entry durable
         await self._finish_seals()

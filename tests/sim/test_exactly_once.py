@@ -34,6 +34,12 @@ def test_storms(seeds: range) -> None:
     ride_out(seeds)
 
 
+@pytest.mark.parametrize("seed", [1_005_394], ids=str)
+def test_seeds_that_once_went_wrong(seed: int) -> None:
+    """1005394: the log forgot everything before anything was sealed, and a worker waited for an entry for ever."""
+    storm(seed)
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("seeds", blocks(SOAK_RUNS), ids=str)
 def test_many_storms(seeds: range) -> None:
