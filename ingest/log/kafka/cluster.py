@@ -9,7 +9,7 @@ import asyncio
 import dataclasses
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, NamedTuple, TypeVar
 
 from aiokafka import errors as kafka_errors
@@ -19,7 +19,6 @@ from aiokafka.protocol.commit import OffsetFetchRequest
 from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.offset import OffsetRequest
-from aiokafka.structs import TopicPartition
 
 from ingest.errors import LogConfigError, LogUnavailableError, WavemarkError
 from ingest.log.protocol import TOPICS, Bounds, TopicSpec
@@ -288,11 +287,6 @@ def by_leader(leaders: Mapping[int, int]) -> dict[int, list[int]]:
     for partition, node in leaders.items():
         nodes[node].append(partition)
     return dict(nodes)
-
-
-def topic_partitions(topic: str, partitions: Iterable[int]) -> list[TopicPartition]:
-    """aiokafka's names of the partitions."""
-    return [TopicPartition(topic, partition) for partition in partitions]
 
 
 def _say(error: BaseException | str) -> str:
