@@ -13,21 +13,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from ingest.deadletters import dead_letter
 from ingest.engine.manifest import sha256_of
 from ingest.engine.operator import Draft, Output, Publication
 from ingest.errors import CorruptError, StateVersionError, WireError
-from ingest.log.protocol import DEADLETTER, MARKS, Entry, LogBatch
+from ingest.log.protocol import MARKS, LogBatch
 from ingest.records import (
-    DEAD_REASON_CHARACTERS,
-    DEAD_VALUE_BYTES,
-    DeadLetter,
     Mark,
     MarkAdd,
     MarkEdit,
     MarkRetract,
     StreamDescription,
 )
-from ingest.wire import decode, encode
+from ingest.wire import decode
 
 if TYPE_CHECKING:
     import polars as pl
@@ -103,26 +101,23 @@ class LabelsRunning:
 
     def feed(self, batch: LogBatch) -> int:
         """See `Running`; takes every record."""
-        columns = zip(batch.offsets, batch.append_ns, batch.keys, batch.values, strict=True)
-        for offset, append_ns, key, value in columns:
+        columns = zip(batch.offsets, batch.append_ns, batch.values, strict=True)
+        for index, (offset, append_ns, value) in enumerate(columns):
             self._append_ns = max(self._append_ns, append_ns)
             try:
                 record = decode(value)
             except WireError as error:
-                self._give_up(batch, offset, key, value, str(error))
+                self._give_up(batch, index, str(error))
                 continue
             if isinstance(record, Mark):
                 self._rows.append(_row(record, batch.partition, offset, self._append_ns))
                 self._counts[f"marks.{_KINDS[type(record)]}"] += 1
             else:
-                self._give_up(batch, offset, key, value, f"a {type(record).__name__} is no mark")
+                self._give_up(batch, index, f"a {type(record).__name__} is no mark")
         return len(batch)
 
-    def _give_up(self, batch: LogBatch, offset: int, key: bytes, value: bytes, reason: str) -> None:
-        device = key.decode("utf-8", "replace")
-        reason, kept = reason[:DEAD_REASON_CHARACTERS], bytes(value[:DEAD_VALUE_BYTES])
-        letter = DeadLetter(device, batch.topic, batch.partition, offset, reason, kept)
-        self._publications.append(Publication(DEADLETTER, Entry(key, encode(letter))))
+    def _give_up(self, batch: LogBatch, index: int, reason: str) -> None:
+        self._publications.append(dead_letter(batch, index, reason))
         self._counts["undecodable"] += 1
 
     def skip(self, wanted: int, begin: int) -> None:

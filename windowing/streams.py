@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.intervals import IntervalSet
+from ingest.lifetimes import DAY_NS
 from ingest.records import Chunk
 from ingest.times import Times, advance, run_times, sample_times
 from windowing.buffers import SampleBuffer
@@ -21,7 +22,6 @@ from windowing.spec import StreamPlan
 
 NEVER: Final = -(1 << 63)
 """Before every time: nothing is known yet."""
-DAY_NS: Final = 86_400 * 10**9
 UNSYNCED: Final = "unsynced"
 COLLECT_SAMPLES: Final = 24_576
 """A stream collects at most so many samples; with two thirds of them it may be settled."""

@@ -11,15 +11,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from ingest.engine.operator import Publication
+from ingest.deadletters import dead_letter
 from ingest.errors import WireError
 from ingest.intervals import IntervalSet
-from ingest.log.protocol import DEADLETTER, Entry, LogBatch
+from ingest.lifetimes import ABANDONED_NS, DAY_NS, DEDUPE_MEMORY_NS
+from ingest.log.protocol import LogBatch
 from ingest.records import (
-    DEAD_REASON_CHARACTERS,
-    DEAD_VALUE_BYTES,
     Chunk,
-    DeadLetter,
     Forget,
     Gap,
     Progress,
@@ -29,18 +27,14 @@ from ingest.records import (
     StreamDescription,
 )
 from ingest.times import Times, sample_times
-from ingest.wire import check_chunk, encode, parse
+from ingest.wire import check_chunk, parse
 from windowing.anchors import AnchorMark, Layout
 from windowing.convert import Converter
 from windowing.cutting import Finished, Late
 from windowing.recordings import Recording
 from windowing.state import Saved, SavedIdentity, restore_recording, save_recording
-from windowing.streams import DAY_NS, NEVER, UNSYNCED, Refused, Stream
+from windowing.streams import NEVER, UNSYNCED, Refused, Stream
 
-ABANDONED_NS: Final = 30 * DAY_NS
-"""A recording with no record for so long of append time is closed."""
-DEDUPE_MEMORY_NS: Final = 30 * DAY_NS
-"""How long, of append time, a boot's sequence numbers are known after its recordings have ended."""
 _FAR: Final = 1 << 62
 _COLLECT_BYTES: Final = 8 << 20
 _REASON_CHARACTERS: Final = 48
@@ -307,14 +301,10 @@ class Windower:
 
     def _bury(self, batch: LogBatch, index: int, error: WireError) -> None:
         """A record that cannot be understood goes to the dead letters."""
-        self._offset = offset = batch.offsets[index]
-        key, value = batch.keys[index], batch.values[index]
-        device = key.decode("utf-8", "replace")
-        reason, kept = str(error)[:DEAD_REASON_CHARACTERS], bytes(value[:DEAD_VALUE_BYTES])
-        letter = DeadLetter(device, batch.topic, batch.partition, offset, reason, kept)
+        self._offset = batch.offsets[index]
         self._finished.counts["undecodable"] += 1
-        self._finished.bytes += len(value)
-        self._finished.publications.append(Publication(DEADLETTER, Entry(key, encode(letter))))
+        self._finished.bytes += len(batch.values[index])
+        self._finished.publications.append(dead_letter(batch, index, str(error)))
 
     def _count_reason(self, name: str, reason: str, count: int) -> None:
         self._finished.counts[name] += count

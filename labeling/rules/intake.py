@@ -13,14 +13,10 @@ from typing import Final
 import msgspec
 
 from ingest.intervals import IntervalSet
+from ingest.lifetimes import ABANDONED_NS, DAY_NS, DEDUPE_MEMORY_NS
 from ingest.records import Chunk
 from labeling.rules.kernels import NEVER
 
-DAY_NS: Final = 86_400 * 10**9
-ABANDONED_NS: Final = 30 * DAY_NS
-"""A recording with no record for so long of append time is closed; should it go on, it goes on."""
-DEDUPE_MEMORY_NS: Final = 30 * DAY_NS
-"""How long, of append time, a boot's sequence numbers are known after its recordings have ended."""
 _FAR: Final = 1 << 62
 Key = tuple[str, str]
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from ingest.engine.operator import Output, Publication
 from ingest.errors import CorruptError, StateVersionError, WireError
+from ingest.lifetimes import DAY_NS
 from ingest.log.protocol import MARKS, Entry, LogBatch
 from ingest.records import (
     Chunk,
@@ -31,7 +32,7 @@ from ingest.records import (
 from ingest.times import sample_times
 from ingest.wire import check_chunk, encode, parse
 from labeling.rules.compile import SEMANTICS, RuleSet
-from labeling.rules.intake import DAY_NS, Intake, SavedIntake
+from labeling.rules.intake import Intake, SavedIntake
 from labeling.rules.saving import STATE_VERSION
 
 CODE: Final = 1000 * SEMANTICS + STATE_VERSION

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.errors import CorruptError
+from ingest.lifetimes import DAY_NS
 from ingest.log.protocol import MARKS, LogBatch
 from ingest.records import (
     Channel,
@@ -29,7 +30,6 @@ from ingest.records import (
 )
 from ingest.wire import decode, encode
 from labeling.rules.compile import compile_rules
-from labeling.rules.intake import DAY_NS
 from labeling.rules.operator import RulesOperator
 
 MS = 1_000_000

@@ -1,0 +1,11 @@
+"""How long every operator knows a recording, in append time: nothing depends on a wall clock."""
+
+from __future__ import annotations
+
+from typing import Final
+
+DAY_NS: Final = 86_400 * 10**9
+ABANDONED_NS: Final = 30 * DAY_NS
+"""A recording with no record for so long is closed; should it go on, it goes on."""
+DEDUPE_MEMORY_NS: Final = 30 * DAY_NS
+"""How long a boot's sequence numbers are known after its recordings have ended."""
