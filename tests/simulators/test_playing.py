@@ -25,8 +25,8 @@ from simulators.broker import EmbeddedBroker
 from simulators.playing import Report, play
 from simulators.scenario import Scenario, load_scenario
 from simulators.speech import speak
-from tests.support.kafka import PROJECT, free_ports
 from tests.support.mosquitto import Mosquitto
+from tests.support.server import PROJECT, free_ports
 
 START = "2026-01-05T08:00:00Z"
 START_NS = 1_767_600_000_000_000_000

@@ -6,23 +6,17 @@ starts one broker-and-controller process on free ports, and can kill and restart
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import hashlib
-import os
 import re
 import shutil
-import socket
 import subprocess
-import tempfile
-import time
 from pathlib import Path
-from types import TracebackType
 from typing import Final
 
-PROJECT: Final = Path(__file__).resolve().parents[2]
+from tests.support.server import PROJECT, Server, ServerError, free_ports
+
 POM: Final = PROJECT / "deploy" / "kafka" / "pom.xml"
-START_S: Final = 60.0
 MAVEN_S: Final = 600.0
 
 _CLUSTER_ID: Final = "wavemarkTestsOnlyAAAAAA"
@@ -33,21 +27,13 @@ _LOGGING: Final = (
     "-Dorg.slf4j.simpleLogger.log.kafka.server.KafkaRaftServer=info",
     "-Dlog4j2.level=OFF",
 )
-_READY: Final = "Kafka Server started"
-
-# Ends the broker when the process that the tests belong to is gone, however that came about.
-_GUARD: Final = 'while kill -0 "$1" 2>/dev/null; do sleep 1; done; kill -9 "$2" 2>/dev/null; sleep 1; rm -rf "$3"'
-
-
-class KafkaToolError(RuntimeError):
-    """The broker, Java or Maven did not do what the tests need; the message says how to get it."""
 
 
 def kafka_version() -> str:
     """The version that deploy/kafka/pom.xml names."""
     match = re.search(r"<kafka\.version>([^<]+)</kafka\.version>", POM.read_text())
     if match is None:
-        raise KafkaToolError(f"{POM}: names no <kafka.version>")
+        raise ServerError(f"{POM}: names no <kafka.version>")
     return match[1]
 
 
@@ -76,7 +62,7 @@ def _resolve(folder: Path) -> None:
     command = [maven, "-B", "-q", "-ntp", "-f", str(POM), "dependency:copy-dependencies", f"-DoutputDirectory={folder}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=MAVEN_S, check=False)
     if done.returncode:
-        raise KafkaToolError(
+        raise ServerError(
             f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
         )
 
@@ -84,35 +70,24 @@ def _resolve(folder: Path) -> None:
 def _tool(name: str, hint: str) -> str:
     path = shutil.which(name)
     if path is None:
-        raise KafkaToolError(f"{name}: not found; {hint}, or point KAFKA_BOOTSTRAP at a running cluster")
+        raise ServerError(f"{name}: not found; {hint}, or point KAFKA_BOOTSTRAP at a running cluster")
     return path
 
 
-def free_ports(count: int) -> list[int]:
-    """Loopback ports on which nobody listens now."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-
-
-class KafkaBroker:
-    """One broker process; `owner` is the process whose end also ends the broker (default: this one).
+class KafkaBroker(Server):
+    """One broker process.
 
     `misleading=(at, to)` opens one more listener, at one `host:port`, that sends its clients on to another.
 
     A context manager: `with KafkaBroker() as broker: ... broker.bootstrap ...`.
     """
 
+    start_s = 60.0
+
     def __init__(self, *, owner: int | None = None, misleading: tuple[str, str] | None = None) -> None:
         self._java = _tool("java", "install a Java 17 runtime (Debian: apt-get install default-jre-headless)")
         self._classpath = f"{server_jars()}/*"
-        self._owner = owner or os.getpid()
-        self._folder = Path(tempfile.mkdtemp(prefix="wavemark-kafka-"))
-        self.log_path: Final = self._folder / "server.log"
-        self._process: subprocess.Popen[bytes] | None = None
-        self._guard: subprocess.Popen[bytes] | None = None
+        super().__init__("kafka", owner=owner)
         port, controller_port = free_ports(2)
         self.bootstrap: Final = f"127.0.0.1:{port}"
         self._properties = self._folder / "server.properties"
@@ -153,87 +128,20 @@ class KafkaBroker:
     def _format(self) -> None:
         arguments = ["format", "-t", _CLUSTER_ID, "-c", str(self._properties)]
         done = subprocess.run(
-            self._command("kafka.tools.StorageTool", *arguments),
+            self._java_command("kafka.tools.StorageTool", *arguments),
             capture_output=True,
             text=True,
-            timeout=START_S,
+            timeout=self.start_s,
             check=False,
         )
         if done.returncode:
-            raise KafkaToolError(f"formatting the broker's data folder: {done.stdout}{done.stderr}")
+            raise ServerError(f"formatting the broker's data folder: {done.stdout}{done.stderr}")
 
-    def _command(self, main: str, *arguments: str) -> list[str]:
+    def _java_command(self, main: str, *arguments: str) -> list[str]:
         return [self._java, *_JAVA, *_LOGGING, "-cp", self._classpath, main, *arguments]
 
-    @property
-    def running(self) -> bool:
-        """Whether the process is there."""
-        return self._process is not None and self._process.poll() is None
+    def _command(self) -> list[str]:
+        return self._java_command("kafka.Kafka", str(self._properties))
 
-    @property
-    def pid(self) -> int:
-        """The broker's process id."""
-        if self._process is None:
-            raise KafkaToolError("the broker does not run")
-        return self._process.pid
-
-    def restart(self) -> None:
-        """Start (again) on the same data and ports, and wait until it serves."""
-        with self.log_path.open("ab") as log:
-            begin = log.tell()
-            self._process = subprocess.Popen(
-                self._command("kafka.Kafka", str(self._properties)),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        guard = ["sh", "-c", _GUARD, "kafka-guard", str(self._owner), str(self._process.pid), str(self._folder)]
-        self._guard = subprocess.Popen(
-            guard, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
-        )
-        self._await_ready(begin)
-
-    def _await_ready(self, begin: int) -> None:
-        process, deadline = self._process, time.monotonic() + START_S
-        assert process is not None
-        while _READY not in self._log_from(begin):
-            if process.poll() is not None or time.monotonic() > deadline:
-                found = (
-                    f"ended with {process.returncode}" if process.poll() is not None else f"not ready in {START_S} s"
-                )
-                raise KafkaToolError(
-                    f"the broker {found}; the end of {self.log_path}:\n{self._log_from(begin)[-3000:]}"
-                )
-            time.sleep(0.05)
-
-    def _log_from(self, begin: int) -> str:
-        return self.log_path.read_bytes()[begin:].decode(errors="replace")
-
-    def kill(self) -> None:
-        """SIGKILL, and wait until it is gone; its data stay."""
-        for process in (self._guard, self._process):
-            if process is not None:
-                process.kill()
-                process.wait()
-        self._guard = self._process = None
-
-    def release(self) -> None:
-        """Leave it to run until its owner ends, when this process may be gone already."""
-        for process in (self._guard, self._process):
-            if process is not None:
-                process.returncode = 0  # Popen need not warn that nobody waits for it
-        self._guard = self._process = None
-
-    def stop(self) -> None:
-        """End it for good and remove its data."""
-        self.kill()
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    def __enter__(self) -> KafkaBroker:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
+    def _serves(self, said: str) -> bool:
+        return "Kafka Server started" in said

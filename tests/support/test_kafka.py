@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.support import kafka
-from tests.support.kafka import KafkaBroker, KafkaToolError, server_jars
+from tests.support.kafka import KafkaBroker, server_jars
+from tests.support.server import ServerError
 
 
 @pytest.mark.parametrize(("tool", "package"), [("java", "default-jre-headless"), ("mvn", "maven")])
@@ -16,7 +17,7 @@ def test_a_missing_tool_is_an_error_that_says_how_to_get_it(
     tool: str, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(KafkaToolError, match=f"^{tool}: not found; .*{package}"):
+    with pytest.raises(ServerError, match=f"^{tool}: not found; .*{package}"):
         KafkaBroker() if tool == "java" else server_jars(tmp_path / "jars")
 
 

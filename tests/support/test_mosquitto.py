@@ -14,19 +14,19 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from tests.support import mosquitto as helper
-from tests.support.kafka import PROJECT
-from tests.support.mosquitto import Mosquitto, MosquittoError
+from tests.support.mosquitto import Mosquitto
+from tests.support.server import PROJECT, ServerError
 
 
 def test_a_missing_server_is_an_error_that_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(helper, "_SYSTEM_FOLDERS", str(tmp_path))
-    with pytest.raises(MosquittoError, match=r"^mosquitto: not found; .*setup.sh servers"):
+    with pytest.raises(ServerError, match=r"^mosquitto: not found; .*setup.sh servers"):
         Mosquitto()
 
 
 def test_a_broker_that_does_not_start_says_why() -> None:
-    with pytest.raises(MosquittoError, match=r"(?s)exit code 3.*Unknown configuration variable .no_such_setting"):
+    with pytest.raises(ServerError, match=r"(?s)exit code 3.*Unknown configuration variable .no_such_setting"):
         Mosquitto("no_such_setting true")
 
 

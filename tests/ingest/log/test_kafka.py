@@ -31,7 +31,8 @@ from ingest.log.protocol import (
     Reader,
     Revoked,
 )
-from tests.support.kafka import PROJECT, KafkaBroker, free_ports
+from tests.support.kafka import KafkaBroker
+from tests.support.server import PROJECT, free_ports
 
 pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("kafka")]
 

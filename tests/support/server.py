@@ -1,0 +1,122 @@
+"""A server process on loopback that belongs to the tests: started, killed, restarted on its data, never left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+PROJECT: Final = Path(__file__).resolve().parents[2]
+
+# Ends the server when the process that the tests belong to is gone, however that came about.
+_GUARD: Final = 'while kill -0 "$1" 2>/dev/null; do sleep 1; done; kill -9 "$2" 2>/dev/null; sleep 1; rm -rf "$3"'
+
+
+class ServerError(RuntimeError):
+    """A server, or what it needs, did not do what the tests need; the message says how to get it."""
+
+
+def free_ports(count: int) -> list[int]:
+    """Loopback ports on which nobody listens now."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+class Server(ABC):
+    """One process with a folder of its own; `owner` is the process whose end also ends it (default: this one).
+
+    A context manager; a subclass starts itself in `__init__`.
+    """
+
+    start_s: float
+    """How long it may take until it serves."""
+
+    def __init__(self, name: str, *, owner: int | None = None) -> None:
+        self._name = name
+        self._owner = owner or os.getpid()
+        self._folder = Path(tempfile.mkdtemp(prefix=f"wavemark-{name}-"))
+        self.log_path: Final = self._folder / "server.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
+
+    @abstractmethod
+    def _command(self) -> Sequence[str]:
+        """What runs it."""
+
+    @abstractmethod
+    def _serves(self, said: str) -> bool:
+        """Whether it is ready; `said` is what it has logged since it was started."""
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is there."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        if self._process is None:
+            raise ServerError(f"{self._name} does not run")
+        return self._process.pid
+
+    def restart(self) -> None:
+        """Start (again) on the same data and ports, and wait until it serves."""
+        with self.log_path.open("ab") as log:
+            begin = log.tell()
+            self._process = subprocess.Popen(
+                self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        guard = ["sh", "-c", _GUARD, f"{self._name}-guard", str(self._owner), str(self.pid), str(self._folder)]
+        self._guard = subprocess.Popen(
+            guard, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
+        )
+        deadline = time.monotonic() + self.start_s
+        while not self._serves(self._said_since(begin)):
+            if not self.running or time.monotonic() > deadline:
+                state = f"not ready in {self.start_s:g} s" if self.running else f"exit code {self._process.returncode}"
+                said = self._said_since(begin)[-3000:]
+                raise ServerError(f"{self._name}: {state}; the end of {self.log_path}:\n{said}")
+            time.sleep(0.02)
+
+    def _said_since(self, begin: int) -> str:
+        return self.log_path.read_bytes()[begin:].decode(errors="replace")
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until it is gone; its data stay."""
+        for process in (self._guard, self._process):
+            if process is not None:
+                process.kill()
+                process.wait()
+        self._guard = self._process = None
+
+    def release(self) -> None:
+        """Leave it to run until its owner ends, when this process may be gone already."""
+        for process in (self._guard, self._process):
+            if process is not None:
+                process.returncode = 0  # Popen need not warn that nobody waits for it
+        self._guard = self._process = None
+
+    def stop(self) -> None:
+        """End it for good and remove its data."""
+        self.kill()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
