@@ -210,6 +210,8 @@ class Worker:
                 text = f"{self._topic}-{part.number}: offset {offset} needs schema {schema.hex()}, not in streams yet"
                 if self._schemas.damage:
                     text += f", or lost there: {self._schemas.damage}; to bring it again, import one of its files again"
+                elif self._schemas.unreadable:
+                    text += f"; {self._schemas.unreadable} records there are no stream description of this version"
                 self._tell("waiting", part.number, offset, text)
                 told = True
             await self._pause()

@@ -1,36 +1,90 @@
-"""Logs by URL: `segments:DIR` or `kafka://host:9092[,host:9092][/SITE]`."""
+"""Logs by URL: `segments:DIR` or `kafka://host:9092[,host:9092][/SITE]`, and how topics are kept behind a `?`.
+
+`segments:DIR?partitions=8&retention=30d&retention_bytes=100GB` and `kafka://host:9092?partitions=12`. The number of
+partitions is for topics that do not exist yet; what is kept of `readings`, `status` and `deadletter` in `segments` may
+change at any time (`forever` takes a bound away again). Kafka keeps what its own topic settings say.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qsl
 
 from ingest.errors import UsageError
 from ingest.log.protocol import Log
+from ingest.settings import check_keys
+from ingest.units import parse_duration, parse_size
+
+FOREVER: Final = "forever"
+
+
+def _partitions(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f'found "{text}", expected 1 or more')
+    return int(text)
+
+
+def _retention_ms(text: str) -> int:
+    milliseconds = -1 if text == FOREVER else parse_duration(text) // 1_000_000
+    if milliseconds == 0:
+        raise UsageError(f'"{text}" keeps nothing; use 30d, or {FOREVER}')
+    return milliseconds
+
+
+def _retention_bytes(text: str) -> int:
+    size = -1 if text == FOREVER else parse_size(text)
+    if size == 0:
+        raise UsageError(f'"{text}" keeps nothing; use 100GB, or {FOREVER}')
+    return size
+
+
+_Options = Mapping[str, Callable[[str], int]]
+_KAFKA: Final[_Options] = {"partitions": _partitions}
+_SEGMENTS: Final[_Options] = {**_KAFKA, "retention": _retention_ms, "retention_bytes": _retention_bytes}
 
 
 def open_log(url: str, *, partitions: int | None = None) -> Log:
-    """The log that `url` names; `partitions` is for topics that this process creates.
+    """The log that `url` names; `partitions` goes before the URL's own.
 
     Only the implementation that is asked for is imported.
 
     Raises:
-        UsageError: the URL names no log.
+        UsageError: the URL names no log, or an option of it is none.
     """
-    scheme, separator, rest = url.partition(":")
+    address, _, query = url.partition("?")
+    scheme, separator, rest = address.partition(":")
     if scheme == "segments" and rest:
         from ingest.log.segments import SegmentLog
 
-        return SegmentLog(rest, partitions=partitions)
+        options = _options(url, query, _SEGMENTS, partitions)
+        return SegmentLog(rest, retention_ms=options.pop("retention", None), **options)
     if scheme == "kafka" and rest.startswith("//") and len(rest) > 2:
         from ingest.log.kafka import KafkaLog
 
-        return KafkaLog(rest[2:].rstrip("/"), partitions=partitions)
+        return KafkaLog(rest[2:].rstrip("/"), **_options(url, query, _KAFKA, partitions))
     hint = " (a path needs the scheme: segments:DIR)" if not separator or "/" in scheme else ""
     raise UsageError(f'log: "{url}" names no log{hint}; use segments:DIR or kafka://host:9092[,host:9092]')
 
 
+def _options(url: str, query: str, known: _Options, partitions: int | None) -> dict[str, Any]:
+    found = dict(parse_qsl(query, keep_blank_values=True))
+    check_keys(found, known, f"log: {url}")
+    values: dict[str, Any] = {}
+    for name, text in found.items():
+        try:
+            values[name] = known[name](text)
+        except UsageError as error:
+            raise UsageError(f"log: {url}: {name}: {error}") from None
+    if partitions is not None:
+        values["partitions"] = partitions
+    return values
+
+
 def check_begun(url: str) -> None:
     """Raise `UsageError` where `url` names a `segments` log that nobody has begun: who wants to read mistyped it."""
-    folder = url.removeprefix("segments:")
-    if folder != url and not Path(folder).is_dir():
+    address = url.partition("?")[0]
+    folder = address.removeprefix("segments:")
+    if folder != address and not Path(folder).is_dir():
         raise UsageError(f"{url}: there is no log; check the folder's name")

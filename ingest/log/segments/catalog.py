@@ -24,7 +24,7 @@ import msgspec
 
 from ingest.errors import CorruptError, LogConfigError
 from ingest.log.protocol import TOPICS, Entry, TopicSpec, partition_of
-from ingest.log.segments.files import as_log_errors, create, make_folder, sync_folder, write_synced
+from ingest.log.segments.files import as_log_errors, create, make_folder, put, sync_folder, write_synced
 from ingest.log.segments.partition import Partition, create_partition
 from ingest.mounts import network_filesystem
 
@@ -81,7 +81,7 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class Keeping:
-    """How topics are kept that this process makes, where their own `TopicSpec` does not say."""
+    """How this process wants topics to be kept, where their own `TopicSpec` does not say. -1: for ever, any number."""
 
     partitions: int | None = None
     segment_bytes: int | None = None
@@ -90,16 +90,26 @@ class Keeping:
 
     def meta(self, spec: TopicSpec) -> Meta:
         """The meta of a new topic."""
-        wanted = self.retention_ms if spec.retention_ms is None else spec.retention_ms
-        forever = spec.compacted or wanted is None or wanted < 0
-        return Meta(
+        made = Meta(
             format=_FORMAT,
             partitions=self.partitions or DEFAULT_PARTITIONS,
             compacted=spec.compacted,
             segment_bytes=self.segment_bytes or (COMPACTED_SEGMENT_BYTES if spec.compacted else SEGMENT_BYTES),
-            retention_ms=None if forever else wanted,
-            retention_bytes=None if spec.compacted or spec.retention_ms == -1 else self.retention_bytes,
+            retention_ms=_bound(spec.retention_ms),
+            retention_bytes=None,
         )
+        return self.retained(made, spec)
+
+    def retained(self, meta: Meta, spec: TopicSpec) -> Meta:
+        """`meta`, kept for as long as this process wants; what it does not want to say stays."""
+        if spec.compacted or spec.retention_ms is not None:
+            return meta
+        wanted = {"retention_ms": self.retention_ms, "retention_bytes": self.retention_bytes}
+        return msgspec.structs.replace(meta, **{name: _bound(it) for name, it in wanted.items() if it is not None})
+
+
+def _bound(wanted: int | None) -> int | None:
+    return None if wanted is None or wanted < 0 else wanted
 
 
 class Catalog:
@@ -150,7 +160,7 @@ class Catalog:
             return topic
 
     def ensure(self, name: str) -> Topic:
-        """The topic, created where it is missing.
+        """The topic, created where it is missing, and kept from now on for as long as this process wants.
 
         Raises:
             LogConfigError: the name is none, or the topic has another number of partitions than was asked for.
@@ -167,7 +177,16 @@ class Catalog:
                 "out or give the same one: with another one a device's records would part. For another number, "
                 "begin a new log"
             )
+        self._retain(topic)
         return topic
+
+    def _retain(self, topic: Topic) -> None:
+        meta = self._keeping.retained(topic.meta, _spec(topic.name))
+        if meta != topic.meta:
+            path = self._folder(topic.name) / "meta.json"
+            with as_log_errors(path):
+                put(path, _as_bytes(meta))
+            topic.meta = meta
 
     def close(self) -> None:
         """Let go of all files."""
@@ -211,10 +230,10 @@ class Catalog:
         temporary = root / f".{name}.{uuid4().hex}"
         temporary.mkdir()
         try:
-            meta = self._keeping.meta(TOPICS.get(name, TopicSpec(name)))
+            meta = self._keeping.meta(_spec(name))
             for number in range(meta.partitions):
                 create_partition(temporary / str(number))
-            write_synced(temporary / "meta.json", msgspec.json.encode(meta) + b"\n")
+            write_synced(temporary / "meta.json", _as_bytes(meta))
             sync_folder(temporary)
             os.rename(temporary, self._folder(name))  # noqa: PTH104 - fails where the folder is there and not empty
             sync_folder(root)
@@ -228,6 +247,14 @@ class Catalog:
         path = self._folder(name) / "meta.json"
         if not path.exists() and any(path.parent.glob("*/head")):
             raise CorruptError(f"{path}: is missing, but the topic's partitions are there; restore it from a backup")
+
+
+def _spec(name: str) -> TopicSpec:
+    return TOPICS.get(name, TopicSpec(name))
+
+
+def _as_bytes(meta: Meta) -> bytes:
+    return msgspec.json.encode(meta) + b"\n"
 
 
 def check_name(name: str) -> None:

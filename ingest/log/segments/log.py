@@ -119,11 +119,6 @@ class SegmentLog:
         self._opened.add(member)
         return member
 
-    async def maintain(self, topic: str) -> None:
-        """Delete what retention no longer keeps, and compact; appending does it now and then by itself."""
-        found = await asyncio.to_thread(self._catalog.find, topic)
-        await self._between_groups(lambda: tend(found))
-
     async def trim(self, topic: str, before: Mapping[int, int]) -> None:
         """Delete the segments of each given partition that end at that offset or below."""
         found = await asyncio.to_thread(self._catalog.find, topic)
@@ -165,7 +160,7 @@ class SegmentLog:
 
 
 def tend(topic: Topic) -> None:
-    """Retention and compaction of a topic, as its meta says."""
+    """Retention and compaction of a topic, as its meta says; the writing thread does it as segments roll."""
     meta = topic.meta
     for partition in topic.partitions:
         if meta.compacted:
