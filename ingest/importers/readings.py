@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -131,6 +131,8 @@ class Summary:
     bytes: int = 0
     """On the wire, times and record headers included."""
     missing_cells: int = 0
+    infinite_cells: int = 0
+    """`inf`, or a number that no float64 holds: no sensor measured that, so they are among the missing ones."""
     repeated_stamps: int = 0
     jittered_stamps: int = 0
     ambiguous_stamps: int = 0
@@ -197,6 +199,8 @@ def prepare(source: Source, options: ReadingsOptions) -> Prepared:
     table = read_table(source, options.columns, options.time_column, options.array)
     if not len(table.values):
         raise UsageError(f"{source.path}: no rows")
+    values, infinite_cells = _finite(table.values)
+    table = replace(table, values=values)
     dtype = choose(table.values, options.dtype, table.place)
     description = options.describe(dtype)
     boot = options.boot(source)
@@ -213,9 +217,17 @@ def prepare(source: Source, options: ReadingsOptions) -> Prepared:
     summary.start_ns = min(int(run.times[0]) for run in runs)
     if table.values.dtype.kind == "f":
         summary.missing_cells = sum(int(np.isnan(run.values).sum()) for run in runs)
+    summary.infinite_cells = infinite_cells
     summary.recordings = [run.recording for run in runs]
     summary.left_open = options.open
     return Prepared(options, description, boot, tuple(runs), summary)
+
+
+def _finite(values: NDArray[Any]) -> tuple[NDArray[Any], int]:
+    """`values` with infinite ones as NaN, and how many those were."""
+    infinite = np.isinf(values)
+    count = int(np.count_nonzero(infinite))
+    return (np.where(infinite, np.nan, values) if count else values), count
 
 
 def _stamped_runs(table: Table, options: ReadingsOptions, base: str, dtype: Any, summary: Summary) -> list[Run]:

@@ -215,6 +215,13 @@ def test_missing_cells_stay_missing() -> None:
     assert np.isnan(prepared.runs[0].values[0, 1])
 
 
+def test_an_infinite_cell_is_missing_and_counted() -> None:
+    """1e400 is a number that no float64 holds: it would become infinite in silence, and its neighbours with it."""
+    prepared = prepare(text("a,b\n1,1e400\n-inf,3\nNaN,4\n"), at_rate("a,b"))
+    assert (prepared.summary.infinite_cells, prepared.summary.missing_cells) == (2, 3)
+    assert np.isnan(prepared.runs[0].values).tolist() == [[False, True], [True, False], [True, False]]
+
+
 def test_the_time_column_of_a_file_without_header_is_no_channel() -> None:
     prepared = prepare(text("10,1\n11,2\n"), options("t,v", time_column="t", time_unit="s"))
     assert prepared.summary.channels == ["v"]
