@@ -227,7 +227,10 @@ class Agent:
         try:
             while True:
                 try:
+                    missing = unit.source.missing
                     await unit.source.open()
+                    if missing:
+                        self._interrupt(unit, Interruption(missing, time.monotonic_ns(), time.time_ns()))
                     async for item in unit.source.arrivals():
                         self._take(unit, item)
                         backoff.reset()
@@ -241,7 +244,8 @@ class Agent:
                     return
                 except (WavemarkError, OSError) as error:
                     self._report(f"{unit.config.name}: {error}; trying again")
-                    self._interrupt(unit, Interruption("source_failed", *unit.stamp))
+                    if unit.stamp != (0, 0):
+                        self._interrupt(unit, Interruption("source_failed", *unit.stamp))
                 await unit.source.close()
                 await asyncio.sleep(backoff.next_s())
         finally:
@@ -268,8 +272,6 @@ class Agent:
     def _interrupt(self, unit: Unit, item: Interruption) -> None:
         recorder = self._recorders[unit.config.device]
         left = list(unit.decoder.reset())
-        if unit.stamp == (0, 0):  # nothing came yet, so nothing is missing
-            return
         recorder.take(unit.config.stream, 0, left, item.monotonic_ns, item.wall_ns)
         recorder.interrupt(unit.config.stream, item.reason, item.monotonic_ns, item.wall_ns)
 
@@ -343,7 +345,11 @@ class Agent:
     def _collect(self, spool: Spool, *, final: bool) -> list[_Write]:
         """What was not written yet, and what was collected since. A full spool that keeps the oldest refuses chunks."""
         now_ns = time.monotonic_ns()
-        fresh = [self._write(held) for recorder in self._recorders.values() for held in recorder.flush(now_ns)]
+        fresh = [
+            self._write(held)
+            for device, recorder in self._recorders.items()
+            for held in recorder.flush(now_ns, self._missing(device))
+        ]
         size = sum(len(write.entry.value) for write in fresh)
         if self.config.spool.drop == "newest" and not final and not spool.readings.has_room(size):
             fresh = self._refuse(fresh, SPOOL_FULL)
@@ -353,6 +359,11 @@ class Agent:
         if noted:
             fresh.append(_Write(identities(noted)))
         return self._unwritten + fresh
+
+    def _missing(self, device: str) -> dict[str, str]:
+        """The streams of a device that nobody hears now, and why."""
+        units = (unit for unit in self.units if unit.config.device == device and not unit.ended)
+        return {unit.config.stream: unit.source.missing for unit in units if unit.source.missing}
 
     def _write(self, held: Held) -> _Write:
         record, kernel_boot = held.record, self._kernel_boot if held.held else b""

@@ -81,6 +81,15 @@ class Source(Protocol):
         """What keeps it from delivering, for people (`/dev/ttyUSB0: no such file`); empty when all is well."""
         ...
 
+    @property
+    def missing(self) -> str:
+        """Why what the sensor says now is lost for good (`port_lost`): nobody listens, and nobody keeps it.
+
+        Empty while it is read, or kept at the other side. Asked for at each commit: while it says something, the loss
+        is announced as it grows.
+        """
+        ...
+
     async def open(self) -> None:
         """Get ready. Waits, with back-off and for ever, for a device that is away: `waiting_for` says so.
 

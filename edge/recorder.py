@@ -21,6 +21,7 @@ from ingest.chunker import Limits, Origin
 from ingest.records import Chunk, Clock, Gap, Progress, Record, RecordingEnd, RecordingStart
 
 UNSYNCED: Final = "unsynced"
+_NOTHING: Final[Mapping[str, str]] = {}
 
 
 class Previous(NamedTuple):
@@ -106,6 +107,11 @@ class Recorder:
         self._number = 0
         self._recording: str | None = None
         self._held = False
+        self._started_ns = 0
+        self._ended_ns: int | None = None
+        """The end of the recording before, in this boot."""
+        self._unheard: dict[str, str] = {}
+        """Streams that were interrupted between two recordings, and why."""
         self._quiet_since_ns = 0
         self._out: list[Held] = []
 
@@ -150,8 +156,16 @@ class Recorder:
         stream.fed = 0
         stream.stamps.clear()
         axis = stream.axis or self._new_axis(stream, monotonic_ns, wall_ns)
-        if self._recording is not None:
-            stream.batch.lose(reason, -1, axis.stamp(monotonic_ns).time_ns)
+        if self._recording is None:
+            self._unheard[stream_name] = reason
+        else:
+            since_ns = min(self._complete_ns(stream), axis.stamp(monotonic_ns).time_ns)
+            stream.batch.lose(reason, -1, since_ns)
+
+    def _complete_ns(self, stream: _Stream) -> int:
+        """Up to here everything of a stream in this recording is there, or announced."""
+        known = (stream.batch.end_ns, stream.said_ns)
+        return max((at_ns for at_ns in known if at_ns is not None), default=self._started_ns)
 
     def _depends_on_clock(self, stream: _Stream) -> bool:
         return self._clock.is_set and stream.config.clock == "arrival"
@@ -208,6 +222,15 @@ class Recorder:
             RecordingStart(self.device, self._recording, self.boot, start_ns, reason, *self._previous), self._held
         )
         self._previous = Previous()
+        self._started_ns = start_ns
+        if self._ended_ns is not None and self._ended_ns < start_ns:
+            for name, why in self._unheard.items():
+                self._announce(name, self._ended_ns, start_ns, why, self._held)
+        self._unheard = {}
+
+    def _announce(self, stream_name: str, start_ns: int, end_ns: int, reason: str, held: bool) -> None:
+        assert self._recording is not None
+        self._emit(Gap(self.device, self._recording, stream_name, self.boot, start_ns, end_ns, -1, reason), held)
 
     def _emit(self, record: Record, held: bool) -> None:
         self._out.append(Held(record, held))
@@ -226,19 +249,22 @@ class Recorder:
             said = [stream.said_ns for stream in self._streams.values() if stream.said_ns is not None]
             end_ns = max(ends or said or [self._now(monotonic_ns)])
             self._emit(RecordingEnd(self.device, self._recording, self.boot, end_ns, reason), self._held)
-            self._recording = None
+            self._recording, self._ended_ns = None, end_ns
         for stream in self._streams.values():
             stream.begin()
 
-    def flush(self, monotonic_ns: int) -> list[Held]:
-        """The records of what was collected; call it once a second."""
+    def flush(self, monotonic_ns: int, missing: Mapping[str, str] = _NOTHING) -> list[Held]:
+        """The records of what was collected; call it once a second.
+
+        `missing` says, by stream, why what it says now is lost (`edge.protocol.Source.missing`).
+        """
         if self._recording is not None:
             if self.pending_bytes:
                 self._quiet_since_ns = monotonic_ns
             if monotonic_ns - self._quiet_since_ns > self._rules.silence_ns:
                 self.end("silence", monotonic_ns)
             else:
-                self._drain(monotonic_ns, progress=True)
+                self._drain(monotonic_ns, progress=True, missing=missing)
         out, self._out = self._out, []
         return out
 
@@ -246,7 +272,10 @@ class Recorder:
         axis = next((stream.axis for stream in self._streams.values() if stream.axis is not None), None)
         return monotonic_ns if axis is None else axis.stamp(monotonic_ns).time_ns
 
-    def _drain(self, monotonic_ns: int, *, progress: bool) -> None:
+    def _now_of(self, stream: _Stream, monotonic_ns: int) -> int:
+        return self._now(monotonic_ns) if stream.axis is None else stream.axis.stamp(monotonic_ns).time_ns
+
+    def _drain(self, monotonic_ns: int, *, progress: bool, missing: Mapping[str, str] = _NOTHING) -> None:
         assert self._recording is not None
         for name, stream in self._streams.items():
             origin = Origin(self.device, self._recording, name, self.boot, stream.batch.schema, self._clock_of(stream))
@@ -257,8 +286,18 @@ class Recorder:
             if any(isinstance(record, Chunk) for record in records):
                 stream.timebase.close_chunk()
                 stream.said_ns = stream.batch.end_ns
-            elif progress:
+            elif progress and name not in missing:
                 self._progress(stream, monotonic_ns)
+            if name in missing:
+                self._miss(stream, missing[name], monotonic_ns)
+                self._progress(stream, monotonic_ns)
+
+    def _miss(self, stream: _Stream, reason: str, monotonic_ns: int) -> None:
+        """Announce what a stream that nobody hears has lost up to now."""
+        since_ns, now_ns = self._complete_ns(stream), self._now_of(stream, monotonic_ns)
+        if since_ns < now_ns:
+            self._announce(stream.config.stream, since_ns, now_ns, reason, self._holds(stream))
+            stream.batch.end_ns = now_ns
 
     def _clock_of(self, stream: _Stream) -> Clock:
         if stream.config.clock != "arrival":
@@ -268,8 +307,7 @@ class Recorder:
     def _progress(self, stream: _Stream, monotonic_ns: int) -> None:
         """Say how far a silent stream is complete, where that is further than was said."""
         assert self._recording is not None
-        now_ns = self._now(monotonic_ns) if stream.axis is None else stream.axis.stamp(monotonic_ns).time_ns
-        complete_to = stream.timebase.promise(now_ns)
+        complete_to = stream.timebase.promise(self._now_of(stream, monotonic_ns))
         if complete_to > (stream.said_ns if stream.said_ns is not None else 0):
             stream.said_ns = complete_to
             self._emit(

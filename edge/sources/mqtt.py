@@ -85,6 +85,11 @@ class MqttSource:
         """`broker` (`mqtt://host:1883`, `mqtts://…`) and `topic`, and what is in `keys`. Raises `UsageError`."""
         return cls(_settings(config))
 
+    @property
+    def missing(self) -> str:
+        """See `edge.protocol.Source`: a broker keeps what has a quality of service."""
+        return CONNECTION_LOST if self.waiting_for and not self.settings.qos else ""
+
     async def open(self) -> None:
         """Connect and subscribe, however long it takes.
 

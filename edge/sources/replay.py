@@ -66,6 +66,11 @@ class ReplaySource:
         """See `edge.protocol.Source`: a file waits for nothing."""
         return ""
 
+    @property
+    def missing(self) -> str:
+        """See `edge.protocol.Source`: a file keeps what it has."""
+        return ""
+
     async def open(self) -> None:
         """See `edge.protocol.Source`."""
         if self._start_ns is None:

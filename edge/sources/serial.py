@@ -65,7 +65,7 @@ class SerialSource:
 
     def __init__(self, line: Line) -> None:
         self.line: Final = line
-        self.waiting_for = f"{line.port}: not opened yet"
+        self.waiting_for = f"{line.port}: not open"
         self._queue: _Queue | None = None
         self._reader: _Reader | None = None
 
@@ -92,6 +92,11 @@ class SerialSource:
         assert self._queue is not None
         await self._queue.opened.wait()
 
+    @property
+    def missing(self) -> str:
+        """See `edge.protocol.Source`: no line keeps what nobody reads."""
+        return PORT_LOST if self.waiting_for else ""
+
     def _say(self, waiting_for: str) -> None:
         self.waiting_for = waiting_for
 
@@ -117,6 +122,7 @@ class SerialSource:
         if self._queue is not None:
             self._queue.end()
             self._queue = None
+        self.waiting_for = f"{self.line.port}: not open"
 
 
 class _Queue:

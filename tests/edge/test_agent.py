@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 
 import pytest
 
-from edge.protocol import Interruption
+from edge.protocol import Arrival, Interruption
 from edge.recorder import ClockState
 from edge.spool import Queue
 from ingest.errors import PermanentError, StoreFullError
@@ -283,6 +284,21 @@ def test_an_interruption_and_a_source_that_breaks_are_gaps(tmp_path: Path, monke
             await agent.until(lambda: len(log.values()) == 3)
         assert log.values() == [1, 3, 4]
         assert {"torn", "port_lost", "source_failed"} <= {gap.reason for gap in log.gaps()}
+
+    asyncio.run(main())
+
+
+def test_a_loss_is_announced_while_it_lasts(tmp_path: Path) -> None:
+    async def main() -> None:
+        log = FlakyLog()
+        async with running(fed_config(tmp_path), log, killed=True) as agent:
+            agent.source.items.put_nowait(Arrival(b"1\n", time.monotonic_ns(), time.time_ns()))
+            await agent.until(lambda: log.values() == [1])
+            agent.source.missing = "port_lost"
+            await agent.until(lambda: len(log.gaps()) >= 2)
+        first, second = log.gaps()[:2]
+        assert (first.reason, first.start_ns, first.samples) == ("port_lost", log.chunks()[0].t0_ns + 1, -1)
+        assert (second.reason, second.start_ns) == ("port_lost", first.end_ns)
 
     asyncio.run(main())
 

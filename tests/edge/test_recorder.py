@@ -137,6 +137,57 @@ def test_an_interruption_is_a_gap_of_unknown_size() -> None:
     assert (gap.start_ns, gap.end_ns, gap.samples, gap.reason) == (WALL + 1, WALL + 5 * S, -1, "port_lost")
 
 
+def gaps(found: Iterable[Record]) -> list[tuple[str, str, int, int]]:
+    return [
+        (record.stream, record.reason, record.start_ns - WALL, record.end_ns - WALL)
+        for record in found
+        if isinstance(record, Gap)
+    ]
+
+
+def two_streams() -> Recorder:
+    return recorder(source_config(channels=("x",)), source_config(channels=("x",), stream="temp"))
+
+
+def test_while_nobody_hears_a_stream_its_loss_is_announced_before_progress_passes_it() -> None:
+    device = two_streams()
+    device.take("acc", 1, [frame(1)], S, WALL)
+    device.take("temp", 1, [frame(1)], S, WALL)
+    device.flush(S)
+    for second in (1, 2):
+        found = records(device.flush((second + 1) * S, {"acc": "port_lost"}))
+        assert kinds(found) == ["Gap", "Progress", "Progress"]
+        assert gaps(found) == [("acc", "port_lost", 1 if second == 1 else S, second * S)]
+    device.interrupt("acc", "port_lost", int(3.5 * S), WALL + int(2.5 * S))
+    device.take("acc", 1, [frame(1)], 4 * S, WALL + 3 * S)
+    assert gaps(records(device.flush(4 * S))) == [("acc", "port_lost", 2 * S, 3 * S)]
+
+
+def test_what_a_stream_lost_since_a_recording_began_without_it_is_announced() -> None:
+    device = two_streams()
+    device.take("acc", 1, [frame(1)], S, WALL)
+    assert gaps(records(device.flush(3 * S, {"temp": "port_lost"}))) == [("temp", "port_lost", 0, 2 * S)]
+    device = two_streams()
+    device.take("acc", 1, [frame(1)], S, WALL)
+    device.interrupt("temp", "port_lost", 2 * S, WALL + S)
+    device.take("temp", 1, [frame(1)], 3 * S, WALL + 2 * S)
+    assert gaps(records(device.flush(3 * S))) == [("temp", "port_lost", 0, 2 * S)]
+
+
+def test_what_was_lost_between_two_recordings_is_announced_in_the_second() -> None:
+    device = recorder(rules=Rules(silence_ns=10 * S))
+    device.interrupt("acc", "port_lost", 0, WALL - S)  # before the first one, the boot before says how far it reached
+    device.take("acc", 1, [frame(1)], S, WALL)
+    assert gaps(records(device.flush(S))) == []
+    found = records(device.flush(12 * S, {"acc": "port_lost"}))
+    assert kinds(found) == ["RecordingEnd"]
+    device.interrupt("acc", "port_lost", 20 * S, WALL + 19 * S)
+    device.take("acc", 1, [frame(2)], 21 * S, WALL + 20 * S)
+    found = records(device.flush(21 * S))
+    assert kinds(found) == ["RecordingStart", "Gap", "Chunk"]
+    assert gaps(found) == [("acc", "port_lost", 1, 20 * S)]
+
+
 @pytest.mark.parametrize("kind", ["Chunk", "Gap", "Progress", "RecordingStart", "RecordingEnd"])
 def test_held_records_are_moved_to_utc(kind: str) -> None:
     device = recorder(clock=UNSET)

@@ -29,7 +29,7 @@ class NumberedSource:
     keys: ClassVar[frozenset[str]] = frozenset({"upstream"})
 
     def __init__(self, path: Path) -> None:
-        self.waiting_for = ""
+        self.waiting_for = self.missing = ""
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         self._next = os.fstat(self._fd).st_size
         self._first_new = self._next + 1000

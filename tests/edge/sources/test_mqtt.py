@@ -236,6 +236,7 @@ def test_a_broker_killed_and_restarted_delivers_what_was_not_acknowledged(mosqui
                 mosquitto.save()
                 mosquitto.kill()
                 await until(lambda: source.waiting_for.startswith(f"{mosquitto.url}: "))
+                assert source.missing == ""  # the broker keeps it
                 source.ack(messages(taker)[0].token)  # too late for its connection: it comes again
                 mosquitto.restart()
                 await taker.until(at_least(40))
@@ -294,7 +295,9 @@ def test_without_quality_of_service_a_lost_connection_is_an_interruption(mosquit
             assert messages(taker)[0].token is None
             assert messages(taker)[0].identity == b""
             source.ack(None)
+            assert source.missing == ""
             mosquitto.kill()
+            await until(lambda: source.missing == "connection_lost")
             mosquitto.restart()
             await taker.until(lambda taker: isinstance(taker.items[-1], Interruption))
             assert taker.items[-1].reason == "connection_lost"  # type: ignore[union-attr]

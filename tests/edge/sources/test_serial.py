@@ -134,10 +134,11 @@ def test_a_port_that_vanishes_is_opened_again(tmp_path: Path) -> None:
             port.write(b"\n" + words)
             expected += words if number else b"\n" + words  # all but the first time it follows an opening
             assert await taker.bytes_until(len(expected)) == expected
-            assert source.waiting_for == ""
+            assert (source.waiting_for, source.missing) == ("", "")
             port.unplug()
             await until(lambda: source.waiting_for != "")
             assert source.waiting_for.startswith(f"{port.path}: ")
+            assert source.missing == "port_lost"
             port.plug()
             wanted = number + 1
             await taker.until(lambda taker, wanted=wanted: _interruptions(taker) == wanted)  # type: ignore[misc]
