@@ -169,13 +169,13 @@ class Site:
 
 
 class Running:
-    """A command in a process of its own."""
+    """A command in a process of its own; `module` is another program that takes its words."""
 
-    def __init__(self, folder: Path, words: Sequence[object]) -> None:
+    def __init__(self, folder: Path, words: Sequence[object], module: str = "wavemark") -> None:
         self._err = folder / "stderr.txt"
         with self._err.open("w") as err:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "wavemark", *map(str, words)],
+                [sys.executable, "-m", module, *map(str, words)],
                 cwd=PROJECT,
                 stdout=subprocess.DEVNULL,
                 stderr=err,
