@@ -72,6 +72,8 @@ class Unit:
     """CLOCK_MONOTONIC and wall time of the newest arrival."""
     repeated: int = 0
     """Deliveries that were known already."""
+    given_up: bool = False
+    """Arrivals were given up without an acknowledgement: their sender may deliver them again."""
     ended: bool = False
     failure: str = ""
 
@@ -325,6 +327,9 @@ class Agent:
             for unit, held in tokens:
                 for token in held:
                     unit.source.ack(token)
+                if unit.given_up:
+                    unit.given_up = False
+                    unit.source.again()
         await self._mark(spool, [write.entry for write in writes])
         if self.publisher is not None:
             self.publisher.notify()
@@ -391,6 +396,8 @@ class Agent:
             writes = self._refuse(writes, reason)
             self._identities.forget([write.entry for write in writes])
             writes = [write for write in writes if not write.entry.key.startswith(IDENTITIES)]
+            for unit, held in tokens:
+                unit.given_up |= bool(held)
         else:
             for unit, held in tokens:
                 unit.tokens = held + unit.tokens

@@ -110,6 +110,12 @@ class Source(Protocol):
         """The arrival with this token is fsynced. Called in the order of arrival; a token acknowledges itself only."""
         ...
 
+    def again(self) -> None:
+        """Arrivals were given up without an acknowledgement, and there is room now: let the sender deliver them again.
+
+        Called on the event loop; where the sender keeps nothing, nothing happens."""
+        ...
+
     async def close(self) -> None:
         """Let go of the device. May be called at any time, also without `open`, and twice."""
         ...

@@ -122,6 +122,11 @@ class MqttSource:
         if isinstance(token, tuple) and self._link is not None and token[0] == self._links:
             self._link.acknowledge(token[1])
 
+    def again(self) -> None:
+        """Connect anew: on the same connection a broker never repeats itself, and counts what it waits for."""
+        if self._link is not None:
+            self._link.leave("asked to deliver again what was given up")
+
     async def close(self) -> None:
         """Disconnect; the broker keeps the session and what is not acknowledged."""
         connecting, self._connecting = self._connecting, None

@@ -166,6 +166,10 @@ class Link:
             return answer.result()
         raise SourceUnavailableError(self.lost.result() if self.lost.done() else f"no answer in {timeout_s:g} s")
 
+    def leave(self, reason: str) -> None:
+        """The connection is over; its owner closes it."""
+        self._end(reason)
+
     def close(self) -> None:
         """Say goodbye, so far as that can be said, and let go."""
         self._end("closed")

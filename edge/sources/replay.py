@@ -95,6 +95,9 @@ class ReplaySource:
     def ack(self, token: Hashable) -> None:
         """See `edge.protocol.Source`: a file waits for no word."""
 
+    def again(self) -> None:
+        """See `edge.protocol.Source`: what was given up of a file was announced."""
+
     async def close(self) -> None:
         """See `edge.protocol.Source`."""
         if self._file is not None:

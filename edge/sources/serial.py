@@ -113,6 +113,9 @@ class SerialSource:
     def ack(self, token: Hashable) -> None:
         """Nothing to acknowledge on a serial line."""
 
+    def again(self) -> None:
+        """See `edge.protocol.Source`: a serial line keeps nothing."""
+
     async def close(self) -> None:
         """Let go of the port; what was read and not yet taken is dropped."""
         reader, self._reader = self._reader, None

@@ -36,6 +36,7 @@ class FedSource:
         self.acknowledged: list[Hashable] = []
         self.waiting_for = ""
         self.missing = ""
+        self.asked_again = 0
         self.closed = 0
 
     @classmethod
@@ -55,6 +56,9 @@ class FedSource:
 
     def ack(self, token: Hashable) -> None:
         self.acknowledged.append(token)
+
+    def again(self) -> None:
+        self.asked_again += 1
 
     async def close(self) -> None:
         self.closed += 1

@@ -195,9 +195,12 @@ def test_what_memory_cannot_keep_is_announced_and_may_come_again(
             full[0] = True
             agent.source.feed(b"1\n2\n", 1, "t1", identity=b"1")
             await agent.until(lambda: any("No space left" in line for line in agent.said))
+            assert agent.source.asked_again == 0
             full[0] = False
+            await agent.until(lambda: agent.source.asked_again == 1)
             agent.source.feed(b"1\n2\n", 2, "t2", identity=b"1", redelivered=True)
             await agent.until(lambda: agent.source.acknowledged == ["t2"])
+            assert agent.source.asked_again == 1
         assert log.values() == [1, 2]
         assert [(gap.reason, gap.samples) for gap in log.gaps()] == [("disk_full", 2)]
 

@@ -53,6 +53,9 @@ class NumberedSource:
     def ack(self, token: Hashable) -> None:
         os.write(self._fd, b".")
 
+    def again(self) -> None:
+        return None
+
     async def close(self) -> None:
         return None
 

@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 import numpy as np
 
+import edge.agent
 import edge.commands
 import ingest.log.segments.partition as partitions
 import wavemark
@@ -167,5 +168,6 @@ def is_spool(folder: Path) -> bool:
 
 
 if __name__ == "__main__":
+    edge.agent.UNWRITTEN_BYTES = 8_000  # type: ignore[misc]
     Observer(Journal(Path(sys.argv[1])), Death(sys.argv[2])).observe()
     sys.exit(wavemark.main(sys.argv[3:]))

@@ -257,6 +257,26 @@ def test_a_broker_killed_and_restarted_delivers_what_was_not_acknowledged(mosqui
     asyncio.run(scenario())
 
 
+def test_what_was_given_up_comes_again_when_it_is_asked_for(mosquitto: Mosquitto) -> None:
+    async def scenario() -> None:
+        async with opened(mosquitto, window=5) as source:
+            with publisher(mosquitto) as sensor:
+                sensor.publish(*numbered(10))
+            taker = Taker(source)
+            await taker.until(at_least(5))  # the window is full: nothing more comes until something is acknowledged
+            source.again()
+            await taker.until(at_least(10))
+            assert lines(taker.items) == 2 * numbered(5)
+            assert all(item.redelivered for item in messages(taker)[5:])
+            for item in messages(taker)[5:]:
+                source.ack(item.token)
+            await taker.until(at_least(15))
+            assert lines(taker.items)[10:] == numbered(5, first=5)
+            assert not any(isinstance(item, Interruption) for item in taker.items)
+
+    asyncio.run(scenario())
+
+
 def test_an_acknowledgement_never_slips_into_the_next_connection(mosquitto: Mosquitto) -> None:
     async def scenario() -> None:
         async with opened(mosquitto) as source:
