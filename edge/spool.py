@@ -39,6 +39,8 @@ SEGMENT_BYTES: Final = (64_000, 4_000_000)
 PLAUSIBLE_NS: Final = 1_735_689_600_000_000_000
 """2025: a clock that says less was never set, and no age follows from it."""
 _TAIL_SEGMENTS: Final = 2
+"""Of the newest that hold anything, so many stay: one is hardly begun now and then, and who an MQTT broker delivers
+again after a kill (it may not have seen acknowledgements of seconds) must be known."""
 _MARK_BYTES: Final = 20
 
 
@@ -190,9 +192,9 @@ class Queue:
             self.stats.written_bytes += _MARK_BYTES
             with self._partition.locked() as head:
                 bases = self._partition.bases(head)
-            keep = bases[-2] if len(bases) > 1 and not head.position else bases[-1]
-            if len(bases) > 1 and bases[1] <= min(next_offset, keep):
-                self._partition.trim(min(next_offset, keep))
+            keep = bases[: None if head.position else -1][-_TAIL_SEGMENTS:]  # the story that the next start reads
+            if len(bases) > 1 and bases[1] <= min(next_offset, keep[0]):
+                self._partition.trim(min(next_offset, keep[0]))
                 self._bytes = self._measure()
 
     def tail_entries(self) -> list[tuple[bytes, bytes]]:
@@ -201,7 +203,8 @@ class Queue:
             with self._partition.locked() as head:
                 bases = self._partition.bases(head)
             entries: list[tuple[bytes, bytes]] = []
-            for base, below in list(zip(bases, [*bases[1:], head.next_offset], strict=True))[-_TAIL_SEGMENTS:]:
+            written = [(base, below) for base, below in itertools.pairwise([*bases, head.next_offset]) if base < below]
+            for base, below in written[-_TAIL_SEGMENTS:]:
                 entries += entries_of(self._partition.path(base).read_bytes(), base, below)
             return entries
 

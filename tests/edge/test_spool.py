@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from edge.draining import DAMAGE, Drain
+from edge.entries import identities
 from edge.errors import SpoolBusyError
 from edge.spool import Queue, Spool, SpoolLimits
 from ingest.errors import StoreFullError
@@ -62,6 +63,17 @@ def test_acknowledged_segments_are_deleted_but_the_newest_story_stays(tmp_path: 
     assert queue.size_bytes <= 2 * limits.segment_bytes
     assert queue.tail().devices["pump"].reach_ns == chunk(10_000).t0_ns
     queue.close()
+
+
+def test_what_may_be_delivered_again_is_known_also_where_a_segment_has_just_begun(queue: Queue) -> None:
+    for number in range(150):
+        queue.commit([entry(number, 1000), identities([number.to_bytes(8, "big")])])
+        while queue.read() is not None:
+            pass
+        queue.acknowledge(2 * number + 2)
+        known = {int.from_bytes(found, "big") for found in queue.tail().identities}
+        assert known >= set(range(max(0, number - 25), number + 1))
+    assert queue.size_bytes <= 2 * SMALL.segment_bytes
 
 
 def test_two_agents_cannot_share_a_spool(tmp_path: Path) -> None:
