@@ -103,6 +103,7 @@ class Recorder:
         self._rules = rules
         self._clock = clock
         self._previous = previous
+        self._previous_reach_ns = previous.reach_ns
         self._streams = {config.stream: _Stream(config, rules.limits) for config in sources}
         self._number = 0
         self._recording: str | None = None
@@ -141,6 +142,9 @@ class Recorder:
             self.end("clock_step", monotonic_ns)
         if stream.axis is None:
             stream.axis = self._new_axis(stream, monotonic_ns, wall_ns)
+            behind_ns = self._previous_reach_ns if self._ended_ns is None else self._ended_ns
+            if behind_ns <= stream.axis.stamp(monotonic_ns).time_ns:  # else the clock was another one
+                stream.timebase.promise(behind_ns)  # samples that came together are not spread over what is past
         stamp = stream.axis.stamp(monotonic_ns)
         stream.fed += fed
         stream.stamps.append((stream.fed, stamp))

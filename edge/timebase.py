@@ -107,8 +107,8 @@ class ArrivalTimes:
         return Placed(times, slice(None))
 
     def _unrated(self, count: int, arrived: int) -> Times:
-        before = self._last_arrival
-        span = SPREAD_NS if before is None else min(SPREAD_NS, arrived - before)
+        before = self._floor if self._last_arrival is None else self._last_arrival
+        span = min(SPREAD_NS, max(0, arrived - before))
         step = max(1, span // count) if count > 1 else 0
         return max(self._floor, arrived - (count - 1) * step) + np.arange(count, dtype=np.int64) * max(1, step)
 

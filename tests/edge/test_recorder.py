@@ -49,6 +49,23 @@ def test_a_recording_begins_with_the_first_sample_and_names_the_boot_before() ->
     assert records(device.flush(2 * S)) == [RecordingEnd("pump", start.recording, BOOT, WALL + 1, "stopped")]
 
 
+def test_samples_that_come_together_do_not_reach_back_into_the_recording_before() -> None:
+    device = recorder(previous=Previous(b"p" * 16, WALL - S // 4))
+    device.take("acc", 1, [frame(1, 2, 3)], S, WALL)
+    (chunk,) = [record for record in records(device.flush(S)) if isinstance(record, Chunk)]
+    times = sample_times(chunk)
+    assert WALL - S // 4 <= times[0] < times[-1] <= WALL
+    device.end("stopped", S)
+    device.take("acc", 1, [frame(4, 5, 6)], 2 * S, WALL + S // 4)
+    found = records(device.flush(2 * S))
+    start = next(record for record in found if isinstance(record, RecordingStart))
+    assert WALL < start.start_ns < WALL + S // 4
+    device = recorder(previous=Previous(b"p" * 16, WALL + S))  # a clock that was ahead, then
+    device.take("acc", 1, [frame(1)], S, WALL)
+    (chunk,) = [record for record in records(device.flush(S)) if isinstance(record, Chunk)]
+    assert chunk.t0_ns == WALL
+
+
 def test_silent_streams_say_how_far_they_are_and_nothing_comes_before_that() -> None:
     device = recorder(source_config(channels=("x",)), source_config(channels=("x",), stream="temp"))
     device.take("acc", 1, [frame(1)], S, WALL)
