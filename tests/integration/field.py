@@ -218,7 +218,10 @@ class Field:
         whole = data[: data.rfind(b"\n") + 1]
         self._journal_at += len(whole)
         for line in whole.splitlines():
-            noted = msgspec.json.decode(line, type=Noted)
+            try:
+                noted = msgspec.json.decode(line, type=Noted)
+            except msgspec.DecodeError:
+                continue  # its writer was killed in the midst of it
             self.repeated += noted.repeated
             for chunk in noted.covered:
                 self.covered[chunk.stream, chunk.boot, chunk.seq] = chunk.numbers

@@ -75,6 +75,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.write(self._fd, b"\n")  # an end to the line in which another agent was killed
         self.repeated = 0
 
     def note(self, entries: Sequence[Entry]) -> None:
