@@ -146,7 +146,8 @@ class Catalog:
         root = self.folder / "topics"
         if not root.is_dir():
             return {}
-        names = sorted(path.name for path in root.iterdir() if not path.name.startswith("."))
+        with as_log_errors(root):
+            names = sorted(path.name for path in root.iterdir() if not path.name.startswith("."))
         for name in names:
             self._check_described(name)
         return {name: self._meta(name).partitions for name in names if (root / name / "meta.json").exists()}
@@ -201,8 +202,10 @@ class Catalog:
 
     def _meta(self, name: str) -> Meta:
         path = self._folder(name) / "meta.json"
+        with as_log_errors(path):
+            data = path.read_bytes()
         try:
-            meta = msgspec.json.decode(path.read_bytes(), type=Meta)
+            meta = msgspec.json.decode(data, type=Meta)
         except (msgspec.MsgspecError, ValueError) as error:
             raise CorruptError(f"{path}: not a topic's description: {error}; restore it from a backup") from None
         if meta.format != _FORMAT:

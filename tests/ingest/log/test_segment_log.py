@@ -110,6 +110,26 @@ def test_a_damaged_meta_or_identity_is_told(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_a_disk_that_goes_while_a_topic_is_opened_is_an_unavailable_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        log = SegmentLog(tmp_path)
+        await log.ensure("readings")
+        await log.close()
+        log = SegmentLog(tmp_path)
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "exists", lambda path: True)
+            (tmp_path / "topics").rename(tmp_path / "elsewhere")
+            with pytest.raises(LogUnavailableError, match="No such file"):
+                await log.append("readings", [Entry(b"k", b"v")])
+            (tmp_path / "elsewhere").rename(tmp_path / "topics")
+        await log.append("readings", [Entry(b"k", b"v")])
+        await log.close()
+
+    asyncio.run(main())
+
+
 def test_many_who_create_a_topic_at_once_get_one(tmp_path: Path) -> None:
     async def main() -> None:
         logs = [SegmentLog(tmp_path, partitions=2) for _ in range(6)]
