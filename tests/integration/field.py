@@ -267,10 +267,15 @@ class Field:
             "frozen": (self._signal_broker(signal.SIGSTOP), self._signal_broker(signal.SIGCONT)),
             "log": (self.log.away, self.log.back),
             "port": (self.line.unplug, self.line.plug),
+            "port touched": (self._touch_port, lambda: None),
         }
         if self._disk.mounted:  # else a limit on its files would hold for the journal, too
             found["disk"] = self._fill_disk, self._free_disk
         return found
+
+    def _touch_port(self) -> None:
+        self.line.unplug()
+        self.line.plug()
 
     def _kill_broker(self) -> None:
         self.messages.quiet()  # what it has not saved it would lose, with no agent to blame
@@ -300,8 +305,8 @@ class Field:
         names = [name for name in wanted if name in troubles]
         if not wanted:
             names = self.chance.sample(sorted(troubles), self.chance.choice([0, 1, 1, 1, 2]))
-            if set(names) == {"broker", "frozen"}:  # who is frozen takes nothing more, and cannot save
-                names = names[:1]
+            if set(names) in ({"broker", "frozen"}, {"port", "port touched"}):
+                names = names[:1]  # who is frozen cannot save; what is unplugged is not touched
         self._await_lines(self.chance.randint(1, 200))
         for name in names:
             troubles[name][0]()

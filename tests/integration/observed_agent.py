@@ -169,6 +169,6 @@ def is_spool(folder: Path) -> bool:
 
 
 if __name__ == "__main__":
-    edge.agent.UNWRITTEN_BYTES = 8_000  # type: ignore[misc]
+    edge.agent.UNWRITTEN_BYTES = 2_000  # type: ignore[misc]
     Observer(Journal(Path(sys.argv[1])), Death(sys.argv[2])).observe()
     sys.exit(wavemark.main(sys.argv[3:]))

@@ -43,19 +43,25 @@ class Line(threading.Thread):
         self._over = threading.Event()
 
     def run(self) -> None:
-        rest, due = b"", time.monotonic()
+        rest, due, begins = b"", time.monotonic(), True
         while not self._over.wait(max(0.0, due - time.monotonic())):
-            due += self._period_s
-            line = line_of(len(self.said_ns))
+            due += self._period_s / 2
             with self._cable:
-                self.said_ns.append(time.time_ns())
                 rest = self._offer(rest)
-                if rest:
-                    self.unsaid += 1
-                else:
-                    rest = self._offer(line)
-                    if rest == line:
-                        rest, self.unsaid = b"", self.unsaid + 1
+                if begins:
+                    rest = self._begin(rest)
+            begins = not begins
+
+    def _begin(self, rest: bytes) -> bytes:
+        """Half of the next line, if the last one is over; what is to be said of it later."""
+        line = line_of(len(self.said_ns))
+        self.said_ns.append(time.time_ns())
+        half = len(line) // 2
+        left = line[:half] if rest else self._offer(line[:half])
+        if left == line[:half]:
+            self.unsaid += 1
+            return rest
+        return left + line[half:]
 
     def _offer(self, data: bytes) -> bytes:
         """What did not fit; a line that has begun is said to its end before the next one begins."""

@@ -123,6 +123,7 @@ def check(field: Field, records: list[Record], rounds: int) -> dict[str, int]:
     for (name, boot, seq), numbers in field.covered.items():
         assert (line if name == "line" else messages).chunks.get((boot, seq)) == numbers, field.story()
     ranges = announced(records)
+    assert all(known.start_ns <= known.end_ns for known in ranges), field.story()
     missing = check_holes(field, line, ranges)
     assert "Traceback" not in field.said(), field.said()
     return {
@@ -150,7 +151,10 @@ def weather(field: Field, rounds: Sequence[Sequence[str]]) -> None:
 
 @pytest.mark.timeout(300)
 def test_an_agent_killed_in_all_weathers_on_segments(tmp_path: Path) -> None:
-    weather(Field(tmp_path, SegmentsLog(tmp_path / "log"), seed=4), [["port"], ["disk", "frozen"], ["broker", "log"]])
+    weather(
+        Field(tmp_path, SegmentsLog(tmp_path / "log"), seed=4),
+        [["port"], ["disk", "frozen"], ["broker", "log"], ["port touched"]],
+    )
 
 
 @pytest.mark.kafka
