@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar
 
+from edge.clock import Clocks
 from edge.draining import Drain
 from edge.dropping import thin
 from edge.sources.backoff import Backoff
 from edge.spool import Queue, Spool
+from edge.waiting import Waiting
 from ingest.errors import WavemarkError
 from ingest.log.protocol import LIVE, READINGS, STREAMS, Entry, Log
 from ingest.records import Chunk, StreamDescription, schema_id
@@ -43,14 +45,6 @@ class PublisherFigures:
     """Age of the newest entry that the log has."""
 
 
-class Clocks:
-    """What CLOCK_MONOTONIC lacks to UTC, by kernel boot; `changed` is set when one becomes known."""
-
-    def __init__(self, offsets_ns: dict[bytes, int]) -> None:
-        self.offsets_ns = offsets_ns
-        self.changed = asyncio.Event()
-
-
 class Publisher:
     """Drains a spool into a log."""
 
@@ -58,13 +52,12 @@ class Publisher:
         self, log: Log, spool: Spool, clocks: Clocks, kernel_boot: bytes, report: Callable[[str], None]
     ) -> None:
         self.figures = PublisherFigures()
-        self._waiting: dict[str, str] = {}
-        """What keeps it from publishing, by loop."""
         self._log = log
         self._spool = spool
         self._clocks = clocks
         self._drain = Drain(kernel_boot)
-        self._report = report
+        self._waiting = Waiting(report, "publishing again")
+        """What keeps it from publishing, by loop."""
         self._more = {id(queue): asyncio.Event() for queue in (spool.readings, spool.urgent)}
         self._idle = {id(queue): asyncio.Event() for queue in (spool.readings, spool.urgent)}
         self._live: list[Entry] = []
@@ -73,7 +66,7 @@ class Publisher:
     @property
     def waiting_for(self) -> str:
         """What keeps it from publishing, for people; empty when nothing does."""
-        return next((what for what in self._waiting.values() if what), "")
+        return self._waiting.first
 
     async def run(self, descriptions: Iterable[StreamDescription]) -> None:
         """Publish until cancelled; the streams' descriptions first."""
@@ -134,9 +127,9 @@ class Publisher:
                 self.figures.lag_s = max(0.0, (time.time_ns() - batch.append_ns[-1]) / 1e9)
             if plan.waits:
                 self._clocks.changed.clear()
-                self._say(loop, "the system's clock to be set: data wait in the spool on monotonic time")
+                self._waiting.say(loop, "the system's clock to be set: data wait in the spool on monotonic time")
                 await self._clocks.changed.wait()
-                self._say(loop, "")
+                self._waiting.say(loop, "")
                 queue.rewind()
 
     async def _patiently(self, loop: str, what: str, call: Callable[[], T]) -> T:
@@ -146,7 +139,7 @@ class Publisher:
             try:
                 result = await asyncio.to_thread(call)
             except WavemarkError as error:
-                self._say(loop, f"{what}: {error}")
+                self._waiting.say(loop, f"{what}: {error}")
                 await asyncio.sleep(backoff.next_s())
             else:
                 return result
@@ -159,19 +152,14 @@ class Publisher:
                 await self._log.append(topic, entries)
             except WavemarkError as error:
                 self.figures.retries += 1
-                self._say(loop, f"the log: {error}")
+                self._waiting.say(loop, f"the log: {error}")
                 await asyncio.sleep(backoff.next_s())
             else:
-                self._say(loop, "")
+                self._waiting.say(loop, "")
                 if topic == READINGS:
                     self.figures.records += len(entries)
                     self.figures.bytes += sum(len(entry.value) for entry in entries)
                 return
-
-    def _say(self, loop: str, what: str) -> None:
-        if what != self._waiting.get(loop, ""):
-            self._waiting[loop] = what
-            self._report(f"{loop}: waiting for {what}" if what else f"{loop}: publishing again")
 
 
 def _thinned(chunk: Chunk) -> Chunk:

@@ -187,7 +187,7 @@ def test_what_memory_cannot_keep_is_announced_and_may_come_again(
         real(queue, entries)
 
     monkeypatch.setattr(Queue, "commit", commit)
-    monkeypatch.setattr("edge.agent.UNWRITTEN_BYTES", 100)
+    monkeypatch.setattr("edge.unwritten.UNWRITTEN_BYTES", 100)
 
     async def main() -> None:
         log = FlakyLog()
@@ -231,8 +231,8 @@ def test_a_full_spool_that_keeps_the_oldest_refuses_and_announces(tmp_path: Path
 
 def test_without_a_clock_data_wait_and_say_so_and_come_dated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state = [ClockState(False, "system")]
-    monkeypatch.setattr("edge.agent.system_clock", lambda trust: state[0])
-    monkeypatch.setattr("edge.agent.offset_ns", lambda: WALL)
+    monkeypatch.setattr("edge.clock.system_clock", lambda trust: state[0])
+    monkeypatch.setattr("edge.clock.offset_ns", lambda: WALL)
 
     async def main() -> None:
         log = FlakyLog()
@@ -253,7 +253,7 @@ def test_without_a_clock_data_wait_and_say_so_and_come_dated(tmp_path: Path, mon
 
 
 def test_two_agents_with_one_device_are_noticed_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge.agent.HEARTBEAT_S", 0.05)
+    monkeypatch.setattr("edge.status.HEARTBEAT_S", 0.05)
 
     async def main() -> None:
         log = FlakyLog()
@@ -272,7 +272,7 @@ def test_two_agents_with_one_device_are_noticed_and_named(tmp_path: Path, monkey
 
 
 def test_an_interruption_and_a_source_that_breaks_are_gaps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge.agent._RESTART_S", (0.01, 0.01))
+    monkeypatch.setattr("edge.lane.RESTART_S", (0.01, 0.01))
 
     async def main() -> None:
         log = FlakyLog()
@@ -353,7 +353,7 @@ def test_nothing_passes_a_gap_that_was_not_announced(tmp_path: Path, monkeypatch
         real(queue, entries)
 
     monkeypatch.setattr(Queue, "commit", commit)
-    monkeypatch.setattr("edge.agent.UNWRITTEN_BYTES", 100)
+    monkeypatch.setattr("edge.unwritten.UNWRITTEN_BYTES", 100)
 
     async def main() -> None:
         log = FlakyLog()
@@ -362,9 +362,9 @@ def test_nothing_passes_a_gap_that_was_not_announced(tmp_path: Path, monkeypatch
             await agent.until(lambda: len(log.values()) == 1)
             full[0] = True
             agent.source.feed(b"2\n", 2)
-            await agent.until(lambda: bool(agent.agent._refusals._gaps))
+            await agent.until(lambda: agent.agent.figures()["spool.refused_samples"] == 1)
             agent.source.items.put_nowait(None)
-            await agent.until(lambda: agent.agent.units[0].ended)
+            await agent.until(lambda: agent.agent.lanes[0].ended)
             full[0] = False
         names = [type(record).__name__ for record in log.records()]
         assert names.index("Gap") < names.index("RecordingEnd")

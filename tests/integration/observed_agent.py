@@ -16,8 +16,8 @@ from typing import Any, Final, TypeVar
 import msgspec
 import numpy as np
 
-import edge.agent
 import edge.commands
+import edge.unwritten
 import ingest.log.segments.partition as partitions
 import wavemark
 from edge.entries import Identities, key_of
@@ -169,6 +169,6 @@ def is_spool(folder: Path) -> bool:
 
 
 if __name__ == "__main__":
-    edge.agent.UNWRITTEN_BYTES = 2_000  # type: ignore[misc]
+    edge.unwritten.UNWRITTEN_BYTES = 2_000  # type: ignore[misc]
     Observer(Journal(Path(sys.argv[1])), Death(sys.argv[2])).observe()
     sys.exit(wavemark.main(sys.argv[3:]))
