@@ -81,8 +81,8 @@ Observe: TypeAlias = Callable[[Ahead | Notice, str], None]
 """Is told what lies ahead in each topic, then everything that a worker does, with its topic."""
 
 
-async def run_service(options: RunOptions, observe: Observe) -> RunResult:
-    """Window and label until the log is drained, or until SIGINT or SIGTERM.
+async def run_service(options: RunOptions, observe: Observe, stop: asyncio.Event | None = None) -> RunResult:
+    """Window and label until the log is drained, or until `stop` is set; without one: until SIGINT or SIGTERM.
 
     Raises:
         UsageError: a wrong configuration, or a dataset of other windows or another log.
@@ -93,7 +93,7 @@ async def run_service(options: RunOptions, observe: Observe) -> RunResult:
         raise UsageError(f"--out: {options.out} is a file; name the dataset's folder")
     log = open_log(options.log)
     try:
-        return await _Service(options, log, observe).run(source)
+        return await _Service(options, log, observe, stop).run(source)
     finally:
         await log.close()
 
@@ -116,10 +116,11 @@ def _given(result: T | BaseException) -> T:
 
 
 class _Service:
-    def __init__(self, options: RunOptions, log: Log, observe: Observe) -> None:
+    def __init__(self, options: RunOptions, log: Log, observe: Observe, stop: asyncio.Event | None) -> None:
         self._options = options
         self._log = log
         self._observe = observe
+        self._ending = stop
         self._token = secrets.token_hex(8)
         self._jobs: list[_Job] = []
         self._stopped = False
@@ -127,7 +128,7 @@ class _Service:
         self._result = RunResult()
 
     async def run(self, source: Source) -> RunResult:
-        with self._ended_by_signals():
+        with self._ended_by_signals() if self._ending is None else self._ended_by(self._ending):
             window, folder = source.config.window, f"{WINDOWS}/{source.config.window.id}"
             labels = LabelsOperator()
             genesis, label_genesis = await self._insist(lambda: self._found(source, folder, labels))
@@ -282,3 +283,15 @@ class _Service:
         finally:
             for number in _SIGNALS:
                 loop.remove_signal_handler(number)
+
+    @contextlib.contextmanager
+    def _ended_by(self, ending: asyncio.Event) -> Iterator[None]:
+        async def watch() -> None:
+            await ending.wait()
+            self._stop()
+
+        watching = asyncio.create_task(watch())
+        try:
+            yield
+        finally:
+            watching.cancel()

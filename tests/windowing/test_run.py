@@ -16,6 +16,8 @@ import pytest
 
 import wavemark
 from ingest.chunker import Limits, Origin, periodic_chunks
+from ingest.engine.service import Limits as ServiceLimits
+from ingest.engine.service import Notice
 from ingest.log.opening import open_log
 from ingest.log.protocol import DEADLETTER, MARKS, READINGS, STREAMS, Entry
 from ingest.records import (
@@ -32,6 +34,7 @@ from ingest.wire import encode
 from tests.windowing.test_dataset import flip, shards
 from windowing.digest import dataset_digest
 from windowing.genesis import Genesis, decode_genesis, encode_genesis
+from windowing.run import Ahead, RunOptions, RunResult, run_service
 from windowing.verify import Verification
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -304,6 +307,22 @@ def test_a_signal_ends_the_service_cleanly(site: Site, number: int) -> None:
     assert (service.returncode, err) == (0, "")
     assert site.drain() == 0
     assert len(wavemark.open(site.out)) == 34
+
+
+def test_within_a_program_an_event_ends_the_service_and_signals_are_left_alone(site: Site) -> None:
+    async def main() -> RunResult:
+        stop, before = asyncio.Event(), signal.getsignal(signal.SIGTERM)
+
+        def observe(event: Ahead | Notice, topic: str) -> None:
+            assert signal.getsignal(signal.SIGTERM) is before
+            if isinstance(event, Notice) and event.kind == "sealed":
+                stop.set()
+
+        limits = ServiceLimits(seal_seconds=0.01)
+        options = RunOptions(site.config, site.log, site.out, "w", limits=limits)
+        return await asyncio.wait_for(run_service(options, observe, stop), 20)
+
+    assert not asyncio.run(main()).finished
 
 
 def test_several_workers_that_start_at_once_found_one_dataset(site: Site) -> None:
