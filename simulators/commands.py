@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import shlex
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from ingest.errors import UsageError
 
 if TYPE_CHECKING:
     from simulators.playing import Report
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 DEFAULT_OUT: Final = Path("out/demo")
-DEFAULT_SECONDS: Final = 1200.0
+DEFAULT_SECONDS: Final = 20.0
+INTERRUPTED: Final = 130
 
 
 def register(subparsers: Subparsers) -> None:
@@ -27,22 +30,22 @@ def register(subparsers: Subparsers) -> None:
     _register_simulate(subparsers)
     demo = subparsers.add_parser(
         "demo",
-        help="simulated sensors to labelled shards, on the embedded log",
-        description="Simulate accelerometers on pumps, with noise, near-misses and true events; import what they "
-        "recorded, cut windows, label them, and say what came of it.",
-        epilog="example: wavemark demo --out out/demo --seconds 120",
+        help="the whole live line for a while: virtual sensors to labelled shards",
+        description="Run the whole live line: virtual sensors on a serial port, an MQTT broker and the log, with "
+        "noise, near-misses and true events; an edge agent; windowing with event rules at the same time. It ends with "
+        "what came of it, and leaves the files that it was configured with.",
+        epilog="example: wavemark demo --out out/demo --seconds 20",
     )
     demo.add_argument(
         "--out",
         metavar="DIR",
         type=Path,
-        help=f"where everything goes; an interrupted demo goes on there (default: {DEFAULT_OUT}, or the next free "
-        f"{DEFAULT_OUT}-2, -3 …)",
+        help=f"a new folder, where everything goes (default: {DEFAULT_OUT}, or the next free {DEFAULT_OUT}-2, -3 …)",
     )
     demo.add_argument(
-        "--seconds", metavar="N", type=float, default=DEFAULT_SECONDS, help="length of each recording (default: 1200)"
+        "--seconds", metavar="N", type=float, default=DEFAULT_SECONDS, help="how long sensors speak (default: 20)"
     )
-    demo.add_argument("--seed", metavar="N", type=int, default=1, help="other seed, other recordings (default: 1)")
+    demo.add_argument("--seed", metavar="N", type=int, default=1, help="other seed, other truth (default: 1)")
     demo.add_argument("--log", metavar="URL", help="segments:DIR or kafka://host:9092 (default: segments:DIR/log)")
     demo.add_argument("--json", action="store_true", help="print the summary as JSON")
     demo.set_defaults(run=run)
@@ -101,26 +104,29 @@ def _show_simulation(report: Report) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the demo; 0 when everything agrees, 1 when the dataset does not hold what was simulated."""
-    from simulators.demo import run_demo
-    from simulators.pumps import Scenario
-    from simulators.report import show
-
-    folder = args.out or _free(DEFAULT_OUT)
-    scenario = Scenario.checked(args.seed, args.seconds)
+    """Run the demo; 0 when everything agrees, 1 when two parts do not say the same, 130 when a signal ended it."""
     try:
-        with _ended_by_signals():
-            report = run_demo(folder, scenario, args.log or f"segments:{folder / 'log'}")
-    except KeyboardInterrupt:
-        words = ["--out", str(folder), "--seed", str(args.seed), "--seconds", f"{args.seconds:g}"]
-        words += ["--log", args.log] if args.log else []
-        print(f"wavemark: ended early, nothing is lost; go on with: wavemark demo {shlex.join(words)}", file=sys.stderr)
-        raise
+        from simulators.closing import closing_report
+        from simulators.demo import run_demo
+    except ModuleNotFoundError as error:
+        raise UsageError(f'demo: needs the library "{error.name}"; pip install "wavemark[demo]"') from None
+    from simulators.report import show
+    from simulators.site import check_words
+    from simulators.watching import Watch
+
+    check_words(args.seconds, args.seed)
+    folder = (args.out or _free(DEFAULT_OUT)).absolute()
+    began_s = time.monotonic()
+    with Watch(args.seconds) as watch:
+        site, lived = run_demo(folder, args.log or f"segments:{folder / 'log'}", args.seconds, args.seed, watch)
+    report = closing_report(site, lived, time.monotonic() - began_s)
     if args.json:
         print(json.dumps(report.as_dict(), indent=2))
     else:
         show(report)
-    return 1 if report.disagreements else 0
+    if report.disagreements:
+        return 1
+    return INTERRUPTED if report.ended_early else 0
 
 
 @contextlib.contextmanager

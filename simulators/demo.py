@@ -1,155 +1,275 @@
-"""The demo: simulated sensors to labelled shards, through the same functions that the commands run.
+"""The demo: the whole live line for a while, sensors to labelled shards, by the functions that the commands run.
 
-It may be ended at any time and run again into the same folder: files are written again with the same bytes, an import
-done twice adds nothing to the windows, and the windowing service goes on behind its last seal.
+    virtual sensors ─► serial port, MQTT broker ─► edge agent ─► spool ─► LOG ─► windows, rules, labels ─► shards
+                   └─► one that speaks into the log itself ────────────────┘
+
+Agent and windowing service run at the same time, as tasks of one process. When the sensors fall silent, the agent
+publishes what it has and ends, and the windowing service goes on until it is idle. Then the books are made up: what
+was said and read against what lies in the log, what the rules marked against the truth.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import secrets
+import signal
 import socket
-import sys
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, NamedTuple, TypeVar
 
-from ingest.importers.marks import MarksSummary, import_marks
-from ingest.importers.readings import ReadingsOptions, Summary, import_readings
+from edge.agent import Agent
+from edge.config import load_config
+from ingest.engine.service import Limits, Notice
+from ingest.errors import PermanentError, TransientError
 from ingest.log.opening import open_log
-from ingest.progress import Progress
-from simulators.pumps import STREAM, TIME_COLUMN, RecordingFile, Scenario, World, claim, write_world
-from simulators.report import Report
-from windowing.closing import Progressing
-from windowing.dataset import Dataset, open_dataset
-from windowing.run import RunOptions, run_service
-from windowing.status import DatasetStatus, status_of
+from ingest.log.protocol import READINGS, Log
+from simulators.balance import InLog, ends_of, read_back
+from simulators.broker import EmbeddedBroker
+from simulators.playing import Happening, Play, SensorReport
+from simulators.scenario import load_scenario
+from simulators.site import SPEED, Site, claim
+from simulators.watching import SoFar, Watch
+from windowing.catalog import RULES
+from windowing.run import Ahead, RunOptions, run_service
 
-DATASET: Final = "dataset"
+T = TypeVar("T")
+SEAL_S: Final = 2.0
+"""How often the windowing service makes visible what it has: one sees it grow."""
+PATIENCE_S: Final = 30.0
+"""How long the agent may take to connect, and to read what was said."""
+TICK_S: Final = 0.05
+_MS: Final = 1_000_000
+_TOLD: Final = ("waiting", "lost", "fenced")
 
 
-def run_demo(folder: Path, scenario: Scenario, log_url: str) -> Report:
-    """Simulate, import, cut, label, open; what is going on is told on stderr.
+@dataclass(frozen=True, slots=True)
+class Lived:
+    """What came of the time that the line was alive, each part as it says itself."""
+
+    sensors: Sequence[SensorReport]
+    events: Sequence[Happening]
+    near_misses: Sequence[Happening]
+    figures: Mapping[str, float]
+    """The agent's."""
+    log: Mapping[str, InLog]
+    """What the log holds of each device, read back."""
+    seconds: float
+    """Of event time."""
+    ended_early: bool
+
+
+class _Ending(NamedTuple):
+    """What a person asks for: with one signal an end in good order, with two an end at once."""
+
+    early: asyncio.Event
+    at_once: asyncio.Event
+
+
+def run_demo(folder: Path, log_url: str, seconds: float, seed: int, watch: Watch) -> tuple[Site, Lived]:
+    """Run the line for `seconds` on the wall's clock; `watch` is told what is going on.
+
+    SIGINT and SIGTERM end it early and in good order; a second one ends it at once.
 
     Raises:
-        UsageError: `folder` holds something else, or `log_url` names no log.
-        WavemarkError: what the import, the windowing service and the dataset raise.
-        KeyboardInterrupt: a signal ended it; run again to go on.
+        UsageError: something is in `folder` already, or `log_url` names no log.
+        WavemarkError: the log cannot be reached; what the agent and the windowing service raise.
+        KeyboardInterrupt: a second signal came.
     """
-    began_s = time.monotonic()
-    with asyncio.Runner() as runner:
-        runner.get_loop()  # made now, so that no signal meets it half made later
-        runner.run(_check_log(log_url))
-        claim(folder, scenario)
-        with Progress("simulate", len(list(scenario.takes())), "recordings") as progress:
-            world = write_world(folder, scenario, progress.advance)
-        _tell(
-            f"simulated {len(world.recordings)} recordings: {world.samples:,} samples, "
-            f"{world.events.total()} true events, {world.near_misses.total()} near-misses, in {folder}"
-        )
-        imports, marks = runner.run(_import_world(log_url, world))
-        _tell(f"imported {sum(s.samples for s in imports):,} samples and {marks.marks} marks into {log_url}")
-        if not runner.run(_cut_windows(world.config, log_url, folder / DATASET)):
-            raise KeyboardInterrupt
-    dataset = open_dataset(folder / DATASET)
-    status, labels = status_of(dataset), labels_of(dataset, scenario.devices())
-    _tell(f"cut {status.windows:,} windows into {status.shards} shards")
-    return Report(
-        folder=folder,
-        log=log_url,
-        dataset=folder / DATASET,
-        recordings=len(world.recordings),
-        seconds=scenario.seconds,
-        events=world.events,
-        near_misses=world.near_misses,
-        simulated=world.samples,
-        samples=sum(summary.samples for summary in imports),
-        chunks=sum(summary.chunks for summary in imports),
-        bytes=sum(summary.bytes for summary in imports),
-        windows=labels.total(),
-        labels=labels,
-        others=len(dataset) - labels.total(),
-        drops=status.drops,
-        counts=status.counts,
-        shards=shards_of(dataset),
-        elapsed_s=time.monotonic() - began_s,
-        disagreements=tuple(disagreements(world, imports, dataset, status)),
-    )
+    return asyncio.run(_run(folder, log_url, seconds, seed, watch))
 
 
-def options_of(file: RecordingFile) -> ReadingsOptions:
-    """What a user would tell `wavemark import readings` about a recording's file."""
-    channels = file.description.channels
-    return ReadingsOptions(
-        device=file.device,
-        stream=STREAM,
-        columns=tuple(channel.name for channel in channels),
-        units=tuple(channel.unit for channel in channels),
-        scales=tuple(channel.scale for channel in channels),
-        time_column=TIME_COLUMN,
-        recording=file.recording,
-    )
-
-
-async def _check_log(log_url: str) -> None:
-    """Raise `UsageError` for a wrong URL, before anything is written."""
-    await open_log(log_url).close()
-
-
-async def _import_world(log_url: str, world: World) -> tuple[list[Summary], MarksSummary]:
-    """All recordings, then the marks."""
+async def _run(folder: Path, log_url: str, seconds: float, seed: int, watch: Watch) -> tuple[Site, Lived]:
     log = open_log(log_url)
     try:
-        with Progress("import", world.samples, "samples") as progress:
-            summaries = [await import_readings(log, file.path, options_of(file), progress) for file in world.recordings]
-        return summaries, await import_marks(log, world.marks)
+        since = await ends_of(log)  # before anything is written: a log that cannot be reached is told now
+        claim(folder)
+        start_ns = (time.time_ns() - int(seconds * SPEED * 1e9)) // _MS * _MS
+        site = Site(folder, log_url, seed, seconds, start_ns, f"127.0.0.1:{_free_port()}")
+        site.write()
+        with _ended_by_signals(watch) as ending:
+            play, figures = await _live(site, log, watch, ending.early)
+            watch.stage("drain")
+            result = await run_service(_windowing(site, until_idle=True), _Observer(watch), ending.at_once)
+        if not result.finished:
+            raise KeyboardInterrupt
+        done = play.finish()
+        lived = Lived(
+            sensors=done.sensors,
+            events=play.events(),
+            near_misses=play.near_misses(),
+            figures=figures,
+            log=await read_back(log, since, site.devices),
+            seconds=(done.end_ns - done.start_ns) / 1e9,
+            ended_early=ending.early.is_set(),
+        )
+        return site, lived
     finally:
         await log.close()
 
 
-async def _cut_windows(config: Path, log_url: str, dataset: Path) -> bool:
-    """What `wavemark window run --until-idle` does; False where a signal ended it before the log was drained."""
-    options = RunOptions(config, log_url, dataset, f"demo-{socket.gethostname()}-{os.getpid()}", until_idle=True)
-    with Progressing(until_idle=True) as progressing:
-        result = await run_service(options, progressing.observe)
-    return result.finished
+async def _live(site: Site, log: Log, watch: Watch, end: asyncio.Event) -> tuple[Play, dict[str, float]]:
+    """Sensors, broker, agent and windowing service at once, until the sensors have said everything, or `end`.
 
-
-def labels_of(dataset: Dataset, devices: Sequence[str]) -> Counter[str]:
-    """How many windows of these devices have each label; "" is none."""
-    table = dataset.windows().select("device", "label")
-    return Counter(label or "" for device, label in table.iter_rows() if device in devices)
-
-
-def shards_of(dataset: Dataset) -> tuple[Path, ...]:
-    """The files of the dataset's windows."""
-    windows = dataset.contents.windows
-    return tuple(windows.folder / ref.name for ref in windows.of("signal"))
-
-
-def disagreements(world: World, imports: Sequence[Summary], dataset: Dataset, status: DatasetStatus) -> list[str]:
-    """Where the log, the windowing service and the opened dataset do not say the same.
-
-    The windowing service may have met more samples than were simulated: other devices may share the log.
+    The sensors, silent now, and the agent's figures.
     """
-    acknowledged = sum(summary.samples for summary in imports)
-    counted = status.counts.get("samples", 0)
-    cut = status.counts.get("windows", 0)
-    labelled = sum(count for label, count in status.labels.items() if label)
-    signals, classes, _ = dataset.arrays()
-    found = []
-    if acknowledged != world.samples:
-        found.append(f"{world.samples:,} samples were simulated, the log acknowledged {acknowledged:,}")
-    if counted < world.samples:
-        found.append(f"{world.samples:,} samples were simulated, the windowing service met {counted:,}")
-    if cut != len(dataset):
-        found.append(f"the windowing service cut {cut:,} windows, the dataset has {len(dataset):,}")
-    if not len(signals) == len(classes) == labelled:
-        found.append(f"{labelled:,} windows have labels, the arrays have {len(signals):,} and {len(classes):,} rows")
-    return found
+    play = Play(replace(load_scenario(site.scenario), broker=None), lambda line: None)
+    agent = Agent(
+        load_config(site.agent), log, secrets.token_bytes(16), "demo", lambda line: watch.tell(f"agent: {line}")
+    )
+    agent_stop, windowing_stop = asyncio.Event(), asyncio.Event()
+    service = run_service(_windowing(site), _Observer(watch), windowing_stop)
+    async with (
+        _broker(site),  # for longer than the sensors need it: until the agent has all of it
+        _running(service, windowing_stop) as windowing,
+        _running(agent.run(agent_stop), agent_stop) as reading,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        others = [windowing, reading]
+        await _beside(others, stack.enter_async_context(play))
+        await _beside(others, _until(lambda: end.is_set() or _is_connected(agent), "the agent is not connected"))
+        showing = asyncio.create_task(_show(watch, play, end))
+        stack.callback(showing.cancel)
+        await _beside(others, play.speak())
+        await _beside(others, _until(lambda: _has_read(agent, play.sensors), "the agent has not read everything"))
+        agent_stop.set()
+        figures = await reading
+    return play, figures
 
 
-def _tell(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+@contextlib.asynccontextmanager
+async def _broker(site: Site) -> AsyncIterator[None]:
+    host, _, port = site.broker.rpartition(":")
+    broker = EmbeddedBroker(host, int(port))
+    await broker.start()
+    try:
+        yield
+    finally:
+        await broker.stop()
+
+
+@contextlib.asynccontextmanager
+async def _running(job: Coroutine[Any, Any, T], stop: asyncio.Event) -> AsyncIterator[asyncio.Task[T]]:
+    """A task in the background; it is over behind the block. What it raises is told by who waits for it."""
+    task = asyncio.create_task(job)
+    try:
+        yield task
+    finally:
+        stop.set()
+        await asyncio.wait([task])
+    task.result()
+
+
+async def _beside(others: Sequence[asyncio.Task[Any]], job: Coroutine[Any, Any, T]) -> T:
+    """The job's result. When one of the others ends meanwhile, which none should, the job ends too: raises why."""
+    task = asyncio.create_task(job)
+    try:
+        await asyncio.wait([task, *others], return_when=asyncio.FIRST_COMPLETED)
+        for other in others:
+            if other.done():
+                other.result()
+                raise PermanentError("demo: the agent or the windowing service ended by itself")
+        return await task
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def _until(ready: Callable[[], bool], what: str) -> None:
+    """Raise `TransientError` where it is not so in good time."""
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while not ready():  # noqa: ASYNC110 - nobody tells of it
+                await asyncio.sleep(TICK_S)
+    except TimeoutError:
+        raise TransientError(f"demo: after {PATIENCE_S:g} s {what}; is this machine very busy?") from None
+
+
+def _is_connected(agent: Agent) -> bool:
+    return bool(agent.lanes) and not any(lane.source.waiting_for for lane in agent.lanes)
+
+
+def _has_read(agent: Agent, sensors: Sequence[SensorReport]) -> bool:
+    """Whether the agent has got every sample that its sensors have said, and that was heard."""
+    counted = {
+        (device, stream): counters.samples
+        for device, recorder in agent.recorders.items()
+        for stream, counters in recorder.counters.items()
+    }
+    return all(
+        counted.get((sensor.device, sensor.stream), sensor.samples) >= sensor.samples - sensor.unheard
+        for sensor in sensors
+    )
+
+
+async def _show(watch: Watch, play: Play, end: asyncio.Event) -> None:
+    """Keep the watch up to date, and let the sensors fall silent at an early end; until cancelled."""
+    begin_s = time.monotonic()
+    while True:
+        watch.so_far.seconds = time.monotonic() - begin_s
+        watch.so_far.samples = sum(sensor.samples for sensor in play.sensors)
+        watch.show()
+        if end.is_set():
+            play.stop()
+        await asyncio.sleep(TICK_S)
+
+
+class _Observer:
+    """Hears what the windowing service tells, in any of its runs."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+
+    def __call__(self, event: Ahead | Notice, told_as: str) -> None:
+        if isinstance(event, Ahead):
+            return
+        if event.kind in _TOLD:
+            self._watch.tell(f"windowing: {event.text}")
+        if event.entry is not None:
+            so_far: SoFar = self._watch.so_far
+            so_far.windows += event.entry.counts.get("windows", 0) * (told_as == READINGS)
+            so_far.marks += event.entry.counts.get("marks", 0) * (told_as == RULES)
+            self._watch.show()
+
+
+def _windowing(site: Site, *, until_idle: bool = False) -> RunOptions:
+    """What `wavemark window run` would be told."""
+    instance = f"demo-{socket.gethostname()}-{os.getpid()}"
+    limits = Limits(seal_seconds=SEAL_S)
+    return RunOptions(site.config, site.log, site.dataset, instance, until_idle=until_idle, limits=limits)
+
+
+def _free_port() -> int:
+    """A port of loopback on which nobody listens now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def _ended_by_signals(watch: Watch) -> Iterator[_Ending]:
+    """Within the block SIGINT and SIGTERM ask for an end, also where a shell had SIGINT ignored."""
+    loop, ending = asyncio.get_running_loop(), _Ending(asyncio.Event(), asyncio.Event())
+
+    def end() -> None:
+        if ending.early.is_set():
+            ending.at_once.set()
+        else:
+            watch.tell("ending early; what was read is brought in (once more: at once)")
+            ending.early.set()
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+    for number in numbers:
+        loop.add_signal_handler(number, end)
+    try:
+        yield ending
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            loop.remove_signal_handler(number)
+            signal.signal(number, handler)

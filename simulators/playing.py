@@ -8,7 +8,9 @@ import csv
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 
@@ -16,7 +18,7 @@ from ingest.chunker import Limits
 from ingest.times import NS
 from ingest.units import format_time
 from simulators.disturbance import Damage, disturb
-from simulators.recording import Recording
+from simulators.recording import Episode, Recording
 from simulators.scenario import Scenario, SensorPlan, ViaLog, ViaMqtt, ViaSerial
 from simulators.speech import Utterance, records, speak
 from simulators.voices import LogVoice, MqttVoice, SerialVoice, Voice
@@ -25,7 +27,16 @@ AT_ONCE: Final = 200
 """Utterances that are said in one go when time presses."""
 FAREWELL_S: Final = 5.0
 PREPARING_NS: Final = 300_000_000
+REST_S: Final = 0.005
+"""No sensor rests for less: what is due meanwhile is said together."""
 _MS: Final = 1_000_000
+
+
+class Happening(NamedTuple):
+    """Something that was to be seen in a device's data."""
+
+    device: str
+    episode: Episode
 
 
 @dataclass(slots=True)
@@ -71,6 +82,8 @@ class _Part:
         self.report = SensorReport(plan.device, plan.stream, plan.kind, type(plan.via).__name__[3:].lower())
         self.recording: Recording | None = None
         self.voice: Voice = self._voice()
+        self._said_ns = 0
+        """The time of what was said last."""
 
     def _voice(self) -> Voice:
         match self.plan.via:
@@ -103,7 +116,7 @@ class _Part:
                 batch = []
             if wait_s > 0:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), wait_s)
+                    await asyncio.wait_for(stop.wait(), max(wait_s, REST_S))
             if stop.is_set():
                 break
             batch.append(utterance)
@@ -111,23 +124,120 @@ class _Part:
 
     async def _say(self, batch: list[Utterance]) -> None:
         await self.voice.say(batch)
+        self._said_ns = batch[-1].t_ns if batch else self._said_ns
         self.report.utterances += len(batch)
         self.report.samples += sum(utterance.samples for utterance in batch)
 
-    def finish(self, end_ns: int) -> list[list[str]]:
-        """Complete the report for the time up to `end_ns`; the rows of its true events."""
-        made = self.recording
-        if made is None:
-            return []
+    def finish(self, end_ns: int) -> None:
+        """Complete the report for the time up to `end_ns`."""
         self.report.unheard = self.voice.unheard
-        self.report.gap_samples = sum(gap.samples for gap in made.gaps if gap.end_ns <= end_ns)
-        self.report.near_misses = sum(episode.start_ns < end_ns for episode in made.near_misses)
-        events = [event for event in made.events if event.start_ns < end_ns]
-        self.report.events = len(events)
-        return [
-            [self.plan.device, format_time(event.start_ns), format_time(min(event.end_ns, end_ns)), event.kind]
-            for event in events
+        gaps = () if self.recording is None else self.recording.gaps
+        self.report.gap_samples = sum(gap.samples for gap in gaps if gap.end_ns <= self._said_ns)
+        self.report.near_misses = len(self.near_misses(end_ns))
+        self.report.events = len(self.events(end_ns))
+
+    def events(self, end_ns: int) -> list[Happening]:
+        """Its true events up to `end_ns`."""
+        return self._until(end_ns, () if self.recording is None else self.recording.events)
+
+    def near_misses(self, end_ns: int) -> list[Happening]:
+        """What only looked like one up to `end_ns`."""
+        return self._until(end_ns, () if self.recording is None else self.recording.near_misses)
+
+    def _until(self, end_ns: int, episodes: tuple[Episode, ...]) -> list[Happening]:
+        begun = [episode for episode in episodes if episode.start_ns < end_ns]
+        return [Happening(self.plan.device, Episode(it.kind, it.start_ns, min(it.end_ns, end_ns))) for it in begun]
+
+
+class Play:
+    """A scenario that is played: a context manager within which the sensors can be heard.
+
+    Raises when it is entered:
+        WavemarkError: a broker or a log cannot be reached, a port's path is taken.
+    """
+
+    def __init__(self, scenario: Scenario, tell: Callable[[str], None]) -> None:
+        self._scenario = scenario
+        self._tell = tell
+        self._parts = [_Part(plan, scenario) for plan in scenario.sensors]
+        self._stack = contextlib.AsyncExitStack()
+        self._stop = asyncio.Event()
+        self._start_ns = 0
+        self._end_ns = 0
+
+    async def __aenter__(self) -> Self:
+        async with contextlib.AsyncExitStack() as stack:
+            if self._scenario.broker is not None:
+                from simulators.broker import EmbeddedBroker
+
+                broker = EmbeddedBroker(*self._scenario.broker)
+                await broker.start()
+                stack.push_async_callback(broker.stop)
+                self._tell(f"MQTT broker at {broker.url} (3.1.1)")
+            for part in self._parts:
+                stack.push_async_callback(part.voice.close)
+            for part in self._parts:
+                plan = part.plan
+                if isinstance(plan.via, ViaSerial):
+                    self._tell(f"{plan.device}/{plan.stream} speaks at {plan.via.port} when somebody reads there")
+            await _together(part.voice.open() for part in self._parts)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Return when all that was said has arrived."""
+        await self._stack.aclose()
+
+    @property
+    def sensors(self) -> list[SensorReport]:
+        """What the sensors have done so far."""
+        return [part.report for part in self._parts]
+
+    def stop(self) -> None:
+        """Let the sensors fall silent: `speak` returns soon."""
+        self._stop.set()
+
+    async def speak(self) -> None:
+        """Say everything, each thing when it is due, to the end or until `stop`."""
+        scenario, loop = self._scenario, asyncio.get_running_loop()
+        t0_ns = self._start_ns = _start_ns(scenario)
+        self._end_ns = planned_ns = t0_ns + int(scenario.seconds * NS)
+        speeches = [part.utterances(t0_ns) for part in self._parts]
+        begin_s = loop.time()
+        if scenario.start_ns is None:
+            begin_s += t0_ns / NS - time.time()
+        tasks = [
+            asyncio.create_task(part.speak(speech, t0_ns, begin_s, self._stop))
+            for part, speech in zip(self._parts, speeches, strict=True)
         ]
+        watching = [asyncio.create_task(_all_or_one_failed(tasks)), asyncio.create_task(_is_set(self._stop))]
+        try:
+            await asyncio.wait(watching, return_when=asyncio.FIRST_COMPLETED)
+            if self._stop.is_set():
+                reached_ns = t0_ns + int((loop.time() - begin_s) * scenario.speed * NS)
+                self._end_ns = max(t0_ns, min(planned_ns, reached_ns))
+                await asyncio.wait(tasks, timeout=FAREWELL_S)  # what is being said is said, and counted
+        finally:
+            await _end([*watching, *tasks])
+
+    def events(self) -> list[Happening]:
+        """The true events so far."""
+        return [event for part in self._parts for event in part.events(self._end_ns)]
+
+    def near_misses(self) -> list[Happening]:
+        """What only looked like one so far."""
+        return [episode for part in self._parts for episode in part.near_misses(self._end_ns)]
+
+    def finish(self) -> Report:
+        """Write the truth, where the scenario names a file for it; what the simulation did."""
+        for part in self._parts:
+            part.finish(self._end_ns)
+        truth = self._scenario.truth
+        if truth is not None:
+            _write_truth(truth, self.events())
+        return Report(self._start_ns, self._end_ns, str(truth or ""), self.sensors)
 
 
 async def play(scenario: Scenario, tell: Callable[[str], None]) -> Report:
@@ -138,26 +248,17 @@ async def play(scenario: Scenario, tell: Callable[[str], None]) -> Report:
     Raises:
         WavemarkError: a broker or a log cannot be reached, a port's path is taken.
     """
-    parts = [_Part(plan, scenario) for plan in scenario.sensors]
-    async with contextlib.AsyncExitStack() as stack:
-        if scenario.broker is not None:
-            from simulators.broker import EmbeddedBroker
-
-            broker = EmbeddedBroker(*scenario.broker)
-            await broker.start()
-            stack.push_async_callback(broker.stop)
-            tell(f"MQTT broker at {broker.url} (3.1.1)")
-        for part in parts:
-            stack.push_async_callback(part.voice.close)
-        for part in parts:
-            if isinstance(part.plan.via, ViaSerial):
-                tell(f"{part.plan.device}/{part.plan.stream} speaks at {part.plan.via.port} when somebody reads there")
-        await _together(part.voice.open() for part in parts)
-        end_ns = await _speak(scenario, parts, t0_ns := _start_ns(scenario))
-    rows = [row for part in parts for row in part.finish(end_ns)]
-    if scenario.truth is not None:
-        _write_truth(scenario, rows)
-    return Report(t0_ns, end_ns, str(scenario.truth or ""), [part.report for part in parts])
+    async with Play(scenario, tell) as played:
+        speaking = asyncio.create_task(played.speak())
+        try:
+            await asyncio.shield(speaking)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None:
+                task.uncancel()
+            played.stop()
+            await speaking
+    return played.finish()
 
 
 def _start_ns(scenario: Scenario) -> int:
@@ -165,31 +266,12 @@ def _start_ns(scenario: Scenario) -> int:
     return scenario.start_ns if scenario.start_ns is not None else (time.time_ns() + PREPARING_NS) // _MS * _MS
 
 
-async def _speak(scenario: Scenario, parts: list[_Part], t0_ns: int) -> int:
-    """All at once; the event time that was reached."""
-    speeches = [part.utterances(t0_ns) for part in parts]
-    loop = asyncio.get_running_loop()
-    begin_s = loop.time()
-    if scenario.start_ns is None:
-        begin_s += t0_ns / NS - time.time()
-    planned_ns = t0_ns + int(scenario.seconds * NS)
-    stop = asyncio.Event()
-    tasks = [
-        asyncio.create_task(part.speak(speech, t0_ns, begin_s, stop))
-        for part, speech in zip(parts, speeches, strict=True)
-    ]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is not None:
-            task.uncancel()
-        stop.set()
-        planned_ns = max(t0_ns, min(planned_ns, t0_ns + int((loop.time() - begin_s) * scenario.speed * NS)))
-        await asyncio.wait(tasks, timeout=FAREWELL_S)  # what is being said is said, and counted
-    finally:
-        await _end(tasks)
-    return planned_ns
+async def _all_or_one_failed(tasks: Iterable[asyncio.Task[None]]) -> None:
+    await asyncio.wait(list(tasks), return_when=asyncio.FIRST_EXCEPTION)
+
+
+async def _is_set(event: asyncio.Event) -> None:
+    await event.wait()
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:
@@ -210,11 +292,13 @@ async def _together(jobs: Iterable[Coroutine[Any, Any, None]]) -> None:
         await _end(tasks)
 
 
-def _write_truth(scenario: Scenario, rows: list[list[str]]) -> None:
+def _write_truth(path: Path, events: Iterable[Happening]) -> None:
     """A marks file, whole or not at all."""
-    path = scenario.truth
-    assert path is not None
     path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [
+        [event.device, format_time(event.episode.start_ns), format_time(event.episode.end_ns), event.episode.kind]
+        for event in events
+    ]
     temporary = path.with_name(path.name + ".tmp")
     with temporary.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")

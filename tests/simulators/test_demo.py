@@ -1,15 +1,19 @@
-"""The demo as a user runs it: a process, its files, its words and its exit code."""
+"""The demo as a user runs it: its claims are worked out again from the truth, its words and exit codes are seen."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
+import pty
 import signal
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,63 +21,48 @@ import numpy as np
 import pytest
 
 import wavemark
+from ingest.errors import LogUnavailableError
+from ingest.importers.marks import read_marks
 from ingest.inspection import records
 from ingest.log.opening import open_log
 from ingest.log.protocol import MARKS, READINGS
+from ingest.log.segments import SegmentLog
 from ingest.records import Chunk, MarkAdd
-from simulators.pumps import BACKGROUND, Scenario
+from ingest.times import sample_times
+from labeling.rulefile import read_rules
+from labeling.rules.state import RuleState
+from simulators.closing import closing_report
+from simulators.demo import Lived, run_demo
 from simulators.recording import Recording
-from windowing.digest import dataset_digest
+from simulators.report import Report
+from simulators.scenario import load_scenario
+from simulators.site import FILES, Site
+from simulators.watching import Watch
 
 PROJECT = Path(__file__).resolve().parents[2]
-LENGTH_NS, HOP_NS, MAX_GAP_NS = 2_560_000_000, 1_280_000_000, 500_000_000
-SCENARIO = Scenario(seed=5, seconds=60.0)
-WORDS = ("--seed", "5", "--seconds", "60")
-LONG = ("--seed", "6", "--seconds", "400")
+SECONDS = "3"
 
 pytestmark = pytest.mark.xdist_group("demo")
 
 
-@contextmanager
-def demo(*words: str | Path, cwd: Path = PROJECT, shell: str = "") -> Iterator[subprocess.Popen[str]]:
-    """A demo that is under way, begun by `shell` words if there are any; it does not outlive the block."""
-    command = [sys.executable, str(PROJECT / "wavemark.py"), "demo", *map(str, words)]
-    if shell:
-        command = ["sh", "-c", f'{shell}; exec "$@"', "sh", *command]
-    with subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def finished(*words: str | Path, cwd: Path = PROJECT) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of a demo that ran to its end."""
-    with demo(*words, cwd=cwd) as process:
-        out, err = process.communicate(timeout=100)
-        return process.returncode, out, err
-
-
-def report_of(*words: str | Path) -> dict[str, Any]:
-    code, out, err = finished(*words, "--json")
-    assert code == 0, err
-    report: dict[str, Any] = json.loads(out)
-    return report
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory: pytest.TempPathFactory) -> tuple[Site, Lived]:
+    folder = tmp_path_factory.mktemp("demo") / "out"
+    with Watch(4.0) as watch:
+        return run_demo(folder, f"segments:{folder / 'log'}", 4.0, 2, watch)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("demo") / "out"
+def report(lived: tuple[Site, Lived]) -> Report:
+    return closing_report(*lived, elapsed_s=6.0)
 
 
 @pytest.fixture(scope="module")
-def report(folder: Path) -> dict[str, Any]:
-    return report_of("--out", folder, *WORDS)
-
-
-@pytest.fixture(scope="module")
-def truth() -> dict[str, Recording]:
-    return {take.recording: take.make(SCENARIO.seconds) for take in SCENARIO.takes()}
+def truth(lived: tuple[Site, Lived]) -> dict[str, Recording]:
+    """What every sensor sensed, by device."""
+    scenario = load_scenario(lived[0].scenario)
+    assert scenario.start_ns is not None
+    return {it.device: it.make(scenario.seed, scenario.start_ns, scenario.seconds) for it in scenario.sensors}
 
 
 def in_log(url: str, topic: str) -> list[Any]:
@@ -87,122 +76,142 @@ def in_log(url: str, topic: str) -> list[Any]:
     return asyncio.run(read())
 
 
-def test_every_simulated_sample_is_in_the_log_once(
-    folder: Path, report: dict[str, Any], truth: dict[str, Recording]
+def test_what_sensors_sensed_is_in_the_log_once(report: Report, truth: dict[str, Recording]) -> None:
+    assert not report.disagreements
+    chunks = {(it.device, it.boot, it.seq): it for it in in_log(report.log, READINGS) if isinstance(it, Chunk)}
+    for account in report.devices:
+        own = [chunk for (device, *_), chunk in sorted(chunks.items()) if device == account.device]
+        sensed = truth[account.device]
+        assert np.array_equal(np.concatenate([sample_times(chunk) for chunk in own]), sensed.times)
+        dtype = "<f4" if account.stream == "motor" else "<i2"
+        values = np.frombuffer(b"".join(chunk.values for chunk in own), dtype).reshape(len(sensed.times), -1)
+        scale = sensed.description.channels[0].scale if account.stream == "motor" else 1
+        assert np.array_equal(values, sensed.counts * scale)
+        assert account.samples == account.said == len(sensed.times)
+        assert account.read == account.samples + account.announced
+
+
+def test_its_bad_lines_and_dropouts_are_announced(report: Report, truth: dict[str, Recording]) -> None:
+    pump, motor, other = report.devices
+    assert set(pump.gaps) <= {"columns", "number"}
+    assert pump.announced > 0
+    assert set(motor.gaps) <= {"time"}
+    assert other.gaps == {"simulation": sum(gap.samples for gap in truth[other.device].gaps)}
+    assert report.bytes_per_sample is not None
+    assert report.bytes_per_sample < 10
+
+
+def test_its_marks_are_those_of_the_rules_over_the_whole(
+    lived: tuple[Site, Lived], report: Report, truth: dict[str, Recording]
 ) -> None:
-    chunks = [record for record in in_log(report["log"], READINGS) if isinstance(record, Chunk)]
-    per_recording: Counter[str] = Counter()
-    for chunk in chunks:
-        per_recording[chunk.recording] += chunk.count
-    assert per_recording == {name: len(recording.times) for name, recording in truth.items()}
-    assert report["simulated"] == report["samples"] == per_recording.total()
-    assert report["chunks"] == len(chunks)
-    assert b"".join(chunk.values for chunk in chunks if chunk.recording == min(truth)) == (
-        truth[min(truth)].counts.astype("<i2").tobytes()
+    state = RuleState(read_rules(lived[0].rules))
+    for device, sensed in truth.items():
+        stream = sensed.description.stream
+        state.feed(device, "r", stream, sensed.times, sensed.counts, sensed.description)
+        state.end(device, "r")
+    wanted = {(mark.device, mark.label, mark.start_ns, mark.end_ns) for mark in state.take()}
+    marks = {it.id: it for it in in_log(report.log, MARKS) if isinstance(it, MarkAdd)}
+    assert {(it.device, it.label, it.start_ns, it.end_ns) for it in marks.values()} == wanted
+    assert Counter(label for _, label, _, _ in wanted) == Counter(
+        {it.label: it.marks for it in report.rules if it.marks}
     )
-    assert report["bytes_per_sample"] <= 8
-    assert {path.name for path in folder.glob("*.csv")} == {*(f"{name}.csv" for name in truth), "marks.csv"}
 
 
-def test_every_true_event_is_a_mark(report: dict[str, Any], truth: dict[str, Recording]) -> None:
-    marks = [record for record in in_log(report["log"], MARKS) if isinstance(record, MarkAdd)]
-    events = [event for recording in truth.values() for event in recording.events]
-    assert len(events) > 10
-    assert sorted((mark.start_ns, mark.end_ns, mark.label) for mark in marks) == sorted(
-        (event.start_ns, event.end_ns, event.kind) for event in events
-    )
-    assert report["events"] == Counter(event.kind for event in events)
+def test_true_events_are_written_and_mostly_found(lived: tuple[Site, Lived], report: Report) -> None:
+    told = Counter(mark.label for mark in read_marks(lived[0].folder / "truth.csv"))
+    assert told == Counter({it.label: it.events for it in report.rules if it.events})
+    events, marks, right = (sum(getattr(it, name) for it in report.rules) for name in ("events", "marks", "right"))
+    assert events > 8
+    assert right >= 0.7 * max(events, marks)
+    assert {"bump", "lean", "valve"} <= set(report.near_misses)
 
 
-def fate_of(recording: Recording, t0_ns: int) -> str:
-    """What must become of a window: "kept", "gap" (it touches one that is too long), "edge" or "outside"."""
-    instants = t0_ns + np.arange(128) * 20_000_000
-    times = recording.times
-    inside = instants[(instants >= times[0]) & (instants <= times[-1])]
-    after = times.searchsorted(inside)
-    bridged_ns = np.where(times[after] == inside, 0, times[after] - times[after - 1])
-    if not len(inside):
-        return "outside"
-    return "gap" if (bridged_ns > MAX_GAP_NS).any() else "kept" if len(inside) >= 0.8 * 128 else "edge"
-
-
-def fates(recording: Recording) -> dict[int, str]:
-    """By the start of each window that touches a recording."""
-    first, last = int(recording.times[0]), int(recording.times[-1])
-    starts = range((first - LENGTH_NS) // HOP_NS * HOP_NS, last + 1, HOP_NS)
-    return {t0_ns: fate for t0_ns in starts if (fate := fate_of(recording, t0_ns)) != "outside"}
-
-
-def label_of(recording: Recording, t0_ns: int) -> str | None:
-    """What the truth says of a window: the label of at least half of it, the background where nothing touches it."""
-    shares: Counter[str] = Counter()
-    for event in recording.events:
-        shares[event.kind] += max(0, min(event.end_ns, t0_ns + LENGTH_NS) - max(event.start_ns, t0_ns))
-    label, share = max(shares.items(), key=lambda item: item[1], default=("", 0))
-    return (label if 2 * share >= LENGTH_NS else None) if share else BACKGROUND
-
-
-def test_windows_are_labelled_as_the_truth_says(report: dict[str, Any], truth: dict[str, Recording]) -> None:
-    table = wavemark.open(report["dataset"]).windows()
-    found = {(row["recording"], row["t0_ns"]): row["label"] for row in table.iter_rows(named=True)}
-    assert len(found) == len(table) == report["windows"]
-    wanted = {
-        (name, t0_ns): label_of(recording, t0_ns)
-        for name, recording in truth.items()
-        for t0_ns, fate in fates(recording).items()
-        if fate == "kept"
-    }
-    assert found == wanted
-    assert report["labels"] == Counter(label or "" for label in wanted.values())
-    dropped = Counter(f"drop.{fate}" for recording in truth.values() for fate in fates(recording).values())
-    assert report["drops"] == {reason: count for reason, count in dropped.items() if reason != "drop.kept"}
-    assert report["drops"]["drop.gap"] > 0
-
-
-def test_the_python_it_prints_opens_the_shards(report: dict[str, Any]) -> None:
+def test_its_windows_lie_where_it_says(report: Report) -> None:
     names: dict[str, Any] = {}
-    exec("\n".join(report["python"]), names)
+    exec("\n".join(report.lines), names)
     assert names["X"].shape[1:] == (128, 3)
-    assert len(names["X"]) == report["windows"] - report["labels"].get("", 0)
-    assert all(Path(shard).is_file() for shard in report["shards"])
+    assert len(names["X"]) == report.windows - report.labels.get("", 0) > 100
+    assert len(set(names["groups"])) == 2
+    assert sum(report.labels.values()) == report.windows
+    assert all(shard.is_file() for shard in report.shards)
+    assert all((report.folder / name).is_file() for name in FILES)
 
 
-def test_a_second_run_into_the_same_folder_changes_nothing(tmp_path: Path) -> None:
-    words = ("--out", tmp_path / "out", "--seconds", "20")
-    first = report_of(*words)
-    digest = dataset_digest(first["dataset"])
-    second = report_of(*words)
-    assert dataset_digest(second["dataset"]) == digest
-    for name in ("simulated", "samples", "chunks", "bytes", "windows", "labels", "drops", "shards"):
-        assert second[name] == first[name], name
+def test_what_disagrees_is_told(lived: tuple[Site, Lived], report: Report) -> None:
+    site, whole = lived
+    figures = dict(whole.figures)
+    figures[f"{site.pump}/acc.samples"] += 1
+    log = dict(whole.log)
+    log[site.motor] = replace(log[site.motor], marks=log[site.motor].marks | {"another"})
+    found = closing_report(site, replace(whole, figures=figures, log=log), 6.0).disagreements
+    assert [text.partition(":")[0] for text in found] == [site.pump, found[1]]
+    assert found[0].endswith(": +1")
+    assert "marks of rules are in the log" in found[1]
 
 
-def test_without_out_no_earlier_demo_is_touched(tmp_path: Path) -> None:
-    words = ("--seconds", "5")
-    assert finished(*words, cwd=tmp_path)[0] == 0
-    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
-    code, out, _ = finished(*words, cwd=tmp_path)
-    assert code == 0
-    assert "out/demo-2/dataset" in out
-    assert before.items() <= {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}.items() | {
-        (tmp_path / "out", before[tmp_path / "out"])
-    }
+@contextmanager
+def demo(*words: str | Path, shell: str = "") -> Iterator[subprocess.Popen[str]]:
+    """A demo that is under way, begun by `shell` words if there are any; it does not outlive the block."""
+    command = [sys.executable, "-W", "error", str(PROJECT / "wavemark.py"), "demo", *map(str, words)]
+    if shell:
+        command = ["sh", "-c", f'{shell}; exec "$@"', "sh", *command]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
-def test_the_table_says_what_came_of_it(tmp_path: Path) -> None:
-    code, out, err = finished("--out", tmp_path / "out", "--seconds", "20")
-    assert code == 0
-    for words in ("samples", "chunks", "bytes per sample", "windows", BACKGROUND, "dropped", "shards"):
-        assert words in out
-    assert f"wavemark.open('{tmp_path}/out/dataset')" in out
-    assert "simulated" in err
-    assert "imported" in err
+@pytest.mark.parametrize(("number", "shell"), [(signal.SIGINT, ""), (signal.SIGTERM, "trap '' INT")])
+def test_a_signal_ends_it_early_and_in_good_order(tmp_path: Path, number: signal.Signals, shell: str) -> None:
+    with demo("--out", tmp_path / "out", "--seconds", "600", "--json", shell=shell) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("live:"):
+                process.send_signal(number)
+                break
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "ending early" in err
+    assert "Traceback" not in err
+    report = json.loads(out)
+    assert report["ended_early"]
+    assert report["disagreements"] == []
+    assert 0 < report["samples"] == sum(device["said"] for device in report["devices"])
+    assert 0 < report["seconds"] < 18_000
+    assert (tmp_path / "out" / "truth.csv").is_file()
+
+
+def at_a_terminal(*words: str | Path) -> tuple[int, str]:
+    """Exit code, and all that a terminal shows."""
+    near, far = pty.openpty()
+    command = [sys.executable, str(PROJECT / "wavemark.py"), "demo", *map(str, words)]
+    with subprocess.Popen(command, stdin=far, stdout=far, stderr=far, env=os.environ | {"COLUMNS": "100"}) as process:
+        os.close(far)
+        shown = b""
+        with contextlib.suppress(OSError):  # Linux' word for: the last one has closed it
+            while data := os.read(near, 65_536):
+                shown += data
+        os.close(near)
+        return process.wait(30), shown.decode()
+
+
+def test_at_a_terminal_a_bar_moves_and_tables_close_it(tmp_path: Path) -> None:
+    code, shown = at_a_terminal("--out", tmp_path / "out", "--seconds", SECONDS)
+    assert code == 0, shown
+    for words in (
+        *("live", "samples", "windows", "marks", "━"),
+        *("wavemark demo", "bytes per sample", "knocking", "dropped", "precision", "recall"),
+        *("Samples read = in the log + announced as gaps", "it adds up", "true events"),
+        f"wavemark.open('{tmp_path}/out/dataset')",
+    ):
+        assert words in shown, words
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--seconds", "1"), "--seconds: 1 is not in 5..86400"),
+        (("--seconds", "1"), "--seconds: 1 is not in 2..2400"),
         (("--seed", "-1"), "--seed: -1 is negative"),
         (("--log", "segment:there"), 'log: "segment:there" names no log'),
     ],
@@ -216,44 +225,20 @@ def test_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: 
     assert not (tmp_path / "out").exists()
 
 
-def test_another_demos_folder_is_refused(
-    folder: Path, report: dict[str, Any], capsys: pytest.CaptureFixture[str]
+def test_an_earlier_demo_is_left_alone(report: Report, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {path: path.stat().st_mtime_ns for path in report.folder.rglob("*")}
+    assert wavemark.main(["demo", "--out", str(report.folder)]) == 2
+    assert "choose another folder" in capsys.readouterr().err
+    assert {path: path.stat().st_mtime_ns for path in report.folder.rglob("*")} == before
+
+
+def test_a_log_that_cannot_be_reached_is_told_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = dataset_digest(report["dataset"])
-    assert wavemark.main(["demo", "--out", str(folder), "--seed", "99"]) == 2
-    assert "choose another --out" in capsys.readouterr().err
-    assert dataset_digest(report["dataset"]) == before
+    async def topics(log: SegmentLog) -> tuple[str, ...]:
+        raise LogUnavailableError(f"{log.url}: nobody answers")
 
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return report_of("--out", tmp_path_factory.mktemp("undisturbed") / "out", *LONG)
-
-
-@pytest.mark.parametrize(
-    ("kind", "step", "shell"),
-    [
-        ("SIGINT", "simulated", ""),
-        ("SIGTERM", "imported", ""),
-        ("SIGTERM", "simulated", "trap '' INT"),  # as a shell script's background job
-    ],
-)
-def test_an_interrupted_demo_ends_cleanly_and_a_rerun_completes_it(
-    tmp_path: Path, undisturbed: dict[str, Any], kind: str, step: str, shell: str
-) -> None:
-    words = ("--out", tmp_path / "out", *LONG)
-    with demo(*words, shell=shell) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if line.startswith(step):
-                process.send_signal(signal.Signals[kind])
-                break
-        out, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
-    assert out == ""
-    assert "Traceback" not in err
-    assert "go on with: wavemark demo --out" in err
-    again = report_of(*words)
-    assert dataset_digest(again["dataset"]) == dataset_digest(undisturbed["dataset"])
-    for name in ("samples", "chunks", "windows", "labels", "drops"):
-        assert again[name] == undisturbed[name], name
+    monkeypatch.setattr(SegmentLog, "topics", topics)
+    assert wavemark.main(["demo", "--out", f"{tmp_path}/out"]) == 1
+    assert capsys.readouterr().err.endswith("/out/log: nobody answers\n")
+    assert not (tmp_path / "out").exists()
