@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 .PHONY: help demo test lint soak bench clean
 
 help:
-	@echo "make demo   the main job on the embedded log, simulated sensors to labelled shards"
+	@echo "make demo   the whole live line for 20 s: virtual sensors, agent, log, rules, labelled shards"
 	@echo "make test   all checks and tests, real servers included"
 	@echo "make lint   ruff, mypy, import-linter"
 	@echo "make soak   the long proofs (hours)"

@@ -117,8 +117,12 @@ def run(args: argparse.Namespace) -> int:
     check_words(args.seconds, args.seed)
     folder = (args.out or _free(DEFAULT_OUT)).absolute()
     began_s = time.monotonic()
-    with Watch(args.seconds) as watch:
-        site, lived = run_demo(folder, args.log or f"segments:{folder / 'log'}", args.seconds, args.seed, watch)
+    try:
+        with Watch(args.seconds) as watch:
+            site, lived = run_demo(folder, args.log or f"segments:{folder / 'log'}", args.seconds, args.seed, watch)
+    except KeyboardInterrupt:
+        print(f"wavemark: ended at once; what was read lies in {folder}", file=sys.stderr)
+        raise
     report = closing_report(site, lived, time.monotonic() - began_s)
     if args.json:
         print(json.dumps(report.as_dict(), indent=2))

@@ -91,6 +91,7 @@ async def _run(folder: Path, log_url: str, seconds: float, seed: int, watch: Wat
         start_ns = (time.time_ns() - int(seconds * SPEED * 1e9)) // _MS * _MS
         site = Site(folder, log_url, seed, seconds, start_ns, f"127.0.0.1:{_free_port()}")
         site.write()
+        watch.tell(f"three devices for {seconds:g} s, {SPEED} times as fast as life; everything lies in {folder}")
         with _ended_by_signals(watch) as ending:
             play, figures = await _live(site, log, watch, ending.early)
             watch.stage("drain")
@@ -161,7 +162,9 @@ async def _running(job: Coroutine[Any, Any, T], stop: asyncio.Event) -> AsyncIte
     finally:
         stop.set()
         await asyncio.wait([task])
-    task.result()
+        failure = task.exception()
+    if failure is not None:
+        raise failure
 
 
 async def _beside(others: Sequence[asyncio.Task[Any]], job: Coroutine[Any, Any, T]) -> T:

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple, Self
 import numpy as np
 
 from ingest.chunker import Limits
+from ingest.errors import UsageError
 from ingest.times import NS
 from ingest.units import format_time
 from simulators.disturbance import Damage, disturb
@@ -168,7 +169,12 @@ class Play:
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
             if self._scenario.broker is not None:
-                from simulators.broker import EmbeddedBroker
+                try:
+                    from simulators.broker import EmbeddedBroker
+                except ModuleNotFoundError as error:
+                    raise UsageError(
+                        f'{self._scenario.path}: broker: needs the library "{error.name}"; pip install "wavemark[demo]"'
+                    ) from None
 
                 broker = EmbeddedBroker(*self._scenario.broker)
                 await broker.start()

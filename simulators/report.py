@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from simulators.balance import Account
 from simulators.scores import Score
-from simulators.site import FILES
+from simulators.site import FILES, SPEED
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -128,7 +128,9 @@ def _summary(report: Report) -> Table:
     table = _table("wavemark demo", "", "")
     per_sample = report.bytes_per_sample
     ended = ", ended early" if report.ended_early else ""
-    table.add_row("time", f"{report.seconds:,.0f} s of {len(report.devices)} devices{ended}")
+    table.add_row(
+        "time", f"{report.seconds:,.0f} s of {len(report.devices)} devices, {SPEED} times as fast as life{ended}"
+    )
     table.add_row("samples", f"{report.samples:,} in the log")
     table.add_row("chunks", f"{report.chunks:,}")
     table.add_row("bytes per sample", "–" if per_sample is None else f"{per_sample:.2f}, times and headers included")

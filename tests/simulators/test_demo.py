@@ -21,7 +21,8 @@ import numpy as np
 import pytest
 
 import wavemark
-from ingest.errors import LogUnavailableError
+from edge.agent import Agent
+from ingest.errors import LogUnavailableError, PermanentError
 from ingest.importers.marks import read_marks
 from ingest.inspection import records
 from ingest.log.opening import open_log
@@ -200,12 +201,37 @@ def test_at_a_terminal_a_bar_moves_and_tables_close_it(tmp_path: Path) -> None:
     code, shown = at_a_terminal("--out", tmp_path / "out", "--seconds", SECONDS)
     assert code == 0, shown
     for words in (
-        *("live", "samples", "windows", "marks", "━"),
+        *("three devices for 3 s", "live", "samples", "windows", "marks", "━"),
         *("wavemark demo", "bytes per sample", "knocking", "dropped", "precision", "recall"),
         *("Samples read = in the log + announced as gaps", "it adds up", "true events"),
         f"wavemark.open('{tmp_path}/out/dataset')",
     ):
         assert words in shown, words
+
+
+def test_a_part_that_ends_by_itself_ends_the_demo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def run(agent: Agent, stop: asyncio.Event) -> dict[str, float]:
+        raise PermanentError("imu: melted")
+
+    monkeypatch.setattr(Agent, "run", run)
+    assert wavemark.main(["demo", "--out", f"{tmp_path}/out", "--seconds", "600"]) == 1
+    assert capsys.readouterr().err.endswith("wavemark: imu: melted\n")
+
+
+def test_two_signals_end_it_at_once(tmp_path: Path) -> None:
+    with demo("--out", tmp_path / "out", "--seconds", "600") as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("live:"):
+                process.send_signal(signal.SIGINT)
+                process.send_signal(signal.SIGTERM)
+                break
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert out == ""
+    assert f"ended at once; what was read lies in {tmp_path}/out" in err
 
 
 @pytest.mark.parametrize(
