@@ -46,6 +46,7 @@ def register(subparsers: Any) -> None:
 def run_check(args: argparse.Namespace) -> int:
     """`wavemark rules check`."""
     from labeling.rulefile import read_rules
+    from labeling.rules.plan import check
 
     rules = read_rules(Path(args.file))
     known: set[str] = set()
@@ -53,8 +54,8 @@ def run_check(args: argparse.Namespace) -> int:
         descriptions = _descriptions(args.log)
         known = {description.stream for description in descriptions}
         for description in descriptions:
-            rules.check([description])
-        rules.check(descriptions)  # where streams meet, their newest descriptions
+            check(rules, [description])
+        check(rules, descriptions)  # where streams meet, their newest descriptions
     undescribed = sorted(rules.streams - known) if args.log is not None else []
     if args.json:
         print(_json(_report(rules) | {"undescribed": undescribed}))

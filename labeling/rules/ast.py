@@ -13,6 +13,7 @@ from labeling.rules.units import Unit
 RollKind: TypeAlias = Literal["max", "min", "mean", "std"]
 ArithmeticOp: TypeAlias = Literal["+", "-", "*", "/"]
 CompareOp: TypeAlias = Literal["<", "<=", ">", ">=", "==", "!="]
+LogicOp: TypeAlias = Literal["and", "or", "not"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class Compare:
 class Logic:
     """`and`, `or` (two parts) or `not` (one), after Kleene: unknown only where it matters."""
 
-    op: Literal["and", "or", "not"]
+    op: LogicOp
     parts: tuple[Condition, ...]
     at: Span = field(compare=False)
 

@@ -18,7 +18,6 @@ from labeling.rules.ast import (
     Channel,
     Compare,
     Condition,
-    Logic,
     Numeric,
     Quantity,
     Roll,
@@ -48,7 +47,8 @@ class Shown(NamedTuple):
 
     name: str
     register: int
-    constant: float
+    constant: float | None
+    """None: what the register has at each instant."""
 
 
 @dataclass(slots=True)
@@ -56,7 +56,7 @@ class Bound:
     """A condition in a program."""
 
     register: int
-    shown: list[Shown] = field(default_factory=list)
+    shown: list[Shown]
 
 
 class Lane(NamedTuple):
@@ -81,47 +81,20 @@ class Binder:
     period_ns: int = 0
     """The stream's nominal period; 0 where it has none."""
     find_lane: FindLane | None = None
-    _shown: list[Shown] = field(default_factory=list)
 
     def bind(self, condition: Condition) -> Bound:
         """The condition, lowered. Raises `RuleError` where units do not fit or a channel is not there."""
-        self._shown = []
-        return Bound(self._condition(condition, self.program), self._shown)
+        shown: list[Shown] = []
+        return Bound(self._condition(condition, shown), shown)
 
     def value(self, node: Numeric) -> Operand:
         """A value, lowered. Raises `RuleError`."""
-        return self._value(node, self.program)
-
-    def _condition(self, node: Condition, program: Program) -> int:
-        if isinstance(node, Logic):
-            registers = [self._condition(part, program) for part in node.parts]
-            first = registers[0]
-            if node.op == "not":
-                return program.emit("not", first)
-            for register in registers[1:]:
-                first = program.emit(node.op, first, register)
-            return first
-        return self._compare(node, program)
-
-    def _compare(self, node: Compare, program: Program) -> int:
-        left, right = self._value(node.left, program), self._value(node.right, program)
-        if left.constant is not None and right.constant is not None:
-            raise node.at.error("compares two constants; name a channel")
-        left, right, unit = _aligned(left, right, program, node.at)
-        registers = _materialised(left, unit, program), _materialised(right, unit, program)
-        for operand, register, side in ((left, registers[0], node.left), (right, registers[1], node.right)):
-            name = f"{side.at.text} [{unit.name}]" if unit is not None and unit.name else side.at.text
-            constant = float("nan") if operand.constant is None else float(operand.constant)
-            self._shown.append(Shown(name, -1 if operand.constant is not None else register, constant))
-        return program.emit(node.op, *registers)
-
-    def _value(self, node: Numeric, program: Program) -> Operand:
         if self.find_lane is not None:
             named = streams(node)
             if len(named) == 1:
                 (stream,) = named
                 lane = self.find_lane(stream, node)
-                return lane._replace(at=node.at, register=program.emit("input", extra=Lane(stream, lane.register)))
+                return lane._replace(at=node.at, register=self.program.emit("input", extra=Lane(stream, lane.register)))
         match node:
             case Quantity():
                 return Operand(node.at, constant=node.value, unit=node.unit)
@@ -129,39 +102,136 @@ class Binder:
                 if node.name not in self.units:
                     known = suggest(node.name, self.units)
                     raise node.at.error(f'stream {node.stream} has no channel "{node.name}"{known}')
-                return Operand(node.at, program.emit("input", extra=node.name), unit=self.units[node.name])
+                return Operand(node.at, self.program.emit("input", extra=node.name), unit=self.units[node.name])
+            case Call(function="norm"):
+                return self._norm(node)
             case Call():
-                return self._call(node, program)
+                return self._call(node)
             case Roll():
-                return self._roll(node, program)
+                return self._roll(node)
             case Arithmetic():
-                left, right = self._value(node.left, program), self._value(node.right, program)
-                return (_sum if node.op in "+-" else _product)(node, left, right, program)
+                left, right = self.value(node.left), self.value(node.right)
+                return (self._sum if node.op in ("+", "-") else self._product)(node, left, right)
 
-    def _call(self, node: Call, program: Program) -> Operand:
-        values = [self._value(value, program) for value in node.values]
-        if node.function != "norm":
-            (value,) = values
-            if value.constant is not None:
-                return value._replace(constant=-value.constant if node.function == "neg" else abs(value.constant))
-            return value._replace(at=node.at, register=program.emit(node.function, value.register))
+    def _condition(self, node: Condition, shown: list[Shown]) -> int:
+        if isinstance(node, Compare):
+            return self._compare(node, shown)
+        first, *others = (self._condition(part, shown) for part in node.parts)
+        if node.op == "not":
+            return self.program.emit("not", first)
+        for other in others:
+            first = self.program.emit(node.op, first, other)
+        return first
+
+    def _compare(self, node: Compare, shown: list[Shown]) -> int:
+        left, right, unit = self._aligned(self.value(node.left), self.value(node.right), node.at)
+        registers = self._register(left), self._register(right)
+        for value, register, side in ((left, registers[0], node.left), (right, registers[1], node.right)):
+            name = f"{side.at.text} [{unit.name}]" if unit is not None and unit.name else side.at.text
+            shown.append(Shown(name, register, None if value.constant is None else float(value.constant)))
+        return self.program.emit(node.op, *registers)
+
+    def _call(self, node: Call) -> Operand:
+        (value,) = map(self.value, node.values)
+        if value.constant is not None:
+            return value._replace(constant=-value.constant if node.function == "neg" else abs(value.constant))
+        return value._replace(at=node.at, register=self.program.emit(node.function, value.register))
+
+    def _norm(self, node: Call) -> Operand:
+        values = [self.value(value) for value in node.values]
         first, registers = values[0], []
         for value in values:
             if value.constant is not None:
                 raise value.at.error("found a constant in norm, expected channels: norm(acc.x, acc.y, acc.z)")
             _refuse_shift(value)
-            first, value, unit = _aligned(first, value, program, node.at)
-            registers.append(_materialised(value, unit, program))
-        return first._replace(at=node.at, register=program.emit("norm", *registers))
+            first, value, _ = self._aligned(first, value, node.at)
+            registers.append(value.register)
+        return first._replace(at=node.at, register=self.program.emit("norm", *registers))
 
-    def _roll(self, node: Roll, program: Program) -> Operand:
-        value = self._value(node.value, program)
+    def _roll(self, node: Roll) -> Operand:
+        value = self.value(node.value)
         # Where there is a nominal rate, max_gap makes no difference to what is covered: rules share more.
         max_gap_ns = 0 if self.period_ns else self.limits.max_gap_ns
         spec = RollSpec.of(node.kind, node.span_ns, self.limits.coverage, max_gap_ns)
         difference = value.difference or node.kind == "std"
-        register = program.emit("roll", value.register, extra=spec)
-        return value._replace(at=node.at, register=register, difference=difference)
+        return value._replace(
+            at=node.at, register=self.program.emit("roll", value.register, extra=spec), difference=difference
+        )
+
+    def _sum(self, node: Arithmetic, left: Operand, right: Operand) -> Operand:
+        """`+` and `-`. The difference of two temperatures is one; a literal beside a temperature is one too."""
+        shifted = _shifted(left), _shifted(right)
+        if left.constant is None and right.constant is None and all(shifted):
+            if node.op == "+":
+                raise node.at.error("adds two temperatures; only a difference can be added to one")
+            left, right, unit = self._aligned(left, right, node.at)
+            return Operand(node.at, self.program.emit("-", left.register, right.register), unit=unit, difference=True)
+        if shifted[0] and left.constant is None:
+            right = right._replace(difference=True)
+        elif shifted[1] and right.constant is None:
+            left = left._replace(difference=True)
+        unit = _anchor(left, right).unit
+        if unit is not None:
+            left = self._in_unit(left, unit, left.difference, node.at)
+            right = self._in_unit(right, unit, right.difference, node.at)
+        difference = left.difference and right.difference
+        if left.constant is not None and right.constant is not None:
+            total = left.constant + right.constant if node.op == "+" else left.constant - right.constant
+            return Operand(node.at, constant=total, unit=unit, difference=difference)
+        return self._combined(node, left, right)._replace(unit=unit, difference=difference)
+
+    def _product(self, node: Arithmetic, left: Operand, right: Operand) -> Operand:
+        """`*` and `/`: units multiply; a plain number leaves the other side's unit as it is."""
+        for value in (left, right):
+            _refuse_shift(value)
+        times = node.op == "*"
+        unit: Unit | None
+        if left.unit is None and (times or right.unit is None):
+            unit = right.unit
+        elif right.unit is None:
+            unit = left.unit
+        else:
+            unit = product(left.unit or NUMBER, right.unit, 1 if times else -1)
+        if left.constant is not None and right.constant is not None:
+            if not times and right.constant == 0:
+                raise right.at.error("divides by 0")
+            folded = left.constant * right.constant if times else left.constant / right.constant
+            value = Operand(node.at, constant=folded)
+        else:
+            value = self._combined(node, left, right)
+        value = value._replace(unit=unit, difference=left.difference or right.difference)
+        # A ratio of equal dimensions is a number, whatever the units were.
+        return value if unit is None or unit.dimensions else self._in_unit(value, NUMBER, False, node.at)
+
+    def _combined(self, node: Arithmetic, left: Operand, right: Operand) -> Operand:
+        return Operand(node.at, self.program.emit(node.op, self._register(left), self._register(right)))
+
+    def _register(self, value: Operand) -> int:
+        return value.register if value.constant is None else self.program.emit("const", extra=float(value.constant))
+
+    def _aligned(self, left: Operand, right: Operand, at: Span) -> tuple[Operand, Operand, Unit | None]:
+        """Both sides in one unit, and that unit."""
+        unit = _anchor(left, right).unit
+        if unit is None:
+            return left, right, None
+        difference = left.difference or right.difference
+        for one, other in ((left, right), (right, left)):
+            if one.difference and other.constant is None and _shifted(other):
+                raise at.error("sets a temperature against a difference of temperatures")
+        return self._in_unit(left, unit, difference, at), self._in_unit(right, unit, difference, at), unit
+
+    def _in_unit(self, value: Operand, unit: Unit, difference: bool, at: Span) -> Operand:
+        if value.unit in (None, ANY, unit) or unit is ANY:
+            return value
+        if value.unit.dimensions != unit.dimensions:
+            raise value.at.error(f"{value.unit} does not fit {unit} in: {at.text}")
+        if value.constant is not None:
+            return value._replace(constant=convert(value.constant, value.unit, unit, difference=difference), unit=unit)
+        factor, shift = conversion(value.unit, unit, difference=difference)
+        if factor == 1 and shift == 0:
+            return value._replace(unit=unit)
+        register = self.program.emit("affine", value.register, extra=(float(factor), float(shift)))
+        return value._replace(register=register, unit=unit)
 
 
 def _anchor(left: Operand, right: Operand) -> Operand:
@@ -169,90 +239,6 @@ def _anchor(left: Operand, right: Operand) -> Operand:
     if left.unit is None or left.unit is ANY:
         return right if right.unit is not None else left
     return right if left.constant is not None and right.constant is None and right.unit not in (None, ANY) else left
-
-
-def _aligned(left: Operand, right: Operand, program: Program, at: Span) -> tuple[Operand, Operand, Unit | None]:
-    """Both sides in one unit, and that unit."""
-    unit = _anchor(left, right).unit
-    if unit is None:
-        return left, right, None
-    difference = left.difference or right.difference
-    for one, other in ((left, right), (right, left)):
-        if one.difference and other.constant is None and _shifted(other):
-            raise at.error("sets a temperature against a difference of temperatures")
-    return _in_unit(left, unit, difference, program, at), _in_unit(right, unit, difference, program, at), unit
-
-
-def _in_unit(value: Operand, unit: Unit, difference: bool, program: Program, at: Span) -> Operand:
-    if value.unit in (None, ANY, unit) or unit is ANY:
-        return value
-    if value.unit.dimensions != unit.dimensions:
-        raise value.at.error(f"{value.unit} does not fit {unit} in: {at.text}")
-    if value.constant is not None:
-        return value._replace(constant=convert(value.constant, value.unit, unit, difference=difference), unit=unit)
-    factor, shift = conversion(value.unit, unit, difference=difference)
-    if factor == 1 and shift == 0:
-        return value._replace(unit=unit)
-    return value._replace(
-        register=program.emit("affine", value.register, extra=(float(factor), float(shift))), unit=unit
-    )
-
-
-def _materialised(value: Operand, unit: Unit | None, program: Program) -> int:
-    return value.register if value.constant is None else program.emit("const", extra=float(value.constant))
-
-
-def _sum(node: Arithmetic, left: Operand, right: Operand, program: Program) -> Operand:
-    """`+` and `-`. The difference of two temperatures is a difference; a literal beside a temperature is one too."""
-    shifted = _shifted(left), _shifted(right)
-    if left.constant is None and right.constant is None and all(shifted):
-        if node.op == "+":
-            raise node.at.error("adds two temperatures; only a difference can be added to one")
-        left, right, unit = _aligned(left, right, program, node.at)
-        return Operand(node.at, program.emit("-", left.register, right.register), unit=unit, difference=True)
-    if shifted[0] and left.constant is None:
-        right = right._replace(difference=True)
-    elif shifted[1] and right.constant is None:
-        left = left._replace(difference=True)
-    unit = _anchor(left, right).unit
-    if unit is not None:
-        left = _in_unit(left, unit, left.difference, program, node.at)
-        right = _in_unit(right, unit, right.difference, program, node.at)
-    difference = left.difference and right.difference
-    if left.constant is not None and right.constant is not None:
-        total = left.constant + right.constant if node.op == "+" else left.constant - right.constant
-        return Operand(node.at, constant=total, unit=unit, difference=difference)
-    registers = _materialised(left, unit, program), _materialised(right, unit, program)
-    return Operand(node.at, program.emit(node.op, *registers), unit=unit, difference=difference)
-
-
-def _product(node: Arithmetic, left: Operand, right: Operand, program: Program) -> Operand:
-    """`*` and `/`: units multiply; a plain number leaves the other side's unit as it is."""
-    for value in (left, right):
-        _refuse_shift(value)
-    times = node.op == "*"
-    unit: Unit | None
-    if left.unit is None and (times or right.unit is None):
-        unit = right.unit
-    elif right.unit is None:
-        unit = left.unit
-    else:
-        unit = product(left.unit or NUMBER, right.unit, 1 if times else -1)
-    difference = left.difference or right.difference
-    if left.constant is not None and right.constant is not None:
-        if not times and right.constant == 0:
-            raise right.at.error("divides by 0")
-        folded = left.constant * right.constant if times else left.constant / right.constant
-        return _plain(Operand(node.at, constant=folded, unit=unit, difference=difference), program)
-    registers = _materialised(left, left.unit, program), _materialised(right, right.unit, program)
-    return _plain(Operand(node.at, program.emit(node.op, *registers), unit=unit, difference=difference), program)
-
-
-def _plain(value: Operand, program: Program) -> Operand:
-    """A ratio of equal dimensions is a number, whatever the units were."""
-    if value.unit is None or value.unit.dimensions:
-        return value
-    return _in_unit(value, NUMBER, False, program, value.at)
 
 
 def _shifted(value: Operand) -> bool:

@@ -10,15 +10,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Final, NamedTuple, get_args
 
 from lark import Lark, Token, Tree
-from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedInput, UnexpectedToken
+from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
 from ingest.settings import suggest
-from labeling.rules.ast import Arithmetic, Call, Channel, Compare, Logic, Node, Numeric, Quantity, Roll, RollKind
+from labeling.rules.ast import (
+    Arithmetic,
+    ArithmeticOp,
+    Call,
+    Channel,
+    Compare,
+    CompareOp,
+    Logic,
+    LogicOp,
+    Node,
+    Numeric,
+    Quantity,
+    Roll,
+    RollKind,
+)
 from labeling.rules.errors import RuleError, Source, Span
 from labeling.rules.units import UNITS, convert, literal_names, literal_unit
 
@@ -27,8 +41,11 @@ LENGTH_MAX: Final = 4000
 NODES_MAX: Final = 1000
 """Of one expression, with what its names stand for."""
 _DEPTH_MAX: Final = 60
-ROLLS: Final = get_args(RollKind)
-FUNCTIONS: Final = ("abs", "norm", *ROLLS)
+_LOGIC: Final[Mapping[str, LogicOp]] = {"disjunction": "or", "conjunction": "and", "no": "not"}
+_COMPARE: Final[Mapping[str, CompareOp]] = {op: op for op in get_args(CompareOp)}
+_ARITHMETIC: Final[Mapping[str, ArithmeticOp]] = {op: op for op in get_args(ArithmeticOp)}
+_ROLLS: Final[Mapping[str, RollKind]] = {kind: kind for kind in get_args(RollKind)}
+FUNCTIONS: Final = ("abs", "norm", *_ROLLS)
 _SPAN_NS_MAX: Final = 1 << 60
 
 _GRAMMAR: Final = r"""
@@ -155,15 +172,14 @@ class _Builder:
             case "call":
                 return self._call(parts, at, depth)
             case "disjunction" | "conjunction" | "no":
-                op: Final = {"disjunction": "or", "conjunction": "and", "no": "not"}[tree.data]
-                return Logic(op, tuple(self._condition(part, depth) for part in parts), at)  # type: ignore[arg-type]
+                return Logic(_LOGIC[tree.data], tuple(self._condition(part, depth) for part in parts), at)
             case "signed":
                 value = self._numeric(parts[1], depth)
                 if parts[0] == "+":
                     return value
-                return (
-                    Quantity(-value.value, value.unit, at) if isinstance(value, Quantity) else Call("neg", (value,), at)
-                )
+                if isinstance(value, Quantity):
+                    return Quantity(-value.value, value.unit, at)
+                return Call("neg", (value,), at)
             case "comparison":
                 return self._comparison(parts, at, depth)
             case _:
@@ -203,8 +219,8 @@ class _Builder:
         if name not in FUNCTIONS:
             raise place.error(f'unknown function "{name}"{suggest(name, FUNCTIONS)}')
         values = [self._numeric(part, depth) for part in parts[1:]]
-        if name in ROLLS:
-            return _roll(name, values, at)
+        if name in _ROLLS:
+            return _roll(_ROLLS[name], values, at)
         if name == "abs" and len(values) != 1:
             raise at.error(f"found {len(values)} values, expected one: abs(acc.x)")
         if name == "norm" and not values:
@@ -216,7 +232,7 @@ class _Builder:
         starts, stops = [at.start, *_ends(parts)], [*_starts(parts)[1:], at.stop]
         spans = (self._source.span(start, stop) for start, stop in zip(starts, stops, strict=False))
         compares = [
-            Compare(str(op), left, right, span)  # type: ignore[arg-type]
+            Compare(_COMPARE[str(op)], left, right, span)
             for op, left, right, span in zip(parts[1::2], values, values[1:], spans, strict=False)
         ]
         return compares[0] if len(compares) == 1 else Logic("and", tuple(compares), at)
@@ -225,7 +241,7 @@ class _Builder:
         left = self._numeric(parts[0], depth)
         for op, part, stop in zip(parts[1::2], parts[2::2], [*_starts(parts)[1:], at.stop], strict=True):
             right = self._numeric(part, depth)
-            left = Arithmetic(str(op), left, right, self._source.span(at.start, stop))  # type: ignore[arg-type]
+            left = Arithmetic(_ARITHMETIC[str(op)], left, right, self._source.span(at.start, stop))
         self._count(len(parts) // 2, depth + len(parts) // 2, at)
         return left
 
@@ -242,21 +258,7 @@ def _ends(parts: list[Tree[Token] | Token]) -> list[int]:
 
 def _placed(node: Node, at: Span) -> Node:
     """The node a name stands for, at the place where the name is used."""
-    match node:
-        case Quantity():
-            return Quantity(node.value, node.unit, at)
-        case Channel():
-            return Channel(node.stream, node.name, at)
-        case Call():
-            return Call(node.function, node.values, at)
-        case Roll():
-            return Roll(node.kind, node.value, node.span_ns, at)
-        case Arithmetic():
-            return Arithmetic(node.op, node.left, node.right, at)
-        case Compare():
-            return node
-        case Logic():
-            return node
+    return node if isinstance(node, Compare | Logic) else replace(node, at=at)
 
 
 def _quantity(text: str, at: Span) -> Quantity:
@@ -269,8 +271,8 @@ def _quantity(text: str, at: Span) -> Quantity:
     return Quantity(Fraction(match[1]), unit, at)
 
 
-def _roll(name: str, values: list[Numeric], at: Span) -> Roll:
-    example = f"{name}(acc.x, 80ms)"
+def _roll(kind: RollKind, values: list[Numeric], at: Span) -> Roll:
+    example = f"{kind}(acc.x, 80ms)"
     if len(values) != 2:
         raise at.error(f"found {len(values)} values, expected a value and a span: {example}")
     value, span = values
@@ -281,7 +283,7 @@ def _roll(name: str, values: list[Numeric], at: Span) -> Roll:
         raise span.at.error("a span is a whole number of nanoseconds, at least 8")
     if isinstance(value, Quantity):
         raise value.at.error(f"found a constant, expected a value that changes: {example}")
-    return Roll(name, value, int(span_ns), at)  # type: ignore[arg-type]
+    return Roll(kind, value, int(span_ns), at)
 
 
 _EXPECTED: Final = {
@@ -302,17 +304,17 @@ _EXPECTED: Final = {
 
 
 def _unexpected(source: Source, error: UnexpectedInput) -> RuleError:
-    end = len(source.text)
     if isinstance(error, UnexpectedCharacters):
         at = error.pos_in_stream or 0
         found, place = f'found "{source.text[at]}"', source.span(at, at + 1)
         expected = set(error.allowed or ())
-    elif isinstance(error, UnexpectedToken) and error.token.type != "$END":
-        start, stop = error.token.start_pos or 0, error.token.end_pos or 1
-        found, place = f'found "{error.token}"', source.span(start, stop)
-        expected = set(error.accepts or error.expected)
     else:
-        found, place = "the expression ends too early", source.span(end, end + 1)
-        expected = set(error.expected if isinstance(error, UnexpectedEOF) else error.accepts or ())  # type: ignore[attr-defined]
+        assert isinstance(error, UnexpectedToken)
+        expected = set(error.accepts or error.expected)
+        if error.token.type == "$END":
+            end = len(source.text)
+            found, place = "the expression ends too early", source.span(end, end + 1)
+        else:
+            found, place = f'found "{error.token}"', source.span(error.token.start_pos or 0, error.token.end_pos or 1)
     named = [text for kind, text in _EXPECTED.items() if kind in expected]
     return place.error(f"{found}; expected {', '.join(named)}" if named else found)

@@ -14,10 +14,10 @@ import numpy as np
 
 from ingest.times import Times
 from labeling.rules.binding import Lane
-from labeling.rules.compile import Rule
 from labeling.rules.kernels import NEVER
+from labeling.rules.panes import Flags, Floats
 from labeling.rules.plan import JoinPlan
-from labeling.rules.program import Flags, Floats
+from labeling.rules.ruleset import Rule
 
 WAIT_NS: Final = 86_400 * 10**9
 

@@ -9,17 +9,14 @@ a batch ends, and none is numpy's to choose (no BLAS, no pairwise sums).
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ingest.times import Times
 from labeling.rules.ast import RollKind
-from labeling.rules.panes import PANES, Column, Panes, pane_values
-
-Floats: TypeAlias = NDArray[np.float64]
-Flags: TypeAlias = NDArray[np.bool_]
+from labeling.rules.panes import PANES, Column, Flags, Floats, Panes, pane_values
 
 TAIL: Final = 64
 """So many samples before a batch are kept, and a span that holds up to so many is exact."""

@@ -31,9 +31,10 @@ from ingest.records import (
 )
 from ingest.times import sample_times
 from ingest.wire import check_chunk, encode, parse
-from labeling.rules.compile import SEMANTICS, RuleSet
 from labeling.rules.intake import Intake, SavedIntake
-from labeling.rules.saving import STATE_VERSION
+from labeling.rules.ruleset import SEMANTICS, RuleSet
+from labeling.rules.saving import STATE_VERSION, restore, save
+from labeling.rules.state import RuleState
 
 CODE: Final = 1000 * SEMANTICS + STATE_VERSION
 """The version of the saved state and of what rules mean."""
@@ -85,7 +86,7 @@ class RunningRules:
     def __init__(self, rules: RuleSet, schemas: Mapping[bytes, StreamDescription], saved: _Saved | None = None) -> None:
         self._schemas = schemas
         self._streams = rules.streams
-        self._state = rules.start(None if saved is None else saved.rules)
+        self._state = RuleState(rules) if saved is None else restore(rules, saved.rules)
         self._counts: Counter[str] = Counter()
         self._intake = Intake(self._counts, None if saved is None else saved.intake)
         self._state.counts = self._counts
@@ -186,7 +187,7 @@ class RunningRules:
 
     def snapshot(self) -> bytes:
         """See `Running`."""
-        body = msgspec.msgpack.encode(_Saved(self._intake.save(), self._state.snapshot()))
+        body = msgspec.msgpack.encode(_Saved(self._intake.save(), save(self._state)))
         return hashlib.sha256(body).digest()[:_DIGEST] + body
 
 

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ingest.records import StreamDescription
-from labeling.rules.ast import Arithmetic, Call, Channel, Node, Numeric, Quantity, Roll, children, streams
+from labeling.rules.ast import Compare, Logic, Node, Numeric, children, streams
 from labeling.rules.binding import Binder, Bound, Operand, Shown
-from labeling.rules.compile import Rule
 from labeling.rules.errors import RuleError
-from labeling.rules.program import Floats, Program
+from labeling.rules.panes import Floats
+from labeling.rules.program import Program
+from labeling.rules.ruleset import Rule, RuleSet
 from labeling.rules.units import ANY, channel_unit
-
-_NUMERIC: Final = (Quantity, Channel, Call, Roll, Arithmetic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +113,7 @@ def _column(values: list[float], neutral: float) -> Floats | None:
 def _lanes(node: Node, stream: str) -> Iterator[Numeric]:
     """The longest values below `node` that name this stream alone."""
     named = streams(node)
-    if isinstance(node, _NUMERIC) and named == {stream}:
+    if named == {stream} and not isinstance(node, Compare | Logic):
         yield node
     elif stream in named:
         for child in children(node):
@@ -143,7 +142,22 @@ def evidence(shown: Iterable[Shown], registers: Sequence[Any], at: int, prefix: 
     """The sides of a condition's comparisons at an instant, by name; what is unknown is left out."""
     named: dict[str, float] = {}
     for name, register, constant in shown:
-        value = constant if register < 0 else float(registers[register][at])
+        value = float(registers[register][at]) if constant is None else constant
         if np.isfinite(value):
             named[f"{prefix} {name}"] = value
     return named
+
+
+def check(rules: RuleSet, descriptions: Iterable[StreamDescription]) -> None:
+    """Raise `RuleError` where a rule names a channel that its stream has not, or a unit that does not fit."""
+    plans = {
+        description.stream: StreamPlan(rules.rules, description)
+        for description in descriptions
+        if description.stream in rules.streams
+    }
+    for index, rule in enumerate(rules.rules):
+        for stream in rule.streams:
+            if stream in plans and index in plans[stream].faults:
+                raise plans[stream].faults[index]
+        if len(rule.streams) > 1:
+            JoinPlan(index, rule, plans)

@@ -11,12 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from labeling.rules.kernels import Axis, RollState, every, roll
+from labeling.rules.panes import Flags, Floats
 
-Floats: TypeAlias = NDArray[np.float64]
-Flags: TypeAlias = NDArray[np.bool_]
 Op: TypeAlias = Literal[
     "input", "const", "affine", "neg", "abs", "norm", "roll",
     "+", "-", "*", "/", "<", "<=", ">", ">=", "==", "!=", "and", "or", "not",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 import numpy as np
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from ingest.errors import CorruptError, StateVersionError
 from ingest.records import StreamDescription
-from labeling.rules.compile import RuleSet
 from labeling.rules.joining import Join
 from labeling.rules.kernels import RollState
 from labeling.rules.panes import Panes
+from labeling.rules.ruleset import RuleSet
 from labeling.rules.state import Recording, RuleState, Stream
 from labeling.rules.tracker import Tracker, TrackerState
 
@@ -31,7 +31,8 @@ class _Roll(msgspec.Struct, array_like=True, gc=False):
     flags: bytes
     weights: bytes
     whole: bool
-    panes: tuple[bytes, bytes, bytes, bytes] | None
+    panes: list[bytes] | None
+    """In the order of `Panes`."""
 
 
 class _Stream(msgspec.Struct, array_like=True, gc=False):
@@ -62,7 +63,8 @@ class _Saved(msgspec.Struct, array_like=True, gc=False):
 
 
 def save(state: RuleState) -> bytes:
-    """A settled state's bytes."""
+    """The state's bytes; called right after `take`, since finished marks are not in them."""
+    state.settle()
     saved = _Saved([_save_recording(record) for record in state.recordings.values()])
     body = msgspec.msgpack.encode((state.rules.revision, saved))
     head = _MAGIC + STATE_VERSION.to_bytes(2, "little")
@@ -85,8 +87,8 @@ def _save_stream(name: str, stream: Stream) -> _Stream:
 
 
 def _save_roll(roll: RollState) -> _Roll:
-    panes = None if roll.panes is None else tuple(part.tobytes() for part in roll.panes)
-    return _Roll(roll.values.tobytes(), roll.flags.tobytes(), roll.weights.tobytes(), roll.whole, panes)  # type: ignore[arg-type]
+    panes = None if roll.panes is None else [part.tobytes() for part in roll.panes]
+    return _Roll(roll.values.tobytes(), roll.flags.tobytes(), roll.weights.tobytes(), roll.whole, panes)
 
 
 def _save_join(index: int, join: Join) -> _Join:
@@ -97,12 +99,16 @@ def _save_join(index: int, join: Join) -> _Join:
     return _Join(index, join.done_ns, join.horizon_ns, buffers)
 
 
-def start(rules: RuleSet, saved: bytes | None) -> RuleState:
-    """The state that was saved, or a new one; see `RuleSet.start`."""
+def restore(rules: RuleSet, saved: bytes) -> RuleState:
+    """The state that was saved.
+
+    Raises:
+        StateVersionError: it is that of other rules, or another version's.
+        CorruptError: it cannot be understood.
+    """
     state = RuleState(rules)
-    if saved is not None:
-        for recording in _decode(rules, saved).recordings:
-            state.recordings[recording.device, recording.name] = _restore(state, recording)
+    for recording in _decode(rules, saved).recordings:
+        state.recordings[recording.device, recording.name] = _restore_recording(state, recording)
     return state
 
 
@@ -127,12 +133,12 @@ def _array(data: bytes, kind: type[S]) -> NDArray[S]:
     return np.frombuffer(data, dtype=np.dtype(kind).newbyteorder("<")).astype(kind)
 
 
-def _restore(state: RuleState, saved: _Recording) -> Recording:
+def _restore_recording(state: RuleState, saved: _Recording) -> Recording:
     record = Recording(state.rules, saved.device, saved.name)
     for entry in saved.streams:
         _restore_stream(state, entry, record.streams[entry.name])
-    rules: list[Any] = list(state.rules.rules)
-    record.trackers = [Tracker(rule.timing, kept) for rule, kept in zip(rules, saved.trackers, strict=True)]
+    trackers = zip(state.rules.rules, saved.trackers, strict=True)
+    record.trackers = [Tracker(rule.timing, kept) for rule, kept in trackers]
     for join in saved.joins:
         _restore_join(join, record.joins[join.rule])
     return record
@@ -148,8 +154,9 @@ def _restore_stream(state: RuleState, entry: _Stream, stream: Stream) -> None:
         roll.values, roll.weights = _array(kept.values, np.float64), _array(kept.weights, np.int64)
         roll.flags, roll.whole = _array(kept.flags, np.bool_), kept.whole
         if kept.panes is not None:
-            indexes, counts, weights = (_array(part, np.int64) for part in kept.panes[:3])
-            roll.panes = Panes(indexes, counts, weights, _array(kept.panes[3], np.float64).reshape(len(indexes), -1))
+            *whole, stats = kept.panes
+            indexes, counts, weights = (_array(part, np.int64) for part in whole)
+            roll.panes = Panes(indexes, counts, weights, _array(stats, np.float64).reshape(len(indexes), -1))
 
 
 def _restore_join(entry: _Join, join: Join) -> None:

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from ingest.records import MarkAdd, StreamDescription
 from ingest.times import Times
-from labeling.rules.compile import Rule, RuleSet
 from labeling.rules.errors import RuleError
 from labeling.rules.joining import Join
 from labeling.rules.kernels import NEVER, TAIL, Axis, RollState, every
 from labeling.rules.plan import JoinPlan, StreamPlan, evidence
 from labeling.rules.program import Tri
+from labeling.rules.ruleset import Rule, RuleSet
 from labeling.rules.tracker import END, Tracker
 
 FAR: Final = 1 << 62
@@ -69,7 +69,7 @@ class Recording:
 
 
 class RuleState:
-    """The rules of a set at work on any number of devices; made by `RuleSet.start`."""
+    """The rules of a set at work on any number of devices, from the beginning."""
 
     def __init__(self, rules: RuleSet) -> None:
         self.rules = rules
@@ -158,13 +158,6 @@ class RuleState:
         """Work out all that was fed."""
         for record in self.recordings.values():
             self._settle(record)
-
-    def snapshot(self) -> bytes:
-        """The state as bytes that `RuleSet.start` understands; called right after `take`."""
-        from labeling.rules.saving import save
-
-        self.settle()
-        return save(self)
 
     # Samples.
 

@@ -22,7 +22,9 @@ import msgspec
 import numpy as np
 
 from ingest.times import Times
-from labeling.rules.program import Flags, Tri
+from labeling.rules.panes import Flags
+from labeling.rules.program import Tri
+from labeling.rules.ruleset import Timing
 
 Evidence: TypeAlias = Callable[[int], dict[str, float]]
 """What the sides of the comparisons are at an instant of the batch."""
@@ -37,15 +39,6 @@ class Event(msgspec.Struct, frozen=True, array_like=True):
     end_ns: int
     opened: dict[str, float]
     closed: dict[str, float]
-
-
-class Timing(msgspec.Struct, frozen=True):
-    """A rule's durations, ns."""
-
-    max_gap_ns: int
-    for_ns: int = 0
-    hold_ns: int = 0
-    cooldown_ns: int = 0
 
 
 class TrackerState(msgspec.Struct, array_like=True):

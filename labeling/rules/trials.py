@@ -9,8 +9,10 @@ import numpy as np
 
 from ingest.records import Channel, StreamDescription
 from ingest.times import run_times
-from labeling.rules.compile import RuleSet
 from labeling.rules.document import TestText
+from labeling.rules.plan import check
+from labeling.rules.ruleset import RuleSet
+from labeling.rules.state import RuleState
 
 T0_NS: Final = 946_684_800 * 10**9
 """When the samples of a test begin: 2000-01-01."""
@@ -45,8 +47,8 @@ def run_trial(rules: RuleSet, test: TestText) -> Trial:
         stream, _, name = channel.rpartition(".")
         streams.setdefault(stream, []).append(name)
     descriptions = [_describe(test, stream, names) for stream, names in streams.items()]
-    rules.check(descriptions)
-    state = rules.start()
+    check(rules, descriptions)
+    state = RuleState(rules)
     for description in descriptions:
         columns = [test.values[f"{description.stream}.{channel.name}"] for channel in description.channels]
         values = np.full((max(map(len, columns)), len(columns)), np.nan)

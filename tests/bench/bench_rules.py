@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ingest.records import Channel, StreamDescription
 from labeling.rules.compile import RuleSet, compile_rules
+from labeling.rules.state import RuleState
 from tests.bench.harness import Row, measure_in_turn, row
 
 START_NS = 1_700_000_000 * 10**9
@@ -50,7 +51,7 @@ RULES: dict[str, tuple[str, StreamDescription, Numpy, bool]] = {
 
 
 def _feed(rules: RuleSet, description: StreamDescription, raw: NDArray[Any], size: int, ask: bool) -> None:
-    state = rules.start()
+    state = RuleState(rules)
     times = START_NS + np.arange(len(raw)) * 10_000_000
     for at in range(0, len(raw), size):
         stop = at + size

@@ -7,6 +7,7 @@ import pytest
 from ingest.records import Channel, StreamDescription
 from labeling.rules.compile import compile_rules
 from labeling.rules.errors import RuleError
+from labeling.rules.plan import check
 
 HEAD = "version: 1\nlet:\n  mag: norm(acc.x, acc.y, acc.z)\nrules:\n  - label: event\n"
 GOLDEN = [
@@ -120,7 +121,7 @@ def test_units_and_channels_are_checked_against_descriptions(when: str, message:
     gap = "" if "max_gap" in message else ", max_gap: 5s"
     rules = compile_rules(f"version: 1\nrules:\n  - {{label: x, when: '{when}'{gap}}}\n", "rules.yaml")
     with pytest.raises(RuleError) as caught:
-        rules.check(STREAMS)
+        check(rules, STREAMS)
     assert message in str(caught.value)
 
 
@@ -140,7 +141,7 @@ def test_units_and_channels_are_checked_against_descriptions(when: str, message:
 )
 def test_units_that_fit_are_taken(when: str) -> None:
     text = f"version: 1\nrules:\n  - {{label: x, when: '{when}', max_gap: 5s}}\n"
-    compile_rules(text, "rules.yaml").check(STREAMS)
+    check(compile_rules(text, "rules.yaml"), STREAMS)
 
 
 def test_a_large_or_deep_expression_is_refused() -> None:

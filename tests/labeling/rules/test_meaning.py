@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ingest.records import MarkAdd
 from ingest.wire import encode
 from labeling.rules.compile import RuleSet, compile_rules
+from labeling.rules.saving import restore, save
 from labeling.rules.state import RuleState
 from tests.labeling.rules.cases import CASES, Streams, describe, recording, rule_text
 from tests.labeling.rules.oracle import Samples, events
@@ -28,7 +29,7 @@ def raw(samples: Samples) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
 
 def batch(rules: RuleSet, streams: Streams, rate: int) -> list[MarkAdd]:
     """Everything at once."""
-    state, descriptions = rules.start(), describe(rate)
+    state, descriptions = RuleState(rules), describe(rate)
     for name, samples in streams.items():
         state.feed("d", "r", name, *raw(samples), descriptions[name])
     return [*finished(state, streams)]
@@ -43,7 +44,7 @@ def finished(state: RuleState, streams: Streams) -> list[MarkAdd]:
 
 def streamed(rules: RuleSet, streams: Streams, rate: int, rng: np.random.Generator) -> list[MarkAdd]:
     """In random pieces, streams against each other, with progress between, saved and restored on the way."""
-    state, descriptions, marks = rules.start(), describe(rate), []
+    state, descriptions, marks = RuleState(rules), describe(rate), []
     parts = {name: raw(samples) for name, samples in streams.items()}
     done = dict.fromkeys(parts, 0)
     while any(done[name] < len(parts[name][0]) for name in parts):
@@ -59,7 +60,7 @@ def streamed(rules: RuleSet, streams: Streams, rate: int, rng: np.random.Generat
         if action < 0.5:
             marks += state.take()
         if action < 0.2:
-            state = rules.start(state.snapshot())
+            state = restore(rules, save(state))
     return marks + finished(state, streams)
 
 

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from ingest.records import Channel, MarkAdd, StreamDescription
 from ingest.wire import encode
 from labeling.rules.compile import RuleSet, compile_rules
+from labeling.rules.saving import restore, save
+from labeling.rules.state import RuleState
 from tests.support.data import data_dir
 
 Recorded = tuple[NDArray[np.int64], NDArray[np.float64]]
@@ -46,13 +48,13 @@ def marks_of(
 ) -> list[MarkAdd]:
     """Fed at once or, with `sizes`, in such pieces, restarted after each."""
     times, values = recorded
-    state, marks, at = rules.start(), [], 0
+    state, marks, at = RuleState(rules), [], 0
     while at < len(times):
         stop = len(times) if sizes is None else min(len(times), at + next(sizes))
         state.feed("d", "r", stream, times[at:stop], values[at:stop], description)
         marks += state.take()
         if sizes is not None:
-            state = rules.start(state.snapshot())
+            state = restore(rules, save(state))
         at = stop
     state.end("d", "r")
     return marks + state.take()

@@ -7,8 +7,10 @@ import pytest
 
 from ingest.errors import CorruptError, StateVersionError
 from ingest.records import Channel, MarkAdd, StreamDescription
-from labeling.rules.compile import RuleSet, compile_rules
+from labeling.rules.compile import compile_rules
 from labeling.rules.joining import WAIT_NS
+from labeling.rules.ruleset import RuleSet
+from labeling.rules.saving import restore, save
 from labeling.rules.state import RuleState
 
 MS = 1_000_000
@@ -36,7 +38,7 @@ def spans(marks: list[MarkAdd]) -> list[tuple[float, float]]:
 
 def test_a_mark_says_what_opened_and_closed_it() -> None:
     rules = rules_of("when: acc.x > 2m/s2, until: acc.x < 0.1g, pad: [20ms, 30ms]")
-    state = rules.start()
+    state = RuleState(rules)
     feed(state, [0, 0.5, 0.3, 0.05, 0])
     (mark,) = state.take()
     assert spans([mark]) == [(-1, 6)]
@@ -50,7 +52,7 @@ def test_a_mark_says_what_opened_and_closed_it() -> None:
 
 
 def test_a_gap_and_an_end_close_at_the_last_known_sample() -> None:
-    state = rules_of("when: acc.x > 1g").start()
+    state = RuleState(rules_of("when: acc.x > 1g"))
     feed(state, [2, 2, 2])
     feed(state, [2, 2], first=100)
     (mark,) = state.take()
@@ -63,7 +65,7 @@ def test_a_gap_and_an_end_close_at_the_last_known_sample() -> None:
 
 
 def test_timers_run_on_progress() -> None:
-    state = rules_of("when: acc.x > 1g, hold: 200ms").start()
+    state = RuleState(rules_of("when: acc.x > 1g, hold: 200ms"))
     feed(state, [2, 2, 0])
     assert state.take() == []
     state.progress("d", "r", "acc", T0 + 200 * MS)
@@ -74,7 +76,7 @@ def test_timers_run_on_progress() -> None:
 
 def test_every_limit_is_met_by_what_equals_it() -> None:
     def marked(keys: str, x: list[float]) -> list[tuple[float, float]]:
-        state = rules_of(f"when: acc.x > 1g, {keys}").start()
+        state = RuleState(rules_of(f"when: acc.x > 1g, {keys}"))
         feed(state, x)
         state.end("d", "r")
         return spans(state.take())
@@ -87,7 +89,7 @@ def test_every_limit_is_met_by_what_equals_it() -> None:
 
 
 def test_a_sample_right_at_max_gap_goes_on() -> None:
-    state = rules_of("when: acc.x > 1g, max_gap: 40ms").start()
+    state = RuleState(rules_of("when: acc.x > 1g, max_gap: 40ms"))
     feed(state, [2])
     state.progress("d", "r", "acc", T0 + 40 * MS)
     assert state.take() == []
@@ -98,7 +100,7 @@ def test_a_sample_right_at_max_gap_goes_on() -> None:
 @pytest.mark.parametrize("condition", ["gps.speed > 1m/s", "gps.speed != 7m/s"])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_what_is_no_number_is_unknown(condition: str, value: float) -> None:
-    state = rules_of(f"when: {condition}, max_gap: 10s").start()
+    state = RuleState(rules_of(f"when: {condition}, max_gap: 10s"))
     values = np.array([value, 3, value, 7 if "!=" in condition else 0, value], dtype=np.float32)[:, None]
     state.feed("d", "r", "gps", T0 + np.arange(5) * 10**9, values, GPS)
     state.end("d", "r")
@@ -113,7 +115,7 @@ def test_ids_depend_on_meaning_device_and_start_alone() -> None:
     assert one.rules[0].revision == same.rules[0].revision != one.rules[1].revision
     ids = []
     for rules in (one, same):
-        state = rules.start()
+        state = RuleState(rules)
         feed(state, [0, 2, 0])
         ids.append([mark.id for mark in state.take()])
     assert ids[0] == ids[1]
@@ -121,7 +123,7 @@ def test_ids_depend_on_meaning_device_and_start_alone() -> None:
 
 
 def test_late_samples_are_left_out_and_counted() -> None:
-    state = rules_of("when: acc.x > 1g").start()
+    state = RuleState(rules_of("when: acc.x > 1g"))
     feed(state, [0, 2, 2, 0])
     feed(state, [0, 0, 0, 0, 0, 2, 0], first=0)
     times = T0 + np.array([20, 19, 21, 21, 22]) * 10 * MS
@@ -137,7 +139,7 @@ def test_a_description_that_means_other_values_ends_what_is_open() -> None:
     rules = rules_of("when: acc.x > 1g")
     finer = StreamDescription("acc", (Channel("x", "g", 0.001),), "int16", 100)
     other = StreamDescription("acc", (Channel("x", "m/s2", 0.01),), "int16", 100)
-    state = rules.start()
+    state = RuleState(rules)
     feed(state, [0, 2])
     feed(state, [2, 0], first=2, description=finer)
     assert spans(state.take()) == [(1, 3)]
@@ -149,7 +151,7 @@ def test_a_description_that_means_other_values_ends_what_is_open() -> None:
 
 
 def test_a_rule_that_does_not_fit_a_stream_leaves_the_others_alone() -> None:
-    state = rules_of("when: acc.x > 1degC", "when: acc.x > 1g", "when: acc.y > gps.speed").start()
+    state = RuleState(rules_of("when: acc.x > 1degC", "when: acc.x > 1g", "when: acc.y > gps.speed"))
     feed(state, [0, 2, 0])
     assert spans(state.take()) == [(1, 2)]
     assert state.counts["fault.samples"] == 3
@@ -158,12 +160,12 @@ def test_a_rule_that_does_not_fit_a_stream_leaves_the_others_alone() -> None:
 
 def test_a_join_waits_for_a_stream_and_gives_it_up_after_a_day() -> None:
     rules = rules_of("when: acc.x > 1g or gps.speed > 1m/s, max_gap: 10d")
-    state = rules.start()
+    state = RuleState(rules)
     feed(state, [0, 2, 2, 0])
     state.feed("d", "r", "gps", np.array([T0]), np.zeros((1, 1), dtype=np.float32), GPS)
     state.progress("d", "r", "gps", T0 + 20 * MS)
     assert state.take() == []
-    state = rules.start(state.snapshot())
+    state = restore(rules, save(state))
     later = (WAIT_NS + 50 * MS) // (10 * MS)
     feed(state, [0], first=later)
     assert spans(state.take()) == [(1, 3)]
@@ -175,21 +177,21 @@ def test_a_join_waits_for_a_stream_and_gives_it_up_after_a_day() -> None:
 
 def test_an_old_or_foreign_state_is_refused() -> None:
     rules = rules_of("when: 'mean(acc.x, 50ms) > 1g'", "when: acc.x > gps.speed * 1g / 1m/s")
-    state = rules.start()
+    state = RuleState(rules)
     feed(state, [0, 2, 2])
-    saved = state.snapshot()
-    assert rules.start(saved).snapshot() == saved
+    saved = save(state)
+    assert save(restore(rules, saved)) == saved
     with pytest.raises(StateVersionError, match="is that of rules"):
-        rules_of("when: acc.x > 1g").start(saved)
+        restore(rules_of("when: acc.x > 1g"), saved)
     for at in range(0, len(saved), 7):
         broken = bytearray(saved)
         broken[at] ^= 1
         with pytest.raises(CorruptError):
-            rules.start(bytes(broken))
+            restore(rules, bytes(broken))
 
 
 def test_forgetting_a_device_drops_its_open_marks() -> None:
-    state = rules_of("when: acc.x > 1g").start()
+    state = RuleState(rules_of("when: acc.x > 1g"))
     feed(state, [0, 2])
     state.forget("d")
     state.end("d", "r")
