@@ -15,14 +15,12 @@ import numpy as np
 import pytest
 
 import wavemark
-from ingest.draining import drain
 from ingest.log.opening import open_log
-from ingest.log.protocol import READINGS
-from ingest.records import Chunk, Record, RecordingEnd
+from ingest.records import Chunk, RecordingEnd
 from ingest.times import sample_times
 from ingest.units import format_time
-from ingest.wire import decode
 from tests.support.data import data_dir
+from tests.support.logs import read_log
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,18 +44,6 @@ type = "replay"
 def slow(folder: Path) -> str:
     (folder / "a.csv").write_text("1,2,3\n" * 100_000)
     return 'file = "a.csv"\ndecoder = "csv"\nstream = "acc"\nchannels = { x = "g", y = "g", z = "g" }\nrate = "100Hz"\n'
-
-
-def records(folder: Path) -> list[Record]:
-    async def main() -> list[Record]:
-        log = open_log(f"segments:{folder}/log")
-        try:
-            bounds = await log.bounds(READINGS)
-            return [decode(bytes(value)) async for batch in drain(log, READINGS, bounds) for value in batch.values]
-        finally:
-            await log.close()
-
-    return asyncio.run(main())
 
 
 def test_check_says_what_is_configured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -103,7 +89,7 @@ def test_a_signal_ends_the_recording_with_nothing_lost(tmp_path: Path, number: i
     process.send_signal(number)
     out, _ = process.communicate(timeout=30)
     assert process.returncode == 0
-    found = records(tmp_path)
+    found = read_log(f"segments:{tmp_path}/log")
     assert isinstance(found[-1], RecordingEnd)
     assert found[-1].reason == "stopped"
     samples = sum(record.count for record in found if isinstance(record, Chunk))
@@ -115,7 +101,7 @@ def test_a_receivers_log_arrives_with_the_receivers_time(tmp_path: Path, capsys:
     source = f'file = "{log}"\nspeed = "max"\ndecoder = "nmea"\nstream = "gps"\n'
     source += 'channels = { lat = "deg", lon = "deg", speed = "m/s" }\nlines_per_s = 20\n'
     assert wavemark.main(["agent", "run", "-c", str(write(tmp_path, source))]) == 0
-    chunks = [record for record in records(tmp_path) if isinstance(record, Chunk)]
+    chunks = [record for record in read_log(f"segments:{tmp_path}/log") if isinstance(record, Chunk)]
     values = np.concatenate([np.frombuffer(chunk.values, "<f8").reshape(-1, 3) for chunk in chunks])
     times = np.concatenate([sample_times(chunk) for chunk in chunks])
     assert (np.diff(times) == 10**9).all()

@@ -14,11 +14,11 @@ from edge.spool import Queue, SpoolLimits
 from ingest.records import Chunk, Record
 from ingest.times import sample_times
 from tests.edge.spooling import read_all
-from tests.integration.field import read_log
 from tests.integration.observed_agent import numbers_of
 from tests.integration.sensors import Line
 from tests.integration.site import Running, wait_for
 from tests.support.kafka import KafkaBroker
+from tests.support.logs import read_log
 from tests.support.server import free_ports
 
 

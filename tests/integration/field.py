@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import random
@@ -17,21 +16,15 @@ from types import TracebackType
 from typing import Final, Protocol, Self
 
 import msgspec
-import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 
-from ingest.draining import drain
-from ingest.log.opening import open_log
-from ingest.log.protocol import READINGS, Bounds
 from ingest.records import Chunk, Record
-from ingest.wire import decode
 from tests.integration.observed_agent import POINTS, Noted, numbers_of
 from tests.integration.sensors import TOPIC, Line, Messages
 from tests.integration.site import PROJECT, SmallDisk, wait_for
 from tests.support.kafka import KafkaBroker
+from tests.support.logs import read_log
 from tests.support.mosquitto import Mosquitto
+from tests.support.mqtt import begin_session
 
 PATIENCE_S: Final = 60.0
 KEEPS_ALL: Final = ("max_queued_messages 0", "max_inflight_messages 0")
@@ -106,22 +99,6 @@ class KafkaServerLog:
         self._broker.restart()
 
 
-def read_log(url: str) -> list[Record]:
-    """All of `readings`; nothing where nobody has begun it."""
-
-    async def main() -> list[Record]:
-        log = open_log(url)
-        try:
-            if READINGS not in await log.topics():
-                return []
-            bounds: dict[int, Bounds] = await log.bounds(READINGS)
-            return [decode(bytes(value)) async for batch in drain(log, READINGS, bounds) for value in batch.values]
-        finally:
-            await log.close()
-
-    return asyncio.run(main())
-
-
 class Field:
     """The agent, killed and started again, and its troubles, all by one seed. A context manager: it begins calm."""
 
@@ -144,7 +121,7 @@ class Field:
         with ExitStack() as stack:
             self._disk = stack.enter_context(SmallDisk(self.folder / "spool", "size=16m", 0))
             self._mosquitto = stack.enter_context(Mosquitto(*KEEPS_ALL))
-            self._subscribe()
+            begin_session(self._mosquitto.host, self._mosquitto.port, "wavemark-pump-messages", TOPIC)
             (self.folder / "agent.toml").write_text(
                 CONFIG.format(
                     log=self.log.url,
@@ -164,20 +141,6 @@ class Field:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.__exit__(kind, error, trace)
-
-    def _subscribe(self) -> None:
-        """The agent's session, before it comes for the first time: the broker keeps what is published from now on."""
-        client = paho.Client(CallbackAPIVersion.VERSION2, "wavemark-pump-messages", protocol=MQTTProtocolVersion.MQTTv5)
-        lasting = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        lasting.SessionExpiryInterval = 86_400
-        granted = []
-        client.on_subscribe = lambda *_: granted.append(True)
-        client.connect(self._mosquitto.host, self._mosquitto.port, clean_start=False, properties=lasting)
-        client.loop_start()
-        client.subscribe(TOPIC, 1)
-        wait_for(lambda: bool(granted), "the subscription")
-        client.disconnect()
-        client.loop_stop()
 
     # --- the agent
 

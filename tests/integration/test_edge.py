@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import random
@@ -11,47 +10,35 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import wavemark
-from ingest.draining import drain
-from ingest.log.opening import open_log
-from ingest.log.protocol import READINGS, Bounds
 from ingest.records import Chunk, Gap, Record, RecordingStart
-from ingest.wire import decode
-from tests.integration.recordings import HaptRecording, command, hapt_config, hapt_recordings
+from tests.integration.recordings import HaptRecording, command, hapt_config, hapt_recordings, import_hapt
+from tests.support.logs import read_log
 
 ROOT = Path(__file__).parents[2]
+SPEED = 100
+"""Of HAPT's replay, against life."""
 
 
-def read_log(url: str) -> list[Record]:
-    """All of `readings`."""
-
-    async def main() -> list[Record]:
-        log = open_log(url)
-        try:
-            bounds: dict[int, Bounds] = await log.bounds(READINGS)
-            return [decode(bytes(value)) async for batch in drain(log, READINGS, bounds) for value in batch.values]
-        finally:
-            await log.close()
-
-    return asyncio.run(main())
-
-
-def hapt_agent(folder: Path, recording: HaptRecording, log: str, speed: str) -> Path:
-    path = folder / f"{recording.name}.toml"
-    text = f'device = "{recording.device}"\nlog = "{log}"\n[spool]\ndir = "{folder}/spool-{recording.name}"\n'
-    for sensor, unit in (("acc", "g"), ("gyro", "rad/s")):
-        text += f"""
+def hapt_agent(path: Path, recordings: Sequence[HaptRecording], log: str) -> Path:
+    """An agent that plays these recordings, each of another device, all at once."""
+    text = f'device = "nobody"\nlog = "{log}"\n[spool]\ndir = "spool"\n'
+    for recording in recordings:
+        for sensor, unit in (("acc", "g"), ("gyro", "rad/s")):
+            text += f"""
 [[source]]
-name = "{sensor}"
+name = "{recording.device}-{sensor}"
+device = "{recording.device}"
 type = "replay"
 file = "{recording.file(sensor)}"
 start = "{recording.start_ns}"
-speed = {speed}
+speed = {SPEED}
 decoder = "csv"
 separator = "whitespace"
 stream = "{sensor}"
@@ -63,27 +50,26 @@ dtype = "float64"
     return path
 
 
+@pytest.mark.timeout(240)
 def test_hapt_through_agent_log_and_windowing_equals_the_import(tmp_path: Path) -> None:
-    agent_log, import_log = f"segments:{tmp_path}/agent", f"segments:{tmp_path}/import"
-    recordings = hapt_recordings()[:3]
-    for number, recording in enumerate(recordings):
-        speed = "100" if number == 0 else '"max"'
-        command("agent", "run", "-c", hapt_agent(tmp_path, recording, agent_log, speed))
-        for sensor, unit, more in (("acc", "g", ["--open"]), ("gyro", "rad/s", [])):
-            command(
-                "import", "readings", recording.file(sensor),
-                "--device", recording.device, "--stream", sensor, "--recording", recording.name,
-                "--rate", "50Hz", "--start", str(recording.start_ns), "--columns", "x,y,z", "--unit", unit,
-                "--log", import_log, *more,
-            )  # fmt: skip
+    recordings = hapt_recordings()
+    assert len(recordings) == 12
+    logs = {name: f"segments:{tmp_path}/{name}" for name in ("agent", "import")}
+    for part in (recordings[::2], recordings[1::2]):  # two of each person, one after the other
+        assert len({recording.device for recording in part}) == 6
+        begin = time.monotonic()
+        command("agent", "run", "-c", hapt_agent(tmp_path / "agent.toml", part, logs["agent"]))
+        longest_s = max(len(recording.rows()) for recording in part) / 50
+        assert time.monotonic() - begin > longest_s / SPEED  # it is a replay, not an import
+    import_hapt(logs["import"], tmp_path)
     found = {}
-    for name, log in (("agent", agent_log), ("import", import_log)):
+    for name, log in logs.items():
         config = hapt_config(tmp_path / f"{name}.toml", "epoch")
-        command("window", "run", "-c", config, "--log", log, "--out", tmp_path / name / "dataset", "--until-idle")
-        dataset = wavemark.open(tmp_path / name / "dataset")
+        command("window", "run", "-c", config, "--log", log, "--out", tmp_path / f"{name}-dataset", "--until-idle")
+        dataset = wavemark.open(tmp_path / f"{name}-dataset")
         table = dataset.windows()
         found[name] = (table["device"].to_list(), table["t0_ns"].to_list(), dataset.arrays(unlabelled="keep")[0])
-    assert len(found["agent"][1]) > 500
+    assert len(found["agent"][1]) > 3000
     assert found["agent"][:2] == found["import"][:2]
     np.testing.assert_array_equal(found["agent"][2], found["import"][2])
 

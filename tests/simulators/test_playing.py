@@ -14,17 +14,14 @@ import pytest
 from edge.protocol import Arrival, SourceConfig
 from edge.sources.mqtt import MqttSource
 from edge.sources.serial import Line, SerialSource
-from ingest.draining import drain
 from ingest.errors import TransientError, UsageError
 from ingest.importers.marks import read_marks
-from ingest.log.opening import open_log
-from ingest.log.protocol import READINGS
-from ingest.records import Chunk, Gap, Record, RecordingEnd
-from ingest.wire import decode
+from ingest.records import Chunk, Gap, RecordingEnd
 from simulators.broker import EmbeddedBroker
 from simulators.playing import Report, play
 from simulators.scenario import Scenario, load_scenario
 from simulators.speech import speak
+from tests.support.logs import read_log
 from tests.support.mosquitto import Mosquitto
 from tests.support.server import PROJECT, free_ports
 
@@ -76,20 +73,6 @@ def mqtt_source(url: str, protocol: str) -> MqttSource:
         options=options,
     )
     return MqttSource.from_config(config)
-
-
-def readings(url: str) -> list[Record]:
-    async def read() -> list[Record]:
-        log = open_log(url)
-        try:
-            if READINGS not in await log.topics():
-                return []
-            ranges = await log.bounds(READINGS)
-            return [decode(value) async for batch in drain(log, READINGS, ranges) for value in batch.values]
-        finally:
-            await log.close()
-
-    return asyncio.run(read())
 
 
 def test_a_serial_sensor_waits_for_its_reader_and_says_everything(tmp_path: Path) -> None:
@@ -184,7 +167,7 @@ def test_a_log_sensor_is_an_agent_of_its_own(tmp_path: Path) -> None:
     '''
     report = asyncio.run(play(scenario(tmp_path, text), quiet))
     sensor = report.sensors[0]
-    told = readings(f"segments:{tmp_path / 'log'}")
+    told = read_log(f"segments:{tmp_path / 'log'}")
     chunks = [record for record in told if isinstance(record, Chunk)]
     distinct = {chunk.seq: chunk for chunk in chunks}
     assert sensor.damage.duplicates > 0
@@ -241,7 +224,7 @@ def test_ended_early_it_ends_in_good_order(tmp_path: Path) -> None:
     command = [sys.executable, "-W", "error", "-m", "wavemark", "simulate", str(tmp_path / "scenario.toml"), "--json"]
     with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
-            while not (tmp_path / "log/topics/readings").exists() or len(readings(f"segments:{tmp_path / 'log'}")) < 5:
+            while not (tmp_path / "log/topics/readings").exists() or len(read_log(f"segments:{tmp_path / 'log'}")) < 5:
                 assert process.poll() is None
             process.send_signal(signal.SIGTERM)
             out, err = process.communicate(timeout=20)
@@ -249,7 +232,7 @@ def test_ended_early_it_ends_in_good_order(tmp_path: Path) -> None:
             process.kill()
     assert (process.returncode, err) == (0, "")
     report = json.loads(out)
-    told = readings(f"segments:{tmp_path / 'log'}")
+    told = read_log(f"segments:{tmp_path / 'log'}")
     assert isinstance(told[-1], RecordingEnd)
     assert told[-1].reason == "interrupted"
     assert sum(record.count for record in told if isinstance(record, Chunk)) == report["sensors"][0]["samples"]

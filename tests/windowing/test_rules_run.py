@@ -14,8 +14,9 @@ from ingest.chunker import Limits, Origin, periodic_chunks
 from ingest.log.opening import open_log
 from ingest.log.protocol import MARKS, READINGS, STREAMS, Entry
 from ingest.records import Channel, MarkAdd, Record, RecordingEnd, StreamDescription, schema_id
-from ingest.wire import decode, encode
+from ingest.wire import encode
 from labeling.rules.compile import compile_rules
+from tests.support.logs import read_log
 
 START_NS = 1_700_000_000 * 10**9
 SECOND = 10**9
@@ -43,19 +44,7 @@ def put(url: str, topic: str, *entries: Entry) -> None:
 
 
 def marks_of(url: str) -> list[MarkAdd]:
-    async def run() -> list[MarkAdd]:
-        log, found = open_log(url), []
-        bounds = await log.bounds(MARKS)
-        reader = log.reader(MARKS, {partition: bound.begin for partition, bound in bounds.items()})
-        while batches := await reader.fetch(0.1):
-            found += [
-                record for batch in batches for value in batch.values if isinstance(record := decode(value), MarkAdd)
-            ]
-        await reader.close()
-        await log.close()
-        return found
-
-    return asyncio.run(run())
+    return [record for record in read_log(url, MARKS) if isinstance(record, MarkAdd)]
 
 
 @pytest.fixture

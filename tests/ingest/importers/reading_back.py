@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.draining import drain
 from ingest.importers.readings import ReadingsOptions, Summary, import_readings
 from ingest.log.opening import open_log
 from ingest.log.protocol import STREAMS
 from ingest.records import Chunk, Record, StreamDescription
 from ingest.times import sample_times
-from ingest.wire import decode
+from tests.support.logs import read_log
 
 START = 1_795_485_600_000_000_000
 """2026-11-24T02:00:00Z."""
@@ -43,21 +42,9 @@ def bring_in(folder: Path, *imports: tuple[Path, ReadingsOptions]) -> list[Summa
     return asyncio.run(run())
 
 
-def read_back(folder: Path, topic: str = "readings") -> list[Record]:
-    async def run() -> list[Record]:
-        log = open_log(f"segments:{folder}")
-        try:
-            ranges = await log.bounds(topic)
-            return [decode(value) async for batch in drain(log, topic, ranges) for value in batch.values]
-        finally:
-            await log.close()
-
-    return asyncio.run(run())
-
-
 def samples(folder: Path, records: Iterable[Record], stream: str = "acc") -> tuple[NDArray[np.int64], NDArray[Any]]:
     """Times and raw values of a stream's chunks, in the order of the log."""
-    schemas = {d.stream: d for d in read_back(folder, STREAMS) if isinstance(d, StreamDescription)}
+    schemas = {d.stream: d for d in read_log(f"segments:{folder}", STREAMS) if isinstance(d, StreamDescription)}
     chunks = [r for r in records if isinstance(r, Chunk) and r.stream == stream]
     schema = schemas[stream]
     values = [np.frombuffer(c.values, schema.dtype).reshape(c.count, len(schema.channels)) for c in chunks]

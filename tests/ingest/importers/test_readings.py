@@ -18,8 +18,9 @@ from ingest.errors import UsageError
 from ingest.importers.readings import prepare
 from ingest.importers.tables import Source, read_source
 from ingest.records import Channel, Chunk, RecordingEnd, RecordingStart, StreamDescription, schema_id
-from tests.ingest.importers.reading_back import START, at_rate, bring_in, options, read_back, samples
+from tests.ingest.importers.reading_back import START, at_rate, bring_in, options, samples
 from tests.support.data import data_dir
+from tests.support.logs import read_log
 
 HAPT = data_dir() / "hapt" / "raw"
 MACHINE = data_dir() / "nab" / "data" / "realKnownCause" / "machine_temperature_system_failure.csv.gz"
@@ -30,7 +31,7 @@ def test_hapt_comes_back_exactly(tmp_path: Path) -> None:
     (summary,) = bring_in(tmp_path, (path, at_rate("x,y,z")))
     with gzip.open(path) as file:
         expected = np.loadtxt(file)
-    records = read_back(tmp_path)
+    records = read_log(f"segments:{tmp_path}")
     times, values = samples(tmp_path, records)
     assert np.array_equal(values, expected)
     assert np.array_equal(times, START + 20_000_000 * np.arange(len(expected)))
@@ -43,7 +44,7 @@ def test_hapt_comes_back_exactly(tmp_path: Path) -> None:
     assert [c.seq for c in chunks if isinstance(c, Chunk)] == list(range(summary.chunks))
     assert {c.clock.source for c in chunks if isinstance(c, Chunk) and c.clock} == {"import"}
     assert (summary.samples, summary.chunks, summary.dtype, summary.missing_cells) == (20_598, 412, "float64", 0)
-    (description,) = read_back(tmp_path, "streams")
+    (description,) = read_log(f"segments:{tmp_path}", "streams")
     channels = (Channel("x", "g"), Channel("y", "g"), Channel("z", "g"))
     assert description == StreamDescription("acc", channels, "float64", 50, 1)
     assert {c.schema for c in chunks if isinstance(c, Chunk)} == {schema_id(description)}
@@ -52,7 +53,7 @@ def test_hapt_comes_back_exactly(tmp_path: Path) -> None:
 def test_cwru_at_twelve_kilohertz_is_exact_over_the_whole_file(tmp_path: Path) -> None:
     path = data_dir() / "cwru_bearing" / "1797_B_28_DE12.npz"
     bring_in(tmp_path, (path, at_rate("de", 12_000, array="DE")))
-    times, values = samples(tmp_path, read_back(tmp_path))
+    times, values = samples(tmp_path, read_log(f"segments:{tmp_path}"))
     assert np.array_equal(values, np.load(path)["DE"])
     assert times.tolist() == [START + i * 10**9 // 12_000 for i in range(120_801)]
 
@@ -62,7 +63,7 @@ def test_empaticas_times_are_those_that_pandas_noted(tmp_path: Path) -> None:
     acc = options("ACC_x,ACC_y,ACC_z", time_column="timestamp", scales=(1 / 64,), recording="r", open=True)
     tmp = options("TMP", "degC", stream="tmp", time_column="timestamp", recording="r")
     first, second = bring_in(tmp_path, (folder / "acc.parquet", acc), (folder / "tmp.parquet", tmp))
-    records = read_back(tmp_path)
+    records = read_log(f"segments:{tmp_path}")
     times, values = samples(tmp_path, records)
     frame = pl.read_parquet(folder / "acc.parquet")
     assert first.dtype == "int16"
@@ -85,11 +86,11 @@ def test_driver_behavior_counts_from_a_given_start(tmp_path: Path) -> None:
     with gzip.open(path, "rt") as file:
         rows = list(csv.DictReader(file))
     uptime = [int(row["uptimeNanos"]) for row in rows]
-    times, values = samples(tmp_path, read_back(tmp_path))
+    times, values = samples(tmp_path, read_log(f"segments:{tmp_path}"))
     assert times.tolist() == [START + t - uptime[0] for t in uptime]
     assert np.array_equal(values, [[float(row[c]) for c in "xyz"] for row in rows])
     assert (summary.samples, summary.repeated_stamps, summary.jittered_stamps) == (20_675, 0, 0)
-    chunks = [c for c in read_back(tmp_path) if isinstance(c, Chunk)]
+    chunks = [c for c in read_log(f"segments:{tmp_path}") if isinstance(c, Chunk)]
     assert all(len(c.deltas) == 4 * c.count for c in chunks), "a second of nanoseconds fits int32"
 
 
@@ -101,7 +102,7 @@ def test_the_hour_that_nabs_clock_steps_back_begins_a_new_recording(tmp_path: Pa
     assert summary.recordings == ["m", "m-2"]
     assert summary.clock_steps == [{"at": "line 10151", "back_ns": 55 * 60 * 10**9, "recording": "m-2"}]
     assert (summary.samples, summary.repeated_stamps, summary.jittered_stamps) == (22_695, 0, 0)
-    records = read_back(tmp_path)
+    records = read_log(f"segments:{tmp_path}")
     starts = [(r.recording, r.reason) for r in records if isinstance(r, RecordingStart)]
     ends = [(r.recording, r.reason) for r in records if isinstance(r, RecordingEnd)]
     assert starts == [("m", "import"), ("m-2", "clock_step")]
@@ -160,9 +161,9 @@ def test_importing_twice_adds_only_records_of_the_same_identity(tmp_path: Path) 
     path = tmp_path / "f.txt"
     path.write_text("1 2\n3 4\n" * 100)
     bring_in(tmp_path / "log", (path, at_rate("x,y", recording="r")))
-    once = read_back(tmp_path / "log")
+    once = read_log(f"segments:{tmp_path / 'log'}")
     bring_in(tmp_path / "log", (path, at_rate("x,y", recording="r")))
-    assert read_back(tmp_path / "log") == once + once
+    assert read_log(f"segments:{tmp_path / 'log'}") == once + once
 
 
 def test_files_join_an_open_recording_and_the_last_ends_it_at_the_newest_sample(tmp_path: Path) -> None:
@@ -173,7 +174,7 @@ def test_files_join_an_open_recording_and_the_last_ends_it_at_the_newest_sample(
     joined = at_rate("x", recording="r", open=True)
     last = at_rate("x", stream="gyro", recording="r")
     first, second = bring_in(log, (long, joined), (short, last))
-    records = read_back(log)
+    records = read_log(f"segments:{log}")
     assert [type(r).__name__ for r in records if not isinstance(r, Chunk)] == ["RecordingStart"] * 2 + ["RecordingEnd"]
     (end,) = (r for r in records if isinstance(r, RecordingEnd))
     assert (end.end_ns, end.boot.hex()) == (first.end_ns, second.boot)
@@ -181,7 +182,7 @@ def test_files_join_an_open_recording_and_the_last_ends_it_at_the_newest_sample(
     bring_in(log, (short, last))  # the same once more is fine
     with pytest.raises(UsageError, match='recording "r" of d-1 has ended; choose another --recording'):
         bring_in(log, (short, at_rate("x", stream="third", recording="r")))
-    assert len(read_back(log, "streams")) == 3, "a refused import writes nothing"
+    assert len(read_log(f"segments:{log}", "streams")) == 3, "a refused import writes nothing"
 
 
 def test_the_last_import_also_ends_what_clock_steps_of_earlier_ones_split_off(tmp_path: Path) -> None:
@@ -196,7 +197,11 @@ def test_the_last_import_also_ends_what_clock_steps_of_earlier_ones_split_off(tm
         (stepping, options("v", open=True, **given)),
         (steady, options("v", stream="gyro", **given)),
     )
-    ends = [(r.recording, r.end_ns // 10**9) for r in read_back(tmp_path / "log") if isinstance(r, RecordingEnd)]
+    ends = [
+        (r.recording, r.end_ns // 10**9)
+        for r in read_log(f"segments:{tmp_path / 'log'}")
+        if isinstance(r, RecordingEnd)
+    ]
     assert ends == [("r", 20), ("r-2", 8)], "but not r-7, which somebody named so and left open"
 
 

@@ -1,0 +1,125 @@
+"""A machine's temperature from a real Mosquitto, through the agent, to marks: those of a few lines of Python."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+import wavemark
+from ingest.log.protocol import MARKS, READINGS
+from ingest.records import Chunk, MarkAdd, RecordingEnd
+from ingest.wire import encode
+from tests.integration.recordings import command
+from tests.integration.site import PROJECT, wait_for
+from tests.support.logs import read_log
+from tests.support.mosquitto import Mosquitto
+from tests.support.mqtt import begin_session, publish
+from tests.support.nab import OVERHEATING, machine_temperature, overheated
+
+TOPIC = "site/machine/temperature"
+AGENT = """device = "machine"
+log = "{log}"
+rules = "rules.yaml"
+[spool]
+dir = "spool"
+[[source]]
+name = "probe"
+type = "mqtt"
+broker = "{broker}"
+topic = "{topic}"
+decoder = "json"
+time_field = "at"
+stream = "motor"
+channels = {{ temp = "degF" }}
+dtype = "float64"
+"""
+DATASET = """name = "machine"
+rules = "rules.yaml"
+[window]
+length = "30min"
+hop = "30min"
+rate = "1/300Hz"
+channels = ["motor.temp"]
+max_gap = "20min"
+"""
+
+
+@contextlib.contextmanager
+def agent(folder: Path) -> Iterator[None]:
+    """`wavemark agent run`; told to end behind the block, it ends with 0."""
+    words = [sys.executable, "-m", "wavemark", "agent", "run", "-c", str(folder / "agent.toml")]
+    process = subprocess.Popen(words, cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        yield
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0, process.communicate()[1]
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def messages(recordings: list[tuple[list[int], list[float]]]) -> list[str]:
+    """What a probe says, in the file's order."""
+    return [
+        json.dumps({"at": datetime.fromtimestamp(t // 10**9, UTC).isoformat(), "temp": value})
+        for times, values in recordings
+        for t, value in zip(times, values, strict=True)
+    ]
+
+
+def marks(log: str) -> list[MarkAdd]:
+    return [record for record in read_log(log, MARKS) if isinstance(record, MarkAdd)]
+
+
+@pytest.mark.timeout(180)
+def test_overheating_over_mosquitto_is_marked_as_the_oracle_does(tmp_path: Path) -> None:
+    log = f"segments:{tmp_path}/log"
+    recordings = machine_temperature()
+    wanted = sorted(span for times, values in recordings for span in overheated(times, values))
+    (tmp_path / "rules.yaml").write_text(OVERHEATING)
+    (tmp_path / "dataset.toml").write_text(DATASET)
+    with Mosquitto("max_queued_messages 0") as broker:
+        begin_session(broker.host, broker.port, "wavemark-machine-probe", TOPIC)
+        (tmp_path / "agent.toml").write_text(AGENT.format(log=log, broker=broker.url, topic=TOPIC))
+        with agent(tmp_path):
+            published = publish(broker.host, broker.port, TOPIC, messages(recordings))
+
+            def arrived() -> bool:
+                chunks = {
+                    (record.boot, record.seq): record.count
+                    for record in read_log(log, READINGS)
+                    if isinstance(record, Chunk)
+                }
+                return sum(chunks.values()) >= published
+
+            wait_for(arrived, "every message in the log", 60)
+    assert published == 22_695
+    readings = read_log(log, READINGS)
+    assert sum(record.count for record in readings if isinstance(record, Chunk)) == published
+    ends = [record.reason for record in readings if isinstance(record, RecordingEnd)]
+    assert ends == ["clock_step", "stopped"]  # the hour that the machine's clock goes back begins a new recording
+
+    by_agent = marks(log)
+    assert len(wanted) >= 10
+    assert sorted((mark.start_ns, mark.end_ns) for mark in by_agent) == wanted
+
+    command("window", "run", "-c", tmp_path / "dataset.toml", "--log", log, "--out", tmp_path / "out", "--until-idle")
+    by_windowing = marks(log)[len(by_agent) :]
+    assert sorted(map(encode, by_windowing)) == sorted(map(encode, by_agent))
+    assert {mark.id for mark in by_windowing} == {mark.id for mark in by_agent}  # nobody counts them twice
+
+    table = wavemark.open(tmp_path / "out").windows()
+    hot = [
+        sum(max(0, min(end, t0 + 1800 * 10**9) - max(start, t0)) for start, end in wanted) >= 900 * 10**9
+        for t0 in table["t0_ns"]
+    ]
+    assert [label == "overheating" for label in table["label"]] == hot
+    assert 0 < sum(hot) < len(hot)
