@@ -107,6 +107,8 @@ class ArrivalTimes:
         return Placed(times, slice(None))
 
     def _unrated(self, count: int, arrived: int) -> Times:
+        if count == 1:
+            return np.array((max(self._floor, arrived),), dtype=np.int64)
         before = self._floor if self._last_arrival is None else self._last_arrival
         span = min(SPREAD_NS, max(0, arrived - before))
         step = max(1, span // count) if count > 1 else 0

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -52,6 +53,42 @@ def test_what_does_not_fit_the_type_is_announced(bad: float) -> None:
     assert isinstance(gap, Gap)
     assert (gap.reason, gap.samples, gap.start_ns <= S + 1 < gap.end_ns) == ("range", 1, True)
     assert b"".join(chunk.values for chunk in chunks if isinstance(chunk, Chunk)) == b"\1\0\3\0"
+
+
+def test_a_gap_begins_behind_the_last_sample_that_fits() -> None:
+    batch, origin = new("int16")
+    for at, value in enumerate([1, 2, 0.5, 4, 0.5, 6]):
+        batch.add(np.array([S + 10 * at]), column(value))
+    gap, _ = batch.drain(origin, 2 * S)
+    assert isinstance(gap, Gap)
+    assert (gap.start_ns, gap.end_ns, gap.samples) == (S + 11, S + 41, 2)
+
+
+@given(
+    st.lists(st.sampled_from([1.0, 2.0, 0.5, 70_000.0, float("nan")]), min_size=1, max_size=30),
+    st.sets(st.integers(0, 29)),
+    st.sets(st.integers(0, 29)),
+    st.sampled_from([1, 3, 1000]),
+)
+def test_how_samples_are_grouped_makes_no_difference(
+    values: list[float], losses: set[int], cuts: set[int], fresh_max: int
+) -> None:
+    """Whether they come one by one or together, and whatever is asked for on the way."""
+
+    def records(cuts: set[int], asks: bool) -> list[Chunk | Gap]:
+        batch, origin = new("int16")
+        start = 0
+        for stop in sorted({at for at in cuts | losses if 0 < at < len(values)} | {len(values)}):
+            batch.add(S + 10 * np.arange(start, stop), column(*values[start:stop]))
+            if asks:
+                assert batch.counters.samples + batch.counters.lost.get("range", 0) == stop
+            if stop in losses:
+                batch.lose("checksum", 1, S + 10 * stop - 5)
+            start = stop
+        return batch.drain(origin, S + 1000)
+
+    with mock.patch("edge.batching.FRESH_MAX", fresh_max):
+        assert records(set(range(30)), asks=True) == records(cuts, asks=False)
 
 
 def test_losses_lie_between_the_samples_around_them() -> None:
