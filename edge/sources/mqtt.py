@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Hashable
@@ -163,11 +162,15 @@ class MqttSource:
             return str(error), 0.0
         try:
             session_kept = await link.open()
+            if not session_kept:
+                await link.subscribe()
             if self._opened.is_set():
                 self._tell_interruption(session_kept)
             self.waiting_for = ""
             self._opened.set()
             begin = time.monotonic()
+            if session_kept:  # what waits in the session comes first, and comes only as far as it is taken
+                await link.subscribe()
             return await link.lost, time.monotonic() - begin
         except SourceUnavailableError as error:
             return str(error), 0.0
@@ -185,7 +188,8 @@ class MqttSource:
 
     def _deliver(self, link: Link, message: MQTTMessage) -> None:
         monotonic_ns, wall_ns = time.monotonic_ns(), time.time_ns()
-        if message.retain or not self._wanted(message.topic):  # old news, or of a topic that was once subscribed to
+        topic = message.topic
+        if message.retain or not self._wanted(topic):  # old news, or of a topic that was once subscribed to
             link.acknowledge(message.mid)
             return
         payload = bytes(message.payload)
@@ -199,7 +203,7 @@ class MqttSource:
                 monotonic_ns,
                 wall_ns,
                 token=(self._links, message.mid),
-                identity=_identity(message, payload),
+                identity=b"%d %s\0%s" % (message.mid, topic.encode(), payload),
                 redelivered=message.dup,
                 urgent=len(link.unacknowledged) >= self.settings.window,
             )
@@ -215,12 +219,6 @@ class MqttSource:
 
 def _size(item: Arrival | Interruption) -> int:
     return MESSAGE_BYTES + (len(item.data) if isinstance(item, Arrival) else 0)
-
-
-def _identity(message: MQTTMessage, payload: bytes) -> bytes:
-    """18 bytes: packet id, and a hash of topic and payload."""
-    told = hashlib.blake2b(message.topic.encode() + b"\0" + payload, digest_size=16).digest()
-    return message.mid.to_bytes(2, "big") + told
 
 
 def _settings(config: SourceConfig) -> Settings:

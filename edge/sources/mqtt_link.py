@@ -102,7 +102,11 @@ class Settings:
 
 
 class Link:
-    """One connection, from `open` until `lost` is done; `deliver` is called with each message."""
+    """One connection, from `open` and `subscribe` until `lost` is done; `deliver` is called with each message.
+
+    A broker that kept the session sends what waits in it before it answers a subscription: after `open`, messages may
+    come, and must be taken for that answer to come.
+    """
 
     def __init__(self, settings: Settings, deliver: Callable[[Link, MQTTMessage], None]) -> None:
         self.settings: Final = settings
@@ -125,7 +129,7 @@ class Link:
         self._housekeeping: asyncio.TimerHandle | None = None
 
     async def open(self) -> bool:
-        """Connect and subscribe; whether the broker still had the session.
+        """Connect; whether the broker still had the session, and with it the subscription.
 
         Raises:
             SourceUnavailableError, OSError: it did not work out this time.
@@ -134,13 +138,24 @@ class Link:
         socket = self._client.socket()
         if socket is None:
             raise SourceUnavailableError("the connection closed at once")
+        # Set only now: connecting writes from a thread of its own, where the loop must not be touched.
+        self._client.on_socket_register_write = self._on_socket_register_write
+        self._client.on_socket_unregister_write = self._on_socket_unregister_write
+        if self._client.want_write():
+            self._loop.add_writer(socket, self._client.loop_write)
         self._loop.add_reader(socket, self._readable)
         self._housekeep()
-        kept = await self._answer(self._session_kept, ANSWER_S)
-        granted = await self._subscribe(ANSWER_S)
+        return await self._answer(self._session_kept, ANSWER_S)
+
+    async def subscribe(self) -> None:
+        """Subscribe, also in a session that was kept: it may have begun with another topic.
+
+        Raises:
+            SourceUnavailableError: the broker does not answer, or grants less than what loses nothing.
+        """
+        granted = await self._subscribe(ANSWER_S, behind_messages=True)
         if granted < self.settings.qos:
             raise SourceUnavailableError(f"grants QoS {granted}, wanted is {self.settings.qos}: it would lose messages")
-        return kept
 
     async def settle(self) -> None:
         """Return when the broker has seen every acknowledgement so far, or will not answer.
@@ -149,22 +164,29 @@ class Link:
         client replaces: who starts again quickly would be sent again what it had acknowledged. Packets are answered in
         order, so an answer to a second, idle subscription tells that all before it was read.
         """
-        if self._granted.done() and not self.lost.done():
+        if not self._session_kept.done() or self.lost.done():
+            return
+        with contextlib.suppress(SourceUnavailableError):
+            await self._answer(self._granted, SETTLE_S)  # of the first one, which may still be under way
             self._granted = self._loop.create_future()
-            with contextlib.suppress(SourceUnavailableError):
-                await self._subscribe(SETTLE_S)
+            await self._subscribe(SETTLE_S)
 
-    async def _subscribe(self, timeout_s: float) -> int:
+    async def _subscribe(self, timeout_s: float, *, behind_messages: bool = False) -> int:
         """The granted quality of service."""
         self._client.subscribe([self.settings.subscription()])
-        self._flush()
-        return await self._answer(self._granted, timeout_s)
+        return await self._answer(self._granted, timeout_s, behind_messages=behind_messages)
 
-    async def _answer(self, answer: asyncio.Future[T], timeout_s: float) -> T:
-        await asyncio.wait((answer, self.lost), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-        if answer.done():
-            return answer.result()
-        raise SourceUnavailableError(self.lost.result() if self.lost.done() else f"no answer in {timeout_s:g} s")
+    async def _answer(self, answer: asyncio.Future[T], timeout_s: float, *, behind_messages: bool = False) -> T:
+        """The answer, in this time; `behind_messages`: without such a silence before it."""
+        while True:
+            heard, was_paused = self._messages, self._paused
+            await asyncio.wait((answer, self.lost), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            if answer.done():
+                return answer.result()
+            if self.lost.done():
+                raise SourceUnavailableError(self.lost.result())
+            if not (behind_messages and (was_paused or self._paused or self._messages != heard)):
+                raise SourceUnavailableError(f"no answer in {timeout_s:g} s")
 
     def leave(self, reason: str) -> None:
         """The connection is over; its owner closes it."""
@@ -174,6 +196,7 @@ class Link:
         """Say goodbye, so far as that can be said, and let go."""
         self._end("closed")
         self._client.disconnect()
+        self._client.loop_write()
         socket = self._client.socket()
         if socket is not None:
             self._on_socket_close(self._client, None, socket)
@@ -195,7 +218,6 @@ class Link:
         if packet_id in self.unacknowledged and not self.lost.done():
             self.unacknowledged.discard(packet_id)
             self._client.ack(packet_id, 1)
-            self._flush()
 
     def _readable(self) -> None:
         """Read messages until there are none, or the loop's other work should have its turn."""
@@ -207,30 +229,16 @@ class Link:
                     break
         except Exception as error:  # what bytes that are no MQTT make paho raise is of many kinds
             self._end(f"it sends what cannot be understood: {error!r}")
-        self._flush()
 
     def _decrypted(self) -> bool:
         """Whether bytes wait inside of TLS, of which the event loop knows nothing."""
         socket = self._client.socket()
         return isinstance(socket, ssl.SSLSocket) and socket.pending() > 0
 
-    def _flush(self) -> None:
-        """Write what paho has to say; what does not fit now goes when the socket can take it."""
-        socket = self._client.socket()
-        if socket is None or self.lost.done():
-            return
-        if self._client.want_write():
-            self._client.loop_write()
-        if self._client.want_write() and not self.lost.done():
-            self._loop.add_writer(socket, self._flush)
-        else:
-            self._loop.remove_writer(socket)
-
     def _housekeep(self) -> None:
         """Keep-alives, and noticing that the other side is gone."""
         if not self.lost.done():
             self._client.loop_misc()
-            self._flush()
             self._housekeeping = self._loop.call_later(HOUSEKEEPING_S, self._housekeep)
 
     def _end(self, reason: str) -> None:
@@ -270,6 +278,13 @@ class Link:
         if message.qos:
             self.unacknowledged.add(message.mid)
         self._deliver(self, message)
+
+    def _on_socket_register_write(self, client: Client, userdata: Any, socket: Any) -> None:
+        """paho has something to say: it is written when the loop comes to it, however many acknowledgements it is."""
+        self._loop.add_writer(socket, client.loop_write)
+
+    def _on_socket_unregister_write(self, client: Client, userdata: Any, socket: Any) -> None:
+        self._loop.remove_writer(socket)
 
     def _on_socket_close(self, client: Client, userdata: Any, socket: Any) -> None:
         self._loop.remove_reader(socket)

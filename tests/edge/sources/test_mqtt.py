@@ -367,6 +367,31 @@ def test_a_slow_taker_holds_the_broker_back_and_loses_nothing(
     asyncio.run(scenario())
 
 
+def test_what_waited_at_the_broker_is_taken_however_much_it_is(
+    mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broker sends it before it answers the subscription: who waits for that answer first waits for ever, once the
+    queue is full; and the answer may come late."""
+    monkeypatch.setattr(mqtt, "QUEUE_BYTES", 20_000)
+    monkeypatch.setattr(mqtt_link, "ANSWER_S", 0.1)
+
+    async def scenario() -> None:
+        async with opened(mosquitto):
+            pass
+        with publisher(mosquitto) as sensor:
+            await asyncio.to_thread(sensor.publish, *numbered(1000))
+        async with opened(mosquitto) as source:
+            taker = Taker(source)
+            await taker.until(at_least(1))
+            await asyncio.sleep(0.3)  # the queue is full, nothing is read, and no answer can come
+            await taker.until(at_least(1000))
+            assert lines(taker.items) == numbered(1000)
+            assert source.waiting_for == ""
+            assert source._links == 1
+
+    asyncio.run(scenario())
+
+
 def test_two_agents_of_one_name_are_told(mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mqtt, "FIRST_DELAY_S", 0.02)
 
