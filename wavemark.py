@@ -31,7 +31,7 @@ class _Command(NamedTuple):
 
 
 _COMMANDS: Final = {
-    "demo": _Command("simulators.commands", "simulated sensors to labelled shards, on the embedded log"),
+    "demo": _Command("simulators.commands", "the whole live line for a while: virtual sensors to labelled shards"),
     "simulate": _Command("simulators.commands", "virtual sensors with known truth and chosen faults"),
     "agent": _Command("edge.commands", "read sensors and publish them: the edge agent"),
     "import": _Command("ingest.commands", "bring recordings or marks into a log"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from functools import reduce
 from operator import xor
 from pathlib import Path
@@ -17,11 +15,11 @@ from edge.protocol import Fault
 from ingest.errors import UsageError
 from ingest.units import parse_time
 from tests.edge.configs import source_config
+from tests.edge.decoders.receivers import LOGS, around, near, positions, read
 from tests.edge.decoders.splitting import check_splits, cut, reasons, run, samples
 from tests.support.data import data_dir
 
 CHANNELS = tuple(UNITS)
-LOGS = sorted((data_dir() / "gpsd_nmea").glob("*.log"))
 
 
 def new(channels: tuple[str, ...] = CHANNELS) -> NmeaDecoder:
@@ -36,22 +34,6 @@ RMC = sentence("GPRMC,120000.00,A,5200.6000,N,00436.0000,E,10.0,90.0,241126,,,A"
 GGA = sentence("GPGGA,120000.00,5200.6000,N,00436.0000,E,1,08,0.9,12.5,M,40.0,M,,")
 NEXT = sentence("GPRMC,120001.00,A,5200.6000,N,00436.0600,E,10.0,90.0,241126,,,A")
 AT_NS = parse_time("2026-11-24T12:00:00Z")
-
-
-def read(path: Path) -> bytes:
-    data = path.read_bytes()
-    return data.replace(b"|", b"") if path.name.startswith("tcp-torture") else data
-
-
-def positions(path: Path) -> set[tuple[float, float]]:
-    """Every position that gpsd gave."""
-    found = set()
-    for line in path.read_text("latin-1").splitlines():
-        if line.startswith('{"class":"TPV"'):
-            answer = json.loads(line)
-            if "lat" in answer and "lon" in answer:
-                found.add((round(answer["lat"], 6), round(answer["lon"], 6)))
-    return found
 
 
 def test_sentences_of_an_epoch_are_one_fix() -> None:
@@ -110,18 +92,6 @@ def test_positions_are_those_that_gpsd_found(path: Path) -> None:
     every = [sample for sample, _ in samples(run(new(("lat", "lon")), [read(path)]))]
     missing = wanted - {*around(near(every))}
     assert len(missing) == (1 if path.stem == "mtk-3301" else 0)  # gpsd believes a sentence without a checksum
-
-
-def near(found: list[tuple[float, ...]]) -> set[tuple[float, float]]:
-    return {(round(lat, 6), round(lon, 6)) for lat, lon in found}
-
-
-def around(found: set[tuple[float, float]]) -> Iterator[tuple[float, float]]:
-    """The same, rounded otherwise."""
-    for lat, lon in found:
-        for a in (-1e-6, 0, 1e-6):
-            for b in (-1e-6, 0, 1e-6):
-                yield round(lat + a, 6), round(lon + b, 6)
 
 
 @pytest.mark.parametrize("path", LOGS[::4], ids=lambda path: path.stem)
