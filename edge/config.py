@@ -93,6 +93,7 @@ def load_config(path: str | Path) -> AgentConfig:
     interval_ns = _quantity(spool, "fsync_interval", f"{file}: spool", parse_duration, 1_000_000_000)
     if not 0 < interval_ns <= _MAX_INTERVAL_NS:
         raise UsageError(f'{file}: spool.fsync_interval: found "{spool["fsync_interval"]}", expected above 0 to 60s')
+    sources = _sources(tables, file, str(base), device)
     return AgentConfig(
         path=file,
         agent=_name(tables, "agent", file, platform.node() or "agent"),
@@ -109,10 +110,20 @@ def load_config(path: str | Path) -> AgentConfig:
             cast(ClockTrust, _one_of(clock, "trust", f"{file}: clock", get_args(ClockTrust), "system")),
             cast(Literal["wait", "publish"], unsynced),
         ),
-        sources=_sources(tables, file, str(base), device),
-        rule_set=read_rules(base / _text(tables, "rules", file)) if "rules" in tables else None,
+        sources=sources,
+        rule_set=_read_rules(base / _text(tables, "rules", file), sources) if "rules" in tables else None,
         digest=hashlib.sha256(msgspec.json.encode(tables, order="sorted")).hexdigest()[:16],
     )
+
+
+def _read_rules(path: Path, sources: Iterable[SourceConfig]) -> RuleSet:
+    """The rules of a file; each that reads streams of a device here must fit them."""
+    from labeling.rules.plan import check  # the rules' grammar is built at import: only where rules run
+
+    rules = read_rules(path)
+    for device in {source.device: None for source in sources}:
+        check(rules, [describe(source) for source in sources if source.device == device])
+    return rules
 
 
 def _spool_limits(table: Mapping[str, Any], where: str) -> SpoolLimits:

@@ -32,6 +32,11 @@ class SchemaRegistry:
         """The description with this id, or None where no refresh has met it."""
         return self._known.get(schema)
 
+    @property
+    def descriptions(self) -> tuple[StreamDescription, ...]:
+        """All that are known, in the order in which they were met."""
+        return tuple(self._known.values())
+
     async def refresh(self) -> int:
         """Read `streams` on from where the last refresh stopped to its present end; how many descriptions are new.
 

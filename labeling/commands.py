@@ -73,37 +73,26 @@ def _report(rules: RuleSet) -> dict[str, Any]:
     return {"revision": rules.revision, "rules": listed}
 
 
-def _descriptions(url: str) -> list[StreamDescription]:
+def _descriptions(url: str) -> tuple[StreamDescription, ...]:
     """All stream descriptions in a log, oldest first. Raises `UsageError` where there is no log."""
     import asyncio
 
-    from ingest.draining import drain
-    from ingest.errors import UsageError, WireError
+    from ingest.errors import UsageError
     from ingest.log.opening import open_log
-    from ingest.log.protocol import STREAMS
-    from ingest.records import StreamDescription
-    from ingest.wire import decode
+    from ingest.schemas import SchemaRegistry
 
     folder = url.removeprefix("segments:")
     if folder != url and not Path(folder).is_dir():
         raise UsageError(f"{url}: there is no log; check the folder's name")
 
-    async def read() -> list[StreamDescription]:
-        log, found = open_log(url), []
+    async def read() -> tuple[StreamDescription, ...]:
+        log = open_log(url)
         try:
-            if STREAMS in await log.topics():
-                async for batch in drain(log, STREAMS, await log.bounds(STREAMS)):
-                    found += [record for value in batch.values if (record := _decoded(value)) is not None]
+            registry = SchemaRegistry(log)
+            await registry.refresh()
+            return registry.descriptions
         finally:
             await log.close()
-        return found
-
-    def _decoded(value: bytes) -> StreamDescription | None:
-        try:
-            record = decode(bytes(value))
-        except WireError:
-            return None
-        return record if isinstance(record, StreamDescription) else None
 
     return asyncio.run(read())
 

@@ -35,6 +35,7 @@ from simulators.scenario import load_scenario
 from simulators.site import SPEED, Site, claim
 from simulators.watching import SoFar, Watch
 from windowing.catalog import RULES
+from windowing.closing import TOLD
 from windowing.run import Ahead, RunOptions, run_service
 
 T = TypeVar("T")
@@ -44,7 +45,6 @@ PATIENCE_S: Final = 30.0
 """How long the agent may take to connect, and to read what was said."""
 TICK_S: Final = 0.05
 _MS: Final = 1_000_000
-_TOLD: Final = ("waiting", "lost", "fenced")
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +230,7 @@ class _Observer:
     def __call__(self, event: Ahead | Notice, told_as: str) -> None:
         if isinstance(event, Ahead):
             return
-        if event.kind in _TOLD:
+        if event.kind in TOLD:
             self._watch.tell(f"windowing: {event.text}")
         if event.entry is not None:
             so_far: SoFar = self._watch.so_far

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from types import TracebackType
+from typing import Final
 
 import msgspec
 
@@ -15,7 +16,8 @@ from windowing.dataset import open_dataset
 from windowing.run import Ahead, RunResult
 from windowing.status import DatasetStatus, render_status, status_of
 
-_TOLD = ("waiting", "lost", "fenced")
+TOLD: Final = ("waiting", "lost", "fenced", "noted")
+"""Notices that a person should hear of."""
 
 
 class Progressing:
@@ -41,7 +43,7 @@ class Progressing:
             self._ahead.append(event)
             self._reached |= {(topic, partition): bound.begin for partition, bound in event.bounds.items()}
             return
-        if event.kind in _TOLD:
+        if event.kind in TOLD:
             print(f"wavemark: {event.text}", file=sys.stderr, flush=True)
         if event.kind in ("recovered", "fed"):
             self._advance((topic, event.partition), event.position)

@@ -26,6 +26,7 @@ from ingest.errors import (
 )
 from ingest.log.opening import open_log
 from ingest.log.protocol import MARKS, READINGS, Bounds, Log
+from ingest.schemas import SchemaRegistry
 from labeling.sink import LabelsOperator
 from windowing.catalog import LABELS, RULES, WINDOWS
 from windowing.founding import Source, claim_config, claim_genesis, read_anchors
@@ -141,10 +142,23 @@ class _Service:
             makers = len(self._jobs)
             await self._hire(LABELS, labels, label_genesis, f"{group}-{labels.name}")
             await self._work(makers)
+            if source.rules is not None and self._options.until_idle and not self._stopped:
+                await self._look_for_streams(source.rules)
         if self._trouble is not None:
             raise self._trouble
         self._result.finished = self._options.until_idle and not self._stopped
         return self._result
+
+    async def _look_for_streams(self, rules: RuleSet) -> None:
+        """Tell which rules never ran, for want of a stream."""
+        registry = SchemaRegistry(self._log)
+        await registry.refresh()
+        missing = rules.streams - {description.stream for description in registry.descriptions}
+        for rule in rules.rules:
+            names = ", ".join(name for name in rule.streams if name in missing)
+            if names:
+                text = f'{rules.name}: rule "{rule.label}" reads {names}, of which no device in the log has a stream'
+                self._observe(Notice("noted", -1, 0, text), RULES)
 
     async def _found(self, source: Source, folder: str, labels: LabelsOperator) -> tuple[Genesis, Genesis]:
         """The geneses of windows and labels."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from ingest.engine.manifest import Manifest
+from windowing.catalog import RULES, read_chains
 from windowing.dataset import Dataset, open_dataset
 
 
@@ -37,6 +38,8 @@ class DatasetStatus(msgspec.Struct, frozen=True):
     """What else the windower counted: samples, chunks, late, duplicate …"""
     marks: dict[str, int]
     """The marks that stand, and what the fold of their events set aside, by reason."""
+    rules: dict[str, dict[str, int]]
+    """What rules counted, by revision: their marks, the samples that they saw, those that some rule cannot run on …"""
     shards: int
     bytes: int
     """Of every file that the manifests name, states left out."""
@@ -54,6 +57,7 @@ def status_of(dataset: Dataset) -> DatasetStatus:
     totals = contents.windows.totals
     labels = Counter(label or "" for label in dataset.windows()["label"])
     heads = {**contents.windows.heads, **contents.labels.heads}
+    rules = {folder.name: read_chains(folder).totals for folder in sorted((contents.root / RULES).glob("*/"))}
     return DatasetStatus(
         name=contents.config.name,
         spec=contents.config.window.id,
@@ -63,6 +67,7 @@ def status_of(dataset: Dataset) -> DatasetStatus:
         drops={reason: count for reason, count in sorted(totals.items()) if reason.startswith("drop.")},
         counts={reason: count for reason, count in sorted(totals.items()) if not reason.startswith("drop.")},
         marks=dict(sorted({**contents.marks.counts, "standing": len(contents.marks.marks)}.items())),
+        rules={revision: dict(sorted(totals.items())) for revision, totals in rules.items()},
         shards=len(contents.windows.of("signal")),
         bytes=sum(ref.bytes for ref in [*contents.windows.files, *contents.labels.files]),
         chains=tuple(_chain_status(name, head) for name, head in sorted(heads.items())),
@@ -81,6 +86,9 @@ def render_status(status: DatasetStatus) -> str:
     for title, counts in (("dropped", status.drops), ("counted", status.counts), ("marks", status.marks)):
         rows.append((title, "" if counts else "nothing"))
         rows += [(f"  {reason.removeprefix('drop.')}", f"{count:,}") for reason, count in counts.items()]
+    for revision, counts in status.rules.items():
+        rows.append(("rules", f"revision {revision}"))
+        rows += [(f"  {reason}", f"{count:,}") for reason, count in counts.items()]
     rows.append(("sealed", "" if status.chains else "nothing yet"))
     for chain in status.chains:
         lost = f", {chain.lost:,} records lost" if chain.lost else ""

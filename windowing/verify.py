@@ -30,7 +30,7 @@ from ingest.engine.manifest import (
     summarise,
 )
 from ingest.errors import CorruptError, UsageError, WavemarkError
-from windowing.catalog import LABELS, REMEDY, WINDOWS, check_hash, dataset_root, read_checked, read_genesis
+from windowing.catalog import LABELS, REMEDY, RULES, WINDOWS, check_hash, dataset_root, read_checked, read_genesis
 from windowing.config import FILE, DatasetConfig
 from windowing.genesis import NAME as GENESIS
 from windowing.genesis import Genesis
@@ -103,8 +103,8 @@ class Verification:
         root = dataset_root(path)
         self._report = Report()
         window = _window(root, self._report)
-        folders = sorted((root / WINDOWS).glob("*/"))
-        self._rooms = [_read_room(folder, window, self._report) for folder in [*folders, root / LABELS]]
+        folders = [*sorted((root / WINDOWS).glob("*/")), root / LABELS, *sorted((root / RULES).glob("*/"))]
+        self._rooms = [_read_room(folder, window, self._report) for folder in folders]
         self.bytes = sum(ref.bytes for room in self._rooms for ref in room.all())
         """How many bytes there are to read."""
 

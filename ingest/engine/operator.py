@@ -58,6 +58,8 @@ class Output:
     publications: Sequence[Publication] = ()
     counts: Counter[str] = field(default_factory=Counter)
     """How many, by reason: `windows`, `samples`, `drop.coverage`, `late`, `duplicate` …"""
+    notes: Sequence[str] = ()
+    """What a person should know of, each as a text of its own: why something cannot be done."""
 
 
 class Running(Protocol):

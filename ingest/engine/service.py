@@ -19,7 +19,7 @@ from ingest.log.protocol import Assigned, Entry, Event, Log, LogBatch, Member, R
 from ingest.schemas import SchemaRegistry
 
 T = TypeVar("T")
-Kind: TypeAlias = Literal["recovered", "fed", "sealed", "fenced", "revoked", "lost", "waiting"]
+Kind: TypeAlias = Literal["recovered", "fed", "sealed", "fenced", "revoked", "lost", "waiting", "noted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,8 @@ class Worker:
         self._parts: dict[int, Partition] = {}
         self._seals: dict[int, asyncio.Task[None]] = {}
         """Seals on their way to the disk, one a partition at most; feeding goes on meanwhile."""
+        self._noted: set[str] = set()
+        """What people were told already: no partition tells it again."""
         self._stop = asyncio.Event()
 
     def stop(self) -> None:
@@ -249,6 +251,10 @@ class Worker:
         await self._insist(part, lambda: self._publish(seal))
         await self._insist(part, lambda: work.commit(self._store, part, seal))
         self._tell("sealed", part.number, seal.entry.through, entry=seal.entry)
+        for text in seal.output.notes:
+            if text not in self._noted:
+                self._noted.add(text)
+                self._tell("noted", part.number, seal.entry.through, text)
         await member.commit({part.number: seal.entry.through})
         await self._store.delete(outdated)
         await work.write_checkpoint(self._store, part.folder, seal.entry.seq)

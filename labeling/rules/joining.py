@@ -47,6 +47,11 @@ class Join:
         self.plan: JoinPlan | None = None
         """Under the streams' present descriptions."""
 
+    @property
+    def waiting(self) -> int:
+        """How many samples were not worked out yet."""
+        return sum(len(buffer.times) - int(buffer.times.searchsorted(self.done_ns)) for buffer in self.buffers.values())
+
     def reach(self, complete_to_ns: int) -> None:
         """One of the streams is complete to there."""
         self.horizon_ns = max(self.horizon_ns, complete_to_ns - WAIT_NS)

@@ -90,6 +90,8 @@ class RunningRules:
         self._counts: Counter[str] = Counter()
         self._intake = Intake(self._counts, None if saved is None else saved.intake)
         self._state.counts = self._counts
+        self._noted = 0
+        """So many of the state's faults were told."""
         self.missing_schema: bytes | None = None
         """The schema id that `feed` stopped at."""
 
@@ -181,7 +183,11 @@ class RunningRules:
     def take(self) -> Output:
         """See `Running`: the marks that were finished, to be published before the seal."""
         marks = sorted(self._state.take(), key=_order)
-        output = Output((), tuple(map(_publication, marks)), Counter(self._counts))
+        notes = [
+            f'rule "{label}" does not run on {where}: {reason}' for (label, reason), where in self._state.faults.items()
+        ]
+        output = Output((), tuple(map(_publication, marks)), Counter(self._counts), notes[self._noted :])
+        self._noted = len(notes)
         self._counts.clear()
         return output
 

@@ -75,8 +75,8 @@ class RuleState:
         self.rules = rules
         self.counts: Counter[str] = Counter()
         """`samples`, `late.samples`, `marks`, `fault.samples` (of streams that some rule cannot run on) …"""
-        self.faults: dict[str, str] = {}
-        """Why a rule does not run on a device's stream, by label: the newest reason."""
+        self.faults: dict[tuple[str, str], str] = {}
+        """Where a rule does not run: by its label and the reason, the device and stream that were met first."""
         self.recordings: dict[tuple[str, str], Recording] = {}
         self._plans: dict[StreamDescription, StreamPlan] = {}
         self._marks: list[MarkAdd] = []
@@ -225,7 +225,10 @@ class RuleState:
         self.counts["samples"] += len(times)
         if plan.faults:
             self.counts["fault.samples"] += len(times)
-            self.faults |= {self.rules.rules[index].label: str(fault) for index, fault in plan.faults.items()}
+            for index, fault in plan.faults.items():
+                label = self.rules.rules[index].label
+                self.counts[f"fault.samples.{label}"] += len(times)
+                self.faults.setdefault((label, str(fault)), f"{record.device}/{stream}")
         axis = Axis(state.tail, times, plan.period_ns)
         registers = plan.program.run(plan.columns(raw), axis, state.rolls)
         state.tail = axis.tail()
@@ -268,7 +271,8 @@ class RuleState:
         try:
             return JoinPlan(index, rule, plans)
         except RuleError as fault:
-            self.faults[rule.label] = str(fault)
+            self.faults.setdefault((rule.label, str(fault)), f"{record.device}/{', '.join(rule.streams)}")
+            self.counts[f"fault.samples.{rule.label}"] += record.joins[index].waiting
             return None
 
     # Marks.

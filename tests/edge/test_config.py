@@ -34,6 +34,17 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
+def test_rules_that_do_not_fit_a_stream_of_its_own_are_refused_at_their_place(tmp_path: Path) -> None:
+    """They would mark nothing, in silence."""
+    (tmp_path / "rules.yaml").write_text(
+        "version: 1\nrules:\n  - {label: other, when: gps.speed > 3}\n  - {label: hot, when: acc.x > 80degC}\n"
+    )
+    with pytest.raises(UsageError, match=r"rules\.yaml:4:\d+: degC does not fit g in: acc.x > 80degC"):
+        load_config(write(tmp_path, 'rules = "rules.yaml"\n' + DESIGN))
+    (tmp_path / "rules.yaml").write_text("version: 1\nrules:\n  - {label: fast, when: gps.speed > 3}\n")
+    assert load_config(write(tmp_path, 'rules = "rules.yaml"\n' + DESIGN)).rule_set is not None
+
+
 def test_the_designs_example_is_good(tmp_path: Path) -> None:
     config = load_config(write(tmp_path, DESIGN))
     (source,) = config.sources

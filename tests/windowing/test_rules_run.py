@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -103,3 +104,31 @@ def test_a_wrong_rule_file_is_refused_with_its_place(site: Path, capsys: pytest.
     assert wavemark.main([*command, "--out", str(site / "out"), "--until-idle"]) == 2
     assert "rules.yaml:3:51: unknown unit" in capsys.readouterr().err
     assert not (site / "out").exists()
+
+
+def test_a_rule_that_cannot_run_is_told_and_counted(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Windows without its marks would look like windows in which nothing happened."""
+    (site / "rules.yaml").write_text(
+        RULES + "  - {label: hot, when: acc.x > 80degC}\n  - {label: gone, when: acc.x > 5m/s2 and gone.y > 1}\n"
+    )
+    command = ["window", "run", "-c", str(site / "dataset.toml"), "--log", f"segments:{site / 'log'}"]
+    assert wavemark.main([*command, "--out", str(site / "out"), "--until-idle"]) == 0
+    told = capsys.readouterr()
+    assert told.err.count('rule "hot" does not run on pump/acc: rules.yaml:4:32: degC does not fit m/s2') == 1
+    assert 'rules.yaml: rule "gone" reads gone, of which no device in the log has a stream' in told.err
+    assert '"still"' not in told.err
+    assert re.search(r"^rules +revision \w{16}\n.*^  fault\.samples\.hot +2,000$", told.out, re.MULTILINE | re.DOTALL)
+    assert wavemark.main(["dataset", "status", str(site / "out"), "--json"]) == 0
+    status = json.loads(capsys.readouterr().out)
+    (counts,) = status["rules"].values()
+    assert (counts["marks"], counts["samples"], counts["fault.samples.hot"]) == (2, 2000, 2000)
+
+
+def test_damage_to_the_rules_own_chain_is_found(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(site, capsys)
+    assert wavemark.main(["dataset", "verify", str(site / "out")]) == 0
+    entry = next((site / "out" / "rules").rglob("000000000000.json"))
+    entry.write_bytes(entry.read_bytes().replace(b'"marks":2', b'"marks":3'))
+    capsys.readouterr()
+    assert wavemark.main(["dataset", "verify", str(site / "out")]) == 1
+    assert str(entry) in capsys.readouterr().err

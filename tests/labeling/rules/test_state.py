@@ -155,7 +155,12 @@ def test_a_rule_that_does_not_fit_a_stream_leaves_the_others_alone() -> None:
     feed(state, [0, 2, 0])
     assert spans(state.take()) == [(1, 2)]
     assert state.counts["fault.samples"] == 3
-    assert 'has no channel "y"' in state.faults["event"] or "does not fit" in state.faults["event"]
+    assert state.counts["fault.samples.event"] == 6  # two rules of three
+    assert set(state.faults.values()) == {"d/acc"}
+    assert [any(words in reason for _, reason in state.faults) for words in ("does not fit", 'has no channel "y"')] == [
+        True,
+        True,
+    ]
 
 
 def test_a_join_waits_for_a_stream_and_gives_it_up_after_a_day() -> None:
