@@ -12,8 +12,8 @@ from edge.protocol import SourceConfig, Times, Values
 from ingest.chunker import Limits, Origin, stamped_chunks
 from ingest.records import Channel, Chunk, Gap, StreamDescription, schema_id
 
-FRESH_MAX: Final = 1000
-"""So many arrays of a few samples wait to be looked at together: an array takes more memory than what it holds."""
+FRESH_SAMPLES: Final = 1000
+"""So many samples wait to be looked at together: until then they take several times the memory of their own type."""
 
 
 def describe(config: SourceConfig) -> StreamDescription:
@@ -71,6 +71,7 @@ class StreamBatch:
         self._seq = 0
         self._fresh: list[tuple[Times, Values]] = []
         """Not looked at yet."""
+        self._fresh_samples = 0
         self._times: list[Times] = []
         self._values: list[NDArray[Any]] = []
         self._losses: dict[str, Loss] = {}
@@ -98,14 +99,15 @@ class StreamBatch:
             loss.end_ns = int(times[0]) if loss.end_ns is None else loss.end_ns
         self._fresh.append((times, values))
         self.pending_bytes += self._sample_bytes * len(times)
-        if len(self._fresh) >= FRESH_MAX:
+        self._fresh_samples += len(times)
+        if self._fresh_samples >= FRESH_SAMPLES:
             self._settle()
 
     def _settle(self) -> None:
         """Look at what was added."""
         if not self._fresh:
             return
-        fresh, self._fresh = self._fresh, []
+        fresh, self._fresh, self._fresh_samples = self._fresh, [], 0
         times, values = fresh[0] if len(fresh) == 1 else map(np.concatenate, zip(*fresh, strict=True))
         if self._range is not None:
             times, values = self._fitting(times, values, self._range)

@@ -71,7 +71,7 @@ def test_a_gap_begins_behind_the_last_sample_that_fits() -> None:
     st.sampled_from([1, 3, 1000]),
 )
 def test_how_samples_are_grouped_makes_no_difference(
-    values: list[float], losses: set[int], cuts: set[int], fresh_max: int
+    values: list[float], losses: set[int], cuts: set[int], fresh_samples: int
 ) -> None:
     """Whether they come one by one or together, and whatever is asked for on the way."""
 
@@ -87,7 +87,7 @@ def test_how_samples_are_grouped_makes_no_difference(
             start = stop
         return batch.drain(origin, S + 1000)
 
-    with mock.patch("edge.batching.FRESH_MAX", fresh_max):
+    with mock.patch("edge.batching.FRESH_SAMPLES", fresh_samples):
         assert records(set(range(30)), asks=True) == records(cuts, asks=False)
 
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Final, NamedTuple
 from zlib import crc32
 
@@ -71,13 +72,17 @@ class Scan(NamedTuple):
     damages: tuple[Damage, ...]
 
 
+def size_of(entries: Sequence[Entry]) -> int:
+    """How many bytes the entries' frames take."""
+    return sum(map(len, chain.from_iterable(entries))) + HEADER.size * len(entries)
+
+
 def fitting(entries: Sequence[Entry], at: int, room: int) -> int:
     """The end of the entries from `at` on whose frames take no more than `room` bytes."""
-    sizes = [len(key) + len(value) + HEADER.size for key, value in entries[at:]]
-    if sum(sizes) <= room:
+    if size_of(entries[at:]) <= room:
         return len(entries)
-    for size in sizes:
-        room -= size
+    for key, value in entries[at:]:
+        room -= len(key) + len(value) + HEADER.size
         if room < 0:
             break
         at += 1
@@ -87,10 +92,11 @@ def fitting(entries: Sequence[Entry], at: int, room: int) -> int:
 def encode(entries: Sequence[Entry], offset: int, append_ns: int, durable: int) -> bytes:
     """The frames of consecutive records, the first of which has `offset`."""
     parts: list[bytes] = []
+    pack_prefix, pack_rest = _PREFIX.pack, _REST.pack
     for key, value in entries:
-        rest = _REST.pack(offset, append_ns, durable, len(key)) + key
+        rest = pack_rest(offset, append_ns, durable, len(key)) + key
         length = len(rest) + len(value)
-        parts += (_PREFIX.pack(length, crc32(value, crc32(rest, length))), rest, value)
+        parts += (pack_prefix(length, crc32(value, crc32(rest, length))), rest, value)
         offset += 1
     return b"".join(parts)
 

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import repeat
+from itertools import chain, repeat
 from typing import Final, NamedTuple, TypeVar
 
 from ingest.errors import LogUnavailableError, PermanentError, WavemarkError
@@ -21,7 +21,7 @@ from ingest.log.protocol import Entry, Position
 from ingest.log.segments.catalog import Catalog, Topic
 from ingest.log.segments.files import as_log_errors
 from ingest.log.segments.partition import Partition, Written
-from ingest.log.segments.segment import FIXED_BYTES, MAX_KEY_BYTES, MAX_LENGTH
+from ingest.log.segments.segment import FIXED_BYTES, MAX_KEY_BYTES, MAX_LENGTH, size_of
 
 T = TypeVar("T")
 GROUP_BYTES: Final = 16 << 20
@@ -63,6 +63,8 @@ class Job:
 
 def check_entries(topic: str, entries: Sequence[Entry]) -> None:
     """Raise `PermanentError` for an entry that no frame can hold."""
+    if max(map(len, chain.from_iterable(entries))) <= MAX_KEY_BYTES:
+        return
     for key, value in entries:
         if len(key) > MAX_KEY_BYTES or FIXED_BYTES + len(key) + len(value) > MAX_LENGTH:
             raise PermanentError(
@@ -141,7 +143,7 @@ class Writer:
             for item in self._queue:
                 count += 1
                 if isinstance(item, Append):
-                    size += sum(len(value) for _, value in item.entries)
+                    size += size_of(item.entries)
                 if size >= GROUP_BYTES:
                     break
             group, self._queue = self._queue[:count], self._queue[count:]
