@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import secrets
 import signal
-import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
@@ -63,14 +62,20 @@ def _run(args: argparse.Namespace) -> int:
 
 async def _run_agent(config: AgentConfig) -> dict[str, float]:
     from edge.agent import Agent
+    from edge.watching import Watch
 
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    stop, loop, watch = asyncio.Event(), asyncio.get_running_loop(), Watch()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     log = open_log(config.log)
     try:
-        agent = Agent(config, log, secrets.token_bytes(16), _version(), _report)
-        return await agent.run(stop)
+        agent = Agent(config, log, secrets.token_bytes(16), _version(), watch.say)
+        watching = asyncio.create_task(watch.run(agent.figures))
+        try:
+            return await agent.run(stop)
+        finally:
+            watching.cancel()
+            await asyncio.wait([watching])
     finally:
         await log.close()
 
@@ -80,10 +85,6 @@ def _version() -> str:
         return version("wavemark")
     except PackageNotFoundError:  # run from a checkout that is not installed
         return "unknown"
-
-
-def _report(line: str) -> None:
-    print(f"agent: {line}", file=sys.stderr, flush=True)
 
 
 def _check(args: argparse.Namespace) -> int:
