@@ -33,7 +33,7 @@ class Converter:
         self._scale = np.array([channel.scale for channel in channels], dtype=np.float64)
         self._offset = np.array([channel.offset for channel in channels], dtype=np.float64)
         by_name = {channel.name: index for index, channel in enumerate(channels)}
-        self.fault = _fault(description, plan, by_name)
+        self.fault = fault_of(description, plan)
         """Why the stream cannot be windowed under this description; None where it can."""
         wanted = [by_name[name] for name in plan.channels] if self.fault is None else []
         moved = [at for at, c in enumerate(wanted) if channels[c].scale != 1.0 or channels[c].offset != 0.0]
@@ -64,10 +64,11 @@ class Converter:
         return np.frombuffer(data, dtype=self._dtype).reshape(-1, len(self._scale))
 
 
-def _fault(description: StreamDescription, plan: StreamPlan, by_name: dict[str, int]) -> Fault | None:
-    if any(name not in by_name for name in plan.channels):
+def fault_of(description: StreamDescription, plan: StreamPlan) -> Fault | None:
+    """Why a stream so described cannot be windowed; None where it can."""
+    units = {channel.name: channel.unit for channel in description.channels}
+    if any(name not in units for name in plan.channels):
         return "unknown_channel"
-    units = [description.channels[by_name[name]].unit for name in plan.channels]
-    if any(wanted is not None and wanted != unit for wanted, unit in zip(plan.units, units, strict=True)):
+    if any(wanted not in (None, units[name]) for name, wanted in zip(plan.channels, plan.units, strict=True)):
         return "wrong_unit"
     return None

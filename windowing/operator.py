@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from ingest.engine.operator import Output
 from ingest.records import StreamDescription
 from windowing.anchors import AnchorMark, Layout
+from windowing.noting import notes_on
 from windowing.spec import WindowSpec
 from windowing.state import STATE_VERSION, decode_state, encode_state
 from windowing.windower import Windower
@@ -26,6 +28,9 @@ class WindowOperator:
             if mark.start_ns < _FAR_NS and mark.end_ns > -_FAR_NS
         )
         self._schemas: dict[bytes, StreamDescription] = {}
+        self._kinds: dict[object, StreamDescription] = {}
+        """One description of each stream, channels and units: all that notes depend on."""
+        self._notes: list[str] = []
 
     @property
     def name(self) -> str:
@@ -45,6 +50,9 @@ class WindowOperator:
     def learn(self, schema: bytes, description: StreamDescription) -> None:
         """Tell what a schema id means."""
         self._schemas[schema] = description
+        kind = description.stream, tuple((channel.name, channel.unit) for channel in description.channels)
+        if self._kinds.setdefault(kind, description) is description:
+            self._notes[:] = notes_on(self._layout.plans, self._kinds.values())
 
     def start(self, saved: bytes | None) -> RunningWindows:
         """At work from a saved state, or from the beginning.
@@ -54,15 +62,17 @@ class WindowOperator:
             CorruptError: the state's bytes are not those that were written.
         """
         state = None if saved is None else decode_state(saved, self.spec)
-        return RunningWindows(Windower(self._layout, self._marks, self._schemas, state), self.spec)
+        return RunningWindows(Windower(self._layout, self._marks, self._schemas, state), self.spec, self._notes)
 
 
 class RunningWindows:
     """The windower at work on one partition; see `ingest.engine.operator.Running`."""
 
-    def __init__(self, windower: Windower, spec_id: str) -> None:
+    def __init__(self, windower: Windower, spec_id: str, notes: Sequence[str]) -> None:
         self._windower = windower
         self._spec_id = spec_id
+        self._notes = notes
+        """Of the operator: they grow with what it learns."""
         self.feed = windower.feed
         self.skip = windower.skip
 
@@ -80,7 +90,7 @@ class RunningWindows:
         """The output finished since the last call, as files."""
         from windowing.shards import encode_output
 
-        return encode_output(self._windower.take())
+        return replace(encode_output(self._windower.take()), notes=tuple(self._notes))
 
     def snapshot(self) -> bytes:
         """The state as bytes; called right after `take`."""

@@ -28,11 +28,13 @@ from ingest.log.opening import open_log
 from ingest.log.protocol import MARKS, READINGS, Bounds, Log
 from ingest.schemas import SchemaRegistry
 from labeling.sink import LabelsOperator
+from windowing.anchors import Layout
 from windowing.catalog import LABELS, RULES, WINDOWS
 from windowing.founding import Source, claim_config, claim_genesis, read_anchors
 from windowing.genesis import NAME as GENESIS
 from windowing.genesis import Genesis
 from windowing.metering import Metered
+from windowing.noting import notes_on, rules_without_streams
 from windowing.operator import WindowOperator
 
 if TYPE_CHECKING:
@@ -127,6 +129,7 @@ class _Service:
         self._stopped = False
         self._trouble: LogConfigError | None = None
         self._result = RunResult()
+        self._noted: set[str] = set()
 
     async def run(self, source: Source) -> RunResult:
         with self._ended_by_signals() if self._ending is None else self._ended_by(self._ending):
@@ -142,23 +145,23 @@ class _Service:
             makers = len(self._jobs)
             await self._hire(LABELS, labels, label_genesis, f"{group}-{labels.name}")
             await self._work(makers)
-            if source.rules is not None and self._options.until_idle and not self._stopped:
-                await self._look_for_streams(source.rules)
+            if self._options.until_idle and not self._stopped:
+                await self._look_at_streams(source)
         if self._trouble is not None:
             raise self._trouble
         self._result.finished = self._options.until_idle and not self._stopped
         return self._result
 
-    async def _look_for_streams(self, rules: RuleSet) -> None:
-        """Tell which rules never ran, for want of a stream."""
+    async def _look_at_streams(self, source: Source) -> None:
+        """Tell what no worker saw: devices that say other units to other workers, rules whose streams nobody has."""
         registry = SchemaRegistry(self._log)
         await registry.refresh()
-        missing = rules.streams - {description.stream for description in registry.descriptions}
-        for rule in rules.rules:
-            names = ", ".join(name for name in rule.streams if name in missing)
-            if names:
-                text = f'{rules.name}: rule "{rule.label}" reads {names}, of which no device in the log has a stream'
-                self._observe(Notice("noted", -1, 0, text), RULES)
+        notes = notes_on(Layout.of(source.config.window).plans, registry.descriptions)
+        if source.rules is not None:
+            notes += rules_without_streams(source.rules, registry.descriptions)
+        for text in notes:
+            if text not in self._noted:
+                self._observe(Notice("noted", -1, 0, text), READINGS)
 
     async def _found(self, source: Source, folder: str, labels: LabelsOperator) -> tuple[Genesis, Genesis]:
         """The geneses of windows and labels."""
@@ -223,6 +226,8 @@ class _Service:
                     f"{genesis.partitions}: devices have moved between partitions; use another --out"
                 )
                 self._stop()
+            if notice.kind == "noted":
+                self._noted.add(notice.text)
             if notice.entry is not None and operator.name == WINDOWS:
                 self._result.counts.update(notice.entry.counts)
             self._observe(notice, told_as)

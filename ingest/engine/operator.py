@@ -59,7 +59,8 @@ class Output:
     counts: Counter[str] = field(default_factory=Counter)
     """How many, by reason: `windows`, `samples`, `drop.coverage`, `late`, `duplicate` …"""
     notes: Sequence[str] = ()
-    """What a person should know of, each as a text of its own: why something cannot be done."""
+    """What a person should know of, each as a text of its own: why something cannot be done. It may be given again with
+    every output; it is told once."""
 
 
 class Running(Protocol):

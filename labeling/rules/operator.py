@@ -90,8 +90,6 @@ class RunningRules:
         self._counts: Counter[str] = Counter()
         self._intake = Intake(self._counts, None if saved is None else saved.intake)
         self._state.counts = self._counts
-        self._noted = 0
-        """So many of the state's faults were told."""
         self.missing_schema: bytes | None = None
         """The schema id that `feed` stopped at."""
 
@@ -186,8 +184,7 @@ class RunningRules:
         notes = [
             f'rule "{label}" does not run on {where}: {reason}' for (label, reason), where in self._state.faults.items()
         ]
-        output = Output((), tuple(map(_publication, marks)), Counter(self._counts), notes[self._noted :])
-        self._noted = len(notes)
+        output = Output((), tuple(map(_publication, marks)), Counter(self._counts), notes)
         self._counts.clear()
         return output
 
