@@ -66,8 +66,8 @@ class Report:
     """Files that no manifest names: a crash leaves such; they are not part of the dataset, and harm nothing."""
 
     def add(self, file: Path, error: object, windows: tuple[str, ...] = ()) -> None:
-        """Note a problem."""
-        self.problems.append(Problem(str(file), str(error), windows))
+        """Note a problem; many an error names the file itself."""
+        self.problems.append(Problem(str(file), str(error).removeprefix(f"{file}: "), windows))
 
 
 Advance: TypeAlias = Callable[[int], None]
