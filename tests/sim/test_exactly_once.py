@@ -7,7 +7,7 @@ import os
 import pytest
 
 from tests.sim.storm import storm
-from tests.sim.workloads import WindowsWork
+from tests.sim.workloads import RulesWork, WindowsWork
 
 RUNS = int(os.environ.get("WAVEMARK_SIM_RUNS", "2000"))
 SOAK_RUNS = int(os.environ.get("WAVEMARK_SIM_RUNS", "100000"))
@@ -50,6 +50,12 @@ def test_many_storms(seeds: range) -> None:
 def test_storms_over_the_windower(seeds: range) -> None:
     for seed in seeds:
         storm(seed, work=WindowsWork)
+
+
+@pytest.mark.parametrize("seeds", [range(30), range(30, 60)], ids=str)
+def test_storms_over_the_rules(seeds: range) -> None:
+    for seed in seeds:
+        storm(seed, work=RulesWork)
 
 
 def test_a_seed_is_a_run() -> None:

@@ -15,9 +15,11 @@ import polars as pl
 from ingest.engine.manifest import Manifest
 from ingest.engine.operator import Operator, Running
 from ingest.log.protocol import READINGS, Entry, LogBatch
-from ingest.records import Channel, Chunk, Gap, Progress, Record, RecordingEnd, StreamDescription, schema_id
+from ingest.records import Channel, Chunk, Gap, MarkAdd, Progress, Record, RecordingEnd, StreamDescription, schema_id
 from ingest.times import advance
-from ingest.wire import encode
+from ingest.wire import decode, encode
+from labeling.rules.compile import compile_rules
+from labeling.rules.operator import RulesOperator
 from simulators.sim.files import SimDisk
 from simulators.sim.log import EPOCH_NS
 from tests.sim.oracle import LogRecord, expected_rows
@@ -27,6 +29,13 @@ from windowing.digest import digest_line
 from windowing.operator import WindowOperator
 from windowing.spec import StreamRule, WindowSpec
 
+RULES = """version: 1
+defaults: {max_gap: 100ms, coverage: 0.5}
+rules:
+  - {label: high, when: acc.x > 200g, until: acc.x < -200g, hold: 30ms, for: 40ms}
+  - {label: calm, when: "max(acc.x, 80ms) - min(acc.x, 80ms) < 900g", cooldown: 200ms, pad: 10ms}
+  - {label: rough, when: "std(acc.x, 1500ms) > 580g", for: 100ms}
+"""
 DROPPED = ("device", "recording", "k", "windows", "reason")
 Lost = Sequence[tuple[int, int]]
 
@@ -147,6 +156,35 @@ class WindowsWork:
         demand(got == want, f"{where}: windows: surplus {got - want}, missing {want - got}")
         totals, counts = Counter(entries[-1].totals), output.counts
         demand(totals == counts, f"{where}: totals are {totals}, expected {counts}")  # as Counters: no 0 is a 0
+
+
+class RulesWork(WindowsWork):
+    """Event rules on the same recordings: every mark is in the log before its seal, and no other is."""
+
+    def operator(self) -> Operator:
+        return RulesOperator(compile_rules(RULES, "rules.yaml"))
+
+    def check(
+        self,
+        where: str,
+        disk: SimDisk,
+        entries: Sequence[Manifest],
+        lost: Lost,
+        records: Sequence[LogRecord],
+        published: Collection[bytes],
+    ) -> None:
+        operator = self.operator()
+        operator.learn(self._schema, self._description)
+        output = fold(operator.start(None), records, entries[0].begin, lost).take()
+        wanted = {publication.entry.value for publication in output.publications}
+        demand(wanted <= set(published), f"{where}: {len(wanted - set(published))} marks were not published")
+        totals, counts = Counter(entries[-1].totals), output.counts
+        demand(totals == counts, f"{where}: totals are {totals}, expected {counts}")
+        if not lost:  # else who had read what the log then forgot may have published more
+            devices = {record.key.decode() for record in records}
+            marks = {value: mark for value in published if isinstance(mark := decode(value), MarkAdd)}
+            surplus = [mark for value, mark in marks.items() if value not in wanted and mark.device in devices]
+            demand(not surplus, f"{where}: marks that no rule makes: {surplus}")
 
 
 def fold(running: Running, records: Iterable[LogRecord], begin: int, lost: Lost) -> Running:
