@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from edge.clock import ClockWatch
@@ -17,7 +17,7 @@ from edge.committing import Committer, Marker
 from edge.config import AgentConfig
 from edge.decoders import decoder_type
 from edge.figures import published, recorded, spooled
-from edge.lane import Lane
+from edge.lane import Lane, Missing, missing_of
 from edge.presence import Presence
 from edge.publisher import Publisher
 from edge.recorder import Recorder
@@ -49,6 +49,14 @@ class _Parts(NamedTuple):
     clock: ClockWatch
     committer: Committer
     publisher: Publisher
+
+
+class _Silenced(NamedTuple):
+    """When sources were heard no more."""
+
+    monotonic_ns: int
+    missing: Mapping[str, Missing]
+    """By device, what nobody had heard already."""
 
 
 class Agent:
@@ -90,8 +98,8 @@ class Agent:
                 asyncio.create_task(self._status.watch(self.presence, self._report)),
             ]
             try:
-                await self._serve(stop, background)
-                await self._finish(stop, parts, background)
+                silenced = await self._serve(stop, background)
+                await self._finish(stop, parts, background, silenced)
             finally:
                 await _end_all(background)
             figures = self.figures()
@@ -139,7 +147,7 @@ class Agent:
         )
         return _Parts(spool, rhythm, clock, committer, self.publisher)
 
-    async def _serve(self, stop: asyncio.Event, background: list[asyncio.Task[None]]) -> None:
+    async def _serve(self, stop: asyncio.Event, background: list[asyncio.Task[None]]) -> _Silenced:
         """Until all sources are at their end, or a stop."""
 
         async def serve() -> None:
@@ -152,16 +160,20 @@ class Agent:
             done, _ = await asyncio.wait([serving, stopping, *background], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
+            missing = {device: missing_of(device, self.lanes) for device in self.recorders}
+            return _Silenced(time.monotonic_ns(), missing)
         finally:
             await _end_all([serving, stopping])
 
-    async def _finish(self, stop: asyncio.Event, parts: _Parts, background: list[asyncio.Task[None]]) -> None:
+    async def _finish(
+        self, stop: asyncio.Event, parts: _Parts, background: list[asyncio.Task[None]], silenced: _Silenced
+    ) -> None:
         """End the recordings, commit the rest, publish it as far as there is time."""
         for lane in self.lanes:
             lane.end()
         reason = "stopped" if stop.is_set() else "end_of_file"
-        for recorder in self.recorders.values():
-            recorder.end(reason, time.monotonic_ns())
+        for device, recorder in self.recorders.items():
+            recorder.end(reason, silenced.monotonic_ns, silenced.missing[device])
         for _ in range(_LAST_COMMITS):
             if await parts.committer.commit(parts.rhythm, final=True):
                 break

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from edge.clock import ClockWatch
-from edge.lane import Lane
+from edge.lane import Lane, missing_of
 from edge.publisher import Publisher
 from edge.recorder import Recorder
 from edge.rhythm import Rhythm
@@ -115,17 +115,11 @@ class Committer:
         fresh = [
             self._unwritten.write(held)
             for device, recorder in self._recorders.items()
-            for held in recorder.flush(now_ns, self._missing(device))
+            for held in recorder.flush(now_ns, missing_of(device, self._lanes))
         ]
         size = sum(len(write.entry.value) for write in fresh)
         is_full = self._keeps_oldest and not final and not self._spool.readings.has_room(size)
         return self._unwritten.collect(fresh, is_full=is_full)
-
-    def _missing(self, device: str) -> dict[str, str]:
-        """The streams of a device that nobody hears now, and why."""
-        return {
-            lane.config.stream: lane.missing for lane in self._lanes if lane.config.device == device and lane.missing
-        }
 
     def _keep(self, writes: list[Write], tokens: list[tuple[Lane, list[Hashable]]], reason: str) -> None:
         """The disk took nothing. What is given up is not acknowledged: who waits for that delivers it again."""

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 from msgspec.structs import replace
 
-from edge.entries import HELD, IDENTITIES, READING, key_of, reading
+from edge.entries import HELD, IDENTITIES, READING, key_of, plain, reading
 from ingest.chunker import chunk_end_ns
 from ingest.errors import WireError
 from ingest.log.protocol import Entry
@@ -60,9 +60,9 @@ def condense(data: bytes, base: int, below: int, start: int, policy: DropPolicy,
     gaps: dict[tuple[str, str, str, bytes], tuple[_Kept, Gap]] = {}
     samples = chunks = 0
     for frame in frames(data, base, below):
-        value = value_of(data, frame)
-        own = _Kept(frame.offset, frame.append_ns, Entry(frame.key, value))
-        kind = key_of(frame.key).kind
+        value, key = value_of(data, frame), plain(frame.key)
+        own = _Kept(frame.offset, frame.append_ns, Entry(key, value))
+        kind = key_of(key).kind
         record = _decoded(value) if kind in (READING, HELD) and frame.offset >= start else None
         if kind == IDENTITIES and frame.offset >= start:
             continue
@@ -74,7 +74,7 @@ def condense(data: bytes, base: int, below: int, start: int, policy: DropPolicy,
         thinned = thin(record, reason) if policy == "thin" else None
         if thinned is not None:
             samples += record.count - thinned.count
-            kept.append(own._replace(entry=Entry(frame.key, to_wire(thinned))))
+            kept.append(own._replace(entry=Entry(key, to_wire(thinned))))
         elif policy == "thin":
             kept.append(own)
         else:
@@ -150,7 +150,7 @@ def value_of(data: bytes, frame: Frame) -> bytes:
 def entries_of(data: bytes, base: int, below: int) -> Iterable[tuple[bytes, bytes]]:
     """Keys and values of a segment's whole frames."""
     for frame in frames(data, base, below):
-        yield frame.key, value_of(data, frame)
+        yield plain(frame.key), value_of(data, frame)
 
 
 def _decoded(value: bytes) -> object:

@@ -24,6 +24,8 @@ IDENTITIES: Final = b"i"
 """Identities of arrivals whose data lie before this note, and which may be delivered again."""
 MARK: Final = b"m"
 STATUS: Final = b"t"
+_CLOSING: Final = 0x80
+"""Set in the first byte of the key that is a commit's last."""
 IDENTITY_BYTES: Final = 8
 MAX_IDENTITIES: Final = 65_536
 """As many as MQTT has packet identifiers: no more can wait for a PUBACK."""
@@ -36,6 +38,21 @@ class Key(NamedTuple):
     kind: bytes
     device: str
     kernel_boot: bytes = b""
+
+
+def closing(entry: Entry) -> Entry:
+    """The entry as the last one of a commit."""
+    return entry._replace(key=bytes((entry.key[0] | _CLOSING,)) + entry.key[1:])
+
+
+def is_closing(key: bytes) -> bool:
+    """Whether a commit ends with the entry of this key."""
+    return bool(key) and bool(key[0] & _CLOSING)
+
+
+def plain(key: bytes) -> bytes:
+    """The key as it was committed."""
+    return bytes((key[0] & ~_CLOSING,)) + key[1:] if is_closing(key) else key
 
 
 def key_of(data: bytes) -> Key:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Hashable
-from typing import Final
+from collections.abc import Callable, Hashable, Iterable
+from typing import Final, TypeAlias
 
 from edge.entries import Identities
 from edge.protocol import Arrival, Decoder, Interruption, Source, SourceConfig
@@ -18,6 +18,13 @@ from edge.sources.backoff import Backoff
 from ingest.errors import PermanentError, WavemarkError
 
 RESTART_S: Final = (1.0, 60.0)
+Missing: TypeAlias = dict[str, str]
+"""Why what a stream's sensor says now is lost, by stream: nobody hears it."""
+
+
+def missing_of(device: str, lanes: Iterable[Lane]) -> Missing:
+    """The streams of a device that nobody hears now."""
+    return {lane.config.stream: lane.missing for lane in lanes if lane.config.device == device and lane.missing}
 
 
 class Lane:

@@ -245,10 +245,10 @@ class Recorder:
             self.end("clock_step", monotonic_ns)
         self._clock = clock
 
-    def end(self, reason: str, monotonic_ns: int) -> None:
-        """End the recording under way, if any."""
+    def end(self, reason: str, monotonic_ns: int, missing: Mapping[str, str] = _NOTHING) -> None:
+        """End the recording under way, if any; `missing` as in `flush`."""
         if self._recording is not None:
-            self._drain(monotonic_ns, progress=False)
+            self._drain(monotonic_ns, progress=False, missing=missing)
             ends = [stream.batch.end_ns for stream in self._streams.values() if stream.batch.end_ns is not None]
             said = [stream.said_ns for stream in self._streams.values() if stream.said_ns is not None]
             end_ns = max(ends or said or [self._now(monotonic_ns)])
@@ -294,7 +294,8 @@ class Recorder:
                 self._progress(stream, monotonic_ns)
             if name in missing:
                 self._miss(stream, missing[name], monotonic_ns)
-                self._progress(stream, monotonic_ns)
+                if progress:
+                    self._progress(stream, monotonic_ns)
 
     def _miss(self, stream: _Stream, reason: str, monotonic_ns: int) -> None:
         """Announce what a stream that nobody hears has lost up to now."""

@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 from zlib import crc32
@@ -24,7 +24,7 @@ from zlib import crc32
 import msgspec
 
 from edge.dropping import SPOOL_FULL, DropPolicy, choose, condense, entries_of
-from edge.entries import Tail, read_tail
+from edge.entries import Tail, closing, is_closing, plain, read_tail
 from edge.errors import SpoolBusyError
 from ingest.errors import CorruptLogError, TruncatedLogError
 from ingest.log.protocol import Entry, LogBatch
@@ -86,7 +86,9 @@ class Queue:
         self._folder = folder
         self._limits = limits
         self._clock_ns = clock_ns
-        self._partition = Partition(folder, number, segment_bytes=limits.segment_bytes, clock_ns=clock_ns)
+        self._partition = Partition(
+            folder, number, segment_bytes=limits.segment_bytes, clock_ns=clock_ns, ends_write=is_closing
+        )
         self._cursor = Cursor(folder.name, self._partition, dense=False, durable=True)
         self._lock = threading.RLock()
         with self._partition.locked() as head:  # mends what a power cut left
@@ -117,7 +119,9 @@ class Queue:
     # --- writing
 
     def commit(self, entries: Sequence[Entry]) -> None:
-        """Write entries behind the last one; durable when this returns. Nothing of them is there when it raises.
+        """Write entries behind the last one; durable when this returns. Nothing of them is there when it raises, and
+        after a kill or a power cut meanwhile there is all of them or nothing: a sample without the identity of the
+        message that brought it would come twice.
 
         Raises:
             StoreFullError: the disk is full. What is durable is not given up for that: only the spool's own bound
@@ -135,7 +139,7 @@ class Queue:
     def _append(self, entries: Sequence[Entry]) -> int:
         with self._partition.locked() as before:
             pass
-        written = self._partition.append(entries)
+        written = self._partition.append([*entries[:-1], *map(closing, entries[-1:])])
         try:
             self._partition.sync(written)
         except BaseException:
@@ -174,7 +178,7 @@ class Queue:
                     self.stats.damaged_records += max(0, begin - self._place.offset)
                     self._place = Place(begin)
                 else:
-                    return batch
+                    return None if batch is None else replace(batch, keys=[*map(plain, batch.keys)])
 
     def rewind(self) -> None:
         """Read again from what was acknowledged on."""
@@ -281,10 +285,7 @@ class Queue:
 
     def _age(self, before_ns: int) -> None:
         """Condense the segments whose records are all older."""
-        closed = self._closed()
-        for (base, below), after in zip(closed, [*closed[1:], None], strict=True):
-            if after is None:
-                return
+        for (base, below), after in itertools.pairwise(self._closed()):
             with self._partition.path(after[0]).open("rb") as file:
                 first = next((frame.append_ns for frame in frames(file.read(1 << 16), *after)), 0)
             if not PLAUSIBLE_NS < first < before_ns:

@@ -13,7 +13,7 @@ from edge.recorder import ClockState
 from edge.spool import Queue
 from ingest.errors import PermanentError, StoreFullError
 from ingest.log.protocol import LIVE, STATUS, STREAMS, Entry
-from ingest.records import Birth, Chunk, Death, Heartbeat, RecordingEnd, RecordingStart, StreamDescription
+from ingest.records import Birth, Chunk, Death, Gap, Heartbeat, RecordingEnd, RecordingStart, StreamDescription
 from tests.edge.feeding import WALL, FlakyLog, S, fed, fed_config, running
 
 pytestmark = pytest.mark.usefixtures("fed")
@@ -302,6 +302,24 @@ def test_a_loss_is_announced_while_it_lasts(tmp_path: Path) -> None:
         first, second = log.gaps()[:2]
         assert (first.reason, first.start_ns, first.samples) == ("port_lost", log.chunks()[0].t0_ns + 1, -1)
         assert (second.reason, second.start_ns) == ("port_lost", first.end_ns)
+
+    asyncio.run(main())
+
+
+def test_a_loss_is_announced_up_to_the_end_that_a_stop_makes(tmp_path: Path) -> None:
+    async def main() -> None:
+        log, path = FlakyLog(), fed_config(tmp_path)
+        path.write_text(path.read_text().replace("20ms", "60s"))
+        async with running(path, log) as agent:
+            agent.source.items.put_nowait(Arrival(b"1\n", time.monotonic_ns(), time.time_ns()))
+            await agent.until(lambda: agent.agent.figures().get("acc.samples") == 1)
+            agent.source.missing = "port_lost"
+            await asyncio.sleep(0.05)
+        *_, gap, end = [record for record in log.records() if isinstance(record, Gap | RecordingEnd)]
+        assert isinstance(gap, Gap)
+        assert isinstance(end, RecordingEnd)
+        assert (gap.reason, gap.start_ns, gap.end_ns) == ("port_lost", log.chunks()[0].t0_ns + 1, end.end_ns)
+        assert gap.end_ns - gap.start_ns >= 50_000_000
 
     asyncio.run(main())
 

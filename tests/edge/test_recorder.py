@@ -180,6 +180,21 @@ def test_while_nobody_hears_a_stream_its_loss_is_announced_before_progress_passe
     assert gaps(records(device.flush(4 * S))) == [("acc", "port_lost", 2 * S, 3 * S)]
 
 
+def test_what_nobody_hears_when_a_recording_ends_is_announced() -> None:
+    """The end says that all before it is there, or announced."""
+    device = two_streams()
+    device.take("acc", 1, [frame(1)], S, WALL)
+    device.take("temp", 1, [frame(1)], S, WALL)
+    device.flush(S)
+    device.take("temp", 1, [frame(2)], 2 * S, WALL + S)
+    device.end("stopped", 3 * S, {"acc": "port_lost"})
+    found = records(device.flush(3 * S))
+    assert kinds(found) == ["Gap", "Chunk", "RecordingEnd"]
+    assert gaps(found) == [("acc", "port_lost", 1, 2 * S)]
+    assert isinstance(found[-1], RecordingEnd)
+    assert found[-1].end_ns == WALL + 2 * S
+
+
 def test_what_a_stream_lost_since_a_recording_began_without_it_is_announced() -> None:
     device = two_streams()
     device.take("acc", 1, [frame(1)], S, WALL)

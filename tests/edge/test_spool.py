@@ -19,6 +19,8 @@ from edge.entries import identities
 from edge.errors import SpoolBusyError
 from edge.spool import Queue, Spool, SpoolLimits
 from ingest.errors import StoreFullError
+from ingest.log.segments.head import Head
+from ingest.log.segments.partition import Partition
 from ingest.log.segments.segment import HEADER
 from ingest.records import Chunk, Gap
 from ingest.wire import decode
@@ -165,6 +167,55 @@ def test_every_truncation_point_leaves_whole_records_and_starts_unaided(written:
         queue.commit([entry(99, 8)])
         assert read_all(queue) == [chunk(99, 8)]
         queue.close()
+
+
+def test_a_commit_is_whole_or_absent_at_every_truncation_point(tmp_path: Path) -> None:
+    """A sample that is there without the identity of its message would come a second time."""
+    queue = Queue(tmp_path / "q", SMALL)
+    commits = [[entry(2 * n, 8), entry(2 * n + 1, 8), identities([b"%08d" % n])] for n in range(4)]
+    sizes = [0]
+    for commit in commits:
+        queue.commit(commit)
+        sizes.append(queue.size_bytes)
+    queue.close()
+    data = (tmp_path / "q" / f"{0:020d}.log").read_bytes()
+    assert sizes[-1] == len(data)
+    for cut in range(len(data) + 1):
+        queue = after_power_cut(tmp_path / "q", tmp_path / "cut", data[:cut])
+        whole = sum(size <= cut for size in sizes) - 1
+        assert read_all(queue) == [chunk(seq, 8) for seq in range(2 * whole)], cut
+        assert queue.tail().identities == [b"%08d" % n for n in range(whole)], cut
+        queue.commit([entry(99, 8)])
+        assert read_all(queue) == [chunk(99, 8)]
+        queue.close()
+
+
+def test_a_commit_lies_in_one_segment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a kill between two segments leaves half of it."""
+    queue, writes = Queue(tmp_path / "q", SMALL), []
+    real = Partition._write
+
+    def counted(partition: Partition, head: Head, data: bytes, count: int, now_ns: int) -> Head:
+        writes.append(count)
+        return real(partition, head, data, count, now_ns)
+
+    monkeypatch.setattr(Partition, "_write", counted)
+    for seq in range(0, 2000, 2):
+        queue.commit([entry(seq, 300), entry(seq + 1, 300)])
+    assert writes == [2] * 1000
+    assert len(list((tmp_path / "q").glob("*.log"))) > 3
+    queue.commit([entry(seq, 300) for seq in range(2000, 2400)])  # more than a segment
+    assert writes[1000:] == [400]
+    assert [record.seq for record in read_all(queue) if isinstance(record, Chunk)][-400:] == list(range(2000, 2400))
+    queue.close()
+
+
+def test_an_age_bound_minds_no_young_spool(tmp_path: Path) -> None:
+    """With one segment there was nothing to look at, and the first commit broke."""
+    queue = Queue(tmp_path / "q", SpoolLimits(max_age_ns=3600 * 10**9))
+    queue.commit([entry(0)])
+    assert read_all(queue) == [chunk(0)]
+    queue.close()
 
 
 @pytest.mark.parametrize("stale_head", [False, True])

@@ -61,15 +61,26 @@ class Written:
 
 
 class Partition:
-    """A partition's folder. All methods but `peek` may wait for a disk or for a lock: never on an event loop."""
+    """A partition's folder. All methods but `peek` may wait for a disk or for a lock: never on an event loop.
+
+    With `ends_write`, what is appended at once is whole or absent after a power cut, too: it lies in one segment, and
+    `ends_write` knows its last record by the key.
+    """
 
     def __init__(
-        self, folder: Path, number: int, *, segment_bytes: int, clock_ns: Callable[[], int] = time.time_ns
+        self,
+        folder: Path,
+        number: int,
+        *,
+        segment_bytes: int,
+        clock_ns: Callable[[], int] = time.time_ns,
+        ends_write: Callable[[bytes], bool] | None = None,
     ) -> None:
         self.folder = folder
         self.number = number
         self._segment_bytes = segment_bytes
         self._clock_ns = clock_ns
+        self._ends_write = ends_write
         self._thread_lock = threading.Lock()
         self._head_fd = os.open(folder / "head", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._lock_fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -132,10 +143,13 @@ class Partition:
             now_ns = max(self._clock_ns(), head.append_ns)
             while at < len(entries):
                 stop = fitting(entries, at, self._segment_bytes - head.position)
+                if self._ends_write is not None and stop < len(entries):
+                    stop = at
                 if stop == at and head.position:
                     head = self.roll(head)
                     continue
-                stop = max(stop, at + 1)  # an empty segment takes any record
+                # An empty segment takes any record, and any write that must stay whole.
+                stop = max(stop, at + 1) if self._ends_write is None else len(entries)
                 data = encode(entries[at:stop], head.next_offset, now_ns, head.durable)
                 head = self._write(head, data, stop - at, now_ns)
                 at = stop
@@ -236,7 +250,7 @@ class Partition:
         base, append_ns = self._newest(bases, old)
         path = self.path(base)
         data = path.read_bytes()
-        found = scan(data, base, max(base, old.durable if old else 0))
+        found = scan(data, base, max(base, old.durable if old else 0), self._ends_write)
         os.truncate(path, found.end)
         fd = self._active_fd(base)
         os.fdatasync(fd)

@@ -18,7 +18,7 @@ damage and not a write that a power cut tore (see `scan`).
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Final, NamedTuple
 from zlib import crc32
@@ -217,13 +217,29 @@ def locate(data: bytes, base: int, wanted: int, below: int) -> int:
     return at if wanted < below else len(data)
 
 
-def scan(data: bytes, base: int, durable: int) -> Scan:
+def scan(data: bytes, base: int, durable: int, ends_write: Callable[[bytes], bool] | None = None) -> Scan:
     """What the newest segment of a partition holds, byte for byte; `durable` is an offset known to have been durable.
 
     A place that holds no frame is *damage* if an offset at or behind it was durable once, by `durable` or by what later
     frames say: it is stepped over, and counted. Else it is a *torn tail*, which no writer was told to be
-    there, and the segment ends before it.
+    there, and the segment ends before it. Where `ends_write` tells by its key which frame is the last one of a write,
+    a write that was never durable and has lost its end is torn as a whole.
     """
+    found, durable = _whole_frames(data, base, durable)
+    if ends_write is None or found.next_offset <= durable:
+        return found
+    end, next_offset, records, append_ns = 0, base, 0, 0
+    for number, frame in enumerate(frames(data[: found.end], base), 1):
+        if frame.offset < durable or ends_write(frame.key):
+            end, next_offset, records, append_ns = frame.end, frame.offset + 1, number, frame.append_ns
+    if next_offset >= found.next_offset:
+        return found
+    damages = tuple(damage for damage in found.damages if damage.next_position <= end)
+    return Scan(end, max(next_offset, durable), append_ns, records, damages)
+
+
+def _whole_frames(data: bytes, base: int, durable: int) -> tuple[Scan, int]:
+    """`scan`, whatever a frame's place in its write; and the greatest offset known to have been durable."""
     at, expected, records, append_ns = 0, base, 0, 0
     damages: list[Damage] = []
     tail: tuple[int, int] | None = None
@@ -243,9 +259,9 @@ def scan(data: bytes, base: int, durable: int) -> Scan:
     for number, damage in enumerate(damages):
         if damage.offset >= durable:
             seen, last_ns = ends[number]
-            return Scan(damage.position, damage.offset, last_ns, seen, tuple(damages[:number]))
+            return Scan(damage.position, damage.offset, last_ns, seen, tuple(damages[:number])), durable
     if tail is not None and tail[1] >= durable:
-        return Scan(tail[0], tail[1], append_ns, records, tuple(damages))
+        return Scan(tail[0], tail[1], append_ns, records, tuple(damages)), durable
     if expected < durable:
         damages.append(Damage(at, expected, len(data), durable))
-    return Scan(len(data), max(expected, durable), append_ns, records, tuple(damages))
+    return Scan(len(data), max(expected, durable), append_ns, records, tuple(damages)), durable

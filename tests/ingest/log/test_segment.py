@@ -133,3 +133,20 @@ def test_resync_in_garbage_ends_soon_and_finds_nothing() -> None:
         found = resync(data, 0, 0)
         assert found is not None
         assert (found.offset, found.position) == (4, len(garbage))
+
+
+def test_a_write_that_was_never_durable_and_has_lost_its_end_is_torn_as_a_whole() -> None:
+    first = encode([Entry(b"a", b"1"), Entry(b"E", b"2")], 0, 5, 0)
+    second = encode([Entry(b"a", b"3"), Entry(b"a", b"4"), Entry(b"E", b"5")], 2, 6, 2)
+    data, last = first + second, len(encode([Entry(b"E", b"5")], 4, 6, 2))
+
+    def ends(key: bytes) -> bool:
+        return key == b"E"
+
+    assert scan(data, 0, 0, ends) == scan(data, 0, 0)
+    torn = scan(data[:-1], 0, 0, ends)
+    assert (torn.end, torn.next_offset, torn.records, torn.append_ns) == (len(first), 2, 2, 5)
+    assert scan(data[:-1], 0, 0).next_offset == 4
+    assert scan(data[:-last], 0, 0, ends).end == len(first)
+    assert scan(data[:-last], 0, 4, ends).next_offset == 4, "what was durable stays, whatever is behind it"
+    assert scan(first[:-1], 0, 0, ends).end == 0
