@@ -155,7 +155,7 @@ class Worker:
                     if sealing is not None:
                         await asyncio.gather(sealing, return_exceptions=True)
             case Truncated(number, wanted, begin):
-                self._skip(number, wanted, begin)
+                await self._skip(member, number, wanted, begin)
                 member.seek(number, begin)
             case LogBatch():
                 await self._feed(event, until)
@@ -165,7 +165,12 @@ class Worker:
             number, lambda: work.recover(self._store, self._operator, self._topic, number, log_begin)
         )
 
-    def _skip(self, number: int, wanted: int, begin: int) -> None:
+    async def _skip(self, member: Member, number: int, wanted: int, begin: int) -> None:
+        """Go on behind what the log no longer has; the entry that says so comes first.
+
+        A worker that slept for so long may have lost the partition meanwhile. What it makes of the records behind the
+        hole nobody else makes, and what an output publishes is in the log before the `link()` that would fence it.
+        """
         part = self._parts.get(number)
         if part is None:
             return
@@ -175,6 +180,15 @@ class Worker:
         part.lost.append((wanted, begin))
         part.position = begin
         self._tell("lost", number, begin, f"{self._topic}-{number}: the log no longer has offsets {wanted} to {begin}")
+        await self._sealed(number)
+        await self._seal(member, part)
+        await self._sealed(number)
+
+    async def _sealed(self, number: int) -> None:
+        """Return when the partition's seal under way, if any, is visible."""
+        sealing = self._seals.pop(number, None)
+        if sealing is not None:
+            await sealing
 
     async def _feed(self, batch: LogBatch, until: Mapping[int, int] | None) -> None:
         part = self._parts.get(batch.partition)
@@ -231,7 +245,7 @@ class Worker:
             if part.number in self._seals:
                 if not (last or behind):
                     continue
-                await self._seals.pop(part.number)
+                await self._sealed(part.number)
             if part.dirty and (full or old or last):
                 await self._seal(member, part)
 

@@ -40,6 +40,11 @@ def test_seeds_that_once_went_wrong(seed: int) -> None:
     storm(seed)
 
 
+def test_a_sleeper_behind_a_hole_publishes_nothing() -> None:
+    """3326: it made marks of what it read behind a hole that the partition's owner did not have."""
+    storm(3326, work=RulesWork)
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("seeds", blocks(SOAK_RUNS), ids=str)
 def test_many_storms(seeds: range) -> None:
