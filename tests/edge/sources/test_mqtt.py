@@ -373,7 +373,7 @@ def test_what_waited_at_the_broker_is_taken_however_much_it_is(
     """The broker sends it before it answers the subscription: who waits for that answer first waits for ever, once the
     queue is full; and the answer may come late."""
     monkeypatch.setattr(mqtt, "QUEUE_BYTES", 20_000)
-    monkeypatch.setattr(mqtt_link, "ANSWER_S", 0.1)
+    monkeypatch.setattr(mqtt_link, "ANSWER_S", 1.0)
 
     async def scenario() -> None:
         async with opened(mosquitto):
@@ -383,7 +383,7 @@ def test_what_waited_at_the_broker_is_taken_however_much_it_is(
         async with opened(mosquitto) as source:
             taker = Taker(source)
             await taker.until(at_least(1))
-            await asyncio.sleep(0.3)  # the queue is full, nothing is read, and no answer can come
+            await asyncio.sleep(2.5)  # the queue is full, nothing is read, and no answer can come
             await taker.until(at_least(1000))
             assert lines(taker.items) == numbered(1000)
             assert source.waiting_for == ""
