@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -226,8 +227,16 @@ class Publisher:
 
     async def _discard(self, producer: Any, error: WavemarkError) -> None:
         # Without this, stop() would wait for what the producer still holds until the broker comes back. With it, the
-        # sender may trip over batches that are settled already: whatever it says, it is thrown away.
-        producer._message_accumulator.fail_all(error)
+        # sender may trip over batches that are settled already: whatever it says, it is thrown away, and what nobody
+        # waits for any more is nothing for the event loop to complain of.
+        sender, accumulator = producer._sender, producer._message_accumulator
+        if sender.sender_task is not None:
+            sender.sender_task.remove_done_callback(sender._fail_all)
+        batches = [*itertools.chain(*accumulator._batches.values()), *accumulator._pending_batches]
+        accumulator.fail_all(error)
+        for future in (future for batch in batches for future in (batch.future, batch._drain_waiter)):
+            if future.done() and not future.cancelled():
+                future.exception()
         with contextlib.suppress(Exception):
             async with asyncio.timeout(_STOP_S):
                 await producer.stop()

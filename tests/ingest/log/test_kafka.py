@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -267,6 +270,34 @@ def test_a_dead_broker_is_an_error_in_time_and_its_return_mends_all(broker: Kafk
         await log.close()
 
     asyncio.run(main())
+
+
+def test_closing_while_the_broker_is_away_leaves_nothing_for_the_event_loop_to_complain_of(
+    broker: KafkaBroker, topic: str
+) -> None:
+    async def scenario() -> list[str]:
+        complaints: list[str] = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: complaints.append(str(context)))
+        log = KafkaLog(broker.bootstrap, timeout_s=3)
+        await log.append(topic, [Entry(b"k", b"before")])
+        os.kill(broker.pid, signal.SIGSTOP)
+        try:
+            appends = [asyncio.create_task(log.append(topic, [Entry(b"k", b"%d" % n)])) for n in range(20)]
+            await asyncio.sleep(0.5)
+            for append in appends:
+                append.cancel()
+            await asyncio.gather(*appends, return_exceptions=True)
+            await log.close()
+        finally:
+            os.kill(broker.pid, signal.SIGCONT)
+        del appends
+        await asyncio.sleep(0.1)
+        gc.collect()
+        await asyncio.sleep(0.1)
+        return complaints
+
+    assert asyncio.run(scenario()) == []
 
 
 async def give_up(log: KafkaLog, topic: str) -> None:
