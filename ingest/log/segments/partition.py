@@ -161,7 +161,7 @@ class Partition:
         Raises:
             OSError: the fsync failed. It may have dropped what it did not write, so all that was not durable is
                 taken back: nobody was told that it was there.
-            LogUnavailableError: that happened in another process, to these records too.
+            LogUnavailableError: that happened to another write, and to these records too.
         """
         try:
             os.fdatasync(written.fd)
@@ -174,7 +174,7 @@ class Partition:
             os.close(written.fd)
         with self.locked() as head:
             if head.rewinds != written.head.rewinds:
-                raise LogUnavailableError(f"{self.folder}: an fsync failed in another process; write again")
+                raise LogUnavailableError(f"{self.folder}: an fsync failed meanwhile; write again")
             if head.base == written.head.base and head.durable < written.head.next_offset:
                 durable, position = written.head.next_offset, written.head.position
                 self._put(head._replace(durable=durable, durable_position=position))

@@ -1,6 +1,7 @@
 """Group commit: one thread writes what all tasks of a process want to append, and fsyncs it together.
 
-While one fsync runs, the next group builds up, so that an fsync is shared by all who wait.
+While one fsync runs, the next groups are written, so that the one behind it is shared by all who wait. There is never
+more than one at a time: what an fsync says of a file that failed holds for all that was written to it before.
 """
 
 from __future__ import annotations
@@ -8,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -86,7 +87,9 @@ class Writer:
         self._closing = False
         self._unsynced: dict[Partition, list[Written]] = {}
         self._waiting: list[Append] = []
-        self._pool = ThreadPoolExecutor(MAX_FSYNCS, thread_name_prefix="wavemark-fsync")
+        self._pool = ThreadPoolExecutor(MAX_FSYNCS + 1, thread_name_prefix="wavemark-fsync")
+        self._syncing: Future[None] | None = None
+        """The fsync that is under way."""
         self._touched: list[Topic] = []
         self._tended: dict[str, tuple[float, list[int]]] = {}
         self._synced_s = 0.0
@@ -111,18 +114,28 @@ class Writer:
             self._thread.join()
         self._pool.shutdown()
 
+    def _is_syncing(self) -> bool:
+        return self._syncing is not None and not self._syncing.done()
+
+    def _finish_sync(self) -> None:
+        """Wait for the fsync that is under way, if any."""
+        if self._syncing is not None:
+            self._syncing.result()
+
     def _run(self) -> None:
         while True:
             group = self._next_group()
             if group is None:
+                self._finish_sync()
                 return
             for job in (item for item in group if isinstance(item, Job)):
+                self._finish_sync()
                 job.run()
             appends = [item for item in group if isinstance(item, Append)]
             if appends:
                 self._write(appends)
-            if self._due_s() <= 0:
-                self._sync()
+            if self._due_s() <= 0 and not self._is_syncing():
+                self._begin_sync()
                 self._tend_due()
 
     def _due_s(self) -> float:
@@ -135,7 +148,7 @@ class Writer:
             while not self._queue:
                 if self._closing and not self._waiting:
                     return None
-                due_s = self._due_s() if self._waiting else None
+                due_s = self._due_s() if self._waiting and not self._is_syncing() else None
                 if due_s is not None and due_s <= 0:
                     return []
                 self._wake.wait(due_s)
@@ -188,22 +201,31 @@ class Writer:
                     append.positions[index] = position
             offset = stop
 
-    def _sync(self) -> None:
+    def _begin_sync(self) -> None:
+        """Let what was written become durable while more is written."""
+        unsynced, self._unsynced = self._unsynced, {}
+        waiting, self._waiting = self._waiting, []
+        self._syncing = self._pool.submit(self._sync, unsynced, waiting)
+        self._syncing.add_done_callback(self._on_synced)
+
+    def _on_synced(self, _: Future[None]) -> None:
+        with self._wake:
+            self._wake.notify()
+
+    def _sync(self, unsynced: Mapping[Partition, list[Written]], waiting: Sequence[Append]) -> None:
         """Make durable what was written, all files at once, and tell those who wait."""
         failed: dict[Partition, Exception] = {}
-        syncs = [(partition, self._pool.submit(_sync_all, partition, w)) for partition, w in self._unsynced.items()]
+        syncs = [(partition, self._pool.submit(_sync_all, partition, w)) for partition, w in unsynced.items()]
         for partition, sync in syncs:
             error = sync.exception()
             if isinstance(error, Exception):
                 failed[partition] = error
-        self._unsynced.clear()
         self._synced_s = time.monotonic()
         told: dict[asyncio.AbstractEventLoop, list[Append]] = {}
-        for append in self._waiting:
+        for append in waiting:
             for partition in failed.keys() & append.partitions:
                 append.error = append.error or failed[partition]
             told.setdefault(append.loop, []).append(append)
-        self._waiting.clear()
         for loop, appends in told.items():
             tell(loop, partial(_settle, appends))
 

@@ -8,6 +8,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -234,6 +235,49 @@ def test_a_failed_fsync_takes_back_what_nobody_was_told(tmp_path: Path, monkeypa
         assert await log.append("readings", [Entry(b"k", b"1")]) == [Position(0, 1)]
         [batch] = await log.reader("readings", {0: 0}, durable=False).fetch(5.0)
         assert batch.values == [b"0", b"1"]
+        await log.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_is_written_during_an_fsync_shares_its_fate_or_waits_for_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    async def main() -> None:
+        log = SegmentLog(tmp_path, partitions=1)
+        await log.append("readings", [Entry(b"k", b"0")])
+        begun, go_on, real, calls = threading.Event(), threading.Event(), os.fdatasync, []
+
+        def slow(fd: int) -> None:
+            calls.append(fd)
+            if len(calls) == 1:
+                begun.set()
+                assert go_on.wait(20)
+                if fails:
+                    raise OSError(5, "Input/output error")
+            real(fd)
+
+        monkeypatch.setattr(os, "fdatasync", slow)
+        first = asyncio.create_task(log.append("readings", [Entry(b"k", b"1")]))
+        await asyncio.to_thread(begun.wait, 20)
+        second = asyncio.create_task(log.append("readings", [Entry(b"k", b"2")]))
+        partition = log._catalog.find("readings").partitions[0]
+        async with asyncio.timeout(20):
+            while partition.head().next_offset < 3:  # noqa: ASYNC110 - nobody tells; it is written while the fsync runs
+                await asyncio.sleep(0.005)
+        assert not first.done()
+        assert len(calls) == 1, "and has no fsync of its own meanwhile"
+        go_on.set()
+        done: list[object] = [*await asyncio.gather(first, second, return_exceptions=True)]
+        if fails:
+            assert [type(error) for error in done] == [LogUnavailableError] * 2
+        else:
+            assert done == [[Position(0, 1)], [Position(0, 2)]]
+        last = 1 if fails else 3
+        assert await log.append("readings", [Entry(b"k", b"3")]) == [Position(0, last)]
+        [batch] = await log.reader("readings", {0: 0}).fetch(5.0)
+        assert batch.values == ([b"0", b"3"] if fails else [b"0", b"1", b"2", b"3"])
         await log.close()
 
     asyncio.run(main())
