@@ -43,8 +43,8 @@ class Arrival:
     token: Hashable = None
     """What `Source.ack` wants to hear once `data` is durable; None where nothing waits for it."""
     identity: bytes = b""
-    """By which a delivery after a crash is known as one that is already in the spool (MQTT: packet id, topic, hash of
-    the payload); empty where nothing is ever delivered twice."""
+    """By which a delivery after a crash is known as one that is already in the spool (MQTT: packet id, topic
+    and payload); empty where nothing is ever delivered twice."""
     redelivered: bool = False
     """The sender says that this may be a second delivery (MQTT: DUP). Only such a one is looked up by `identity`."""
     urgent: bool = False

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from ingest.engine.manifest import Manifest
-from ingest.engine.operator import Operator, Running
+from ingest.engine.operator import Operator, Output, Running
 from ingest.log.protocol import READINGS, Entry, LogBatch
 from ingest.records import Channel, Chunk, Gap, MarkAdd, Progress, Record, RecordingEnd, StreamDescription, schema_id
 from ingest.times import advance
@@ -148,14 +148,19 @@ class WindowsWork:
         published: Collection[bytes],
     ) -> None:
         found = {ref.name: disk.read(ref.name) for entry in entries for ref in entry.files}
-        operator = self.operator()
-        operator.learn(self._schema, self._description)
-        output = fold(operator.start(None), records, entries[0].begin, lost).take()
+        output = self._at_once(where, entries, lost, records)
         expected = {draft.name: b"".join(draft.parts) for draft in output.drafts}
         got, want = Counter(window_lines(found)), Counter(window_lines(expected))
         demand(got == want, f"{where}: windows: surplus {got - want}, missing {want - got}")
+
+    def _at_once(self, where: str, entries: Sequence[Manifest], lost: Lost, records: Sequence[LogRecord]) -> Output:
+        """What comes of all records in one go; the chain must have counted the same."""
+        operator = self.operator()
+        operator.learn(self._schema, self._description)
+        output = fold(operator.start(None), records, entries[0].begin, lost).take()
         totals, counts = Counter(entries[-1].totals), output.counts
         demand(totals == counts, f"{where}: totals are {totals}, expected {counts}")  # as Counters: no 0 is a 0
+        return output
 
 
 class RulesWork(WindowsWork):
@@ -173,13 +178,9 @@ class RulesWork(WindowsWork):
         records: Sequence[LogRecord],
         published: Collection[bytes],
     ) -> None:
-        operator = self.operator()
-        operator.learn(self._schema, self._description)
-        output = fold(operator.start(None), records, entries[0].begin, lost).take()
+        output = self._at_once(where, entries, lost, records)
         wanted = {publication.entry.value for publication in output.publications}
         demand(wanted <= set(published), f"{where}: {len(wanted - set(published))} marks were not published")
-        totals, counts = Counter(entries[-1].totals), output.counts
-        demand(totals == counts, f"{where}: totals are {totals}, expected {counts}")
         if not lost and not entries[0].begin:  # else who had read what the log then forgot may have published more
             devices = {record.key.decode() for record in records}
             marks = {value: mark for value in published if isinstance(mark := decode(value), MarkAdd)}
