@@ -21,7 +21,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(STAMP)
-	$(BIN)/wavemark demo
+	$(BIN)/sensorloom demo
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

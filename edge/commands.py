@@ -1,4 +1,4 @@
-"""`wavemark agent run|check|ports`."""
+"""`sensorloom agent run|check|ports`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ingest.log.opening import open_log
 
 _EXAMPLE: Final = """\
 examples:
-  wavemark agent check -c agent.toml
-  wavemark agent run -c agent.toml
-  wavemark agent ports
+  sensorloom agent check -c agent.toml
+  sensorloom agent run -c agent.toml
+  sensorloom agent ports
 """
 
 
@@ -36,7 +36,7 @@ def register(subparsers: Any) -> None:
         ("check", _check, "check a configuration; touches no device and no log"),
         ("ports", _ports, "list the serial ports of this machine"),
     ):
-        action = actions.add_parser(name, help=text, epilog=f"example: wavemark agent {name}{_given(name)}")
+        action = actions.add_parser(name, help=text, epilog=f"example: sensorloom agent {name}{_given(name)}")
         if name == "ports":
             action.add_argument("-c", "--config", help="also say which source of this agent.toml uses a port")
         else:
@@ -82,7 +82,7 @@ async def _run_agent(config: AgentConfig) -> dict[str, float]:
 
 def _version() -> str:
     try:
-        return version("wavemark")
+        return version("sensorloom")
     except PackageNotFoundError:  # run from a checkout that is not installed
         return "unknown"
 

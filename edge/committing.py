@@ -17,7 +17,7 @@ from edge.rhythm import Rhythm
 from edge.spool import Spool
 from edge.unwritten import Unwritten, Write
 from edge.waiting import Waiting
-from ingest.errors import StoreFullError, WavemarkError
+from ingest.errors import SensorloomError, StoreFullError
 from ingest.log.protocol import Entry
 from ingest.records import Chunk
 
@@ -40,7 +40,7 @@ class Marker:
             return
         self._marks += await asyncio.to_thread(self._rules.feed, entries, time.time_ns())
         if self._marks:
-            with suppress(WavemarkError):  # a disk that takes nothing is told by the readings; the marks wait here
+            with suppress(SensorloomError):  # a disk that takes nothing is told by the readings; the marks wait here
                 await asyncio.to_thread(self._spool.urgent.commit, self._marks)
                 self._marks = []
 
@@ -96,7 +96,7 @@ class Committer:
             try:
                 if writes:
                     await asyncio.to_thread(self._spool.readings.commit, [write.entry for write in writes])
-            except WavemarkError as error:
+            except SensorloomError as error:
                 self._keep(writes, tokens, "disk_full" if isinstance(error, StoreFullError) else "disk_failed")
                 self._waiting.say("spool", str(error))
                 return False

@@ -15,7 +15,7 @@ from edge.protocol import Arrival, Decoder, Interruption, Source, SourceConfig
 from edge.recorder import Recorder
 from edge.rhythm import Rhythm
 from edge.sources.backoff import Backoff
-from ingest.errors import PermanentError, WavemarkError
+from ingest.errors import PermanentError, SensorloomError
 
 RESTART_S: Final = (1.0, 60.0)
 Missing: TypeAlias = dict[str, str]
@@ -77,7 +77,7 @@ class Lane:
                     self._report(self.failure)
                     self.end()
                     return
-                except (WavemarkError, OSError) as error:
+                except (SensorloomError, OSError) as error:
                     self._report(f"{self.config.name}: {error}; trying again")
                     if self._stamp != (0, 0):
                         self._interrupt(Interruption("source_failed", *self._stamp))

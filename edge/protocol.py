@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal, Protocol, Self, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.errors import UsageError
+from ingest.errors import MissingLibraryError, UsageError
 from ingest.records import SampleType
 from ingest.settings import suggest
 
@@ -211,12 +211,12 @@ _KINDS: Mapping[builtins.type, str] = {
 
 
 def plugin(kind: str, table: Mapping[str, str], name: str, where: str) -> Any:
-    """The class that `table` (`module:class` by name), or an entry point of group `wavemark.<kind>s`, has for a name.
+    """The class that `table` (`module:class` by name), or an entry point of group `sensorloom.<kind>s`, has for a name.
 
     Raises:
         UsageError: nothing has that name, or a library that it needs is missing.
     """
-    others = {point.name: point.value for point in entry_points(group=f"wavemark.{kind}s")}
+    others = {point.name: point.value for point in entry_points(group=f"sensorloom.{kind}s")}
     path = table.get(name) or others.get(name)
     if path is None:
         raise UsageError(f'{where}: unknown {kind} type "{name}"{suggest(name, [*table, *others])}')
@@ -224,6 +224,4 @@ def plugin(kind: str, table: Mapping[str, str], name: str, where: str) -> Any:
     try:
         return getattr(import_module(module), attribute)
     except ModuleNotFoundError as error:
-        raise UsageError(
-            f'{where}: {kind} "{name}" needs the library "{error.name}"; pip install "wavemark[edge]"'
-        ) from None
+        raise MissingLibraryError(f'{where}: {kind} "{name}"', error.name, "edge") from None

@@ -20,7 +20,7 @@ from edge.dropping import thin
 from edge.sources.backoff import Backoff
 from edge.spool import Queue, Spool
 from edge.waiting import Waiting
-from ingest.errors import WavemarkError
+from ingest.errors import SensorloomError
 from ingest.log.protocol import LIVE, READINGS, STREAMS, Entry, Log
 from ingest.records import Chunk, StreamDescription, schema_id
 from ingest.wire import encode
@@ -103,7 +103,7 @@ class Publisher:
             try:
                 await self._log.append(LIVE, entries)
                 self.figures.live += len(entries)
-            except WavemarkError:  # for eyes only: newer ones come in a second
+            except SensorloomError:  # for eyes only: newer ones come in a second
                 continue
 
     async def _publish(self, loop: str, queue: Queue) -> None:
@@ -138,7 +138,7 @@ class Publisher:
         while True:
             try:
                 result = await asyncio.to_thread(call)
-            except WavemarkError as error:
+            except SensorloomError as error:
                 self._waiting.say(loop, f"{what}: {error}")
                 await asyncio.sleep(backoff.next_s())
             else:
@@ -150,7 +150,7 @@ class Publisher:
         while entries:
             try:
                 await self._log.append(topic, entries)
-            except WavemarkError as error:
+            except SensorloomError as error:
                 self.figures.retries += 1
                 self._waiting.say(loop, f"the log: {error}")
                 await asyncio.sleep(backoff.next_s())

@@ -12,7 +12,7 @@ from edge.entries import STATUS, urgent
 from edge.presence import Presence
 from edge.sources.backoff import Backoff
 from edge.spool import Spool
-from ingest.errors import WavemarkError
+from ingest.errors import SensorloomError
 from ingest.log.protocol import STATUS as STATUS_TOPIC
 from ingest.log.protocol import Entry, Log
 from ingest.records import Birth, Death, Heartbeat
@@ -36,14 +36,14 @@ class Status:
         """The agent is there. A disk that takes nothing is told by others. It may wait for the disk."""
         now_ns = time.time_ns()
         births = [Birth(device, self._agent, self._boot, now_ns, version, digest) for device in self._devices]
-        with suppress(WavemarkError):
+        with suppress(SensorloomError):
             spool.urgent.commit([urgent(STATUS, birth.device, birth) for birth in births])
 
     def died(self, spool: Spool, reason: str) -> None:
         """The agent ends. It may wait for the disk."""
         now_ns = time.time_ns()
         deaths = [Death(device, self._agent, self._boot, now_ns, reason) for device in self._devices]
-        with suppress(WavemarkError):
+        with suppress(SensorloomError):
             spool.urgent.commit([urgent(STATUS, death.device, death) for death in deaths])
 
     async def beat(self, figures: Callable[[], dict[str, float]]) -> None:
@@ -51,7 +51,7 @@ class Status:
         while True:
             now_ns, found = time.time_ns(), figures()
             beats = [Heartbeat(device, self._agent, self._boot, now_ns, found) for device in self._devices]
-            with suppress(WavemarkError):
+            with suppress(SensorloomError):
                 await self._log.append(STATUS_TOPIC, [Entry(beat.device.encode(), encode(beat)) for beat in beats])
             await asyncio.sleep(HEARTBEAT_S)
 
@@ -70,12 +70,12 @@ class Status:
                                 _see(presence, bytes(value), report)
                 finally:
                     await reader.close()
-            except WavemarkError:
+            except SensorloomError:
                 await asyncio.sleep(backoff.next_s())
 
 
 def _see(presence: Presence, value: bytes, report: Callable[[str], None]) -> None:
-    with suppress(WavemarkError):
+    with suppress(SensorloomError):
         conflict = presence.see(decode(value))
         if conflict is not None:
             report(str(conflict))

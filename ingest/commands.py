@@ -1,4 +1,4 @@
-"""`wavemark import readings|marks` and `wavemark log topics|cat|stats`."""
+"""`sensorloom import readings|marks` and `sensorloom log topics|cat|stats`."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ Subparsers = Any
 
 _READINGS_EXAMPLE: Final = """\
 examples:
-  wavemark import readings acc.txt.gz --device phone-1 --stream acc --columns x,y,z --unit g \\
+  sensorloom import readings acc.txt.gz --device phone-1 --stream acc --columns x,y,z --unit g \\
       --rate 50Hz --start 2026-11-24T02:00:00Z --log segments:log
-  wavemark import readings machine.csv --device m-3 --stream temp --columns value --unit degF \\
+  sensorloom import readings machine.csv --device m-3 --stream temp --columns value --unit degF \\
       --time-column timestamp --timezone America/New_York --log segments:log
 
 The file: delimited or whitespace-separated text, also gzipped; Parquet; NumPy .npy and .npz. Where it names no columns
@@ -42,7 +42,7 @@ is a gap. Importing the same file with the same options again adds nothing downs
 """
 _MARKS_EXAMPLE: Final = """\
 example:
-  wavemark import marks marks.csv --log segments:log
+  sensorloom import marks marks.csv --log segments:log
 
 The header is device,start,end,label, and optionally author and confidence. Times are ISO 8601 with a zone, or integer
 nanoseconds; an empty end is an instant. Nothing is written when a row is bad. Importing again adds nothing.
@@ -107,14 +107,14 @@ def _register_readings(parser: argparse.ArgumentParser) -> None:
 
 
 def _register_log(views: Subparsers) -> None:
-    topics = _add(views, "topics", "list the topics of a log", "example: wavemark log topics --log segments:log")
+    topics = _add(views, "topics", "list the topics of a log", "example: sensorloom log topics --log segments:log")
     _add_log(topics, "look into", creates=False)
     topics.set_defaults(run=run_log_topics)
     cat = _add(
         views,
         "cat",
         "print the records of a topic, one a line",
-        "example: wavemark log cat readings --device pump-7 --until-idle --log segments:log\n\n"
+        "example: sensorloom log cat readings --device pump-7 --until-idle --log segments:log\n\n"
         "A chunk's line shows its first and last sample in their units; with --json it holds all of them.",
     )
     cat.add_argument("topic", metavar="TOPIC")
@@ -128,7 +128,7 @@ def _register_log(views: Subparsers) -> None:
         views,
         "stats",
         "show what a log's partitions hold",
-        "example: wavemark log stats --device pump-7 --log segments:log",
+        "example: sensorloom log stats --device pump-7 --log segments:log",
     )
     stats.add_argument("--device", help="also count this device's chunks, samples and bytes by stream")
     stats.add_argument("--group", help="also show how far this consumer group is behind")
@@ -202,7 +202,7 @@ def readings_options(args: argparse.Namespace) -> ReadingsOptions:
 
 
 def run_import_readings(args: argparse.Namespace) -> int:
-    """`wavemark import readings`."""
+    """`sensorloom import readings`."""
     from ingest.importers.readings import prepare, publish_readings
     from ingest.importers.tables import read_source
 
@@ -223,7 +223,7 @@ def run_import_readings(args: argparse.Namespace) -> int:
 
 
 def run_import_marks(args: argparse.Namespace) -> int:
-    """`wavemark import marks`."""
+    """`sensorloom import marks`."""
     from ingest.importers.marks import MarksSummary, import_marks
 
     async def work(log: Log) -> MarksSummary:
@@ -261,7 +261,7 @@ def _flat(values: dict[str, Any]) -> str:
 
 
 def run_log_topics(args: argparse.Namespace) -> int:
-    """`wavemark log topics`."""
+    """`sensorloom log topics`."""
 
     async def work(log: Log) -> list[dict[str, Any]]:
         rows = []
@@ -279,7 +279,7 @@ def run_log_topics(args: argparse.Namespace) -> int:
 
 
 def run_log_cat(args: argparse.Namespace) -> int:
-    """`wavemark log cat`: ends at a signal, unless `--until-idle` or `--limit` ends it before."""
+    """`sensorloom log cat`: ends at a signal, unless `--until-idle` or `--limit` ends it before."""
     from ingest.inspection import Describer, records
 
     since = None if args.since is None else parse_time(args.since)
@@ -311,11 +311,11 @@ class _Damage:
 
     def tell(self, error: CorruptLogError) -> None:
         self.code = 1
-        print(f"wavemark: {error}", file=sys.stderr)
+        print(f"sensorloom: {error}", file=sys.stderr)
 
 
 def run_log_stats(args: argparse.Namespace) -> int:
-    """`wavemark log stats`."""
+    """`sensorloom log stats`."""
     from ingest.inspection import partition_figures, stream_figures
 
     damage = _Damage()

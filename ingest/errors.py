@@ -6,15 +6,25 @@ Every message says where, what was found, and what to do.
 from __future__ import annotations
 
 
-class WavemarkError(Exception):
-    """Base of every error that wavemark raises on purpose."""
+class SensorloomError(Exception):
+    """Base of every error that sensorloom raises on purpose."""
 
 
-class UsageError(WavemarkError):
+class UsageError(SensorloomError):
     """Wrong usage or configuration: the command line ends with exit code 2."""
 
 
-class TransientError(WavemarkError):
+class MissingLibraryError(UsageError):
+    """Something needs a library that is not installed: the extra that brings it is named."""
+
+    def __init__(self, what: str, library: str | None, extra: str) -> None:
+        super().__init__(
+            f'{what} needs the library "{library}"; install sensorloom with its extra "{extra}" '
+            f"(in a checkout: pip install '.[{extra}]')"
+        )
+
+
+class TransientError(SensorloomError):
     """What a retry can mend."""
 
 
@@ -22,7 +32,7 @@ class LogUnavailableError(TransientError):
     """The log could not be reached, or did not acknowledge in time; nothing is known to be lost."""
 
 
-class PermanentError(WavemarkError):
+class PermanentError(SensorloomError):
     """What no retry mends."""
 
 
@@ -31,7 +41,7 @@ class WireError(PermanentError):
 
 
 class LogConfigError(PermanentError):
-    """The log is set up so that wavemark cannot keep its promises on it."""
+    """The log is set up so that sensorloom cannot keep its promises on it."""
 
 
 class CorruptError(PermanentError):

@@ -1,4 +1,4 @@
-"""Which file system a path lies on: `flock`, `link()` and fsync promise what wavemark rests on only on local ones."""
+"""Which file system a path lies on: `flock`, `link()` and fsync promise what sensorloom rests on only on local ones."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def parse(data: bytes) -> Record:
     """
     if not data or data[0] != VERSION:
         found = f"version {data[0]}" if data else "no bytes"
-        raise WireError(f"record: found {found}, expected version {VERSION}; upgrade wavemark, or see deadletter")
+        raise WireError(f"record: found {found}, expected version {VERSION}; upgrade sensorloom, or see deadletter")
     # A short copy costs less than a view.
     body = data[1:] if len(data) < _SHORT else memoryview(data)[1:]
     try:

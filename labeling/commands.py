@@ -1,4 +1,4 @@
-"""`wavemark rules`. What a command needs is imported when it runs."""
+"""`sensorloom rules`. What a command needs is imported when it runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def register(subparsers: Any) -> None:
     """Add the commands' parsers."""
     parser = subparsers.add_parser(
-        "rules", help="check and test event rules", epilog="example: wavemark rules check rules.yaml"
+        "rules", help="check and test event rules", epilog="example: sensorloom rules check rules.yaml"
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     check = actions.add_parser(
@@ -26,7 +26,7 @@ def register(subparsers: Any) -> None:
         help="validate a rule file",
         description="Validate a rule file: its form, its expressions and, with --log, channels and units against the "
         "descriptions of the streams in a log.",
-        epilog="example: wavemark rules check rules.yaml --log segments:site/log",
+        epilog="example: sensorloom rules check rules.yaml --log segments:site/log",
     )
     check.add_argument("file", metavar="RULES.yaml")
     check.add_argument("--log", metavar="URL", help="segments:DIR or kafka://host:9092[,host:9092]")
@@ -36,7 +36,7 @@ def register(subparsers: Any) -> None:
         "test",
         help="run the tests written in a rule file",
         description="Run the tests under the file's key tests: samples in, and exactly the expected marks out.",
-        epilog="example: wavemark rules test rules.yaml",
+        epilog="example: sensorloom rules test rules.yaml",
     )
     test.add_argument("file", metavar="RULES.yaml")
     test.add_argument("--json", action="store_true", help="report as JSON")
@@ -44,7 +44,7 @@ def register(subparsers: Any) -> None:
 
 
 def run_check(args: argparse.Namespace) -> int:
-    """`wavemark rules check`."""
+    """`sensorloom rules check`."""
     from labeling.rulefile import read_rules
     from labeling.rules.plan import check
 
@@ -98,7 +98,7 @@ def _descriptions(url: str) -> tuple[StreamDescription, ...]:
 
 
 def run_test(args: argparse.Namespace) -> int:
-    """`wavemark rules test`; 1 where a test fails."""
+    """`sensorloom rules test`; 1 where a test fails."""
     from labeling.rulefile import read_rules
     from labeling.rules.trials import run_trial
 

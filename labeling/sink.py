@@ -178,4 +178,4 @@ def read_events(table: pl.DataFrame) -> Iterator[Mark]:
             case "retract":
                 yield MarkRetract(device, mark, author, tool, **stamps)
             case kind:
-                raise CorruptError(f'marks: found kind "{kind}", expected add, edit or retract; upgrade wavemark')
+                raise CorruptError(f'marks: found kind "{kind}", expected add, edit or retract; upgrade sensorloom')

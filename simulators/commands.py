@@ -1,4 +1,4 @@
-"""The commands `wavemark demo` and `wavemark simulate`."""
+"""The commands `sensorloom demo` and `sensorloom simulate`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ingest.errors import UsageError
+from ingest.errors import MissingLibraryError
 
 if TYPE_CHECKING:
     from simulators.playing import Report
@@ -34,7 +34,7 @@ def register(subparsers: Subparsers) -> None:
         description="Run the whole live line: virtual sensors on a serial port, an MQTT broker and the log, with "
         "noise, near-misses and true events; an edge agent; windowing with event rules at the same time. It ends with "
         "what came of it, and leaves the files that it was configured with.",
-        epilog="example: wavemark demo --out out/demo --seconds 20",
+        epilog="example: sensorloom demo --out out/demo --seconds 20",
     )
     demo.add_argument(
         "--out",
@@ -58,7 +58,7 @@ def _register_simulate(subparsers: Subparsers) -> None:
         description="Play a scenario: virtual accelerometers, temperature probes and GPS receivers speak on "
         "pseudo-terminals, to an MQTT broker or straight into a log; the true events are written as a marks file. "
         "simulators/scenario.py says what a scenario file may hold.",
-        epilog="example: wavemark simulate scenario.toml --seconds 60",
+        epilog="example: sensorloom simulate scenario.toml --seconds 60",
     )
     simulate.add_argument("scenario", metavar="SCENARIO.toml", type=Path, help="what there is and what goes wrong")
     simulate.add_argument("--seconds", metavar="N", type=float, help="another length of event time than the file says")
@@ -109,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
         from simulators.closing import closing_report
         from simulators.demo import run_demo
     except ModuleNotFoundError as error:
-        raise UsageError(f'demo: needs the library "{error.name}"; pip install "wavemark[demo]"') from None
+        raise MissingLibraryError("the demo", error.name, "demo") from None
     from simulators.report import show
     from simulators.site import check_words
     from simulators.watching import Watch
@@ -121,7 +121,7 @@ def run(args: argparse.Namespace) -> int:
         with Watch(args.seconds) as watch:
             site, lived = run_demo(folder, args.log or f"segments:{folder / 'log'}", args.seconds, args.seed, watch)
     except KeyboardInterrupt:
-        print(f"wavemark: ended at once; what was read lies in {folder}", file=sys.stderr)
+        print(f"sensorloom: ended at once; what was read lies in {folder}", file=sys.stderr)
         raise
     report = closing_report(site, lived, time.monotonic() - began_s)
     if args.json:

@@ -77,7 +77,7 @@ def run_demo(folder: Path, log_url: str, seconds: float, seed: int, watch: Watch
 
     Raises:
         UsageError: something is in `folder` already, or `log_url` names no log.
-        WavemarkError: the log cannot be reached; what the agent and the windowing service raise.
+        SensorloomError: the log cannot be reached; what the agent and the windowing service raise.
         KeyboardInterrupt: a second signal came.
     """
     return asyncio.run(_run(folder, log_url, seconds, seed, watch))
@@ -240,7 +240,7 @@ class _Observer:
 
 
 def _windowing(site: Site, *, until_idle: bool = False) -> RunOptions:
-    """What `wavemark window run` would be told."""
+    """What `sensorloom window run` would be told."""
     instance = f"demo-{socket.gethostname()}-{os.getpid()}"
     limits = Limits(seal_seconds=SEAL_S)
     return RunOptions(site.config, site.log, site.dataset, instance, until_idle=until_idle, limits=limits)

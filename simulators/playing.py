@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, Self
 import numpy as np
 
 from ingest.chunker import Limits
-from ingest.errors import UsageError
+from ingest.errors import MissingLibraryError
 from ingest.times import NS
 from ingest.units import format_time
 from simulators.disturbance import Damage, disturb
@@ -154,7 +154,7 @@ class Play:
     """A scenario that is played: a context manager within which the sensors can be heard.
 
     Raises when it is entered:
-        WavemarkError: a broker or a log cannot be reached, a port's path is taken.
+        SensorloomError: a broker or a log cannot be reached, a port's path is taken.
     """
 
     def __init__(self, scenario: Scenario, tell: Callable[[str], None]) -> None:
@@ -172,9 +172,7 @@ class Play:
                 try:
                     from simulators.broker import EmbeddedBroker
                 except ModuleNotFoundError as error:
-                    raise UsageError(
-                        f'{self._scenario.path}: broker: needs the library "{error.name}"; pip install "wavemark[demo]"'
-                    ) from None
+                    raise MissingLibraryError(f"{self._scenario.path}: broker", error.name, "demo") from None
 
                 broker = EmbeddedBroker(*self._scenario.broker)
                 await broker.start()
@@ -252,7 +250,7 @@ async def play(scenario: Scenario, tell: Callable[[str], None]) -> Report:
     `tell` is given lines for people.
 
     Raises:
-        WavemarkError: a broker or a log cannot be reached, a port's path is taken.
+        SensorloomError: a broker or a log cannot be reached, a port's path is taken.
     """
     async with Play(scenario, tell) as played:
         speaking = asyncio.create_task(played.speak())

@@ -65,8 +65,8 @@ class Report:
     def lines(self) -> tuple[str, ...]:
         """The Python that opens the dataset."""
         return (
-            "import wavemark",
-            f"dataset = wavemark.open({str(self.dataset)!r})",
+            "import sensorloom",
+            f"dataset = sensorloom.open({str(self.dataset)!r})",
             "X, y, groups = dataset.arrays()   # (windows, steps, channels) float32, class index, recording",
         )
 
@@ -125,7 +125,7 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _summary(report: Report) -> Table:
-    table = _table("wavemark demo", "", "")
+    table = _table("sensorloom demo", "", "")
     per_sample = report.bytes_per_sample
     ended = ", ended early" if report.ended_early else ""
     table.add_row(

@@ -22,7 +22,7 @@ BACKGROUND: Final = "normal"
 FILES: Final = ("scenario.toml", "agent.toml", "rules.yaml", "dataset.toml", "truth.csv")
 
 _SCENARIO: Final = """\
-# Virtual sensors with known truth: noise, drift, near-misses, a bad line. `wavemark simulate scenario.toml` plays them.
+# Virtual sensors with known truth: noise, drift, near-misses, a bad line. `sensorloom simulate` plays them.
 seed = {seed}                          # another seed, another truth
 start = "{start}"
 seconds = {seconds}                     # of event time
@@ -58,7 +58,7 @@ log = {log}
 faults = {{ duplicates = 0.01 }}
 """
 _AGENT: Final = """\
-# What the edge agent reads. `wavemark agent check -c agent.toml` says what it makes of it.
+# What the edge agent reads. `sensorloom agent check -c agent.toml` says what it makes of it.
 agent = "demo"
 log = {log}
 
@@ -121,7 +121,7 @@ rules:
     max_gap: 10s
 """
 _DATASET: Final = f"""\
-# What is cut, and how windows get their labels. `wavemark window run -c dataset.toml --log … --out …`
+# What is cut, and how windows get their labels. `sensorloom window run -c dataset.toml --log … --out …`
 name = "pump-states"
 rules = "rules.yaml"               # runs beside the windowing; its marks are the labels
 

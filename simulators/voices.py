@@ -36,7 +36,7 @@ class Voice(Protocol):
     """Samples that nobody took."""
 
     async def open(self) -> None:
-        """Get ready; waits for a listener where there must be one. Raises `WavemarkError`."""
+        """Get ready; waits for a listener where there must be one. Raises `SensorloomError`."""
         ...
 
     async def say(self, utterances: Sequence[Utterance]) -> None:

@@ -67,7 +67,7 @@ def dataset_root(path: str | Path) -> Path:
     root = Path(path)
     if not (root / FILE).is_file():
         found = "it has no dataset.toml" if root.is_dir() else "there is no such folder"
-        raise UsageError(f"{root}: no dataset: {found}; `wavemark window run --out {root}` makes one")
+        raise UsageError(f"{root}: no dataset: {found}; `sensorloom window run --out {root}` makes one")
     return root
 
 

@@ -44,7 +44,7 @@ class Progressing:
             self._reached |= {(topic, partition): bound.begin for partition, bound in event.bounds.items()}
             return
         if event.kind in TOLD:
-            print(f"wavemark: {event.text}", file=sys.stderr, flush=True)
+            print(f"sensorloom: {event.text}", file=sys.stderr, flush=True)
         if event.kind in ("recovered", "fed"):
             self._advance((topic, event.partition), event.position)
 
@@ -92,8 +92,8 @@ def closing_figures(out: Path, result: RunResult) -> ClosingFigures:
         dataset=status,
         shards=str(out / WINDOWS / status.spec / "signal"),
         python=(
-            "import wavemark",
-            f"dataset = wavemark.open({str(out)!r})",
+            "import sensorloom",
+            f"dataset = sensorloom.open({str(out)!r})",
             "X, y, groups = dataset.arrays()  # (windows, steps, channels) float32, class index, recording",
         ),
     )

@@ -1,4 +1,4 @@
-"""`wavemark window` and `wavemark dataset`. What a command needs is imported when it runs."""
+"""`sensorloom window` and `sensorloom dataset`. What a command needs is imported when it runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from windowing.run import RunOptions
 
 SHOWN_WINDOWS_MAX: Final = 5
-_RUN_EXAMPLE: Final = "wavemark window run -c dataset.toml --log segments:site/log --out site/dataset --until-idle"
+_RUN_EXAMPLE: Final = "sensorloom window run -c dataset.toml --log segments:site/log --out site/dataset --until-idle"
 
 
 def register(subparsers: Any) -> None:
@@ -47,7 +47,7 @@ def _register_window(subparsers: Any) -> None:
 
 
 def run_window(args: argparse.Namespace) -> int:
-    """`wavemark window run`; 1 where `--until-idle` was ended before it was done."""
+    """`sensorloom window run`; 1 where `--until-idle` was ended before it was done."""
     import asyncio
 
     from ingest.log.opening import check_begun
@@ -63,7 +63,7 @@ def run_window(args: argparse.Namespace) -> int:
         figures = closing_figures(options.out, result)
         print(_json(figures) if args.json else render_closing(figures))
     if options.until_idle and not result.finished:
-        print("wavemark: ended before the log was drained; run it again to go on", file=sys.stderr)
+        print("sensorloom: ended before the log was drained; run it again to go on", file=sys.stderr)
         return 1
     return 0
 
@@ -99,13 +99,13 @@ def _run_options(args: argparse.Namespace) -> RunOptions:
 
 def _register_dataset(subparsers: Any) -> None:
     parser = subparsers.add_parser(
-        "dataset", help="see and check a dataset", epilog="example: wavemark dataset status site/dataset"
+        "dataset", help="see and check a dataset", epilog="example: sensorloom dataset status site/dataset"
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     for name, run, text, example in (
-        ("status", run_status, "what it holds, in figures", "wavemark dataset status site/dataset --json"),
-        ("digest", run_digest, "one hash over every window's id and bytes", "wavemark dataset digest site/dataset"),
-        ("verify", run_verify, "read every byte, name what is damaged", "wavemark dataset verify site/dataset"),
+        ("status", run_status, "what it holds, in figures", "sensorloom dataset status site/dataset --json"),
+        ("digest", run_digest, "one hash over every window's id and bytes", "sensorloom dataset digest site/dataset"),
+        ("verify", run_verify, "read every byte, name what is damaged", "sensorloom dataset verify site/dataset"),
     ):
         action = actions.add_parser(name, help=text, description=text, epilog=f"example: {example}")
         action.add_argument("path", metavar="DATASET", help="the dataset's folder")
@@ -114,7 +114,7 @@ def _register_dataset(subparsers: Any) -> None:
 
 
 def run_status(args: argparse.Namespace) -> int:
-    """`wavemark dataset status`."""
+    """`sensorloom dataset status`."""
     from windowing.status import dataset_status, render_status
 
     status = dataset_status(args.path)
@@ -123,7 +123,7 @@ def run_status(args: argparse.Namespace) -> int:
 
 
 def run_digest(args: argparse.Namespace) -> int:
-    """`wavemark dataset digest`."""
+    """`sensorloom dataset digest`."""
     from windowing.digest import dataset_digest
 
     digest = dataset_digest(args.path)
@@ -132,7 +132,7 @@ def run_digest(args: argparse.Namespace) -> int:
 
 
 def run_verify(args: argparse.Namespace) -> int:
-    """`wavemark dataset verify`; 1 where anything is damaged."""
+    """`sensorloom dataset verify`; 1 where anything is damaged."""
     from ingest.progress import Progress
     from windowing.verify import Verification
 

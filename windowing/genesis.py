@@ -51,7 +51,7 @@ def decode_genesis(data: bytes, where: str) -> Genesis:
     except (msgspec.MsgspecError, ValueError) as error:
         raise CorruptError(f"{where}: not a genesis: {error}; restore it from a backup") from None
     if genesis.format != FORMAT:
-        raise CorruptError(f"{where}: found format {genesis.format}, expected {FORMAT}; upgrade wavemark")
+        raise CorruptError(f"{where}: found format {genesis.format}, expected {FORMAT}; upgrade sensorloom")
     return genesis
 
 

@@ -46,7 +46,7 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What `wavemark window run` is asked to do."""
+    """What `sensorloom window run` is asked to do."""
 
     config: Path
     log: str
@@ -89,7 +89,7 @@ async def run_service(options: RunOptions, observe: Observe, stop: asyncio.Event
 
     Raises:
         UsageError: a wrong configuration, or a dataset of other windows or another log.
-        WavemarkError: what the engine cannot go on from; what was sealed stays, and a later run goes on behind it.
+        SensorloomError: what the engine cannot go on from; what was sealed stays, and a later run goes on behind it.
     """
     source = Source.read(options.config)
     if options.out.exists() and not options.out.is_dir():
@@ -138,7 +138,7 @@ class _Service:
             genesis, label_genesis = await self._insist(lambda: self._found(source, folder, labels))
             anchors = await read_anchors(self._log, genesis.pinned) if genesis.pinned else ()
             windows = Metered(WindowOperator(window, anchors), self._meter)
-            group = self._options.group or f"wavemark-{genesis.id}"
+            group = self._options.group or f"sensorloom-{genesis.id}"
             await self._hire(folder, windows, genesis, f"{group}-{windows.name}")
             if source.rules is not None:
                 await self._hire_rules(source.rules, group)

@@ -16,7 +16,7 @@ from windowing.streams import Stream
 
 STATE_VERSION: Final = 1
 """Raised when the saved state's format or meaning changes; another version is refused."""
-_MAGIC: Final = b"wavemark windower state"
+_MAGIC: Final = b"wavemark windower state"  # the first name of the project: its states stay readable
 _DIGEST: Final = 16
 
 

@@ -29,7 +29,7 @@ from ingest.engine.manifest import (
     sha256_of,
     summarise,
 )
-from ingest.errors import CorruptError, UsageError, WavemarkError
+from ingest.errors import CorruptError, SensorloomError, UsageError
 from windowing.catalog import LABELS, REMEDY, RULES, WINDOWS, check_hash, dataset_root, read_checked, read_genesis
 from windowing.config import FILE, DatasetConfig
 from windowing.genesis import NAME as GENESIS
@@ -244,7 +244,7 @@ def _check_room(room: _Room, report: Report, advance: Advance) -> None:
             data = read_checked(room.folder, ref)
             if ref.name.endswith(".parquet"):
                 _check_table(data, room.folder / ref.name, ref.rows)
-        except WavemarkError as error:
+        except SensorloomError as error:
             if outdating is None or not outdating.exists():  # a service at work deletes the states it has outdated
                 report.add(room.folder / ref.name, error)
         advance(ref.bytes)

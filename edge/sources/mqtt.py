@@ -244,7 +244,7 @@ def _settings(config: SourceConfig) -> Settings:
         tls=tls,
         topic=_topic(config.option("topic", str), where),
         qos=qos,
-        client_id=config.option("client_id", str, f"wavemark-{config.device}-{config.name}"),
+        client_id=config.option("client_id", str, f"sensorloom-{config.device}-{config.name}"),
         version=version,
         window=window,
         session_expiry_s=expiry_s,

@@ -109,7 +109,7 @@ def decode_entry(data: bytes, where: str) -> Manifest:
     except (msgspec.MsgspecError, ValueError) as error:
         raise CorruptError(f"{where}: not a manifest entry: {error}") from None
     if entry.format != FORMAT:
-        raise CorruptError(f"{where}: found format {entry.format}, expected {FORMAT}; upgrade wavemark")
+        raise CorruptError(f"{where}: found format {entry.format}, expected {FORMAT}; upgrade sensorloom")
     return entry
 
 

@@ -20,7 +20,7 @@ from labeling.rules.tracker import Tracker, TrackerState
 
 STATE_VERSION: Final = 1
 """Raised when the saved state's format or meaning changes; another version is refused."""
-_MAGIC: Final = b"wavemark rule state"
+_MAGIC: Final = b"wavemark rule state"  # the project's first name: states of that time stay readable
 _DIGEST: Final = 16
 _REMEDY: Final = "start the rules anew, from the log"
 S = TypeVar("S", bound=np.generic)

@@ -47,7 +47,7 @@ def _csv() -> list[Row]:
     config = _config("csv", dict.fromkeys("xyz", "g"), RATE)
     rates, bare, wire = [], [], 0.0
     for _ in range(RUNS + 1):
-        with tempfile.TemporaryDirectory(prefix="wavemark-bench-") as folder:
+        with tempfile.TemporaryDirectory(prefix="sensorloom-bench-") as folder:
             queue = Queue(Path(folder) / "q", SpoolLimits())
             taken, size = _record(queue, config, second)
             rates.append(SECONDS * RATE / taken)
@@ -58,7 +58,7 @@ def _csv() -> list[Row]:
             list(map(float, second.replace(b"\n", b",").split(b",")[:-1]))
         bare.append(SECONDS * RATE / (time.process_time() - begin))
     hundred = _config("csv", dict.fromkeys("xyz", "g"), 100)
-    with tempfile.TemporaryDirectory(prefix="wavemark-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="sensorloom-bench-") as folder:
         queue = Queue(Path(folder) / "q", SpoolLimits())
         _, size = _record(queue, hundred, "".join(lines[:100]).encode())
         amplification = queue.stats.written_bytes / queue.stats.payload_bytes
@@ -112,15 +112,15 @@ def _nmea() -> Row:
 
 _AGENT = """
 import asyncio, sys
-import wavemark
-wavemark.main(["agent", "run", "-c", sys.argv[1]])
+import sensorloom
+sensorloom.main(["agent", "run", "-c", sys.argv[1]])
 print([line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")][0])
 """
 
 
 def _memory() -> list[Row]:
     """Peak memory of an agent that replays 2 M samples, and of one that starts with a backlog."""
-    with tempfile.TemporaryDirectory(prefix="wavemark-bench-") as name:
+    with tempfile.TemporaryDirectory(prefix="sensorloom-bench-") as name:
         folder = Path(name)
         with (folder / "a.csv").open("w") as file:
             file.writelines(f"{number % 1000},1,2\n" for number in range(2_000_000))

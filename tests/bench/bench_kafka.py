@@ -56,7 +56,7 @@ async def _send(address: str, load: Load) -> None:
 
 
 async def _serve(address: str) -> float:
-    with tempfile.TemporaryDirectory(prefix="wavemark-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="sensorloom-bench-") as folder:
         config = Path(folder) / "dataset.toml"
         config.write_text(f'name = "bench"\n\n[window]\n{WINDOW}')
         out = Path(folder) / "out"

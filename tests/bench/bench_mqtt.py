@@ -27,7 +27,7 @@ from tests.support.mqtt import begin_session, connect_session, publish
 MESSAGES, RUNS = 30_000, 5
 TOPIC: Final = "bench/pump-7"
 FIRST, LAST = f"{TOPIC}/first", f"{TOPIC}/last"
-PAHO, AGENT = "bench-paho", "wavemark-pump-7-imu"
+PAHO, AGENT = "bench-paho", "sensorloom-pump-7-imu"
 LOOK_S: Final = 0.002
 CONFIG: Final = """device = "pump-7"
 log = "segments:{folder}/log"
@@ -116,7 +116,7 @@ async def agent(folder: Path, host: str, port: int) -> float:
 
 def main(side: str, host: str, port: int) -> None:
     """One side, in this process; prints its seconds."""
-    with tempfile.TemporaryDirectory(prefix="wavemark-bench-") as folder, contextlib.suppress(KeyboardInterrupt):
+    with tempfile.TemporaryDirectory(prefix="sensorloom-bench-") as folder, contextlib.suppress(KeyboardInterrupt):
         print(paho_alone(host, port) if side == "paho" else asyncio.run(agent(Path(folder), host, port)))
 
 

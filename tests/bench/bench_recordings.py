@@ -1,6 +1,6 @@
 """The 12 HAPT recordings from arrays in memory to sealed shards, through the embedded log.
 
-What `wavemark import` does besides, parsing text and looking for a recording to join, is measured without a bar: a
+What `sensorloom import` does besides, parsing text and looking for a recording to join, is measured without a bar: a
 sensor does neither.
 """
 
@@ -55,14 +55,14 @@ def bench() -> list[Row]:
     samples = sum(item.summary.samples for item in files)
     through, appended, imported = [], [], []
     for _ in range(RUNS + 1):
-        with tempfile.TemporaryDirectory(prefix="wavemark-bench-") as folder:
+        with tempfile.TemporaryDirectory(prefix="sensorloom-bench-") as folder:
             start = time.perf_counter()
             asyncio.run(_append(folder, files))
             middle = time.perf_counter()
             asyncio.run(_window(Path(folder)))
             through.append(samples / (time.perf_counter() - start) / 1e6)
             appended.append(samples / (middle - start) / 1e6)
-        with tempfile.TemporaryDirectory(prefix="wavemark-bench-") as folder:
+        with tempfile.TemporaryDirectory(prefix="sensorloom-bench-") as folder:
             start = time.perf_counter()
             asyncio.run(_import(folder, files))
             imported.append(samples / (time.perf_counter() - start) / 1e6)

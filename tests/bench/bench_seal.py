@@ -36,7 +36,7 @@ def bench() -> list[Row]:
         batches.append(LogBatch("readings", 0, *columns, at + len(part)))
     seals, bare = [], []
     for _ in range(RUNS + 1):
-        with tempfile.TemporaryDirectory(prefix="wavemark-bench-") as folder:
+        with tempfile.TemporaryDirectory(prefix="sensorloom-bench-") as folder:
             taken, size = asyncio.run(_seal(folder, spec, batches))
             seals.append(size / taken / 1e6)
             bare.append(size / sum(_write(Path(folder) / f"bare-{n}", size // SEALS) for n in range(SEALS)) / 1e6)

@@ -26,7 +26,7 @@ def bench() -> list[Row]:
     size = sum(len(entry.value) for entry in entries)
     appends, writes, reads, bare_reads = [], [], [], []
     for _ in range(RUNS):
-        with tempfile.TemporaryDirectory(prefix="wavemark-bench-") as folder:
+        with tempfile.TemporaryDirectory(prefix="sensorloom-bench-") as folder:
             appends.append(asyncio.run(_append(folder, entries)))
             writes.append(_write(Path(folder) / "bare", [entry.value for entry in entries]))
             reads.append(asyncio.run(_read(folder, len(entries))))

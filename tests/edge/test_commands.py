@@ -1,4 +1,4 @@
-"""`wavemark agent` as a user types it."""
+"""`sensorloom agent` as a user types it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import wavemark
+import sensorloom
 from ingest.log.opening import open_log
 from ingest.records import Chunk, RecordingEnd
 from ingest.times import sample_times
@@ -48,9 +48,9 @@ def slow(folder: Path) -> str:
 
 def test_check_says_what_is_configured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = write(tmp_path, slow(tmp_path))
-    assert wavemark.main(["agent", "check", "-c", str(config)]) == 0
+    assert sensorloom.main(["agent", "check", "-c", str(config)]) == 0
     assert "s: replay → csv → truck/acc (x g, y g, z g) at 100 Hz, float32, clock counted" in capsys.readouterr().out
-    assert wavemark.main(["agent", "check", "-c", str(config), "--json"]) == 0
+    assert sensorloom.main(["agent", "check", "-c", str(config), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["sources"][0]["stream"] == "truck/acc"
     assert not (tmp_path / "spool").exists()
     assert not (tmp_path / "log").exists()
@@ -58,19 +58,19 @@ def test_check_says_what_is_configured(tmp_path: Path, capsys: pytest.CaptureFix
 
 @pytest.mark.parametrize("log", ["nowhere", "kafka:9092"])
 def test_check_refuses_a_log_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str], log: str) -> None:
-    assert wavemark.main(["agent", "check", "-c", str(write(tmp_path, slow(tmp_path), log))]) == 2
+    assert sensorloom.main(["agent", "check", "-c", str(write(tmp_path, slow(tmp_path), log))]) == 2
     assert "names no log" in capsys.readouterr().err
 
 
 def test_wrong_usage_ends_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert wavemark.main(["agent", "run", "-c", str(tmp_path / "none.toml")]) == 2
+    assert sensorloom.main(["agent", "run", "-c", str(tmp_path / "none.toml")]) == 2
     assert "no such file" in capsys.readouterr().err
 
 
 def test_ports_lists_ports(capsys: pytest.CaptureFixture[str]) -> None:
-    assert wavemark.main(["agent", "ports", "--json"]) == 0
+    assert sensorloom.main(["agent", "ports", "--json"]) == 0
     assert isinstance(json.loads(capsys.readouterr().out), list)
-    assert wavemark.main(["agent", "ports"]) == 0
+    assert sensorloom.main(["agent", "ports"]) == 0
 
 
 def has_segments(folder: Path) -> bool:
@@ -81,7 +81,7 @@ def has_segments(folder: Path) -> bool:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_recording_with_nothing_lost(tmp_path: Path, number: int) -> None:
     config = write(tmp_path, slow(tmp_path) + 'speed = 100\nstart = "1700000000000000000"')
-    words = [sys.executable, "-m", "wavemark", "agent", "run", "-c", str(config), "--json"]
+    words = [sys.executable, "-m", "sensorloom", "agent", "run", "-c", str(config), "--json"]
     process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 30
     while not has_segments(tmp_path / "log") and time.monotonic() < deadline:
@@ -100,7 +100,7 @@ def test_a_receivers_log_arrives_with_the_receivers_time(tmp_path: Path, capsys:
     log = data_dir() / "gpsd_nmea/neo-m8n.log"
     source = f'file = "{log}"\nspeed = "max"\ndecoder = "nmea"\nstream = "gps"\n'
     source += 'channels = { lat = "deg", lon = "deg", speed = "m/s" }\nlines_per_s = 20\n'
-    assert wavemark.main(["agent", "run", "-c", str(write(tmp_path, source))]) == 0
+    assert sensorloom.main(["agent", "run", "-c", str(write(tmp_path, source))]) == 0
     chunks = [record for record in read_log(f"segments:{tmp_path}/log") if isinstance(record, Chunk)]
     values = np.concatenate([np.frombuffer(chunk.values, "<f8").reshape(-1, 3) for chunk in chunks])
     times = np.concatenate([sample_times(chunk) for chunk in chunks])

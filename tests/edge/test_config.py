@@ -13,7 +13,7 @@ device = "pump-7"
 log = "kafka://127.0.0.1:9092"
 
 [spool]
-dir = "/var/lib/wavemark/spool"
+dir = "/var/lib/sensorloom/spool"
 max_bytes = "2GB"
 
 [[source]]

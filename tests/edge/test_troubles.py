@@ -1,4 +1,4 @@
-"""What a field engineer is told by `wavemark agent run`, as a process, and that its data wait meanwhile."""
+"""What a field engineer is told by `sensorloom agent run`, as a process, and that its data wait meanwhile."""
 
 from __future__ import annotations
 

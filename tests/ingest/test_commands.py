@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-import wavemark
+import sensorloom
 from tests.support.data import data_dir
 
 ACC = str(data_dir() / "hapt" / "raw" / "acc_exp01_user01.txt.gz")
@@ -18,13 +18,13 @@ START = ["--start", "2026-11-24T02:00:00Z"]
 
 
 class Command:
-    """Runs `wavemark` on one log."""
+    """Runs `sensorloom` on one log."""
 
     def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.url, self.capsys, self.err = f"segments:{folder / 'log'}", capsys, ""
 
     def __call__(self, *words: str, code: int = 0) -> str:
-        assert wavemark.main([*words, "--log", self.url]) == code
+        assert sensorloom.main([*words, "--log", self.url]) == code
         captured = self.capsys.readouterr()
         self.err = captured.err
         return captured.out
@@ -126,6 +126,6 @@ def test_wrong_usage_ends_with_2_and_one_line(command: Command, words: list[str]
 )
 def test_help_has_an_example(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        wavemark.main([*words, "--help"])
+        sensorloom.main([*words, "--help"])
     assert ended.value.code == 0
-    assert f"wavemark {' '.join(words)} " in capsys.readouterr().out.partition("example")[2]
+    assert f"sensorloom {' '.join(words)} " in capsys.readouterr().out.partition("example")[2]

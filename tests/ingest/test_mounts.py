@@ -24,7 +24,7 @@ MOUNTINFO = r"""22 27 0:21 / /proc rw,relatime - proc proc rw
     ("path", "filesystem", "network"),
     [
         ("/", "ext4", False),
-        ("/var/lib/wavemark", "ext4", False),
+        ("/var/lib/sensorloom", "ext4", False),
         ("/mnt/nas", "nfs4", True),
         ("/mnt/nas/log/readings", "nfs4", True),
         ("/mnt/nas2/log", "ext4", False),

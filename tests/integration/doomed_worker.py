@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 
-import wavemark
+import sensorloom
 from ingest.engine import partition as work
 from ingest.engine.partition import Partition, Seal
 from ingest.engine.store import Store
@@ -27,7 +27,7 @@ def main() -> int:
             os.kill(os.getpid(), signal.SIGKILL)
 
     work.commit = doomed
-    return wavemark.main(sys.argv[2:])
+    return sensorloom.main(sys.argv[2:])
 
 
 if __name__ == "__main__":

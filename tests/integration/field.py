@@ -121,7 +121,7 @@ class Field:
         with ExitStack() as stack:
             self._disk = stack.enter_context(SmallDisk(self.folder / "spool", "size=16m", 0))
             self._mosquitto = stack.enter_context(Mosquitto(*KEEPS_ALL))
-            begin_session(self._mosquitto.host, self._mosquitto.port, "wavemark-pump-messages", TOPIC)
+            begin_session(self._mosquitto.host, self._mosquitto.port, "sensorloom-pump-messages", TOPIC)
             (self.folder / "agent.toml").write_text(
                 CONFIG.format(
                     log=self.log.url,

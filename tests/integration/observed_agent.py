@@ -1,4 +1,4 @@
-"""The command `wavemark`, watched from outside of the agent's code: a journal says what each fsync covered, and the
+"""The command `sensorloom`, watched from outside of the agent's code: a journal says what each fsync covered, and the
 process can be told to kill itself at a point that no signal from outside would hit.
 
 `python -m tests.integration.observed_agent JOURNAL POINT:TIMES agent run -c agent.toml`; `never:0` is no point.
@@ -19,7 +19,7 @@ import numpy as np
 import edge.commands
 import edge.unwritten
 import ingest.log.segments.partition as partitions
-import wavemark
+import sensorloom
 from edge.entries import Identities, key_of
 from edge.sources.mqtt import MqttSource
 from edge.spool import Queue
@@ -174,4 +174,4 @@ def is_spool(folder: Path) -> bool:
 if __name__ == "__main__":
     edge.unwritten.UNWRITTEN_BYTES = 2_000  # type: ignore[misc]
     Observer(Journal(Path(sys.argv[1])), Death(sys.argv[2])).observe()
-    sys.exit(wavemark.main(sys.argv[3:]))
+    sys.exit(sensorloom.main(sys.argv[3:]))

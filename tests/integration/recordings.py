@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-import wavemark
+import sensorloom
 from tests.support.data import data_dir
 
 PERIOD_NS = 20_000_000
@@ -18,8 +18,8 @@ DAY_NS = 1_700_000_000 * 10**9
 
 
 def command(*words: str | Path) -> None:
-    """Run a wavemark command that must succeed."""
-    assert wavemark.main([str(word) for word in words]) == 0, words
+    """Run a sensorloom command that must succeed."""
+    assert sensorloom.main([str(word) for word in words]) == 0, words
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ policy = "majority"
 
 
 def digest_of(dataset: Path, capsys: object) -> str:
-    """What `wavemark dataset digest` prints."""
+    """What `sensorloom dataset digest` prints."""
     capsys.readouterr()  # type: ignore[attr-defined]
     command("dataset", "digest", dataset, "--json")
     text: str = capsys.readouterr().out  # type: ignore[attr-defined]

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import numpy as np
 
-import wavemark
+import sensorloom
 from ingest.log.opening import open_log
 from ingest.log.protocol import MARKS, READINGS, STREAMS, Entry
 from ingest.log.segments import SegmentLog
@@ -58,7 +58,7 @@ class Done:
     def refused(self, code: int, *words: str) -> None:
         """It failed with this code and one line that says these words."""
         assert (self.code, self.err.count("\n")) == (code, 1), self
-        assert self.err.startswith("wavemark: "), self
+        assert self.err.startswith("sensorloom: "), self
         for word in words:
             assert word in self.err
 
@@ -127,7 +127,7 @@ class Site:
         """Run a command in this process."""
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = wavemark.main([str(word) for word in words])
+            code = sensorloom.main([str(word) for word in words])
         return Done(code, out.getvalue(), err.getvalue())
 
     def drain(self, *more: str) -> Done:
@@ -163,7 +163,7 @@ class Site:
 
     def windows(self) -> Windows:
         """Every window's bytes by its id."""
-        dataset = wavemark.open(self.out)
+        dataset = sensorloom.open(self.out)
         X = dataset.arrays(unlabelled="keep").X  # noqa: N806
         return {window: row.tobytes() for window, row in zip(dataset.windows()["window"], X, strict=True)}
 
@@ -171,7 +171,7 @@ class Site:
 class Running:
     """A command in a process of its own; `module` is another program that takes its words."""
 
-    def __init__(self, folder: Path, words: Sequence[object], module: str = "wavemark") -> None:
+    def __init__(self, folder: Path, words: Sequence[object], module: str = "sensorloom") -> None:
         self._err = folder / "stderr.txt"
         with self._err.open("w") as err:
             self.process = subprocess.Popen(

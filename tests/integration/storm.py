@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-import wavemark
+import sensorloom
 from tests.integration.producer import DEVICES, PER_CHUNK, PERIOD_NS, START_NS, counts_of, produce_calmly
 from tests.integration.recordings import command
 
@@ -59,7 +59,7 @@ class Storm:
         ]
 
     def start_worker(self, number: int, dies_at_seal: int = 0) -> None:
-        program = ["tests.integration.doomed_worker", str(dies_at_seal)] if dies_at_seal else ["wavemark"]
+        program = ["tests.integration.doomed_worker", str(dies_at_seal)] if dies_at_seal else ["sensorloom"]
         self.workers[number] = self._python(*program, *self._window_words(f"worker-{number}"))
 
     def entries(self) -> int:
@@ -128,7 +128,7 @@ class Storm:
 
     def check(self, chunks: int) -> None:
         """Every acknowledged sample is in, once, in the windows that NumPy cuts."""
-        dataset = wavemark.open(self.dataset)
+        dataset = sensorloom.open(self.dataset)
         X, _, _ = dataset.arrays(unlabelled="keep")  # noqa: N806
         table = dataset.windows()
         samples = chunks * PER_CHUNK

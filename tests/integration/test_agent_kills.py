@@ -165,14 +165,14 @@ def test_an_agent_killed_in_all_weathers_on_kafka(tmp_path: Path) -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("seed", range(int(os.environ.get("WAVEMARK_FIELDS", "10"))))
+@pytest.mark.parametrize("seed", range(int(os.environ.get("SENSORLOOM_FIELDS", "10"))))
 def test_many_weathers(seed: int, tmp_path: Path) -> None:
     weather(Field(tmp_path, SegmentsLog(tmp_path / "log"), seed=seed + 100), [[]] * 60)
 
 
 @pytest.mark.soak
 @pytest.mark.kafka
-@pytest.mark.parametrize("seed", range(int(os.environ.get("WAVEMARK_FIELDS", "10")) // 3))
+@pytest.mark.parametrize("seed", range(int(os.environ.get("SENSORLOOM_FIELDS", "10")) // 3))
 def test_many_weathers_on_kafka(seed: int, tmp_path: Path) -> None:
     with KafkaBroker() as broker:
         weather(Field(tmp_path, KafkaServerLog(broker), seed=seed + 200), [[]] * 20)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-import wavemark
-from ingest.errors import CorruptError, WavemarkError
+import sensorloom
+from ingest.errors import CorruptError, SensorloomError
 from ingest.log.protocol import DEADLETTER, READINGS
 from ingest.log.segments.segment import frames
 from tests.integration.site import DEVICES, FILES, Site, SmallDisk, flip
@@ -195,7 +195,7 @@ def test_a_damaged_dataset_is_never_believed(
     newest_gone = not path.exists() and path.suffix == ".json" and path == max([path, *path.parent.glob("0*.json")])
     try:
         found = site.windows()
-    except WavemarkError as error:
+    except SensorloomError as error:
         assert path.name in str(error)
     else:
         assert found.items() <= whole.windows().items()
@@ -221,8 +221,8 @@ def test_an_entry_deleted_from_the_middle_of_a_chain_is_a_hole(site: Site, whole
     data = entry.read_bytes()
     entry.unlink()
     with pytest.raises(CorruptError, match=f"{entry.name}: is missing"):
-        wavemark.open(site.out)
-    assert not wavemark.open(site.out, damaged="skip").windows().is_empty()
+        sensorloom.open(site.out)
+    assert not sensorloom.open(site.out, damaged="skip").windows().is_empty()
     for words in ("status", "digest"):
         site("dataset", words, site.out).refused(1, f"{entry}: is missing")
     report = site("dataset", "verify", site.out)

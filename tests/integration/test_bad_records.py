@@ -45,7 +45,7 @@ def test_a_service_ended_by_a_signal_before_it_is_done_says_so(whole: Site, fres
     service = fresh.start(*fresh.window_words("--until-idle"))
     service.says("not in streams yet")
     assert service.ends(signal.SIGTERM) == 1
-    assert service.err.splitlines()[-1] == "wavemark: ended before the log was drained; run it again to go on"
+    assert service.err.splitlines()[-1] == "sensorloom: ended before the log was drained; run it again to go on"
     fresh.append(STREAMS, (b"unknown" * 2, encode(STREAM)))
     assert fresh.drain().code == 0
     assert fresh.digest() == whole.digest()

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import wavemark
+import sensorloom
 from ingest.records import Chunk, Gap, Record, RecordingStart
 from tests.integration.recordings import HaptRecording, command, hapt_config, hapt_recordings, import_hapt
 from tests.support.logs import read_log
@@ -66,7 +66,7 @@ def test_hapt_through_agent_log_and_windowing_equals_the_import(tmp_path: Path) 
     for name, log in logs.items():
         config = hapt_config(tmp_path / f"{name}.toml", "epoch")
         command("window", "run", "-c", config, "--log", log, "--out", tmp_path / f"{name}-dataset", "--until-idle")
-        dataset = wavemark.open(tmp_path / f"{name}-dataset")
+        dataset = sensorloom.open(tmp_path / f"{name}-dataset")
         table = dataset.windows()
         found[name] = (table["device"].to_list(), table["t0_ns"].to_list(), dataset.arrays(unlabelled="keep")[0])
     assert len(found["agent"][1]) > 3000
@@ -120,7 +120,7 @@ def upstream(tmp_path: Path) -> Path:
 @pytest.mark.timeout(180)
 def test_kill_at_random_moments_loses_and_doubles_nothing_that_was_acknowledged(tmp_path: Path, upstream: Path) -> None:
     rng = random.Random(4)
-    kills = int(os.environ.get("WAVEMARK_KILLS", "12"))
+    kills = int(os.environ.get("SENSORLOOM_KILLS", "12"))
     for _ in range(kills):
         process = doomed(tmp_path, upstream)
         before = acknowledged(upstream)
@@ -199,8 +199,8 @@ class Blocker:
         if name.partition(".")[0] in {_BLOCKED!r}:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Blocker())
-import wavemark
-sys.exit(wavemark.main(["agent", "check", "-c", {str(tmp_path / "agent.toml")!r}, "--json"]))
+import sensorloom
+sys.exit(sensorloom.main(["agent", "check", "-c", {str(tmp_path / "agent.toml")!r}, "--json"]))
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr

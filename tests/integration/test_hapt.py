@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import wavemark
+import sensorloom
 from tests.integration.recordings import (
     PERIOD_NS,
     HaptRecording,
@@ -45,7 +45,7 @@ def segments(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_mark_windows_are_the_published_ones(segments: Path, rows: dict[HaptRecording, NDArray[np.float32]]) -> None:
-    dataset = wavemark.open(segments / "mark")
+    dataset = sensorloom.open(segments / "mark")
     X, y, groups = dataset.arrays()  # noqa: N806 - as everyone calls it
     assert len(dataset) == X.shape[0] == 2029
     assert X.shape[1:] == (LENGTH, 6)
@@ -70,7 +70,7 @@ def test_mark_windows_are_the_published_ones(segments: Path, rows: dict[HaptReco
 
 
 def test_epoch_windows_equal_the_oracle(segments: Path, rows: dict[HaptRecording, NDArray[np.float32]]) -> None:
-    dataset = wavemark.open(segments / "epoch")
+    dataset = sensorloom.open(segments / "epoch")
     X, _, _ = dataset.arrays(unlabelled="keep")  # noqa: N806
     wanted_times, wanted = [], []
     for recording, values in rows.items():

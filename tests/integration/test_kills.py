@@ -36,6 +36,6 @@ def test_workers_and_broker_killed_on_kafka(tmp_path: Path, capsys: pytest.Captu
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("seed", range(int(os.environ.get("WAVEMARK_KILL_STORMS", "20"))))
+@pytest.mark.parametrize("seed", range(int(os.environ.get("SENSORLOOM_KILL_STORMS", "20"))))
 def test_many_storms(seed: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     weather(Storm(f"segments:{tmp_path}/log", tmp_path, seed=seed + 100), 50, capsys)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-import wavemark
+import sensorloom
 from ingest.log.protocol import MARKS, READINGS
 from ingest.records import Chunk, MarkAdd, RecordingEnd
 from ingest.wire import encode
@@ -54,8 +54,8 @@ max_gap = "20min"
 
 @contextlib.contextmanager
 def agent(folder: Path) -> Iterator[None]:
-    """`wavemark agent run`; told to end behind the block, it ends with 0."""
-    words = [sys.executable, "-m", "wavemark", "agent", "run", "-c", str(folder / "agent.toml")]
+    """`sensorloom agent run`; told to end behind the block, it ends with 0."""
+    words = [sys.executable, "-m", "sensorloom", "agent", "run", "-c", str(folder / "agent.toml")]
     process = subprocess.Popen(words, cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         yield
@@ -87,7 +87,7 @@ def test_overheating_over_mosquitto_is_marked_as_the_oracle_does(tmp_path: Path)
     (tmp_path / "rules.yaml").write_text(OVERHEATING)
     (tmp_path / "dataset.toml").write_text(DATASET)
     with Mosquitto("max_queued_messages 0") as broker:
-        begin_session(broker.host, broker.port, "wavemark-machine-probe", TOPIC)
+        begin_session(broker.host, broker.port, "sensorloom-machine-probe", TOPIC)
         (tmp_path / "agent.toml").write_text(AGENT.format(log=log, broker=broker.url, topic=TOPIC))
         with agent(tmp_path):
             published = publish(broker.host, broker.port, TOPIC, messages(recordings))
@@ -116,7 +116,7 @@ def test_overheating_over_mosquitto_is_marked_as_the_oracle_does(tmp_path: Path)
     assert sorted(map(encode, by_windowing)) == sorted(map(encode, by_agent))
     assert {mark.id for mark in by_windowing} == {mark.id for mark in by_agent}  # nobody counts them twice
 
-    table = wavemark.open(tmp_path / "out").windows()
+    table = sensorloom.open(tmp_path / "out").windows()
     hot = [
         sum(max(0, min(end, t0 + 1800 * 10**9) - max(start, t0)) for start, end in wanted) >= 900 * 10**9
         for t0 in table["t0_ns"]

@@ -60,7 +60,7 @@ def test_positions_of_receivers_on_bad_serial_lines_are_those_that_gpsd_found(tm
     added: dict[str, Counter[str]] = {name: Counter() for name in names}
     with ExitStack() as stack:
         ports = {name: stack.enter_context(SerialPort(tmp_path / name)) for name in names}
-        words = [sys.executable, "-m", "wavemark", "agent", "run", "--json", "-c", str(tmp_path / "agent.toml")]
+        words = [sys.executable, "-m", "sensorloom", "agent", "run", "--json", "-c", str(tmp_path / "agent.toml")]
         agent = stack.enter_context(subprocess.Popen(words, cwd=PROJECT, stdout=subprocess.PIPE, text=True))
         stack.callback(agent.kill)
         wait_for(lambda: all(port.is_read for port in ports.values()), "the agent at every port")

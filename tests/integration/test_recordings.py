@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-import wavemark
+import sensorloom
 from ingest.log.opening import open_log
 from ingest.log.protocol import READINGS
 from ingest.records import Chunk
@@ -29,7 +29,7 @@ def windows(folder: Path, log: str, table: str) -> Dataset:
     config = folder / "dataset.toml"
     config.write_text(f'name = "real"\n\n[window]\n{table}')
     command("window", "run", "-c", config, "--log", log, "--out", folder / "dataset", "--until-idle")
-    return wavemark.open(folder / "dataset")
+    return sensorloom.open(folder / "dataset")
 
 
 def signals(dataset: Dataset) -> NDArray[np.float32]:

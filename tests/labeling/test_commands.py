@@ -1,4 +1,4 @@
-"""`wavemark rules check` and `wavemark rules test`."""
+"""`sensorloom rules check` and `sensorloom rules test`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import wavemark
+import sensorloom
 from ingest.log.opening import open_log
 from ingest.log.protocol import STREAMS, Entry
 from ingest.records import Channel, StreamDescription, schema_id
@@ -56,43 +56,43 @@ def describe(url: str, *descriptions: StreamDescription) -> None:
 
 
 def test_check_says_what_a_file_holds(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert wavemark.main(["rules", "check", str(file)]) == 0
+    assert sensorloom.main(["rules", "check", str(file)]) == 0
     assert "free_fall  reads acc  revision " in capsys.readouterr().out
-    assert wavemark.main(["rules", "check", str(file), "--json"]) == 0
+    assert sensorloom.main(["rules", "check", str(file), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["rules"][0]["streams"] == ["acc"]
 
 
 def test_check_against_a_log(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     url = f"segments:{tmp_path / 'log'}"
-    assert wavemark.main(["rules", "check", str(file), "--log", url]) == 2
+    assert sensorloom.main(["rules", "check", str(file), "--log", url]) == 2
     assert "there is no log" in capsys.readouterr().err
     describe(url, StreamDescription("gps", (Channel("speed", "m/s"),), "float32"))
-    assert wavemark.main(["rules", "check", str(file), "--log", url]) == 0
+    assert sensorloom.main(["rules", "check", str(file), "--log", url]) == 0
     assert "has no description of the stream acc" in capsys.readouterr().err
     describe(url, StreamDescription("acc", (Channel("x", "degC"), Channel("y", "degC")), "int16", 100))
-    assert wavemark.main(["rules", "check", str(file), "--log", url]) == 2
+    assert sensorloom.main(["rules", "check", str(file), "--log", url]) == 2
     assert "rules.yaml:3:13: a temperature in degC cannot be multiplied" in capsys.readouterr().err
 
 
 def test_a_wrong_or_missing_file_ends_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "rules.yaml"
-    assert wavemark.main(["rules", "check", str(path)]) == 2
+    assert sensorloom.main(["rules", "check", str(path)]) == 2
     assert "there is no such rule file" in capsys.readouterr().err
     path.write_text(RULES.replace("0.35g", "0.35 x"))
-    assert wavemark.main(["rules", "check", str(path)]) == 2
+    assert sensorloom.main(["rules", "check", str(path)]) == 2
     assert 'rules.yaml:6:33: found "x"' in capsys.readouterr().err
     path.write_bytes(b"\xff\xfe")
-    assert wavemark.main(["rules", "check", str(path)]) == 2
+    assert sensorloom.main(["rules", "check", str(path)]) == 2
 
 
 def test_tests_in_the_file(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert wavemark.main(["rules", "test", str(file)]) == 0
+    assert sensorloom.main(["rules", "test", str(file)]) == 0
     assert "ok      a fall" in capsys.readouterr().out
     file.write_text(RULES.replace("570ms", "580ms"))
-    assert wavemark.main(["rules", "test", str(file)]) == 1
+    assert sensorloom.main(["rules", "test", str(file)]) == 1
     shown = capsys.readouterr().out
     assert "FAILED  a fall" in shown
     assert "expected, did not come: free_fall from 0.58s to 0.8s" in shown
     assert "came, not expected: free_fall from 0.57s to 0.8s" in shown
-    assert wavemark.main(["rules", "test", str(file), "--json"]) == 1
+    assert sensorloom.main(["rules", "test", str(file), "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["failed"] == 1

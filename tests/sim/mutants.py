@@ -19,7 +19,7 @@ from ingest.engine.partition import Partition, Seal
 from ingest.engine.plan import Fsync, Link, Op, Rename, SyncFolder, create_plan, folder_of
 from ingest.engine.service import Worker
 from ingest.engine.store import Exists, FileStore
-from ingest.errors import WavemarkError
+from ingest.errors import SensorloomError
 from ingest.log.protocol import Assigned, LogBatch, Member, Revoked, Truncated
 from simulators.sim.faults import Process
 from simulators.sim.files import SimDisk, SimFiles
@@ -214,7 +214,7 @@ def is_wrong(protocol: Protocol, seed: int) -> bool:
     """Does this storm catch the protocol: wrong rows, damage, or a run that cannot end?"""
     try:
         storm(seed, protocol)
-    except (AssertionError, OSError, WavemarkError):
+    except (AssertionError, OSError, SensorloomError):
         return True
     return False
 
@@ -225,7 +225,7 @@ def hunt(protocol: Protocol, enumerations: Iterable[Enumeration] = (), storms: i
         for number, case in enumerate(enumeration(protocol)):
             try:
                 case()
-            except (AssertionError, OSError, WavemarkError):
+            except (AssertionError, OSError, SensorloomError):
                 return f"{enumeration.__name__} {number}"
     return next((f"storm {seed}" for seed in range(storms) if is_wrong(protocol, seed)), None)
 

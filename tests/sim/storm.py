@@ -58,7 +58,7 @@ def draw_faults(rng: random.Random) -> Faults:
 class Protocol:
     """What runs in the storm: the true engine, or a mutant of it."""
 
-    name: str = "wavemark"
+    name: str = "sensorloom"
     worker: type[Worker] = Worker
     files: Callable[[SimDisk, Process], SimFiles] = SimFiles
     store: Callable[[SimFiles, str], FileStore] = FileStore

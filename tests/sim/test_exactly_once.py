@@ -9,8 +9,8 @@ import pytest
 from tests.sim.storm import storm
 from tests.sim.workloads import RulesWork, WindowsWork
 
-RUNS = int(os.environ.get("WAVEMARK_SIM_RUNS", "2000"))
-SOAK_RUNS = int(os.environ.get("WAVEMARK_SIM_RUNS", "100000"))
+RUNS = int(os.environ.get("SENSORLOOM_SIM_RUNS", "2000"))
+SOAK_RUNS = int(os.environ.get("SENSORLOOM_SIM_RUNS", "100000"))
 CASE = 250
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import wavemark
+import sensorloom
 from edge.agent import Agent
 from ingest.errors import LogUnavailableError, PermanentError
 from ingest.importers.marks import read_marks
@@ -153,7 +153,7 @@ def test_what_disagrees_is_told(lived: tuple[Site, Lived], report: Report) -> No
 @contextmanager
 def demo(*words: str | Path, shell: str = "") -> Iterator[subprocess.Popen[str]]:
     """A demo that is under way, begun by `shell` words if there are any; it does not outlive the block."""
-    command = [sys.executable, "-W", "error", str(PROJECT / "wavemark.py"), "demo", *map(str, words)]
+    command = [sys.executable, "-W", "error", str(PROJECT / "sensorloom.py"), "demo", *map(str, words)]
     if shell:
         command = ["sh", "-c", f'{shell}; exec "$@"', "sh", *command]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -186,7 +186,7 @@ def test_a_signal_ends_it_early_and_in_good_order(tmp_path: Path, number: signal
 def at_a_terminal(*words: str | Path) -> tuple[int, str]:
     """Exit code, and all that a terminal shows."""
     near, far = pty.openpty()
-    command = [sys.executable, str(PROJECT / "wavemark.py"), "demo", *map(str, words)]
+    command = [sys.executable, str(PROJECT / "sensorloom.py"), "demo", *map(str, words)]
     with subprocess.Popen(command, stdin=far, stdout=far, stderr=far, env=os.environ | {"COLUMNS": "100"}) as process:
         os.close(far)
         shown = b""
@@ -202,9 +202,9 @@ def test_at_a_terminal_a_bar_moves_and_tables_close_it(tmp_path: Path) -> None:
     assert code == 0, shown
     for words in (
         *("three devices for 3 s", "live", "samples", "windows", "marks", "━"),
-        *("wavemark demo", "bytes per sample", "knocking", "dropped", "precision", "recall"),
+        *("sensorloom demo", "bytes per sample", "knocking", "dropped", "precision", "recall"),
         *("Samples read = in the log + announced as gaps", "it adds up", "true events"),
-        f"wavemark.open('{tmp_path}/out/dataset')",
+        f"sensorloom.open('{tmp_path}/out/dataset')",
     ):
         assert words in shown, words
 
@@ -216,8 +216,8 @@ def test_a_part_that_ends_by_itself_ends_the_demo(
         raise PermanentError("imu: melted")
 
     monkeypatch.setattr(Agent, "run", run)
-    assert wavemark.main(["demo", "--out", f"{tmp_path}/out", "--seconds", "600"]) == 1
-    assert capsys.readouterr().err.endswith("wavemark: imu: melted\n")
+    assert sensorloom.main(["demo", "--out", f"{tmp_path}/out", "--seconds", "600"]) == 1
+    assert capsys.readouterr().err.endswith("sensorloom: imu: melted\n")
 
 
 def test_two_signals_end_it_at_once(tmp_path: Path) -> None:
@@ -243,7 +243,7 @@ def test_two_signals_end_it_at_once(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], message: str) -> None:
-    assert wavemark.main(["demo", "--out", f"{tmp_path}/out", *words]) == 2
+    assert sensorloom.main(["demo", "--out", f"{tmp_path}/out", *words]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert message in err
@@ -253,7 +253,7 @@ def test_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: 
 
 def test_an_earlier_demo_is_left_alone(report: Report, capsys: pytest.CaptureFixture[str]) -> None:
     before = {path: path.stat().st_mtime_ns for path in report.folder.rglob("*")}
-    assert wavemark.main(["demo", "--out", str(report.folder)]) == 2
+    assert sensorloom.main(["demo", "--out", str(report.folder)]) == 2
     assert "choose another folder" in capsys.readouterr().err
     assert {path: path.stat().st_mtime_ns for path in report.folder.rglob("*")} == before
 
@@ -265,6 +265,6 @@ def test_a_log_that_cannot_be_reached_is_told_before_anything_is_written(
         raise LogUnavailableError(f"{log.url}: nobody answers")
 
     monkeypatch.setattr(SegmentLog, "topics", topics)
-    assert wavemark.main(["demo", "--out", f"{tmp_path}/out"]) == 1
+    assert sensorloom.main(["demo", "--out", f"{tmp_path}/out"]) == 1
     assert capsys.readouterr().err.endswith("/out/log: nobody answers\n")
     assert not (tmp_path / "out").exists()

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-import wavemark
+import sensorloom
 
 pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("kafka")]
 
 
 def report_of(capsys: pytest.CaptureFixture[str], *words: str | Path) -> dict[str, Any]:
-    code = wavemark.main(["demo", *map(str, words), "--json"])
+    code = sensorloom.main(["demo", *map(str, words), "--json"])
     out, err = capsys.readouterr()
     assert code == 0, err
     report: dict[str, Any] = json.loads(out)

@@ -221,7 +221,7 @@ def test_ended_early_it_ends_in_good_order(tmp_path: Path) -> None:
         log = "segments:log"
     """
     scenario(tmp_path, text)
-    command = [sys.executable, "-W", "error", "-m", "wavemark", "simulate", str(tmp_path / "scenario.toml"), "--json"]
+    command = [sys.executable, "-W", "error", "-m", "sensorloom", "simulate", str(tmp_path / "scenario.toml"), "--json"]
     with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             while not (tmp_path / "log/topics/readings").exists() or len(read_log(f"segments:{tmp_path / 'log'}")) < 5:

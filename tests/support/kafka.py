@@ -19,7 +19,7 @@ from tests.support.server import PROJECT, Server, ServerError, free_ports
 POM: Final = PROJECT / "deploy" / "kafka" / "pom.xml"
 MAVEN_S: Final = 600.0
 
-_CLUSTER_ID: Final = "wavemarkTestsOnlyAAAAAA"
+_CLUSTER_ID: Final = "sensorloomTestsOnlyAAAAAA"
 _JAVA: Final = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
 """One small heap, and no time spent on optimising a process that lives for a minute."""
 _LOGGING: Final = (

@@ -46,7 +46,7 @@ class Server(ABC):
     def __init__(self, name: str, *, owner: int | None = None) -> None:
         self._name = name
         self._owner = owner or os.getpid()
-        self._folder = Path(tempfile.mkdtemp(prefix=f"wavemark-{name}-"))
+        self._folder = Path(tempfile.mkdtemp(prefix=f"sensorloom-{name}-"))
         self.log_path: Final = self._folder / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._guard: subprocess.Popen[bytes] | None = None

@@ -23,7 +23,7 @@ def test_progress_counts_each_record_once_even_after_a_fencing(capsys: pytest.Ca
         observe(Notice("fed", 0, 100), "readings")
         observe(Notice("fed", 0, 5), "marks")
         assert progressing.done == (95, 145)
-    assert "wavemark: another worker owns the partition" in capsys.readouterr().err
+    assert "sensorloom: another worker owns the partition" in capsys.readouterr().err
 
 
 def test_without_an_end_the_total_is_not_known() -> None:
@@ -37,4 +37,4 @@ def test_without_an_end_the_total_is_not_known() -> None:
 def test_what_holds_the_work_up_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     with Progressing(until_idle=True) as progressing:
         progressing.observe(Notice("waiting", 0, 3, "needs schema 00ff, not in streams yet"), "readings")
-    assert capsys.readouterr().err == "wavemark: needs schema 00ff, not in streams yet\n"
+    assert capsys.readouterr().err == "sensorloom: needs schema 00ff, not in streams yet\n"

@@ -1,4 +1,4 @@
-"""`wavemark dataset …` as a user types it."""
+"""`sensorloom dataset …` as a user types it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import wavemark
+import sensorloom
 from tests.windowing.sample_dataset import sample
 from tests.windowing.test_dataset import flip, shards
 from windowing.digest import dataset_digest
@@ -19,7 +19,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def run(*words: str | Path) -> int:
-    return wavemark.main([str(word) for word in words])
+    return sensorloom.main([str(word) for word in words])
 
 
 def test_status_tells_all_figures(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from ingest.errors import CorruptError, LogConfigError, StateVersionError, UsageError, WavemarkError
+from ingest.errors import CorruptError, LogConfigError, SensorloomError, StateVersionError, UsageError
 from windowing.genesis import FORMAT, Genesis, check_genesis, decode_genesis, encode_genesis
 
 FIRST = Genesis(FORMAT, "windows", "readings", 4, "log-1", "abc", 1, "0f", '{"length":4}', ((0, 0, 7), (1, 0, 0)))
@@ -43,6 +43,6 @@ def test_the_same_goes_on_and_what_a_later_worker_would_draw_or_pin_is_not_asked
         ({"code": 2}, StateVersionError, "code version 1, this is version 2; rebuild"),
     ],
 )
-def test_a_difference_refuses(change: dict[str, object], error: type[WavemarkError], message: str) -> None:
+def test_a_difference_refuses(change: dict[str, object], error: type[SensorloomError], message: str) -> None:
     with pytest.raises(error, match=message):
         check_genesis(FIRST, msgspec.structs.replace(FIRST, **change), "g")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import wavemark
+import sensorloom
 from ingest.chunker import Limits, Origin, periodic_chunks
 from ingest.log.opening import open_log
 from ingest.log.protocol import MARKS, READINGS, STREAMS, Entry
@@ -65,7 +65,7 @@ def site(tmp_path: Path) -> Path:
 
 def run(site: Path, capsys: pytest.CaptureFixture[str], *more: str) -> dict[str, object]:
     command = ["window", "run", "-c", str(site / "dataset.toml"), "--log", f"segments:{site / 'log'}"]
-    assert wavemark.main([*command, "--out", str(site / "out"), "--until-idle", "--json", *more]) == 0
+    assert sensorloom.main([*command, "--out", str(site / "out"), "--until-idle", "--json", *more]) == 0
     figures: dict[str, object] = json.loads(capsys.readouterr().out)
     return figures
 
@@ -73,7 +73,7 @@ def run(site: Path, capsys: pytest.CaptureFixture[str], *more: str) -> dict[str,
 def test_rules_label_the_windows_of_the_same_run(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
     figures = run(site, capsys)
     assert figures["samples"] == 2000
-    dataset = wavemark.open(site / "out")
+    dataset = sensorloom.open(site / "out")
     assert dataset.classes == ("still",)
     labelled = dataset.windows().filter(dataset.windows()["label"] == "still")["t0_ns"].to_list()
     # max over 100 ms: on 90 ms after the samples fall, off with the first that is not still
@@ -93,7 +93,7 @@ def test_a_second_run_and_other_rules(site: Path, capsys: pytest.CaptureFixture[
     run(site, capsys)
     marks = marks_of(url)
     assert len({mark.id for mark in marks}) == 2 + 3, "the rule that did not change makes the same marks again"
-    assert wavemark.open(site / "out").classes == ("moved", "still")
+    assert sensorloom.open(site / "out").classes == ("moved", "still")
     revision = compile_rules((site / "rules.yaml").read_text(), "rules.yaml").revision
     assert (site / "out" / "rules" / revision / "genesis.json").exists()
 
@@ -101,7 +101,7 @@ def test_a_second_run_and_other_rules(site: Path, capsys: pytest.CaptureFixture[
 def test_a_wrong_rule_file_is_refused_with_its_place(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (site / "rules.yaml").write_text(RULES.replace("0.35g", "0.35G"))
     command = ["window", "run", "-c", str(site / "dataset.toml"), "--log", f"segments:{site / 'log'}"]
-    assert wavemark.main([*command, "--out", str(site / "out"), "--until-idle"]) == 2
+    assert sensorloom.main([*command, "--out", str(site / "out"), "--until-idle"]) == 2
     assert "rules.yaml:3:51: unknown unit" in capsys.readouterr().err
     assert not (site / "out").exists()
 
@@ -112,13 +112,13 @@ def test_a_rule_that_cannot_run_is_told_and_counted(site: Path, capsys: pytest.C
         RULES + "  - {label: hot, when: acc.x > 80degC}\n  - {label: gone, when: acc.x > 5m/s2 and gone.y > 1}\n"
     )
     command = ["window", "run", "-c", str(site / "dataset.toml"), "--log", f"segments:{site / 'log'}"]
-    assert wavemark.main([*command, "--out", str(site / "out"), "--until-idle"]) == 0
+    assert sensorloom.main([*command, "--out", str(site / "out"), "--until-idle"]) == 0
     told = capsys.readouterr()
     assert told.err.count('rule "hot" does not run on pump/acc: rules.yaml:4:32: degC does not fit m/s2') == 1
     assert 'rules.yaml: rule "gone" reads gone, of which no device in the log has a stream' in told.err
     assert '"still"' not in told.err
     assert re.search(r"^rules +revision \w{16}\n.*^  fault\.samples\.hot +2,000$", told.out, re.MULTILINE | re.DOTALL)
-    assert wavemark.main(["dataset", "status", str(site / "out"), "--json"]) == 0
+    assert sensorloom.main(["dataset", "status", str(site / "out"), "--json"]) == 0
     status = json.loads(capsys.readouterr().out)
     (counts,) = status["rules"].values()
     assert (counts["marks"], counts["samples"], counts["fault.samples.hot"]) == (2, 2000, 2000)
@@ -126,9 +126,9 @@ def test_a_rule_that_cannot_run_is_told_and_counted(site: Path, capsys: pytest.C
 
 def test_damage_to_the_rules_own_chain_is_found(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(site, capsys)
-    assert wavemark.main(["dataset", "verify", str(site / "out")]) == 0
+    assert sensorloom.main(["dataset", "verify", str(site / "out")]) == 0
     entry = next((site / "out" / "rules").rglob("000000000000.json"))
     entry.write_bytes(entry.read_bytes().replace(b'"marks":2', b'"marks":3'))
     capsys.readouterr()
-    assert wavemark.main(["dataset", "verify", str(site / "out")]) == 1
+    assert sensorloom.main(["dataset", "verify", str(site / "out")]) == 1
     assert str(entry) in capsys.readouterr().err

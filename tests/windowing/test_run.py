@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 import pytest
 
-import wavemark
+import sensorloom
 from ingest.chunker import Limits, Origin, periodic_chunks
 from ingest.engine.service import Limits as ServiceLimits
 from ingest.engine.service import Notice
@@ -112,7 +112,7 @@ class Site:
         return ["window", "run", "-c", str(self.config), "--log", self.log, "--out", str(self.out), *more]
 
     def drain(self, *more: str) -> int:
-        return wavemark.main(self.words("--until-idle", *more))
+        return sensorloom.main(self.words("--until-idle", *more))
 
     def genesis(self, folder: str = "windows/*") -> tuple[Path, Genesis]:
         (path,) = self.out.glob(f"{folder}/genesis.json")
@@ -136,8 +136,8 @@ def test_everything_in_the_log_is_windowed_and_labelled(site: Site, capsys: pyte
     assert site.drain() == 0
     out = capsys.readouterr().out
     assert "900 samples in 18 chunks" in out
-    assert f"wavemark.open({str(site.out)!r})" in out
-    dataset = wavemark.open(site.out)
+    assert f"sensorloom.open({str(site.out)!r})" in out
+    dataset = sensorloom.open(site.out)
     assert dataset.windows().select("device", "t0_ns").rows() == expected("a", 10) + expected("b", 8)
     for device, seconds in (("a", 10), ("b", 8)):
         kept = (dataset.windows()["device"] == device).to_numpy()
@@ -169,7 +169,7 @@ def test_runs_in_parts_give_the_digest_of_one_run(site: Site, tmp_path: Path) ->
     assert parts.drain() == 0
     assert site.drain() == 0
     assert dataset_digest(parts.out) == dataset_digest(site.out)
-    assert max(wavemark.open(parts.out).cut.values()) > 0
+    assert max(sensorloom.open(parts.out).cut.values()) > 0
 
 
 def test_late_marks_label_without_a_new_shard(site: Site) -> None:
@@ -178,14 +178,14 @@ def test_late_marks_label_without_a_new_shard(site: Site) -> None:
     append(site.log, MARKS, mark("a", 5, 9, "late"), MarkRetract("b", "b-stop-2", "ann", "operator"))
     assert site.drain() == 0
     assert shards(site.out) == before
-    assert wavemark.open(site.out).classes == ("late", "run")
+    assert sensorloom.open(site.out).classes == ("late", "run")
 
 
 def test_mark_windows_are_those_of_the_marks_at_the_first_start(site: Site) -> None:
     site.write("mark")
     assert site.drain() == 0
     first = dataset_digest(site.out)
-    assert wavemark.open(site.out).windows()["anchor"].unique().sort().to_list() == ["a-run-0", "b-stop-2"]
+    assert sensorloom.open(site.out).windows()["anchor"].unique().sort().to_list() == ["a-run-0", "b-stop-2"]
     append(site.log, MARKS, mark("a", 5, 9, "late"))
     record(site.log, "c", 5)
     assert site.drain() == 0
@@ -199,14 +199,14 @@ def test_windows_of_overlapping_marks_have_each_their_own_label(site: Site) -> N
     site.write("mark")
     append(site.log, MARKS, mark("a", 1, 3, "stumble"))
     assert site.drain() == 0
-    pairs = wavemark.open(site.out).windows().filter(device="a").select("anchor", "label").unique().sort("label")
+    pairs = sensorloom.open(site.out).windows().filter(device="a").select("anchor", "label").unique().sort("label")
     assert pairs.rows() == [("a-run-0", "run"), ("a-stumble-1", "stumble")]
 
 
 def test_what_is_no_mark_is_counted_and_goes_to_the_dead_letters(site: Site) -> None:
     append(site.log, MARKS, RecordingEnd("a", "r", b"b", 5, "lost its way"))
     assert site.drain() == 0
-    assert wavemark.open(site.out).contents.labels.totals["undecodable"] == 1
+    assert sensorloom.open(site.out).contents.labels.totals["undecodable"] == 1
 
     async def letters() -> int:
         log = open_log(site.log)
@@ -222,12 +222,12 @@ def test_labels_may_change_and_windows_may_not(site: Site, capsys: pytest.Captur
     assert site.drain() == 0
     site.write("epoch", '\n[labels]\nbackground = "none"\n')
     assert site.drain() == 0
-    assert wavemark.open(site.out).classes == ("none", "run", "stop")
+    assert sensorloom.open(site.out).classes == ("none", "run", "stop")
     site.write("recording")
     capsys.readouterr()
     assert site.drain() == 2
     assert "use another --out" in capsys.readouterr().err
-    assert wavemark.open(site.out).classes == ("none", "run", "stop")
+    assert sensorloom.open(site.out).classes == ("none", "run", "stop")
 
 
 def test_another_log_is_refused(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -289,7 +289,7 @@ def test_a_file_is_no_dataset_folder(site: Site, capsys: pytest.CaptureFixture[s
 
 
 def start(site: Site, *more: str) -> subprocess.Popen[str]:
-    words = [sys.executable, "-m", "wavemark", *site.words(*more)]
+    words = [sys.executable, "-m", "sensorloom", *site.words(*more)]
     pipe = subprocess.PIPE
     return subprocess.Popen(words, cwd=PROJECT, stdout=pipe, stderr=pipe, text=True)
 
@@ -306,7 +306,7 @@ def test_a_signal_ends_the_service_cleanly(site: Site, number: int) -> None:
     _, err = service.communicate(timeout=60)
     assert (service.returncode, err) == (0, "")
     assert site.drain() == 0
-    assert len(wavemark.open(site.out)) == 34
+    assert len(sensorloom.open(site.out)) == 34
 
 
 def test_within_a_program_an_event_ends_the_service_and_signals_are_left_alone(site: Site) -> None:
@@ -331,5 +331,5 @@ def test_several_workers_that_start_at_once_found_one_dataset(site: Site) -> Non
         out, err = worker.communicate(timeout=90)
         assert worker.returncode == 0, err
         assert json.loads(out)["finished"]
-    assert len(wavemark.open(site.out)) == 34
+    assert len(sensorloom.open(site.out)) == 34
     assert Verification(site.out).run(lambda count: None).problems == []

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-import wavemark
+import sensorloom
 from ingest.engine.manifest import decode_entry, encode_document
 from ingest.errors import UsageError
 from tests.windowing.sample_dataset import CONFIG, Window, build, copied, files_of, sample
@@ -75,14 +75,14 @@ def test_a_cut_or_missing_file_is_seen(whole: Path, tmp_path: Path) -> None:
 
 def test_only_the_windows_with_flipped_bytes_are_named(root: Path) -> None:
     bad = shards(root)[0]
-    whole_windows = wavemark.open(root).windows().filter(shard=bad.name).sort("row")["window"].to_list()
+    whole_windows = sensorloom.open(root).windows().filter(shard=bad.name).sort("row")["window"].to_list()
     flip(bad, -1)
     assert problems(root) == [(bad.name, (whole_windows[-1],))]
 
 
 def test_a_cut_shard_names_the_windows_behind_the_cut(root: Path) -> None:
     bad = max(shards(root), key=lambda path: path.stat().st_size)
-    named = wavemark.open(root).windows().filter(shard=bad.name).sort("row")["window"].to_list()
+    named = sensorloom.open(root).windows().filter(shard=bad.name).sort("row")["window"].to_list()
     os.truncate(bad, bad.stat().st_size - 33)
     assert problems(root) == [(bad.name, tuple(named[-2:]))]
 

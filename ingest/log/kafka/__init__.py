@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 
-from ingest.errors import UsageError
+from ingest.errors import MissingLibraryError
 
 # Without a handler Python prints aiokafka's every failed attempt to stderr; what matters of them is in our own errors.
 logging.getLogger("aiokafka").addHandler(logging.NullHandler())
@@ -20,6 +20,6 @@ try:
 except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] != "aiokafka":
         raise
-    raise UsageError("kafka://: aiokafka is not installed; pip install 'wavemark[edge]' or 'aiokafka[zstd]'") from error
+    raise MissingLibraryError("kafka://", error.name, "edge") from error
 
 __all__ = ["KafkaLog"]

@@ -20,7 +20,7 @@ from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.offset import OffsetRequest
 
-from ingest.errors import LogConfigError, LogUnavailableError, WavemarkError
+from ingest.errors import LogConfigError, LogUnavailableError, SensorloomError
 from ingest.log.protocol import TOPICS, Bounds, TopicSpec
 
 T = TypeVar("T")
@@ -116,7 +116,7 @@ class Cluster:
         while True:
             try:
                 return await operation(await self._shared())
-            except WavemarkError:
+            except SensorloomError:
                 raise
             except Exception as error:
                 if not isinstance(error, kafka_errors.KafkaError | OSError | TimeoutError):

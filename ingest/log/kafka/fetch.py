@@ -16,7 +16,7 @@ from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 
-from ingest.errors import CorruptLogError, TruncatedLogError, WavemarkError
+from ingest.errors import CorruptLogError, SensorloomError, TruncatedLogError
 from ingest.log.kafka.cluster import Cluster, is_transient
 from ingest.log.protocol import LogBatch
 
@@ -59,7 +59,7 @@ class PartitionFetcher:
         self._under_way: dict[int, asyncio.Task[_Answer]] = {}
         self._failing_since: dict[int, float] = {}
         self._rotten: dict[int, CorruptLogError] = {}
-        self._failures: list[WavemarkError] = []
+        self._failures: list[SensorloomError] = []
         self._interrupted: asyncio.Future[None] | None = None
 
     def seek(self, partition: int, offset: int) -> None:

@@ -19,7 +19,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaProducer
 from aiokafka import errors as kafka_errors
 
-from ingest.errors import WavemarkError
+from ingest.errors import SensorloomError
 from ingest.log.kafka.cluster import Cluster, is_transient
 from ingest.log.protocol import Entry, Position, partition_of
 
@@ -40,7 +40,7 @@ class _Call:
         self.left = count
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def finish(self, error: WavemarkError | None = None) -> None:
+    def finish(self, error: SensorloomError | None = None) -> None:
         if self.done.done():
             return
         if error is None:
@@ -172,8 +172,8 @@ class Publisher:
 
         return settle
 
-    def _explain(self, topic: str, error: BaseException) -> WavemarkError:
-        if isinstance(error, WavemarkError):
+    def _explain(self, topic: str, error: BaseException) -> SensorloomError:
+        if isinstance(error, SensorloomError):
             return error
         what = f'append to topic "{topic}"'
         refused = kafka_errors.MessageSizeTooLargeError | kafka_errors.TopicAuthorizationFailedError
@@ -206,7 +206,7 @@ class Publisher:
         producer._message_accumulator._batch_ttl = self._cluster.timeout_s
         return producer
 
-    def _fail(self, error: WavemarkError) -> None:
+    def _fail(self, error: SensorloomError) -> None:
         """Fail every call under way, and begin anew with the next one."""
         for call in self._calls:
             call.finish(error)
@@ -225,7 +225,7 @@ class Publisher:
                 lane.pump = None
         return producer
 
-    async def _discard(self, producer: Any, error: WavemarkError) -> None:
+    async def _discard(self, producer: Any, error: SensorloomError) -> None:
         # Without this, stop() would wait for what the producer still holds until the broker comes back. With it, the
         # sender may trip over batches that are settled already: whatever it says, it is thrown away, and what nobody
         # waits for any more is nothing for the event loop to complain of.

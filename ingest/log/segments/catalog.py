@@ -209,7 +209,7 @@ class Catalog:
         except (msgspec.MsgspecError, ValueError) as error:
             raise CorruptError(f"{path}: not a topic's description: {error}; restore it from a backup") from None
         if meta.format != _FORMAT:
-            raise LogConfigError(f"{path}: found format {meta.format}, expected {_FORMAT}; upgrade wavemark")
+            raise LogConfigError(f"{path}: found format {meta.format}, expected {_FORMAT}; upgrade sensorloom")
         return meta
 
     def _load(self, name: str) -> Topic:

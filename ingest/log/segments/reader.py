@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from ingest.errors import LogConfigError, WavemarkError
+from ingest.errors import LogConfigError, SensorloomError
 from ingest.log.protocol import LogBatch
 from ingest.log.segments.catalog import Topic
 from ingest.log.segments.cursor import Cursor, Place
@@ -58,11 +58,11 @@ class Fetcher:
         asked = dict(self.places)
         found, seen = await asyncio.to_thread(self._read, asked)
         batches: list[LogBatch] = []
-        errors: list[WavemarkError] = []
+        errors: list[SensorloomError] = []
         for partition, result in found.items():
             if self.places.get(partition) is not asked[partition]:  # moved in the meantime: this was not asked for
                 continue
-            if isinstance(result, WavemarkError):
+            if isinstance(result, SensorloomError):
                 errors.append(result)
                 continue
             batch, self.places[partition] = result
@@ -76,8 +76,8 @@ class Fetcher:
 
     def _read(
         self, asked: Mapping[int, Place]
-    ) -> tuple[dict[int, tuple[LogBatch | None, Place] | WavemarkError], dict[int, bytes]]:
-        found: dict[int, tuple[LogBatch | None, Place] | WavemarkError] = {}
+    ) -> tuple[dict[int, tuple[LogBatch | None, Place] | SensorloomError], dict[int, bytes]]:
+        found: dict[int, tuple[LogBatch | None, Place] | SensorloomError] = {}
         seen: dict[int, bytes] = {}
         with self._busy:
             for number, place in asked.items():
@@ -91,7 +91,7 @@ class Fetcher:
                 try:
                     with as_log_errors(partition.folder):
                         found[number] = cursor.read(place)
-                except WavemarkError as error:
+                except SensorloomError as error:
                     found[number] = error
         return found, seen
 

@@ -17,7 +17,7 @@ from functools import partial
 from itertools import chain, repeat
 from typing import Final, NamedTuple, TypeVar
 
-from ingest.errors import LogUnavailableError, PermanentError, WavemarkError
+from ingest.errors import LogUnavailableError, PermanentError, SensorloomError
 from ingest.log.protocol import Entry, Position
 from ingest.log.segments.catalog import Catalog, Topic
 from ingest.log.segments.files import as_log_errors
@@ -87,7 +87,7 @@ class Writer:
         self._closing = False
         self._unsynced: dict[Partition, list[Written]] = {}
         self._waiting: list[Append] = []
-        self._pool = ThreadPoolExecutor(MAX_FSYNCS + 1, thread_name_prefix="wavemark-fsync")
+        self._pool = ThreadPoolExecutor(MAX_FSYNCS + 1, thread_name_prefix="sensorloom-fsync")
         self._syncing: Future[None] | None = None
         """The fsync that is under way."""
         self._touched: list[Topic] = []
@@ -101,7 +101,7 @@ class Writer:
                 raise LogUnavailableError(f"{self._catalog.folder}: this log was closed; open it again")
             self._queue.append(append)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="wavemark-segments", daemon=True)
+                self._thread = threading.Thread(target=self._run, name="sensorloom-segments", daemon=True)
                 self._thread.start()
             self._wake.notify()
 
@@ -232,7 +232,7 @@ class Writer:
     def _tend_due(self) -> None:
         """Let retention and compaction work where a segment was closed, and now and then."""
         for topic in self._touched:
-            with suppress(WavemarkError, OSError):  # what cannot be deleted now is deleted later
+            with suppress(SensorloomError, OSError):  # what cannot be deleted now is deleted later
                 bases = [partition.head().base for partition in topic.partitions]
                 last_s, last_bases = self._tended.get(topic.name, (-TEND_S, []))
                 if bases != last_bases or time.monotonic() - last_s >= TEND_S:

@@ -26,7 +26,7 @@ TOPIC = "site/pump-7/acc"
 def config(broker: str, **options: Any) -> SourceConfig:
     return SourceConfig(
         where="agent.toml: source[0]",
-        base="/etc/wavemark",
+        base="/etc/sensorloom",
         name="imu",
         type="mqtt",
         decoder="csv",
@@ -100,10 +100,10 @@ def test_it_is_found_by_name_and_reads_its_table() -> None:
     settings = MqttSource.from_config(config("mqtt://broker.local")).settings
     assert (settings.host, settings.port, settings.tls) == ("broker.local", 1883, False)
     assert (settings.qos, settings.version, settings.window) == (1, 5, 60_000)
-    assert (settings.client_id, settings.session_expiry_s) == ("wavemark-pump-7-imu", 7 * 86_400)
+    assert (settings.client_id, settings.session_expiry_s) == ("sensorloom-pump-7-imu", 7 * 86_400)
     older = MqttSource.from_config(config("mqtts://[::1]:99", protocol="3.1.1", ca_file="ca.pem")).settings
     assert (older.host, older.port, older.tls) == ("::1", 99, True)
-    assert (older.version, older.window, older.ca_file) == (3, 20, "/etc/wavemark/ca.pem")
+    assert (older.version, older.window, older.ca_file) == (3, 20, "/etc/sensorloom/ca.pem")
 
 
 @pytest.mark.parametrize(
@@ -398,7 +398,7 @@ def test_two_agents_of_one_name_are_told(mosquitto: Mosquitto, monkeypatch: pyte
     async def scenario() -> None:
         async with opened(mosquitto) as first, opened(mosquitto):
             await until(lambda: "are there two agents of one device?" in first.waiting_for)
-            assert 'connection lost; perhaps another client connects as "wavemark-pump-7-imu"' in first.waiting_for
+            assert 'connection lost; perhaps another client connects as "sensorloom-pump-7-imu"' in first.waiting_for
 
     asyncio.run(scenario())
 

@@ -12,7 +12,7 @@ import pytest
 from aiokafka import errors as kafka_errors
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
-from ingest.errors import CorruptLogError, LogConfigError, LogUnavailableError, WavemarkError
+from ingest.errors import CorruptLogError, LogConfigError, LogUnavailableError, SensorloomError
 from ingest.log.kafka.cluster import Cluster
 from ingest.log.kafka.fetch import Fetched, PartitionFetcher, read_columns
 
@@ -106,10 +106,10 @@ class FakeCluster:
     async def close(self) -> None:
         pass
 
-    def unavailable(self, what: str, error: BaseException) -> WavemarkError:
+    def unavailable(self, what: str, error: BaseException) -> SensorloomError:
         return LogUnavailableError(f"{what}: {error}")
 
-    def refusal(self, what: str, error: BaseException) -> WavemarkError:
+    def refusal(self, what: str, error: BaseException) -> SensorloomError:
         return LogConfigError(f"{what}: {error}")
 
 
@@ -196,7 +196,7 @@ def test_an_offset_that_is_not_there_is_told_with_what_was_wanted() -> None:
     ],
 )
 def test_a_refusal_is_an_error_once_patience_is_over(
-    refusal: type[kafka_errors.BrokerResponseError], error: type[WavemarkError]
+    refusal: type[kafka_errors.BrokerResponseError], error: type[SensorloomError]
 ) -> None:
     cluster = FakeCluster(lambda wanted: [(p, refusal.errno, b"") for p in wanted])
 

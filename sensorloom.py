@@ -1,7 +1,7 @@
-"""wavemark's front door: the `wavemark` command, and what an ML engineer imports.
+"""sensorloom's front door: the `sensorloom` command, and what an ML engineer imports.
 
->>> import wavemark
->>> dataset = wavemark.open("pump-states")
+>>> import sensorloom
+>>> dataset = sensorloom.open("pump-states")
 >>> X, y, groups = dataset.arrays()
 """
 
@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from ingest.errors import UsageError, WavemarkError
+from ingest.errors import MissingLibraryError, SensorloomError, UsageError
 from ingest.settings import suggest
 
 if TYPE_CHECKING:
@@ -59,11 +59,11 @@ def open(path: str | Path, *, damaged: Literal["raise", "skip"] = "raise") -> Da
 def _parser(module: str | None) -> argparse.ArgumentParser:
     """The command line's parser. A package is imported only when one of its commands is asked for."""
     parser = argparse.ArgumentParser(
-        prog="wavemark",
+        prog="sensorloom",
         description="Live sensor streams in, labelled training windows out, exactly once.",
-        epilog="example: wavemark demo",
+        epilog="example: sensorloom demo",
     )
-    parser.add_argument("--version", action="version", version=f"wavemark {__version__}")
+    parser.add_argument("--version", action="version", version=f"sensorloom {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     if module is not None:
         import_module(module).register(subparsers)
@@ -81,7 +81,7 @@ def _run(argv: Sequence[str]) -> int:
     try:
         args = _parser(module).parse_args(argv)
     except ModuleNotFoundError as error:
-        raise UsageError(f'{name}: needs the library "{error.name}"; pip install "wavemark[server]"') from None
+        raise MissingLibraryError(f'the command "{name}"', error.name, "server") from None
     result: int = args.run(args)
     return result
 
@@ -92,21 +92,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(words)
     except UsageError as error:
-        print(f"wavemark: {error}", file=sys.stderr)
+        print(f"sensorloom: {error}", file=sys.stderr)
         return 2
-    except WavemarkError as error:
-        print(f"wavemark: {error}", file=sys.stderr)
+    except SensorloomError as error:
+        print(f"sensorloom: {error}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:
-        print(f'wavemark: needs the library "{error.name}"; pip install "wavemark[server]"', file=sys.stderr)
+        print(f"sensorloom: {MissingLibraryError('this', error.name, 'server')}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # the reader of our output went away: `wavemark log cat readings | head`
+    except BrokenPipeError:  # the reader of our output went away: `sensorloom log cat readings | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        print(f"wavemark: {error.filename or 'system'}: {error.strerror or error}", file=sys.stderr)
+        print(f"sensorloom: {error.filename or 'system'}: {error.strerror or error}", file=sys.stderr)
         return 1
 
 
