@@ -61,10 +61,10 @@ def _run(args: argparse.Namespace) -> int:
 
 
 async def _run_agent(config: AgentConfig) -> dict[str, float]:
-    from edge.agent import Agent
-    from edge.watching import Watch
+    from edge.agent.agent import Agent
+    from edge.agent.terminal import Terminal
 
-    stop, loop, watch = asyncio.Event(), asyncio.get_running_loop(), Watch()
+    stop, loop, watch = asyncio.Event(), asyncio.get_running_loop(), Terminal()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     log = open_log(config.log)

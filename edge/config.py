@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast, get_args
 
 import msgspec
 
-from edge.batching import describe
 from edge.decoders import decoder_type
-from edge.dropping import DropPolicy
 from edge.protocol import ClockKind, SourceConfig
-from edge.recorder import Rules
+from edge.recording.batching import describe
+from edge.recording.recorder import Rules
 from edge.sources import source_type
-from edge.spool import SpoolLimits
+from edge.spool.condensing import DropPolicy
+from edge.spool.spool import SpoolLimits
 from ingest.chunker import Limits
 from ingest.errors import UsageError
 from ingest.records import SampleType, StreamDescription

@@ -49,7 +49,7 @@ class Arrival:
     """The sender says that this may be a second delivery (MQTT: DUP). Only such a one is looked up by `identity`."""
     urgent: bool = False
     """The sender's window is full: it sends nothing more, and may drop what it holds, until something is acknowledged.
-    Fsync now, whatever the rhythm."""
+    Fsync now, whatever the schedule."""
 
 
 @dataclass(frozen=True, slots=True)

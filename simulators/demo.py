@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
-from edge.agent import Agent
+from edge.agent.agent import Agent
 from edge.config import load_config
 from ingest.engine.service import Limits, Notice
 from ingest.errors import PermanentError, TransientError
@@ -193,7 +193,7 @@ async def _until(ready: Callable[[], bool], what: str) -> None:
 
 
 def _is_connected(agent: Agent) -> bool:
-    return bool(agent.lanes) and not any(lane.source.waiting_for for lane in agent.lanes)
+    return bool(agent.pipelines) and not any(pipeline.source.waiting_for for pipeline in agent.pipelines)
 
 
 def _has_read(agent: Agent, sensors: Sequence[SensorReport]) -> bool:

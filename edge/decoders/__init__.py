@@ -7,9 +7,9 @@ from typing import Final
 from edge.protocol import Decoder, plugin
 
 DECODERS: Final[dict[str, str]] = {
-    "csv": "edge.decoders.csv:CsvDecoder",
-    "json": "edge.decoders.json:JsonDecoder",
-    "nmea": "edge.decoders.nmea:NmeaDecoder",
+    "csv": "edge.decoders.csv.decoder:CsvDecoder",
+    "json": "edge.decoders.json.decoder:JsonDecoder",
+    "nmea": "edge.decoders.nmea.decoder:NmeaDecoder",
 }
 
 

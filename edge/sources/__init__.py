@@ -7,9 +7,9 @@ from typing import Final
 from edge.protocol import Source, plugin
 
 SOURCES: Final[dict[str, str]] = {
-    "mqtt": "edge.sources.mqtt:MqttSource",
-    "replay": "edge.sources.replay:ReplaySource",
-    "serial": "edge.sources.serial:SerialSource",
+    "mqtt": "edge.sources.mqtt.source:MqttSource",
+    "replay": "edge.sources.replay.source:ReplaySource",
+    "serial": "edge.sources.serial.source:SerialSource",
 }
 
 

@@ -11,12 +11,12 @@ import time
 from fractions import Fraction
 from pathlib import Path
 
-from edge.decoders.csv import CsvDecoder
-from edge.decoders.nmea import UNITS, NmeaDecoder
-from edge.entries import reading
+from edge.decoders.csv.decoder import CsvDecoder
+from edge.decoders.nmea.decoder import UNITS, NmeaDecoder
 from edge.protocol import SourceConfig
-from edge.recorder import ClockState, Previous, Recorder, Rules
-from edge.spool import Queue, SpoolLimits
+from edge.recording.recorder import ClockState, Previous, Recorder, Rules
+from edge.spool.entries import reading
+from edge.spool.spool import Queue, SpoolLimits
 from tests.bench.harness import Row, row
 from tests.support.data import data_dir
 

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from edge.agent import Agent
+from edge.agent.agent import Agent
 from edge.config import load_config
 from ingest.log.opening import open_log
 from tests.bench.harness import Row, row

@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 
 import pytest
 
-from edge.agent import Agent
+from edge.agent.agent import Agent
 from edge.config import load_config
 from edge.protocol import Arrival, Interruption, SourceConfig
 from edge.sources import SOURCES
@@ -123,7 +123,7 @@ channels = {{ x = "g" }}
 def fed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The source type `fed` exists."""
     monkeypatch.setitem(SOURCES, "fed", "tests.edge.feeding:FedSource")
-    monkeypatch.setattr("edge.publisher.RETRY_S", (0.01, 0.05))
+    monkeypatch.setattr("edge.agent.publisher.RETRY_S", (0.01, 0.05))
 
 
 class Running:

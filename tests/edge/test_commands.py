@@ -111,7 +111,7 @@ def test_a_receivers_log_arrives_with_the_receivers_time(tmp_path: Path, capsys:
 
 
 def test_a_dead_kafka_address_is_named_and_data_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import edge.agent
+    import edge.agent.agent
     from edge.config import load_config
 
     monkeypatch.setattr("ingest.log.kafka.cluster.FIRST_CONTACT_S", 0.2)
@@ -126,11 +126,11 @@ def test_a_dead_kafka_address_is_named_and_data_wait(tmp_path: Path, monkeypatch
             if "nobody answers" in line:
                 heard.set()
 
-        agent = edge.agent.Agent(config, log, b"b" * 16, "0", report)
+        agent = edge.agent.agent.Agent(config, log, b"b" * 16, "0", report)
         task = asyncio.create_task(agent.run(stop))
         async with asyncio.timeout(30):
             await heard.wait()
-        monkeypatch.setattr(edge.agent, "FAREWELL_S", 0.0)
+        monkeypatch.setattr(edge.agent.agent, "FAREWELL_S", 0.0)
         stop.set()
         async with asyncio.timeout(30):
             await task

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Hashable
 from pathlib import Path
 from typing import ClassVar, Self
 
-from edge.agent import Agent
+from edge.agent.agent import Agent
 from edge.config import load_config
 from edge.protocol import Arrival, Interruption, SourceConfig
 from edge.sources import SOURCES

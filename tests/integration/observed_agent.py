@@ -16,13 +16,13 @@ from typing import Any, Final, TypeVar
 import msgspec
 import numpy as np
 
+import edge.agent.unwritten
 import edge.commands
-import edge.unwritten
 import ingest.log.segments.partition as partitions
 import sensorloom
-from edge.entries import Identities, key_of
-from edge.sources.mqtt import MqttSource
-from edge.spool import Queue
+from edge.sources.mqtt.source import MqttSource
+from edge.spool.entries import Identities, key_of
+from edge.spool.spool import Queue
 from ingest.log.protocol import READINGS, Entry, Log, Position
 from ingest.log.segments.head import Head
 from ingest.records import Chunk
@@ -172,6 +172,6 @@ def is_spool(folder: Path) -> bool:
 
 
 if __name__ == "__main__":
-    edge.unwritten.UNWRITTEN_BYTES = 2_000  # type: ignore[misc]
+    edge.agent.unwritten.UNWRITTEN_BYTES = 2_000  # type: ignore[misc]
     Observer(Journal(Path(sys.argv[1])), Death(sys.argv[2])).observe()
     sys.exit(sensorloom.main(sys.argv[3:]))

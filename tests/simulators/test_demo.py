@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 
 import sensorloom
-from edge.agent import Agent
+from edge.agent.agent import Agent
 from ingest.errors import LogUnavailableError, PermanentError
 from ingest.importers.marks import read_marks
 from ingest.inspection import records

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from edge.decoders.nmea import UNITS, NmeaDecoder
+from edge.decoders.nmea.decoder import UNITS, NmeaDecoder
 from edge.protocol import Fault, Frame
 from simulators.gps import LABELS, LIMIT_M_S, NEAR_MISSES, Receiver, sentence, sentences, simulate
 from simulators.recording import Recording

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from edge.protocol import Arrival, SourceConfig
-from edge.sources.mqtt import MqttSource
-from edge.sources.serial import Line, SerialSource
+from edge.sources.mqtt.source import MqttSource
+from edge.sources.serial.source import Line, SerialSource
 from ingest.errors import TransientError, UsageError
 from ingest.importers.marks import read_marks
 from ingest.records import Chunk, Gap, RecordingEnd

@@ -5,8 +5,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from edge.decoders.csv import CsvDecoder
-from edge.decoders.json import JsonDecoder
+from edge.decoders.csv.decoder import CsvDecoder
+from edge.decoders.json.decoder import JsonDecoder
 from edge.protocol import Decoder, Frame, SourceConfig
 from ingest.chunker import Limits
 from ingest.records import Chunk, Gap, RecordingEnd, RecordingStart, schema_id

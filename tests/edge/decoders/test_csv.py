@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.decoders.csv import CsvDecoder
+from edge.decoders.csv.decoder import CsvDecoder
 from edge.decoders.lines import MAX_LINE_BYTES
 from edge.protocol import Fault, Frame
 from ingest.errors import UsageError

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.decoders.json import JsonDecoder
+from edge.decoders.json.decoder import JsonDecoder
 from edge.protocol import Fault
 from ingest.errors import UsageError
 from tests.edge.configs import source_config

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.decoders.nmea import UNITS, NmeaDecoder
+from edge.decoders.nmea.decoder import UNITS, NmeaDecoder
 from edge.protocol import Fault
 from ingest.errors import UsageError
 from ingest.units import parse_time

@@ -14,8 +14,10 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.protocol import Arrival, Interruption, SourceConfig
-from edge.sources import mqtt, mqtt_link, source_type
-from edge.sources.mqtt import MqttSource
+from edge.sources import source_type
+from edge.sources.mqtt import link as mqtt_link
+from edge.sources.mqtt import source as mqtt
+from edge.sources.mqtt.source import MqttSource
 from ingest.errors import PermanentError, UsageError
 from tests.edge.sources.collecting import Taker, until
 from tests.support.mosquitto import Mosquitto

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge.protocol import Arrival
-from edge.sources.replay import ReplaySource
+from edge.sources.replay.source import ReplaySource
 from ingest.errors import UsageError
 from tests.edge.configs import source_config
 

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from edge.protocol import Arrival, Interruption, SourceConfig
-from edge.sources import serial, source_type
-from edge.sources.serial import Line, SerialSource
+from edge.sources import source_type
+from edge.sources.serial import source as serial
+from edge.sources.serial.source import Line, SerialSource
 from ingest.errors import UsageError
 from tests.edge.sources.collecting import Taker, until
 from tests.support.data import data_dir

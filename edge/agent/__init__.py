@@ -1,0 +1,1 @@
+"""The thin shell: sources through decoders and recorders into the spool, the spool into the log, and what it says."""

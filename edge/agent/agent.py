@@ -1,0 +1,219 @@
+"""The agent: sources in, records into the spool once a second, the spool into the log. The thin shell over the core.
+
+A sample's way: a source's arrival → its decoder → the device's recorder (`edge.agent.pipeline`) → at the next commit
+chunks in the spool, with one fsync for all of them → the source's acknowledgement (`edge.agent.committer`) → the
+publisher. Whatever fails on the way is tried again; what is lost for good is counted and announced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from edge.agent.clock import ClockWatch
+from edge.agent.clones import CloneWatch
+from edge.agent.committer import Committer, Marker
+from edge.agent.figures import published, recorded, spooled
+from edge.agent.notices import Notices
+from edge.agent.pipeline import Missing, Pipeline, missing_of
+from edge.agent.publisher import Publisher
+from edge.agent.schedule import CommitSchedule
+from edge.agent.startup import begin
+from edge.agent.status import Status
+from edge.agent.unwritten import Unwritten
+from edge.config import AgentConfig
+from edge.decoders import decoder_type
+from edge.recording.recorder import Recorder
+from edge.sources import source_type
+from edge.spool.spool import Spool
+from ingest.errors import PermanentError
+from ingest.log.protocol import Log
+from ingest.log.segments.head import boot_id
+
+if TYPE_CHECKING:
+    from edge.agent.rules import EdgeRules
+
+FAREWELL_S: Final = 5.0
+"""How long an agent that is told to stop goes on publishing; what is left waits in the spool."""
+_LAST_COMMITS: Final = 25
+"""How often the last commit is tried, within `FAREWELL_S`."""
+
+
+class _Parts(NamedTuple):
+    """What a run is made of."""
+
+    spool: Spool
+    schedule: CommitSchedule
+    clock: ClockWatch
+    committer: Committer
+    publisher: Publisher
+
+
+class _Silenced(NamedTuple):
+    """When sources were heard no more."""
+
+    monotonic_ns: int
+    missing: Mapping[str, Missing]
+    """By device, what nobody had heard already."""
+
+
+class Agent:
+    """Runs one configuration for one boot."""
+
+    def __init__(self, config: AgentConfig, log: Log, boot: bytes, version: str, report: Callable[[str], None]) -> None:
+        self.config = config
+        self.boot = boot
+        self.clones = CloneWatch(config.devices, boot)
+        self.pipelines: list[Pipeline] = []
+        self.recorders: dict[str, Recorder] = {}
+        """By device."""
+        self.spool: Spool | None = None
+        self.publisher: Publisher | None = None
+        self._unwritten: Unwritten | None = None
+        self._log = log
+        self._version = version
+        self._report = report
+        self._kernel_boot = boot_id()
+        self._rules = _edge_rules(config)
+        self._sources = [source_type(source.type, source.where).from_config(source) for source in config.sources]
+        self._decoders = [decoder_type(source.decoder, source.where).from_config(source) for source in config.sources]
+        self._status = Status(config.devices, config.agent, boot, log)
+
+    async def run(self, stop: asyncio.Event) -> dict[str, float]:
+        """Run until `stop` is set, or until every source has come to its end and the log has all; the figures.
+
+        Raises:
+            SpoolBusyError: another agent runs on the spool.
+            PermanentError: a source failed for good.
+        """
+        self.spool = spool = await asyncio.to_thread(Spool, self.config.spool_dir, self.config.spool)
+        try:
+            parts = await asyncio.to_thread(self._begin, spool)
+            background = [
+                asyncio.create_task(parts.publisher.run(self.config.descriptions)),
+                asyncio.create_task(parts.committer.run(parts.schedule, parts.clock)),
+                asyncio.create_task(self._status.beat(self.figures)),
+                asyncio.create_task(self._status.watch(self.clones, self._report)),
+            ]
+            try:
+                silenced = await self._serve(stop, background)
+                await self._finish(stop, parts, background, silenced)
+            finally:
+                await _end_all(background)
+            figures = self.figures()
+        finally:
+            await asyncio.to_thread(spool.close)
+        failures = [pipeline.failure for pipeline in self.pipelines if pipeline.failure]
+        if failures:
+            raise PermanentError("; ".join(failures))
+        return figures
+
+    def figures(self) -> dict[str, float]:
+        """Counters by name, as heartbeats carry them."""
+        found = recorded(self.recorders)
+        found["repeated"] = sum(pipeline.repeated for pipeline in self.pipelines)
+        found["conflicts"] = self.clones.conflicts
+        if self.spool is not None and self._unwritten is not None:
+            found |= spooled(self.spool.readings, self._unwritten.refused_samples)
+        if self.publisher is not None:
+            found |= published(self.publisher.figures)
+        return found
+
+    def _begin(self, spool: Spool) -> _Parts:
+        """Take up what earlier boots left, put the parts together, and say that this boot is there."""
+        config = self.config
+        clock = ClockWatch(config.clock.trust, spool.folder, self._kernel_boot, self._report)
+        begun = begin(config, self.boot, spool, clock.now, clock.clocks.offsets_ns, self._rules)
+        self._status.born(spool, self._version, config.digest)
+        self.recorders = recorders = begun.recorders
+        schedule = CommitSchedule(config.fsync_interval_ns / 1e9, lambda: sum(map(_pending_bytes, recorders.values())))
+        self.pipelines = [
+            Pipeline(source, way, decoder, recorders[source.device], begun.identities, schedule, self._report)
+            for source, way, decoder in zip(config.sources, self._sources, self._decoders, strict=True)
+        ]
+        self.publisher = Publisher(self._log, spool, clock.clocks, self._kernel_boot, self._report)
+        self._unwritten = Unwritten(begun.first, begun.identities, self._kernel_boot)
+        committer = Committer(
+            spool,
+            self.pipelines,
+            recorders,
+            self._unwritten,
+            Marker(spool, self._rules, begun.marks),
+            self.publisher,
+            Notices(self._report),
+            keeps_oldest=config.spool.drop == "newest",
+        )
+        return _Parts(spool, schedule, clock, committer, self.publisher)
+
+    async def _serve(self, stop: asyncio.Event, background: list[asyncio.Task[None]]) -> _Silenced:
+        """Until all sources are at their end, or a stop."""
+
+        async def serve() -> None:
+            async with asyncio.TaskGroup() as group:
+                for pipeline in self.pipelines:
+                    group.create_task(pipeline.serve())
+
+        serving, stopping = asyncio.create_task(serve()), asyncio.create_task(_wait(stop))
+        try:
+            done, _ = await asyncio.wait([serving, stopping, *background], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+            missing = {device: missing_of(device, self.pipelines) for device in self.recorders}
+            return _Silenced(time.monotonic_ns(), missing)
+        finally:
+            await _end_all([serving, stopping])
+
+    async def _finish(
+        self, stop: asyncio.Event, parts: _Parts, background: list[asyncio.Task[None]], silenced: _Silenced
+    ) -> None:
+        """End the recordings, commit the rest, publish it as far as there is time."""
+        for pipeline in self.pipelines:
+            pipeline.end()
+        reason = "stopped" if stop.is_set() else "end_of_file"
+        for device, recorder in self.recorders.items():
+            recorder.end(reason, silenced.monotonic_ns, silenced.missing[device])
+        for _ in range(_LAST_COMMITS):
+            if await parts.committer.commit(parts.schedule, final=True):
+                break
+            await asyncio.sleep(FAREWELL_S / _LAST_COMMITS)
+        await asyncio.to_thread(self._status.died, parts.spool, reason)
+        parts.publisher.notify()
+        drained = asyncio.create_task(parts.publisher.drained())
+        stopping = asyncio.create_task(_farewell(stop))
+        await asyncio.wait([drained, stopping, background[0]], return_when=asyncio.FIRST_COMPLETED)
+        await _end_all([drained, stopping])
+        if parts.spool.readings.backlog:
+            self._report(f"{parts.spool.readings.backlog} records wait in the spool for the next start")
+
+
+def _edge_rules(config: AgentConfig) -> EdgeRules | None:
+    if config.rule_set is None:
+        return None
+    from edge.agent.rules import EdgeRules  # the rules' grammar is built at import: only where rules run
+
+    return EdgeRules(config.rule_set, config.descriptions)
+
+
+def _pending_bytes(recorder: Recorder) -> int:
+    return recorder.pending_bytes
+
+
+async def _end_all(tasks: list[asyncio.Task[None]]) -> None:
+    """Cancel tasks until they end: `asyncio.wait_for` of Python 3.11 may swallow a cancellation."""
+    left: set[asyncio.Task[None]] = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=0.5)
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _wait(stop: asyncio.Event) -> None:
+    await stop.wait()
+
+
+async def _farewell(stop: asyncio.Event) -> None:
+    await stop.wait()
+    await asyncio.sleep(FAREWELL_S)

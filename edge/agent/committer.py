@@ -1,0 +1,131 @@
+"""The tick: what was collected goes into the spool with one fsync; then sources are acknowledged, rules look, and the
+publisher goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Hashable, Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from edge.agent.clock import ClockWatch
+from edge.agent.notices import Notices
+from edge.agent.pipeline import Pipeline, missing_of
+from edge.agent.publisher import Publisher
+from edge.agent.schedule import CommitSchedule
+from edge.agent.unwritten import Unwritten, Write
+from edge.recording.recorder import Recorder
+from edge.spool.spool import Spool
+from ingest.errors import SensorloomError, StoreFullError
+from ingest.log.protocol import Entry
+from ingest.records import Chunk
+
+if TYPE_CHECKING:
+    from edge.agent.rules import EdgeRules
+
+
+class Marker:
+    """Rules over what was just made durable; their marks are fsynced at once, in the queue that goes first."""
+
+    def __init__(self, spool: Spool, rules: EdgeRules | None, marks: Sequence[Entry]) -> None:
+        self._spool = spool
+        self._rules = rules
+        self._marks = list(marks)
+        """Made, and not yet in the urgent queue."""
+
+    async def see(self, entries: Sequence[Entry]) -> None:
+        """These entries are durable."""
+        if self._rules is None:
+            return
+        self._marks += await asyncio.to_thread(self._rules.feed, entries, time.time_ns())
+        if self._marks:
+            with suppress(SensorloomError):  # a disk that takes nothing is told by the readings; the marks wait here
+                await asyncio.to_thread(self._spool.urgent.commit, self._marks)
+                self._marks = []
+
+
+class Committer:
+    """Commits what pipelines and recorders have collected."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        pipelines: Sequence[Pipeline],
+        recorders: Mapping[str, Recorder],
+        unwritten: Unwritten,
+        marker: Marker,
+        publisher: Publisher,
+        notices: Notices,
+        *,
+        keeps_oldest: bool,
+    ) -> None:
+        self._spool = spool
+        self._pipelines = pipelines
+        self._recorders = recorders
+        self._unwritten = unwritten
+        self._marker = marker
+        self._publisher = publisher
+        self._notices = notices
+        self._keeps_oldest = keeps_oldest
+        """A full spool refuses what is new, rather than to drop what is old."""
+        self._committing = asyncio.Lock()
+
+    async def run(self, schedule: CommitSchedule, clock: ClockWatch) -> None:
+        """Commit whenever it is due, until cancelled."""
+        while True:
+            await schedule.due()
+            now = clock.look()
+            if now is not None:
+                for recorder in self._recorders.values():
+                    recorder.set_clock(now, time.monotonic_ns())
+                await clock.tell()
+            await self.commit(schedule)
+            for pipeline in self._pipelines:
+                self._notices.say(pipeline.config.name, pipeline.source.waiting_for)
+
+    async def commit(self, schedule: CommitSchedule, *, final: bool = False) -> bool:
+        """Everything that was collected into the spool; then the sources may acknowledge.
+
+        False where the disk did not take it.
+        """
+        async with self._committing:
+            tokens = [(pipeline, pipeline.hand_over()) for pipeline in self._pipelines]
+            writes = self._collect(final=final)
+            schedule.make_room()
+            try:
+                if writes:
+                    await asyncio.to_thread(self._spool.readings.commit, [write.entry for write in writes])
+            except SensorloomError as error:
+                self._keep(writes, tokens, "disk_full" if isinstance(error, StoreFullError) else "disk_failed")
+                self._notices.say("spool", str(error))
+                return False
+            self._unwritten.written()
+            self._notices.say("spool", "")
+            for pipeline, held in tokens:
+                pipeline.acknowledge(held)
+        await self._marker.see([write.entry for write in writes])
+        self._publisher.notify()
+        shown = [write.record for write in writes if not write.kernel_boot]
+        self._publisher.offer_live([record for record in shown if isinstance(record, Chunk)])
+        return True
+
+    def _collect(self, *, final: bool) -> list[Write]:
+        now_ns = time.monotonic_ns()
+        fresh = [
+            self._unwritten.write(held)
+            for device, recorder in self._recorders.items()
+            for held in recorder.flush(now_ns, missing_of(device, self._pipelines))
+        ]
+        size = sum(len(write.entry.value) for write in fresh)
+        is_full = self._keeps_oldest and not final and not self._spool.readings.has_room(size)
+        return self._unwritten.collect(fresh, is_full=is_full)
+
+    def _keep(self, writes: list[Write], tokens: list[tuple[Pipeline, list[Hashable]]], reason: str) -> None:
+        """The disk took nothing. What is given up is not acknowledged: who waits for that delivers it again."""
+        is_kept = self._unwritten.keep(writes, reason)
+        for pipeline, held in tokens:
+            if is_kept:
+                pipeline.put_back(held)
+            else:
+                pipeline.give_up(held)

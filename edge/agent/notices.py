@@ -1,0 +1,25 @@
+"""Who waits for what, for people: told when it changes, not again and again. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+
+class Notices:
+    """What keeps the parts of an agent from going on; `report` is called with a line at each change."""
+
+    def __init__(self, report: Callable[[str], None], over: str = "goes on") -> None:
+        self._report = report
+        self._over = over
+        self._said: dict[str, str] = {}
+
+    @property
+    def first(self) -> str:
+        """What the first one waits for; empty when nobody does."""
+        return next((what for what in self._said.values() if what), "")
+
+    def say(self, who: str, what: str) -> None:
+        """`who` waits for `what` now; for nothing, where that is empty."""
+        if what != self._said.get(who, ""):
+            self._said[who] = what
+            self._report(f"{who}: waiting for {what}" if what else f"{who}: {self._over}")

@@ -1,0 +1,154 @@
+"""One source's pipeline: its arrivals through its decoder to its device's recorder, its acknowledgements the way back.
+
+Whatever fails on the way is tried again; what is lost for good goes to the recorder as an interruption.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Hashable, Iterable
+from typing import Final, TypeAlias
+
+from edge.agent.schedule import CommitSchedule
+from edge.protocol import Arrival, Decoder, Interruption, Source, SourceConfig
+from edge.recording.recorder import Recorder
+from edge.sources.backoff import Backoff
+from edge.spool.entries import Identities
+from ingest.errors import PermanentError, SensorloomError
+
+RESTART_S: Final = (1.0, 60.0)
+Missing: TypeAlias = dict[str, str]
+"""Why what a stream's sensor says now is lost, by stream: nobody hears it."""
+
+
+def missing_of(device: str, pipelines: Iterable[Pipeline]) -> Missing:
+    """The streams of a device that nobody hears now."""
+    own = (pipeline for pipeline in pipelines if pipeline.config.device == device)
+    return {pipeline.config.stream: pipeline.missing for pipeline in own if pipeline.missing}
+
+
+class Pipeline:
+    """A source at work."""
+
+    def __init__(
+        self,
+        config: SourceConfig,
+        source: Source,
+        decoder: Decoder,
+        recorder: Recorder,
+        identities: Identities,
+        schedule: CommitSchedule,
+        report: Callable[[str], None],
+    ) -> None:
+        self.config: Final = config
+        self.source: Final = source
+        self.repeated = 0
+        """Deliveries that were known already."""
+        self.ended = False
+        self.failure = ""
+        self._decoder = decoder
+        self._recorder = recorder
+        self._identities = identities
+        self._schedule = schedule
+        self._report = report
+        self._tokens: list[Hashable] = []
+        """Of arrivals that are not durable yet, in their order."""
+        self._stamp = (0, 0)
+        """CLOCK_MONOTONIC and wall time of the newest arrival."""
+        self._given_up = False
+        """Arrivals were given up without an acknowledgement: their sender may deliver them again."""
+
+    @property
+    def missing(self) -> str:
+        """Why what the sensor says now is lost; empty where it is not (`edge.protocol.Source.missing`)."""
+        return "" if self.ended else self.source.missing
+
+    async def serve(self) -> None:
+        """Take what the source brings, until its end. One that breaks is begun again; one that cannot work ends."""
+        backoff = Backoff(*RESTART_S)
+        try:
+            while True:
+                try:
+                    await self._take_all(backoff)
+                    self.end()
+                    return
+                except PermanentError as error:
+                    self.failure = f"{self.config.name}: {error}"
+                    self._report(self.failure)
+                    self.end()
+                    return
+                except (SensorloomError, OSError) as error:
+                    self._report(f"{self.config.name}: {error}; trying again")
+                    if self._stamp != (0, 0):
+                        self._interrupt(Interruption("source_failed", *self._stamp))
+                await self.source.close()
+                await asyncio.sleep(backoff.next_s())
+        finally:
+            await self.source.close()
+
+    def end(self) -> None:
+        """Nothing comes any more: what is half a line is a fault."""
+        if self.ended:
+            return
+        self.ended = True
+        left = list(self._decoder.reset())
+        if left:
+            self._recorder.take(self.config.stream, 0, left, *self._stamp)
+
+    # --- acknowledgements
+
+    def hand_over(self) -> list[Hashable]:
+        """The tokens of what was collected for the commit that is made now."""
+        tokens, self._tokens = self._tokens, []
+        return tokens
+
+    def acknowledge(self, tokens: list[Hashable]) -> None:
+        """What came with these is durable. What was given up before may come again: the disk takes something."""
+        for token in tokens:
+            self.source.ack(token)
+        if self._given_up:
+            self._given_up = False
+            self.source.again()
+
+    def put_back(self, tokens: list[Hashable]) -> None:
+        """What came with these is not durable yet: it goes with a later commit."""
+        self._tokens = tokens + self._tokens
+
+    def give_up(self, tokens: list[Hashable]) -> None:
+        """What came with these will never be durable, and is not acknowledged."""
+        self._given_up |= bool(tokens)
+
+    # --- arrivals
+
+    async def _take_all(self, backoff: Backoff) -> None:
+        missing = self.source.missing
+        await self.source.open()
+        if missing:
+            self._interrupt(Interruption(missing, time.monotonic_ns(), time.time_ns()))
+        async for item in self.source.arrivals():
+            if isinstance(item, Interruption):
+                self._interrupt(item)
+            else:
+                self._take(item)
+            backoff.reset()
+            await self._schedule.room()
+
+    def _take(self, item: Arrival) -> None:
+        self._stamp = item.monotonic_ns, item.wall_ns
+        if item.token is not None:
+            self._tokens.append(item.token)
+        if item.urgent:  # the sender waits for its acknowledgements, and drops what does not fit meanwhile
+            self._schedule.at_once()
+        if item.identity:
+            if item.redelivered and self._identities.is_known(self.config.name, item.identity):
+                self.repeated += 1
+                return
+            self._identities.note(self.config.name, item.identity)
+        found = list(self._decoder.feed(item.data))
+        self._recorder.take(self.config.stream, len(item.data), found, item.monotonic_ns, item.wall_ns)
+
+    def _interrupt(self, item: Interruption) -> None:
+        left = list(self._decoder.reset())
+        self._recorder.take(self.config.stream, 0, left, item.monotonic_ns, item.wall_ns)
+        self._recorder.interrupt(self.config.stream, item.reason, item.monotonic_ns, item.wall_ns)

@@ -1,0 +1,46 @@
+"""When the agent commits: at its interval; at once where a sender or the memory cannot wait for that."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+PENDING_BYTES: Final = 2_000_000
+"""What sources may bring between two commits; more, and they wait for a commit at once."""
+
+
+class CommitSchedule:
+    """Who collects asks for a commit, and waits for room; who commits waits until it is due, and makes room.
+
+    `pending_bytes` says how much was collected since the last commit.
+    """
+
+    def __init__(self, interval_s: float, pending_bytes: Callable[[], int]) -> None:
+        self._interval_s = interval_s
+        self._pending_bytes = pending_bytes
+        self._now = asyncio.Event()
+        self._room = asyncio.Event()
+
+    def at_once(self) -> None:
+        """A commit is due now."""
+        self._now.set()
+
+    async def due(self) -> None:
+        """Return when a commit is due."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._now.wait(), self._interval_s)
+        self._now.clear()
+
+    async def room(self) -> None:
+        """Return when there is room for more: where there is none, a commit is due."""
+        if self._pending_bytes() <= PENDING_BYTES:
+            return
+        self._room.clear()
+        self._now.set()
+        await self._room.wait()
+
+    def make_room(self) -> None:
+        """What was collected was taken."""
+        self._room.set()

@@ -1,0 +1,80 @@
+"""How a boot of the agent begins: what earlier boots left in the spool is ended, and taken up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edge.config import AgentConfig
+from edge.recording.recorder import ClockState, Previous, Recorder
+from edge.spool.entries import DeviceTail, Identities, Tail, description, read_tail, reading
+from edge.spool.spool import Spool
+from ingest.log.protocol import Entry
+from ingest.records import RecordingEnd
+
+if TYPE_CHECKING:
+    from edge.agent.rules import EdgeRules
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What a boot begins with."""
+
+    recorders: dict[str, Recorder]
+    """By device."""
+    identities: Identities
+    """Of arrivals that may be delivered again."""
+    first: list[Entry]
+    """To be committed before all else: the streams' descriptions, and the ends of what died."""
+    marks: list[Entry]
+    """What the ends have finished."""
+
+
+def begin(
+    config: AgentConfig,
+    boot: bytes,
+    spool: Spool,
+    clock: ClockState,
+    offsets_ns: Mapping[bytes, int],
+    rules: EdgeRules | None,
+) -> Beginning:
+    """Read the newest end of a spool. `offsets_ns` as in `edge.agent.clock.Clocks`."""
+    newest = spool.readings.tail_entries()
+    tail = read_tail(newest)
+    ends = [_end_of(device, known) for device, known in tail.devices.items() if known.is_open]
+    marks: list[Entry] = []
+    if rules is not None:
+        from edge.agent.rules import unfinished
+
+        marks = rules.feed(unfinished(newest, tail) + ends, time.time_ns())
+    return Beginning(
+        {device: _recorder(config, device, boot, tail, clock, offsets_ns) for device in config.devices},
+        Identities(tail.identities),
+        [*map(description, config.descriptions), *ends],
+        marks,
+    )
+
+
+def _recorder(
+    config: AgentConfig, device: str, boot: bytes, tail: Tail, clock: ClockState, offsets_ns: Mapping[bytes, int]
+) -> Recorder:
+    known = tail.devices.get(device)
+    previous = Previous() if known is None else Previous(known.boot, _reach_ns(known, offsets_ns))
+    sources = [source for source in config.sources if source.device == device]
+    return Recorder(device, boot, sources, config.rules, previous, clock)
+
+
+def _reach_ns(known: DeviceTail, offsets_ns: Mapping[bytes, int]) -> int:
+    """How far a boot reached, UTC; 0 where its clock was never set."""
+    if not known.kernel_boot:
+        return known.reach_ns
+    offset = offsets_ns.get(known.kernel_boot)
+    return 0 if offset is None else known.reach_ns + offset
+
+
+def _end_of(device: str, known: DeviceTail) -> Entry:
+    """The end of a recording that an earlier boot left open."""
+    end = RecordingEnd(device, known.recording, known.boot, known.reach_ns, "agent_died")
+    return reading(device, end, known.kernel_boot)

@@ -1,0 +1,81 @@
+"""What the agent says of itself: its birth, that it is alive, its death; and who else speaks for its devices."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from edge.agent.clones import CloneWatch
+from edge.sources.backoff import Backoff
+from edge.spool.entries import STATUS, urgent
+from edge.spool.spool import Spool
+from ingest.errors import SensorloomError
+from ingest.log.protocol import STATUS as STATUS_TOPIC
+from ingest.log.protocol import Entry, Log
+from ingest.records import Birth, Death, Heartbeat
+from ingest.wire import decode, encode
+
+HEARTBEAT_S: Final = 10.0
+_RETRY_S: Final = (1.0, 60.0)
+
+
+class Status:
+    """Speaks for the devices of one agent in one boot. Births and deaths go through the spool, heartbeats do not: one
+    that cannot be said is not said later."""
+
+    def __init__(self, devices: tuple[str, ...], agent: str, boot: bytes, log: Log) -> None:
+        self._devices = devices
+        self._agent = agent
+        self._boot = boot
+        self._log = log
+
+    def born(self, spool: Spool, version: str, digest: str) -> None:
+        """The agent is there. A disk that takes nothing is told by others. It may wait for the disk."""
+        now_ns = time.time_ns()
+        births = [Birth(device, self._agent, self._boot, now_ns, version, digest) for device in self._devices]
+        with suppress(SensorloomError):
+            spool.urgent.commit([urgent(STATUS, birth.device, birth) for birth in births])
+
+    def died(self, spool: Spool, reason: str) -> None:
+        """The agent ends. It may wait for the disk."""
+        now_ns = time.time_ns()
+        deaths = [Death(device, self._agent, self._boot, now_ns, reason) for device in self._devices]
+        with suppress(SensorloomError):
+            spool.urgent.commit([urgent(STATUS, death.device, death) for death in deaths])
+
+    async def beat(self, figures: Callable[[], dict[str, float]]) -> None:
+        """Say regularly that this agent is alive, with its figures, until cancelled."""
+        while True:
+            now_ns, found = time.time_ns(), figures()
+            beats = [Heartbeat(device, self._agent, self._boot, now_ns, found) for device in self._devices]
+            with suppress(SensorloomError):
+                await self._log.append(STATUS_TOPIC, [Entry(beat.device.encode(), encode(beat)) for beat in beats])
+            await asyncio.sleep(HEARTBEAT_S)
+
+    async def watch(self, clones: CloneWatch, report: Callable[[str], None]) -> None:
+        """Look for others who speak for this agent's devices, until cancelled."""
+        backoff = Backoff(*_RETRY_S)
+        while True:
+            try:
+                await self._log.ensure(STATUS_TOPIC)
+                bounds = await self._log.bounds(STATUS_TOPIC)
+                reader = self._log.reader(STATUS_TOPIC, {partition: found.end for partition, found in bounds.items()})
+                try:
+                    while True:
+                        for batch in await reader.fetch(1.0):
+                            for value in batch.values:
+                                _see(clones, bytes(value), report)
+                finally:
+                    await reader.close()
+            except SensorloomError:
+                await asyncio.sleep(backoff.next_s())
+
+
+def _see(clones: CloneWatch, value: bytes, report: Callable[[str], None]) -> None:
+    with suppress(SensorloomError):
+        conflict = clones.see(decode(value))
+        if conflict is not None:
+            report(str(conflict))

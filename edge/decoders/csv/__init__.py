@@ -1,0 +1,1 @@
+"""The decoder `csv`: lines of separated numbers."""

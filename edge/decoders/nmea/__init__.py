@@ -1,0 +1,1 @@
+"""The decoder `nmea`: sentences of a GPS receiver."""

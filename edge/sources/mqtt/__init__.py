@@ -1,0 +1,1 @@
+"""The source `mqtt`: a topic of a broker."""

@@ -1,0 +1,1 @@
+"""The source `serial`: a serial port."""

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from edge.agent.clock import load_offsets, offset_ns, save_offset, system_clock
+from edge.recording.recorder import ClockState
+
+
+def test_a_plausible_clock_is_believed_unless_ntp_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert system_clock("system") == ClockState(True, "system")
+    for synchronised in (False, True):
+        monkeypatch.setattr("edge.agent.clock._is_synchronised", lambda found=synchronised: found)
+        assert system_clock("ntp") == ClockState(synchronised, "ntp")
+    monkeypatch.setattr(time, "time_ns", lambda: 86_400 * 10**9)
+    assert not system_clock("system").is_set
+
+
+def test_the_kernel_can_be_asked() -> None:
+    assert isinstance(system_clock("ntp").is_set, bool)
+
+
+def test_the_offset_is_between_the_clocks() -> None:
+    assert abs(time.time_ns() - time.monotonic_ns() - offset_ns()) < 10**9
+
+
+def test_offsets_are_remembered_for_the_newest_kernel_boots(tmp_path: Path) -> None:
+    assert load_offsets(tmp_path) == {}
+    for boot in range(10):
+        save_offset(tmp_path, bytes([boot]), boot * 10)
+    assert load_offsets(tmp_path) == {bytes([boot]): boot * 10 for boot in range(2, 10)}
+    (tmp_path / "clocks").write_bytes(b"\xff damaged")
+    assert load_offsets(tmp_path) == {}

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.recording.batching import StreamBatch, describe
+from ingest.chunker import Limits, Origin
+from ingest.records import Chunk, Gap
+from ingest.times import sample_times
+from ingest.wire import check_chunk, encode
+from tests.edge.configs import source_config
+
+S = 1_000_000_000
+
+
+def new(dtype: str = "float64", channels: tuple[str, ...] = ("x",)) -> tuple[StreamBatch, Origin]:
+    batch = StreamBatch(describe(source_config(channels=channels, dtype=dtype)), Limits())
+    return batch, Origin("pump", "r", "acc", b"b" * 16, batch.schema)
+
+
+def column(*values: float) -> Any:
+    return np.array(values, dtype=np.float64)[:, None]
+
+
+@given(st.lists(st.integers(1, 5 * S), min_size=1, max_size=40), st.lists(st.integers(0, 40), max_size=5))
+def test_every_sample_is_in_one_chunk_whenever_it_is_drained(steps: list[int], drains: list[int]) -> None:
+    batch, origin = new()
+    times = np.cumsum(np.array(steps, dtype=np.int64)) + S
+    chunks: list[Chunk] = []
+    for index, at in enumerate(times):
+        batch.add(np.array([at]), column(index))
+        if index in drains:
+            chunks += [record for record in batch.drain(origin, int(at)) if isinstance(record, Chunk)]
+    chunks += [record for record in batch.drain(origin, int(times[-1])) if isinstance(record, Chunk)]
+    for chunk in chunks:
+        check_chunk(chunk)
+    assert [chunk.seq for chunk in chunks] == list(range(len(chunks)))
+    assert np.concatenate([sample_times(chunk) for chunk in chunks]).tolist() == times.tolist()
+    values = np.concatenate([np.frombuffer(chunk.values, "<f8") for chunk in chunks])
+    assert values.tolist() == list(range(len(times)))
+
+
+@pytest.mark.parametrize("bad", [0.5, 40_000, -40_000, float("nan")])
+def test_what_does_not_fit_the_type_is_announced(bad: float) -> None:
+    batch, origin = new("int16")
+    batch.add(np.array([S, S + 1, S + 2]), column(1, bad, 3))
+    gap, *chunks = batch.drain(origin, S + 3)
+    assert isinstance(gap, Gap)
+    assert (gap.reason, gap.samples, gap.start_ns <= S + 1 < gap.end_ns) == ("range", 1, True)
+    assert b"".join(chunk.values for chunk in chunks if isinstance(chunk, Chunk)) == b"\1\0\3\0"
+
+
+def test_a_gap_begins_behind_the_last_sample_that_fits() -> None:
+    batch, origin = new("int16")
+    for at, value in enumerate([1, 2, 0.5, 4, 0.5, 6]):
+        batch.add(np.array([S + 10 * at]), column(value))
+    gap, _ = batch.drain(origin, 2 * S)
+    assert isinstance(gap, Gap)
+    assert (gap.start_ns, gap.end_ns, gap.samples) == (S + 11, S + 41, 2)
+
+
+@given(
+    st.lists(st.sampled_from([1.0, 2.0, 0.5, 70_000.0, float("nan")]), min_size=1, max_size=30),
+    st.sets(st.integers(0, 29)),
+    st.sets(st.integers(0, 29)),
+    st.sampled_from([1, 3, 1000]),
+)
+def test_how_samples_are_grouped_makes_no_difference(
+    values: list[float], losses: set[int], cuts: set[int], fresh_samples: int
+) -> None:
+    """Whether they come one by one or together, and whatever is asked for on the way."""
+
+    def records(cuts: set[int], asks: bool) -> list[Chunk | Gap]:
+        batch, origin = new("int16")
+        start = 0
+        for stop in sorted({at for at in cuts | losses if 0 < at < len(values)} | {len(values)}):
+            batch.add(S + 10 * np.arange(start, stop), column(*values[start:stop]))
+            if asks:
+                assert batch.counters.samples + batch.counters.lost.get("range", 0) == stop
+            if stop in losses:
+                batch.lose("checksum", 1, S + 10 * stop - 5)
+            start = stop
+        return batch.drain(origin, S + 1000)
+
+    with mock.patch("edge.recording.batching.FRESH_SAMPLES", fresh_samples):
+        assert records(set(range(30)), asks=True) == records(cuts, asks=False)
+
+
+def test_losses_lie_between_the_samples_around_them() -> None:
+    batch, origin = new()
+    batch.add(np.array([S]), column(1))
+    batch.lose("checksum", 2, S + 50)
+    batch.lose("port_lost", -1, S + 60)
+    batch.lose("port_lost", 1, S + 60)
+    batch.add(np.array([S + 100]), column(2))
+    batch.add(np.array([S + 200]), column(3))
+    first, second, *_ = batch.drain(origin, S + 300)
+    assert isinstance(first, Gap)
+    assert isinstance(second, Gap)
+    assert (first.start_ns, first.end_ns, first.samples, first.reason) == (S + 1, S + 100, 2, "checksum")
+    assert second.samples == -1
+    assert batch.counters.lost == {"checksum": 2, "port_lost": 2}
+    assert batch.drain(origin, S + 400) == []
+
+
+def test_three_int16_axes_at_100_hz_take_at_most_8_bytes_a_sample() -> None:
+    batch, origin = new("int16", ("x", "y", "z"))
+    batch.add(S + np.arange(100, dtype=np.int64) * 10_000_000, np.zeros((100, 3)))
+    (chunk,) = batch.drain(origin, 2 * S)
+    assert len(encode(chunk)) / 100 <= 8
