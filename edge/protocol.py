@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any, ClassVar, Literal, Protocol, Self, TypeAlias, TypeVar
+from typing import Any, ClassVar, Final, Literal, NamedTuple, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,15 +26,26 @@ Values = NDArray[np.float64]
 """`(samples, channels)`: raw values in the order of `SourceConfig.channels`; NaN where one is missing."""
 Times = NDArray[np.int64]
 """`(samples,)`, ns."""
+RAW_BYTES: Final = 60
+"""So much of what could not be understood is shown."""
 ClockKind: TypeAlias = Literal["arrival", "device", "counted"]
+
+
+class Read(NamedTuple):
+    """One of the reads that an arrival was put together from."""
+
+    end: int
+    """The offset behind it in the arrival's data."""
+    monotonic_ns: int
+    wall_ns: int
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """Bytes that a source read at once, and when.
+    """Bytes that a source read, and when.
 
-    `monotonic_ns` and `wall_ns` are read together, right after the bytes came: CLOCK_MONOTONIC and CLOCK_REALTIME.
-    A source of messages gives one message an arrival, and ends it with a line feed.
+    `monotonic_ns` and `wall_ns` are read together, right after the (last) bytes came: CLOCK_BOOTTIME (which goes on
+    while the machine is suspended, as CLOCK_MONOTONIC does not) and CLOCK_REALTIME.
     """
 
     data: bytes
@@ -50,6 +61,13 @@ class Arrival:
     urgent: bool = False
     """The sender's window is full: it sends nothing more, and may drop what it holds, until something is acknowledged.
     Fsync now, whatever the schedule."""
+    is_message: bool = False
+    """`data` is one whole message (`Decoder.message`), not a piece of a stream of bytes (`Decoder.feed`)."""
+    reads: tuple[Read, ...] = ()
+    """Of what was put together from several reads to spare work: all of them but the last, in their order."""
+    waited_ns: int = 0
+    """Up to so long before `monotonic_ns` the bytes may have come: they waited in a kernel's buffer while this process
+    was stopped, or at a broker while it was away. 0 where they were taken as they came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +97,12 @@ class Source(Protocol):
     @property
     def waiting_for(self) -> str:
         """What keeps it from delivering, for people (`/dev/ttyUSB0: no such file`); empty when all is well."""
+        ...
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong although it is open, for people (`4,096 bytes and no line end; is baud = 9600 right?`); empty
+        when all is well."""
         ...
 
     @property
@@ -141,7 +165,9 @@ class Fault:
     byte_offset: int
     """Where, in bytes fed since the start or `reset`."""
     samples: int = 1
-    """How many samples are lost by it, as far as is known; 0 for what never was one."""
+    """How many samples are lost by it; -1 where that cannot be known, 0 for what never was one."""
+    raw: bytes = b""
+    """The beginning of the bytes, at most `RAW_BYTES`: an example for people."""
 
 
 class Decoder(Protocol):
@@ -158,6 +184,10 @@ class Decoder(Protocol):
 
     def feed(self, data: bytes) -> Iterable[Frame | Fault]:
         """What these bytes complete, in order. Never raises for what bytes say."""
+        ...
+
+    def message(self, data: bytes) -> Iterable[Frame | Fault]:
+        """What one whole message says: nothing of it waits for more. Offsets count it as ended by a line feed."""
         ...
 
     def reset(self) -> Iterable[Frame | Fault]:
@@ -186,6 +216,14 @@ class SourceConfig:
     scales: Mapping[str, float] = field(default_factory=dict)
     """Physical value per raw one, by channel; 1 where none is said."""
     clock: ClockKind = "arrival"
+    low: Mapping[str, float] = field(default_factory=dict)
+    """By channel, the least value that can be, in the channel's unit: others are refused, counted."""
+    high: Mapping[str, float] = field(default_factory=dict)
+    """By channel, the greatest."""
+    step: Mapping[str, float] = field(default_factory=dict)
+    """By channel, the most by which a value can differ from the one before."""
+    expect_ns: int | None = None
+    """Silence for longer is told; None: what is usual for it is learned."""
     sensor: str = ""
     mounting: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)

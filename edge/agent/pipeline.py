@@ -145,8 +145,11 @@ class Pipeline:
                 self.repeated += 1
                 return
             self._identities.note(self.config.name, item.identity)
-        found = list(self._decoder.feed(item.data))
-        self._recorder.take(self.config.stream, len(item.data), found, item.monotonic_ns, item.wall_ns)
+        if item.is_message:
+            found, fed = list(self._decoder.message(item.data)), len(item.data) + (not item.data.endswith(b"\n"))
+        else:
+            found, fed = list(self._decoder.feed(item.data)), len(item.data)
+        self._recorder.take(self.config.stream, fed, found, item.monotonic_ns, item.wall_ns)
 
     def _interrupt(self, item: Interruption) -> None:
         left = list(self._decoder.reset())

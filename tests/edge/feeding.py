@@ -35,6 +35,7 @@ class FedSource:
         self.items: asyncio.Queue[Arrival | Interruption | Exception | None] = asyncio.Queue()
         self.acknowledged: list[Hashable] = []
         self.waiting_for = ""
+        self.trouble = ""
         self.missing = ""
         self.asked_again = 0
         self.closed = 0

@@ -65,6 +65,10 @@ class CsvDecoder:
         if fault is not None:
             yield fault
 
+    def message(self, data: bytes) -> Iterable[Frame | Fault]:
+        """See `edge.protocol.Decoder`."""
+        return self.feed(data if data.endswith(b"\n") else data + b"\n")
+
     def reset(self) -> Iterable[Frame | Fault]:
         """See `edge.protocol.Decoder`."""
         fault = self._lines.reset()

@@ -52,6 +52,10 @@ class JsonDecoder:
         if fault is not None:
             yield fault
 
+    def message(self, data: bytes) -> Iterable[Frame | Fault]:
+        """See `edge.protocol.Decoder`."""
+        return self.feed(data if data.endswith(b"\n") else data + b"\n")
+
     def reset(self) -> Iterable[Frame | Fault]:
         """See `edge.protocol.Decoder`."""
         fault = self._lines.reset()

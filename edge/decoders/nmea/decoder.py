@@ -80,6 +80,10 @@ class NmeaDecoder:
         if fault is not None:
             yield Fault("too_long", fault.byte_offset, 0)
 
+    def message(self, data: bytes) -> Iterable[Frame | Fault]:
+        """See `edge.protocol.Decoder`."""
+        return self.feed(data if data.endswith(b"\n") else data + b"\n")
+
     def reset(self) -> Iterable[Frame | Fault]:
         """See `edge.protocol.Decoder`: the fix that is under way is given."""
         last = self._finish()

@@ -85,6 +85,11 @@ class MqttSource:
         return cls(_settings(config))
 
     @property
+    def trouble(self) -> str:
+        """See `edge.protocol.Source`."""
+        return ""
+
+    @property
     def missing(self) -> str:
         """See `edge.protocol.Source`: a broker keeps what has a quality of service."""
         return CONNECTION_LOST if self.waiting_for and not self.settings.qos else ""
@@ -193,18 +198,18 @@ class MqttSource:
             link.acknowledge(message.mid)
             return
         payload = bytes(message.payload)
-        data = payload if payload.endswith(b"\n") else payload + b"\n"
         if not message.qos:
-            self._put(Arrival(data, monotonic_ns, wall_ns))
+            self._put(Arrival(payload, monotonic_ns, wall_ns, is_message=True))
             return
         self._put(
             Arrival(
-                data,
+                payload,
                 monotonic_ns,
                 wall_ns,
                 token=(self._links, message.mid),
                 identity=b"%d %s\0%s" % (message.mid, topic.encode(), payload),
                 redelivered=message.dup,
+                is_message=True,
                 urgent=len(link.unacknowledged) >= self.settings.window,
             )
         )

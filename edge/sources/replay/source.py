@@ -67,6 +67,11 @@ class ReplaySource:
         return ""
 
     @property
+    def trouble(self) -> str:
+        """See `edge.protocol.Source`."""
+        return ""
+
+    @property
     def missing(self) -> str:
         """See `edge.protocol.Source`: a file keeps what it has."""
         return ""

@@ -93,6 +93,11 @@ class SerialSource:
         await self._queue.opened.wait()
 
     @property
+    def trouble(self) -> str:
+        """See `edge.protocol.Source`."""
+        return ""
+
+    @property
     def missing(self) -> str:
         """See `edge.protocol.Source`: no line keeps what nobody reads."""
         return PORT_LOST if self.waiting_for else ""
