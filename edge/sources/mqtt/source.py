@@ -25,6 +25,7 @@ from paho.mqtt.client import MQTTMessage, topic_matches_sub
 from edge.errors import SourceUnavailableError
 from edge.protocol import Arrival, Interruption, SourceConfig
 from edge.sources.backoff import Backoff
+from edge.sources.clock import now
 from edge.sources.mqtt.link import Link, Settings, describe
 from ingest.errors import PermanentError, UsageError
 from ingest.settings import suggest
@@ -189,10 +190,10 @@ class MqttSource:
         """A connection is back: messages may be missing where the broker did not keep them."""
         if not self.settings.qos or not session_kept:
             reason = SESSION_LOST if self.settings.qos else CONNECTION_LOST
-            self._put(Interruption(reason, time.monotonic_ns(), time.time_ns()))
+            self._put(Interruption(reason, *now()))
 
     def _deliver(self, link: Link, message: MQTTMessage) -> None:
-        monotonic_ns, wall_ns = time.monotonic_ns(), time.time_ns()
+        monotonic_ns, wall_ns = now()
         topic = message.topic
         if message.retain or not self._wanted(topic):  # old news, or of a topic that was once subscribed to
             link.acknowledge(message.mid)

@@ -13,7 +13,6 @@ import contextlib
 import errno
 import re
 import threading
-import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator
 from pathlib import Path
@@ -23,6 +22,7 @@ import serial
 
 from edge.protocol import Arrival, Interruption, SourceConfig
 from edge.sources.backoff import Backoff
+from edge.sources.clock import now
 from ingest.errors import UsageError
 
 READ_BYTES: Final = 65_536
@@ -218,7 +218,7 @@ class _Reader(threading.Thread):
             try:
                 with self._opened() as port:
                     if again:
-                        self._queue.put(Interruption(PORT_LOST, time.monotonic_ns(), time.time_ns()))
+                        self._queue.put(Interruption(PORT_LOST, *now()))
                     again = True
                     self._read(port, backoff)
             except OSError as error:
@@ -247,7 +247,7 @@ class _Reader(threading.Thread):
             more = min(port.in_waiting, READ_BYTES - 1)
             if more:
                 data += port.read(more)
-            monotonic_ns, wall_ns = time.monotonic_ns(), time.time_ns()
+            monotonic_ns, wall_ns = now()
             backoff.reset()
             if not whole:
                 _, line_feed, data = data.partition(b"\n")
