@@ -175,6 +175,7 @@ def _source(table: Mapping[str, Any], where: str, base: str, device: str) -> Sou
         type=kind,
         decoder=decoder,
         device=_name(table, "device", where, device),
+        device_named="device" in table,
         stream=_stream(table, where),
         channels=channels,
         rate=_quantity(table, "rate", where, parse_rate, None),

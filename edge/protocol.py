@@ -80,6 +80,9 @@ class Interruption:
     reason: str
     monotonic_ns: int
     wall_ns: int
+    since_ns: int | None = None
+    """From when on (CLOCK_BOOTTIME) they may be missing, where that is earlier than what came since: a broker was away,
+    and what it kept was delivered first. None: behind the newest sample; 0: since the boot before this one."""
 
 
 class Source(Protocol):
@@ -111,6 +114,15 @@ class Source(Protocol):
 
         Empty while it is read, or kept at the other side. Asked for at each commit: while it says something, the loss
         is announced as it grows.
+        """
+        ...
+
+    @property
+    def heard_ns(self) -> int | None:
+        """CLOCK_BOOTTIME up to which all that the sensor said has surely come; None where that is always up to now.
+
+        It stands while somebody else keeps what the sensor says (a broker that is away, or has more in its queue): no
+        progress passes it. 0 while nothing is known in this boot.
         """
         ...
 
@@ -224,6 +236,8 @@ class SourceConfig:
     """By channel, the most by which a value can differ from the one before."""
     expect_ns: int | None = None
     """Silence for longer is told; None: what is usual for it is learned."""
+    device_named: bool = False
+    """The table itself names the device: it is not the agent's own by default."""
     sensor: str = ""
     mounting: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)

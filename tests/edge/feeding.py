@@ -37,6 +37,7 @@ class FedSource:
         self.waiting_for = ""
         self.trouble = ""
         self.missing = ""
+        self.heard_ns: int | None = None
         self.asked_again = 0
         self.closed = 0
 

@@ -95,6 +95,11 @@ class MqttSource:
         """See `edge.protocol.Source`: a broker keeps what has a quality of service."""
         return CONNECTION_LOST if self.waiting_for and not self.settings.qos else ""
 
+    @property
+    def heard_ns(self) -> int | None:
+        """See `edge.protocol.Source`: up to now."""
+        return None
+
     async def open(self) -> None:
         """Connect and subscribe, however long it takes.
 

@@ -76,6 +76,11 @@ class ReplaySource:
         """See `edge.protocol.Source`: a file keeps what it has."""
         return ""
 
+    @property
+    def heard_ns(self) -> int | None:
+        """See `edge.protocol.Source`: a file has no present."""
+        return None
+
     async def open(self) -> None:
         """See `edge.protocol.Source`."""
         if self._start_ns is None:

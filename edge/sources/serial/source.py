@@ -83,6 +83,11 @@ class SerialSource:
             )
         return cls(Line(str(Path(config.base) / config.option("port", str)), baud, framing))
 
+    @property
+    def heard_ns(self) -> int | None:
+        """See `edge.protocol.Source`: nobody keeps what a port is not read for."""
+        return None
+
     async def open(self) -> None:
         """Start reading, and return when the port is open."""
         if self._reader is None:
