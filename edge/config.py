@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast, get_args
 import msgspec
 
 from edge.decoders import decoder_type
+from edge.keys import SOURCE, TABLES, synonyms
 from edge.protocol import ClockKind, SourceConfig
 from edge.recording.batching import describe
 from edge.recording.recorder import Rules
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 D = TypeVar("D")
 ClockTrust = Literal["system", "ntp"]
-_SOURCE_KEYS: Final = frozenset(
-    ("name", "type", "decoder", "device", "stream", "channels", "rate", "dtype", "scale", "clock", "sensor", "mounting")
-)
 _MAX_INTERVAL_NS: Final = 60_000_000_000
 
 
@@ -84,11 +82,12 @@ def load_config(path: str | Path) -> AgentConfig:
     """
     tables, file = read_toml(path), str(path)
     base = Path(path).resolve().parent
-    check_keys(tables, ("device", "agent", "log", "rules", "spool", "chunk", "recording", "clock", "source"), file)
+    top = TABLES[""]
+    check_keys(tables, {*top, *TABLES, "source"} - {""}, file, synonyms(top) | {"sources": "source"})
     device = _name(tables, "device", file, platform.node() or None)
-    spool = _table(tables, "spool", file, ("dir", "max_bytes", "max_age", "drop", "fsync_interval"))
-    recording = _table(tables, "recording", file, ("silence",))
-    clock = _table(tables, "clock", file, ("trust", "unsynced"))
+    spool = _table(tables, "spool", file)
+    recording = _table(tables, "recording", file)
+    clock = _table(tables, "clock", file)
     unsynced = _one_of(clock, "unsynced", f"{file}: clock", ("wait", "publish"), "wait")
     interval_ns = _quantity(spool, "fsync_interval", f"{file}: spool", parse_duration, 1_000_000_000)
     if not 0 < interval_ns <= _MAX_INTERVAL_NS:
@@ -102,7 +101,7 @@ def load_config(path: str | Path) -> AgentConfig:
         spool=_spool_limits(spool, f"{file}: spool"),
         fsync_interval_ns=interval_ns,
         rules=Rules(
-            _chunk_limits(_table(tables, "chunk", file, ("span", "bytes")), f"{file}: chunk"),
+            _chunk_limits(_table(tables, "chunk", file), f"{file}: chunk"),
             _quantity(recording, "silence", f"{file}: recording", parse_duration, Rules().silence_ns),
             unsynced == "wait",
         ),
@@ -164,8 +163,8 @@ def _sources(tables: Mapping[str, Any], file: str, base: str, device: str) -> tu
 def _source(table: Mapping[str, Any], where: str, base: str, device: str) -> SourceConfig:
     kind, decoder = _text(table, "type", where), _text(table, "decoder", where)
     source_class, decoder_class = source_type(kind, where), decoder_type(decoder, where)
-    own = source_class.keys | decoder_class.keys
-    check_keys(table, _SOURCE_KEYS | own, where)
+    own = {**source_class.keys, **decoder_class.keys}
+    check_keys(table, {*SOURCE, *own}, where, synonyms(own) | synonyms(SOURCE))
     default = "float64" if decoder == "nmea" else "float32"
     channels = _channels(table, where)
     config = SourceConfig(
@@ -242,11 +241,11 @@ def _stream(table: Mapping[str, Any], where: str) -> str:
     return stream
 
 
-def _table(tables: Mapping[str, Any], name: str, where: str, known: Iterable[str]) -> dict[str, Any]:
+def _table(tables: Mapping[str, Any], name: str, where: str) -> dict[str, Any]:
     table = tables.get(name, {})
     if not isinstance(table, dict):
         raise UsageError(f"{where}: {name}: found {table!r}, expected a table [{name}]")
-    check_keys(table, known, f"{where}: {name}")
+    check_keys(table, TABLES[name], f"{where}: {name}", synonyms(TABLES[name]))
     return table
 
 

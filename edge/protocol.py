@@ -31,6 +31,22 @@ RAW_BYTES: Final = 60
 ClockKind: TypeAlias = Literal["arrival", "device", "counted"]
 
 
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key of agent.toml, as people are told of it: their documentation is generated from these."""
+
+    kind: str
+    """What it takes: `text`, `whole number`, `duration`, `one of 5, 3.1.1` …"""
+    meaning: str
+    """A sentence, or a few."""
+    example: str
+    """A value as TOML has it: `9600`, `"100Hz"`."""
+    default: str | None = None
+    """What holds without it, for people; None where it must be given."""
+    synonyms: tuple[str, ...] = ()
+    """What people write in its place: an unknown key of such a name is answered with this one."""
+
+
 class Read(NamedTuple):
     """One of the reads that an arrival was put together from."""
 
@@ -89,7 +105,7 @@ class Source(Protocol):
     """Where bytes come from. One task uses it: `open`, `arrivals`, `close`; `ack` is called in between, on the same
     event loop."""
 
-    keys: ClassVar[frozenset[str]]
+    keys: ClassVar[Mapping[str, Key]]
     """The keys of a `[[source]]` table that this type knows besides the common ones."""
 
     @classmethod
@@ -186,7 +202,7 @@ class Decoder(Protocol):
     """Bytes to samples: incremental, bounded in memory, total. The chunks in which bytes come never matter:
     the samples and the faults are the same (samples of one `feed` may share a frame)."""
 
-    keys: ClassVar[frozenset[str]]
+    keys: ClassVar[Mapping[str, Key]]
     """The keys of a `[[source]]` table that this decoder knows."""
 
     @classmethod

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from edge.protocol import Fault, Frame, SourceConfig
+from edge.protocol import Fault, Frame, Key, SourceConfig
 from ingest.errors import UsageError
 from ingest.settings import suggest
 from ingest.units import parse_time
@@ -17,6 +17,13 @@ Row = tuple[list[float], int | None, int]
 """Values, the device's time, and the offset behind the line."""
 TimeParser = Callable[[str], int]
 _SCALES: Final[Mapping[str, int]] = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
+TIME_UNIT: Final = Key(
+    "one of iso, s, ms, us, ns",
+    "How the device's time is written: ISO 8601, or a number since 1970.",
+    '"ms"',
+    "iso",
+    ("time_format", "timeunit", "unit"),
+)
 _TIME_MAX_NS: Final = 1 << 62
 
 

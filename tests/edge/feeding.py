@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Hashable, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import ClassVar, Self
@@ -12,7 +12,7 @@ import pytest
 
 from edge.agent.agent import Agent
 from edge.config import load_config
-from edge.protocol import Arrival, Interruption, SourceConfig
+from edge.protocol import Arrival, Interruption, Key, SourceConfig
 from edge.sources import SOURCES
 from ingest.errors import LogUnavailableError
 from ingest.log.protocol import READINGS, Entry, Position
@@ -28,7 +28,7 @@ TIMEOUT_S = 20.0
 class FedSource:
     """Gives what the test puts in; the instances are in `opened`, by stream."""
 
-    keys: ClassVar[frozenset[str]] = frozenset()
+    keys: ClassVar[Mapping[str, Key]] = {}
     opened: ClassVar[dict[str, FedSource]] = {}
 
     def __init__(self) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ingest.errors import UsageError
-from ingest.settings import check_keys, suggest
+from ingest.settings import check_keys, meant, suggest
 from ingest.tomlfile import read_toml
 
 
@@ -49,3 +49,42 @@ def test_an_unknown_key_is_named_with_its_path_and_the_nearest_known_one() -> No
 
 def test_nothing_near_is_not_guessed() -> None:
     assert suggest("zzz", ["length", "hop"]) == "; known: hop, length."
+
+
+MQTT = {
+    "broker": ("server", "host", "url"),
+    "ca_file": ("cert",),
+    "password_file": ("password",),
+    "qos": (),
+    "topic": (),
+    "username": (),
+}
+SYNONYMS = {other: name for name, others in MQTT.items() for other in others}
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("server", "broker"),
+        ("Host", "broker"),
+        ("hots", "broker"),
+        ("password", "password_file"),
+        ("passwordFile", "password_file"),
+        ("user-name", "username"),
+        ("CERT", "ca_file"),
+        ("tpoic", "topic"),
+        ("parity", ""),
+        ("frobnicate", ""),
+    ],
+)
+def test_another_name_is_known_before_the_nearest(word: str, expected: str) -> None:
+    assert meant(word, MQTT, SYNONYMS) == expected
+
+
+def test_another_name_of_what_is_not_known_here_is_none() -> None:
+    assert meant("baudrate", ["rate", "port"], {"baudrate": "baud"}) != "baud"
+
+
+def test_an_unknown_key_is_told_with_its_place() -> None:
+    with pytest.raises(UsageError, match=r'^a\.toml: unknown key "server"; known: .*\. Did you mean "broker"\?$'):
+        check_keys({"qos": 1, "server": "x"}, MQTT, "a.toml", SYNONYMS)

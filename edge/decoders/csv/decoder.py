@@ -6,7 +6,7 @@ missing value. Everything else is a fault. Lines that begin with `#`, and empty 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from math import isfinite, isinf, isnan, nan
 from operator import methodcaller
 from typing import ClassVar, Self
@@ -14,15 +14,34 @@ from typing import ClassVar, Self
 import numpy as np
 
 from edge.decoders.lines import Block, Lines
-from edge.decoders.numbers import Row, TimeParser, frames_of, time_parser
-from edge.protocol import Fault, Frame, SourceConfig
+from edge.decoders.numbers import TIME_UNIT, Row, TimeParser, frames_of, time_parser
+from edge.protocol import Fault, Frame, Key, SourceConfig
 from ingest.errors import UsageError
 
 
 class CsvDecoder:
     """Decodes lines whose columns are `columns`, each a channel, the time, or one that nobody wants."""
 
-    keys: ClassVar[frozenset[str]] = frozenset({"columns", "separator", "time_column", "time_unit"})
+    keys: ClassVar[Mapping[str, Key]] = {
+        "columns": Key(
+            "list of names",
+            "What a line's cells are, in their order: channels, the time, and what nobody wants.",
+            '["t", "x", "y", "z"]',
+            "the time column, then the channels",
+            ("fields", "header", "column", "cols"),
+        ),
+        "separator": Key(
+            'one character, or "whitespace"',
+            "What is between two cells.",
+            '";"',
+            ",",
+            ("delimiter", "sep", "delim"),
+        ),
+        "time_column": Key(
+            "text", "The column that has the device's own time.", '"t"', "none", ("time", "timestamp", "time_col")
+        ),
+        "time_unit": TIME_UNIT,
+    }
 
     def __init__(
         self, columns: list[str], channels: list[str], separator: bytes | None, time: tuple[str, TimeParser] | None

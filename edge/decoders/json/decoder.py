@@ -6,15 +6,15 @@ A missing field or null is a missing value.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from math import isfinite, isnan, nan
 from typing import Any, ClassVar, Self
 
 import msgspec
 
 from edge.decoders.lines import Lines
-from edge.decoders.numbers import Row, TimeParser, frames_of, time_parser
-from edge.protocol import Fault, Frame, SourceConfig
+from edge.decoders.numbers import TIME_UNIT, Row, TimeParser, frames_of, time_parser
+from edge.protocol import Fault, Frame, Key, SourceConfig
 from ingest.errors import UsageError
 
 _MAX_BYTES = 65_536
@@ -24,7 +24,23 @@ _MAX_BYTES = 65_536
 class JsonDecoder:
     """Decodes lines of JSON."""
 
-    keys: ClassVar[frozenset[str]] = frozenset({"fields", "time_field", "time_unit"})
+    keys: ClassVar[Mapping[str, Key]] = {
+        "fields": Key(
+            "table of texts",
+            "Where a channel lies in an object, names joined by dots.",
+            '{ x = "acc.x", y = "acc.y" }',
+            "each channel's own name",
+            ("columns", "field", "path", "paths", "keys"),
+        ),
+        "time_field": Key(
+            "text",
+            "Where the device's own time lies, names joined by dots.",
+            '"meta.ts"',
+            "none",
+            ("time", "timestamp", "time_key", "time_column"),
+        ),
+        "time_unit": TIME_UNIT,
+    }
 
     def __init__(self, paths: list[list[str]], time: tuple[list[str], TimeParser] | None) -> None:
         self._lines = Lines(_MAX_BYTES)

@@ -19,7 +19,7 @@ from pynmeagps import NMEAReader
 from pynmeagps.exceptions import NMEAMessageError, NMEAParseError, NMEAStreamError, NMEATypeError
 
 from edge.decoders.lines import Block, Lines
-from edge.protocol import Fault, Frame, SourceConfig
+from edge.protocol import Fault, Frame, Key, SourceConfig
 from ingest.errors import UsageError
 from ingest.settings import suggest
 
@@ -48,7 +48,7 @@ _BROKEN: Final = (NMEAParseError, NMEAMessageError, NMEATypeError, NMEAStreamErr
 class NmeaDecoder:
     """Decodes a receiver's sentences into fixes with the given channels."""
 
-    keys: ClassVar[frozenset[str]] = frozenset()
+    keys: ClassVar[Mapping[str, Key]] = {}
 
     def __init__(self, channels: list[str]) -> None:
         self._lines = Lines(1024)

@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Hashable
+from collections.abc import AsyncIterator, Hashable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar, Final, Self
@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 from paho.mqtt.client import MQTTMessage, topic_matches_sub
 
 from edge.errors import SourceUnavailableError
-from edge.protocol import Arrival, Interruption, SourceConfig
+from edge.protocol import Arrival, Interruption, Key, SourceConfig
 from edge.sources.backoff import Backoff
 from edge.sources.clock import now
 from edge.sources.mqtt.link import Link, Settings, describe
@@ -53,20 +53,62 @@ _EXPIRY_MAX_S: Final = 0xFFFFFFFF
 class MqttSource:
     """A topic of a broker as a `Source`."""
 
-    keys: ClassVar[frozenset[str]] = frozenset(
-        {
-            "broker",
-            "topic",
-            "qos",
-            "client_id",
-            "protocol",
-            "window",
-            "session_expiry",
-            "username",
-            "password_file",
-            "ca_file",
-        }
-    )
+    keys: ClassVar[Mapping[str, Key]] = {
+        "broker": Key(
+            "text",
+            "The broker's address: `mqtt://host:1883`, or `mqtts://host:8883` for TLS.",
+            '"mqtts://broker.example:8883"',
+            synonyms=("server", "host", "hostname", "url", "uri", "address", "port", "ip"),
+        ),
+        "topic": Key(
+            "text", "The topic whose messages are read.", '"plant/pump-7/acc"', synonyms=("topics", "subscribe")
+        ),
+        "qos": Key(
+            "0 or 1",
+            "1 loses nothing while the broker keeps the session; 0 is for what may be lost.",
+            "0",
+            "1",
+            ("quality", "quality_of_service"),
+        ),
+        "client_id": Key(
+            "text",
+            "Under which name the broker keeps the session; each connection needs its own.",
+            '"pump-7-acc"',
+            "sensorloom-DEVICE-NAME",
+            ("clientid", "client", "id"),
+        ),
+        "protocol": Key("5 or 3.1.1", "The version of MQTT.", '"3.1.1"', "5", ("version", "mqtt_version")),
+        "window": Key(
+            "whole number",
+            "How many messages the broker sends before it waits for an acknowledgement; with 3.1.1 say what the "
+            "broker's own setting is.",
+            "1000",
+            "60000; 20 with 3.1.1",
+            ("receive_maximum", "inflight", "max_inflight", "max_inflight_messages"),
+        ),
+        "session_expiry": Key(
+            "duration",
+            "How long the broker keeps the session, and what waits in it, while this agent is away.",
+            '"30d"',
+            "7d",
+            ("expiry", "session_expiry_interval", "clean_session", "clean_start"),
+        ),
+        "username": Key("text", "The name to log in with.", '"pump-7"', "none", ("user", "login", "user_name")),
+        "password_file": Key(
+            "text",
+            "The file that holds the password and nothing else: a secret is never in agent.toml.",
+            '"/etc/sensorloom/mqtt-password"',
+            "none",
+            ("password", "passwd", "pass", "secret", "token"),
+        ),
+        "ca_file": Key(
+            "text",
+            "The certificates that the broker's is checked against.",
+            '"/etc/sensorloom/ca.pem"',
+            "the system's",
+            ("cafile", "ca", "ca_cert", "ca_certs", "cert", "certificate", "cacert", "tls_ca"),
+        ),
+    }
 
     def __init__(self, settings: Settings) -> None:
         self.settings: Final = settings

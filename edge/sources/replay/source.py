@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from collections.abc import AsyncIterator, Hashable, Iterable, Iterator
+from collections.abc import AsyncIterator, Hashable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 from time import monotonic_ns, time_ns
 from typing import IO, ClassVar, Final, Self, cast
 
 from edge.decoders import decoder_type
-from edge.protocol import Arrival, Decoder, Fault, Frame, Interruption, SourceConfig
+from edge.protocol import Arrival, Decoder, Fault, Frame, Interruption, Key, SourceConfig
 from ingest.errors import PermanentError, UsageError
 from ingest.units import parse_time
 
@@ -30,7 +30,27 @@ _DEFAULT_LINES_PER_S: Final = 10
 class ReplaySource:
     """Plays one file once."""
 
-    keys: ClassVar[frozenset[str]] = frozenset({"file", "speed", "start", "lines_per_s"})
+    keys: ClassVar[Mapping[str, Key]] = {
+        "file": Key(
+            "text",
+            "The recording: text, also gzipped; a relative path starts from the configuration's folder.",
+            '"walk.csv.gz"',
+            synonyms=("path", "filename", "file_name"),
+        ),
+        "speed": Key(
+            'number, or "max"', "How much faster than it was recorded it is played.", "100", "1", ("factor", "playback")
+        ),
+        "start": Key(
+            "time",
+            "When its first line was taken, where the lines have no times of their own.",
+            '"2026-11-24T02:00:00Z"',
+            "now",
+            ("begin", "start_time", "t0"),
+        ),
+        "lines_per_s": Key(
+            "whole number", "How many lines are played a second, where neither a rate nor times say it.", "20", "10"
+        ),
+    }
 
     def __init__(self, path: Path, *, speed: float, start_ns: int | None, rate: Fraction, pace: Decoder | None) -> None:
         self._path = path

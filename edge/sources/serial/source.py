@@ -14,13 +14,13 @@ import errno
 import re
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Hashable, Iterator
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar, Final, NamedTuple, Self
 
 import serial
 
-from edge.protocol import Arrival, Interruption, SourceConfig
+from edge.protocol import Arrival, Interruption, Key, SourceConfig
 from edge.sources.backoff import Backoff
 from edge.sources.clock import now
 from ingest.errors import UsageError
@@ -61,7 +61,28 @@ class Line(NamedTuple):
 class SerialSource:
     """A serial port as a `Source`; nothing here waits for an acknowledgement."""
 
-    keys: ClassVar[frozenset[str]] = frozenset({"port", "baud", "framing"})
+    keys: ClassVar[Mapping[str, Key]] = {
+        "port": Key(
+            "text",
+            "The port's device file; a relative path starts from the configuration's folder.",
+            '"/dev/ttyUSB0"',
+            synonyms=("device_file", "path", "tty", "serial_port", "dev", "com_port"),
+        ),
+        "baud": Key(
+            "whole number",
+            "Bits a second, as the sensor's manual says.",
+            "9600",
+            "115200",
+            ("baudrate", "baud_rate", "bitrate", "speed", "bps"),
+        ),
+        "framing": Key(
+            "text",
+            "Data bits, parity and stop bits: 7 or 8; N(one), E(ven) or O(dd); 1 or 2.",
+            '"7E1"',
+            "8N1",
+            ("parity", "bytesize", "databits", "data_bits", "stopbits", "stop_bits"),
+        ),
+    }
 
     def __init__(self, line: Line) -> None:
         self.line: Final = line

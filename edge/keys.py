@@ -1,0 +1,153 @@
+"""The keys of agent.toml that are no source's and no decoder's own, and all of them as a text for people. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from edge.protocol import Key
+
+TABLES: Final[Mapping[str, Mapping[str, Key]]] = {
+    "": {
+        "device": Key(
+            "text",
+            "Which device's streams these are; a source may say another one.",
+            '"pump-7"',
+            "the host's name",
+            ("device_id", "id", "name", "host", "hostname"),
+        ),
+        "agent": Key("text", "Under which name the agent reports, for people.", '"pi-kitchen"', "the host's name"),
+        "log": Key(
+            "text",
+            "Where the streams go: `kafka://host:9092`, or `segments:DIR`, a folder on this machine; a relative one "
+            "starts from the configuration's folder.",
+            '"kafka://127.0.0.1:9092"',
+            synonyms=("url", "broker", "server", "kafka", "output", "sink", "bootstrap_servers"),
+        ),
+        "rules": Key(
+            "text",
+            "A file of event rules that run here too; a relative path starts from the configuration's folder.",
+            '"rules.yaml"',
+            "none",
+            ("rule_file", "rules_file"),
+        ),
+    },
+    "spool": {
+        "dir": Key(
+            "text",
+            "The folder that holds what the log does not have yet: on a disk, and this agent's alone; a relative one "
+            "starts from the configuration's folder.",
+            '"/var/lib/sensorloom/spool"',
+            synonyms=("path", "folder", "directory"),
+        ),
+        "max_bytes": Key("size", "How large it may become.", '"8GB"', "2GB", ("size", "max_size", "limit")),
+        "max_age": Key("duration", "What is older is dropped.", '"30d"', "without bound", ("age", "retention")),
+        "drop": Key(
+            "one of oldest, newest, thin",
+            "What a full one does: drops the oldest, refuses the newest, or thins what it has.",
+            '"thin"',
+            "oldest",
+            ("policy", "drop_policy", "overflow"),
+        ),
+        "fsync_interval": Key(
+            "duration",
+            "How often what was read is made durable: so much is lost by a power cut. Shorter writes more.",
+            '"5s"',
+            "1s",
+            ("fsync", "interval", "sync_interval", "flush_interval", "commit_interval"),
+        ),
+    },
+    "chunk": {
+        "span": Key(
+            "duration", "How much time a chunk spans at most.", '"2s"', "1s", ("length", "duration", "seconds")
+        ),
+        "bytes": Key("size", "How large a chunk's values are at most.", '"64kB"', "32kB", ("size", "max_bytes")),
+    },
+    "recording": {
+        "silence": Key(
+            "duration", "So long without a sample ends a recording.", '"30min"', "10min", ("timeout", "idle", "gap")
+        ),
+    },
+    "clock": {
+        "trust": Key(
+            "one of system, ntp",
+            "When the system's clock is believed: as soon as it says a year that can be, or when the kernel says that "
+            "it is synchronised.",
+            '"ntp"',
+            "system",
+            ("source", "sync"),
+        ),
+        "unsynced": Key(
+            "one of wait, publish",
+            "What happens to data until then: they wait in the spool, or go out marked as unsynced.",
+            '"publish"',
+            "wait",
+        ),
+    },
+}
+"""By table; the file's top has no name."""
+
+SOURCE: Final[Mapping[str, Key]] = {
+    "name": Key("text", "What the source is called in messages; each once.", '"imu"', synonyms=("id", "label")),
+    "type": Key("text", "What brings the bytes: `serial`, `mqtt`, `replay`.", '"serial"', synonyms=("kind", "source")),
+    "decoder": Key(
+        "text",
+        "What turns the bytes into samples: `csv`, `json`, `nmea`.",
+        '"csv"',
+        synonyms=("format", "parser", "codec", "decode", "encoding"),
+    ),
+    "device": Key(
+        "text", "Which device's stream this is.", '"pump-8"', "the file's device", ("device_id", "device_name")
+    ),
+    "stream": Key(
+        "text", "What the stream is called; without a dot.", '"acc"', synonyms=("stream_name", "measurement")
+    ),
+    "channels": Key(
+        "table of units",
+        "The stream's channels in their order, each with its unit.",
+        '{ x = "g", y = "g", z = "g" }',
+        synonyms=("channel", "units", "values", "signals"),
+    ),
+    "rate": Key(
+        "rate",
+        "How many samples a second the sensor gives, nominally: a hint, the true rate is learned.",
+        '"100Hz"',
+        "irregular",
+        ("frequency", "freq", "sample_rate", "sampling_rate", "samplerate", "fs", "hz", "odr"),
+    ),
+    "dtype": Key(
+        "one of int8, uint8, int16, uint16, int32, float32, float64",
+        "As what samples are stored; an integer refuses fractions.",
+        '"int16"',
+        "float32; nmea float64",
+        ("datatype", "data_type", "sample_type", "format"),
+    ),
+    "scale": Key(
+        "number, or table of numbers by channel",
+        "How much of its unit one count of a channel is.",
+        "0.000244140625",
+        "1",
+        ("scales", "factor", "gain", "scaling", "resolution", "lsb"),
+    ),
+    "clock": Key(
+        "one of arrival, device, counted",
+        "Where a sample's time comes from: when its bytes came, the sensor's own time, or a replay's rate.",
+        '"device"',
+        "device where there is such a time, else arrival; counted for a replay",
+        ("timestamps", "time_source"),
+    ),
+    "sensor": Key("text", "Which sensor it is, for people.", '"MPU-6050"', "none", ("model", "sensor_type")),
+    "mounting": Key(
+        "text", "How and where it is mounted, for people.", '"on the housing, x up"', "none", ("position", "location")
+    ),
+}
+"""Of every `[[source]]`, whatever its type."""
+
+
+def synonyms(keys: Mapping[str, Key]) -> dict[str, str]:
+    """Which key is meant by another name; the first that claims a name has it."""
+    found: dict[str, str] = {}
+    for name, key in keys.items():
+        for other in key.synonyms:
+            found.setdefault(other, name)
+    return found
