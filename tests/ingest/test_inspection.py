@@ -12,8 +12,8 @@ from ingest.inspection import Describer, Located, kind_of, partition_figures, re
 from ingest.log.protocol import READINGS, STREAMS, Entry
 from ingest.records import Channel, Chunk, Record, StreamDescription, schema_id
 from ingest.wire import encode
+from simulators.doubles.log import ListLog
 from tests.ingest.kinds import BOOT, EXAMPLES, T0
-from tests.ingest.list_log import ListLog
 
 DESCRIPTION = StreamDescription("acc", (Channel("x", "g", 0.5), Channel("t", "degC", 1.0, -10.0)), "int16")
 SCHEMA = schema_id(DESCRIPTION)

@@ -12,7 +12,7 @@ from ingest.log.protocol import STREAMS, Bounds, Entry
 from ingest.records import Channel, Heartbeat, StreamDescription, schema_id
 from ingest.schemas import SchemaRegistry
 from ingest.wire import encode
-from tests.ingest.list_log import ListLog
+from simulators.doubles.log import ListLog
 
 
 def description(name: str) -> StreamDescription:

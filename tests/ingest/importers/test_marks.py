@@ -13,7 +13,7 @@ from ingest.log.protocol import partition_of
 from ingest.records import MarkAdd
 from ingest.units import parse_time
 from ingest.wire import decode
-from tests.ingest.list_log import ListLog
+from simulators.doubles.log import ListLog
 
 HEADER = "device,start,end,label\n"
 START = parse_time("2026-11-24T02:00:00Z")

@@ -12,7 +12,7 @@ from ingest.importers.publish import BATCH_ENTRIES, publish
 from ingest.log.protocol import Entry, Position
 from ingest.records import Progress
 from ingest.wire import decode
-from tests.ingest.list_log import ListLog
+from simulators.doubles.log import ListLog
 
 RECORDS = [Progress("d", "r", "s", b"", i) for i in range(5 * BATCH_ENTRIES + 7)]
 
