@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+import traceback
 from collections.abc import Callable, Hashable, Iterable
+from pathlib import Path
 from typing import Final, TypeAlias
 
 from edge.agent.schedule import CommitSchedule
+from edge.decoders.guard import GuardedDecoder
 from edge.protocol import Arrival, Decoder, Interruption, Source, SourceConfig
 from edge.recording.recorder import Recorder
 from edge.sources.backoff import Backoff
@@ -47,7 +50,9 @@ class Pipeline:
         """Deliveries that were known already."""
         self.ended = False
         self.failure = ""
-        self._decoder = decoder
+        self._decoder = GuardedDecoder(decoder, self._decoder_failed)
+        self._has_failed = False
+        """It was said that the decoder has a bug."""
         self._recorder = recorder
         self._identities = identities
         self._schedule = schedule
@@ -78,21 +83,27 @@ class Pipeline:
                     self._report(self.failure)
                     self.end()
                     return
-                except (SensorloomError, OSError) as error:
-                    self._report(f"{self.config.name}: {error}; trying again")
+                except Exception as error:  # whatever it is: a source that fails ends no other one
+                    self._report(f"{self.config.name}: {_described(error)}; trying again")
                     if self._stamp != (0, 0):
                         self._interrupt(Interruption("source_failed", *self._stamp))
-                await self.source.close()
+                await self._close()
                 await asyncio.sleep(backoff.next_s())
         finally:
+            await self._close()
+
+    async def _close(self) -> None:
+        try:
             await self.source.close()
+        except Exception as error:
+            self._report(f"{self.config.name}: {_described(error)}, while it was closed")
 
     def end(self) -> None:
         """Nothing comes any more: what is half a line is a fault."""
         if self.ended:
             return
         self.ended = True
-        left = list(self._decoder.reset())
+        left = self._decoder.reset()
         if left:
             self._recorder.take(self.config.stream, 0, left, *self._stamp)
 
@@ -146,12 +157,28 @@ class Pipeline:
                 return
             self._identities.note(self.config.name, item.identity)
         if item.is_message:
-            found, fed = list(self._decoder.message(item.data)), len(item.data) + (not item.data.endswith(b"\n"))
+            found, fed = self._decoder.message(item.data), len(item.data) + (not item.data.endswith(b"\n"))
         else:
-            found, fed = list(self._decoder.feed(item.data)), len(item.data)
+            found, fed = self._decoder.feed(item.data), len(item.data)
         self._recorder.take(self.config.stream, fed, found, item.monotonic_ns, item.wall_ns)
 
+    def _decoder_failed(self, error: Exception) -> None:
+        if not self._has_failed:
+            self._has_failed = True
+            self._report(
+                f'{self.config.name}: decoder "{self.config.decoder}": {_described(error)}; such lines are left out, '
+                "counted as decoder_failed: tell who wrote it"
+            )
+
     def _interrupt(self, item: Interruption) -> None:
-        left = list(self._decoder.reset())
+        left = self._decoder.reset()
         self._recorder.take(self.config.stream, 0, left, item.monotonic_ns, item.wall_ns)
         self._recorder.interrupt(self.config.stream, item.reason, item.monotonic_ns, item.wall_ns)
+
+
+def _described(error: Exception) -> str:
+    """An error for people; one that nobody foresaw with its type and where it was raised."""
+    if isinstance(error, SensorloomError | OSError):
+        return str(error)
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({Path(frame.filename).name}:{frame.lineno})"
