@@ -129,6 +129,35 @@ SOURCE: Final[Mapping[str, Key]] = {
         "1",
         ("scales", "factor", "gain", "scaling", "resolution", "lsb"),
     ),
+    "min": Key(
+        "number, or table of numbers by channel",
+        "The least value that can be, in the channel's unit: a sample with a smaller one is refused, counted.",
+        "-16",
+        "none",
+        ("minimum", "low", "lower", "min_value"),
+    ),
+    "max": Key(
+        "number, or table of numbers by channel",
+        "The greatest value that can be, in the channel's unit: a sample with a greater one is refused, counted.",
+        "{ x = 16, y = 16 }",
+        "none",
+        ("maximum", "high", "upper", "max_value"),
+    ),
+    "max_step": Key(
+        "number, or table of numbers by channel",
+        "The most by which a value can differ from the one before, in the channel's unit: what jumps further is "
+        "refused, counted.",
+        "5",
+        "none",
+        ("step", "max_jump", "max_delta", "max_change", "delta"),
+    ),
+    "expect": Key(
+        "duration",
+        "A sample comes at least this often: a longer silence is told.",
+        '"5s"',
+        "learned from its rhythm",
+        ("timeout", "silence", "interval", "period", "every"),
+    ),
     "clock": Key(
         "one of arrival, device, counted",
         "Where a sample's time comes from: when its bytes came, the sensor's own time, or a replay's rate.",

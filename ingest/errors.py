@@ -5,9 +5,14 @@ Every message says where, what was found, and what to do.
 
 from __future__ import annotations
 
+from ingest.showing import masked
+
 
 class SensorloomError(Exception):
-    """Base of every error that sensorloom raises on purpose."""
+    """Base of every error that sensorloom raises on purpose. Its text shows no password of a URL in it."""
+
+    def __str__(self) -> str:
+        return masked(super().__str__())
 
 
 class UsageError(SensorloomError):

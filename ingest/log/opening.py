@@ -20,6 +20,15 @@ from ingest.units import parse_duration, parse_size
 FOREVER: Final = "forever"
 
 
+_HINTS: Final = {
+    "kafkas": " (Kafka by TLS is not supported)",
+    "kafka+ssl": " (Kafka by TLS is not supported)",
+    "mqtt": " (a broker is a source, not a log)",
+    "mqtts": " (a broker is a source, not a log)",
+    "file": " (a folder is segments:DIR)",
+}
+
+
 def _partitions(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise UsageError(f'found "{text}", expected 1 or more')
@@ -45,6 +54,15 @@ _KAFKA: Final[_Options] = {"partitions": _partitions}
 _SEGMENTS: Final[_Options] = {**_KAFKA, "retention": _retention_ms, "retention_bytes": _retention_bytes}
 
 
+def anchored(url: str, base: Path) -> str:
+    """The URL with the folder of a `segments` log as a path that starts from `base`, where it is a relative one."""
+    address, mark, query = url.partition("?")
+    scheme, separator, rest = address.partition(":")
+    if scheme != "segments" or not rest or rest.startswith("//"):
+        return url
+    return f"{scheme}{separator}{base / rest}{mark}{query}"
+
+
 def open_log(url: str, *, partitions: int | None = None) -> Log:
     """The log that `url` names; `partitions` goes before the URL's own.
 
@@ -64,7 +82,7 @@ def open_log(url: str, *, partitions: int | None = None) -> Log:
         from ingest.log.kafka import KafkaLog
 
         return KafkaLog(rest[2:].rstrip("/"), **_options(url, query, _KAFKA, partitions))
-    hint = " (a path needs the scheme: segments:DIR)" if not separator or "/" in scheme else ""
+    hint = _HINTS.get(scheme, " (a path needs the scheme: segments:DIR)" if not separator or "/" in scheme else "")
     raise UsageError(f'log: "{url}" names no log{hint}; use segments:DIR or kafka://host:9092[,host:9092]')
 
 

@@ -7,10 +7,14 @@ the table (a channel may have any) is a dimension of its own: it compares with p
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final, TypeAlias
+
+from ingest.errors import UsageError
+from ingest.settings import meant
 
 Dimensions: TypeAlias = tuple[tuple[str, int], ...]
 """Exponents by base, sorted, none of them 0: acceleration is `(("m", 1), ("s", -2))`."""
@@ -41,9 +45,19 @@ _ACCELERATION: Final[Dimensions] = (("m", 1), ("s", -2))
 _RAD: Final[Dimensions] = (("rad", 1),)
 _TURN: Final[Dimensions] = (("rad", 1), ("s", -1))
 _K: Final[Dimensions] = (("K", 1),)
+_M3: Final[Dimensions] = (("m", 3),)
+_FLOW: Final[Dimensions] = (("m", 3), ("s", -1))
+_W: Final[Dimensions] = (("W", 1),)
+_ENERGY: Final[Dimensions] = (("W", 1), ("s", 1))
+_CHARGE: Final[Dimensions] = (("A", 1), ("s", 1))
+_N: Final[Dimensions] = (("N", 1),)
+_T: Final[Dimensions] = (("T", 1),)
+_OHM: Final[Dimensions] = (("ohm", 1),)
+_DENSITY: Final[Dimensions] = (("kg", 1), ("m", -3))
 _PA: Final[Dimensions] = (("Pa", 1),)
 _V: Final[Dimensions] = (("V", 1),)
 _A: Final[Dimensions] = (("A", 1),)
+_OWN: Final = re.compile(r"\{[^\s{}][^{}]*\}")
 _G: Final = Fraction("9.80665")
 _PI: Final = Fraction("3.141592653589793238462643383279502884")
 
@@ -83,7 +97,55 @@ UNITS: Final[Mapping[str, Unit]] = {
         Unit("V", _V),
         Unit("mA", _A, Fraction(1, 1000)),
         Unit("A", _A),
+        Unit("kV", _V, Fraction(1000)),
+        Unit("uV", _V, Fraction(1, 10**6)),
+        Unit("uA", _A, Fraction(1, 10**6)),
+        Unit("mAh", _CHARGE, Fraction(36, 10)),
+        Unit("Ah", _CHARGE, Fraction(3600)),
+        Unit("mW", _W, Fraction(1, 1000)),
+        Unit("W", _W),
+        Unit("kW", _W, Fraction(1000)),
+        Unit("J", _ENERGY),
+        Unit("Wh", _ENERGY, Fraction(3600)),
+        Unit("kWh", _ENERGY, Fraction(3_600_000)),
+        Unit("ohm", _OHM),
+        Unit("kohm", _OHM, Fraction(1000)),
+        Unit("Mohm", _OHM, Fraction(10**6)),
+        Unit("mbar", _PA, Fraction(100)),
+        Unit("MPa", _PA, Fraction(10**6)),
+        Unit("psi", _PA, Fraction("6894.757293168")),
+        Unit("um", _M, Fraction(1, 10**6)),
+        Unit("cm", _M, Fraction(1, 100)),
+        Unit("ft", _M, Fraction("0.3048")),
+        Unit("mph", _SPEED, Fraction("0.44704")),
+        Unit("mm/s", _SPEED, Fraction(1, 1000)),
+        Unit("rpm", _TURN, _PI / 30),
+        Unit("MHz", _PER_S, Fraction(10**6)),
+        Unit("L", _M3, Fraction(1, 1000)),
+        Unit("mL", _M3, Fraction(1, 10**6)),
+        Unit("m3", _M3),
+        Unit("L/min", _FLOW, Fraction(1, 60_000)),
+        Unit("m3/h", _FLOW, Fraction(1, 3600)),
+        Unit("m3/s", _FLOW),
+        Unit("kg", (("kg", 1),)),
+        Unit("kg/m3", _DENSITY),
+        Unit("ug/m3", _DENSITY, Fraction(1, 10**9)),
+        Unit("mN", _N, Fraction(1, 1000)),
+        Unit("N", _N),
+        Unit("kN", _N, Fraction(1000)),
+        Unit("Nm", (("N", 1), ("m", 1))),
+        Unit("nT", _T, Fraction(1, 10**9)),
+        Unit("uT", _T, Fraction(1, 10**6)),
+        Unit("mT", _T, Fraction(1, 1000)),
+        Unit("T", _T),
+        Unit("gauss", _T, Fraction(1, 10**4)),
+        Unit("lx", (("lx", 1),)),
+        Unit("dB", (("dB", 1),)),
+        Unit("pH", (("pH", 1),)),
+        Unit("uS/cm", (("m", -1), ("ohm", -1)), Fraction(1, 10**4)),
         Unit("%", (), Fraction(1, 100)),
+        Unit("ppm", (), Fraction(1, 10**6)),
+        Unit("ppb", (), Fraction(1, 10**9)),
     )
 }
 _ALIASES: Final[Mapping[str, str]] = {
@@ -100,7 +162,46 @@ _ALIASES: Final[Mapping[str, str]] = {
     "°": "deg",
     "µs": "us",
     "μs": "us",
+    "µT": "uT",
+    "μT": "uT",
+    "µg/m3": "ug/m3",
+    "μg/m3": "ug/m3",
+    "µS/cm": "uS/cm",
+    "μS/cm": "uS/cm",
+    "Ω": "ohm",
+    "kΩ": "kohm",
+    "%RH": "%",
+    "lux": "lx",
 }
+_WORDS: Final[Mapping[str, str]] = {
+    "celsius": "degC",
+    "C": "degC",
+    "fahrenheit": "degF",
+    "kelvin": "K",
+    "percent": "%",
+    "volt": "V",
+    "volts": "V",
+    "ampere": "A",
+    "amps": "A",
+    "watt": "W",
+    "degree": "deg",
+    "degrees": "deg",
+    "meter": "m",
+    "m/s/s": "m/s2",
+    "m/s**2": "m/s2",
+    "ms-2": "m/s2",
+    "kmh": "km/h",
+    "liter": "L",
+    "gs": "g",
+    "count": "1",
+    "counts": "1",
+    "raw": "1",
+    "lsb": "1",
+    "none": "1",
+    "-": "1",
+    "": "1",
+}
+"""What people write for a unit and is none, for suggestions."""
 
 
 def literal_unit(name: str) -> Unit | None:
@@ -111,6 +212,18 @@ def literal_unit(name: str) -> Unit | None:
 def literal_names() -> tuple[str, ...]:
     """Every suffix a literal may have, longest first: none hides a longer one."""
     return tuple(sorted((*UNITS, *_ALIASES), key=lambda name: (-len(name), name)))
+
+
+def check_unit(name: str) -> None:
+    """Raise `UsageError` for a channel's unit that is not known. One of one's own stands in braces, as UCUM has
+    annotations (section 6): `{items/tray}`."""
+    if name == "1" or literal_unit(name) is not None or _OWN.fullmatch(name):
+        return
+    near = meant(name, (*UNITS, "1"), _WORDS)
+    raise UsageError(
+        f'unknown unit "{name}"; ' + (f'did you mean "{near}"? ' if near else "") + "A plain number has the unit "
+        f'"1", one of your own stands in braces, as in "{{{name or "items"}}}"; all: sensorloom agent keys units'
+    )
 
 
 def channel_unit(name: str) -> Unit:

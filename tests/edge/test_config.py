@@ -84,7 +84,7 @@ def test_positions_are_float64_and_have_the_receivers_time(tmp_path: Path) -> No
         ('max_bytes = "2GB"', 'fsync_interval = "0s"', "expected above 0 to 60s"),
         ('type = "serial"', 'type = "seral"', 'unknown source type "seral"; known: .*Did you mean "serial"'),
         ('decoder = "csv"', 'decoder = "cvs"', 'unknown decoder type "cvs".*Did you mean "csv"'),
-        ("baud = 115200", "buad = 115200", 'source.0.: unknown key "buad".*Did you mean "baud"'),
+        ("baud = 115200", "buad = 115200", 'source "imu": unknown key "buad".*Did you mean "baud"'),
         ("baud = 115200", "baud = 5", "5 is not in"),
         ('port = "/dev/ttyUSB0"', "", '"port" is missing'),
         ('stream = "acc"', 'stream = "a.b"', "has a dot"),
@@ -94,9 +94,40 @@ def test_positions_are_float64_and_have_the_receivers_time(tmp_path: Path) -> No
         ('rate = "100Hz"', 'rate = "100"', "rate"),
         ('rate = "100Hz"', 'clock = "device"', "needs a time_column"),
         ('rate = "100Hz"', 'clock = "counted"', "is for a replay"),
-        ('rate = "100Hz"', "scale = { w = 2 }", 'scale: unknown key "w"'),
+        ('rate = "100Hz"', "scale = { w = 2 }", 'scale: unknown channel "w"; known: x, y, z'),
         ('rate = "100Hz"', "scale = 0", "no number above or below 0"),
-        ("[[source]]", "[source]", "no .*source.* table"),
+        ("[[source]]", "[source]", r"found \[source\]; write \[\[source\]\]"),
+        ("[[source]]", "[[sources]]", 'unknown key "sources".*Did you mean "source"'),
+        ('name = "imu"', "", r'\[\[source\]\] number 1: "name" is missing'),
+        ('port = "/dev/ttyUSB0"', 'device_file = "/dev/ttyUSB0"', 'Did you mean "port"'),
+        ("baud = 115200", "baudrate = 115200", 'Did you mean "baud"'),
+        ("baud = 115200", 'parity = "none"', 'Did you mean "framing"'),
+        ("baud = 115200", 'delimiter = ";"', 'Did you mean "separator"'),
+        ('rate = "100Hz"', "rate = 100", 'rate: found 100, .* as in rate = "100Hz"'),
+        ('rate = "100Hz"', "rate = 0.5", 'as in rate = "0.5Hz"'),
+        ('rate = "100Hz"', "frequency = 100", 'Did you mean "rate"'),
+        ('rate = "100Hz"', "expect = 5", 'as in expect = "5s"'),
+        ('rate = "100Hz"', 'expect = "0s"', "expected a duration above 0"),
+        ('max_bytes = "2GB"', "max_bytes = 2000000", 'as in max_bytes = "2000000B"'),
+        ('max_bytes = "2GB"', "fsync_interval = 1", 'spool: fsync_interval: found 1, .* as in fsync_interval = "1s"'),
+        ('max_bytes = "2GB"', "max_bytes = true", "found true, expected text"),
+        ('{ x = "g", y = "g", z = "g" }', '["x", "y"]', 'channels = { x = "UNIT", y = "UNIT" }'),
+        ('{ x = "g", y = "g", z = "g" }', '"x"', "channels: found 'x', expected units by name"),
+        ('channels = { x = "g", y = "g", z = "g" }', "", '"channels" is missing: units by name'),
+        ('x = "g"', 'x = "gg"', 'channels: x: unknown unit "gg"; did you mean'),
+        ('x = "g"', 'x = "celsius"', 'did you mean "degC"'),
+        ('x = "g"', 'x = "counts"', 'did you mean "1"'),
+        ('x = "g"', 'x = "hpa"', 'did you mean "hPa"'),
+        ('x = "g"', 'x = ""', 'unknown unit "".*own stands in braces'),
+        ('device = "pump-7"', 'device = "${HOSTNAME}"', "taken as it is written.*leave device out"),
+        ('device = "pump-7"', 'device = "$HOSTNAME"', "taken as it is written"),
+        ('device = "pump-7"', 'device = "hall/pump"', "has a slash"),
+        ('stream = "acc"', 'stream = "a/b"', "has a slash"),
+        ('rate = "100Hz"', "min = 5\nmax = { y = 1 }", "max: y: found 1, expected more than its min, 5"),
+        ('rate = "100Hz"', "max_step = 0", "expected a number above 0"),
+        ('rate = "100Hz"', "max = { w = 1 }", 'max: unknown channel "w"'),
+        ('rate = "100Hz"', 'max = "5"', "max: found '5', expected a number"),
+        ('rate = "100Hz"', "max = nan", "x = nan is no number"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -108,10 +139,41 @@ def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, old: str, new: st
 
 def test_names_and_streams_are_taken_once(tmp_path: Path) -> None:
     second = DESIGN[DESIGN.index("[[source]]") :]
-    with pytest.raises(UsageError, match=r'source\[1\]: name "imu" is taken by .*source\[0\]'):
+    with pytest.raises(UsageError, match=r'name "imu" is taken by \[\[source\]\] number 1'):
         load_config(write(tmp_path, DESIGN + second))
+    second = second.replace('"imu"', '"imu2"')
     with pytest.raises(UsageError, match='stream "pump-7/acc" is taken'):
-        load_config(write(tmp_path, DESIGN + second.replace('"imu"', '"imu2"')))
+        load_config(write(tmp_path, DESIGN + second))
+
+
+def test_a_port_is_read_by_one_source_also_under_another_name(tmp_path: Path) -> None:
+    (tmp_path / "by-id").symlink_to("/dev/ttyUSB0")
+    second = DESIGN[DESIGN.index("[[source]]") :].replace('"imu"', '"imu2"').replace('"acc"', '"acc2"')
+    with pytest.raises(UsageError, match=r'source "imu2": port "/dev/ttyUSB0" is taken by \[\[source\]\] number 1'):
+        load_config(write(tmp_path, DESIGN + second))
+    with pytest.raises(UsageError, match='port "by-id" is taken'):
+        load_config(write(tmp_path, DESIGN + second.replace("/dev/ttyUSB0", "by-id")))
+    assert len(load_config(write(tmp_path, DESIGN + second.replace("USB0", "USB1"))).sources) == 2
+
+
+def test_paths_are_relative_to_the_configuration_the_logs_too(tmp_path: Path) -> None:
+    text = DESIGN.replace("kafka://127.0.0.1:9092", "segments:log?partitions=2").replace("/var/lib/", "")
+    config = load_config(write(tmp_path, text))
+    assert (config.log, config.spool_dir) == (f"segments:{tmp_path}/log?partitions=2", tmp_path / "sensorloom/spool")
+    text = text.replace("segments:log", f"segments:{tmp_path}/other")
+    assert load_config(write(tmp_path, text)).log == f"segments:{tmp_path}/other?partitions=2"
+
+
+def test_what_can_be_of_a_value_is_said_for_all_channels_or_for_each(tmp_path: Path) -> None:
+    (source,) = load_config(write(tmp_path, DESIGN + 'min = -16\nmax = {x = 16}\nmax_step = 2\nexpect = "5s"')).sources
+    assert source.low == {"x": -16.0, "y": -16.0, "z": -16.0}
+    assert (source.high, source.step["z"], source.expect_ns) == ({"x": 16.0}, 2.0, 5_000_000_000)
+
+
+@pytest.mark.parametrize("unit", ["1", "degC", "°C", "%", "m/s^2", "ppm", "lx", "rpm", "{items/tray}"])
+def test_a_unit_is_a_known_one_or_ones_own_in_braces(tmp_path: Path, unit: str) -> None:
+    config = load_config(write(tmp_path, DESIGN.replace('x = "g"', f'x = "{unit}"')))
+    assert config.sources[0].channels["x"] == unit
 
 
 def test_a_replay_needs_times(tmp_path: Path) -> None:

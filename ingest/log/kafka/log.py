@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from ingest.addresses import host_fault
 from ingest.errors import UsageError
 from ingest.log.kafka.cluster import Cluster
 from ingest.log.kafka.fetch import KafkaReader
@@ -15,7 +16,26 @@ from ingest.log.protocol import Bounds, Entry, Position
 
 TIMEOUT_S: Final = 120.0
 _SITE: Final = re.compile("[A-Za-z0-9_-]+")
-_HOST: Final = re.compile(r"([^\s:,/\[\]]+|\[[0-9A-Fa-f:]+\])(:\d{1,5})?")
+_ADDRESS: Final = re.compile(r"(?P<host>[^\s:,/\[\]]*|\[[0-9A-Fa-f:]+\])(:(?P<port>\d{1,5}))?")
+_PORT_MAX: Final = 65_535
+
+
+def _check_address(address: str, url: str) -> None:
+    """Raise `UsageError` where this is no `host:port`."""
+    if "@" in address:
+        raise UsageError(
+            f"log: {url}: it holds a user and a password, but this log logs in nowhere; write kafka://host:9092"
+        )
+    found = _ADDRESS.fullmatch(address)
+    if found is None or not address:
+        raise UsageError(f'log: {url}: "{address}" is no address; use host:9092')
+    fault = host_fault(found["host"].strip("[]"))
+    if fault:
+        raise UsageError(f"log: {url}: {fault}; use host:9092")
+    if found["port"] is None:
+        raise UsageError(f'log: {url}: "{address}" says no port; Kafka\'s own is 9092: write {address}:9092')
+    if not 1 <= int(found["port"]) <= _PORT_MAX:
+        raise UsageError(f"log: {url}: port {found['port']} is not in 1..{_PORT_MAX}")
 
 
 class KafkaLog:
@@ -35,8 +55,7 @@ class KafkaLog:
         if site and not _SITE.fullmatch(site):
             raise UsageError(f'log: {self.url}: "{site}" cannot begin a topic\'s name; use letters, digits, - and _')
         for host in bootstrap.split(","):
-            if not _HOST.fullmatch(host):
-                raise UsageError(f'log: {self.url}: "{host}" is no address; use host:9092')
+            _check_address(host, self.url)
         self._prefix = f"{site}." if site else ""
         self._cluster = Cluster(bootstrap, partitions=partitions, timeout_s=timeout_s)
         self._publisher = Publisher(self._cluster)

@@ -29,7 +29,7 @@ GOLDEN = [
     ),
     (
         "    when: band(acc.z, 1s) > 1g\n",
-        'rules.yaml:6:11: unknown function "band"; known: abs, max, mean, min, norm, std. ',
+        'rules.yaml:6:11: unknown function "band"; known: abs, max, mean, min, norm, std.',
         "      when: band(acc.z, 1s) > 1g\n            ^^^^",
     ),
     ("    when: mag\n", "rules.yaml:6:11: found a value, expected a condition; compare it, as in mag < 0.35g", "^^^"),
