@@ -66,7 +66,7 @@ def _csv() -> list[Row]:
     about = "decode, record, chunk and spool CSV lines of 3 int16 channels"
     peer = "float() of every cell and nothing else"
     return [
-        row(about, rates[1:], "samples/s", baseline=peer, baseline_values=bare[1:], bar=300_000),
+        row(about, rates[1:], "samples/s", baseline=peer, baseline_values=bare[1:], bar=400_000),
         row(
             "spool bytes written per payload byte, 3 int16 at 100 Hz",
             [amplification],

@@ -37,16 +37,15 @@ def _free_fall(values: NDArray[np.float64]) -> object:
     return sliding_window_view(_mag(values), 8).max(axis=1) < 0.35 * 9.80665
 
 
-RULES: dict[str, tuple[str, StreamDescription, Numpy, bool]] = {
-    "free_fall": ("when: 'max(mag, 80ms) < 0.35g', for: 120ms", ACC, _free_fall, True),
-    "mag": ("when: mag > 3g", ACC, lambda values: _mag(values) > 3 * 9.80665, True),
+RULES: dict[str, tuple[str, StreamDescription, Numpy]] = {
+    "free_fall": ("when: 'max(mag, 80ms) < 0.35g', for: 120ms", ACC, _free_fall),
+    "mag": ("when: mag > 3g", ACC, lambda values: _mag(values) > 3 * 9.80665),
     "overheating": (
         "when: motor.temp > 80degC, until: motor.temp < 75degC, for: 30s, max_gap: 10s",
         MOTOR,
         lambda values: (values > 80, values < 75),
-        True,
     ),
-    "shaken": ("when: 'std(acc.x, 2s) > 0.5g'", ACC, lambda values: np.square(values[:, 0]).cumsum(), False),
+    "shaken": ("when: 'std(acc.x, 2s) > 0.5g'", ACC, lambda values: np.square(values[:, 0]).cumsum()),
 }
 
 
@@ -76,7 +75,7 @@ def _signal(description: StreamDescription) -> NDArray[np.int16]:
 def bench() -> list[Row]:
     """Million samples a second; a mark every 100 s of 100 Hz."""
     rows = []
-    for name, (lines, description, limit, barred) in RULES.items():
+    for name, (lines, description, limit) in RULES.items():
         rules = compile_rules(f"{HEAD}  - {{label: {name}, {lines}}}\n", "rules.yaml")
         raw = _signal(description)
         scale = description.channels[0].scale
@@ -91,7 +90,7 @@ def bench() -> list[Row]:
                     "Msamples/s",
                     baseline="the same arithmetic in numpy, in one array",
                     baseline_values=others,
-                    bar=bar if barred else None,
+                    bar=bar,
                 )
             )
     return rows

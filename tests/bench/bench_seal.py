@@ -21,7 +21,7 @@ from windowing.spec import WindowSpec
 
 WINDOWS, LENGTH, SEALS = 4096, 256, 6
 RUNS = 5
-BAR_MB = 400.0
+BAR_MB = 500.0
 
 
 def bench() -> list[Row]:

@@ -1,12 +1,15 @@
 """The windower as the service runs it: wire bytes in, finished windows out, on one core.
 
 The fold (decode, deduplicate, window) is what the bar is for; encoding its output into files, which the engine asks
-for at each seal, is measured beside it. The baseline is numpy's own limit: copying the same windows out of one array
-that lies ready.
+for at each seal, is measured beside it. The chunks are ideal ones, and such as an agent makes of a real sensor: off the
+grid, at the rate that it found. The baseline is numpy's own limit: copying the same windows out of one array that lies
+ready.
 """
 
 from __future__ import annotations
 
+import random
+from collections.abc import Iterator
 from fractions import Fraction
 from functools import partial
 
@@ -14,6 +17,9 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from edge.protocol import Frame, SourceConfig
+from edge.recording.batching import describe
+from edge.recording.recorder import ClockState, Held, Previous, Recorder, Rules
 from ingest.log.protocol import LogBatch
 from ingest.records import Channel, Chunk, Clock, StreamDescription, schema_id
 from ingest.wire import decode, encode
@@ -28,6 +34,11 @@ NOW_NS = 1_800_000_000 * 10**9
 SAMPLES = 2_000_000
 BATCH_BYTES = 1 << 20
 SEAL_BYTES = 16 << 20
+JITTER_NS = 2_000_000
+READ = 16
+"""Samples that arrive together at an agent."""
+PPM = 180
+"""By so much an agent's sensor is faster than its nominal rate."""
 
 
 def _log(stream: str, period_ns: int, values: NDArray[np.float32], per_chunk: int) -> list[tuple[int, bytes]]:
@@ -41,6 +52,37 @@ def _log(stream: str, period_ns: int, values: NDArray[np.float32], per_chunk: in
         head = ("pump-7", "2026-11-24T02:00:00Z-1", stream, b"boot" * 4, seq, schema, t0, period_ns, 1, 0, 1, b"")
         chunks.append((t0, encode(Chunk(*head, len(part), part.tobytes(), clock=clock))))
     return chunks
+
+
+def _agents_log(config: SourceConfig, values: NDArray[np.float32]) -> list[bytes]:
+    """Wire bytes of what an agent's recorder makes of a sensor with jittered arrivals, one flush a second."""
+    recorder = Recorder("pump-7", b"boot" * 4, [config], Rules(), Previous(), ClockState(True, "ntp"))
+    return [encode(held.record) for held in _held(recorder, config, values)]
+
+
+def _config(rate: int) -> SourceConfig:
+    words = {"where": "bench", "base": ".", "name": "s", "type": "serial", "decoder": "csv"}
+    return SourceConfig(
+        **words,  # type: ignore[arg-type]
+        device="pump-7",
+        stream="acc",
+        channels=dict.fromkeys("xyz", "g"),
+        rate=Fraction(rate),
+    )
+
+
+def _held(recorder: Recorder, config: SourceConfig, values: NDArray[np.float32]) -> Iterator[Held]:
+    assert config.rate is not None
+    chance, period_ns, tick_ns = random.Random(3), 1e9 / float(config.rate) / (1 + PPM / 1e6), 10**9
+    for first in range(0, len(values), READ):
+        part = values[first : first + READ].astype(np.float64)
+        at_ns = int((first + len(part)) * period_ns) + chance.randrange(JITTER_NS)
+        if at_ns >= tick_ns:
+            yield from recorder.flush(tick_ns)
+            tick_ns += 10**9
+        recorder.take("acc", len(part), [Frame(part, None, first + len(part))], at_ns, START_NS + at_ns)
+    recorder.end("stopped", tick_ns)
+    yield from recorder.flush(tick_ns)
 
 
 def _description(stream: str, channels: int) -> StreamDescription:
@@ -98,7 +140,7 @@ def bench() -> list[Row]:
     values = np.random.default_rng(0).normal(size=(SAMPLES, 3)).astype("<f4")
     spec = WindowSpec(128, 64, Fraction(50), ("acc.x", "acc.y", "acc.z"))
     descriptions, rows = [_description("acc", 3)], []
-    for per_chunk, bar in ((100, 10.0), (1000, 40.0)):
+    for per_chunk, bar in ((100, 10.0), (1000, 50.0)):
         messages = [data for _, data in _log("acc", 20_000_000, values, per_chunk)]
         batches = _batches(messages)
         limit = "numpy copy of the same windows"
@@ -109,7 +151,17 @@ def bench() -> list[Row]:
             partial(_fold, spec, batches, descriptions, encoded=True), partial(_decode, messages), 3
         )
         rows.append(_row(f"{name}, with files encoded", sealed, "decoding alone", alone, SAMPLES))
-    return [*rows, _bench_aligned()]
+    return [*rows, *_bench_agents(values, spec), _bench_aligned()]
+
+
+def _bench_agents(values: NDArray[np.float32], spec: WindowSpec) -> Iterator[Row]:
+    """The same fold over what agents send: about 100 and 1000 samples a chunk."""
+    for rate, bar in ((100, 10.0), (1000, 40.0)):
+        config = _config(rate)
+        job = partial(_fold, spec, _batches(_agents_log(config, values)), [describe(config)])
+        fold, beside = measure_in_turn(job, partial(_numpy_limit, values))
+        name = f"windower, an agent's chunks of a second at {rate} Hz"
+        yield _row(name, fold, "numpy copy of the same windows", beside, SAMPLES, bar)
 
 
 def _bench_aligned() -> Row:
