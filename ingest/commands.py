@@ -44,8 +44,9 @@ _MARKS_EXAMPLE: Final = """\
 example:
   sensorloom import marks marks.csv --log segments:log
 
-The header is device,start,end,label, and optionally author and confidence. Times are ISO 8601 with a zone, or integer
-nanoseconds; an empty end is an instant. Nothing is written when a row is bad. Importing again adds nothing.
+The header is device,start,end,label, and optionally author and confidence. Times are ISO 8601 with a zone, integer
+nanoseconds since 1970, or numbers with their unit (1767225600s, or --time-unit s for all of them); an empty end is an
+instant. Nothing is written when a row is bad. Importing again adds nothing.
 """
 
 
@@ -56,6 +57,7 @@ def register(subparsers: Subparsers) -> None:
     _register_readings(_add(kinds, "readings", "bring a recording into the log", _READINGS_EXAMPLE))
     marks = _add(kinds, "marks", "bring marks into the log", _MARKS_EXAMPLE)
     marks.add_argument("file", metavar="FILE", help="CSV")
+    marks.add_argument("--time-unit", metavar="UNIT", help="s, ms, us or ns, of times that are numbers")
     _add_log(marks, "write to", creates=True)
     marks.set_defaults(run=run_import_marks)
     looking = subparsers.add_parser("log", help="look into a log")
@@ -228,7 +230,7 @@ def run_import_marks(args: argparse.Namespace) -> int:
 
     async def work(log: Log) -> MarksSummary:
         with Progress("import", None, "marks") as progress:
-            return await import_marks(log, args.file, progress)
+            return await import_marks(log, args.file, progress, args.time_unit)
 
     _report(_with_log(args, work).as_dict(), as_json=args.json)
     return 0

@@ -1,7 +1,8 @@
 """A CSV of marks into the log: the header `device,start,end,label`, and optionally `author` and `confidence`.
 
-Times are ISO 8601 with a zone, or integer nanoseconds; an empty `end` is an instant. A mark's id is a hash of its
-device, range, label and author, so that importing twice adds nothing. Nothing is written when any row is bad.
+Times are ISO 8601 with a zone, integer nanoseconds of our days, or numbers of a unit that is said; an empty `end` is an
+instant. A mark's id is a hash of its device, range, label and author, so that importing twice adds nothing. Nothing is
+written when any row is bad: bytes that are no UTF-8 are bad, for they would make two labels one.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +23,11 @@ from ingest.log.protocol import MARKS, Log
 from ingest.progress import Progress
 from ingest.records import MarkAdd
 from ingest.settings import suggest
-from ingest.units import parse_time
+from ingest.units import TIME_UNITS, count_ns, parse_iso, parse_time
 
 REQUIRED: Final = ("device", "start", "end", "label")
 OPTIONAL: Final = ("author", "confidence")
+_NUMBER: Final = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +53,32 @@ def mark_id(device: str, start_ns: int, end_ns: int, label: str, author: str) ->
     return "import-" + hashlib.sha256(told.encode()).hexdigest()[:24]
 
 
-def read_marks(path: str | Path) -> list[MarkAdd]:
-    """The marks of a CSV file, in its order. Raises `UsageError` with the line of what is wrong."""
-    text = read_source(path).data.removeprefix(b"\xef\xbb\xbf").decode(errors="replace")
-    rows = csv.reader(io.StringIO(text), skipinitialspace=True, strict=True)
+def read_marks(path: str | Path, time_unit: str | None = None) -> list[MarkAdd]:
+    """The marks of a CSV file, in its order; `time_unit` is that of times that are numbers (s, ms, us or ns).
+
+    Raises:
+        UsageError: with the line of what is wrong.
+    """
+    if time_unit is not None and time_unit not in TIME_UNITS:
+        raise UsageError(f'--time-unit: unknown unit "{time_unit}"; known: {", ".join(TIME_UNITS)}')
+    rows = csv.reader(io.StringIO(_text(path), newline=""), skipinitialspace=True, strict=True)
     try:
         header = [name.strip() for name in next(rows, [])]
         _check_header(path, header)
-        return list(_marks(path, header, rows))
+        return list(_marks(path, header, rows, time_unit))
     except csv.Error as error:
-        raise UsageError(f"{path}: line {rows.line_num}: {error}") from None
+        raise UsageError(f"{path}: line {max(rows.line_num, 1)}: {error}") from None
+
+
+def _text(path: str | Path) -> str:
+    data = read_source(path).data.removeprefix(b"\xef\xbb\xbf")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise UsageError(
+            f"{path}: line {line}: byte {data[error.start]:#x} is not UTF-8; save the file as UTF-8"
+        ) from None
 
 
 def _check_header(path: str | Path, header: list[str]) -> None:
@@ -73,26 +92,29 @@ def _check_header(path: str | Path, header: list[str]) -> None:
             raise UsageError(f'{path}: line 1: column "{name}" is missing; the header is {",".join(REQUIRED)}')
 
 
-def _marks(path: str | Path, header: list[str], rows: Any) -> Iterator[MarkAdd]:
+def _marks(path: str | Path, header: list[str], rows: Any, time_unit: str | None) -> Iterator[MarkAdd]:
     for row in rows:
-        if not row:
+        if not any(cell.strip() for cell in row):
             continue
         where = f"{path}: line {rows.line_num}"
         if len(row) != len(header):
             raise UsageError(f"{where}: found {len(row)} columns, expected {len(header)}")
         try:
-            yield _mark(dict(zip(header, (cell.strip() for cell in row), strict=True)))
+            yield _mark(dict(zip(header, (cell.strip() for cell in row), strict=True)), time_unit)
         except UsageError as error:
             raise UsageError(f"{where}: {error}") from None
 
 
-def _mark(cells: dict[str, str]) -> MarkAdd:
+def _mark(cells: dict[str, str], time_unit: str | None) -> MarkAdd:
     device, label, author = cells["device"], cells["label"], cells.get("author", "")
     for name in ("device", "start", "label"):
         if not cells[name]:
             raise UsageError(f'"{name}" is empty')
-    start_ns = parse_time(cells["start"])
-    end_ns = parse_time(cells["end"]) if cells["end"] else start_ns
+    for name in ("device", "label"):
+        if not cells[name].isprintable():
+            raise UsageError(f'"{name}" holds the character {_unprintable(cells[name])!a}, which nobody sees')
+    start_ns = _time(cells["start"], time_unit)
+    end_ns = _time(cells["end"], time_unit) if cells["end"] else start_ns
     if end_ns < start_ns:
         raise UsageError(f"the end {cells['end']} lies before the start {cells['start']}")
     try:
@@ -105,14 +127,27 @@ def _mark(cells: dict[str, str]) -> MarkAdd:
     return MarkAdd(device, known, start_ns, end_ns, label, author, "import", confidence)
 
 
-async def import_marks(log: Log, path: str | Path, progress: Progress | None = None) -> MarksSummary:
+def _time(text: str, unit: str | None) -> int:
+    """A time of a row: with `unit`, a number of it, or ISO 8601."""
+    if unit is None:
+        return parse_time(text)
+    return count_ns(text, unit) if _NUMBER.fullmatch(text) else parse_iso(text)
+
+
+def _unprintable(text: str) -> str:
+    return next(character for character in text if not character.isprintable())
+
+
+async def import_marks(
+    log: Log, path: str | Path, progress: Progress | None = None, time_unit: str | None = None
+) -> MarksSummary:
     """Bring the marks of a CSV file into `log`; returns when every one is durable.
 
     Raises:
         UsageError: before anything is written.
         LogUnavailableError, StoreFullError: some may be in the log; importing again completes it.
     """
-    rows = read_marks(path)
+    rows = read_marks(path, time_unit)
     marks = list({mark.id: mark for mark in rows}.values())
     devices: dict[str, list[MarkAdd]] = {}
     labels: dict[str, int] = {}

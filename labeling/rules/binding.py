@@ -128,7 +128,7 @@ class Binder:
         registers = self._register(left), self._register(right)
         for value, register, side in ((left, registers[0], node.left), (right, registers[1], node.right)):
             name = f"{side.at.text} [{unit.name}]" if unit is not None and unit.name else side.at.text
-            shown.append(Shown(name, register, None if value.constant is None else float(value.constant)))
+            shown.append(Shown(name, register, None if value.constant is None else _constant(value)))
         return self.program.emit(node.op, *registers)
 
     def _call(self, node: Call) -> Operand:
@@ -207,7 +207,7 @@ class Binder:
         return Operand(node.at, self.program.emit(node.op, self._register(left), self._register(right)))
 
     def _register(self, value: Operand) -> int:
-        return value.register if value.constant is None else self.program.emit("const", extra=float(value.constant))
+        return value.register if value.constant is None else self.program.emit("const", extra=_constant(value))
 
     def _aligned(self, left: Operand, right: Operand, at: Span) -> tuple[Operand, Operand, Unit | None]:
         """Both sides in one unit, and that unit."""
@@ -232,6 +232,15 @@ class Binder:
             return value._replace(unit=unit)
         register = self.program.emit("affine", value.register, extra=(float(factor), float(shift)))
         return value._replace(register=register, unit=unit)
+
+
+def _constant(value: Operand) -> float:
+    """A constant as kernels compute with it: each number in a file is bounded, their products are not."""
+    assert value.constant is not None
+    try:
+        return float(value.constant)
+    except OverflowError:
+        raise value.at.error("is beyond what a float64 holds") from None
 
 
 def _anchor(left: Operand, right: Operand) -> Operand:

@@ -15,7 +15,7 @@ import yaml
 
 from ingest.errors import UsageError
 from ingest.settings import suggest
-from ingest.units import parse_duration
+from ingest.units import parse_duration, parse_number
 from labeling.rules.errors import RuleError, Source
 
 VERSION: Final = 1
@@ -144,9 +144,9 @@ class _Reader:
     def number(self, node: yaml.Node, what: str) -> Fraction:
         text = self.text(node, what)
         try:
-            return Fraction(text)
-        except (ValueError, ZeroDivisionError):
-            raise self.error(node, f'{what}: found "{text}", expected a number') from None
+            return parse_number(text)
+        except UsageError as error:
+            raise self.error(node, f"{what}: {error}") from None
 
 
 def read_document(text: str, name: str) -> Document:

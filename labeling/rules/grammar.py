@@ -17,7 +17,9 @@ from typing import Final, NamedTuple, get_args
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
+from ingest.errors import UsageError
 from ingest.settings import suggest
+from ingest.units import parse_number
 from labeling.rules.ast import (
     Arithmetic,
     ArithmeticOp,
@@ -159,7 +161,7 @@ class _Builder:
         parts = tree.children
         match tree.data:
             case "number":
-                return Quantity(Fraction(str(parts[0])), None, at)
+                return Quantity(_value(str(parts[0]), at), None, at)
             case "quantity":
                 return _quantity(str(parts[0]), at)
             case "channel" | "quoted":
@@ -268,7 +270,14 @@ def _quantity(text: str, at: Span) -> Quantity:
     if unit is None:
         place = at.source.span(at.start + len(match[1]), at.stop)
         raise place.error(f'unknown unit "{match[2]}"{suggest(match[2], UNITS)}')
-    return Quantity(Fraction(match[1]), unit, at)
+    return Quantity(_value(match[1], at), unit, at)
+
+
+def _value(text: str, at: Span) -> Fraction:
+    try:
+        return parse_number(text)
+    except UsageError as error:
+        raise at.error(str(error)) from None
 
 
 def _roll(kind: RollKind, values: list[Numeric], at: Span) -> Roll:

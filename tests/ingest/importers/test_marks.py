@@ -19,9 +19,9 @@ HEADER = "device,start,end,label\n"
 START = parse_time("2026-11-24T02:00:00Z")
 
 
-def written(tmp_path: Path, content: str) -> Path:
+def written(tmp_path: Path, content: str | bytes) -> Path:
     path = tmp_path / "marks.csv"
-    path.write_text(content)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return path
 
 
@@ -64,23 +64,48 @@ def test_a_mark_is_named_by_its_content_for_ever() -> None:
             HEADER + "d,2026-11-24T02:00:00Z,,a\nd,2026-11-24T02:00:00,,a\n",
             'line 3: time: "2026-11-24T02:00:00" names no zone',
         ),
-        (HEADER + "\n\nd,yesterday,,a\n", 'line 4: time: "yesterday" is neither'),
+        (HEADER + "\n , ,\t,\nd,yesterday,,a\n", 'line 4: time: "yesterday" is no ISO'),
         (HEADER + "d,2026-11-24T02:00:00Z,a\n", "line 2: found 3 columns, expected 4"),
         (HEADER + ",2026-11-24T02:00:00Z,,a\n", 'line 2: "device" is empty'),
         (HEADER + "d,,,a\n", 'line 2: "start" is empty'),
         (HEADER + "d,2026-11-24T02:00:00Z,,\n", 'line 2: "label" is empty'),
         (HEADER + "d,2026-11-24T02:00:00Z,2026-11-24T01:00:00Z,a\n", "line 2: the end 2026.* lies before the start"),
-        (HEADER + "d,9000000000000000000,,a\n", "line 2: time: .* is out of range"),
+        (HEADER + "d,9000000000000000000,,a\n", 'line 2: time: "9000000000000000000" is a number without a unit'),
+        (HEADER + "d,1767225600,1767225605,a\n", "line 2: time: .* as s since 1970 it is 2026-01-01T00:00:00Z"),
+        (HEADER + "d,1767225600000,,a\n", "line 2: time: .* as ms since 1970 it is 2026-01-01T00:00:00Z"),
+        (HEADER + "d,46023.5,,a\n", "line 2: time: .* is a number without a unit"),
+        (HEADER + "d,2026-01-01T00:00:00+25:00,,a\n", "line 2: time: .* no offset from UTC"),
+        (HEADER + 'd,2026-01-01T00:00:00Z,,a\n"d\x07",2026-01-01T00:00:00Z,,a\n', 'line 3: "device" holds .*x07'),
+        (HEADER + "d,2026-01-01T00:00:00Z,,a\u200b\n", 'line 2: "label" holds the character .*u200b'),
+        (HEADER.encode() + b"d,2026-01-01T00:00:00Z,,a\nd,2026-01-01T00:00:00Z,,gel\xe9\n", "line 3: byte 0xe9 is not"),
+        (b"\xff\xfed\0e\0", "line 1: byte 0xff is not UTF-8"),
+        (HEADER + f"d,2026-01-01T00:00:00Z,,{'a' * 200_000}\n", "line 2: field larger than"),
         (HEADER[:-1] + ",confidence\nd,2026-11-24T02:00:00Z,,a,2\n", 'line 2: confidence: found "2"'),
         (HEADER[:-1] + ",confidence\nd,2026-11-24T02:00:00Z,,a,high\n", 'line 2: confidence: found "high"'),
         (HEADER + 'd,"2026\n', "line 2: "),
     ],
 )
-def test_a_bad_row_is_named_and_nothing_is_written(tmp_path: Path, content: str, message: str) -> None:
+def test_a_bad_row_is_named_and_nothing_is_written(tmp_path: Path, content: str | bytes, message: str) -> None:
     log = ListLog()
     with pytest.raises(UsageError, match=f"marks.csv: {message}"):
         asyncio.run(import_marks(log, written(tmp_path, content)))
     assert log.content == {}
+
+
+def test_times_may_be_numbers_of_a_unit_that_is_said(tmp_path: Path) -> None:
+    path = written(tmp_path, HEADER + "d,1767225600,1767225600.25,a\nd,2026-01-01T00:00:02Z,,a\n")
+    first, second = read_marks(path, "s")
+    assert (first.start_ns, first.end_ns) == (1_767_225_600 * 10**9, 1_767_225_600_250_000_000)
+    assert second.start_ns == first.start_ns + 2 * 10**9
+    (told,) = read_marks(written(tmp_path, HEADER + "d,1767225600123ms,,a\n"))
+    assert told.start_ns == 1_767_225_600_123_000_000
+    with pytest.raises(UsageError, match='--time-unit: unknown unit "sec"; known: s, ms, us, ns'):
+        read_marks(path, "sec")
+
+
+def test_a_file_of_carriage_returns_is_read_line_by_line(tmp_path: Path) -> None:
+    (mark,) = read_marks(written(tmp_path, HEADER.replace("\n", "\r") + "d,2026-01-01T00:00:00Z,,a\r"))
+    assert (mark.device, mark.label) == ("d", "a")
 
 
 def test_marks_go_to_their_devices_partition_once_each(tmp_path: Path) -> None:

@@ -56,6 +56,10 @@ GOLDEN = [
     ("    let: {mag: mag}\n    when: mag < 1g\n", 'rules.yaml:6:16: "mag" is defined by itself: mag → mag', "^^^"),
     ("    when: [mag]\n", "rules.yaml:6:11: rules[0].when: found a list, expected text", "^^^^^"),
     ("    when: {mag\n", "not YAML: ", "^"),
+    ("    when: mag > 1e999999999g\n", 'rules.yaml:6:17: "1e999999999" is out of range; use a number up to', "^^^^"),
+    ("    when: mag > 1e9999\n", 'rules.yaml:6:17: "1e9999" is out of range', "^^^^"),
+    ("    when: mag < 1g\n    for: 1e999999999s\n", "rules[0].for: duration:", "^^^^"),
+    ("    when: mag < 1g\n    coverage: 1e-999999999\n", "rules[0].coverage:", "^^^^"),
 ]
 
 
@@ -114,6 +118,7 @@ STREAMS = [
         ("motor.temp > std(motor.temp, 10s)", "sets a temperature against a difference of temperatures"),
         ("motor.flow > 3g", "g does not fit l/min"),
         ("acc.x / 0 > 3 and acc.x > 1g / 0", "divides by 0"),
+        ("acc.x > 1e99 * 1e99 * 1e99 * 1e99 * 1g", "beyond what a float64 holds"),
         ("motor.temp > 3", "max_gap 0.5s is shorter than the 1s between samples of motor"),
     ],
 )
