@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test lint soak bench clean
+.PHONY: help demo test lint soak bench mutants clean
 
 help:
 	@echo "make demo   the whole live line for 20 s: virtual sensors, agent, log, rules, labelled shards"
@@ -13,6 +13,7 @@ help:
 	@echo "make lint   ruff, mypy, import-linter"
 	@echo "make soak   the long proofs (hours)"
 	@echo "make bench  measurements: one JSON object a line, a table on stderr"
+	@echo "make mutants  wrong versions of the edge, each of which its tests must see"
 
 $(STAMP): pyproject.toml constraints.txt
 	@sh deploy/setup.sh python
@@ -40,6 +41,10 @@ soak: $(STAMP)
 bench: $(STAMP)
 	@sh deploy/setup.sh servers
 	$(BIN)/python -m tests.bench
+
+mutants: $(STAMP)
+	@sh deploy/setup.sh servers
+	$(BIN)/python -m tests.mutants
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

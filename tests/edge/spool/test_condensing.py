@@ -69,6 +69,15 @@ def test_thinning_keeps_every_second_sample_at_its_time(period: bool) -> None:
     assert thin(chunk(0, 1), "spool_full") is None
 
 
+def test_thinning_again_adds_to_what_is_missing() -> None:
+    found = chunk(0, 101)
+    for counts in ((51, 50), (26, 75), (13, 88)):
+        thinner = thin(found, "spool_full")
+        assert thinner is not None
+        assert (thinner.count, thinner.missing) == counts
+        found = thinner
+
+
 def test_the_choice_of_what_to_make_smaller() -> None:
     assert choose([10, 400, 400], "oldest") == 1
     assert choose([400, 400], "oldest") == 0

@@ -62,6 +62,17 @@ def test_a_hole_in_the_numbers_is_announced_as_damage() -> None:
     assert found == [gap, chunk(6)]
 
 
+def test_one_lost_chunk_between_two_is_a_hole_and_none_is_not() -> None:
+    drain = Drain(KERNEL)
+    found = records(drain.plan(batch(entry(0), entry(1), entry(3)), {}).steps[0].entries)
+    assert found == [
+        chunk(0),
+        chunk(1),
+        Gap("pump", "r", "acc", BOOT, T0 + 2 * SECOND, T0 + 3 * SECOND, -1, DAMAGE),
+        chunk(3),
+    ]
+
+
 def test_bytes_that_are_no_record_go_on_to_be_buried() -> None:
     plan = Drain(KERNEL).plan(batch(Entry(b"rpump", b"garbage")), {})
     assert plan.steps[0].entries == [Entry(b"pump", b"garbage")]
