@@ -128,8 +128,8 @@ class Source(Protocol):
     def missing(self) -> str:
         """Why what the sensor says now is lost for good (`port_lost`): nobody listens, and nobody keeps it.
 
-        Empty while it is read, or kept at the other side. Asked for at each commit: while it says something, the loss
-        is announced as it grows.
+        Empty while it is read, or kept at the other side, and until the first attempt to open it has failed. Asked for
+        at each commit: while it says something, the loss is announced as it grows.
         """
         ...
 
@@ -153,8 +153,10 @@ class Source(Protocol):
     def arrivals(self) -> AsyncIterator[Arrival | Interruption]:
         """What arrives, for ever, through vanished devices and lost connections; a recorded file comes to an end.
 
+        Where the first attempt to open it failed, an `Interruption` comes first: nobody heard what was said meanwhile.
+
         Where it may come in the middle of a line (a port that was just opened), it leaves out what is before the first
-        line feed: `2.5` may have been `12.5`.
+        line's end: `2.5` may have been `12.5`. Lines end in a line feed, whatever they end in where they come from.
         """
         ...
 

@@ -6,7 +6,6 @@ Whatever fails on the way is tried again; what is lost for good goes to the reco
 from __future__ import annotations
 
 import asyncio
-import time
 import traceback
 from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
@@ -133,10 +132,7 @@ class Pipeline:
     # --- arrivals
 
     async def _take_all(self, backoff: Backoff) -> None:
-        missing = self.source.missing
-        await self.source.open()
-        if missing:
-            self._interrupt(Interruption(missing, time.monotonic_ns(), time.time_ns()))
+        await self.source.open()  # one that could not be opened at first says so itself, by an `Interruption`
         async for item in self.source.arrivals():
             if isinstance(item, Interruption):
                 self._interrupt(item)

@@ -13,7 +13,8 @@ import pytest
 
 from edge.protocol import Arrival, SourceConfig
 from edge.sources.mqtt.source import MqttSource
-from edge.sources.serial.source import Line, SerialSource
+from edge.sources.serial.port import Line
+from edge.sources.serial.source import SerialSource
 from ingest.errors import TransientError, UsageError
 from ingest.importers.marks import read_marks
 from ingest.records import Chunk, Gap, RecordingEnd

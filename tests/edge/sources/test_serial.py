@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import re
+import subprocess
+import sys
+import termios
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -12,11 +17,14 @@ from typing import Any
 
 import pytest
 
+from edge.errors import SourceUnavailableError
 from edge.protocol import Arrival, Interruption, SourceConfig
 from edge.sources import source_type
 from edge.sources.clock import now
-from edge.sources.serial import source as serial
-from edge.sources.serial.source import Line, SerialSource
+from edge.sources.serial import handover
+from edge.sources.serial.lines import FixedRecords, LineEnds, Lines
+from edge.sources.serial.port import Line
+from edge.sources.serial.source import SerialSource
 from ingest.errors import UsageError
 from tests.edge.sources.collecting import Taker, until
 from tests.support.data import data_dir
@@ -37,16 +45,19 @@ def config(tmp_path: Path, **options: Any) -> SourceConfig:
     )
 
 
-def run(tmp_path: Path, body: Callable[[SerialPort, SerialSource], Coroutine[Any, Any, None]]) -> None:
+def run(
+    tmp_path: Path, body: Callable[[SerialPort, SerialSource], Coroutine[Any, Any, None]], lines: Lines | None = None
+) -> None:
     """`body` with a plugged-in port and a source for it that is open."""
 
     async def scenario() -> None:
         with SerialPort(tmp_path / "ttyUSB0") as port:
-            source = SerialSource(Line(str(port.path)))
+            source = SerialSource(Line(str(port.path)), lines)
             try:
                 async with asyncio.timeout(10):
                     await source.open()
-                port.write(b"the end of a line\n")
+                if not isinstance(lines, FixedRecords):
+                    port.write(b"the end of a line\n")
                 await body(port, source)
             finally:
                 await source.close()
@@ -64,7 +75,17 @@ def test_it_is_found_by_name_and_reads_its_table(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"baud": 960}, r"agent.toml: source\[0\]: baud: 960 is not in 1200..4000000"),
+        ({"baud": 960}, r"agent.toml: source\[0\]: baud: 960 is no usual rate; .* did you mean 9600\?"),
+        ({"baud": 11500}, r"baud: 11500 is no usual rate; the nearest are 10400 and 14400; did you mean 115200\?"),
+        ({"baud": 115201}, r"the nearest are 115200 and 125000; did you mean 115200\?"),
+        ({"baud": 31249}, r"the nearest are 28800 and 31250 \(any_baud = true takes it as it is\)"),
+        ({"baud": 20, "any_baud": True}, r"baud: 20 is not in 50..12000000"),
+        ({"line_end": "crcr"}, r"line_end: found 'crcr', expected one of auto, lf, crlf, cr, nul, none, or one"),
+        ({"line_end": "§"}, r"line_end: found '§'"),
+        ({"line_end": ""}, r"line_end: found ''"),
+        ({"record_bytes": 0}, r"record_bytes: 0 is not in 1..4096"),
+        ({"record_bytes": "8"}, r"record_bytes: found '8', expected a whole number"),
+        ({"record_bytes": 8, "line_end": "cr"}, r"record_bytes: records of a fixed length have no line_end"),
         ({"baud": "fast"}, r"baud: found 'fast', expected a whole number"),
         ({"framing": "9N1"}, r'framing: found "9N1"; write data bits 7 or 8, .* as in "8N1"'),
         ({"framing": "8N"}, r'framing: found "8N"'),
@@ -96,7 +117,7 @@ def test_every_byte_arrives_with_times_that_rise(tmp_path: Path) -> None:
         assert times == sorted(times)
         assert before <= times[0]
         assert times[-1] <= now()
-        assert all(isinstance(item, Arrival) and len(item.data) <= serial.READ_BYTES for item in taker.items)
+        assert all(isinstance(item, Arrival) and len(item.data) <= handover.READ_BYTES for item in taker.items)
 
     run(tmp_path, body)
 
@@ -187,7 +208,9 @@ def test_it_waits_for_a_port_that_is_not_there_yet(tmp_path: Path) -> None:
             port.write(b"12\nhello\n")
             taker = Taker(source)
             assert await taker.bytes_until(6) == b"hello\n"
-            assert _interruptions(taker) == 0  # nothing was open before, so nothing was interrupted
+            first = taker.items[0]  # nobody heard what it said before
+            assert isinstance(first, Interruption)
+            assert first.reason == "port_lost"
             await source.close()
 
     asyncio.run(scenario())
@@ -197,7 +220,7 @@ def test_a_port_that_another_program_reads_is_not_shared(tmp_path: Path) -> None
     async def body(port: SerialPort, source: SerialSource) -> None:
         second = SerialSource(Line(str(port.path)))
         opening = asyncio.create_task(second.open())
-        await until(lambda: second.waiting_for.endswith("another program has it open"))
+        await until(lambda: "another program has it open" in second.waiting_for)
         await source.close()
         await asyncio.wait_for(opening, 10)
         await second.close()
@@ -205,9 +228,125 @@ def test_a_port_that_another_program_reads_is_not_shared(tmp_path: Path) -> None
     run(tmp_path, body)
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (termios.error(errno.EIO, "Input/output error"), "does not answer as a serial port"),  # hung up while it opens
+        (ValueError("Failed to set custom baud rate (31250)"), "its driver does not take baud = 115200"),
+        (RuntimeError("nobody expects this"), "RuntimeError: nobody expects this"),
+    ],
+)
+def test_whatever_goes_wrong_with_a_port_is_told_and_tried_again(
+    tmp_path: Path, error: Exception, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.sources.serial.reader.FIRST_DELAY_S", 0.01)
+    monkeypatch.setattr("edge.sources.serial.reader.MOST_DELAY_S", 0.01)
+    failing = threading.Event()
+    failing.set()
+    open_port = Line.open
+
+    def fail(line: Line) -> Any:
+        if failing.is_set():
+            raise error
+        return open_port(line)
+
+    monkeypatch.setattr(Line, "open", fail)
+
+    async def scenario() -> None:
+        with SerialPort(tmp_path / "ttyUSB0") as port:
+            source = SerialSource(Line(str(port.path)))
+            assert (source.waiting_for, source.missing) == ("", "")
+            opening = asyncio.create_task(source.open())
+            await until(lambda: told in source.waiting_for)
+            assert source.missing == "port_lost"
+            failing.clear()
+            await asyncio.wait_for(opening, 10)
+            assert (source.waiting_for, source.missing) == ("", "")
+            taker = Taker(source)
+            for _ in range(3):
+                port.write(b"x\n1\n")
+                await taker.until(lambda taker: taker.data.endswith(b"1\n"))
+                failing.set()
+                port.unplug()
+                await until(lambda: told in source.waiting_for)
+                port.plug()
+                failing.clear()
+                before = _interruptions(taker)
+                await taker.until(lambda taker, before=before: _interruptions(taker) > before)  # type: ignore[misc]
+            await source.close()
+            assert source.waiting_for == ""
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_reading_thread_that_is_no_more_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise SystemExit  # as nothing that a port does
+
+    monkeypatch.setattr("edge.sources.serial.reader.Reader._read", fail)
+
+    async def body(port: SerialPort, source: SerialSource) -> None:
+        with pytest.raises(SourceUnavailableError, match="its reading thread has ended"):
+            await Taker(source).until(lambda _: False)
+
+    run(tmp_path, body)
+
+
+def test_a_port_that_says_bytes_but_no_line_is_told_and_what_it_says_is_lost(tmp_path: Path) -> None:
+    async def body(port: SerialPort, source: SerialSource) -> None:
+        port.unplug()  # so that no line was ever seen
+        port.plug()
+        taker = Taker(source)
+        await taker.until(lambda taker: _interruptions(taker) == 1)
+        port.playing([b"+00012.5" * 700])
+        await taker.until(lambda taker: _interruptions(taker) == 2)
+        lost = taker.items[-1]
+        assert isinstance(lost, Interruption)
+        assert lost.reason == "no_line"
+        assert taker.data.startswith(b"+00012.5")  # which the decoder counts as torn
+        assert source.missing == "no_line"
+        assert source.waiting_for == ""
+        assert 'bytes but no line end, such as "' in source.trouble
+        port.write(b"\n2\n")
+        await taker.until(lambda taker: taker.data.endswith(b"2\n"))
+        assert (source.trouble, source.missing) == ("", "")
+
+    run(tmp_path, body)
+
+
+def test_records_without_an_end_are_found_by_the_pauses_between_them(tmp_path: Path) -> None:
+    async def body(port: SerialPort, source: SerialSource) -> None:
+        taker = Taker(source)
+        for number in range(4):
+            await asyncio.sleep(0.3)  # a pause, as such devices make it
+            port.write(b"+%07d" % number)
+        await taker.until(lambda taker: taker.data.endswith(b"+0000003\n"))
+        assert set(taker.data.split()) <= {b"+%07d" % number for number in range(4)}
+
+    run(tmp_path, body, FixedRecords(8, 9600))
+
+
+def test_another_program_that_reads_the_port_too_is_named(tmp_path: Path) -> None:
+    with SerialPort(tmp_path / "ttyUSB0") as port:
+        code = "import os, sys; os.open(sys.argv[1], os.O_RDWR | os.O_NOCTTY); print(flush=True); sys.stdin.read()"
+        command = [sys.executable, "-c", code, str(port.path)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+            assert other.stdout is not None
+            other.stdout.readline()
+
+            async def scenario() -> None:
+                source = SerialSource(Line(str(port.path)))
+                await source.open()
+                assert re.search(rf"\(process {other.pid}\) has it open too, and takes bytes away", source.trouble)
+                await source.close()
+
+            asyncio.run(scenario())
+
+
 @pytest.mark.parametrize("state", ["new", "waiting", "reading", "full"])
 def test_closing_ends_it_at_once_and_twice_is_fine(tmp_path: Path, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serial, "QUEUE_BYTES", 1)
+    monkeypatch.setattr(handover, "QUEUE_BYTES", 1)
 
     async def scenario() -> None:
         with SerialPort(tmp_path / "ttyUSB0") as port:
@@ -216,7 +355,7 @@ def test_closing_ends_it_at_once_and_twice_is_fine(tmp_path: Path, state: str, m
             if state == "full":
                 await source.open()
                 port.write(b"\nx")
-                await until(lambda: source._queue is not None and bool(source._queue._items))
+                await until(lambda: source._handover is not None and bool(source._handover._items))
                 port.write(b"y")
             if state == "waiting":
                 await until(lambda: "no such port" in source.waiting_for)
@@ -245,15 +384,15 @@ def test_it_can_be_opened_again(tmp_path: Path) -> None:
 
 
 def test_a_slow_taker_holds_the_reader_back_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serial, "QUEUE_BYTES", 10_000)
+    monkeypatch.setattr(handover, "QUEUE_BYTES", 10_000)
     sent = os.urandom(400_000)
 
     async def body(port: SerialPort, source: SerialSource) -> None:
         player = port.playing(sent[at : at + 4096] for at in range(0, len(sent), 4096))
-        await until(lambda: source._queue is not None and source._queue._bytes >= 10_000)
+        await until(lambda: source._handover is not None and source._handover._bytes >= 10_000)
         assert player.is_alive()  # held back by the kernel's buffer, as by a line with flow control
         taker = Taker(source)
         assert await taker.bytes_until(len(sent)) == sent
         player.join()
 
-    run(tmp_path, body)
+    run(tmp_path, body, LineEnds(b"\n", 9600))

@@ -1,0 +1,190 @@
+"""A serial port as the system has it: how it is set and opened, why it cannot be, and who else has it open."""
+
+from __future__ import annotations
+
+import errno
+import grp
+import os
+import stat
+import termios
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import serial
+
+from ingest.errors import UsageError
+
+# fmt: off
+RATES: Final = (
+    50, 75, 110, 134, 150, 200, 300, 600, 1200, 1800, 2400, 4800, 7200, 9600, 10_400, 14_400, 19_200, 28_800, 31_250,
+    38_400, 56_000, 57_600, 62_500, 74_880, 76_800, 100_000, 115_200, 125_000, 128_000, 153_600, 200_000, 230_400,
+    250_000, 256_000, 307_200, 400_000, 420_000, 460_800, 500_000, 576_000, 614_400, 750_000, 800_000, 921_600,
+    1_000_000, 1_152_000, 1_200_000, 1_228_800, 1_500_000, 1_843_200, 2_000_000, 2_500_000, 3_000_000, 3_500_000,
+    3_686_400, 4_000_000,
+)
+# fmt: on
+"""Bits a second that devices speak at: the system's own, and what common chips and buses have besides."""
+BAUD_MAX: Final = 12_000_000
+
+_DATA_BITS: Final = {"7": serial.SEVENBITS, "8": serial.EIGHTBITS}
+_PARITIES: Final = {"N": serial.PARITY_NONE, "E": serial.PARITY_EVEN, "O": serial.PARITY_ODD}
+_STOP_BITS: Final = {"1": serial.STOPBITS_ONE, "2": serial.STOPBITS_TWO}
+_GONE: Final = (errno.EIO, errno.ENXIO, errno.ENODEV, errno.EBADF)
+_BUSY: Final = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EBUSY)
+_REFUSED: Final = (errno.EACCES, errno.EPERM)
+
+
+class Line(NamedTuple):
+    """How a port is set."""
+
+    port: str
+    baud: int = 115_200
+    framing: str = "8N1"
+    """Data bits, parity, stop bits."""
+
+    def open(self) -> serial.Serial:
+        """The port, for this process alone, with nothing in it that came before.
+
+        Raises:
+            OSError: as `serial.SerialException` is one.
+            termios.error: it was hung up meanwhile, or its driver takes no such setting. This is no `OSError`.
+            ValueError: the same, of a baud rate that is not the system's own.
+        """
+        bits, parity, stop = tuple(self.framing)
+        return serial.Serial(
+            self.port,
+            self.baud,
+            bytesize=_DATA_BITS[bits],
+            parity=_PARITIES[parity],
+            stopbits=_STOP_BITS[stop],
+            exclusive=True,
+        )
+
+
+def check_baud(baud: int, where: str, *, any_rate: bool) -> None:
+    """Raise `UsageError` for a rate at which no device speaks; with `any_rate`, for one that no driver takes."""
+    if any_rate and RATES[0] <= baud <= BAUD_MAX:
+        return
+    if any_rate:
+        raise UsageError(f"{where}: baud: {baud} is not in {RATES[0]}..{BAUD_MAX}")
+    if baud in RATES:
+        return
+    digits = [str(rate) for rate in RATES if _one_digit_off(str(baud), str(rate))]
+    below, above = [rate for rate in RATES if rate < baud], [rate for rate in RATES if rate > baud]
+    near = [str(rate) for rate in (*below[-1:], *above[:1])]
+    meant = f"; did you mean {digits[-1]}?" if digits else ""
+    raise UsageError(
+        f"{where}: baud: {baud} is no usual rate; the nearest are {' and '.join(near)}{meant} "
+        f"(any_baud = true takes it as it is)"
+    )
+
+
+def _one_digit_off(found: str, wanted: str) -> bool:
+    """Whether a digit is wrong, missing or too many."""
+    longer, shorter = sorted((found, wanted), key=len, reverse=True)
+    if len(longer) == len(shorter):
+        return sum(a != b for a, b in zip(longer, shorter, strict=True)) == 1
+    return any(longer[:at] + longer[at + 1 :] == shorter for at in range(len(longer)))
+
+
+def identity(port: str) -> str:
+    """What two names of one port have in common: `/dev/serial/by-id/…` is a link to `/dev/ttyUSB0`.
+
+    The device's number where it is there now, else the path with its links followed.
+    """
+    with suppress(OSError):
+        found = Path(port).stat()
+        if stat.S_ISCHR(found.st_mode):
+            return f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
+    return os.path.realpath(port)
+
+
+def group_of(port: str) -> str:
+    """The name of the group that a port belongs to. Raises `OSError`."""
+    number = Path(port).stat().st_gid
+    try:
+        return grp.getgrgid(number).gr_name
+    except KeyError:
+        return str(number)
+
+
+def who_has(port: str) -> list[str]:
+    """The other programs that have a port open, as `gpsd (process 812)`: those that this user may see."""
+    real = os.path.realpath(port)
+    own = str(os.getpid())
+    return [
+        f"{_name_of(process)} (process {process.name})"
+        for process in _processes()
+        if process.name != own and real in _open_files(process)
+    ]
+
+
+def _processes() -> Iterator[Path]:
+    with suppress(OSError):
+        yield from (path for path in Path("/proc").iterdir() if path.name.isdigit())
+
+
+def _open_files(process: Path) -> Iterator[str]:
+    with suppress(OSError):  # it ended, or is another user's
+        for path in (process / "fd").iterdir():
+            with suppress(OSError):
+                yield os.readlink(path)  # noqa: PTH115 - of thousands, and a socket is no path
+
+
+def _name_of(process: Path) -> str:
+    try:
+        return (process / "comm").read_text().strip() or "?"
+    except OSError:
+        return "?"
+
+
+def why_closed(line: Line, error: Exception) -> str:
+    """What people make of an error that opening a port raised, and what to do."""
+    number = _number_of(error)
+    if number == errno.ENOENT:
+        return "no such port; is it plugged in?"
+    if number in _REFUSED:
+        return _why_refused(line.port)
+    if number in _BUSY:
+        others = " and ".join(who_has(line.port))
+        return f"another program has it open: {others or 'of another user (sudo fuser -v PORT names it)'}"
+    if number in (errno.ENOTTY, errno.EISDIR):
+        return "is no serial port; sensorloom agent ports lists those of this machine"
+    if number in _GONE:
+        return "does not answer as a serial port; is there a device behind it?"
+    if isinstance(error, ValueError) or number == errno.EINVAL:
+        return f'its driver does not take baud = {line.baud} with framing = "{line.framing}"'
+    return why_lost(error)
+
+
+def why_lost(error: Exception) -> str:
+    """What people make of an error that reading a port raised."""
+    number = _number_of(error)
+    if number in _GONE or (isinstance(error, OSError) and number is None):
+        return "vanished; waiting for it to come back"
+    if isinstance(error, OSError | termios.error) and number is not None:
+        return os.strerror(number)
+    return f"{type(error).__name__}: {error}"
+
+
+def _number_of(error: BaseException | None) -> int | None:
+    """The system's error number; pyserial hides some in what it raises from."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno is not None:
+            return error.errno
+        if isinstance(error, termios.error) and error.args and isinstance(error.args[0], int):
+            return error.args[0]
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _why_refused(port: str) -> str:
+    try:
+        group, mode = group_of(port), Path(port).stat().st_mode
+    except OSError:  # a folder above it is closed
+        return "not permitted to look at it"
+    if mode & stat.S_IRGRP and mode & stat.S_IWGRP and group != "root":
+        return f"not permitted; join the group {group} (sudo usermod -aG {group} $USER) and log in again"
+    return f"not permitted; its mode is {stat.filemode(mode)[1:]} {group}: a udev rule can give it to a group"

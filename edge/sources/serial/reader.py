@@ -1,0 +1,139 @@
+"""The thread that reads a port: it opens it, reads what comes, and opens it again, for ever.
+
+Whatever goes wrong with a port is told and tried again, with back-off: also what is no `OSError` (a port that is hung
+up while it opens raises `termios.error`), and what nobody expects.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from edge.protocol import Interruption
+from edge.sources.backoff import Backoff
+from edge.sources.clock import now
+from edge.sources.serial.handover import READ_BYTES, Handover, Piece
+from edge.sources.serial.lines import Lines
+from edge.sources.serial.port import Line, who_has, why_closed, why_lost
+from edge.sources.serial.stalls import Stalls
+from ingest.times import NS
+
+FIRST_DELAY_S, MOST_DELAY_S = 0.1, 5.0
+LOOK_S: Final = 0.5
+"""The clock is looked at so often at least."""
+OTHERS_NS: Final = 30 * NS
+"""It is looked so often whether another program reads the port as well."""
+PORT_LOST: Final = "port_lost"
+
+
+@dataclass(slots=True)
+class State:
+    """What people are told of a port; the reader writes it."""
+
+    waiting_for: str = ""
+    """What keeps the port from being read; empty while it is, and until it was tried to open it."""
+    shared: str = ""
+    """Who else reads it."""
+
+
+class _VanishedError(OSError):
+    """The port says that it can be read, and nothing comes."""
+
+
+class Reader(threading.Thread):
+    """Reads one port into a `Handover`."""
+
+    def __init__(self, line: Line, lines: Lines, handover: Handover, state: State) -> None:
+        super().__init__(name=f"serial {line.port}", daemon=True)
+        self._line = line
+        self._lines = lines
+        self._handover = handover
+        self._state = state
+        self._stopped = threading.Event()
+        self._wake_end, self._wake = os.pipe()
+        self._shared_ns = 0
+
+    def stop(self) -> None:
+        """End it, at once, wherever it waits; return when it has."""
+        self._stopped.set()
+        self._handover.end()
+        os.write(self._wake, b".")
+        self.join()
+        os.close(self._wake)
+        os.close(self._wake_end)
+
+    def run(self) -> None:
+        """Until `stop`."""
+        backoff = Backoff(FIRST_DELAY_S, MOST_DELAY_S)
+        is_lost = False
+        try:
+            while not self._stopped.is_set():
+                explain: Callable[[Exception], str] = self._why_closed
+                try:
+                    with self._line.open() as port:
+                        explain = why_lost
+                        self._begin(is_lost)
+                        self._read(port.fileno(), backoff)
+                except Exception as error:  # of any kind: nobody would miss a thread that ended here
+                    self._state.waiting_for = f"{self._line.port}: {explain(error)}"
+                is_lost = True
+                self._state.shared = ""
+                self._stopped.wait(backoff.next_s())
+        finally:
+            self._handover.end()
+
+    def _why_closed(self, error: Exception) -> str:
+        return why_closed(self._line, error)
+
+    def _begin(self, is_lost: bool) -> None:
+        """The port is open; before that it was lost, or could not be opened."""
+        self._lines.begin()
+        self._state.waiting_for = ""
+        self._look_for_others(now()[0])
+        self._handover.tell_opened()
+        if is_lost:
+            self._handover.put(Interruption(PORT_LOST, *now()))
+
+    def _read(self, port: int, backoff: Backoff) -> None:
+        """Until the port vanishes (`OSError`), or `stop`."""
+        poll, wait_ms = select.poll(), min(LOOK_S, self._lines.pause_s) * 1000
+        for file in (port, self._wake_end):
+            poll.register(file, select.POLLIN)
+        stalls = Stalls(now()[0])
+        while True:
+            is_ready = bool(poll.poll(wait_ms))
+            if self._stopped.is_set():
+                return
+            data = os.read(port, READ_BYTES) if is_ready else b""
+            monotonic_ns, wall_ns = now()
+            if is_ready and not data:
+                raise _VanishedError
+            since_ns = stalls.look(monotonic_ns, len(data))
+            if not data or since_ns is not None:
+                is_empty = not poll.poll(0)
+                stalls.seen(is_empty=is_empty)
+            if data:
+                found = self._lines.feed(data, monotonic_ns)
+                if found:
+                    self._handover.put(Piece(found, monotonic_ns, wall_ns, since_ns))
+                wait_ms = min(LOOK_S, self._lines.pause_s) * 1000
+                backoff.reset()
+            else:
+                self._lines.pause()
+                wait_ms = LOOK_S * 1000
+                if is_empty:
+                    self._handover.seen_empty(monotonic_ns)
+            loss = self._lines.take_loss()
+            if loss:
+                self._handover.put(Interruption(loss, monotonic_ns, wall_ns))
+            if monotonic_ns - self._shared_ns >= OTHERS_NS:
+                self._look_for_others(monotonic_ns)
+
+    def _look_for_others(self, at_ns: int) -> None:
+        others = " and ".join(who_has(self._line.port))
+        self._state.shared = f"{others} has it open too, and takes bytes away: end it" if others else ""
+        self._shared_ns = at_ns

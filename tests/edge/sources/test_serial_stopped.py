@@ -1,0 +1,82 @@
+"""A process that is stopped while its sensor goes on: what waited in the kernel is not taken for fresh."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.support.pty import SerialPort
+
+READING = """
+import asyncio, json, sys
+from edge.protocol import Arrival
+from edge.sources.serial.port import Line
+from edge.sources.serial.source import SerialSource
+
+async def main():
+    source = SerialSource(Line(sys.argv[1]))
+    await source.open()
+    print("open", flush=True)
+    async for item in source.arrivals():
+        assert isinstance(item, Arrival)
+        reads = [(read.end, read.monotonic_ns) for read in item.reads]
+        print(json.dumps([item.data.decode(), item.monotonic_ns, item.waited_ns, reads]), flush=True)
+
+asyncio.run(main())
+"""
+TIMEOUT_S = 30.0
+
+
+def boottime_ns() -> int:
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_what_waited_while_it_was_stopped_says_how_long(tmp_path: Path) -> None:
+    with SerialPort(tmp_path / "tty") as port:
+        command = [sys.executable, "-c", READING, str(port.path)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as reading:
+            try:
+                assert reading.stdout is not None
+                assert reading.stdout.readline() == "open\n"
+                port.write(b"x\nbefore\n")
+                found: list[Any] = [json.loads(reading.stdout.readline())]
+                stopped_ns = boottime_ns()
+                reading.send_signal(signal.SIGSTOP)
+                until(lambda: " T " in Path(f"/proc/{reading.pid}/stat").read_text())
+                for number in range(1000):
+                    port.write(b"waits %d\n" % number)
+                time.sleep(2.5)  # longer than what is a stall
+                resumed_ns = boottime_ns()
+                reading.send_signal(signal.SIGCONT)
+                until(lambda: port.unread == 0)
+                time.sleep(0.7)  # until it has looked again, with nothing there
+                port.write(b"fresh\n")
+                fresh_ns = boottime_ns()
+                while not any("fresh" in item[0] for item in found):
+                    found.append(json.loads(reading.stdout.readline()))
+            finally:
+                reading.send_signal(signal.SIGCONT)
+                reading.kill()
+    waited = [item for item in found if item[2]]
+    assert "".join(item[0] for item in waited) == "".join(f"waits {number}\n" for number in range(1000))
+    assert ["before\n" in item[0] for item in found].index(True) == 0
+    for _, at_ns, waited_ns, reads in waited:
+        assert resumed_ns <= at_ns <= fresh_ns
+        assert at_ns - waited_ns <= stopped_ns + 1_000_000_000  # the last look before it was stopped
+        assert all(resumed_ns <= read_ns <= at_ns for _, read_ns in reads)
+    data, at_ns, waited_ns, _ = found[-1]
+    assert (data, waited_ns) == ("fresh\n", 0)
+    assert at_ns >= fresh_ns - 1_000_000_000
