@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from edge.agent.hearing import Hearing
 from edge.agent.schedule import CommitSchedule
 from edge.decoders.guard import GuardedDecoder
 from edge.protocol import Arrival, Decoder, Interruption, Source, SourceConfig
@@ -49,6 +50,8 @@ class Pipeline:
         """Deliveries that were known already."""
         self.ended = False
         self.failure = ""
+        self.hearing: Final = Hearing(set(range(len(config.channels))))
+        self._is_served = False
         self._decoder = GuardedDecoder(decoder, self._decoder_failed)
         self._has_failed = False
         """It was said that the decoder has a bug."""
@@ -68,12 +71,24 @@ class Pipeline:
         """Why what the sensor says now is lost; empty where it is not (`edge.protocol.Source.missing`)."""
         return "" if self.ended else self.source.missing
 
+    @property
+    def waiting_for(self) -> str:
+        """What keeps its source from delivering; empty also while nobody wants it to: before the start, and at the
+        end."""
+        return self.source.waiting_for if self._is_served and not self.ended else ""
+
+    @property
+    def is_open(self) -> bool:
+        """Its source delivers what the sensor says."""
+        return self._is_served and not self.ended and not self.source.waiting_for
+
     async def serve(self) -> None:
         """Take what the source brings, until its end. One that breaks is begun again; one that cannot work ends."""
         backoff = Backoff(*RESTART_S)
         try:
             while True:
                 try:
+                    self._is_served = True
                     await self._take_all(backoff)
                     self.end()
                     return
@@ -92,6 +107,7 @@ class Pipeline:
             await self._close()
 
     async def _close(self) -> None:
+        self._is_served = False
         try:
             await self.source.close()
         except Exception as error:
@@ -156,6 +172,7 @@ class Pipeline:
             found, fed = self._decoder.message(item.data), len(item.data) + (not item.data.endswith(b"\n"))
         else:
             found, fed = self._decoder.feed(item.data), len(item.data)
+        self.hearing.note(item, found)
         self._recorder.take(self.config.stream, fed, found, item.monotonic_ns, item.wall_ns)
 
     def _decoder_failed(self, error: Exception) -> None:

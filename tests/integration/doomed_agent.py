@@ -12,13 +12,13 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Hashable
+from collections.abc import AsyncIterator, Hashable, Mapping
 from pathlib import Path
 from typing import ClassVar, Self
 
 from edge.agent.agent import Agent
 from edge.config import load_config
-from edge.protocol import Arrival, Interruption, SourceConfig
+from edge.protocol import Arrival, Interruption, Key, SourceConfig
 from edge.sources import SOURCES
 from ingest.log.opening import open_log
 
@@ -26,10 +26,11 @@ from ingest.log.opening import open_log
 class NumberedSource:
     """Lines 0, 1, 2 …, from the first that was not acknowledged on."""
 
-    keys: ClassVar[frozenset[str]] = frozenset({"upstream"})
+    keys: ClassVar[Mapping[str, Key]] = {"upstream": Key("text", "The file.", '"numbers"')}
 
     def __init__(self, path: Path) -> None:
-        self.waiting_for = self.missing = ""
+        self.waiting_for = self.trouble = self.missing = ""
+        self.heard_ns: int | None = None
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         self._next = os.fstat(self._fd).st_size
         self._first_new = self._next + 1000
