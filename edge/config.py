@@ -103,6 +103,7 @@ def load_config(path: str | Path) -> AgentConfig:
             _chunk_limits(_table(tables, "chunk", file), f"{file}: chunk"),
             quantity(recording, "silence", f"{file}: recording", parse_duration, Rules().silence_ns),
             unsynced == "wait",
+            stall_ns=interval_ns + 2_000_000_000,
         ),
         clock=ClockConfig(
             cast(ClockTrust, one_of(clock, "trust", f"{file}: clock", get_args(ClockTrust), "system")),

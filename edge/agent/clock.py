@@ -1,4 +1,4 @@
-"""The system's clocks: whether the wall clock is set, and what CLOCK_MONOTONIC lacked to it in each kernel boot."""
+"""The system's clocks: whether the wall clock is set, and what CLOCK_BOOTTIME lacked to it in each kernel boot."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from edge.recording.recorder import ClockState
+from edge.sources.clock import boottime_ns
 from edge.spool.spool import PLAUSIBLE_NS
 from ingest.log.segments.files import put
 
@@ -39,10 +40,10 @@ def _is_synchronised() -> bool:
 
 
 def offset_ns() -> int:
-    """What CLOCK_MONOTONIC lacks to the wall clock now, read as closely together as can be."""
-    before = time.monotonic_ns()
+    """What CLOCK_BOOTTIME lacks to the wall clock now, read as closely together as can be."""
+    before = boottime_ns()
     wall = time.time_ns()
-    return wall - (before + time.monotonic_ns()) // 2
+    return wall - (before + boottime_ns()) // 2
 
 
 def load_offsets(folder: Path) -> dict[bytes, int]:
@@ -64,7 +65,7 @@ def save_offset(folder: Path, kernel_boot: bytes, offset: int) -> None:
 
 
 class Clocks:
-    """What CLOCK_MONOTONIC lacks to UTC, by kernel boot; `changed` is set when one becomes known."""
+    """What CLOCK_BOOTTIME lacks to UTC, by kernel boot; `changed` is set when one becomes known."""
 
     def __init__(self, offsets_ns: dict[bytes, int]) -> None:
         self.offsets_ns = offsets_ns

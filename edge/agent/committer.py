@@ -5,17 +5,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from edge.agent.clock import ClockWatch
 from edge.agent.notices import Notices
-from edge.agent.pipeline import Pipeline, missing_of
+from edge.agent.pipeline import Pipeline, heard_of, missing_of
 from edge.agent.publisher import Publisher
 from edge.agent.schedule import CommitSchedule
 from edge.agent.unwritten import Unwritten, Write
 from edge.recording.recorder import Recorder
+from edge.sources.clock import boottime_ns
 from edge.spool.spool import Spool
 from ingest.errors import SensorloomError, StoreFullError
 from ingest.log.protocol import Entry
@@ -23,6 +24,9 @@ from ingest.records import Chunk
 
 if TYPE_CHECKING:
     from edge.agent.rules import EdgeRules
+
+STALL_NS: Final = 2_000_000_000
+"""A tick that is later than this is told: this process, or its machine, stood still."""
 
 
 class Marker:
@@ -57,6 +61,7 @@ class Committer:
         marker: Marker,
         publisher: Publisher,
         notices: Notices,
+        report: Callable[[str], None],
         *,
         keeps_oldest: bool,
     ) -> None:
@@ -67,20 +72,31 @@ class Committer:
         self._marker = marker
         self._publisher = publisher
         self._notices = notices
+        self._report = report
         self._keeps_oldest = keeps_oldest
         """A full spool refuses what is new, rather than to drop what is old."""
         self._committing = asyncio.Lock()
 
     async def run(self, schedule: CommitSchedule, clock: ClockWatch) -> None:
         """Commit whenever it is due, until cancelled."""
+        looked_ns = boottime_ns()
         while True:
             await schedule.due()
+            still_ns = boottime_ns() - looked_ns - schedule.interval_ns
+            looked_ns += still_ns + schedule.interval_ns
+            if still_ns > STALL_NS:
+                self._report(
+                    f"stood still for {still_ns / 1e9:,.0f} s (stopped, swapped out, or the machine was suspended): "
+                    "what sensors said meanwhile may be missing, and is announced where it is"
+                )
             now = clock.look()
             if now is not None:
                 for recorder in self._recorders.values():
-                    recorder.set_clock(now, time.monotonic_ns())
+                    recorder.set_clock(now, boottime_ns())
                 await clock.tell()
             await self.commit(schedule)
+            for pipeline in self._pipelines:
+                self._notices.say(pipeline.config.name, pipeline.source.waiting_for)
 
     async def commit(self, schedule: CommitSchedule, *, final: bool = False) -> bool:
         """Everything that was collected into the spool; then the sources may acknowledge.
@@ -109,11 +125,11 @@ class Committer:
         return True
 
     def _collect(self, *, final: bool) -> list[Write]:
-        now_ns = time.monotonic_ns()
+        now_ns = boottime_ns()
         fresh = [
             self._unwritten.write(held)
             for device, recorder in self._recorders.items()
-            for held in recorder.flush(now_ns, missing_of(device, self._pipelines))
+            for held in recorder.flush(now_ns, missing_of(device, self._pipelines), heard_of(device, self._pipelines))
         ]
         size = sum(len(write.entry.value) for write in fresh)
         is_full = self._keeps_oldest and not final and not self._spool.readings.has_room(size)

@@ -11,10 +11,9 @@ from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from edge.agent.hearing import Hearing
 from edge.agent.schedule import CommitSchedule
 from edge.decoders.guard import GuardedDecoder
-from edge.protocol import Arrival, Decoder, Interruption, Source, SourceConfig
+from edge.protocol import Arrival, Decoder, Fault, Frame, Interruption, Read, Source, SourceConfig
 from edge.recording.recorder import Recorder
 from edge.sources.backoff import Backoff
 from edge.spool.entries import Identities
@@ -29,6 +28,11 @@ def missing_of(device: str, pipelines: Iterable[Pipeline]) -> Missing:
     """The streams of a device that nobody hears now."""
     own = (pipeline for pipeline in pipelines if pipeline.config.device == device)
     return {pipeline.config.stream: pipeline.missing for pipeline in own if pipeline.missing}
+
+
+def heard_of(device: str, pipelines: Iterable[Pipeline]) -> dict[str, int | None]:
+    """Up to when (CLOCK_BOOTTIME) all that the streams of a device said has surely come; None: up to now."""
+    return {p.config.stream: p.source.heard_ns for p in pipelines if p.config.device == device and not p.ended}
 
 
 class Pipeline:
@@ -50,8 +54,6 @@ class Pipeline:
         """Deliveries that were known already."""
         self.ended = False
         self.failure = ""
-        self.hearing: Final = Hearing(set(range(len(config.channels))))
-        self._is_served = False
         self._decoder = GuardedDecoder(decoder, self._decoder_failed)
         self._has_failed = False
         """It was said that the decoder has a bug."""
@@ -59,10 +61,12 @@ class Pipeline:
         self._identities = identities
         self._schedule = schedule
         self._report = report
+        self._needs_each_read = config.clock == "arrival" and config.rate is None
+        """The time of each read is all that is known of its samples; else the newest one's will do for several."""
         self._tokens: list[Hashable] = []
         """Of arrivals that are not durable yet, in their order."""
         self._stamp = (0, 0)
-        """CLOCK_MONOTONIC and wall time of the newest arrival."""
+        """CLOCK_BOOTTIME and wall time of the newest arrival."""
         self._given_up = False
         """Arrivals were given up without an acknowledgement: their sender may deliver them again."""
 
@@ -71,24 +75,12 @@ class Pipeline:
         """Why what the sensor says now is lost; empty where it is not (`edge.protocol.Source.missing`)."""
         return "" if self.ended else self.source.missing
 
-    @property
-    def waiting_for(self) -> str:
-        """What keeps its source from delivering; empty also while nobody wants it to: before the start, and at the
-        end."""
-        return self.source.waiting_for if self._is_served and not self.ended else ""
-
-    @property
-    def is_open(self) -> bool:
-        """Its source delivers what the sensor says."""
-        return self._is_served and not self.ended and not self.source.waiting_for
-
     async def serve(self) -> None:
         """Take what the source brings, until its end. One that breaks is begun again; one that cannot work ends."""
         backoff = Backoff(*RESTART_S)
         try:
             while True:
                 try:
-                    self._is_served = True
                     await self._take_all(backoff)
                     self.end()
                     return
@@ -107,7 +99,6 @@ class Pipeline:
             await self._close()
 
     async def _close(self) -> None:
-        self._is_served = False
         try:
             await self.source.close()
         except Exception as error:
@@ -170,10 +161,28 @@ class Pipeline:
             self._identities.note(self.config.name, item.identity)
         if item.is_message:
             found, fed = self._decoder.message(item.data), len(item.data) + (not item.data.endswith(b"\n"))
+            self._hand_on(fed, found, item)
+        elif item.reads and self._needs_each_read:
+            begin = 0
+            for read in (*item.reads, Read(len(item.data), item.monotonic_ns, item.wall_ns)):
+                data = item.data[begin : read.end]
+                own = Arrival(data, read.monotonic_ns, read.wall_ns, waited_ns=item.waited_ns)
+                self._hand_on(len(data), self._decoder.feed(data), own)
+                begin = read.end
         else:
-            found, fed = self._decoder.feed(item.data), len(item.data)
-        self.hearing.note(item, found)
-        self._recorder.take(self.config.stream, fed, found, item.monotonic_ns, item.wall_ns)
+            self._hand_on(len(item.data), self._decoder.feed(item.data), item)
+
+    def _hand_on(self, fed: int, found: Iterable[Frame | Fault], item: Arrival) -> None:
+        self._recorder.take(
+            self.config.stream,
+            fed,
+            found,
+            item.monotonic_ns,
+            item.wall_ns,
+            reads=item.reads,
+            waited_ns=item.waited_ns,
+            is_message=item.is_message,
+        )
 
     def _decoder_failed(self, error: Exception) -> None:
         if not self._has_failed:
@@ -186,7 +195,7 @@ class Pipeline:
     def _interrupt(self, item: Interruption) -> None:
         left = self._decoder.reset()
         self._recorder.take(self.config.stream, 0, left, item.monotonic_ns, item.wall_ns)
-        self._recorder.interrupt(self.config.stream, item.reason, item.monotonic_ns, item.wall_ns)
+        self._recorder.interrupt(self.config.stream, item.reason, item.monotonic_ns, item.wall_ns, item.since_ns)
 
 
 def _described(error: Exception) -> str:

@@ -18,6 +18,7 @@ class CommitSchedule:
     """
 
     def __init__(self, interval_s: float, pending_bytes: Callable[[], int]) -> None:
+        self.interval_ns: Final = int(interval_s * 1e9)
         self._interval_s = interval_s
         self._pending_bytes = pending_bytes
         self._now = asyncio.Event()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.protocol import SourceConfig, Times, Values
+from edge.recording.plausibility import IMPLAUSIBLE, Mask, Plausibility
 from ingest.chunker import Limits, Origin, stamped_chunks
-from ingest.records import Channel, Chunk, Gap, StreamDescription, schema_id
+from ingest.records import Channel, Chunk, Clock, Gap, StreamDescription, schema_id
 
 FRESH_SAMPLES: Final = 1000
 """So many samples wait to be looked at together: until then they take several times the memory of their own type."""
@@ -58,8 +60,8 @@ class StreamBatch:
     Samples come a few at a time, and are looked at together when somebody asks for what depends on them.
     """
 
-    def __init__(self, description: StreamDescription, limits: Limits) -> None:
-        self.description = description
+    def __init__(self, config: SourceConfig, limits: Limits) -> None:
+        self.description = description = describe(config)
         self.schema = schema_id(description)
         self.pending_bytes = 0
         self._counters = Counters()
@@ -67,14 +69,30 @@ class StreamBatch:
         self._limits = limits
         self._dtype = np.dtype(description.dtype).newbyteorder("<")
         self._range = np.iinfo(self._dtype) if self._dtype.kind in "iu" else None
-        self._sample_bytes = 8 + self._dtype.itemsize * len(description.channels)
+        self._plausibility = Plausibility(config)
+        self.sample_bytes = 8 + self._dtype.itemsize * len(description.channels)
+        """What a sample takes in memory, about."""
         self._seq = 0
         self._fresh: list[tuple[Times, Values]] = []
+        self._fresh_wait = 0
         """Not looked at yet."""
         self._fresh_samples = 0
         self._times: list[Times] = []
         self._values: list[NDArray[Any]] = []
+        self._waits: list[int] = []
+        """Beside `_times`: how long its samples may have waited before they came, ns."""
         self._losses: dict[str, Loss] = {}
+
+    @property
+    def has_samples(self) -> bool:
+        """Whether `drain` gives a chunk."""
+        return bool(self._fresh or self._times)
+
+    @property
+    def has_losses(self) -> bool:
+        """Whether `drain` gives a gap."""
+        self._settle()
+        return bool(self._losses)
 
     @property
     def counters(self) -> Counters:
@@ -93,12 +111,16 @@ class StreamBatch:
         self._settle()
         self._end_ns = end_ns
 
-    def add(self, times: Times, values: Values) -> None:
-        """Samples, `(samples,)` ns rising strictly and `(samples, channels)`; what does not fit the type is lost."""
+    def add(self, times: Times, values: Values, waited_ns: int = 0) -> None:
+        """Samples, `(samples,)` ns rising strictly and `(samples, channels)`; what does not fit the type, or cannot be,
+        is lost. `waited_ns` as in `edge.protocol.Arrival`."""
+        if waited_ns != self._fresh_wait:
+            self._settle()
+            self._fresh_wait = waited_ns
         for loss in self._losses.values():
             loss.end_ns = int(times[0]) if loss.end_ns is None else loss.end_ns
         self._fresh.append((times, values))
-        self.pending_bytes += self._sample_bytes * len(times)
+        self.pending_bytes += self.sample_bytes * len(times)
         self._fresh_samples += len(times)
         if self._fresh_samples >= FRESH_SAMPLES:
             self._settle()
@@ -109,26 +131,43 @@ class StreamBatch:
             return
         fresh, self._fresh, self._fresh_samples = self._fresh, [], 0
         times, values = fresh[0] if len(fresh) == 1 else map(np.concatenate, zip(*fresh, strict=True))
+        if self._plausibility.is_needed:
+            times, values = self._without(IMPLAUSIBLE, ~self._plausibility.sift(values), times, values)
         if self._range is not None:
-            times, values = self._fitting(times, values, self._range)
+            times, values = self._without("range", _unfit(values, self._range), times, values)
+            packed = values.astype(self._dtype)
+        else:
+            times, packed = self._floats(times, values)
         if len(times):
             self._times.append(times)
-            self._values.append(values.astype(self._dtype))
+            self._values.append(packed)
+            self._waits.append(self._fresh_wait)
             self._counters.samples += len(times)
             self._end_ns = int(times[-1]) + 1
 
-    def _fitting(self, times: Times, values: Values, allowed: np.iinfo[Any]) -> tuple[Times, Values]:
-        """The samples whose values are integers that the type holds; the others are lost."""
-        fits = (np.rint(values) == values) & (values >= allowed.min) & (values <= allowed.max)
-        good = fits.all(axis=1)
-        if good.all():
+    def _floats(self, times: Times, values: Values) -> tuple[Times, NDArray[Any]]:
+        """In the stream's own type; what it does not hold is missing, never infinite."""
+        with np.errstate(over="ignore"):
+            packed = values.astype(self._dtype)
+        large = np.isinf(packed)
+        if not large.any():
+            return times, packed
+        packed[large] = np.nan
+        empty = np.isnan(packed).all(axis=1)
+        counted = self._counters.lost
+        counted["too_large"] = counted.get("too_large", 0) + int((large.any(axis=1) & ~empty).sum())
+        return self._without("too_large", empty & large.any(axis=1), times, packed)
+
+    def _without(self, reason: str, bad: Mask, times: Times, values: Values) -> tuple[Times, Values]:
+        """The samples but for the bad ones, which are lost."""
+        rows = np.flatnonzero(bad)
+        if not len(rows):
             return times, values
-        bad = np.flatnonzero(~good)
-        if bad[0]:
-            self._end_ns = int(times[bad[0] - 1]) + 1
-        self._lose("range", len(bad), int(times[bad[0]]))
-        self._losses["range"].end_ns = int(times[bad[-1]]) + 1
-        return times[good], values[good]
+        if rows[0]:
+            self._end_ns = int(times[rows[0] - 1]) + 1
+        self._lose(reason, len(rows), int(times[rows[0]]))
+        self._losses[reason].end_ns = int(times[rows[-1]]) + 1
+        return times[~bad], values[~bad]
 
     def lose(self, reason: str, samples: int, at_ns: int) -> None:
         """Samples (-1: nobody knows how many) are lost about now."""
@@ -142,25 +181,58 @@ class StreamBatch:
         self._losses.setdefault(reason, Loss(start_ns)).add(samples)
 
     def drain(self, origin: Origin, now_ns: int) -> list[Chunk | Gap]:
-        """What was collected: the gaps first, so that no chunk passes one that was not announced."""
+        """What was collected: the gaps first, so that no chunk passes one that was not announced.
+
+        A loss behind which no sample has come reaches up to `now_ns`.
+        """
         self._settle()
         records: list[Chunk | Gap] = []
-        end_ns = now_ns if self._end_ns is None else max(now_ns, self._end_ns)
         for reason, loss in self._losses.items():
-            until_ns = max(end_ns if loss.end_ns is None else loss.end_ns, loss.start_ns + 1)
+            until_ns = max(now_ns if loss.end_ns is None else loss.end_ns, loss.start_ns + 1)
             whose = (origin.device, origin.recording, origin.stream, origin.boot)
             records.append(Gap(*whose, loss.start_ns, until_ns, loss.samples, reason))
+            if loss.end_ns is None and not self._times:
+                self._end_ns = max(until_ns, self._end_ns or until_ns)
         self._losses = {}
-        if self._times:
-            times, values = np.concatenate(self._times), np.concatenate(self._values)
-            chunks = list(stamped_chunks(origin, times, values, self._limits, self._seq))
+        for waited_ns, times, values in self._sections():
+            chunks = list(stamped_chunks(_uncertain(origin, waited_ns), times, values, self._even(times), self._seq))
             self._seq += len(chunks)
             self._counters.chunks += len(chunks)
             records += chunks
-        self._times, self._values, self.pending_bytes = [], [], 0
+        self._times, self._values, self._waits, self.pending_bytes = [], [], [], 0
         return records
+
+    def _sections(self) -> Iterator[tuple[int, Times, NDArray[Any]]]:
+        """What was collected, cut where it changes how long samples may have waited."""
+        begin = 0
+        for end in range(1, len(self._waits) + 1):
+            if end == len(self._waits) or self._waits[end] != self._waits[begin]:
+                part = slice(begin, end)
+                yield self._waits[begin], np.concatenate(self._times[part]), np.concatenate(self._values[part])
+                begin = end
+
+    def _even(self, times: Times) -> Limits:
+        """Limits by which the samples of a tick that came a little late make one chunk, not one and a rest."""
+        span_ns = int(times[-1]) - int(times[0])
+        number = max(1, round(span_ns / self._limits.span_ns))
+        return Limits(max(1, span_ns // number + 1), self._limits.bytes)
 
     def forget_recording(self) -> None:
         """A new recording begins: nothing of the old one's times counts."""
         self._settle()
         self._end_ns = None
+
+
+def _unfit(values: Values, allowed: np.iinfo[Any]) -> Mask:
+    """The samples with a value that is no integer which the type holds, `(samples,)`."""
+    with np.errstate(invalid="ignore"):
+        bad: Mask = ~((np.rint(values) == values) & (values >= allowed.min) & (values <= allowed.max)).all(axis=1)
+    return bad
+
+
+def _uncertain(origin: Origin, waited_ns: int) -> Origin:
+    """The origin of samples that may have waited so long."""
+    clock = origin.clock
+    if not waited_ns or clock is None:
+        return origin
+    return replace(origin, clock=Clock(clock.source, clock.offset_ns, clock.ppm, max(clock.uncertainty_ns, waited_ns)))

@@ -7,21 +7,28 @@ for the streams that were silent.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from edge.protocol import Fault, Frame, SourceConfig
-from edge.recording.batching import Counters, StreamBatch, describe
-from edge.recording.timebase import Axis, ClockStep, Stamp, Timebase, timebase
+from edge.protocol import Fault, Frame, Read, SourceConfig
+from edge.recording.arrivals import ArrivalTimes, RateFound
+from edge.recording.batching import Counters
+from edge.recording.stamps import Ahead, ClockStep, Placed, Stamp
+from edge.recording.stream import Stream, Taken
+from edge.recording.timebase import Axis
 from ingest.chunker import Limits, Origin
 from ingest.records import Chunk, Clock, Gap, Progress, Record, RecordingEnd, RecordingStart
 
 UNSYNCED: Final = "unsynced"
+STALLED: Final = "stalled"
+"""The reason of what may be missing because this process, or its machine, stood still."""
+SILENT: Final = "silent"
+"""The reason of a hole in a stream with a rate that nothing else explains."""
 _NOTHING: Final[Mapping[str, str]] = {}
+_EVERYTHING: Final[Mapping[str, int | None]] = {}
 
 
 class Previous(NamedTuple):
@@ -32,7 +39,7 @@ class Previous(NamedTuple):
 
 
 class Held(NamedTuple):
-    """A record, and whether its times still are CLOCK_MONOTONIC's: it must wait for the clock."""
+    """A record, and whether its times still are CLOCK_BOOTTIME's: it must wait for the clock."""
 
     record: Record
     held: bool
@@ -53,37 +60,11 @@ class Rules:
 
     limits: Limits = field(default_factory=Limits)
     silence_ns: int = 600_000_000_000
-    """A recording without a sample for so long ends."""
+    """A recording in which nothing is heard for so long ends."""
     holds_unsynced: bool = True
     """Data taken before the clock was set wait for it; else they are published at once, marked as unsynced."""
-
-
-class _Stream:
-    """One stream: its decoder's output on the way to chunks."""
-
-    def __init__(self, config: SourceConfig, limits: Limits) -> None:
-        self.config = config
-        self.batch = StreamBatch(describe(config), limits)
-        self.timebase: Timebase = timebase(config.clock, config.rate)
-        self.axis: Axis | None = None
-        self.stamps: deque[tuple[int, Stamp]] = deque(maxlen=256)
-        """Of the newest arrivals: the offset behind them, and when they came."""
-        self.fed = 0
-        self.said_ns: int | None = None
-        """How far this recording's records say that the stream is complete."""
-
-    def begin(self) -> None:
-        self.timebase = timebase(self.config.clock, self.config.rate)
-        self.axis = None
-        self.stamps.clear()
-        self.said_ns = None
-        self.batch.forget_recording()
-
-    def stamp_of(self, offset: int, now: Stamp) -> Stamp:
-        """When the bytes before `offset` came."""
-        if len(self.stamps) < 2 or self.stamps[-2][0] < offset:
-            return now
-        return next((stamp for end, stamp in self.stamps if end >= offset), now)
+    stall_ns: int = 3_000_000_000
+    """A flush that comes so long after the one before shows that this process stood still."""
 
 
 class Recorder:
@@ -104,7 +85,7 @@ class Recorder:
         self._clock = clock
         self._previous = previous
         self._previous_reach_ns = previous.reach_ns
-        self._streams = {config.stream: _Stream(config, rules.limits) for config in sources}
+        self._streams = {config.stream: Stream(config, rules.limits) for config in sources}
         self._number = 0
         self._recording: str | None = None
         self._held = False
@@ -113,7 +94,11 @@ class Recorder:
         """The end of the recording before, in this boot."""
         self._unheard: dict[str, str] = {}
         """Streams that were interrupted between two recordings, and why."""
+        self._was_heard = False
+        """Anything came since the last flush."""
         self._quiet_since_ns = 0
+        self._flushed_ns: int | None = None
+        self._was_late = False
         self._out: list[Held] = []
 
     @property
@@ -124,15 +109,36 @@ class Recorder:
     @property
     def pending_bytes(self) -> int:
         """What was collected since the last flush."""
-        return sum(stream.batch.pending_bytes for stream in self._streams.values())
+        return sum(stream.pending_bytes for stream in self._streams.values())
 
     @property
     def counters(self) -> Mapping[str, Counters]:
         """By stream."""
         return {name: stream.batch.counters for name, stream in self._streams.items()}
 
-    def take(self, stream_name: str, fed: int, items: Iterable[Frame | Fault], monotonic_ns: int, wall_ns: int) -> None:
-        """What a stream's decoder made of `fed` more bytes that came at this time."""
+    @property
+    def rates(self) -> Mapping[str, RateFound]:
+        """What arrivals say of the rates, by stream: of those that have one and are placed by arrival."""
+        found = {
+            name: stream.timebase.rate
+            for name, stream in self._streams.items()
+            if isinstance(stream.timebase, ArrivalTimes)
+        }
+        return {name: rate for name, rate in found.items() if rate is not None}
+
+    def take(
+        self,
+        stream_name: str,
+        fed: int,
+        items: Iterable[Frame | Fault],
+        monotonic_ns: int,
+        wall_ns: int,
+        *,
+        reads: Sequence[Read] = (),
+        waited_ns: int = 0,
+        is_message: bool = False,
+    ) -> None:
+        """What a stream's decoder made of `fed` more bytes that came at this time; the rest as in `Arrival`."""
         stream = self._streams[stream_name]
         if (
             stream.axis is not None
@@ -141,50 +147,94 @@ class Recorder:
         ):
             self.end("clock_step", monotonic_ns)
         if stream.axis is None:
-            stream.axis = self._new_axis(stream, monotonic_ns, wall_ns)
-            behind_ns = self._previous_reach_ns if self._ended_ns is None else self._ended_ns
-            if behind_ns <= stream.axis.stamp(monotonic_ns).time_ns:  # else the clock was another one
-                stream.timebase.promise(behind_ns)  # samples that came together are not spread over what is past
-        stamp = stream.axis.stamp(monotonic_ns)
-        stream.fed += fed
-        stream.stamps.append((stream.fed, stamp))
+            self._begin_axis(stream, monotonic_ns, wall_ns)
+        stamp = self._stamp(stream, monotonic_ns, waited_ns)
+        stream.hear(fed, reads, stamp)
+        if waited_ns:
+            stream.stalled_ticks = 0 if is_message else 2
+        elif stream.stalled_ticks and not stream.looks_ahead and fed:
+            stream.stalled_ticks = 0
+            self._begin(stream, stamp.time_ns)
+            stream.batch.lose(STALLED, -1, self._complete_ns(stream))
         for item in items:
-            if isinstance(item, Fault):
-                self._fault(stream, item, stamp)
+            if isinstance(item, Frame) or item.samples:
+                self._was_heard = True
+            taken = Taken(item, stamp, (monotonic_ns, wall_ns))
+            if stream.looks_ahead and self._recording is not None:
+                stream.wait(taken)
             else:
-                self._frame(stream, item, stamp, (monotonic_ns, wall_ns))
+                self._place(stream, taken)
 
-    def interrupt(self, stream_name: str, reason: str, monotonic_ns: int, wall_ns: int) -> None:
-        """Nobody knows what the stream lost before now."""
+    def _begin_axis(self, stream: Stream, monotonic_ns: int, wall_ns: int) -> None:
+        stream.axis = self._new_axis(stream, monotonic_ns, wall_ns)
+        behind_ns = self._previous_reach_ns if self._ended_ns is None else self._ended_ns
+        if behind_ns <= stream.axis.stamp(monotonic_ns).time_ns:  # else the clock was another one
+            stream.timebase.promise(behind_ns)  # samples that came together are not spread over what is past
+
+    def _stamp(self, stream: Stream, monotonic_ns: int, waited_ns: int) -> Stamp:
+        """An arrival on the stream's axis. What a broker kept while nobody was there waited since the last boot."""
+        assert stream.axis is not None
+        time_ns = stream.axis.stamp(monotonic_ns).time_ns
+        if waited_ns and self._previous_reach_ns and self._clock.is_set:
+            waited_ns = max(1, min(waited_ns, time_ns - self._previous_reach_ns))
+        return Stamp(time_ns, waited_ns, self._clock.is_set)
+
+    def interrupt(
+        self, stream_name: str, reason: str, monotonic_ns: int, wall_ns: int, since_ns: int | None = None
+    ) -> None:
+        """Nobody knows what the stream lost before now; `since_ns` as in `edge.protocol.Interruption`."""
         stream = self._streams[stream_name]
-        stream.fed = 0
-        stream.stamps.clear()
+        self._settle(stream)
+        stream.interrupt()
         axis = stream.axis or self._new_axis(stream, monotonic_ns, wall_ns)
-        if self._recording is None:
+        now_ns = axis.stamp(monotonic_ns).time_ns
+        if since_ns is not None:
+            self._miss_since(stream, axis, reason, now_ns, since_ns)
+        elif self._recording is None:
             self._unheard[stream_name] = reason
         else:
-            since_ns = min(self._complete_ns(stream), axis.stamp(monotonic_ns).time_ns)
-            stream.batch.lose(reason, -1, since_ns)
+            stream.batch.lose(reason, -1, min(self._complete_ns(stream), now_ns))
 
-    def _complete_ns(self, stream: _Stream) -> int:
+    def _miss_since(self, stream: Stream, axis: Axis, reason: str, now_ns: int, since_ns: int) -> None:
+        """Announce a range in which samples may be missing although later ones are there."""
+        start_ns = axis.stamp(since_ns).time_ns if since_ns else self._previous_reach_ns
+        if not start_ns or start_ns >= now_ns:
+            return
+        self._begin(stream, now_ns)
+        lost = stream.batch.counters.lost
+        lost[reason] = lost.get(reason, 0) + 1
+        self._announce(stream.config.stream, start_ns, now_ns, reason, self._holds(stream))
+
+    def _complete_ns(self, stream: Stream) -> int:
         """Up to here everything of a stream in this recording is there, or announced."""
         known = (stream.batch.end_ns, stream.said_ns)
         return max((at_ns for at_ns in known if at_ns is not None), default=self._started_ns)
 
-    def _depends_on_clock(self, stream: _Stream) -> bool:
+    def _depends_on_clock(self, stream: Stream) -> bool:
         return self._clock.is_set and stream.config.clock == "arrival"
 
-    def _is_timed(self, stream: _Stream) -> bool:
+    def _is_timed(self, stream: Stream) -> bool:
         """Whether the stream's times are final."""
         return self._clock.is_set or stream.config.clock != "arrival"
 
-    def _holds(self, stream: _Stream) -> bool:
+    def _holds(self, stream: Stream) -> bool:
         return self._rules.holds_unsynced and not self._is_timed(stream)
 
-    def _new_axis(self, stream: _Stream, monotonic_ns: int, wall_ns: int) -> Axis:
+    def _new_axis(self, stream: Stream, monotonic_ns: int, wall_ns: int) -> Axis:
         return Axis.begin(monotonic_ns, wall_ns, is_set=not self._holds(stream))
 
-    def _fault(self, stream: _Stream, fault: Fault, stamp: Stamp) -> None:
+    def _settle(self, stream: Stream) -> None:
+        """Place what waited for the reads behind it."""
+        for taken, ahead in stream.take_waiting():
+            self._place(stream, taken, ahead)
+
+    def _place(self, stream: Stream, taken: Taken, ahead: Sequence[Ahead] = ()) -> None:
+        if isinstance(taken.item, Fault):
+            self._fault(stream, taken.item, taken.stamp)
+        else:
+            self._frame(stream, taken.item, taken, ahead)
+
+    def _fault(self, stream: Stream, fault: Fault, stamp: Stamp) -> None:
         if fault.samples:
             self._begin(stream, stamp.time_ns)
             stream.timebase.skip(fault.samples)
@@ -193,28 +243,36 @@ class Recorder:
             lost = stream.batch.counters.lost
             lost[fault.reason] = lost.get(fault.reason, 0) + 1
 
-    def _frame(self, stream: _Stream, frame: Frame, now: Stamp, clocks: tuple[int, int]) -> None:
-        stamp = stream.stamp_of(frame.offset, now)
+    def _frame(self, stream: Stream, frame: Frame, taken: Taken, ahead: Sequence[Ahead]) -> None:
+        stamp = stream.stamp_of(frame.offset, taken.stamp)
         values, device_ns = frame.values, frame.times_ns
         while True:
             try:
-                placed = stream.timebase.place(len(values), device_ns, stamp)
+                placed = stream.timebase.place(len(values), device_ns, stamp, ahead)
                 break
             except ClockStep as step:
                 assert device_ns is not None
                 if step.index:
-                    self._frame(stream, Frame(values[: step.index], device_ns[: step.index], frame.offset), now, clocks)
+                    before = Frame(values[: step.index], device_ns[: step.index], frame.offset)
+                    self._frame(stream, before, taken, ahead)
                 values, device_ns = values[step.index :], device_ns[step.index :]
-                self.end("clock_step", clocks[0])
-                stream.axis = self._new_axis(stream, *clocks)
+                self.end("clock_step", taken.clocks[0])
+                stream.axis = self._new_axis(stream, *taken.clocks)
         if placed.left_out:
             self._begin(stream, stamp.time_ns)
             stream.batch.lose("time" if device_ns is not None else "no_time", placed.left_out, stamp.time_ns)
         if len(placed.times):
             self._begin(stream, int(placed.times[0]))
-            stream.batch.add(placed.times, values[placed.kept])
+            self._tell_hole(stream, placed)
+            stream.batch.add(placed.times, values[placed.kept], stamp.waited_ns)
 
-    def _begin(self, stream: _Stream, start_ns: int) -> None:
+    def _tell_hole(self, stream: Stream, placed: Placed) -> None:
+        """Announce that a stream with a rate has no samples where it should have."""
+        if placed.hole is not None:
+            reason = STALLED if stream.stalled_ticks else SILENT
+            self._announce(stream.config.stream, *placed.hole, reason, self._holds(stream))
+
+    def _begin(self, stream: Stream, start_ns: int) -> None:
         """Begin a recording where none is under way."""
         if self._recording is not None:
             return
@@ -247,8 +305,13 @@ class Recorder:
 
     def end(self, reason: str, monotonic_ns: int, missing: Mapping[str, str] = _NOTHING) -> None:
         """End the recording under way, if any; `missing` as in `flush`."""
+        for stream in self._streams.values():
+            self._settle(stream)
         if self._recording is not None:
-            self._drain(monotonic_ns, progress=False, missing=missing)
+            for name, stream in self._streams.items():
+                self._drain(stream, monotonic_ns)
+                if name in missing:
+                    self._miss(stream, missing[name], monotonic_ns)
             ends = [stream.batch.end_ns for stream in self._streams.values() if stream.batch.end_ns is not None]
             said = [stream.said_ns for stream in self._streams.values() if stream.said_ns is not None]
             end_ns = max(ends or said or [self._now(monotonic_ns)])
@@ -257,62 +320,91 @@ class Recorder:
         for stream in self._streams.values():
             stream.begin()
 
-    def flush(self, monotonic_ns: int, missing: Mapping[str, str] = _NOTHING) -> list[Held]:
+    def flush(
+        self,
+        monotonic_ns: int,
+        missing: Mapping[str, str] = _NOTHING,
+        heard: Mapping[str, int | None] = _EVERYTHING,
+    ) -> list[Held]:
         """The records of what was collected; call it once a second.
 
-        `missing` says, by stream, why what it says now is lost (`edge.protocol.Source.missing`).
+        `missing` says, by stream, why what it says now is lost, `heard` up to when all of it has surely come
+        (`Source.missing`, `Source.heard_ns` of `edge.protocol`).
         """
+        for stream in self._streams.values():
+            self._settle(stream)
+            stream.stalled_ticks -= stream.looks_ahead and stream.stalled_ticks > 0
+        late = self._flushed_ns is not None and monotonic_ns - self._flushed_ns > self._rules.stall_ns
+        self._flushed_ns = monotonic_ns
+        if self._was_heard:
+            self._was_heard, self._quiet_since_ns = False, monotonic_ns
         if self._recording is not None:
-            if self.pending_bytes:
-                self._quiet_since_ns = monotonic_ns
             if monotonic_ns - self._quiet_since_ns > self._rules.silence_ns:
                 self.end("silence", monotonic_ns)
             else:
-                self._drain(monotonic_ns, progress=True, missing=missing)
+                for name, stream in self._streams.items():
+                    until_ns = heard.get(name)
+                    self._record(stream, monotonic_ns, missing.get(name, ""), until_ns, may_promise=not self._was_late)
+        self._was_late = late  # what waits in buffers has its turn before anything is promised
         out, self._out = self._out, []
         return out
+
+    def _record(
+        self, stream: Stream, monotonic_ns: int, missing: str, heard_ns: int | None, *, may_promise: bool
+    ) -> None:
+        """A stream's records of this tick. One that is silent says so at growing intervals."""
+        if stream.batch.has_samples:
+            self._drain(stream, monotonic_ns)
+            stream.speak()
+            if missing:
+                self._miss(stream, missing, monotonic_ns)
+        elif may_promise and stream.is_due(monotonic_ns):
+            stream.pause(monotonic_ns)
+            self._drain(stream, monotonic_ns)
+            if missing:
+                self._miss(stream, missing, monotonic_ns)
+                self._progress(stream, monotonic_ns, is_away=True)
+            elif heard_ns is None or heard_ns > 0:
+                self._progress(stream, monotonic_ns if heard_ns is None else min(heard_ns, monotonic_ns))
+
+    def _drain(self, stream: Stream, monotonic_ns: int) -> None:
+        """What was collected of a stream, as records."""
+        assert self._recording is not None
+        own = stream.config.stream
+        origin = Origin(self.device, self._recording, own, self.boot, stream.batch.schema, self._clock_of(stream))
+        records = stream.batch.drain(origin, self._now_of(stream, monotonic_ns))
+        for record in records:
+            self._emit(record, self._holds(stream))
+        if any(isinstance(record, Chunk) for record in records):
+            stream.timebase.close_chunk()
+            stream.said_ns = stream.batch.end_ns
 
     def _now(self, monotonic_ns: int) -> int:
         axis = next((stream.axis for stream in self._streams.values() if stream.axis is not None), None)
         return monotonic_ns if axis is None else axis.stamp(monotonic_ns).time_ns
 
-    def _now_of(self, stream: _Stream, monotonic_ns: int) -> int:
+    def _now_of(self, stream: Stream, monotonic_ns: int) -> int:
         return self._now(monotonic_ns) if stream.axis is None else stream.axis.stamp(monotonic_ns).time_ns
 
-    def _drain(self, monotonic_ns: int, *, progress: bool, missing: Mapping[str, str] = _NOTHING) -> None:
-        assert self._recording is not None
-        for name, stream in self._streams.items():
-            origin = Origin(self.device, self._recording, name, self.boot, stream.batch.schema, self._clock_of(stream))
-            now_ns = stream.batch.end_ns if stream.batch.end_ns is not None else self._now(monotonic_ns)
-            records = stream.batch.drain(origin, now_ns)
-            for record in records:
-                self._emit(record, self._holds(stream))
-            if any(isinstance(record, Chunk) for record in records):
-                stream.timebase.close_chunk()
-                stream.said_ns = stream.batch.end_ns
-            elif progress and name not in missing:
-                self._progress(stream, monotonic_ns)
-            if name in missing:
-                self._miss(stream, missing[name], monotonic_ns)
-                if progress:
-                    self._progress(stream, monotonic_ns)
-
-    def _miss(self, stream: _Stream, reason: str, monotonic_ns: int) -> None:
+    def _miss(self, stream: Stream, reason: str, monotonic_ns: int) -> None:
         """Announce what a stream that nobody hears has lost up to now."""
         since_ns, now_ns = self._complete_ns(stream), self._now_of(stream, monotonic_ns)
         if since_ns < now_ns:
             self._announce(stream.config.stream, since_ns, now_ns, reason, self._holds(stream))
             stream.batch.end_ns = now_ns
 
-    def _clock_of(self, stream: _Stream) -> Clock:
-        if stream.config.clock != "arrival":
-            return Clock(stream.config.clock)
-        return Clock(self._clock.source if self._clock.is_set else UNSYNCED)
+    def _clock_of(self, stream: Stream) -> Clock:
+        state = stream.timebase.state
+        if stream.config.clock == "arrival":
+            source, is_known = self._clock.source, self._clock.is_set
+        else:
+            source, is_known = stream.config.clock, state.synced
+        return Clock(source if is_known else UNSYNCED, state.offset_ns, round(state.ppm, 3), state.uncertainty_ns)
 
-    def _progress(self, stream: _Stream, monotonic_ns: int) -> None:
+    def _progress(self, stream: Stream, monotonic_ns: int, *, is_away: bool = False) -> None:
         """Say how far a silent stream is complete, where that is further than was said."""
         assert self._recording is not None
-        complete_to = stream.timebase.promise(self._now_of(stream, monotonic_ns))
+        complete_to = stream.timebase.promise(self._now_of(stream, monotonic_ns), is_away=is_away)
         if complete_to > (stream.said_ns if stream.said_ns is not None else 0):
             stream.said_ns = complete_to
             self._emit(
@@ -322,7 +414,7 @@ class Recorder:
 
 
 def shifted(record: Record, offset_ns: int, clock: Clock | None) -> Record:
-    """A held record on the UTC axis that lies `offset_ns` before CLOCK_MONOTONIC's."""
+    """A held record on the UTC axis that lies `offset_ns` before CLOCK_BOOTTIME's."""
     if isinstance(record, Chunk):
         return replace(record, t0_ns=record.t0_ns + offset_ns, clock=clock)
     if isinstance(record, RecordingStart):

@@ -44,7 +44,7 @@ class Drain:
         """Of each stream and boot: the newest chunk's number, and how far it or a gap behind it reaches."""
 
     def plan(self, batch: LogBatch, offsets_ns: Mapping[bytes, int]) -> Plan:
-        """The appends for a batch; `offsets_ns` says, by kernel boot, what CLOCK_MONOTONIC lacks to UTC.
+        """The appends for a batch; `offsets_ns` says, by kernel boot, what CLOCK_BOOTTIME lacks to UTC.
 
         What an earlier kernel boot held and never could date goes out as it is, marked as unsynced.
         """

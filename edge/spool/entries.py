@@ -18,7 +18,7 @@ from ingest.wire import decode, encode
 
 READING: Final = b"r"
 HELD: Final = b"h"
-"""A reading whose times are CLOCK_MONOTONIC's of the kernel boot in its key; it waits for the clock."""
+"""A reading whose times are CLOCK_BOOTTIME's of the kernel boot in its key; it waits for the clock."""
 STREAM: Final = b"s"
 IDENTITIES: Final = b"i"
 """Identities of arrivals whose data lie before this note, and which may be delivered again."""

@@ -11,7 +11,6 @@ import os
 import secrets
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator, Hashable, Mapping
 from pathlib import Path
 from typing import ClassVar, Self
@@ -20,17 +19,18 @@ from edge.agent.agent import Agent
 from edge.config import load_config
 from edge.protocol import Arrival, Interruption, Key, SourceConfig
 from edge.sources import SOURCES
+from edge.sources.clock import now
 from ingest.log.opening import open_log
 
 
 class NumberedSource:
     """Lines 0, 1, 2 …, from the first that was not acknowledged on."""
 
-    keys: ClassVar[Mapping[str, Key]] = {"upstream": Key("text", "The file.", '"numbers"')}
+    keys: ClassVar[Mapping[str, Key]] = {"upstream": Key("path", "What is delivered.", '"upstream"')}
 
     def __init__(self, path: Path) -> None:
-        self.waiting_for = self.trouble = self.missing = ""
-        self.heard_ns: int | None = None
+        self.waiting_for = self.missing = self.trouble = ""
+        self.heard_ns = None
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         self._next = os.fstat(self._fd).st_size
         self._first_new = self._next + 1000
@@ -48,7 +48,7 @@ class NumberedSource:
             self._next += 1
             identity = number.to_bytes(8, "little")
             again = number < self._first_new  # no more than that was ever under way
-            yield Arrival(b"%d\n" % number, time.monotonic_ns(), time.time_ns(), number, identity, again)
+            yield Arrival(b"%d\n" % number, *now(), number, identity, again)
             await asyncio.sleep(0.0005)
 
     def ack(self, token: Hashable) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.recording.batching import StreamBatch, describe
+from edge.recording.batching import StreamBatch
 from ingest.chunker import Limits, Origin
 from ingest.records import Chunk, Gap
 from ingest.times import sample_times
@@ -19,7 +19,7 @@ S = 1_000_000_000
 
 
 def new(dtype: str = "float64", channels: tuple[str, ...] = ("x",)) -> tuple[StreamBatch, Origin]:
-    batch = StreamBatch(describe(source_config(channels=channels, dtype=dtype)), Limits())
+    batch = StreamBatch(source_config(channels=channels, dtype=dtype), Limits())
     return batch, Origin("pump", "r", "acc", b"b" * 16, batch.schema)
 
 

@@ -1,25 +1,31 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from edge.protocol import Fault, Frame, SourceConfig
+from edge.recording.arrivals import UNRATED_ERROR_NS
 from edge.recording.recorder import UNSYNCED, ClockState, Held, Previous, Recorder, Rules, shifted
 from ingest.records import Chunk, Clock, Gap, Progress, Record, RecordingEnd, RecordingStart
 from ingest.times import sample_times
+from ingest.wire import encode
 from tests.edge.configs import source_config
 
 S = 1_000_000_000
 WALL = 1_700_000_000 * S
 SET, UNSET = ClockState(True, "system"), ClockState(False, "system")
 BOOT = bytes(range(16))
+LATEST = 1 << 40
+"""An offset in the newest bytes."""
 
 
 def frame(*values: float, times: Iterable[int] | None = None) -> Frame:
     device = None if times is None else np.array(list(times), dtype=np.int64)
-    return Frame(np.array(values, dtype=np.float64)[:, None], device, 0)
+    return Frame(np.array(values, dtype=np.float64)[:, None], device, LATEST)
 
 
 def recorder(
@@ -44,7 +50,7 @@ def test_a_recording_begins_with_the_first_sample_and_names_the_boot_before() ->
     start, chunk = records(device.flush(S))
     assert start == RecordingStart("pump", "000102030405-0", BOOT, WALL, "start", b"p" * 16, 77)
     assert isinstance(chunk, Chunk)
-    assert (chunk.t0_ns, chunk.seq, chunk.clock) == (WALL, 0, Clock("system"))
+    assert (chunk.t0_ns, chunk.seq, chunk.clock) == (WALL, 0, Clock("system", uncertainty_ns=UNRATED_ERROR_NS))
     device.end("stopped", 2 * S)
     assert records(device.flush(2 * S)) == [RecordingEnd("pump", start.recording, BOOT, WALL + 1, "stopped")]
 
@@ -142,7 +148,7 @@ def test_unsynced_data_may_be_published_at_once() -> None:
     found = device.flush(6 * S)
     chunk = found[1].record
     assert isinstance(chunk, Chunk)
-    assert (found[1].held, chunk.t0_ns, chunk.clock) == (False, 7 * S, Clock(UNSYNCED))
+    assert (found[1].held, chunk.t0_ns, chunk.clock) == (False, 7 * S, Clock(UNSYNCED, uncertainty_ns=UNRATED_ERROR_NS))
 
 
 def test_an_interruption_is_a_gap_of_unknown_size() -> None:
@@ -232,3 +238,188 @@ def test_held_records_are_moved_to_utc(kind: str) -> None:
     for name in ("t0_ns", "start_ns", "end_ns", "complete_to_ns"):
         if hasattr(record, name):
             assert getattr(moved, name) == getattr(record, name) + WALL
+
+
+def sizes(found: Iterable[Record]) -> int:
+    return sum(len(encode(record)) + 40 for record in found)
+
+
+def test_a_stream_of_faults_alone_is_one_recording_with_a_growing_gap() -> None:
+    device = recorder(rules=Rules(silence_ns=60 * S))
+    found: list[Record] = []
+    for second in range(1, 3601):
+        device.take("acc", 5, [Fault("garbage", 0, -1)], second * S, WALL + second * S)
+        found += records(device.flush(second * S))
+    assert kinds(found).count("RecordingStart") == 1
+    assert "RecordingEnd" not in kinds(found)
+    gaps = [record for record in found if isinstance(record, Gap)]
+    assert 60 < len(gaps) < 120
+    assert {gap.samples for gap in gaps} == {-1}
+    assert gaps[-1].end_ns - gaps[0].start_ns > 3500 * S
+    assert all(after.start_ns <= before.end_ns for before, after in itertools.pairwise(gaps))
+    assert sizes(found) * 24 < 1_000_000
+
+
+def test_silence_and_absence_cost_less_than_a_megabyte_a_day_and_are_known_within_a_minute() -> None:
+    for missing in ({}, {"temp": "port_lost"}):
+        device = recorder(source_config(channels=("x",)), source_config(channels=("x",), stream="temp"))
+        found: list[Record] = []
+        said_ns = WALL
+        for second in range(1, 3601):
+            device.take("acc", 1, [frame(1)], second * S, WALL + second * S)
+            new = [r for r in records(device.flush(second * S, missing)) if getattr(r, "stream", "") == "temp"]
+            found += new
+            said_ns = max([said_ns, *(record.complete_to_ns for record in new if isinstance(record, Progress))])
+            assert WALL + second * S - said_ns <= 60 * S
+        assert sizes(found) * 24 < 1_000_000
+
+
+def test_a_fault_before_a_silence_is_announced_up_to_the_sample_behind_it() -> None:
+    device = recorder()
+    device.take("acc", 1, [frame(1)], S, WALL + S)
+    device.flush(2 * S)
+    device.flush(3 * S)
+    device.take("acc", 1, [Fault("number", 0)], 3 * S, WALL + 3 * S)
+    assert records(device.flush(3 * S + 1)) == []
+    device.take("acc", 1, [frame(2)], 5 * S, WALL + 5 * S)
+    gap, chunk = records(device.flush(5 * S))
+    assert isinstance(gap, Gap)
+    assert isinstance(chunk, Chunk)
+    assert (gap.reason, gap.samples, gap.end_ns) == ("number", 1, WALL + 5 * S)
+    assert gap.start_ns <= WALL + 3 * S
+
+
+def test_what_may_be_missing_after_a_stop_of_the_process_is_announced() -> None:
+    device = recorder()
+    device.take("acc", 1, [frame(1)], S, WALL + S)
+    device.flush(2 * S)
+    device.take("acc", 1, [frame(2)], 32 * S, WALL + 32 * S, waited_ns=30 * S)
+    device.take("acc", 1, [frame(3)], 33 * S, WALL + 33 * S)
+    found = records(device.flush(33 * S))
+    (gap,) = [record for record in found if isinstance(record, Gap)]
+    assert (gap.reason, gap.samples) == ("stalled", -1)
+    assert gap.end_ns == WALL + 33 * S
+    assert not [record for record in found if isinstance(record, Progress)]
+    waited, fresh = [record for record in found if isinstance(record, Chunk)]
+    assert waited.clock is not None
+    assert fresh.clock is not None
+    assert waited.clock.uncertainty_ns == 30 * S
+    assert fresh.clock.uncertainty_ns < S
+    assert waited.t0_ns < WALL + 32 * S
+
+
+def test_nothing_is_promised_right_after_a_stop() -> None:
+    device = recorder()
+    device.take("acc", 1, [frame(1)], S, WALL + S)
+    device.flush(2 * S)
+    assert kinds(records(device.flush(3 * S))) == ["Progress"]
+    device.flush(40 * S)  # a tick that is 36 s late: bytes may wait in buffers
+    assert records(device.flush(41 * S)) == []
+    assert kinds(records(device.flush(42 * S))) == ["Progress"]
+
+
+def test_a_stream_with_a_rate_keeps_it_over_a_stop_and_leaves_a_hole_for_what_is_lost() -> None:
+    device = recorder(source_config(channels=("x",), rate=100))
+    for number in range(500):
+        device.take("acc", 1, [frame(number)], S + number * S // 100, WALL + S + number * S // 100)
+        if number % 100 == 99:
+            device.flush(S + number * S // 100)
+    stopped = 6 * S
+    device.take("acc", 1, [frame(*range(170))], stopped + 20 * S, WALL + stopped + 20 * S, waited_ns=20 * S)
+    for number in range(200):
+        at = stopped + 20 * S + number * S // 100
+        device.take("acc", 1, [frame(number)], at, WALL + at)
+    found = records(device.flush(stopped + 23 * S))
+    (gap,) = [record for record in found if isinstance(record, Gap)]
+    assert gap.reason == "stalled"
+    assert abs(gap.start_ns - (WALL + stopped + 1_700_000_000)) < S // 10
+    assert abs(gap.end_ns - (WALL + stopped + 20 * S)) < S // 10
+    chunks = [record for record in found if isinstance(record, Chunk)]
+    assert sum(chunk.count for chunk in chunks) == 370
+    assert abs(chunks[0].t0_ns - (WALL + stopped)) < S // 50
+    assert device.rates["acc"].found_hz == pytest.approx(100, rel=1e-3)
+
+
+def test_how_far_a_source_was_heard_bounds_what_is_promised() -> None:
+    device = recorder()
+    device.take("acc", 1, [frame(1)], S, WALL + S)
+    device.flush(2 * S)
+    assert records(device.flush(4 * S, heard={"acc": 0})) == []
+    found = [record for second in range(6, 12) for record in records(device.flush(second * S, heard={"acc": 3 * S}))]
+    assert found == [Progress("pump", "000102030405-0", "acc", BOOT, WALL + 3 * S)]
+
+
+def test_an_absence_is_announced_behind_what_was_kept_of_it() -> None:
+    device = recorder(previous=Previous(b"p" * 16, WALL - 60 * S))
+    device.take("acc", 1, [frame(1)], S, WALL + S, waited_ns=7 * 86_400 * S, is_message=True)
+    device.interrupt("acc", "may_be_dropped", 2 * S, WALL + 2 * S, 0)
+    found = records(device.flush(2 * S))
+    assert [gap for gap in found if isinstance(gap, Gap)] == [
+        Gap("pump", "000102030405-0", "acc", BOOT, WALL - 60 * S, WALL + 2 * S, -1, "may_be_dropped")
+    ]
+    (chunk,) = [record for record in found if isinstance(record, Chunk)]
+    assert chunk.clock is not None
+    assert chunk.clock.uncertainty_ns == 61 * S
+    fresh = recorder()
+    fresh.interrupt("acc", "may_be_dropped", 2 * S, WALL + 2 * S, 0)
+    assert records(fresh.flush(2 * S)) == []
+
+
+def test_one_chunk_a_second_where_ticks_come_a_little_late() -> None:
+    device = recorder(source_config(channels=("x",), rate=100))
+    chunks = 0
+    for number in range(6000):
+        device.take("acc", 1, [frame(number)], S + number * S // 100, WALL + S + number * S // 100)
+        if number % 107 == 106:
+            chunks += kinds(records(device.flush(S + number * S // 100))).count("Chunk")
+    assert chunks == 6000 // 107
+
+
+def test_implausible_values_are_refused_and_counted() -> None:
+    config = source_config(channels=("x",), dtype="float32")
+    limited = replace(config, low={"x": -10.0}, high={"x": 10.0}, step={"x": 3.0})
+    device = recorder(limited)
+    values = [1.0, 2.0, 222.0, 3.0, 9.0, 4.0, 9.0, 9.5, np.nan, 9.0]
+    device.take("acc", 1, [frame(*values)], S, WALL + S)
+    found = records(device.flush(2 * S))
+    (gap,) = [record for record in found if isinstance(record, Gap)]
+    assert (gap.reason, gap.samples) == ("implausible", 3)
+    kept = b"".join(record.values for record in found if isinstance(record, Chunk))
+    assert np.array_equal(np.frombuffer(kept, "<f4"), [1, 2, 3, 4, 9.5, np.nan, 9], equal_nan=True)
+    assert device.counters["acc"].lost == {"implausible": 3}
+
+
+def test_a_value_beyond_the_type_is_missing_never_infinite() -> None:
+    device = recorder(source_config(channels=("x", "y"), dtype="float32"))
+    device.take("acc", 1, [Frame(np.array([[1e39, 2.0], [1.0, 2.0], [1e39, -1e39]]), None, 0)], S, WALL + S)
+    found = records(device.flush(2 * S))
+    (chunk,) = [record for record in found if isinstance(record, Chunk)]
+    assert np.array_equal(np.frombuffer(chunk.values, "<f4"), [np.nan, 2, 1, 2], equal_nan=True)
+    assert device.counters["acc"].lost == {"too_large": 2}
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_clock_that_is_set_begins_a_new_recording_wherever_reads_fall(together: bool) -> None:
+    cold = [946_684_801 * S + second * S for second in range(5)]
+    warm = [WALL + 6 * S + second * S for second in range(5)]
+    device = recorder(source_config(channels=("x",), clock="device"))
+    found: list[Record] = []
+    reads = [cold + warm] if together else [[time] for time in cold + warm]
+    for number, times in enumerate(reads):
+        at = (10 if together else 1 + number) * S
+        device.take("acc", 1, [frame(*range(len(times)), times=times)], at, WALL + at)
+        found += records(device.flush(at))
+    assert kinds(found).count("RecordingStart") == 2
+    chunks = [record for record in found if isinstance(record, Chunk)]
+    sources = {chunk.recording: chunk.clock.source for chunk in chunks if chunk.clock is not None}
+    assert list(sources.values()) == [UNSYNCED, "device"]
+
+
+def test_a_receiver_that_lost_count_of_the_weeks_is_put_right() -> None:
+    era = 1024 * 7 * 86_400 * S
+    device = recorder(source_config(channels=("x",), clock="device"))
+    device.take("acc", 1, [frame(1, times=[WALL + S // 2 - era])], S, WALL + S)
+    (chunk,) = [record for record in records(device.flush(2 * S)) if isinstance(record, Chunk)]
+    assert chunk.t0_ns == WALL + S // 2
+    assert chunk.clock is not None
+    assert chunk.clock.source == "device"

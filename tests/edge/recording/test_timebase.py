@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from edge.recording.timebase import (
     CLOCK_STEP_NS,
@@ -16,34 +17,42 @@ from edge.recording.timebase import (
     CountedTimes,
     DeviceTimes,
     Stamp,
+    UnratedTimes,
     timebase,
 )
 from ingest.times import period_of, run_times
 
 S = 1_000_000_000
+WALL = 1_700_000_000 * S
 STEPS = st.lists(
     st.tuples(
-        st.integers(1, 50), st.integers(0, 3 * S), st.sampled_from(["place", "place", "promise", "chunk", "skip"])
+        st.integers(1, 50),
+        st.integers(0, 3 * S),
+        st.sampled_from(["place"] * 2 + ["promise", "chunk", "skip", "cut"]),
     ),
     max_size=30,
 )
 
 
-@given(STEPS, st.sampled_from([None, 1, 100, 12_000]))
-def test_arrival_times_rise_strictly_and_keep_promises(steps: list[tuple[int, int, str]], rate: int | None) -> None:
-    base = ArrivalTimes(None if rate is None else Fraction(rate))
+@given(STEPS, st.sampled_from([None, 1, 100, 12_000]), st.booleans())
+def test_arrival_times_rise_strictly_and_keep_promises(
+    steps: list[tuple[int, int, str]], rate: int | None, looks_ahead: bool
+) -> None:
+    base = timebase("arrival", None if rate is None else Fraction(rate))
     now, last, promised = 10**18, 0, 0
     for count, passed, what in steps:
         now += passed
         if what == "promise":
-            promised = base.promise(now)
-            assert promised >= now
+            promised = base.promise(now, is_away=count > 25)
+            assert promised >= now or (rate is not None and count <= 25)
         elif what == "chunk":
             base.close_chunk()
         elif what == "skip":
             base.skip(count)
+        elif what == "cut":
+            base.interrupt()
         else:
-            times = base.place(count, None, Stamp(now)).times
+            times = base.place(count, None, Stamp(now), () if looks_ahead else None).times
             assert len(times) == count
             assert times[0] > last
             assert times[0] >= promised
@@ -51,31 +60,178 @@ def test_arrival_times_rise_strictly_and_keep_promises(steps: list[tuple[int, in
             last = int(times[-1])
 
 
-def test_samples_with_a_rate_lie_on_its_grid_and_follow_the_arrivals() -> None:
-    base = ArrivalTimes(Fraction(100))
-    rng = np.random.default_rng(1)
-    found, arrived = [], []
-    for number in range(200):
-        at = number * 100_000_000 + int(rng.integers(0, 5_000_000))
-        found.append(base.place(10, None, Stamp(at)).times)
-        arrived.append(at)
-        if number % 10 == 9:
-            assert len(set(np.diff(np.concatenate(found[-10:])))) == 1
-            base.close_chunk()
-    late = np.array([times[-1] for times in found]) - np.array(arrived)
-    assert np.abs(late).max() < 20_000_000
+Floats = NDArray[np.float64]
+
+
+class Sensor:
+    """A sensor of a true rate whose samples come in reads of `block`, each up to 10 ms late; and what a timebase that
+    is told `nominal` makes of them, with a chunk a second."""
+
+    def __init__(self, nominal: float, block: int, seed: int = 1) -> None:
+        self.base = ArrivalTimes(Fraction(nominal).limit_denominator(10**6))
+        self.block = block
+        self.now_s = 0.0
+        """When the newest sample was taken."""
+        self.true: list[float] = []
+        self.placed: list[float] = []
+        self.arrived: list[float] = []
+        self.holes = 0
+        self._rng = np.random.default_rng(seed)
+        self._reads: list[tuple[int, float]] = []
+        self._arrived_s = 0.0
+        self._second = 1.0
+
+    def play(self, rate: float, seconds: float, *, lost: bool = False) -> None:
+        """It speaks for so long; nobody hears it if it is `lost`."""
+        count = int(rate * seconds)
+        taken = self.now_s + np.arange(1, count + 1) / rate
+        self.now_s = float(taken[-1])
+        if not lost:
+            for begin in range(0, count, self.block):
+                part = taken[begin : begin + self.block]
+                self._read(part, part[-1] + self._rng.uniform(0, 0.01))
+
+    def stall(self, rate: float, seconds: float, block: int) -> None:
+        """It speaks for so long; all of it comes together then, in reads of `block`."""
+        taken = self.now_s + np.arange(1, int(rate * seconds) + 1) / rate
+        self.now_s = float(taken[-1])
+        for begin in range(0, len(taken), block):
+            self._read(taken[begin : begin + block], self.now_s + begin * 1e-6)
+
+    def _read(self, taken: Floats, arrived_s: float) -> None:
+        self._arrived_s = max(arrived_s, self._arrived_s + 1e-6)
+        if self._arrived_s > self._second:
+            self.flush()
+        self.true += taken.tolist()
+        self._reads.append((len(taken), self._arrived_s))
+
+    def flush(self) -> None:
+        """A tick: what came is placed, and makes a chunk."""
+        stamps = [(count, round(at * S) + WALL) for count, at in self._reads]
+        for number, (count, at) in enumerate(stamps):
+            placed = self.base.place(count, None, Stamp(at), stamps[number + 1 :])
+            self.placed += ((placed.times - WALL) / S).tolist()
+            self.arrived += [self._reads[number][1]] * count
+            self.holes += placed.hole is not None
+        self.base.close_chunk()
+        self._reads, self._second = [], self._arrived_s + 1
+
+    def errors_ms(self, since_s: float, until_s: float = 1e9) -> Floats:
+        """Of the samples that were taken in this time."""
+        self.flush()
+        true = np.array(self.true)
+        chosen = (true > since_s) & (true <= until_s)
+        errors: Floats = (np.array(self.placed)[chosen] - true[chosen]) * 1e3
+        return errors
+
+
+OFF = [0.0, 0.001, 0.01, 0.04, 0.1, 1.0]
+
+
+@pytest.mark.parametrize("block", [1, 16, 32, 160])
+@pytest.mark.parametrize("off", OFF)
+def test_the_true_rate_is_learned(off: float, block: int) -> None:
+    true = 100 * (1 + off)
+    sensor = Sensor(100, block)
+    sensor.play(true, 150)
+    errors = sensor.errors_ms(60)
+    found = sensor.base.rate
+    assert found is not None
+    assert found.nominal_hz == 100
+    assert abs(found.found_hz / true - 1) < 50e-6
+    jitter = np.abs(errors - np.median(errors))
+    assert np.quantile(jitter, 0.99) < (1.0 if block < 160 else 3.0)  # 56 reads of up to 10 ms jitter say no more
+    steps = np.diff(sensor.placed) * true
+    assert steps.min() > 0.5
+    late = np.array(sensor.placed) - np.array(sensor.arrived)
+    assert late.max() < 0.025
+    assert sensor.holes == 0
+
+
+def test_chunks_of_a_steady_sensor_continue_one_another_to_the_nanosecond() -> None:
+    sensor = Sensor(100, 1)
+    sensor.play(101.3, 180)
+    sensor.flush()
+    times = np.round(np.array(sensor.placed)[-101 * 60 :] * S).astype(np.int64)
+    changes = np.count_nonzero(np.abs(np.diff(times, 2)) > 1)
+    assert changes <= 12  # of 60 chunks
+
+
+@pytest.mark.parametrize("seconds", [0.5, 2, 5, 20, 120])
+@pytest.mark.parametrize(("usual", "heap"), [(1, 10), (1, 160), (1, 1), (16, 160), (160, 160)])
+def test_samples_that_waited_while_the_process_stood_still_lie_where_they_were_taken(
+    seconds: float, usual: int, heap: int
+) -> None:
+    sensor = Sensor(100, usual)
+    sensor.play(100.4, 60)
+    sensor.stall(100.4, seconds, heap)
+    end = sensor.now_s
+    sensor.play(100.4, 30)
+    constant = np.median(sensor.errors_ms(30, 60))
+    assert np.abs(sensor.errors_ms(60, end + 10) - constant).max() < 10
+    assert np.abs(sensor.errors_ms(end + 10) - constant).max() < 5
+    assert sensor.holes == 0
+
+
+@pytest.mark.parametrize("block", [1, 16])
+@pytest.mark.parametrize("seconds", [0.3, 3.0, 60.0])
+def test_samples_that_are_lost_leave_a_hole_where_they_were(seconds: float, block: int) -> None:
+    sensor = Sensor(100, block)
+    sensor.play(100, 60)
+    sensor.play(100, seconds, lost=True)
+    end = sensor.now_s
+    sensor.play(100, 30)
+    constant = np.median(sensor.errors_ms(30, 60))
+    assert np.abs(sensor.errors_ms(end + 2) - constant).max() < 10
+    assert sensor.holes == 1
+
+
+@pytest.mark.parametrize("block", [1, 16])
+@pytest.mark.parametrize("rate", [50, 99, 101, 200])
+def test_another_rate_is_learned_again(rate: float, block: int) -> None:
+    sensor = Sensor(100, block)
+    sensor.play(100, 60)
+    sensor.play(rate, 40)
+    assert np.abs(sensor.errors_ms(75)).max() < 12
+    found = sensor.base.rate
+    assert found is not None
+    assert abs(found.found_hz / rate - 1) < 500e-6
 
 
 def test_a_silence_is_not_filled() -> None:
     base = ArrivalTimes(Fraction(100))
-    first = base.place(5, None, Stamp(S)).times
-    second = base.place(5, None, Stamp(9 * S)).times
-    assert first[-1] == S
-    assert second[-1] == 9 * S
+    first = base.place(5, None, Stamp(S), ()).times
+    for number in range(1, 20):
+        first = base.place(5, None, Stamp(S + number * S // 20), ()).times
+    second = base.place(5, None, Stamp(9 * S), ())
+    assert abs(int(first[-1]) - (S + 19 * S // 20)) < 1000
+    assert second.times[-1] == 9 * S
+    assert second.hole is not None
+    assert second.hole[1] == second.times[0]
+
+
+def test_a_silent_stream_promises_only_what_cannot_be_on_its_way() -> None:
+    base = ArrivalTimes(Fraction(100))
+    for number in range(10):
+        base.place(160, None, Stamp(S + number * 1_600_000_000), ())
+    newest = S + 9 * 1_600_000_000
+    assert newest < base.promise(newest + S) < newest + S // 100
+    assert base.promise(newest + 60 * S) > newest + 50 * S
+    assert base.promise(newest + 61 * S, is_away=True) == newest + 61 * S
+
+
+def test_what_waited_is_not_believed_to_have_come_when_it_was_taken() -> None:
+    base = timebase("arrival", None)
+    base.place(1, None, Stamp(S))
+    times = base.place(4, None, Stamp(21 * S, waited_ns=20 * S)).times
+    assert times.tolist() == [5 * S, 9 * S, 13 * S, 17 * S]
+    assert base.state.uncertainty_ns == 20 * S
+    base.place(1, None, Stamp(22 * S))
+    assert 0 < base.state.uncertainty_ns < S
 
 
 def test_without_a_rate_samples_that_come_together_are_spread() -> None:
-    base = ArrivalTimes(None)
+    base = timebase("arrival", None)
     assert base.place(1, None, Stamp(S)).times.tolist() == [S]
     assert base.place(2, None, Stamp(S + 100)).times.tolist() == [S + 50, S + 100]
     assert base.place(1, None, Stamp(S + 100)).times.tolist() == [S + 101]
@@ -137,6 +293,7 @@ def test_the_axis_is_monotonic_time_with_a_fixed_offset() -> None:
 
 
 def test_the_kind_names_the_timebase() -> None:
-    assert isinstance(timebase("arrival", None), ArrivalTimes)
+    assert isinstance(timebase("arrival", None), UnratedTimes)
+    assert isinstance(timebase("arrival", Fraction(1)), ArrivalTimes)
     assert isinstance(timebase("device", None), DeviceTimes)
     assert isinstance(timebase("counted", Fraction(1)), CountedTimes)

@@ -1,0 +1,334 @@
+"""Times of samples that come without any: what their arrivals say. Pure."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Final
+
+import numpy as np
+
+from edge.protocol import Times
+from edge.recording.regression import Envelope
+from edge.recording.stamps import Ahead, ClockEstimate, Placed, Stamp
+
+SPREAD_NS: Final = 1_000_000_000
+"""Samples without a rate that arrive together are spread over no more, unless they are known to have waited."""
+UNRATED_ERROR_NS: Final = 10_000_000
+"""What a single arrival may be late, as far as is known: a tick of a USB adapter, a turn of a busy machine."""
+BACKLOG_MAX_NS: Final = 600e9
+"""Nothing that waited longer is taken for a continuation."""
+SILENT_NS: Final = 2_000_000_000
+"""A read of a usual size that is later than this ends a silence."""
+LASTING_READS: Final = 3
+LASTING_NS: Final = 50e6
+"""So many reads over so long that are all late are not jitter."""
+REFRESH_POINTS: Final = 32
+"""While fewer arrivals are known, each of them may change the period."""
+CHANCE: Final = 1e-6
+"""So seldom is the line given up although it is true."""
+BEND_NS: Final = 5_000_000
+"""Further from the line than this, the grid bends within a chunk."""
+NEAR_NS: Final = 100_000
+"""As near to the line as this, the grid stays as it is."""
+HORIZON_NS: Final = 10e9
+"""The grid is to be near for so long to come, and takes so long for what is small."""
+BEND_HORIZON_NS: Final = 2e9
+"""It takes so long for what is not."""
+SLOWEST, FASTEST = 0.6, 1.5
+"""A step of the grid, in true periods."""
+
+
+@dataclass(frozen=True, slots=True)
+class RateFound:
+    """What a stream's arrivals say of its rate."""
+
+    nominal_hz: float
+    found_hz: float
+    uncertainty_hz: float
+    samples: int
+    """What that rests on."""
+
+    @property
+    def ppm(self) -> float:
+        """By how much the true rate is above the nominal one."""
+        return (self.found_hz / self.nominal_hz - 1) * 1e6
+
+
+class ArrivalTimes:
+    """Arrival is what is known, and `rate` is a hint: samples lie on a grid whose period and place are learned.
+
+    The grid follows the line below the arrivals (`edge.recording.regression`). It bends at the edges of chunks only,
+    and as seldom as it can, so that chunks of a steady sensor continue one another to the nanosecond. It is left for a
+    later place where arrivals stay late: samples are missing there. What comes late in a heap (a backlog) stays on it.
+    """
+
+    def __init__(self, rate: Fraction) -> None:
+        self._nominal = float(10**9 / rate)
+        self._line = Envelope(self._nominal)
+        self._floor = -(1 << 62)
+        self._origin: int | None = None
+        self._index = 0
+        """Of the next sample; lost ones are counted."""
+        self._last = 0
+        """The newest sample's time."""
+        self._step = max(1, round(self._nominal))
+        self._point = (0, 0.0)
+        """The newest arrival that the line has seen."""
+        self._usual = 1.0
+        """Samples of a usual read."""
+        self._quiet_ns = 0.0
+        """A usual time between reads."""
+        self._newest: deque[tuple[int, float, float]] = deque(maxlen=96)
+        """The newest reads: index, instant, how late."""
+        self._heap: tuple[int, float] | None = None
+        """The read before, where it was one of a backlog."""
+        self._late_before = False
+        self._interrupted = False
+
+    def place(self, count: int, device_ns: Times | None, stamp: Stamp, ahead: Sequence[Ahead] | None = None) -> Placed:
+        """See `Timebase`."""
+        if self._origin is None:
+            return self._begin(count, stamp)
+        self._index += count
+        newest, at = self._index - 1, float(stamp.time_ns - self._origin)
+        late = at - self._line.at(newest)
+        if self._is_backlog(count, at, late, stamp, ahead):
+            self._heap, self._late_before = (newest, at), True
+            return self._on_grid(count, at, stamp)
+        self._heap, self._late_before = None, False
+        if self._interrupted:
+            self._interrupted = False
+            return replace(self._leave_grid(count, newest, at), hole=None)  # told by who interrupted
+        self._newest.append((newest, at, late))
+        if self._is_lasting(late, ahead):
+            return self._leave_grid(count, newest, at)
+        if late <= self._patience or self._is_rate(count, late):
+            self._learn(count, newest, at, late)
+        return self._on_grid(count, at, stamp)
+
+    def _begin(self, count: int, stamp: Stamp) -> Placed:
+        self._origin, self._index = stamp.time_ns, count
+        self._usual = float(count)
+        self._point = (count - 1, 0.0)
+        self._line.add(*self._point)
+        first = max(self._floor, stamp.time_ns - (count - 1) * self._step)
+        step = self._step
+        if first + (count - 1) * step > stamp.time_ns:  # the floor leaves less room than the nominal rate takes
+            step = max(1, (stamp.time_ns - first) // max(1, count - 1))
+        return self._emit(first, step, count, stamp)
+
+    @property
+    def _patience(self) -> float:
+        """So late may a read be that is only jittered."""
+        return max(5 * self._line.jitter, 50e6, 2 * self._line.period)
+
+    def _is_rate(self, count: int, late: float) -> bool:
+        """Nothing is known yet: what looks late may be the true rate."""
+        return self._line.count < 3 and late < max(5e9, 1.5 * count * self._line.period)
+
+    def _is_backlog(self, count: int, at: float, late: float, stamp: Stamp, ahead: Sequence[Ahead] | None) -> bool:
+        """The read is late, its samples are not: they waited somewhere, and what waited with them follows."""
+        if stamp.waited_ns:
+            return True
+        if late <= self._patience or late > BACKLOG_MAX_NS or self._is_rate(count, late):
+            return False
+        if self._heap is not None and at - self._heap[1] < count * self._line.period / 2:
+            return True
+        if count > 2 * self._usual + 2 or (ahead is None and count > 1 and not self._late_before):
+            return True
+        return any(behind < late / 2 for _, behind in self._lateness(ahead))
+
+    def _lateness(self, ahead: Sequence[Ahead] | None) -> Iterator[tuple[float, float]]:
+        """When the reads ahead come, and how late."""
+        assert self._origin is not None
+        index = self._index - 1
+        for more, time_ns in ahead or ():
+            index += more
+            at = float(time_ns - self._origin)
+            yield at, at - self._line.at(index)
+
+    def _is_lasting(self, late: float, ahead: Sequence[Ahead] | None) -> bool:
+        """The newest reads are late for good: samples are missing before the first of them."""
+        if late <= self._patience or self._is_rate(0, late):
+            return False
+        if late > SILENT_NS:
+            return True
+        found = [(at, behind) for _, at, behind in self._newest]
+        found += itertools.islice(self._lateness(ahead), LASTING_READS)
+        late_ones = list(itertools.takewhile(lambda read: read[1] > self._patience, reversed(found)))
+        return len(late_ones) >= LASTING_READS and late_ones[0][0] - late_ones[-1][0] >= LASTING_NS
+
+    def _learn(self, count: int, newest: int, at: float, late: float) -> None:
+        """The line sees an arrival that was in time."""
+        line = self._line
+        if -late > max(1e6, 4 * line.error_ns) and line.count > 1:  # no sample comes before it is taken
+            line.restart(self._prior, self._point, (newest, at))
+        else:
+            line.add(newest, at)
+            if line.count < REFRESH_POINTS or -late > NEAR_NS:
+                line.refresh()
+        self._usual += 0.1 * (count - self._usual)
+        self._quiet_ns += 0.1 * (at - self._point[1] - self._quiet_ns)
+        self._point = (newest, at)
+
+    @property
+    def _prior(self) -> float:
+        return self._line.period if self._line.count >= REFRESH_POINTS else self._nominal
+
+    def _leave_grid(self, count: int, newest: int, at: float) -> Placed:
+        """Samples are missing before these, which came when they were taken."""
+        assert self._origin is not None
+        self._line.restart(self._prior, (newest, at))
+        self._point = (newest, at)
+        self._newest.clear()
+        period = max(1, round(self._line.period))
+        earliest = max(self._floor, self._last + period)
+        first = max(earliest, self._origin + int(at) - (count - 1) * period)
+        hole = (earliest, first) if first - earliest > period else None
+        return self._emit(first, period, count, Stamp(self._origin + int(at)), hole)
+
+    def _on_grid(self, count: int, at: float, stamp: Stamp) -> Placed:
+        """The grid goes on; it bends at once only where it is far from the line."""
+        assert self._origin is not None
+        aim = self._origin + int(min(self._line.at(self._index - 1), at))
+        step, first = self._step, max(self._last + self._step, self._floor)
+        off = aim - (first + (count - 1) * step)
+        if abs(off) > BEND_NS:
+            bounds = self._line.period * SLOWEST, self._line.period * FASTEST
+            step = max(1, round(min(max((aim - self._last) / count, bounds[0]), bounds[1])))
+            first = max(self._last + step, self._floor)
+        return self._emit(first, step, count, stamp)
+
+    def _emit(self, first: int, step: int, count: int, stamp: Stamp, hole: tuple[int, int] | None = None) -> Placed:
+        times = first + np.arange(count, dtype=np.int64) * step
+        self._last = first + (count - 1) * step
+        self._floor = max(self._floor, self._last + 1)
+        return Placed(times, slice(None), hole=hole)
+
+    def skip(self, count: int) -> None:
+        """See `Timebase`: a line that was lost has taken its place on the grid."""
+        if self._origin is not None and count > 0:
+            self._index += count
+            self._last += count * self._step
+
+    def interrupt(self) -> None:
+        """See `Timebase`: the grid ends here."""
+        self._interrupted = self._origin is not None
+
+    def close_chunk(self) -> None:
+        """See `Timebase`."""
+        if self._origin is None:
+            return
+        later = self._later
+        if later:  # slower than it was, or samples are missing unnoticed
+            self._line.restart(self._prior, *later)
+            self._newest.clear()
+        self._line.refresh()
+        self._plan()
+
+    @property
+    def _later(self) -> list[tuple[int, float]]:
+        """The newest reads, if they are later than they would be by chance, were the line still true; else none."""
+        reads = list(self._newest)
+        for number in (3, 6, 12, 24, 48, 96):
+            if number > len(reads):
+                break
+            chance = self._line.jitter * (1 - CHANCE ** (1 / number))
+            if min(late for _, _, late in reads[-number:]) > chance + max(3e5, 2 * self._line.error_ns):
+                return [(index, at) for index, at, _ in reads[-number:]]
+        return []
+
+    def _plan(self) -> None:
+        """The step of the chunks to come: as it is, if that stays near the line; else one that leads there."""
+        assert self._origin is not None
+        line, period = self._line, self._line.period
+        off = self._origin + line.at(self._index - 1) - self._last
+        drift = (period - self._step) / period * HORIZON_NS
+        if max(abs(off), abs(off + drift)) <= max(NEAR_NS, min(line.error_ns, 5 * NEAR_NS)):
+            return
+        soon_ns = HORIZON_NS if abs(off) < 10 * NEAR_NS else BEND_HORIZON_NS
+        wanted = period * (1 + off / soon_ns)
+        self._step = max(1, round(min(max(wanted, period * SLOWEST), period * FASTEST)))
+
+    def promise(self, now_ns: int, *, is_away: bool = False) -> int:
+        """See `Timebase`: what is on its way was taken before now, but not before the newest sample."""
+        if self._origin is None or is_away:
+            self._floor = max(self._floor, now_ns)
+        else:
+            usual = self._origin + self._point[1] + 4 * self._quiet_ns + self._patience
+            behind = now_ns - int(max(SILENT_NS, 4 * self._quiet_ns))
+            self._floor = max(self._floor, self._last + int(self._line.period / 2))
+            if now_ns > usual:
+                self._floor = max(self._floor, behind)
+        return self._floor
+
+    @property
+    def state(self) -> ClockEstimate:
+        """See `Timebase`."""
+        if self._origin is None:
+            return ClockEstimate()
+        line = self._line
+        off = self._last - self._origin - line.at(self._index - 1)
+        return ClockEstimate(round(off), (self._nominal / line.period - 1) * 1e6, self._uncertainty(off))
+
+    def _uncertainty(self, off: float) -> int:
+        return max(1, round(abs(off) + self._line.error_ns + self._line.jitter / 2))
+
+    @property
+    def rate(self) -> RateFound | None:
+        """The rate that is found; None before there is any."""
+        line = self._line
+        if line.count < 3:
+            return None
+        found = 1e9 / line.period
+        return RateFound(1e9 / self._nominal, found, found * line.room_ns / line.period, self._index)
+
+
+class UnratedTimes:
+    """Arrival is what is known, and nothing of a rate: a sample was taken when it came, several since the last ones."""
+
+    def __init__(self) -> None:
+        self._floor = -(1 << 62)
+        self._last_arrival: int | None = None
+        self._error = 1
+
+    def place(self, count: int, device_ns: Times | None, stamp: Stamp, ahead: Sequence[Ahead] | None = None) -> Placed:
+        """See `Timebase`."""
+        arrived = stamp.time_ns
+        since = self._floor if self._last_arrival is None else self._last_arrival
+        span = min(max(SPREAD_NS, stamp.waited_ns), max(0, arrived - since))
+        if stamp.waited_ns:  # somewhere in between
+            step = max(1, span // (count + 1))
+            first = arrived - count * step
+        else:
+            step = max(1, span // count)
+            first = arrived - (count - 1) * step
+        first = max(self._floor, first)
+        times = first + np.arange(count, dtype=np.int64) * step
+        self._floor = int(times[-1]) + 1
+        self._last_arrival = arrived
+        self._error = max(UNRATED_ERROR_NS, step if count > 1 else 0, stamp.waited_ns)
+        return Placed(times, slice(None))
+
+    def skip(self, count: int) -> None:
+        """See `Timebase`: nothing was expected."""
+
+    def interrupt(self) -> None:
+        """See `Timebase`: nothing was expected."""
+
+    def close_chunk(self) -> None:
+        """See `Timebase`: nothing depends on it."""
+
+    def promise(self, now_ns: int, *, is_away: bool = False) -> int:
+        """See `Timebase`: what arrives later happened later."""
+        self._floor = max(self._floor, now_ns)
+        return self._floor
+
+    @property
+    def state(self) -> ClockEstimate:
+        """See `Timebase`: the latency is not known, the time between reads is."""
+        return ClockEstimate(uncertainty_ns=self._error)
