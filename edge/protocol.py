@@ -7,7 +7,7 @@ A source brings bytes with the time at which they arrived; a decoder turns bytes
 from __future__ import annotations
 
 import builtins
-from collections.abc import AsyncIterator, Hashable, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from importlib import import_module
@@ -101,6 +101,15 @@ class Interruption:
     and what it kept was delivered first. None: behind the newest sample; 0: since the boot before this one."""
 
 
+class Settled(NamedTuple):
+    """Deliveries that come no more: their acknowledgement was read by who sent them."""
+
+    identities: Sequence[bytes] = ()
+    """As `Arrival.identity` named them; one named again by a later arrival is another delivery."""
+    all_but: Collection[bytes] | None = None
+    """Where it is given: of all others, only these may come again."""
+
+
 class Source(Protocol):
     """Where bytes come from. One task uses it: `open`, `arrivals`, `close`; `ack` is called in between, on the same
     event loop."""
@@ -162,6 +171,10 @@ class Source(Protocol):
 
     def ack(self, token: Hashable) -> None:
         """The arrival with this token is fsynced. Called in the order of arrival; a token acknowledges itself only."""
+        ...
+
+    def settled(self) -> Settled:
+        """What of the arrivals with an identity comes no more, since the last call."""
         ...
 
     def again(self) -> None:

@@ -117,6 +117,7 @@ class Pipeline:
 
     def hand_over(self) -> list[Hashable]:
         """The tokens of what was collected for the commit that is made now."""
+        self._identities.settle(self.config.name, *self.source.settled())
         tokens, self._tokens = self._tokens, []
         return tokens
 
@@ -155,6 +156,8 @@ class Pipeline:
         if item.urgent:  # the sender waits for its acknowledgements, and drops what does not fit meanwhile
             self._schedule.at_once()
         if item.identity:
+            if item.redelivered:
+                self._identities.settle(self.config.name, *self.source.settled())
             if item.redelivered and self._identities.is_known(self.config.name, item.identity):
                 self.repeated += 1
                 return

@@ -8,7 +8,7 @@ from typing import Final
 
 from edge.recording.recorder import Held
 from edge.spool.condensing import SPOOL_FULL, Refusals
-from edge.spool.entries import IDENTITIES, Identities, identities, reading
+from edge.spool.entries import IDENTITIES, Identities, reading
 from ingest.log.protocol import Entry
 from ingest.records import Chunk, Progress, Record, RecordingEnd
 
@@ -45,9 +45,7 @@ class Unwritten:
     def collect(self, fresh: list[Write], *, is_full: bool) -> list[Write]:
         """What was not written yet, and what is new. Of that, a spool that is full takes no chunks."""
         fresh = self._refuse(fresh, SPOOL_FULL) if is_full else [*map(Write, self._refusals.take()), *fresh]
-        noted = self._identities.take()
-        if noted:
-            fresh.append(Write(identities(noted)))
+        fresh += map(Write, self._identities.take())
         return self._kept + fresh
 
     def written(self) -> None:

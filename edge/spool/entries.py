@@ -6,8 +6,10 @@ A record's value is its wire form, so that draining copies bytes. Notes never le
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from ingest.chunker import chunk_end_ns
@@ -28,7 +30,9 @@ _CLOSING: Final = 0x80
 """Set in the first byte of the key that is a commit's last."""
 IDENTITY_BYTES: Final = 8
 MAX_IDENTITIES: Final = 65_536
-"""As many as MQTT has packet identifiers: no more can wait for a PUBACK."""
+"""Of one source. As many as MQTT has packet identifiers: no more can wait for a PUBACK."""
+_COUNT_BYTES: Final = 4
+_ANY_SOURCE: Final = b""
 KERNEL_BOOT_BYTES: Final = 16
 
 
@@ -80,9 +84,13 @@ def urgent(kind: bytes, device: str, record: Record) -> Entry:
     return Entry(kind + device.encode(), encode(record))
 
 
-def identities(found: Sequence[bytes]) -> Entry:
-    """A note of identities, each of `IDENTITY_BYTES`."""
-    return Entry(IDENTITIES, b"".join(found))
+def identities(found: Sequence[bytes], source: bytes = b"", kept: int = 0) -> Entry:
+    """A note of identities, each of `IDENTITY_BYTES`, of the source with this digest; without one, of any source.
+
+    `kept`: of those of this source that were noted before, the newest so many may still come again.
+    """
+    whose = source + kept.to_bytes(_COUNT_BYTES, "big") if source else b""
+    return Entry(IDENTITIES + whose, b"".join(found))
 
 
 def identities_in(value: bytes) -> list[bytes]:
@@ -105,40 +113,99 @@ def end_of(record: Record) -> int | None:
 
 
 class Identities:
-    """The identities of the newest arrivals: who comes again is known. Bounded."""
+    """The identities of arrivals that may come again: who does is known. Bounded, each source by itself.
 
-    def __init__(self, known: Sequence[bytes] = ()) -> None:
-        self._known: dict[bytes, None] = dict.fromkeys(known[-MAX_IDENTITIES:])
-        self._new: list[bytes] = []
+    `known`: by a source's digest, oldest first, as `Tail` has them.
+    """
+
+    def __init__(self, known: Mapping[bytes, Sequence[bytes]] = MappingProxyType({})) -> None:
+        self._known = {source: _Noted(found) for source, found in known.items()}
 
     def is_known(self, source: str, identity: bytes) -> bool:
-        """Whether it was noted."""
-        return _digest(source, identity) in self._known
+        """Whether it was noted, and may come again."""
+        digest = _digest(source, identity)
+        anyones = self._known.get(_ANY_SOURCE)
+        return digest in self._of(source).numbers or (anyones is not None and digest in anyones.numbers)
 
     def note(self, source: str, identity: bytes) -> None:
         """An arrival is on its way to the disk."""
-        digest = _digest(source, identity)
-        self._known.pop(digest, None)
-        self._known[digest] = None
-        self._new.append(digest)
-        if len(self._known) > MAX_IDENTITIES:
-            del self._known[next(iter(self._known))]
+        self._of(source).add(_digest(source, identity))
+
+    def settle(self, source: str, identities: Iterable[bytes], all_but: Collection[bytes] | None) -> None:
+        """These come no more (`edge.protocol.Settled`)."""
+        noted = self._of(source)
+        for identity in identities:
+            noted.remove(_digest(source, identity))
+        if all_but is not None:
+            left = {_digest(source, identity) for identity in all_but}
+            for digest in [digest for digest in noted.numbers if digest not in left]:
+                noted.remove(digest)
 
     def forget(self, notes: Iterable[Entry]) -> None:
-        """What these notes name was given up: it may come again."""
+        """What these notes name was given up: it may come again, and is new then."""
         for note in notes:
-            if note.key.startswith(IDENTITIES):
+            if note.key.startswith(IDENTITIES) and (noted := self._known.get(_source_of(note.key)[0])) is not None:
                 for digest in identities_in(note.value):
-                    self._known.pop(digest, None)
+                    noted.remove(digest)
 
-    def take(self) -> list[bytes]:
-        """What was noted since the last call: it must be written with the data."""
-        new, self._new = self._new, []
-        return new
+    def take(self) -> list[Entry]:
+        """Notes of what has changed since the last call: they must be written with the data."""
+        return [note for source, noted in self._known.items() if (note := noted.take(source)) is not None]
+
+    def _of(self, source: str) -> _Noted:
+        digest = _source_digest(source)
+        if digest not in self._known:
+            self._known[digest] = _Noted()
+        return self._known[digest]
+
+
+class _Noted:
+    """One source's identities. Each has the number under which it was noted, so that a note can say how far back those
+    that may come again reach."""
+
+    def __init__(self, found: Sequence[bytes] = ()) -> None:
+        self.numbers = {digest: number for number, digest in enumerate(found)}
+        self._count = len(found)
+        self._new: list[bytes] = []
+        self._has_changed = False
+
+    def add(self, digest: bytes) -> None:
+        self.numbers.pop(digest, None)  # so that the dictionary stays in the order of the numbers
+        self.numbers[digest] = self._count
+        self._count += 1
+        self._new.append(digest)
+        if len(self.numbers) > MAX_IDENTITIES:
+            del self.numbers[next(iter(self.numbers))]
+
+    def remove(self, digest: bytes) -> None:
+        if self.numbers.pop(digest, None) is not None:
+            self._has_changed = True
+
+    def take(self, source: bytes) -> Entry | None:
+        if not self._new and not self._has_changed:
+            return None
+        oldest = next(iter(self.numbers.values()), self._count)
+        kept = max(0, self._count - len(self._new) - oldest)
+        note = identities(self._new, source, kept)
+        self._new, self._has_changed = [], False
+        return note
+
+
+@lru_cache(256)
+def _source_digest(source: str) -> bytes:
+    return hashlib.blake2b(source.encode(), digest_size=IDENTITY_BYTES).digest()
 
 
 def _digest(source: str, identity: bytes) -> bytes:
     return hashlib.blake2b(identity, digest_size=IDENTITY_BYTES, key=source.encode()[:64]).digest()
+
+
+def _source_of(key: bytes) -> tuple[bytes, int]:
+    """Whose note this is, and how many before it still count; a note of earlier versions names no source."""
+    whose = key[1:]
+    if len(whose) != IDENTITY_BYTES + _COUNT_BYTES:
+        return _ANY_SOURCE, MAX_IDENTITIES
+    return whose[:IDENTITY_BYTES], int.from_bytes(whose[IDENTITY_BYTES:], "big")
 
 
 @dataclass(slots=True)
@@ -158,7 +225,8 @@ class Tail:
     """What the newest segments of a spool say about the boots before."""
 
     devices: dict[str, DeviceTail] = field(default_factory=dict)
-    identities: list[bytes] = field(default_factory=list)
+    identities: dict[bytes, list[bytes]] = field(default_factory=dict)
+    """Of arrivals that may come again, by their source's digest, oldest first."""
 
 
 def read_tail(entries: Iterable[tuple[bytes, bytes]]) -> Tail:
@@ -167,7 +235,9 @@ def read_tail(entries: Iterable[tuple[bytes, bytes]]) -> Tail:
     for raw, value in entries:
         key = key_of(raw)
         if key.kind == IDENTITIES:
-            tail.identities += identities_in(value)
+            source, kept = _source_of(plain(raw))
+            known = tail.identities.get(source, [])
+            tail.identities[source] = known[len(known) - min(kept, len(known)) :] + identities_in(value)
         if key.kind not in (READING, HELD):
             continue
         try:

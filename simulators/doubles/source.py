@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar, Final, Self
 
-from edge.protocol import Arrival, Interruption, Key, SourceConfig
+from edge.protocol import Arrival, Interruption, Key, Settled, SourceConfig
 from edge.sources import SOURCES
 
 S: Final = 1_000_000_000
@@ -29,6 +29,8 @@ class FedSource:
         self.trouble = ""
         self.missing = ""
         self.heard_ns: int | None = None
+        self.settled_next: list[Settled] = []
+        """What `settled` says, one a call."""
         self.asked_again = 0
         self.closed = 0
 
@@ -52,6 +54,10 @@ class FedSource:
     def ack(self, token: Hashable) -> None:
         """Kept in `acknowledged`."""
         self.acknowledged.append(token)
+
+    def settled(self) -> Settled:
+        """What the test has put into `settled_next`."""
+        return self.settled_next.pop(0) if self.settled_next else Settled()
 
     def again(self) -> None:
         """Counted in `asked_again`."""

@@ -2,17 +2,20 @@
 
 paho's own thread is not used: everything but the connecting itself happens on the loop, so that no acknowledgement
 can slip from one connection into the next, where its packet id may name another message.
+
+A broker answers in order: what was said to it before a question was read when the answer is there. So a question (a
+ping) follows each batch of acknowledgements, and five seconds of silence; who does not answer is no longer there.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ssl
-from collections.abc import Callable
+from collections import deque
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from paho.mqtt.client import Client, ConnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -22,103 +25,149 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edge.errors import SourceUnavailableError
+from edge.sources.clock import now
+from edge.sources.mqtt import failures
+from edge.sources.mqtt.client import BoundedClient
+from edge.sources.mqtt.settings import Settings
 from ingest.errors import PermanentError
+from ingest.times import NS
 
 T = TypeVar("T")
 KEEPALIVE_S: Final = 30
 CONNECT_S: Final = 5.0
-ANSWER_S: Final = 10.0
+ANSWER_S: Final = 5.0
 SETTLE_S: Final = 2.0
 HOUSEKEEPING_S: Final = 1.0
+SILENCE_S: Final = 4.0
+"""After so long without a byte the broker is asked whether it is there."""
+TELL_S: Final = 3.0
+"""That it does not answer is told after so long."""
+PATIENCE_S: Final = 20.0
+"""Who has not answered for so long is gone."""
+STALL_S: Final = 2.0
+"""A loop that did not run for so long has let what came wait in the kernel."""
 MESSAGES_AT_ONCE: Final = 100
 _TAKEN_OVER: Final = 142
-_UNSUPPORTED: Final = 132
 _UNSPECIFIED: Final = 128
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """A broker, and what is wanted of it."""
+def new_client(settings: Settings) -> BoundedClient:
+    """A client for one connection.
 
-    url: str
-    """Without secrets: for people."""
-    host: str
-    port: int
-    tls: bool
-    topic: str
-    qos: int
-    client_id: str
-    version: int
-    """5, or 3 for 3.1.1."""
-    window: int
-    """How many messages the broker sends before it waits for an acknowledgement."""
-    session_expiry_s: int
-    username: str = ""
-    password_file: str = ""
-    ca_file: str = ""
-
-    def client(self) -> Client:
-        """A client for one connection.
-
-        Raises:
-            PermanentError: a file that is named here cannot be read.
-        """
-        if self.version == 5:
-            client = Client(CallbackAPIVersion.VERSION2, self.client_id, protocol=MQTTProtocolVersion.MQTTv5)
-        else:
-            client = Client(CallbackAPIVersion.VERSION2, self.client_id, False, protocol=MQTTProtocolVersion.MQTTv311)
-        client.manual_ack_set(True)
-        client.connect_timeout = CONNECT_S
+    Raises:
+        PermanentError: a file that is named in the settings cannot be read, or does not hold what it should.
+    """
+    bound, version = settings.kept_bytes, CallbackAPIVersion.VERSION2
+    if settings.version == 5:
+        client = BoundedClient(bound, version, settings.client_id, protocol=MQTTProtocolVersion.MQTTv5)
+    else:
+        client = BoundedClient(bound, version, settings.client_id, False, protocol=MQTTProtocolVersion.MQTTv311)
+    client.manual_ack_set(True)
+    client.connect_timeout = CONNECT_S
+    if settings.username:
+        client.username_pw_set(settings.username, _password(settings))
+    if settings.tls:
         try:
-            if self.username:
-                secret = Path(self.password_file).read_text().strip() if self.password_file else None
-                client.username_pw_set(self.username, secret)
-            if self.tls:
-                client.tls_set_context(ssl.create_default_context(cafile=self.ca_file or None))
+            client.tls_set_context(ssl.create_default_context(cafile=settings.ca_file or None))
         except OSError as error:
-            name = error.filename or self.ca_file
-            raise PermanentError(f"{name}: {error.strerror or error}; {self.url} needs it") from None
-        return client
+            raise PermanentError(f"{settings.ca_file}: {_of_file(error)}; {settings.url} needs it") from None
+    return client
 
-    def connect(self, client: Client) -> None:
-        """Connect and say hello: the session goes on, where the broker has one. Raises `OSError`."""
-        if self.version != 5:
-            client.connect(self.host, self.port, KEEPALIVE_S)
-            return
-        hello = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        hello.ReceiveMaximum = self.window
-        hello.SessionExpiryInterval = self.session_expiry_s
-        client.connect(self.host, self.port, KEEPALIVE_S, clean_start=False, properties=hello)
 
-    def suspicion(self) -> str:
-        """What to think of a broker that closes connections."""
-        return f'another client connects as "{self.client_id}": are there two agents of one device?'
+def _password(settings: Settings) -> str | None:
+    file = settings.password_file
+    if not file:
+        return None
+    try:
+        return Path(file).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise PermanentError(f"{file}: {_of_file(error)}; {settings.url} needs it") from None
+    except UnicodeDecodeError as error:
+        raise PermanentError(
+            f"{file}: is no text: byte {error.start} is not UTF-8; write the password into it and nothing else"
+        ) from None
 
-    def subscription(self) -> tuple[str, Any]:
-        """What to subscribe to. A retained message is old news with a new arrival time: none are wanted."""
-        if self.version != 5:
-            return self.topic, self.qos
-        return self.topic, SubscribeOptions(qos=self.qos, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
+
+def _of_file(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return f"holds no certificates in PEM ({error.reason or error})"
+    return error.strerror or str(error)
+
+
+def connect(settings: Settings, client: Client) -> None:
+    """Connect and say hello: the session goes on, where the broker has one. Raises `OSError`, `UnicodeError`."""
+    if settings.version != 5:
+        client.connect(settings.host, settings.port, KEEPALIVE_S)
+        return
+    hello = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    hello.ReceiveMaximum = settings.window
+    hello.SessionExpiryInterval = settings.session_expiry_s
+    hello.MaximumPacketSize = settings.packet_bytes
+    client.connect(settings.host, settings.port, KEEPALIVE_S, clean_start=False, properties=hello)
+
+
+def suspicion(settings: Settings) -> str:
+    """What to think of a broker that closes connections."""
+    return f'another client connects as "{settings.client_id}": are there two agents of one device?'
+
+
+def _subscription(settings: Settings) -> tuple[str, Any]:
+    """What to subscribe to. A retained message is old news with a new arrival time: none are wanted."""
+    if settings.version != 5:
+        return settings.topic, settings.qos
+    return settings.topic, SubscribeOptions(qos=settings.qos, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the broker was asked, and what it has read when it answers."""
+
+    asked_ns: int
+    under_way: int
+    """Messages that waited for an acknowledgement then."""
+    messages: int
+    """How many had come."""
+    acknowledged: tuple[bytes, ...]
+    """Identities of what was acknowledged before it, and after the question before."""
+    answered: asyncio.Future[None]
+
+
+class Listener(Protocol):
+    """Who hears what comes on a link. Nothing of it may raise."""
+
+    def deliver(self, link: Link, message: MQTTMessage, size: int) -> None:
+        """A message; `size` is its packet's, which may be more than what was kept of it."""
+        ...
+
+    def answered(self, question: Question, under_way: int) -> None:
+        """The broker has answered, with so many messages under way."""
+        ...
+
+    def stalled(self) -> None:
+        """What comes from now on may have waited in the kernel."""
+        ...
 
 
 class Link:
-    """One connection, from `open` and `subscribe` until `lost` is done; `deliver` is called with each message.
+    """One connection, from `open` and `subscribe` until `lost` is done.
 
     A broker that kept the session sends what waits in it before it answers a subscription: after `open`, messages may
     come, and must be taken for that answer to come.
     """
 
-    def __init__(self, settings: Settings, deliver: Callable[[Link, MQTTMessage], None]) -> None:
+    def __init__(self, settings: Settings, listener: Listener) -> None:
         self.settings: Final = settings
-        self.unacknowledged: Final[set[int]] = set()
-        """Packet ids that the broker waits for."""
-        self._deliver = deliver
-        self._client = settings.client()
+        self.unacknowledged: Final[dict[int, bytes]] = {}
+        """By packet id, the identity of what the broker waits for."""
+        self._listener = listener
+        self._client = new_client(settings)
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe
         self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_message
         self._client.on_socket_close = self._on_socket_close
+        self._client.on_pingreq = self._note_question
+        self._client.on_pingresp = self._on_answer
         self._loop = asyncio.get_running_loop()
         self._session_kept: asyncio.Future[bool] = self._loop.create_future()
         self._granted: asyncio.Future[int] = self._loop.create_future()
@@ -126,26 +175,32 @@ class Link:
         """Done when the connection is over, with what people should know about it."""
         self._messages = 0
         self._paused = False
+        self._questions: deque[Question] = deque()
+        self._acknowledged: list[bytes] = []
+        self._heard_ns = self._alive_ns = now()[0]
+        """When bytes came; when the loop ran."""
         self._housekeeping: asyncio.TimerHandle | None = None
+        self._asking: asyncio.Handle | None = None
 
     async def open(self) -> bool:
         """Connect; whether the broker still had the session, and with it the subscription.
 
         Raises:
-            SourceUnavailableError, OSError: it did not work out this time.
+            SourceUnavailableError, OSError, UnicodeError: it did not work out this time.
         """
-        await asyncio.to_thread(self.settings.connect, self._client)
+        await asyncio.to_thread(connect, self.settings, self._client)
         socket = self._client.socket()
         if socket is None:
-            raise SourceUnavailableError("the connection closed at once")
+            raise SourceUnavailableError(failures.closed_unanswered(self.settings, "the connection was closed"))
         # Set only now: connecting writes from a thread of its own, where the loop must not be touched.
         self._client.on_socket_register_write = self._on_socket_register_write
         self._client.on_socket_unregister_write = self._on_socket_unregister_write
         if self._client.want_write():
             self._loop.add_writer(socket, self._client.loop_write)
         self._loop.add_reader(socket, self._readable)
+        self._heard_ns = self._alive_ns = now()[0]
         self._housekeep()
-        return await self._answer(self._session_kept, ANSWER_S)
+        return await self._answer(self._session_kept)
 
     async def subscribe(self) -> None:
         """Subscribe, also in a session that was kept: it may have begun with another topic.
@@ -153,7 +208,9 @@ class Link:
         Raises:
             SourceUnavailableError: the broker does not answer, or grants less than what loses nothing.
         """
-        granted = await self._subscribe(ANSWER_S, behind_messages=True)
+        self._client.subscribe([_subscription(self.settings)])
+        self._note_question()
+        granted = await self._answer(self._granted, behind_messages=True)
         if granted < self.settings.qos:
             raise SourceUnavailableError(f"grants QoS {granted}, wanted is {self.settings.qos}: it would lose messages")
 
@@ -161,32 +218,39 @@ class Link:
         """Return when the broker has seen every acknowledgement so far, or will not answer.
 
         Mosquitto reads a packet a turn, and drops what it has not read of a connection that a newer one of the same
-        client replaces: who starts again quickly would be sent again what it had acknowledged. Packets are answered in
-        order, so an answer to a second, idle subscription tells that all before it was read.
+        client replaces: who starts again quickly would be sent again what it had acknowledged.
         """
-        if not self._session_kept.done() or self.lost.done():
-            return
-        with contextlib.suppress(SourceUnavailableError):
-            await self._answer(self._granted, SETTLE_S)  # of the first one, which may still be under way
-            self._granted = self._loop.create_future()
-            await self._subscribe(SETTLE_S)
+        if self._session_kept.done() and not self.lost.done():
+            self._ask()
+            if self._questions:
+                waiting = self._questions[-1].answered
+                await asyncio.wait((waiting, self.lost), timeout=SETTLE_S, return_when=asyncio.FIRST_COMPLETED)
 
-    async def _subscribe(self, timeout_s: float, *, behind_messages: bool = False) -> int:
-        """The granted quality of service."""
-        self._client.subscribe([self.settings.subscription()])
-        return await self._answer(self._granted, timeout_s, behind_messages=behind_messages)
+    @property
+    def trouble(self) -> str:
+        """That the broker does not answer, for people; empty where it does."""
+        unanswered_s = self._unanswered_s()
+        if unanswered_s < TELL_S:
+            return ""
+        return f"no answer for {unanswered_s:.0f} s; is the network cut? It connects anew after {PATIENCE_S:g} s"
 
-    async def _answer(self, answer: asyncio.Future[T], timeout_s: float, *, behind_messages: bool = False) -> T:
-        """The answer, in this time; `behind_messages`: without such a silence before it."""
+    def _unanswered_s(self) -> float:
+        """For how long a question has waited for its answer without a sign of the broker."""
+        if self._paused or not self._questions or self.lost.done():
+            return 0.0
+        return (now()[0] - max(self._questions[0].asked_ns, self._heard_ns)) / NS
+
+    async def _answer(self, answer: asyncio.Future[T], *, behind_messages: bool = False) -> T:
+        """The answer; `behind_messages`: it may take as long as messages come before it."""
         while True:
             heard, was_paused = self._messages, self._paused
-            await asyncio.wait((answer, self.lost), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((answer, self.lost), timeout=ANSWER_S, return_when=asyncio.FIRST_COMPLETED)
             if answer.done():
                 return answer.result()
             if self.lost.done():
                 raise SourceUnavailableError(self.lost.result())
             if not (behind_messages and (was_paused or self._paused or self._messages != heard)):
-                raise SourceUnavailableError(f"no answer in {timeout_s:g} s")
+                raise SourceUnavailableError(f"no answer in {ANSWER_S:g} s; is it an MQTT broker that listens there?")
 
     def leave(self, reason: str) -> None:
         """The connection is over; its owner closes it."""
@@ -211,16 +275,51 @@ class Link:
         if on:
             self._loop.remove_reader(socket)
         else:
+            self._listener.stalled()
+            self._heard_ns = now()[0]
             self._loop.add_reader(socket, self._readable)
+            self._ask_soon()
 
     def acknowledge(self, packet_id: int) -> None:
         """PUBACK a message; nothing happens where the connection is over, or the broker does not wait for it."""
         if packet_id in self.unacknowledged and not self.lost.done():
-            self.unacknowledged.discard(packet_id)
+            identity = self.unacknowledged.pop(packet_id)
+            if identity:
+                self._acknowledged.append(identity)
             self._client.ack(packet_id, 1)
+            self._ask_soon()
+
+    # --- questions
+
+    def _ask_soon(self) -> None:
+        """Ask behind all that is said in this turn of the loop."""
+        if self._asking is None:
+            self._asking = self._loop.call_soon(self._ask)
+
+    def _ask(self) -> None:
+        self._asking = None
+        if self._session_kept.done() and not self.lost.done():
+            self._client.ping()
+
+    def _note_question(self) -> None:
+        said, self._acknowledged = tuple(self._acknowledged), []
+        waiting = self._loop.create_future()
+        self._questions.append(Question(now()[0], len(self.unacknowledged), self._messages, said, waiting))
+
+    def _on_answer(self) -> None:
+        """The oldest question is answered."""
+        if not self._questions:
+            return  # to nothing that was asked
+        question = self._questions.popleft()
+        question.answered.set_result(None)
+        self._listener.answered(question, question.under_way + self._messages - question.messages)
+
+    # --- the loop
 
     def _readable(self) -> None:
         """Read messages until there are none, or the loop's other work should have its turn."""
+        self._note_alive()
+        self._heard_ns = self._alive_ns
         try:
             for _ in range(MESSAGES_AT_ONCE):
                 before = self._messages
@@ -235,49 +334,69 @@ class Link:
         socket = self._client.socket()
         return isinstance(socket, ssl.SSLSocket) and socket.pending() > 0
 
+    def _note_alive(self) -> None:
+        """The loop runs; where it did not for a while, what is read now has waited."""
+        at_ns = now()[0]
+        if at_ns - self._alive_ns > STALL_S * NS:
+            self._listener.stalled()
+            self._heard_ns = at_ns
+            self._ask_soon()
+        self._alive_ns = at_ns
+
     def _housekeep(self) -> None:
         """Keep-alives, and noticing that the other side is gone."""
-        if not self.lost.done():
-            self._client.loop_misc()
-            self._housekeeping = self._loop.call_later(HOUSEKEEPING_S, self._housekeep)
+        if self.lost.done():
+            return
+        self._note_alive()
+        self._client.loop_misc()
+        if self._unanswered_s() >= PATIENCE_S:
+            self._end(f"no answer for {PATIENCE_S:g} s; is the network cut?")
+        elif not self._questions and not self._paused and self._alive_ns - self._heard_ns >= SILENCE_S * NS:
+            self._ask()
+        self._housekeeping = self._loop.call_later(HOUSEKEEPING_S, self._housekeep)
 
     def _end(self, reason: str) -> None:
         if not self.lost.done():
             self.lost.set_result(reason)
-        if self._housekeeping is not None:
-            self._housekeeping.cancel()
+        for handle in (self._housekeeping, self._asking):
+            if handle is not None:
+                handle.cancel()
+
+    # --- paho's callbacks
 
     def _on_connect(
         self, client: Client, userdata: Any, flags: ConnectFlags, reason: ReasonCode, properties: Properties | None
     ) -> None:
-        if not reason.is_failure:
+        if reason.is_failure:
+            self._end(failures.refused(reason.value, str(reason)))
+        elif not self._session_kept.done():
             self._session_kept.set_result(flags.session_present)
-        elif reason.value == _UNSUPPORTED:
-            self._end('does not speak MQTT 5; say protocol = "3.1.1"')
-        else:
-            self._end(f"refused: {reason}")
 
     def _on_subscribe(
         self, client: Client, userdata: Any, mid: int, reasons: list[ReasonCode], properties: Properties | None
     ) -> None:
         if reasons[0].is_failure:
-            self._end(f'topic "{self.settings.topic}": {reasons[0]}')
+            self._end(failures.subscribing(self.settings.topic, reasons[0].value, str(reasons[0])))
         elif not self._granted.done():
             self._granted.set_result(int(reasons[0].value))
+            self._on_answer()
 
     def _on_disconnect(
         self, client: Client, userdata: Any, flags: Any, reason: ReasonCode, properties: Properties | None
     ) -> None:
+        said = "connection lost" if reason.value == _UNSPECIFIED else f"connection lost: {reason}"
         if reason.value == _TAKEN_OVER:
-            self._end(self.settings.suspicion())
+            self._end(suspicion(self.settings))
+        elif self._session_kept.done():
+            self._end(said)
         else:
-            self._end("connection lost" if reason.value == _UNSPECIFIED else f"connection lost: {reason}")
+            self._end(failures.closed_unanswered(self.settings, said))
 
     def _on_message(self, client: Client, userdata: Any, message: MQTTMessage) -> None:
         self._messages += 1
         if message.qos:
-            self.unacknowledged.add(message.mid)
-        self._deliver(self, message)
+            self.unacknowledged[message.mid] = b""
+        self._listener.deliver(self, message, self._client.packet_size)
 
     def _on_socket_register_write(self, client: Client, userdata: Any, socket: Any) -> None:
         """paho has something to say: it is written when the loop comes to it, however many acknowledgements it is."""
@@ -291,10 +410,6 @@ class Link:
         self._loop.remove_writer(socket)
 
 
-def describe(error: OSError) -> str:
+def describe(error: Exception, settings: Settings) -> str:
     """What people make of a failed attempt to connect."""
-    if isinstance(error, ssl.SSLError):
-        return f"TLS: {error.reason or error}"
-    if isinstance(error, TimeoutError):
-        return f"no connection within {CONNECT_S:g} s"
-    return error.strerror or str(error) or type(error).__name__
+    return failures.connecting(error, settings, CONNECT_S, datetime.now())

@@ -6,109 +6,55 @@ and drops what its queue then cannot hold, so the arrival that fills this window
 
 A message that was not acknowledged on the connection on which it came is delivered again by the broker, with its
 packet id: `Arrival.identity` is made of it, of the topic and of the payload, `Arrival.redelivered` is its DUP flag.
+Which of them come no more is in `redelivery`; up to when the topic was heard, and what its broker may have dropped, in
+`hearing`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
+import hashlib
 from collections import deque
 from collections.abc import AsyncIterator, Hashable, Mapping
 from functools import lru_cache
-from pathlib import Path
 from typing import ClassVar, Final, Self
-from urllib.parse import urlsplit
 
 from paho.mqtt.client import MQTTMessage, topic_matches_sub
 
 from edge.errors import SourceUnavailableError
-from edge.protocol import Arrival, Interruption, Key, SourceConfig
+from edge.protocol import Arrival, Interruption, Key, Settled, SourceConfig
 from edge.sources.backoff import Backoff
 from edge.sources.clock import now
-from edge.sources.mqtt.link import Link, Settings, describe
-from ingest.errors import PermanentError, UsageError
-from ingest.settings import suggest
+from edge.sources.mqtt.failures import one_line
+from edge.sources.mqtt.hearing import CONNECTION_LOST, Hearing
+from edge.sources.mqtt.link import Link, Question, describe, new_client, suspicion
+from edge.sources.mqtt.redelivery import Redelivery
+from edge.sources.mqtt.settings import KEYS, Settings, settings
+from ingest.errors import PermanentError
 from ingest.times import NS
-from ingest.units import parse_duration
 
 QUEUE_BYTES: Final = 8_000_000
 MESSAGE_BYTES: Final = 400
 """What a waiting message takes besides its payload, roughly."""
-FIRST_DELAY_S, MOST_DELAY_S = 0.2, 30.0
+FIRST_DELAY_S, MOST_DELAY_S = 0.2, 5.0
+"""A broker that is back is found within the latter: what its queue cannot hold meanwhile is lost."""
 STEADY_S: Final = 60.0
 """A connection that lives longer than this was a success: only then the next delay is short again."""
 SHORT_LIVES: Final = 3
 """So many connections in a row that were made and soon closed: Mosquitto says no more of a client id used twice."""
-CONNECTION_LOST: Final = "connection_lost"
-SESSION_LOST: Final = "session_lost"
-
-_PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
-_VERSIONS: Final = {"5": 5, "3.1.1": 3}
-_WINDOWS: Final = {5: 60_000, 3: 20}
-_WINDOW_MAX: Final = 65_535
-_EXPIRY_MAX_S: Final = 0xFFFFFFFF
+TROUBLE_S: Final = 60.0
+"""What was wrong with a message is told for so long."""
+TOO_LARGE: Final = "too_large"
+BAD_TOPIC: Final = "bad_topic"
+_PLAIN_BYTES: Final = 64
+"""A longer payload is hashed for its identity, not copied."""
 
 
 class MqttSource:
     """A topic of a broker as a `Source`."""
 
-    keys: ClassVar[Mapping[str, Key]] = {
-        "broker": Key(
-            "text",
-            "The broker's address: `mqtt://host:1883`, or `mqtts://host:8883` for TLS.",
-            '"mqtts://broker.example:8883"',
-            synonyms=("server", "host", "hostname", "url", "uri", "address", "port", "ip"),
-        ),
-        "topic": Key(
-            "text", "The topic whose messages are read.", '"plant/pump-7/acc"', synonyms=("topics", "subscribe")
-        ),
-        "qos": Key(
-            "0 or 1",
-            "1 loses nothing while the broker keeps the session; 0 is for what may be lost.",
-            "0",
-            "1",
-            ("quality", "quality_of_service"),
-        ),
-        "client_id": Key(
-            "text",
-            "Under which name the broker keeps the session; each connection needs its own.",
-            '"pump-7-acc"',
-            "sensorloom-DEVICE-NAME",
-            ("clientid", "client", "id"),
-        ),
-        "protocol": Key("5 or 3.1.1", "The version of MQTT.", '"3.1.1"', "5", ("version", "mqtt_version")),
-        "window": Key(
-            "whole number",
-            "How many messages the broker sends before it waits for an acknowledgement; with 3.1.1 say what the "
-            "broker's own setting is.",
-            "1000",
-            "60000; 20 with 3.1.1",
-            ("receive_maximum", "inflight", "max_inflight", "max_inflight_messages"),
-        ),
-        "session_expiry": Key(
-            "duration",
-            "How long the broker keeps the session, and what waits in it, while this agent is away.",
-            '"30d"',
-            "7d",
-            ("expiry", "session_expiry_interval", "clean_session", "clean_start"),
-        ),
-        "username": Key("text", "The name to log in with.", '"pump-7"', "none", ("user", "login", "user_name")),
-        "password_file": Key(
-            "text",
-            "The file that holds the password and nothing else: a secret is never in agent.toml.",
-            '"/etc/sensorloom/mqtt-password"',
-            "none",
-            ("password", "passwd", "pass", "secret", "token"),
-        ),
-        "ca_file": Key(
-            "text",
-            "The certificates that the broker's is checked against.",
-            '"/etc/sensorloom/ca.pem"',
-            "the system's",
-            ("cafile", "ca", "ca_cert", "ca_certs", "cert", "certificate", "cacert", "tls_ca"),
-        ),
-    }
+    keys: ClassVar[Mapping[str, Key]] = KEYS
 
     def __init__(self, settings: Settings) -> None:
         self.settings: Final = settings
@@ -121,26 +67,41 @@ class MqttSource:
         self._links = 0
         self._connecting: asyncio.Task[None] | None = None
         self._wanted = lru_cache(1024)(lambda topic: topic_matches_sub(settings.topic, topic))
+        self._hearing = Hearing(settings.window, settings.qos, settings.longest_wait_ns)
+        self._redelivery = Redelivery()
+        self._topic = ""
+        """The first one that a message came of; with wildcards, one of several."""
+        self._heard_ns = 0
+        self._trouble, self._trouble_ns = "", 0
 
     @classmethod
     def from_config(cls, config: SourceConfig) -> Self:
         """`broker` (`mqtt://host:1883`, `mqtts://…`) and `topic`, and what is in `keys`. Raises `UsageError`."""
-        return cls(_settings(config))
+        return cls(settings(config))
 
     @property
     def trouble(self) -> str:
         """See `edge.protocol.Source`."""
-        return ""
+        if self._link is not None and self._link.trouble:
+            return self._link.trouble
+        return self._trouble if now()[0] - self._trouble_ns < TROUBLE_S * NS else ""
 
     @property
     def missing(self) -> str:
-        """See `edge.protocol.Source`: a broker keeps what has a quality of service."""
-        return CONNECTION_LOST if self.waiting_for and not self.settings.qos else ""
+        """See `edge.protocol.Source`: nobody keeps what has no quality of service."""
+        has_failed = self.waiting_for and self._hearing.heard_ns
+        return CONNECTION_LOST if has_failed and not self.settings.qos else ""
 
     @property
     def heard_ns(self) -> int | None:
-        """See `edge.protocol.Source`: up to now."""
-        return None
+        """See `edge.protocol.Source`. What waits here is not in the agent's books yet: until then it stands."""
+        if not self._queue:
+            self._heard_ns = self._hearing.heard_ns
+        return self._heard_ns
+
+    def settled(self) -> Settled:
+        """See `edge.protocol.Source`."""
+        return self._redelivery.take(item.identity for item in self._queue if isinstance(item, Arrival))
 
     async def open(self) -> None:
         """Connect and subscribe, however long it takes.
@@ -149,10 +110,10 @@ class MqttSource:
             PermanentError: the password's or the certificate's file cannot be read.
         """
         if self._connecting is None:
-            self.settings.client()  # files that cannot be read are told now
+            new_client(self.settings)  # files that cannot be read are told now
             self._opened.clear()
-            self._queue.clear()
-            self._queued_bytes = 0
+            self._queue = deque(item for item in self._queue if isinstance(item, Interruption))  # the rest comes again
+            self._queued_bytes = sum(map(_size, self._queue))
             self._connecting = asyncio.create_task(self._stay_connected())
         await self._opened.wait()
 
@@ -191,76 +152,127 @@ class MqttSource:
         self._opened.set()
         self._filled.set()
 
+    # --- connections
+
     async def _stay_connected(self) -> None:
         backoff = Backoff(FIRST_DELAY_S, MOST_DELAY_S)
+        begin_ns, _ = now()
         short_lives = 0
         while True:
             reason, lived_s = await self._connection()
+            self._hearing.failed(begin_ns)
             if lived_s > STEADY_S:
                 backoff.reset()
                 short_lives = 0
             elif lived_s:
                 short_lives += 1
             if short_lives >= SHORT_LIVES:
-                reason += f"; perhaps {self.settings.suspicion()}"
-            self.waiting_for = f"{self.settings.url}: {reason}"
+                reason += f"; perhaps {suspicion(self.settings)}"
+            self.waiting_for = one_line(f"{self.settings.url}: {reason}")
             await asyncio.sleep(backoff.next_s())
 
     async def _connection(self) -> tuple[str, float]:
         """One connection from its beginning to its end: why it ended, and for how many seconds it was of use."""
         self._links += 1
         try:
-            self._link = link = Link(self.settings, self._deliver)
+            self._link = link = Link(self.settings, self)
         except PermanentError as error:  # its files could be read once
             return str(error), 0.0
         try:
             session_kept = await link.open()
+            self._hearing.connected(session_kept, now()[0])
             if not session_kept:
                 await link.subscribe()
-            if self._opened.is_set():
-                self._tell_interruption(session_kept)
             self.waiting_for = ""
             self._opened.set()
-            begin = time.monotonic()
+            begin_ns = now()[0]
             if session_kept:  # what waits in the session comes first, and comes only as far as it is taken
                 await link.subscribe()
-            return await link.lost, time.monotonic() - begin
+            return await link.lost, (now()[0] - begin_ns) / NS
         except SourceUnavailableError as error:
             return str(error), 0.0
-        except OSError as error:
-            return describe(error), 0.0
+        except Exception as error:  # whatever it is, it is told, and tried again
+            return describe(error, self.settings), 0.0
         finally:
             self._link = None
+            self._hearing.over()
+            self._redelivery.connection_over()
             link.close()
 
-    def _tell_interruption(self, session_kept: bool) -> None:
-        """A connection is back: messages may be missing where the broker did not keep them."""
-        if not self.settings.qos or not session_kept:
-            reason = SESSION_LOST if self.settings.qos else CONNECTION_LOST
-            self._put(Interruption(reason, *now()))
+    # --- what a link hears
 
-    def _deliver(self, link: Link, message: MQTTMessage) -> None:
-        monotonic_ns, wall_ns = now()
-        topic = message.topic
-        if message.retain or not self._wanted(topic):  # old news, or of a topic that was once subscribed to
+    def deliver(self, link: Link, message: MQTTMessage, size: int) -> None:
+        """See `edge.sources.mqtt.link.Listener`."""
+        topic, payload = _topic(message), bytes(message.payload)
+        if topic is None:
+            self._leave_out(link, message, BAD_TOPIC, "a message's topic is not UTF-8: correct the publisher")
+        elif message.retain or not self._wanted(topic):  # old news, or of a topic that was once subscribed to
             link.acknowledge(message.mid)
-            return
-        payload = bytes(message.payload)
+        elif size > self.settings.kept_bytes or len(payload) > self.settings.max_message:
+            what = f'a message of {size:,} bytes of "{topic}"'
+            limit = f'max_message = "{self.settings.max_message_text}"'
+            self._leave_out(link, message, TOO_LARGE, f"{what} is more than {limit}: say a larger one, or send less")
+        else:
+            self._compare(topic)
+            self._take(link, message, topic, payload)
+
+    def answered(self, question: Question, under_way: int) -> None:
+        """See `edge.sources.mqtt.link.Listener`."""
+        self._redelivery.settled(question.acknowledged)
+        was_current = self._hearing.is_current
+        boot_ns, wall_ns = now()
+        loss = self._hearing.answered(question.asked_ns, under_way, boot_ns)
+        if loss is not None:  # it is said behind what has come: what was kept is not called lost
+            self._put(Interruption(loss.reason, boot_ns, wall_ns, loss.since_ns))
+        if self._hearing.is_current and not was_current:
+            self._redelivery.repeated_all()
+
+    def stalled(self) -> None:
+        """See `edge.sources.mqtt.link.Listener`."""
+        self._hearing.stalled(now()[0])
+
+    def _take(self, link: Link, message: MQTTMessage, topic: str, payload: bytes) -> None:
+        boot_ns, wall_ns = now()
+        waited_ns = self._hearing.arrived(boot_ns, len(link.unacknowledged))
         if not message.qos:
-            self._put(Arrival(payload, monotonic_ns, wall_ns, is_message=True))
+            self._put(Arrival(payload, boot_ns, wall_ns, is_message=True, waited_ns=waited_ns))
             return
+        said = payload if len(payload) <= _PLAIN_BYTES else hashlib.blake2b(payload, digest_size=32).digest()
+        identity = b"%d %s\0%s" % (message.mid, topic.encode(), said)
+        link.unacknowledged[message.mid] = identity
+        self._redelivery.delivered(identity)
         self._put(
             Arrival(
                 payload,
-                monotonic_ns,
+                boot_ns,
                 wall_ns,
                 token=(self._links, message.mid),
-                identity=b"%d %s\0%s" % (message.mid, topic.encode(), payload),
+                identity=identity,
                 redelivered=message.dup,
                 is_message=True,
                 urgent=len(link.unacknowledged) >= self.settings.window,
+                waited_ns=waited_ns,
             )
         )
+
+    def _leave_out(self, link: Link, message: MQTTMessage, reason: str, words: str) -> None:
+        """No reading of this message mends it: it is counted as lost, told, and not delivered again."""
+        self._tell(words)
+        self._put(Interruption(reason, *now()))
+        link.acknowledge(message.mid)
+
+    def _compare(self, topic: str) -> None:
+        """Tell of a second topic in one stream."""
+        if not self._topic:
+            self._topic = topic
+        elif topic != self._topic:
+            self._tell(
+                f'messages of "{self._topic}" and of "{topic}" are mixed in one stream; '
+                "where these are two sensors, name one topic in each source"
+            )
+
+    def _tell(self, trouble: str) -> None:
+        self._trouble, self._trouble_ns = one_line(trouble), now()[0]
 
     def _put(self, item: Arrival | Interruption) -> None:
         self._queue.append(item)
@@ -274,60 +286,9 @@ def _size(item: Arrival | Interruption) -> int:
     return MESSAGE_BYTES + (len(item.data) if isinstance(item, Arrival) else 0)
 
 
-def _settings(config: SourceConfig) -> Settings:
-    where = config.where
-    protocol = config.option("protocol", str, "5")
-    if protocol not in _VERSIONS:
-        raise UsageError(f'{where}: protocol: unknown version "{protocol}"{suggest(protocol, _VERSIONS)}')
-    version = _VERSIONS[protocol]
-    qos = config.option("qos", int, 1)
-    if qos not in (0, 1):
-        raise UsageError(f"{where}: qos: found {qos}; 1 loses nothing, 0 is for what may be lost")
-    window = config.option("window", int, _WINDOWS[version])
-    if not 1 <= window <= _WINDOW_MAX:
-        raise UsageError(f"{where}: window: {window} is not in 1..{_WINDOW_MAX}")
-    expiry_s = parse_duration(config.option("session_expiry", str, "7d")) // NS
-    if not 0 < expiry_s <= _EXPIRY_MAX_S:
-        raise UsageError(f"{where}: session_expiry: {expiry_s} s is not in 1..{_EXPIRY_MAX_S}")
-    host, port, tls = _address(config.option("broker", str), where)
-    return Settings(
-        url=config.option("broker", str),
-        host=host,
-        port=port,
-        tls=tls,
-        topic=_topic(config.option("topic", str), where),
-        qos=qos,
-        client_id=config.option("client_id", str, f"sensorloom-{config.device}-{config.name}"),
-        version=version,
-        window=window,
-        session_expiry_s=expiry_s,
-        username=config.option("username", str, ""),
-        password_file=_path(config, "password_file"),
-        ca_file=_path(config, "ca_file"),
-    )
-
-
-def _path(config: SourceConfig, key: str) -> str:
-    given = config.option(key, str, "")
-    return str(Path(config.base) / given) if given else ""
-
-
-def _topic(text: str, where: str) -> str:
-    levels = text.split("/")
-    if not text or "#" in "".join(levels[:-1]) or any(len(level) > 1 and set("#+") & set(level) for level in levels):
-        raise UsageError(f'{where}: topic: "{text}" is no topic filter; write a/b, a/+/c (one level) or a/# (the rest)')
-    return text
-
-
-def _address(url: str, where: str) -> tuple[str, int, bool]:
-    """Host, port, whether by TLS."""
+def _topic(message: MQTTMessage) -> str | None:
+    """A message's topic; None where it is not UTF-8, as it must be (MQTT 5.0, section 1.5.4)."""
     try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise UsageError(f'{where}: broker: "{url}": {error}') from None
-    if parts.scheme not in _PORTS or not host or parts.path.strip("/") or parts.query:
-        raise UsageError(f'{where}: broker: found "{url}"; write mqtt://host:1883, or mqtts://host:8883 for TLS')
-    if parts.username or parts.password:
-        raise UsageError(f"{where}: broker: holds a user's name; say it in username, and in password_file")
-    return host, port or _PORTS[parts.scheme], parts.scheme == "mqtts"
+        return message.topic
+    except UnicodeDecodeError:
+        return None

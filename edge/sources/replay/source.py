@@ -16,7 +16,7 @@ from time import monotonic_ns, time_ns
 from typing import IO, ClassVar, Final, Self, cast
 
 from edge.decoders import decoder_type
-from edge.protocol import Arrival, Decoder, Fault, Frame, Interruption, Key, SourceConfig
+from edge.protocol import Arrival, Decoder, Fault, Frame, Interruption, Key, Settled, SourceConfig
 from ingest.errors import PermanentError, UsageError
 from ingest.units import parse_time
 
@@ -124,6 +124,10 @@ class ReplaySource:
 
     def ack(self, token: Hashable) -> None:
         """See `edge.protocol.Source`: a file waits for no word."""
+
+    def settled(self) -> Settled:
+        """See `edge.protocol.Source`: a file never repeats itself."""
+        return Settled()
 
     def again(self) -> None:
         """See `edge.protocol.Source`: what was given up of a file was announced."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import ClassVar, Final, Self
 
 from edge.errors import SourceUnavailableError
-from edge.protocol import Arrival, Interruption, Key, SourceConfig
+from edge.protocol import Arrival, Interruption, Key, Settled, SourceConfig
 from edge.sources.serial.handover import Handover
 from edge.sources.serial.lines import NAMES, NO_LINE, NO_LINE_BYTES, FixedRecords, LineEnds, Lines, RawBytes
 from edge.sources.serial.port import Line, check_baud
@@ -147,6 +147,10 @@ class SerialSource:
 
     def ack(self, token: Hashable) -> None:
         """Nothing to acknowledge on a serial line."""
+
+    def settled(self) -> Settled:
+        """See `edge.protocol.Source`: a port never repeats itself."""
+        return Settled()
 
     def again(self) -> None:
         """See `edge.protocol.Source`: a serial line keeps nothing."""

@@ -13,6 +13,7 @@ from edge.spool.entries import (
     read_tail,
     reading,
 )
+from ingest.log.protocol import Entry
 from ingest.records import Channel, Gap, RecordingEnd, RecordingStart, StreamDescription, schema_id
 from tests.edge.spool.spooling import BOOT, chunk
 
@@ -39,18 +40,87 @@ def test_the_tail_names_what_is_open_and_how_far_it_reaches() -> None:
     assert read_tail([reading("pump", chunk(0)), reading("pump", gap)]).devices["pump"].reach_ns == 1 << 61
 
 
-def test_identities_are_known_until_too_many_came_after_them() -> None:
+def after_restart(*notes: Entry) -> Identities:
+    """What a new boot knows."""
+    return Identities(read_tail(notes).identities)
+
+
+def test_identities_outlive_a_restart_and_are_of_their_source_alone() -> None:
     known = Identities()
     known.note("mqtt", b"1")
     assert known.is_known("mqtt", b"1")
     assert not known.is_known("other", b"1")
-    note = identities(known.take())
+    notes = known.take()
     assert known.take() == []
-    again = Identities(identities_in(note.value))
+    again = after_restart(*notes)
     assert again.is_known("mqtt", b"1")
-    again.forget([note])
+    assert not again.is_known("other", b"1")
+    again.forget(notes)
     assert not again.is_known("mqtt", b"1")
+
+
+def test_what_comes_no_more_is_forgotten_also_after_a_restart() -> None:
+    """The same packet id and payload are another message once the acknowledgement was read."""
+    known = Identities()
+    for identity in (b"1", b"2", b"3"):
+        known.note("mqtt", identity)
+    notes = known.take()
+    known.settle("mqtt", [b"1"], None)
+    notes += known.take()
+    assert [known.is_known("mqtt", identity) for identity in (b"1", b"2", b"3")] == [False, True, True]
+    assert [after_restart(*notes).is_known("mqtt", identity) for identity in (b"1", b"2", b"3")] == [False, True, True]
+    known.note("mqtt", b"4")
+    known.note("mqtt", b"1")
+    known.settle("mqtt", [b"2", b"3"], None)
+    notes += known.take()
+    found = after_restart(*notes)
+    assert [found.is_known("mqtt", identity) for identity in (b"1", b"2", b"3", b"4")] == [True, False, False, True]
+    known.settle("mqtt", [], {b"4"})
+    assert [known.is_known("mqtt", identity) for identity in (b"1", b"4")] == [False, True]
+    known.settle("mqtt", [], frozenset())
+    found = after_restart(*notes, *known.take())
+    assert not any(found.is_known("mqtt", identity) for identity in (b"1", b"4"))
+
+
+def test_a_note_never_forgets_what_may_still_come_again() -> None:
+    """Settled out of order, given up in between, and repeated after a restart whose spool begins in the middle."""
+    known = Identities()
+    notes: list[Entry] = []
+    for number in range(50):
+        known.note("mqtt", b"%d" % number)
+        if number % 7 == 3:
+            known.forget([*known.take()][-1:])  # never written
+        elif number % 3 == 0:
+            notes += known.take()
+        if number >= 10:
+            known.settle("mqtt", [b"%d" % (number - 10 if number % 2 else number - 9)], None)
+    notes += known.take()
+    found = after_restart(*notes[5:])
+    for number in range(50):
+        if known.is_known("mqtt", b"%d" % number) and number > 20:
+            assert found.is_known("mqtt", b"%d" % number), number
+
+
+def test_a_fast_source_does_not_push_out_what_another_one_noted() -> None:
+    known = Identities()
+    known.note("slow", b"1")
     for number in range(MAX_IDENTITIES + 1):
-        known.note("mqtt", b"n%d" % number)
-    assert not known.is_known("mqtt", b"n0")
-    assert known.is_known("mqtt", b"n1")
+        known.note("fast", b"n%d" % number)
+    assert known.is_known("slow", b"1")
+    assert not known.is_known("fast", b"n0")
+    assert known.is_known("fast", b"n1")
+    found = after_restart(*known.take())
+    assert found.is_known("slow", b"1")
+    assert found.is_known("fast", b"n1")
+
+
+def test_a_note_of_an_earlier_version_is_understood() -> None:
+    """It names no source: its identities are anyone's."""
+    known = Identities()
+    known.note("mqtt", b"1")
+    (note,) = known.take()
+    old = identities(identities_in(note.value))
+    assert old.key == b"i"
+    assert after_restart(old).is_known("mqtt", b"1")
+    assert not after_restart(old).is_known("mqtt", b"2")
+    assert key_of(note.key).kind == b"i"  # and an earlier version understands ours

@@ -73,7 +73,7 @@ def test_what_may_be_delivered_again_is_known_also_where_a_segment_has_just_begu
         while queue.read() is not None:
             pass
         queue.acknowledge(2 * number + 2)
-        known = {int.from_bytes(found, "big") for found in queue.tail().identities}
+        known = {int.from_bytes(found, "big") for found in queue.tail().identities[b""]}
         assert known >= set(range(max(0, number - 25), number + 1))
     assert queue.size_bytes <= 2 * SMALL.segment_bytes
 
@@ -184,7 +184,7 @@ def test_a_commit_is_whole_or_absent_at_every_truncation_point(tmp_path: Path) -
         queue = after_power_cut(tmp_path / "q", tmp_path / "cut", data[:cut])
         whole = sum(size <= cut for size in sizes) - 1
         assert read_all(queue) == [chunk(seq, 8) for seq in range(2 * whole)], cut
-        assert queue.tail().identities == [b"%08d" % n for n in range(whole)], cut
+        assert queue.tail().identities.get(b"", []) == [b"%08d" % n for n in range(whole)], cut
         queue.commit([entry(99, 8)])
         assert read_all(queue) == [chunk(99, 8)]
         queue.close()

@@ -1,0 +1,114 @@
+"""What to tell people of a connection that does not come about: what was found, and what to do. Pure.
+
+A reason is one line. What TLS says of a certificate is kept (`verify_message`), with the next step behind it.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from datetime import datetime
+from typing import Final
+
+from edge.sources.mqtt.settings import Settings
+
+_EXPIRED, _NOT_YET_VALID, _NAME_MISMATCH, _ADDRESS_MISMATCH = 10, 9, 62, 64
+"""OpenSSL's X509_V_ERR_…, as in `SSLCertVerificationError.verify_code`."""
+_UNSUPPORTED: Final = 132
+_REASONS: Final = {
+    133: "client id not valid; write another client_id",
+    134: "user name or password is wrong; see username and password_file",
+    135: "not authorized; see username and password_file, and what the broker allows this client",
+    137: "the broker is busy",
+    138: "the broker has banned this client; see its configuration",
+    140: "authentication method not known to it",
+    151: "quota exceeded",
+    159: "too many connections a second",
+}
+"""CONNACK's reason codes (MQTT 5.0, section 3.2.2.2), in words with a next step; paho gives those of 3.1.1 so too."""
+_GRANTS: Final = {
+    128: "the broker refuses it; see what it allows this client",
+    131: "the broker refuses it for reasons of its own",
+    135: "forbidden; see what the broker allows this client",
+    143: "the broker takes no such topic; correct it",
+    151: "quota exceeded",
+    158: "the broker has no shared subscriptions",
+    162: "the broker takes no wildcards; name one topic",
+}
+"""SUBACK's reason codes (section 3.9.3)."""
+
+
+def connecting(error: Exception, settings: Settings, connect_s: float, now: datetime) -> str:
+    """Why no connection came about. `now` is this device's clock, of which certificates depend."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _certificate(error, settings, now)
+    if isinstance(error, ssl.SSLError):
+        return _tls(error, settings)
+    if isinstance(error, TimeoutError):
+        return f"no connection within {connect_s:g} s; is the port right, or does a firewall drop it?"
+    if isinstance(error, socket.gaierror):
+        return f'{error.strerror}: no address for "{settings.host}"; is it spelled right, and does DNS work here?'
+    if isinstance(error, UnicodeError):
+        return f'no host has the name "{settings.host}"; correct it'
+    if settings.tls and isinstance(error, ConnectionError | EOFError) and not isinstance(error, ConnectionRefusedError):
+        return f"{_words(error)} during the TLS handshake; {_perhaps_plain(settings)}"
+    return _words(error)
+
+
+def closed_unanswered(settings: Settings, reason: str) -> str:
+    """Why a connection ended before the broker had answered its CONNECT."""
+    if settings.tls:
+        return f"{reason} before any answer; is it an MQTT broker that listens there?"
+    return f"{reason} before any answer; if port {settings.port} is for TLS, write mqtts://"
+
+
+def refused(code: int, text: str) -> str:
+    """What CONNACK says."""
+    if code == _UNSUPPORTED:
+        return 'does not speak MQTT 5; say protocol = "3.1.1"'
+    return f"refused: {text} (code {code}): {_REASONS[code]}" if code in _REASONS else f"refused: {text} (code {code})"
+
+
+def subscribing(topic: str, code: int, text: str) -> str:
+    """What SUBACK says of a topic."""
+    what = _GRANTS.get(code, "see what the broker allows this client")
+    return f'topic "{topic}": {text} (code {code}): {what}'
+
+
+def _certificate(error: ssl.SSLCertVerificationError, settings: Settings, now: datetime) -> str:
+    said = error.verify_message.rstrip(".")
+    if error.verify_code == _EXPIRED:
+        todo = f"renew it at the broker, or set this device's clock, which says {now:%Y-%m-%d}"
+    elif error.verify_code == _NOT_YET_VALID:
+        todo = f"set this device's clock, which says {now:%Y-%m-%d}"
+    elif error.verify_code in (_NAME_MISMATCH, _ADDRESS_MISMATCH):
+        todo = f'it is for another host than "{settings.host}": write in broker the name that it is for'
+    elif settings.ca_file:
+        todo = f"{settings.ca_file} does not hold the authority that signed it"
+    else:
+        todo = "no authority known here signed it: name the authority's certificate in ca_file"
+    return f"TLS: the broker's certificate is not valid: {said}; {todo}"
+
+
+def _tls(error: ssl.SSLError, settings: Settings) -> str:
+    reason = error.reason or str(error)
+    if reason in ("WRONG_VERSION_NUMBER", "UNEXPECTED_EOF_WHILE_READING", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST"):
+        return f"TLS: what answers does not speak it ({reason}); {_perhaps_plain(settings)}"
+    if "CERTIFICATE_REQUIRED" in reason:
+        return f"TLS: the broker wants a client's certificate ({reason}), which this source cannot give"
+    return f"TLS: {reason}"
+
+
+def _perhaps_plain(settings: Settings) -> str:
+    return f"if port {settings.port} is without TLS, write mqtt://, else correct the port (often 8883)"
+
+
+def one_line(text: str) -> str:
+    """A text of elsewhere without line ends and control characters."""
+    return "".join(sign if sign.isprintable() else " " for sign in text)
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

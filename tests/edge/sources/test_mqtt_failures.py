@@ -1,0 +1,197 @@
+"""Each failure to connect is told apart, in one line, with what to do: on a real Mosquitto with real certificates."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from edge.sources.mqtt import failures
+from edge.sources.mqtt.source import MqttSource
+from ingest.errors import PermanentError
+from tests.edge.sources.collecting import Taker, until
+from tests.edge.sources.test_mqtt import at_least, config, lines, numbered, publisher
+from tests.support.certificates import Authority
+from tests.support.mosquitto import Mosquitto
+from tests.support.server import free_ports
+
+WITHIN_S = 10.0
+
+
+class Site(NamedTuple):
+    plain: Mosquitto
+    brokers: dict[str, Mosquitto]
+    """By the name of their certificate."""
+    ca: str
+    other_ca: str
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("certificates")
+    plant, stranger = Authority(folder / "plant-ca"), Authority(folder / "stranger-ca")
+    made = {
+        "good": plant.sign("good", "IP:127.0.0.1"),
+        "named": plant.sign("named", "DNS:broker.example"),
+        "expired": plant.sign("expired", "IP:127.0.0.1", "20200101000000Z", "20210101000000Z"),
+        "early": plant.sign("early", "IP:127.0.0.1", "20900101000000Z", "20910101000000Z"),
+    }
+    brokers = {
+        name: Mosquitto(f"certfile {certificate}", f"keyfile {key}") for name, (certificate, key) in made.items()
+    }
+    plain = Mosquitto()
+    yield Site(plain, brokers, str(plant.certificate), str(stranger.certificate))
+    for broker in (plain, *brokers.values()):
+        broker.stop()
+
+
+def told(url: str, **options: Any) -> str:
+    """What a source says of a broker that it cannot use, within the time in which it must be said."""
+
+    async def scenario() -> str:
+        source = MqttSource.from_config(config(url, **options))
+        opening = asyncio.create_task(source.open())
+        begin = time.monotonic()
+        await until(lambda: not source.waiting_for.endswith("not connected yet"))
+        assert time.monotonic() - begin < WITHIN_S
+        said = source.waiting_for
+        assert not opening.done()
+        await source.close()
+        await opening
+        return said
+
+    said = asyncio.run(scenario())
+    assert said.startswith(f"{url}: ")
+    assert said.isprintable()
+    return said.removeprefix(f"{url}: ")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # paho drops a socket it could not use
+@pytest.mark.parametrize(
+    ("broker", "options", "expected"),
+    [
+        (
+            "plain",
+            {},
+            "TLS: what answers does not speak it|during the TLS handshake",
+        ),
+        ("good", {}, "self-signed certificate in certificate chain|unable to get local issuer certificate"),
+        ("good", {"ca_file": "other"}, "ca.pem does not hold the authority that signed it"),
+        ("named", {"ca_file": "own"}, r'mismatch.*; it is for another host than "127.0.0.1": write in broker the name'),
+        ("expired", {"ca_file": "own"}, "certificate has expired; renew it at the broker, or set this device's clock"),
+        ("early", {"ca_file": "own"}, "certificate is not yet valid; set this device's clock, which says 20"),
+    ],
+)
+def test_what_is_wrong_with_tls_is_told_apart(site: Site, broker: str, options: dict[str, str], expected: str) -> None:
+    files = {"own": site.ca, "other": site.other_ca}
+    port = (site.plain if broker == "plain" else site.brokers[broker]).port
+    said = told(f"mqtts://127.0.0.1:{port}", **{key: files[value] for key, value in options.items()})
+    assert re.search(expected, said), said
+    if broker == "plain":
+        assert f"if port {port} is without TLS, write mqtt://" in said
+    elif broker == "good" and not options:
+        assert said.endswith("name the authority's certificate in ca_file")
+
+
+def test_plain_against_tls_names_the_remedy(site: Site) -> None:
+    port = site.brokers["good"].port
+    said = told(f"mqtt://127.0.0.1:{port}")
+    assert said.endswith(f"before any answer; if port {port} is for TLS, write mqtts://"), said
+
+
+def test_a_connection_is_encrypted_and_its_certificate_checked(site: Site) -> None:
+    broker, count = site.brokers["good"], 400
+
+    async def scenario() -> None:
+        url = broker.url.replace("mqtt:", "mqtts:")
+        source = MqttSource.from_config(config(url, ca_file=site.ca, topic="#", device_named=True))
+        await asyncio.wait_for(source.open(), 10)
+        with publisher(broker, Path(site.ca)) as sensor:
+            await asyncio.to_thread(sensor.publish, *numbered(count))
+        taker = Taker(source)
+        await taker.until(at_least(count))
+        assert lines(taker.items) == numbered(count)
+        await source.close()
+
+    asyncio.run(scenario())
+
+
+def test_hosts_and_ports_that_do_not_answer_are_told_apart() -> None:
+    (port,) = free_ports(1)
+    assert told(f"mqtt://127.0.0.1:{port}") == "Connection refused"
+    said = told("mqtt://no-such-host.invalid")
+    assert said.endswith(': no address for "no-such-host.invalid"; is it spelled right, and does DNS work here?')
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_port_that_says_nothing_is_told_in_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        assert told(f"mqtt://127.0.0.1:{port}") == "no answer in 5 s; is it an MQTT broker that listens there?"
+        assert told(f"mqtts://127.0.0.1:{port}").startswith("no connection within 5 s; ")
+
+
+def test_an_error_that_nobody_foresaw_is_told_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise LookupError("a name server's answer\nof another kind")
+
+    monkeypatch.setattr("edge.sources.mqtt.link.connect", broken)
+    assert told("mqtt://127.0.0.1") == "LookupError: a name server's answer of another kind"
+
+
+def test_a_name_that_no_resolver_takes_is_told_also_where_it_was_not_refused() -> None:
+    """It comes by other ways than a configuration's host, too: by a search domain."""
+    settings = MqttSource.from_config(config("mqtt://broker.local")).settings
+    error = UnicodeError("label empty or too long")
+    assert failures.connecting(error, settings, 5, datetime.now()) == 'no host has the name "broker.local"; correct it'
+
+
+def test_what_the_broker_says_of_a_subscription_is_put_in_words(tmp_path: Path) -> None:
+    rules = tmp_path / "acl"
+    rules.write_text("topic read site/#\n")
+    assert "forbidden; see what the broker allows this client" in failures.subscribing("a/b", 135, "Not authorized")
+    with Mosquitto(f"acl_file {rules}") as broker:  # grants, and stays silent: nothing to be told by the source
+
+        async def scenario() -> None:
+            source = MqttSource.from_config(config(broker.url, topic="secret/a"))
+            await asyncio.wait_for(source.open(), 10)
+            assert source.waiting_for == ""
+            await source.close()
+
+        asyncio.run(scenario())
+
+
+def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    async def failure(**options: Any) -> str:
+        source = MqttSource.from_config(config("mqtts://127.0.0.1:1", **options))
+        with pytest.raises(PermanentError) as caught:
+            await source.open()
+        return str(caught.value)
+
+    password, authority = tmp_path / "password", tmp_path / "ca.pem"
+    password.write_bytes(b"caf\xe9\n")
+    authority.write_text("no certificate\n")
+    found = asyncio.run(failure(username="pump", password_file=str(password)))
+    assert found == f"{password}: is no text: byte 3 is not UTF-8; write the password into it and nothing else"
+    assert asyncio.run(failure(ca_file=str(authority))).startswith(f"{authority}: holds no certificates in PEM (")
+    assert "No such file" in asyncio.run(failure(ca_file=str(tmp_path / "none.pem")))
+
+
+def test_a_wrong_password_is_told(tmp_path: Path) -> None:
+    passwords, secret = tmp_path / "passwords", tmp_path / "secret"
+    subprocess.run(["mosquitto_passwd", "-b", "-c", passwords, "pump", "right"], check=True, timeout=20)
+    passwords.chmod(0o600)
+    secret.write_text("wrong\n")
+    with Mosquitto("allow_anonymous false", f"password_file {passwords}") as broker:
+        for protocol in ("5", "3.1.1"):
+            said = told(broker.url, username="pump", password_file=str(secret), protocol=protocol)
+            assert said.startswith("refused: Not authorized (code 135): not authorized; see username and password_file")
+            assert "wrong" not in said
