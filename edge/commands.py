@@ -1,4 +1,4 @@
-"""`sensorloom agent run|check|ports`."""
+"""`sensorloom agent run|check|status|ports|keys`."""
 
 from __future__ import annotations
 
@@ -13,13 +13,18 @@ import msgspec
 
 from edge.config import AgentConfig, load_config
 from ingest.log.opening import open_log
+from ingest.showing import masked
 
 _EXAMPLE: Final = """\
 examples:
+  sensorloom agent keys serial
   sensorloom agent check -c agent.toml
   sensorloom agent run -c agent.toml
+  sensorloom agent status -c agent.toml
   sensorloom agent ports
 """
+_STOPS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""A terminal that was closed (SIGHUP) ends an agent as orderly as anything else."""
 
 
 def register(subparsers: Any) -> None:
@@ -27,50 +32,75 @@ def register(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "agent",
         help="read sensors and publish them: the edge agent",
+        description="Read sensors and publish them, as agent.toml says; its keys: sensorloom agent keys.",
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    for name, run, text in (
-        ("run", _run, "run the agent until SIGTERM, or until every replayed file is at its end"),
-        ("check", _check, "check a configuration; touches no device and no log"),
-        ("ports", _ports, "list the serial ports of this machine"),
-    ):
-        action = actions.add_parser(name, help=text, epilog=f"example: sensorloom agent {name}{_given(name)}")
-        if name == "ports":
-            action.add_argument("-c", "--config", help="also say which source of this agent.toml uses a port")
-        else:
-            action.add_argument("-c", "--config", required=True, help="agent.toml")
-        action.add_argument("--json", action="store_true", help="machine-readable")
-        action.set_defaults(run=run)
+    run = _action(actions, "run", _run, "run the agent until SIGTERM, or until every replayed file is at its end")
+    _config(run)
+    run.add_argument(
+        "--log-level",
+        choices=("error", "warning", "info", "debug"),
+        default="info",
+        metavar="LEVEL",
+        help="how much is said: error, warning (each change, and what is wrong), info (the default: also the start and "
+        "the figures), debug (also each line that gave no sample)",
+    )
+    _config(_action(actions, "check", _check, "check a configuration; touches no device and no log"))
+    _config(_action(actions, "status", _status, "what a running agent says of itself, with its last bad lines"))
+    ports = _action(actions, "ports", _ports, "list the serial ports of this machine")
+    ports.add_argument("-c", "--config", metavar="FILE", help="also say which source of this agent.toml uses a port")
+    keys = _action(actions, "keys", _keys, "every key of agent.toml: what it means, an example, what holds without it")
+    keys.add_argument(
+        "type",
+        nargs="?",
+        default="",
+        metavar="TYPE",
+        help="only those of a source or decoder (serial, csv …), of a table (spool …), of every source (source), or "
+        "the units of channels (units)",
+    )
 
 
-def _given(name: str) -> str:
-    return "" if name == "ports" else " -c agent.toml"
+def _action(actions: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
+    example = {"ports": "", "keys": " serial"}.get(name, " -c agent.toml")
+    action: argparse.ArgumentParser = actions.add_parser(
+        name,
+        help=text,
+        description=f"{text[0].upper()}{text[1:]}.",
+        epilog=f"example: sensorloom agent {name}{example}",
+    )
+    action.add_argument("--json", action="store_true", help="machine-readable: one JSON object or array")
+    action.set_defaults(run=run)
+    return action
+
+
+def _config(action: argparse.ArgumentParser) -> None:
+    action.add_argument("-c", "--config", required=True, metavar="FILE", help="the configuration, agent.toml")
 
 
 def _run(args: argparse.Namespace) -> int:
     config = load_config(args.config)
-    figures = asyncio.run(_run_agent(config))
+    figures = asyncio.run(_run_agent(config, args.log_level))
     if args.json:
         print(msgspec.json.encode(figures).decode())
-    else:
+    elif args.log_level in ("info", "debug"):
         for name, value in figures.items():
             print(f"{name:<32} {value:>16,.10g}")
     return 0
 
 
-async def _run_agent(config: AgentConfig) -> dict[str, float]:
+async def _run_agent(config: AgentConfig, level: Any) -> dict[str, float]:
     from edge.agent.agent import Agent
     from edge.agent.terminal import Terminal
 
-    stop, loop, watch = asyncio.Event(), asyncio.get_running_loop(), Terminal()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    stop, loop, terminal = asyncio.Event(), asyncio.get_running_loop(), Terminal(level=level)
+    for number in _STOPS:
         loop.add_signal_handler(number, stop.set)
     log = open_log(config.log)
     try:
-        agent = Agent(config, log, secrets.token_bytes(16), _version(), watch.say)
-        watching = asyncio.create_task(watch.run(agent.figures))
+        agent = Agent(config, log, secrets.token_bytes(16), _version(), terminal.say)
+        watching = asyncio.create_task(terminal.run(agent.overview))
         try:
             return await agent.run(stop)
         finally:
@@ -103,10 +133,11 @@ def _check(args: argparse.Namespace) -> int:
         }
         for source in config.sources
     ]
+    log = masked(config.log)
     if args.json:
-        print(msgspec.json.encode({"config": config.path, "log": config.log, "sources": sources}).decode())
+        print(msgspec.json.encode({"config": config.path, "log": log, "sources": sources}).decode())
         return 0
-    print(f"{config.path}: good; agent {config.agent}, log {config.log}, spool {config.spool_dir}")
+    print(f"{config.path}: good; agent {config.agent}, log {log}, spool {config.spool_dir}")
     for source in config.sources:
         channels = ", ".join(f"{name} {unit}" for name, unit in source.channels.items())
         rate = "" if source.rate is None else f" at {source.rate} Hz"
@@ -118,6 +149,22 @@ def _check(args: argparse.Namespace) -> int:
 async def _check_log(config: AgentConfig) -> None:
     """Raise `UsageError` where the URL names no log."""
     await open_log(config.log).close()
+
+
+def _status(args: argparse.Namespace) -> int:
+    from edge.agent.answering import ask
+    from edge.agent.overview import page
+
+    view = ask(load_config(args.config).spool_dir)
+    print(msgspec.json.encode(view).decode() if args.json else page(view))
+    return 0
+
+
+def _keys(args: argparse.Namespace) -> int:
+    from edge.keydocs import as_data, as_text
+
+    print(msgspec.json.encode(as_data(args.type)).decode() if args.json else as_text(args.type))
+    return 0
 
 
 def _ports(args: argparse.Namespace) -> int:

@@ -8,22 +8,30 @@ publisher. Whatever fails on the way is tried again; what is lost for good is co
 from __future__ import annotations
 
 import asyncio
+import os
+import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from edge.agent.answering import answering
 from edge.agent.clock import ClockWatch
 from edge.agent.clones import CloneWatch
 from edge.agent.committer import Committer, Marker
+from edge.agent.diagnosis import EXAMPLE
 from edge.agent.figures import published, recorded, spooled
+from edge.agent.hearing import Hearing
 from edge.agent.notices import Notices
+from edge.agent.overview import BadLineView, Overview, SourceView
 from edge.agent.pipeline import Missing, Pipeline, missing_of
 from edge.agent.publisher import Publisher
 from edge.agent.schedule import CommitSchedule
 from edge.agent.startup import begin
 from edge.agent.status import Status
 from edge.agent.unwritten import Unwritten
+from edge.agent.watch import Watch
 from edge.config import AgentConfig
 from edge.decoders import decoder_type
+from edge.recording.batching import Counters
 from edge.recording.recorder import Recorder
 from edge.sources import source_type
 from edge.sources.clock import boottime_ns
@@ -31,6 +39,8 @@ from edge.spool.spool import Spool
 from ingest.errors import PermanentError
 from ingest.log.protocol import Log
 from ingest.log.segments.head import boot_id
+from ingest.showing import masked, shown_bytes
+from ingest.units import format_time
 
 if TYPE_CHECKING:
     from edge.agent.rules import EdgeRules
@@ -71,6 +81,8 @@ class Agent:
         """By device."""
         self.spool: Spool | None = None
         self.publisher: Publisher | None = None
+        self.watch: Watch | None = None
+        self._begun_s = time.monotonic()
         self._unwritten: Unwritten | None = None
         self._log = log
         self._version = version
@@ -91,14 +103,17 @@ class Agent:
         self.spool = spool = await asyncio.to_thread(Spool, self.config.spool_dir, self.config.spool)
         try:
             parts = await asyncio.to_thread(self._begin, spool)
+            self.watch = Watch(self.pipelines, self.recorders, self._report)
             background = [
                 asyncio.create_task(parts.publisher.run(self.config.descriptions)),
                 asyncio.create_task(parts.committer.run(parts.schedule, parts.clock)),
                 asyncio.create_task(self._status.beat(self.figures)),
                 asyncio.create_task(self._status.watch(self.clones, self._report)),
+                asyncio.create_task(self.watch.run()),
             ]
             try:
-                silenced = await self._serve(stop, background)
+                async with answering(self.config.spool_dir, self.overview):
+                    silenced = await self._serve(stop, background)
                 await self._finish(stop, parts, background, silenced)
             finally:
                 await _end_all(background)
@@ -120,6 +135,46 @@ class Agent:
         if self.publisher is not None:
             found |= published(self.publisher.figures)
         return found
+
+    def overview(self) -> Overview:
+        """What this agent says of itself now."""
+        config, now_ns = self.config, boottime_ns()
+        return Overview(
+            version=self._version,
+            agent=config.agent,
+            config=config.path,
+            pid=os.getpid(),
+            up_s=time.monotonic() - self._begun_s,
+            log=masked(config.log),
+            log_waiting_for="" if self.publisher is None else self.publisher.waiting_for,
+            spool=str(config.spool_dir),
+            figures=self.figures(),
+            sources=[self._view(number, now_ns) for number in range(len(config.sources))],
+        )
+
+    def _view(self, number: int, now_ns: int) -> SourceView:
+        source = self.config.sources[number]
+        pipeline = self.pipelines[number] if self.pipelines else None
+        hearing = Hearing() if pipeline is None else pipeline.hearing
+        counters = self.recorders[source.device].counters[source.stream] if self.recorders else Counters()
+        found = [] if self.watch is None else self.watch.findings.get(source.name, [])
+        return SourceView(
+            name=source.name,
+            type=source.type,
+            decoder=source.decoder,
+            stream=f"{source.device}/{source.stream}",
+            samples=counters.samples,
+            lost=dict(counters.lost),
+            bytes=hearing.size_bytes,
+            silent_s=None if hearing.heard_ns is None else max(0.0, (now_ns - hearing.heard_ns) / 1e9),
+            rate_hz=None,
+            waiting_for="" if pipeline is None else pipeline.waiting_for,
+            findings=[finding.text for finding in found],
+            bad_lines=[
+                BadLineView(format_time(bad.wall_ns), bad.reason, shown_bytes(bad.raw.strip(), EXAMPLE))
+                for bad in hearing.bad
+            ],
+        )
 
     def _begin(self, spool: Spool) -> _Parts:
         """Take up what earlier boots left, put the parts together, and say that this boot is there."""

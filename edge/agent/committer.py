@@ -95,8 +95,6 @@ class Committer:
                     recorder.set_clock(now, boottime_ns())
                 await clock.tell()
             await self.commit(schedule)
-            for pipeline in self._pipelines:
-                self._notices.say(pipeline.config.name, pipeline.source.waiting_for)
 
     async def commit(self, schedule: CommitSchedule, *, final: bool = False) -> bool:
         """Everything that was collected into the spool; then the sources may acknowledge.

@@ -6,12 +6,18 @@ from collections.abc import Callable
 
 
 class Notices:
-    """What keeps the parts of an agent from going on; `report` is called with a line at each change."""
+    """What keeps the parts of an agent from going on; `report` is called with a line at each change.
 
-    def __init__(self, report: Callable[[str], None], over: str = "goes on") -> None:
+    What is over again before it was said more than `patience` times in a row is not told.
+    """
+
+    def __init__(self, report: Callable[[str], None], over: str = "goes on", patience: int = 0) -> None:
         self._report = report
         self._over = over
+        self._patience = patience
         self._said: dict[str, str] = {}
+        self._heard: dict[str, int] = {}
+        """How often somebody said that he waits, since he last went on."""
 
     @property
     def first(self) -> str:
@@ -20,6 +26,7 @@ class Notices:
 
     def say(self, who: str, what: str) -> None:
         """`who` waits for `what` now; for nothing, where that is empty."""
-        if what != self._said.get(who, ""):
+        self._heard[who] = self._heard.get(who, 0) + 1 if what else 0
+        if what != self._said.get(who, "") and not 0 < self._heard[who] <= self._patience:
             self._said[who] = what
             self._report(f"{who}: waiting for {what}" if what else f"{who}: {self._over}")

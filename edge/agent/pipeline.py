@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from edge.agent.hearing import Hearing
 from edge.agent.schedule import CommitSchedule
 from edge.decoders.guard import GuardedDecoder
 from edge.protocol import Arrival, Decoder, Fault, Frame, Interruption, Read, Source, SourceConfig
@@ -54,6 +55,8 @@ class Pipeline:
         """Deliveries that were known already."""
         self.ended = False
         self.failure = ""
+        self.hearing: Final = Hearing(set(range(len(config.channels))))
+        self._is_served = False
         self._decoder = GuardedDecoder(decoder, self._decoder_failed)
         self._has_failed = False
         """It was said that the decoder has a bug."""
@@ -75,12 +78,24 @@ class Pipeline:
         """Why what the sensor says now is lost; empty where it is not (`edge.protocol.Source.missing`)."""
         return "" if self.ended else self.source.missing
 
+    @property
+    def waiting_for(self) -> str:
+        """What keeps its source from delivering; empty also while nobody wants it to: before the start, and at the
+        end."""
+        return self.source.waiting_for if self._is_served and not self.ended else ""
+
+    @property
+    def is_open(self) -> bool:
+        """Its source delivers what the sensor says."""
+        return self._is_served and not self.ended and not self.source.waiting_for
+
     async def serve(self) -> None:
         """Take what the source brings, until its end. One that breaks is begun again; one that cannot work ends."""
         backoff = Backoff(*RESTART_S)
         try:
             while True:
                 try:
+                    self._is_served = True
                     await self._take_all(backoff)
                     self.end()
                     return
@@ -99,6 +114,7 @@ class Pipeline:
             await self._close()
 
     async def _close(self) -> None:
+        self._is_served = False
         try:
             await self.source.close()
         except Exception as error:
@@ -175,7 +191,8 @@ class Pipeline:
         else:
             self._hand_on(len(item.data), self._decoder.feed(item.data), item)
 
-    def _hand_on(self, fed: int, found: Iterable[Frame | Fault], item: Arrival) -> None:
+    def _hand_on(self, fed: int, found: Collection[Frame | Fault], item: Arrival) -> None:
+        self.hearing.note(item, found)
         self._recorder.take(
             self.config.stream,
             fed,

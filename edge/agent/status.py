@@ -19,6 +19,8 @@ from ingest.records import Birth, Death, Heartbeat
 from ingest.wire import decode, encode
 
 HEARTBEAT_S: Final = 10.0
+LOOK_S: Final = 1.0
+"""How often it is looked who else speaks for a device."""
 _RETRY_S: Final = (1.0, 60.0)
 
 
@@ -65,9 +67,12 @@ class Status:
                 reader = self._log.reader(STATUS_TOPIC, {partition: found.end for partition, found in bounds.items()})
                 try:
                     while True:
-                        for batch in await reader.fetch(1.0):
+                        batches = await reader.fetch(0.0)  # to wait in it costs a hundred looks a second
+                        for batch in batches:
                             for value in batch.values:
                                 _see(clones, bytes(value), report)
+                        if not batches:
+                            await asyncio.sleep(LOOK_S)
                 finally:
                     await reader.close()
             except SensorloomError:

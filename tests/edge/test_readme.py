@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge.config import load_config
+from edge.keydocs import renewed
 
 
 def test_the_readmes_configuration_is_good(tmp_path: Path) -> None:
@@ -15,3 +16,8 @@ def test_the_readmes_configuration_is_good(tmp_path: Path) -> None:
     (tmp_path / "walk.csv.gz").touch()
     config = load_config(tmp_path / "agent.toml")
     assert [source.type for source in config.sources] == ["serial", "serial", "replay"]
+
+
+def test_the_readme_has_every_key() -> None:
+    page = (Path(__file__).parents[2] / "edge/README.md").read_text()
+    assert page == renewed(page), "write its tables anew: python -m edge.keydocs edge/README.md"

@@ -26,11 +26,11 @@ from ingest.log.opening import open_log
 class NumberedSource:
     """Lines 0, 1, 2 …, from the first that was not acknowledged on."""
 
-    keys: ClassVar[Mapping[str, Key]] = {"upstream": Key("path", "What is delivered.", '"upstream"')}
+    keys: ClassVar[Mapping[str, Key]] = {"upstream": Key("text", "The file.", '"numbers"')}
 
     def __init__(self, path: Path) -> None:
-        self.waiting_for = self.missing = self.trouble = ""
-        self.heard_ns = None
+        self.waiting_for = self.trouble = self.missing = ""
+        self.heard_ns: int | None = None
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         self._next = os.fstat(self._fd).st_size
         self._first_new = self._next + 1000

@@ -16,7 +16,7 @@ NO_LINE: Final = "no_line"
 TORN: Final = "torn"
 NO_LINE_BYTES: Final = 4096
 """So much without a line's end is lost: no sensor's line is that long, but for those of JSON."""
-NO_LINE_NS: Final = 60 * NS
+NO_LINE_NS: Final = 10 * NS
 """What has no end for so long is lost, however little it is."""
 PAUSE_S: Final = 0.03
 """Longer than a USB adapter keeps bytes back (16 ms)."""

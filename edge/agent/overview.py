@@ -1,0 +1,153 @@
+"""All that an agent says of itself at an instant, and how people read it: as one line, or as a page. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from ingest.showing import printable
+
+
+class BadLineView(msgspec.Struct, frozen=True):
+    """Bytes that gave no sample."""
+
+    time: str
+    """ISO 8601, UTC."""
+    reason: str
+    raw: str
+    """As an example for people."""
+
+
+class SourceView(msgspec.Struct, frozen=True):
+    """One source. Counts are since the agent began."""
+
+    name: str
+    type: str
+    decoder: str
+    stream: str
+    """`device/stream`."""
+    samples: int
+    lost: dict[str, int]
+    """By reason; where nobody knows how many, once each time."""
+    bytes: int
+    silent_s: float | None
+    """Since the newest bytes; None where none came."""
+    rate_hz: float | None
+    """What was learned; None so long as nothing was."""
+    waiting_for: str
+    findings: list[str]
+    """What is wrong, and what to do."""
+    bad_lines: list[BadLineView]
+    """The newest last."""
+
+
+class Overview(msgspec.Struct, frozen=True):
+    """An agent. Counts are since it began."""
+
+    version: str
+    agent: str
+    config: str
+    pid: int
+    up_s: float
+    log: str
+    log_waiting_for: str
+    spool: str
+    figures: dict[str, float]
+    sources: list[SourceView]
+
+    @property
+    def samples(self) -> int:
+        """Of all sources."""
+        return sum(source.samples for source in self.sources)
+
+
+def start_line(view: Overview) -> str:
+    """Who runs, on what."""
+    ways = ", ".join(f"{source.name} ({source.type}, {source.decoder}, {source.stream})" for source in view.sources)
+    count = len(view.sources)
+    return (
+        f"sensorloom {view.version}, agent {view.agent}: {count} source{'s' if count > 1 else ''}: {ways}; "
+        f"log {view.log}; spool {view.spool}"
+    )
+
+
+def minute_line(view: Overview, before: Overview, seconds: float) -> str:
+    """What came in these seconds, and what was lost since the start."""
+    rates = ", ".join(
+        f"{now.name} {_rate(now.samples - then.samples, seconds)}"
+        for now, then in zip(view.sources, before.sources, strict=True)
+    )
+    return "; ".join([f"{view.samples:,} samples ({rates})", *_rest(view)])
+
+
+def status_line(view: Overview, before: Overview, seconds: float, width: int) -> str:
+    """The same in at most `width` characters: what is lost comes before what is well."""
+    line = f"{view.samples:,} samples, {_rate(view.samples - before.samples, seconds)}"
+    for part in _rest(view):
+        longer = f"{line}; {part}"
+        if len(longer) > width:
+            return longer if len(line) > width - 2 else f"{longer[: width - 1]}…"
+        line = longer
+    return line[:width]
+
+
+def _rate(samples: int, seconds: float) -> str:
+    hertz = max(0, samples) / seconds if seconds > 0 else 0.0
+    return f"{hertz:,.0f}/s" if hertz >= 100 or hertz == 0 else f"{hertz:.3g}/s"
+
+
+def _rest(view: Overview) -> Iterator[str]:
+    lost = _losses(view)
+    if lost:
+        yield f"lost {lost}"
+    dropped = view.figures.get("spool.dropped_samples", 0) + view.figures.get("spool.refused_samples", 0)
+    if dropped:
+        yield f"{dropped:,.0f} dropped by the spool"
+    if view.figures.get("lag_s", 0) >= 1:
+        yield f"{view.figures['lag_s']:,.0f} s behind"
+    yield f"spool {view.figures.get('spool.backlog', 0):,.0f} records"
+    yield f"log {view.figures.get('published.records', 0):,.0f}"
+
+
+def _losses(view: Overview) -> str:
+    """`imu 12 columns, gps 3 checksum, 1 torn`; the most first."""
+    sources = sorted((source for source in view.sources if source.lost), key=lambda one: -sum(one.lost.values()))
+    return ", ".join(f"{source.name} {_counts(source.lost.items())}" for source in sources)
+
+
+def _counts(items: Iterable[tuple[str, int]]) -> str:
+    return ", ".join(f"{count:,} {reason}" for reason, count in sorted(items, key=lambda item: -item[1]))
+
+
+def page(view: Overview) -> str:
+    """All of it, for `sensorloom agent status`."""
+    lines = [
+        f"agent {view.agent}, process {view.pid}, up {_span(view.up_s)}, sensorloom {view.version}, {view.config}",
+        f"  log    {view.log}: {view.log_waiting_for or 'answers'}; {_figure(view, 'published.records')} records, "
+        f"{view.figures.get('lag_s', 0):.1f} s behind",
+        f"  spool  {view.spool}: {_figure(view, 'spool.backlog')} records wait, {_figure(view, 'spool.bytes')} bytes; "
+        f"{_figure(view, 'spool.dropped_samples')} samples dropped, {_figure(view, 'spool.refused_samples')} refused",
+    ]
+    for source in view.sources:
+        heard = "nothing heard yet" if source.silent_s is None else f"heard {_span(source.silent_s)} ago"
+        rate = "" if source.rate_hz is None else f", {source.rate_hz:.6g} Hz"
+        way = f"{source.type} → {source.decoder} → {source.stream}"
+        lines.append(f"  {source.name}  {way}: {source.samples:,} samples{rate}, {heard}")
+        if source.lost:
+            lines.append(f"    lost: {_counts(source.lost.items())}")
+        if source.waiting_for:
+            lines.append(f"    waiting for {source.waiting_for}")
+        lines += [f"    {finding}" for finding in source.findings]
+        lines += [f"    {bad.time}  {bad.reason:<12} {bad.raw}" for bad in source.bad_lines]
+    return "\n".join(map(printable, lines))
+
+
+def _figure(view: Overview, name: str) -> str:
+    return f"{view.figures.get(name, 0):,.0f}"
+
+
+def _span(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

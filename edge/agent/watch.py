@@ -1,0 +1,74 @@
+"""The look at the sources, once a second: what they wait for, and what is wrong with what they bring."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from edge.agent.diagnosis import REFUSED, Diagnosis, Finding, Glance
+from edge.agent.notices import Notices
+from edge.agent.pipeline import Pipeline
+from edge.decoders import decoder_type
+from edge.recording.recorder import Recorder
+from edge.sources import clock
+
+EVERY_S: Final = 1.0
+
+
+class Watch:
+    """Looks, and tells what people should know."""
+
+    def __init__(
+        self, pipelines: Sequence[Pipeline], recorders: Mapping[str, Recorder], report: Callable[[str], None]
+    ) -> None:
+        self.findings: dict[str, list[Finding]] = {}
+        """What is wrong now, by source."""
+        self._pipelines = pipelines
+        self._recorders = recorders
+        self._report = report
+        self._waiting = Notices(report, patience=1)
+        self._diagnoses = {
+            pipeline.config.name: Diagnosis(
+                pipeline.config, decoder_type(pipeline.config.decoder, pipeline.config.where).keys
+            )
+            for pipeline in pipelines
+        }
+
+    async def run(self) -> None:
+        """Look once a second, until cancelled."""
+        while True:
+            await asyncio.sleep(EVERY_S)
+            try:
+                self.look(clock.now()[0])
+            except Exception as error:  # what only looks must not end what works
+                self._waiting.say("the look at the sources", f"a repair: {error!r}; tell who wrote it")
+
+    def look(self, now_ns: int) -> None:
+        """Look once; `now_ns` is of the clock that stamps arrivals."""
+        for pipeline in self._pipelines:
+            name = pipeline.config.name
+            self._waiting.say(name, pipeline.waiting_for)
+            diagnosis = self._diagnoses[name]
+            self.findings[name] = found = diagnosis.look(self._glance(pipeline, now_ns))
+            for text in diagnosis.news(found, now_ns):
+                self._report(f"{name}: {text}")
+
+    def _glance(self, pipeline: Pipeline, now_ns: int) -> Glance:
+        hearing = pipeline.hearing
+        counters = self._recorders[pipeline.config.device].counters[pipeline.config.stream]
+        refused = {reason: count for reason, count in counters.lost.items() if reason in REFUSED}
+        return Glance(
+            now_ns,
+            trouble=pipeline.source.trouble,
+            is_open=pipeline.is_open,
+            arrivals=hearing.arrivals,
+            size_bytes=hearing.size_bytes,
+            waited=hearing.waited,
+            heard_ns=hearing.heard_ns,
+            samples=counters.samples,
+            faults=refused | hearing.faults,
+            bad=hearing.bad,
+            newest=hearing.newest,
+            absent=[list(pipeline.config.channels)[number] for number in sorted(hearing.absent)],
+        )
