@@ -7,13 +7,14 @@ import asyncio
 import secrets
 import signal
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from edge.config import AgentConfig, load_config
 from ingest.log.opening import open_log
-from ingest.showing import masked
+from ingest.showing import masked, printable
 
 _EXAMPLE: Final = """\
 examples:
@@ -168,22 +169,16 @@ def _keys(args: argparse.Namespace) -> int:
 
 
 def _ports(args: argparse.Namespace) -> int:
-    from serial.tools.list_ports import comports
+    from edge.sources.serial.listing import described, list_ports
 
-    used: dict[str, str] = {}
-    if args.config:
-        used = {str(s.options["port"]): s.name for s in load_config(args.config).sources if "port" in s.options}
-    ports = sorted(comports(), key=lambda port: str(port.device))
-    found = [
-        {"port": p.device, "description": p.description, "serial": p.serial_number, "source": used.get(p.device)}
-        for p in ports
-    ]
+    sources = load_config(args.config).sources if args.config else ()
+    read = {str(Path(s.base) / s.options["port"]): s.name for s in sources if s.type == "serial"}
+    found = list_ports(read)
     if args.json:
-        print(msgspec.json.encode(found).decode())
+        print(msgspec.json.encode([port._asdict() for port in found]).decode())
         return 0
-    for port in found:
-        source = f"  used by source {port['source']}" if port["source"] else ""
-        print(f"{port['port']}  {port['description']}{source}")
+    for line in described(found):
+        print(printable(line))
     if not found:
         print("no serial port; plug the sensor in, and see that this user may read it (group dialout)")
     return 0

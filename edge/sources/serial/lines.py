@@ -10,6 +10,7 @@ import re
 from typing import Final, Protocol
 
 from edge.protocol import RAW_BYTES
+from ingest.showing import shown_bytes
 from ingest.times import NS
 
 NO_LINE: Final = "no_line"
@@ -332,7 +333,7 @@ class _Unended:
             self.trouble = self._say()
 
     def _say(self) -> str:
-        shown = repr(self._raw)[2:-1][:RAW_BYTES]
+        shown = shown_bytes(self._raw, RAW_BYTES)
         if self._size:
             return (
                 f'bytes but no pause, so that nobody knows where a record of {self._size} begins, such as "{shown}"; '

@@ -146,7 +146,7 @@ def why_closed(line: Line, error: Exception) -> str:
     if number == errno.ENOENT:
         return "no such port; is it plugged in?"
     if number in _REFUSED:
-        return _why_refused(line.port)
+        return why_refused(line.port)
     if number in _BUSY:
         others = " and ".join(who_has(line.port))
         return f"another program has it open: {others or 'of another user (sudo fuser -v PORT names it)'}"
@@ -180,7 +180,8 @@ def _number_of(error: BaseException | None) -> int | None:
     return None
 
 
-def _why_refused(port: str) -> str:
+def why_refused(port: str) -> str:
+    """Why this user may not read a port, and what to do."""
     try:
         group, mode = group_of(port), Path(port).stat().st_mode
     except OSError:  # a folder above it is closed
