@@ -23,6 +23,8 @@ PAUSE_S: Final = 0.03
 """Longer than a USB adapter keeps bytes back (16 ms)."""
 TELL_NS: Final = 5 * NS
 """Bytes that come for so long without a line's end are told."""
+LONG_NS: Final = 60 * NS
+"""The same where a line may be longer than `NO_LINE_BYTES`, and takes its time."""
 NAMES: Final = {"lf": b"\n", "crlf": b"\n", "cr": b"\r", "nul": b"\0", "\n": b"\n", "\r": b"\r", "\r\n": b"\n"}
 """The line ends that have names; CR LF ends in LF, and decoders take the CR away."""
 _OTHERS: Final = 3
@@ -136,7 +138,7 @@ class LineEnds:
         if end:
             self._unended.clear()
         if end < len(found):
-            self._unended.add(found[end:], at_ns)
+            self._unended.add(found[end:], at_ns, self._longest)
         return found
 
     def pause(self) -> None:
@@ -322,14 +324,15 @@ class _Unended:
         if self.count:
             self.trouble, self.count, self.lasted_ns, self._raw = "", 0, 0, b""
 
-    def add(self, data: bytes, at_ns: int) -> None:
-        """More that ends no line came."""
+    def add(self, data: bytes, at_ns: int, longest: int = NO_LINE_BYTES) -> None:
+        """More that ends no line came; a line may have `longest` bytes."""
         if not self.count:
             self._since_ns = at_ns
         self.count += len(data)
         self.lasted_ns = at_ns - self._since_ns
         self._raw = (self._raw + data[-RAW_BYTES:])[-RAW_BYTES:]
-        if not self.trouble and (self.lasted_ns >= TELL_NS or self.count > NO_LINE_BYTES):
+        tell_ns = TELL_NS if longest <= NO_LINE_BYTES else LONG_NS
+        if not self.trouble and (self.lasted_ns >= tell_ns or self.count > longest):
             self.trouble = self._say()
 
     def _say(self) -> str:

@@ -154,6 +154,10 @@ def test_a_line_that_goes_on_too_long_is_told_and_lost_but_not_where_its_decoder
         for _ in range(NO_LINE_BYTES + 1):
             assert one.feed(b"1", 0) == b"1"
     assert (lines.is_lost, json.is_lost) == (True, False)
+    json.feed(b"1", 9 * S)
+    assert (bool(lines.trouble), json.trouble) == (True, "")
+    json.feed(b"1", 61 * S)
+    assert json.trouble
     assert lines.feed(b"\n", 0) == b"\n"
     assert (lines.trouble, lines.is_lost) == ("", False)
 
