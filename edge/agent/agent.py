@@ -103,7 +103,7 @@ class Agent:
         self.spool = spool = await asyncio.to_thread(Spool, self.config.spool_dir, self.config.spool)
         try:
             parts = await asyncio.to_thread(self._begin, spool)
-            self.watch = Watch(self.pipelines, self.recorders, self._report)
+            self.watch = Watch(self.pipelines, self.recorders, self._log, self._report)
             background = [
                 asyncio.create_task(parts.publisher.run(self.config.descriptions)),
                 asyncio.create_task(parts.committer.run(parts.schedule, parts.clock)),
@@ -146,7 +146,7 @@ class Agent:
             pid=os.getpid(),
             up_s=time.monotonic() - self._begun_s,
             log=masked(config.log),
-            log_waiting_for="" if self.publisher is None else self.publisher.waiting_for,
+            log_waiting_for=self._log.trouble or ("" if self.publisher is None else self.publisher.waiting_for),
             spool=str(config.spool_dir),
             figures=self.figures(),
             sources=[self._view(number, now_ns) for number in range(len(config.sources))],

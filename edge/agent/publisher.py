@@ -110,7 +110,7 @@ class Publisher:
         more, idle = self._more[id(queue)], self._idle[id(queue)]
         while True:
             more.clear()
-            batch = await self._patiently(loop, "the spool", queue.read)
+            batch = await self._patiently(loop, "spool", queue.read)
             if batch is None:
                 if not queue.backlog:
                     idle.set()
@@ -121,8 +121,8 @@ class Publisher:
             plan = self._drain.plan(batch, self._clocks.offsets_ns)
             for step in plan.steps:
                 await self._append(loop, step.topic, step.entries)
-                await self._patiently(loop, "the spool", partial(queue.acknowledge, step.next_offset))
-            await self._patiently(loop, "the spool", partial(queue.acknowledge, plan.next_offset))
+                await self._patiently(loop, "spool", partial(queue.acknowledge, step.next_offset))
+            await self._patiently(loop, "spool", partial(queue.acknowledge, plan.next_offset))
             if queue is self._spool.readings and batch.append_ns:
                 self.figures.lag_s = max(0.0, (time.time_ns() - batch.append_ns[-1]) / 1e9)
             if plan.waits:
@@ -134,14 +134,15 @@ class Publisher:
 
     async def _patiently(self, loop: str, what: str, call: Callable[[], T]) -> T:
         """The result of a call that waits for the disk, made again until it has one."""
-        backoff = Backoff(*RETRY_S)
+        backoff, who = Backoff(*RETRY_S), f"{loop}, {what}"
         while True:
             try:
                 result = await asyncio.to_thread(call)
             except SensorloomError as error:
-                self._notices.say(loop, f"{what}: {error}")
+                self._notices.say(who, str(error))
                 await asyncio.sleep(backoff.next_s())
             else:
+                self._notices.say(who, "")
                 return result
 
     async def _append(self, loop: str, topic: str, entries: list[Entry]) -> None:

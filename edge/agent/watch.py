@@ -12,6 +12,7 @@ from edge.agent.pipeline import Pipeline
 from edge.decoders import decoder_type
 from edge.recording.recorder import Recorder
 from edge.sources import clock
+from ingest.log.protocol import Log
 
 EVERY_S: Final = 1.0
 
@@ -20,12 +21,13 @@ class Watch:
     """Looks, and tells what people should know."""
 
     def __init__(
-        self, pipelines: Sequence[Pipeline], recorders: Mapping[str, Recorder], report: Callable[[str], None]
+        self, pipelines: Sequence[Pipeline], recorders: Mapping[str, Recorder], log: Log, report: Callable[[str], None]
     ) -> None:
         self.findings: dict[str, list[Finding]] = {}
         """What is wrong now, by source."""
         self._pipelines = pipelines
         self._recorders = recorders
+        self._log = log
         self._report = report
         self._waiting = Notices(report, patience=1)
         self._diagnoses = {
@@ -46,6 +48,7 @@ class Watch:
 
     def look(self, now_ns: int) -> None:
         """Look once; `now_ns` is of the clock that stamps arrivals."""
+        self._waiting.say("log", self._log.trouble)
         for pipeline in self._pipelines:
             name = pipeline.config.name
             self._waiting.say(name, pipeline.waiting_for)

@@ -178,6 +178,8 @@ class Log(Protocol):
     """A named log. Opening one is cheap; topics are created at first use."""
 
     url: str
+    trouble: str
+    """Why appends are not acknowledged just now, for people; empty when all is well, or nobody appends."""
 
     async def identity(self) -> str:
         """A name that this log keeps for life and no other log has (Kafka's cluster id, a UUID in `segments`)."""

@@ -17,6 +17,7 @@ class ListLog:
     """Every append is durable at once; offsets are list indices."""
 
     url = "list:"
+    trouble = ""
 
     def __init__(self, partitions: int = 2) -> None:
         self.partitions = partitions

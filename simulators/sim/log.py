@@ -185,6 +185,7 @@ class SimLog:
 
     def __init__(self, broker: SimBroker, process: Process | None = None, *, partitions: int | None = None) -> None:
         self.url = "sim:"
+        self.trouble = ""
         self.broker = broker
         self.process = process or Process("client", Chance(random.Random(0)))
         self._partitions = partitions

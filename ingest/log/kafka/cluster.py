@@ -21,6 +21,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.offset import OffsetRequest
 
 from ingest.errors import LogConfigError, LogUnavailableError, SensorloomError
+from ingest.log.kafka.contact import why_silent
 from ingest.log.protocol import TOPICS, Bounds, TopicSpec
 
 T = TypeVar("T")
@@ -29,7 +30,7 @@ DEFAULT_PARTITIONS: Final = 4
 """Of a topic that is created here. It cannot be changed later without sending keys elsewhere, so it is the number of
 workers that a stream may come to need, not the number it has; each partition costs a chain of manifests and a state."""
 REQUEST_TIMEOUT_MS: Final = 15_000
-FIRST_CONTACT_S: Final = 15.0
+FIRST_CONTACT_S: Final = 6.0
 """How long an address that never answered is tried: it is more likely wrong than down for a moment."""
 _BACKOFF_S: Final = (0.05, 2.0)
 _TOPIC_RESOURCE: Final = 2
@@ -41,6 +42,13 @@ class TopicInfo(NamedTuple):
 
     partitions: int
     max_message_bytes: int
+
+
+class _Unreachable(kafka_errors.KafkaConnectionError):  # type: ignore[misc]
+    """Nobody answers; the reason is for people, without the library's own name for it."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 def is_transient(error: BaseException) -> bool:
@@ -87,11 +95,14 @@ class Cluster:
         return client
 
     async def _reach(self, client: Any) -> None:
+        if not self._reached:  # a client waits long for what is no broker
+            await self._look()
         try:
             await client.bootstrap()
-        except kafka_errors.KafkaConnectionError:
+        except kafka_errors.KafkaConnectionError as error:
+            await self._look()
             raise kafka_errors.KafkaConnectionError(
-                "nobody answers at this address; start the broker, or correct the address"
+                f"the broker answers, but tells nothing of itself: {error}"
             ) from None
         brokers = sorted(client.cluster.brokers(), key=lambda broker: str(broker.nodeId))
         for broker in brokers:
@@ -102,6 +113,12 @@ class Cluster:
             f"the broker answers, but says that clients find it at {advertised}, which cannot be reached from here; "
             "set its advertised.listeners to an address that they can reach"
         )
+
+    async def _look(self) -> None:
+        """Raise `KafkaConnectionError` with the reason where no address answers as a broker does."""
+        fault = await why_silent(self.bootstrap)
+        if fault:
+            raise _Unreachable(fault)
 
     async def close(self) -> None:
         """Let go of the connection."""

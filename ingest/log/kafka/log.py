@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -9,12 +10,15 @@ from typing import Final
 from ingest.addresses import host_fault
 from ingest.errors import UsageError
 from ingest.log.kafka.cluster import Cluster
+from ingest.log.kafka.contact import why_silent
 from ingest.log.kafka.fetch import KafkaReader
 from ingest.log.kafka.member import KafkaMember, group_id
 from ingest.log.kafka.publisher import Publisher
 from ingest.log.protocol import Bounds, Entry, Position
 
 TIMEOUT_S: Final = 120.0
+SILENT_S: Final = 4.0
+"""An append that is not acknowledged for so long makes people ask why."""
 _SITE: Final = re.compile("[A-Za-z0-9_-]+")
 _ADDRESS: Final = re.compile(r"(?P<host>[^\s:,/\[\]]*|\[[0-9A-Fa-f:]+\])(:(?P<port>\d{1,5}))?")
 _PORT_MAX: Final = 65_535
@@ -46,7 +50,7 @@ class KafkaLog:
 
     `partitions` is for topics that this process creates (default 4); a topic with another number is then refused.
     `timeout_s` is how long appending, asking and reading go on trying before `LogUnavailableError`; an address that
-    never answered is given up after 15 s.
+    never answered is given up after 6 s. `trouble` says long before that why an append is not acknowledged.
     """
 
     def __init__(self, address: str, *, partitions: int | None = None, timeout_s: float = TIMEOUT_S) -> None:
@@ -56,6 +60,7 @@ class KafkaLog:
             raise UsageError(f'log: {self.url}: "{site}" cannot begin a topic\'s name; use letters, digits, - and _')
         for host in bootstrap.split(","):
             _check_address(host, self.url)
+        self.trouble = ""
         self._prefix = f"{site}." if site else ""
         self._cluster = Cluster(bootstrap, partitions=partitions, timeout_s=timeout_s)
         self._publisher = Publisher(self._cluster)
@@ -77,7 +82,22 @@ class KafkaLog:
 
     async def append(self, topic: str, entries: Sequence[Entry]) -> list[Position]:
         """Append, and return when all in-sync replicas have every entry."""
-        return await self._publisher.append(self._prefix + topic, entries)
+        appending = asyncio.ensure_future(self._publisher.append(self._prefix + topic, entries))
+        try:
+            while not (await asyncio.wait((appending,), timeout=SILENT_S))[0]:
+                self.trouble = await self._why_silent()
+            return appending.result()
+        finally:
+            self.trouble = ""
+            if not appending.done():
+                appending.cancel()
+                await asyncio.gather(appending, return_exceptions=True)
+
+    async def _why_silent(self) -> str:
+        fault = await why_silent(self._cluster.bootstrap)
+        return f"{self.url}: " + (
+            fault or f"no acknowledgement in {SILENT_S:g} s, though the broker answers: are enough replicas in sync?"
+        )
 
     async def bounds(self, topic: str) -> dict[int, Bounds]:
         """Begin and end (the high watermark) of every partition of an existing topic."""

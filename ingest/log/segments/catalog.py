@@ -154,7 +154,7 @@ class Catalog:
 
     def find(self, name: str) -> Topic:
         """An existing topic. Raises `LogConfigError` where there is none of that name."""
-        with self._lock:
+        with self._lock, as_log_errors(self._folder(name)):
             topic = self._open.get(name)
             if topic is None:
                 topic = self._open[name] = self._load(name)
@@ -167,8 +167,8 @@ class Catalog:
             LogConfigError: the name is none, or the topic has another number of partitions than was asked for.
         """
         check_name(name)
-        if name not in self._open and not (self._folder(name) / "meta.json").exists():
-            with as_log_errors(self._folder(name)):
+        with as_log_errors(self._folder(name)):
+            if name not in self._open and not (self._folder(name) / "meta.json").exists():
                 self._create(name)
         topic = self.find(name)
         wanted, there = self._keeping.partitions, topic.meta.partitions

@@ -8,10 +8,18 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 from uuid import uuid4
 
 from ingest.errors import LogUnavailableError, StoreFullError
 
+_WHAT_TO_DO: Final = {
+    errno.EACCES: "give the folder to this user (chown), or name another one",
+    errno.EPERM: "give the folder to this user (chown), or name another one",
+    errno.EROFS: "name a folder on a disk that can be written, or mount this one so",
+    errno.ENOTDIR: "a file is where a folder should be; name another folder, or move the file away",
+    errno.EEXIST: "a file is where a folder should be; name another folder, or move the file away",
+}
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 
@@ -117,4 +125,5 @@ def as_log_errors(where: Path) -> Iterator[None]:
             raise StoreFullError(
                 f"{where}: {error.strerror}; nothing before it is lost: free some space and write again"
             ) from error
-        raise LogUnavailableError(f"{where}: {error.strerror or error}; see the disk and the kernel's log") from error
+        what_to_do = _WHAT_TO_DO.get(error.errno or 0, "see the disk and the kernel's log")
+        raise LogUnavailableError(f"{where}: {error.strerror or error}; {what_to_do}") from error

@@ -43,6 +43,7 @@ class SegmentLog:
         retention_bytes: int | None = None,
     ) -> None:
         self.url = f"segments:{path}"
+        self.trouble = ""
         self._catalog = Catalog(Path(path), Keeping(partitions, segment_bytes, retention_ms, retention_bytes))
         self._writer = Writer(self._catalog, fsync_interval_s=fsync_interval_s, tend=tend)
         self._opened: set[SegmentReader | SegmentMember] = set()
