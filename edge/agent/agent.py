@@ -18,7 +18,7 @@ from edge.agent.clock import ClockWatch
 from edge.agent.clones import CloneWatch
 from edge.agent.committer import Committer, Marker
 from edge.agent.diagnosis import EXAMPLE
-from edge.agent.figures import published, recorded, spooled
+from edge.agent.figures import by_device, published, recorded, spooled
 from edge.agent.hearing import Hearing
 from edge.agent.notices import Notices
 from edge.agent.overview import BadLineView, Overview, SourceView
@@ -107,7 +107,7 @@ class Agent:
             background = [
                 asyncio.create_task(parts.publisher.run(self.config.descriptions)),
                 asyncio.create_task(parts.committer.run(parts.schedule, parts.clock)),
-                asyncio.create_task(self._status.beat(self.figures)),
+                asyncio.create_task(self._status.beat(self._figures_by_device)),
                 asyncio.create_task(self._status.watch(self.clones, self._report)),
                 asyncio.create_task(self.watch.run()),
             ]
@@ -126,10 +126,18 @@ class Agent:
         return figures
 
     def figures(self) -> dict[str, float]:
-        """Counters by name, as heartbeats carry them."""
-        found = recorded(self.recorders)
-        found["repeated"] = sum(pipeline.repeated for pipeline in self.pipelines)
-        found["conflicts"] = self.clones.conflicts
+        """Counters by name, as its end shows them."""
+        return recorded(self.recorders) | self._common_figures()
+
+    def _figures_by_device(self) -> dict[str, dict[str, float]]:
+        """The same, as heartbeats carry them."""
+        return by_device(self.recorders, self._common_figures())
+
+    def _common_figures(self) -> dict[str, float]:
+        found: dict[str, float] = {
+            "repeated": sum(pipeline.repeated for pipeline in self.pipelines),
+            "conflicts": self.clones.conflicts,
+        }
         if self.spool is not None and self._unwritten is not None:
             found |= spooled(self.spool.readings, self._unwritten.refused_samples)
         if self.publisher is not None:

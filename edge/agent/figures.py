@@ -11,14 +11,29 @@ from edge.spool.spool import Queue
 
 def recorded(recorders: Mapping[str, Recorder]) -> dict[str, float]:
     """What the streams have come to; named by device too, where there are several."""
+    return {
+        f"{device}/{name}" if len(recorders) > 1 else name: value
+        for device, recorder in recorders.items()
+        for name, value in of_device(recorder).items()
+    }
+
+
+def of_device(recorder: Recorder) -> dict[str, float]:
+    """What the streams of one device have come to."""
     found: dict[str, float] = {}
-    for device, recorder in recorders.items():
-        for stream, counters in recorder.counters.items():
-            name = f"{device}/{stream}" if len(recorders) > 1 else stream
-            found[f"{name}.samples"] = counters.samples
-            found[f"{name}.chunks"] = counters.chunks
-            for reason, count in counters.lost.items():
-                found[f"{name}.lost.{reason}"] = count
+    for stream, counters in recorder.counters.items():
+        found[f"{stream}.samples"] = counters.samples
+        found[f"{stream}.chunks"] = counters.chunks
+        for reason, count in counters.lost.items():
+            found[f"{stream}.lost.{reason}"] = count
+    return found
+
+
+def by_device(recorders: Mapping[str, Recorder], common: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    """Each device's own; what the agent has in common stands with its first one."""
+    found = {device: of_device(recorder) for device, recorder in recorders.items()}
+    if found:
+        next(iter(found.values())).update(common)
     return found
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from itertools import count
 from typing import Final
 
 from edge.agent.clones import CloneWatch
@@ -18,7 +19,9 @@ from ingest.log.protocol import Entry, Log
 from ingest.records import Birth, Death, Heartbeat
 from ingest.wire import decode, encode
 
-HEARTBEAT_S: Final = 10.0
+HEARTBEAT_S: Final = 20.0
+FIGURES_BEATS: Final = 6
+"""Each so many heartbeats carry the figures; those between only say that the agent is alive."""
 LOOK_S: Final = 1.0
 """How often it is looked who else speaks for a device."""
 _RETRY_S: Final = (1.0, 60.0)
@@ -48,11 +51,11 @@ class Status:
         with suppress(SensorloomError):
             spool.urgent.commit([urgent(STATUS, death.device, death) for death in deaths])
 
-    async def beat(self, figures: Callable[[], dict[str, float]]) -> None:
-        """Say regularly that this agent is alive, with its figures, until cancelled."""
-        while True:
-            now_ns, found = time.time_ns(), figures()
-            beats = [Heartbeat(device, self._agent, self._boot, now_ns, found) for device in self._devices]
+    async def beat(self, figures: Callable[[], Mapping[str, dict[str, float]]]) -> None:
+        """Say regularly that this agent is alive, now and then with each device's figures, until cancelled."""
+        for number in count():
+            now_ns, found = time.time_ns(), {} if number % FIGURES_BEATS else figures()
+            beats = [Heartbeat(name, self._agent, self._boot, now_ns, found.get(name, {})) for name in self._devices]
             with suppress(SensorloomError):
                 await self._log.append(STATUS_TOPIC, [Entry(beat.device.encode(), encode(beat)) for beat in beats])
             await asyncio.sleep(HEARTBEAT_S)
@@ -68,6 +71,7 @@ class Status:
                 try:
                     while True:
                         batches = await reader.fetch(0.0)  # to wait in it costs a hundred looks a second
+                        backoff.reset()
                         for batch in batches:
                             for value in batch.values:
                                 _see(clones, bytes(value), report)

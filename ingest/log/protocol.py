@@ -37,7 +37,7 @@ TOPICS: Final[Mapping[str, TopicSpec]] = {
         TopicSpec(READINGS, append_timed=True),
         TopicSpec(MARKS, retention_ms=-1, append_timed=True),
         TopicSpec(STREAMS, compacted=True),
-        TopicSpec(STATUS),
+        TopicSpec(STATUS, retention_ms=7 * 86_400_000),
         TopicSpec(LIVE, retention_ms=3_600_000),
         TopicSpec(DEADLETTER),
     )
