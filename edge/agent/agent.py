@@ -165,6 +165,7 @@ class Agent:
         pipeline = self.pipelines[number] if self.pipelines else None
         hearing = Hearing() if pipeline is None else pipeline.hearing
         counters = self.recorders[source.device].counters[source.stream] if self.recorders else Counters()
+        rate = self.recorders[source.device].rates.get(source.stream) if self.recorders else None
         found = [] if self.watch is None else self.watch.findings.get(source.name, [])
         return SourceView(
             name=source.name,
@@ -175,7 +176,7 @@ class Agent:
             lost=dict(counters.lost),
             bytes=hearing.size_bytes,
             silent_s=None if hearing.heard_ns is None else max(0.0, (now_ns - hearing.heard_ns) / 1e9),
-            rate_hz=None,
+            rate_hz=None if rate is None else rate.found_hz,
             waiting_for="" if pipeline is None else pipeline.waiting_for,
             findings=[finding.text for finding in found],
             bad_lines=[

@@ -15,6 +15,8 @@ from edge.sources import clock
 from ingest.log.protocol import Log
 
 EVERY_S: Final = 1.0
+SURE: Final = 0.003
+"""A learned rate is believed once it is known to this part of it."""
 
 
 class Watch:
@@ -61,6 +63,7 @@ class Watch:
         hearing = pipeline.hearing
         counters = self._recorders[pipeline.config.device].counters[pipeline.config.stream]
         refused = {reason: count for reason, count in counters.lost.items() if reason in REFUSED}
+        rate = self._recorders[pipeline.config.device].rates.get(pipeline.config.stream)
         return Glance(
             now_ns,
             trouble=pipeline.source.trouble,
@@ -73,5 +76,6 @@ class Watch:
             faults=refused | hearing.faults,
             bad=hearing.bad,
             newest=hearing.newest,
+            rate_hz=None if rate is None or rate.uncertainty_hz > SURE * rate.nominal_hz else rate.found_hz,
             absent=[list(pipeline.config.channels)[number] for number in sorted(hearing.absent)],
         )

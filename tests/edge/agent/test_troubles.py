@@ -99,7 +99,7 @@ def test_a_kafka_that_advertises_an_address_out_of_reach_is_told_apart_from_a_de
             first.says("the broker answers, but says that clients find it at " + unreachable)
             assert f"waiting for the log: kafka://{answers}: " in first.err
             assert "set its advertised.listeners to an address that they can reach" in first.err
-            second.says("nobody answers at this address; start the broker, or correct the address")
+            second.says("nobody answers at this address: connection refused; start the broker")
             assert f"waiting for the log: kafka://{dead}: " in second.err
             assert "nobody answers" not in first.err
             assert "advertised.listeners" not in second.err
