@@ -75,6 +75,7 @@ class Hearing:
     def over(self) -> None:
         """The connection is lost."""
         self._is_connected = self.is_current = False
+        self._subscribed_ns = None
 
     def arrived(self, now_ns: int, under_way: int) -> int:
         """A message came, and so many wait for their acknowledgement now; up to how long it has waited, in ns."""

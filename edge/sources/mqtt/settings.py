@@ -54,8 +54,8 @@ KEYS: Final[Mapping[str, Key]] = {
     ),
     "max_message": Key(
         "size",
-        "The largest payload that is taken; a larger one is left out, told and counted as too_large. What is more "
-        "than 16 times as large the broker is asked not to send at all (MQTT 5), and drops without a word.",
+        "The largest payload that is taken; a larger one is left out, told and counted as message_too_large. What is "
+        "more than 16 times as large the broker is asked not to send at all (MQTT 5), and drops without a word.",
         '"4MB"',
         "1MB",
         ("max_size", "max_payload", "max_packet_size", "maximum_packet_size", "message_size_limit"),

@@ -45,7 +45,7 @@ SHORT_LIVES: Final = 3
 """So many connections in a row that were made and soon closed: Mosquitto says no more of a client id used twice."""
 TROUBLE_S: Final = 60.0
 """What was wrong with a message is told for so long."""
-TOO_LARGE: Final = "too_large"
+TOO_LARGE: Final = "message_too_large"
 BAD_TOPIC: Final = "bad_topic"
 _PLAIN_BYTES: Final = 64
 """A longer payload is hashed for its identity, not copied."""
