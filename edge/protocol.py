@@ -187,6 +187,10 @@ class Source(Protocol):
         """Let go of the device. May be called at any time, also without `open`, and twice."""
         ...
 
+    def left(self) -> Iterable[Arrival | Interruption]:
+        """What came before `close` and was not taken, in order and once, where nobody brings it again."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:

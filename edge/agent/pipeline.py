@@ -117,6 +117,7 @@ class Pipeline:
         self._is_served = False
         try:
             await self.source.close()
+            self._take_left()
         except Exception as error:
             self._report(f"{self.config.name}: {_described(error)}, while it was closed")
 
@@ -124,10 +125,17 @@ class Pipeline:
         """Nothing comes any more: what is half a line is a fault."""
         if self.ended:
             return
+        self._take_left()
         self.ended = True
         left = self._decoder.reset()
         if left:
             self._recorder.take(self.config.stream, 0, left, *self._stamp)
+
+    def _take_left(self) -> None:
+        """What a source that was closed has brought before, and nobody has taken yet."""
+        if not self.ended:
+            for item in self.source.left():
+                self._take_any(item)
 
     # --- acknowledgements
 
@@ -158,12 +166,15 @@ class Pipeline:
     async def _take_all(self, backoff: Backoff) -> None:
         await self.source.open()  # one that could not be opened at first says so itself, by an `Interruption`
         async for item in self.source.arrivals():
-            if isinstance(item, Interruption):
-                self._interrupt(item)
-            else:
-                self._take(item)
+            self._take_any(item)
             backoff.reset()
             await self._schedule.room()
+
+    def _take_any(self, item: Arrival | Interruption) -> None:
+        if isinstance(item, Interruption):
+            self._interrupt(item)
+        else:
+            self._take(item)
 
     def _take(self, item: Arrival) -> None:
         self._stamp = item.monotonic_ns, item.wall_ns

@@ -67,6 +67,10 @@ class FedSource:
         """Counted in `closed`."""
         self.closed += 1
 
+    def left(self) -> list[Arrival | Interruption]:
+        """Nothing: what was put in and not taken did not come."""
+        return []
+
     def feed(self, data: bytes, second: float, token: Hashable = None, **more: Any) -> None:
         """Put in bytes that arrive at this second of a time that begins at 0 and `WALL`; `more` goes into the
         `Arrival`."""

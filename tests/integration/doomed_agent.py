@@ -17,7 +17,7 @@ from typing import ClassVar, Self
 
 from edge.agent.agent import Agent
 from edge.config import load_config
-from edge.protocol import Arrival, Interruption, Key, SourceConfig
+from edge.protocol import Arrival, Interruption, Key, Settled, SourceConfig
 from edge.sources import SOURCES
 from edge.sources.clock import now
 from ingest.log.opening import open_log
@@ -53,6 +53,12 @@ class NumberedSource:
 
     def ack(self, token: Hashable) -> None:
         os.write(self._fd, b".")
+
+    def settled(self) -> Settled:
+        return Settled()
+
+    def left(self) -> tuple[Arrival, ...]:
+        return ()
 
     def again(self) -> None:
         return None

@@ -16,7 +16,7 @@ import asyncio
 import contextlib
 import hashlib
 from collections import deque
-from collections.abc import AsyncIterator, Hashable, Mapping
+from collections.abc import AsyncIterator, Hashable, Iterable, Mapping
 from functools import lru_cache
 from typing import ClassVar, Final, Self
 
@@ -153,6 +153,10 @@ class MqttSource:
         self._filled.set()
 
     # --- connections
+
+    def left(self) -> Iterable[Arrival | Interruption]:
+        """See `edge.protocol.Source`: the broker brings again what was not acknowledged."""
+        return ()
 
     async def _stay_connected(self) -> None:
         backoff = Backoff(FIRST_DELAY_S, MOST_DELAY_S)

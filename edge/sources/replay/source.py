@@ -138,6 +138,10 @@ class ReplaySource:
             self._file.close()
             self._file = None
 
+    def left(self) -> Iterable[Arrival | Interruption]:
+        """See `edge.protocol.Source`: what is still in a file did not come."""
+        return ()
+
     def _batches(self) -> Iterator[tuple[bytes, int]]:
         """Lines that arrive together, and when, ns UTC of the recording."""
         assert self._file is not None

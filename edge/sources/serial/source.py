@@ -156,10 +156,14 @@ class SerialSource:
         """See `edge.protocol.Source`: a serial line keeps nothing."""
 
     async def close(self) -> None:
-        """Let go of the port; what was read and not yet taken is dropped."""
+        """Let go of the port."""
         reader, self._reader = self._reader, None
         if reader is not None:
             await asyncio.to_thread(reader.stop)
+
+    def left(self) -> list[Arrival | Interruption]:
+        """See `edge.protocol.Source`: what was read within the last tenth of a second."""
+        return [] if self._handover is None else self._handover.left()
 
 
 def _lines(config: SourceConfig, baud: int) -> Lines:

@@ -12,6 +12,7 @@ import pytest
 
 from edge.agent.agent import Agent
 from edge.config import load_config
+from edge.sources.serial import handover
 from simulators.doubles.log import FlakyLog
 from tests.support.pty import SerialPort
 
@@ -100,3 +101,23 @@ def test_a_port_that_says_no_line_is_in_the_log_as_a_loss_and_told(tmp_path: Pat
     assert {gap.samples for gap in log.gaps()} <= {-1, 1}
     assert not log.chunks()
     assert any("such as" in text and "+00012.5" in text for text in told)
+
+
+def test_what_was_read_before_a_stop_is_in_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handover, "REST_S", 1000.0)  # so that all but the first arrival waits when it is stopped
+    said = iter(range(100_000))
+    last = 0
+
+    def say(ports: list[SerialPort]) -> None:
+        nonlocal last
+        last = next(said)
+        ports[0].write(b"%d\n" % last)
+
+    def done(agent: Agent, log: FlakyLog) -> bool:
+        handed = [pipeline.source._handover for pipeline in agent.pipelines]  # type: ignore[attr-defined]
+        return last >= 20 and all(handed) and sum(item.data.count(b"\n") for item in handed[0]._items) >= 10
+
+    log = drive(tmp_path, ("",), say, done)
+    found = values(log, "s0")
+    assert found == list(range(int(found[0]), int(found[0]) + len(found)))
+    assert len(found) >= 11
