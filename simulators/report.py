@@ -156,7 +156,8 @@ def _summary(report: Report) -> Table:
 def _devices(report: Report) -> Table:
     table = _table("Samples read = in the log + announced as gaps", "device", "by", "read", "in the log", "gaps", "why")
     for it in report.devices:
-        why = ", ".join(f"{count:,} {reason}" for reason, count in sorted(it.gaps.items()))
+        known = [f"{count:,} {reason}" for reason, count in sorted(it.gaps.items())]
+        why = ", ".join(known + [f"{reason} of unknown size" for reason in sorted(it.unknown)])
         table.add_row(it.device, it.way, f"{it.read:,}", f"{it.samples:,}", f"{it.announced:,}", why)
     read, gaps = (sum(getattr(it, name) for it in report.devices) for name in ("read", "announced"))
     verdict = "it adds up" if read == report.samples + gaps else "it does not add up"

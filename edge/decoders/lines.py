@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, NamedTuple, TypeVar
 
-from edge.protocol import Fault
+from edge.decoders.guard import FAILED
+from edge.protocol import RAW_BYTES, Fault
 
+T = TypeVar("T")
 MAX_LINE_BYTES: Final = 4096
 """A longer line is a fault: no sensor's reading needs it, and memory stays bounded."""
+_UNSEEN: Final = b"\r\x00 "
+BOM: Final = b"\xef\xbb\xbf"
+
+
+def fault(reason: str, offset: int, samples: int, line: bytes) -> Fault:
+    """A fault that shows the beginning of its line."""
+    return Fault(reason, offset, samples, line[:RAW_BYTES])
+
+
+def bare(line: bytes) -> bytes:
+    """A line without what nobody sees: CR and NULs at its end (C strings sent whole), a byte order mark before it."""
+    return line.rstrip(_UNSEEN).removeprefix(BOM)
 
 
 class Block(NamedTuple):
@@ -32,7 +47,7 @@ class Lines:
     def feed(self, data: bytes) -> tuple[Block | None, Fault | None]:
         """The lines that `data` completes; the fault, if any, lies behind them: the line that has begun is too long.
 
-        A block's own lines may be too long as well: whoever cuts them apart looks.
+        A block's own lines may be too long as well: `each` looks.
         """
         if self._skipping:
             end = data.find(b"\n") + 1
@@ -48,17 +63,36 @@ class Lines:
         self._held = held[end:]
         if len(self._held) <= self._max:
             return block, None
-        fault = Fault("too_long", self._offset)
+        long = fault("too_long", self._offset, -1, self._held)
         self._offset += len(self._held)
         self._held, self._skipping = b"", True
-        return block, fault
+        return block, long
+
+    def whole(self, data: bytes) -> Block:
+        """A message as lines, the last one ended by a line feed."""
+        block = Block(data if data.endswith(b"\n") else data + b"\n", self._offset + len(self._held))
+        self._offset += len(block.data)
+        return block
 
     def is_long(self, line: bytes) -> bool:
         """Whether a line (without its line feed) is longer than is allowed."""
         return len(line) > self._max
 
-    def reset(self) -> Fault | None:
-        """Forget what is not whole: it is a fault."""
-        fault = Fault("torn", self._offset) if self._held else None
-        self.__init__(self._max)  # type: ignore[misc]
-        return fault
+    def each(self, block: Block, read: Callable[[bytes, int], Iterable[T]]) -> Iterator[T | Fault]:
+        """What `read` makes of each line and its offset; one that is too long, or that it raises for, is a fault."""
+        offset = block.offset
+        for line in block.data[:-1].split(b"\n"):
+            if len(line) > self._max:
+                yield fault("too_long", offset, -1, line)
+            else:
+                try:
+                    yield from read(line, offset)
+                except Exception:  # a bug: it must not cost more than this line
+                    yield fault(FAILED, offset, -1, line)
+            offset += len(line) + 1
+
+    def reset(self) -> tuple[bytes, int]:
+        """Forget everything; the line that was not whole, and its offset."""
+        torn = self._held, self._offset
+        self._held, self._offset, self._skipping = b"", 0, False
+        return torn

@@ -1,44 +1,85 @@
-"""Device times as numbers or text, and rows of samples as frames: what the text decoders share."""
+"""Device times, and rows of samples as frames: what the text decoders share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from fractions import Fraction
-from typing import Final
+from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 
 from edge.protocol import Fault, Frame, Key, SourceConfig
 from ingest.errors import UsageError
 from ingest.settings import suggest
-from ingest.units import parse_time
+from ingest.units import parse_iso
 
 Row = tuple[list[float], int | None, int]
 """Values, the device's time, and the offset behind the line."""
-TimeParser = Callable[[str], int]
 _SCALES: Final[Mapping[str, int]] = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 TIME_UNIT: Final = Key(
     "one of iso, s, ms, us, ns",
-    "How the device's time is written: ISO 8601, or a number since 1970.",
+    "How the device's time is written: ISO 8601, or a number since 1970. A number is a time only where this says its "
+    "unit.",
     '"ms"',
     "iso",
     ("time_format", "timeunit", "unit"),
 )
+TIMEZONE: Final = Key(
+    "a zone's name, UTC, or an offset",
+    "Which zone's time the device says, where its ISO times name none. One in an hour that clocks there pass twice, "
+    "or leap over, is refused.",
+    '"Europe/Berlin"',
+    "none: such times are refused",
+    ("time_zone", "tz", "zone", "utc_offset", "offset"),
+)
 _TIME_MAX_NS: Final = 1 << 62
+_NUMBER: Final = re.compile(r"([+-]?)(?=\.?\d)(\d{0,30})(?:\.(\d{0,30}))?([eE][+-]?\d{1,2})?", re.ASCII)
+_OFFSET: Final = re.compile(r"([+-])(\d\d)(?::?(\d\d))?")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def time_parser(config: SourceConfig) -> TimeParser:
-    """How this source's decoder reads a time, by its key `time_unit`: `s`, `ms`, `us`, `ns` since 1970, or `iso`.
+@dataclass(frozen=True, slots=True)
+class DeviceTime:
+    """How a device writes its times."""
 
-    The parser raises `ValueError` for what is no such time. Decimal text keeps every digit.
-    """
-    unit = config.option("time_unit", str, "iso")
-    if unit == "iso":
-        return _iso
-    scale = _SCALES.get(unit)
-    if scale is None:
-        raise UsageError(f'{config.where}: time_unit: unknown unit "{unit}"{suggest(unit, [*_SCALES, "iso"])}')
-    return lambda text: _bounded(int(text) * scale if text.isdecimal() else int(Fraction(text) * scale))
+    scale: int | None
+    """Nanoseconds in its unit; None: ISO 8601."""
+    zone: tzinfo | None = None
+    """Of texts that name none."""
+
+    @classmethod
+    def from_config(cls, config: SourceConfig) -> DeviceTime:
+        """As the keys `time_unit` and `timezone` say. Raises `UsageError`."""
+        unit, zone = config.option("time_unit", str, "iso"), config.option("timezone", str, "")
+        if unit not in _SCALES and unit != "iso":
+            raise UsageError(f'{config.where}: time_unit: unknown unit "{unit}"{suggest(unit, [*_SCALES, "iso"])}')
+        if zone and unit != "iso":
+            raise UsageError(f'{config.where}: timezone: times in {unit} since 1970 are UTC; take "timezone" out')
+        return cls(_SCALES.get(unit), _zone(zone, config.where) if zone else None)
+
+    def of_text(self, text: str) -> int:
+        """Nanoseconds UTC; decimals keep every digit. Raises `ValueError` for what is no such time."""
+        if self.scale is not None:
+            return _bounded(_scaled(text, self.scale))
+        try:
+            return parse_iso(text)
+        except UsageError as error:
+            if self.zone is None:
+                raise ValueError(str(error)) from None
+        try:
+            return _of_zone(parse_iso(text, UTC), self.zone)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+
+    def of_json(self, value: Any) -> int:
+        """The same of a JSON value: numbers keep what their shortest decimal form says."""
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise ValueError("no time")
+        return self.of_text(str(value))
 
 
 def _bounded(time_ns: int) -> int:
@@ -47,11 +88,37 @@ def _bounded(time_ns: int) -> int:
     return time_ns
 
 
-def _iso(text: str) -> int:
+def _scaled(text: str, scale: int) -> int:
+    match = _NUMBER.fullmatch(text)
+    if match is None:
+        raise ValueError("no number")
+    sign, whole, decimals, exponent = match.groups()
+    if exponent:
+        return int(Fraction(text) * scale)
+    found: int = int(whole or "0") * scale + int(decimals or "0") * scale // 10 ** len(decimals or "")
+    return -found if sign == "-" else found
+
+
+def _of_zone(local_ns: int, zone: tzinfo) -> int:
+    naive = _EPOCH.replace(tzinfo=zone) + timedelta(seconds=local_ns // 10**9)
+    offset, other = naive.utcoffset(), naive.replace(fold=1).utcoffset()
+    if offset is None or offset != other:
+        raise ValueError("the clocks there are set in this hour")
+    return local_ns - (offset.days * 86_400 + offset.seconds) * 10**9
+
+
+def _zone(text: str, where: str) -> tzinfo:
+    match = _OFFSET.fullmatch(text)
+    if match is not None and int(match[2]) < 24 and int(match[3] or 0) < 60:
+        offset = timedelta(hours=int(match[2]), minutes=int(match[3] or 0))
+        return timezone(-offset if match[1] == "-" else offset)
     try:
-        return _bounded(parse_time(text))
-    except UsageError as error:
-        raise ValueError(str(error)) from None
+        return UTC if text.upper() in ("UTC", "Z") else ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise UsageError(
+            f'{where}: timezone: found "{text}", expected a name (Europe/Berlin), UTC, or an offset (+01:00); '
+            "a name needs the system's time zones (package tzdata)"
+        ) from None
 
 
 def frames_of(items: Iterable[Row | Fault]) -> Iterator[Frame | Fault]:

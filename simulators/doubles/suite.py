@@ -60,6 +60,11 @@ def run(decoder: Decoder, pieces: Iterable[bytes], *, reset: bool = True) -> lis
         items += decoder.feed(piece)
     if reset:
         items += decoder.reset()
+    return shown(items)
+
+
+def shown(items: Iterable[Frame | Fault]) -> list[Sample | Fault]:
+    """The samples of frames one by one, and faults as they are."""
     found: list[Sample | Fault] = []
     for item in items:
         if isinstance(item, Fault):

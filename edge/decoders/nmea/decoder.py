@@ -2,23 +2,23 @@
 
 An epoch is what carries one UTC time: RMC, GGA, GLL and GNS say it, VTG, GSA and the like belong to the one under way.
 A fix is given when the next epoch begins: only then nothing can be added to it. A sentence without a checksum, or with
-a wrong one, is a fault; so is an epoch without a position (`no_fix`). Parsing is pynmeagps'.
+a wrong one, is a fault; an epoch without a position is counted (`no_fix`), and is no sample. Sentences that bear on no
+fix, makers' own ones (`$P…`) and AIS (`!…`) among them, say nothing.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, date, datetime, time, timedelta
-from functools import reduce
+from datetime import date
+from itertools import pairwise
 from math import nan
-from operator import xor
-from typing import Any, ClassVar, Final, Self
+from typing import ClassVar, Final, Self
 
 import numpy as np
-from pynmeagps import NMEAReader
-from pynmeagps.exceptions import NMEAMessageError, NMEAParseError, NMEAStreamError, NMEATypeError
 
-from edge.decoders.lines import Block, Lines
+from edge.decoders.lines import Lines, bare, fault
+from edge.decoders.nmea.sentences import Said, fault_of, kind_of, read
 from edge.protocol import Fault, Frame, Key, SourceConfig
 from ingest.errors import UsageError
 from ingest.settings import suggest
@@ -35,14 +35,16 @@ UNITS: Final[Mapping[str, str]] = {
     "quality": "1",
 }
 """The channels that a fix may have: WGS 84, height above mean sea level, course from true north."""
-_KNOT: Final = 1852 / 3600
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_HALF_DAY_S: Final = 43_200
-_WANTED: Final = frozenset((b"RMC", b"GGA", b"GLL", b"GNS", b"VTG", b"GSA", b"ZDA"))
 _TIMED: Final = frozenset(("RMC", "GGA", "GLL", "GNS", "ZDA"))
 _WEIGHT: Final = {"GLL": 1, "RMC": 2, "GNS": 3, "GGA": 4}
 """Whose position counts where several say one: that of the sentence with most digits in common receivers."""
-_BROKEN: Final = (NMEAParseError, NMEAMessageError, NMEATypeError, NMEAStreamError, ValueError, ArithmeticError)
+_START: Final = re.compile(rb"[$!]")
+_TAG_BLOCK: Final = re.compile(rb"\\[^\\]*\\")
+_NAMED: Final = re.compile(rb"[$!][A-Z0-9]{3,12},")
+_EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
+_DAY_NS: Final = 86_400 * 10**9
+_LAG_NS: Final = 600 * 10**9
+"""So long around midnight the date that a receiver says may be the other day's."""
 
 
 class NmeaDecoder:
@@ -53,14 +55,19 @@ class NmeaDecoder:
     def __init__(self, channels: list[str]) -> None:
         self._lines = Lines(1024)
         self._channels = channels
-        self._date: date | None = None
-        self._dated: time | None = None
-        """The last epoch's time of day under `_date`."""
-        self._time: time | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self._last_ns: int | None = None
+        """The last epoch's time, once the receiver has said a date."""
+        self._clock_ns: int | None = None
+        """Of the epoch under way, since midnight."""
+        self._day: date | None = None
+        """What it says."""
         self._found: dict[str, float] = {}
         self._weight = 0
-        self._place = (0, 0)
-        """Where the epoch's first sentence begins and ends."""
+        self._place = (b"", 0, 0)
+        """The epoch's first sentence, and where it begins and ends."""
 
     @classmethod
     def from_config(cls, config: SourceConfig) -> Self:
@@ -74,174 +81,117 @@ class NmeaDecoder:
 
     def feed(self, data: bytes) -> Iterable[Frame | Fault]:
         """See `edge.protocol.Decoder`."""
-        block, fault = self._lines.feed(data)
+        block, long = self._lines.feed(data)
         if block is not None:
-            yield from self._block(block)
-        if fault is not None:
-            yield Fault("too_long", fault.byte_offset, 0)
+            yield from self._lines.each(block, self._line)
+        if long is not None:
+            yield long
 
     def message(self, data: bytes) -> Iterable[Frame | Fault]:
-        """See `edge.protocol.Decoder`."""
-        return self.feed(data if data.endswith(b"\n") else data + b"\n")
+        """See `edge.protocol.Decoder`; but a fix waits for the next one: messages may be a sentence each."""
+        return self._lines.each(self._lines.whole(data), self._line)
 
     def reset(self) -> Iterable[Frame | Fault]:
         """See `edge.protocol.Decoder`: the fix that is under way is given."""
         last = self._finish()
-        fault = self._lines.reset()
-        self._date = self._dated = None
-        return [item for item in (last, fault and Fault("torn", fault.byte_offset, 0)) if item is not None]
+        torn, offset = self._lines.reset()
+        self._begin()
+        return [*last, *([fault("torn", offset, _cost(torn), torn)] if torn else [])]
 
-    def _block(self, block: Block) -> Iterator[Frame | Fault]:
-        offset = block.offset
-        for line in block.data[:-1].split(b"\n"):
-            end = offset + len(line) + 1
-            if self._lines.is_long(line):
-                yield Fault("too_long", offset, 0)
-            elif line.strip() and not line.startswith(b"#"):
-                yield from self._line(line.strip(), offset, end)
-            offset = end
+    # --- a line
 
-    def _line(self, line: bytes, offset: int, end: int) -> Iterator[Frame | Fault]:
-        start = max(line.rfind(b"$"), line.rfind(b"!"))
-        if start != 0:
-            yield Fault("garbage", offset, 0)
-        if start < 0:
+    def _line(self, line: bytes, offset: int) -> Iterator[Frame | Fault]:
+        text = bare(line).strip()
+        if not text or text.startswith(b"#"):
             return
-        sentence = line[start:]
-        reason = _fault_of(sentence)
+        place = line, offset, offset + len(line) + 1
+        *torn, sentence = _sentences(text)
+        for piece in torn:
+            if piece[:1] not in b"$!" or fault_of(piece):
+                yield fault("garbage", offset, _cost(piece), piece)
+            else:
+                yield from self._sentence(piece, place)
+        yield from self._sentence(sentence, place)
+
+    def _sentence(self, sentence: bytes, place: tuple[bytes, int, int]) -> Iterable[Frame | Fault]:
+        reason = fault_of(sentence) if sentence[:1] in b"$!" else "garbage"
         if reason:
-            yield Fault(reason, offset, 0)
-            return
-        if sentence[3:6] not in _WANTED or sentence.startswith((b"$P", b"!")):
-            return
+            return (fault(reason, place[1], _cost(sentence), sentence),)
+        kind = kind_of(sentence)
+        if not kind:
+            return ()
         try:
-            message = NMEAReader.parse(sentence + b"\r\n")
-            given = _given(message)
-        except _BROKEN:
-            yield Fault("sentence", offset, 0)
-            return
-        yield from self._take(message.msgID, given, (offset, end))
+            return self._take(read(sentence, kind), place)
+        except ValueError:
+            return (fault("sentence", place[1], _cost(sentence), sentence),)
 
-    def _take(self, kind: str, given: dict[str, Any], place: tuple[int, int]) -> Iterator[Frame | Fault]:
-        at = given.pop("time", None)
-        if kind not in _TIMED:
-            for name, value in given.items():
+    def _take(self, said: Said, place: tuple[bytes, int, int]) -> Iterable[Frame | Fault]:
+        if said.kind not in _TIMED:
+            for name, value in said.values.items():
                 self._found.setdefault(name, value)
-            return
-        if at is None:  # a receiver that does not know the time yet
-            yield Fault("no_time", place[0], 0)
-            return
-        if at != self._time:
-            fix = self._finish()
-            if fix is not None:
-                yield fix
-            self._time, self._place = at, place
-        day = given.pop("date", None)
-        if day is not None:
-            self._date, self._dated = day, self._time
-        weight = _WEIGHT.get(kind, 0)
-        if "lat" in given and weight < self._weight:
-            del given["lat"], given["lon"]
-        elif "lat" in given:
+            return ()
+        if said.clock_ns is None:  # a receiver that does not know the time yet
+            return (fault("no_time", place[1], 0, place[0]),)
+        finished = self._finish() if said.clock_ns != self._clock_ns else ()
+        if self._clock_ns is None:
+            self._clock_ns, self._place = said.clock_ns, place
+        self._day = said.day or self._day
+        weight = _WEIGHT.get(said.kind, 0)
+        if "lat" in said.values and weight < self._weight:
+            del said.values["lat"], said.values["lon"]
+        elif "lat" in said.values:
             self._weight = weight
-        self._found.update(given)
+        self._found.update(said.values)
+        return finished
 
-    def _finish(self) -> Frame | Fault | None:
-        """The epoch under way as a fix; None where there is none."""
-        at, found, (offset, end) = self._time, self._found, self._place
-        self._time, self._found, self._weight = None, {}, 0
-        if at is None:
-            return None
+    # --- an epoch
+
+    def _finish(self) -> tuple[Frame | Fault, ...]:
+        """The epoch under way as a fix; nothing where there is none."""
+        clock_ns, day, found, (line, offset, end) = self._clock_ns, self._day, self._found, self._place
+        self._clock_ns, self._day, self._found, self._weight = None, None, {}, 0
+        if clock_ns is None:
+            return ()
+        time_ns = self._last_ns = _time(clock_ns, day, self._last_ns)
         if "lat" not in found:
-            return Fault("no_fix", offset)
+            return (fault("no_fix", offset, 0, line),)
         values = np.array([[found.get(name, nan) for name in self._channels]], dtype=np.float64)
         if np.isnan(values).all():
-            return Fault("missing", offset)
-        times = self._utc_ns(at)
-        return Frame(values, None if times is None else np.array([times], dtype=np.int64), end)
+            return (fault("missing", offset, 1, line),)
+        return (Frame(values, None if time_ns is None else np.array([time_ns], dtype=np.int64), end),)
 
-    def _utc_ns(self, at: time) -> int | None:
-        """The epoch's time; None until the receiver has said a date. Midnight begins a new one."""
-        if self._date is None or self._dated is None:
+
+def _time(clock_ns: int, day: date | None, last_ns: int | None) -> int | None:
+    """The instant of a time of day; None until a date was said.
+
+    Around midnight many receivers say the other day's date for some seconds: there the day counts that continues the
+    fix before. Without a date it is the day that lies nearest to that one.
+    """
+    if day is None:
+        if last_ns is None:
             return None
-        back_s = _seconds(self._dated) - _seconds(at)
-        try:
-            if back_s > _HALF_DAY_S:
-                self._date += timedelta(days=1)
-            day = self._date - timedelta(days=1) if back_s < -_HALF_DAY_S else self._date
-            if back_s >= -_HALF_DAY_S:
-                self._dated = at
-            since = datetime.combine(day, at, UTC) - _EPOCH
-        except OverflowError:
-            return None
-        return ((since.days * 86_400 + since.seconds) * 10**6 + since.microseconds) * 1000
+        days = (last_ns - clock_ns + _DAY_NS // 2) // _DAY_NS
+        return days * _DAY_NS + clock_ns
+    said_ns = (day.toordinal() - _EPOCH_DAY) * _DAY_NS + clock_ns
+    if last_ns is not None and min(clock_ns, _DAY_NS - clock_ns) < _LAG_NS:
+        for other_ns in (said_ns - _DAY_NS, said_ns + _DAY_NS):
+            if abs(other_ns - last_ns) < _LAG_NS:
+                return other_ns
+    return said_ns
 
 
-def _seconds(at: time) -> int:
-    return at.hour * 3600 + at.minute * 60 + at.second
+def _sentences(text: bytes) -> list[bytes]:
+    """A line's sentences: one, or several where line feeds were lost; what else is in it."""
+    if text[:1] == b"\\":
+        text = _TAG_BLOCK.sub(b"", text, count=1)  # NMEA 4.10 puts the sender before it
+    if text[:1] in b"$!" and not fault_of(text):
+        return [text]  # a text may have such signs in it
+    starts = [match.start() for match in _START.finditer(text)]
+    edges = [*([0] if not starts or starts[0] else []), *starts, len(text)]
+    return [text[start:end] for start, end in pairwise(edges)]
 
 
-def _fault_of(sentence: bytes) -> str:
-    """Why this is no sentence; empty where its checksum is right (NMEA 0183: the XOR of what is between $ and *)."""
-    star = sentence.rfind(b"*")
-    if star < 0:
-        return "no_checksum"
-    try:
-        wanted = int(sentence[star + 1 :], 16) if len(sentence) == star + 3 else -1
-    except ValueError:
-        wanted = -1
-    return "" if wanted == reduce(xor, sentence[1:star], 0) else "checksum"
-
-
-def _given(message: Any) -> dict[str, Any]:
-    """What a sentence says, by channel, with `time` and `date`; a void one says its time only."""
-    kind = message.msgID
-    given: dict[str, Any] = {}
-    at = getattr(message, "time", None)
-    if isinstance(at, time):
-        given["time"] = at
-    if kind == "ZDA":
-        given["date"] = date(message.year, message.month, message.day)
-        return given
-    if not _is_valid(message):
-        return given
-    if kind == "RMC" and isinstance(message.date, date):
-        given["date"] = message.date
-    for name, attribute, scale in _FIELDS[kind]:
-        value = getattr(message, attribute, None)
-        if isinstance(value, int | float):
-            given[name] = value * scale
-    if ("lat" in given) is not ("lon" in given):
-        given.pop("lat", None)
-        given.pop("lon", None)
-    if abs(given.get("lat", 0.0)) > 90 or abs(given.get("lon", 0.0)) > 180:
-        raise ValueError("no such place on Earth")
-    return given
-
-
-def _is_valid(message: Any) -> bool:
-    kind = message.msgID
-    if kind in ("RMC", "GLL"):
-        return bool(message.status == "A") and getattr(message, "posMode", "A") != "N"
-    if kind == "GGA":
-        return isinstance(message.quality, int) and message.quality > 0
-    if kind == "GNS":
-        return bool(set(message.posMode) - {"N"})
-    return True
-
-
-_POSITION: Final = (("lat", "lat", 1.0), ("lon", "lon", 1.0))
-_FIELDS: Final[Mapping[str, tuple[tuple[str, str, float], ...]]] = {
-    "RMC": (*_POSITION, ("speed", "spd", _KNOT), ("course", "cog", 1.0)),
-    "GLL": _POSITION,
-    "GGA": (
-        *_POSITION,
-        ("alt", "alt", 1.0),
-        ("hdop", "HDOP", 1.0),
-        ("satellites", "numSV", 1.0),
-        ("quality", "quality", 1.0),
-    ),
-    "GNS": (*_POSITION, ("alt", "alt", 1.0), ("hdop", "HDOP", 1.0), ("satellites", "numSV", 1.0)),
-    "VTG": (("speed", "sogn", _KNOT), ("course", "cogt", 1.0)),
-    "GSA": (("hdop", "HDOP", 1.0), ("vdop", "VDOP", 1.0)),
-}
+def _cost(piece: bytes) -> int:
+    """How many fixes may be lost by what is no sentence: unknown, but none where it would not bear on one."""
+    known = _NAMED.match(piece) is not None and kind_of(piece) not in _TIMED
+    return 0 if known else -1

@@ -1,4 +1,8 @@
+"""What cases beside the decoder do not say of csv: refused options, and that its quick ways are the slow one."""
+
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import pytest
@@ -7,10 +11,10 @@ from hypothesis import strategies as st
 
 from edge.decoders.csv.decoder import CsvDecoder
 from edge.decoders.lines import MAX_LINE_BYTES
-from edge.protocol import Fault, Frame
+from edge.protocol import RAW_BYTES, Fault, Frame
 from ingest.errors import UsageError
 from tests.edge.configs import source_config
-from tests.edge.decoders.splitting import check_splits, faults, reasons, run, samples
+from tests.edge.decoders.splitting import check_splits, reasons, run, samples
 
 
 def new(**options: object) -> CsvDecoder:
@@ -24,43 +28,22 @@ def test_lines_become_one_frame() -> None:
     assert (frame.times_ns, frame.offset) == (None, 20)
 
 
-@pytest.mark.parametrize(
-    ("line", "reason"),
-    [
-        (b"1,2", "columns"),
-        (b"1,2,3,4", "columns"),
-        (b"1,2,x", "number"),
-        (b"1,2,1_0", "number"),
-        (b"1,2,inf", "number"),
-        (b"1,2,\xff", "number"),
-        (b",,nan", "missing"),
-        (b"1" * (MAX_LINE_BYTES + 1), "too_long"),
-        (b"x,y,z", "header"),
-    ],
-)
-def test_a_line_that_is_no_sample_is_a_fault(line: bytes, reason: str) -> None:
-    found = run(new(), [b"1,2,3\n" + line + b"\n4,5,6\n"])
-    assert samples(found) == [((1, 2, 3), None), ((4, 5, 6), None)]
-    assert faults(found) == [Fault(reason, 6, 0 if reason == "header" else 1)]
+def test_channels_are_picked_out_of_the_columns() -> None:
+    (frame,) = new(channels=("z", "x"), columns=["x", "y", "z"]).feed(b"1,2,3\n4,5,6\n")
+    assert isinstance(frame, Frame)
+    np.testing.assert_array_equal(frame.values, [[3, 1], [6, 4]])
 
 
-def test_comments_and_empty_lines_say_nothing_and_a_missing_cell_is_nan() -> None:
-    found = run(new(), [b"# t\n\n \r\n1,,nan\n"])
-    assert found == [((1.0, float("-inf"), float("-inf")), None)]
-
-
-def test_what_is_torn_at_the_end_is_a_fault_not_a_value() -> None:
-    assert run(new(), [b"1,2,3\n4,5,6"]) == [((1, 2, 3), None), Fault("torn", 6)]
-
-
-def test_times_columns_and_separators() -> None:
-    decoder = new(channels=("y", "x"), columns=["t", "x", "temp", "y"], time_column="t", time_unit="ms", separator=";")
-    assert run(decoder, [b"t;x;temp;y\n1700000000000.25;1;9;2\nnow;1;9;2\n"]) == [
-        Fault("header", 0, 0),
-        ((2.0, 1.0), 1_700_000_000_000_250_000),
-        Fault("number", 34),
+def test_a_fault_says_where_and_shows_the_line() -> None:
+    long = b"1" * (MAX_LINE_BYTES + 1)
+    found = run(new(), [b"1,2,3\n1,2,x\n" + long + b"\n4,5,6\n7"])
+    assert found == [
+        ((1, 2, 3), None),
+        Fault("number", 6, 1, b"1,2,x"),
+        Fault("too_long", 12, -1, long[:RAW_BYTES]),
+        ((4, 5, 6), None),
+        Fault("torn", 12 + len(long) + 7, 1, b"7"),
     ]
-    assert run(new(separator="whitespace"), [b"  1\t2 3 \n"]) == [((1, 2, 3), None)]
 
 
 @pytest.mark.parametrize(
@@ -71,11 +54,38 @@ def test_times_columns_and_separators() -> None:
         ({"separator": "ab"}, "one character"),
         ({"time_column": "t", "time_unit": "m"}, "unknown unit"),
         ({"columns": "x"}, "expected a list"),
+        ({"decimal": ";"}, 'found ";"'),
+        ({"decimal": ","}, "not the separator"),
+        ({"time_column": "t", "timezone": "Berlin"}, "tzdata"),
+        ({"time_column": "t", "timezone": "../etc/passwd"}, "tzdata"),
+        ({"time_column": "t", "timezone": "+25:00"}, "an offset"),
+        ({"time_column": "t", "time_unit": "ms", "timezone": "UTC"}, 'take "timezone" out'),
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         new(**options)
+
+
+NUMBER = st.one_of(
+    st.floats(allow_nan=False, allow_infinity=False).map(repr),
+    st.integers(-(10**30), 10**30).map(str),
+    st.from_regex(r"[+-]?[0-9]{0,3}\.?[0-9]{0,20}(e[+-]?[0-9]{1,3})?", fullmatch=True),
+)
+
+
+@given(st.lists(NUMBER.filter(bool), min_size=3, max_size=3))
+def test_quick_and_slow_ways_read_the_same_numbers(words: list[str]) -> None:
+    line = ",".join(words).encode() + b"\n"
+    quick, slow = run(new(), [line]), run(new(), [line + b"x\n"])
+    assert quick == slow[:-1]
+    try:
+        wanted = [float(word) if word != "-" else math.nan for word in words]
+    except ValueError:
+        assert reasons(quick) == ["number"]
+    else:
+        if all(map(math.isfinite, wanted)):
+            assert samples(quick) == [(tuple(wanted), None)]
 
 
 CELL = st.sampled_from([b"1", b"-2.5", b"1e3", b"", b"nan", b"x", b"1_0", b" 7 ", b"inf", b"\xff", b"#", b"9" * 2500])
@@ -90,10 +100,3 @@ def test_any_split_gives_the_same(lines: list[bytes], places: list[int], ended: 
 @given(st.binary(max_size=200), st.lists(st.integers(0, 200), max_size=5))
 def test_any_bytes_give_the_same(data: bytes, places: list[int]) -> None:
     check_splits(new, data, places)
-
-
-def test_memory_is_bounded() -> None:
-    decoder = new()
-    found = [item for _ in range(100) for item in decoder.feed(b"1" * 1000)]
-    assert reasons(run(decoder, [b"\n1,2,3\n"], reset=False)) == []
-    assert [type(item) for item in found] == [Fault]

@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pynmeagps import NMEAReader
 
 from edge.decoders.nmea.decoder import UNITS, NmeaDecoder
+from edge.decoders.nmea.sentences import KNOT_M_S, fault_of, kind_of
+from edge.decoders.nmea.sentences import read as read_sentence
 from edge.protocol import Fault
 from ingest.errors import UsageError
 from ingest.units import parse_time
@@ -20,6 +23,8 @@ from tests.edge.decoders.splitting import check_splits, cut, reasons, run, sampl
 from tests.support.data import data_dir
 
 CHANNELS = tuple(UNITS)
+THEIRS = {"speed": "spd", "course": "cog", "satellites": "numSV", "hdop": "HDOP"}
+"""What the other parser calls them."""
 
 
 def new(channels: tuple[str, ...] = CHANNELS) -> NmeaDecoder:
@@ -71,7 +76,7 @@ def test_a_torn_sentence_before_a_whole_one_costs_only_itself() -> None:
 
 def test_an_epoch_without_a_position_is_a_fault() -> None:
     void = sentence("GPRMC,115959.00,V,,,,,,,241126,,,N")
-    assert run(new(), [void + RMC]) == [Fault("no_fix", 0), *run(new(), [RMC])]
+    assert run(new(), [void + RMC]) == [Fault("no_fix", 0, 0, void[:-1]), *run(new(), [RMC])]
 
 
 def test_midnight_begins_a_new_day() -> None:
@@ -92,6 +97,26 @@ def test_positions_are_those_that_gpsd_found(path: Path) -> None:
     every = [sample for sample, _ in samples(run(new(("lat", "lon")), [read(path)]))]
     missing = wanted - {*around(near(every))}
     assert len(missing) == (1 if path.stem == "mtk-3301" else 0)  # gpsd believes a sentence without a checksum
+
+
+@pytest.mark.parametrize("path", LOGS, ids=lambda path: path.stem)
+def test_sentences_say_what_another_parser_reads_in_them(path: Path) -> None:
+    compared = 0
+    for line in set(read(path).splitlines()):
+        text = line.strip()
+        if not text.startswith(b"$") or fault_of(text) or kind_of(text) not in ("RMC", "GGA", "GLL", "GNS"):
+            continue
+        said, other = read_sentence(text, kind_of(text)), NMEAReader.parse(text + b"\r\n")
+        at = other.time
+        wanted = (at.hour * 3600 + at.minute * 60 + at.second) * 10**9 + at.microsecond * 1000 if at else None
+        assert said.clock_ns == (wanted if at != "" else None)
+        if said.day is not None:
+            assert said.day == other.date
+        for channel, value in said.values.items():
+            scale = KNOT_M_S if channel == "speed" else 1
+            assert value == pytest.approx(getattr(other, THEIRS.get(channel, channel)) * scale, abs=1e-9)
+            compared += 1
+    assert compared
 
 
 @pytest.mark.parametrize("path", LOGS[::4], ids=lambda path: path.stem)

@@ -1,0 +1,81 @@
+"""Real sensors' lines, damaged in many ways: no decoder raises, the pieces never matter, nothing vanishes, and what is
+whole afterwards is understood."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from edge.decoders.guard import FAILED
+from edge.decoders.lines import bare
+from edge.protocol import Fault
+from simulators.doubles.suite import Sample, check_items, cut, run
+from tests.edge.decoders.fuzzing import Kind, damaged, kinds
+from tests.edge.decoders.splitting import faults, samples
+
+KINDS = kinds()
+SHORT, LONG = 5_100, 102_000
+"""A decoder."""
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_damaged_lines(kind: Kind) -> None:
+    fuzz(kind, SHORT // alike(kind), "test")
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_damaged_lines_for_long(kind: Kind) -> None:
+    fuzz(kind, LONG // alike(kind), "soak")
+
+
+def alike(kind: Kind) -> int:
+    """How many share the decoder."""
+    return sum(other.decoder == kind.decoder for other in KINDS)
+
+
+def fuzz(kind: Kind, count: int, seed: str) -> None:
+    for number in range(count):
+        chance = Random(f"{seed}-{kind.name}-{number}")
+        data = damaged(kind.seeds, chance)
+        try:
+            check(kind, data, chance)
+        except Exception as error:
+            raise AssertionError(f"{seed}-{kind.name}-{number}: {data!r}") from error
+
+
+def check(kind: Kind, data: bytes, chance: Random) -> None:
+    whole = run(kind.new(), [data])
+    places = [chance.randrange(len(data) + 1) for _ in range(chance.randint(1, 4))]
+    assert run(kind.new(), cut(data, places)) == whole, places
+    assert FAILED not in {fault.reason for fault in faults(whole)}
+    check_items(kind.new(), [data], kind.channels, messages=chance.random() < 0.5)
+    assert FAILED not in {item.reason for item in kind.new().message(data) if isinstance(item, Fault)}
+    if kind.decoder == "csv":
+        assert len(samples(whole)) + len(lost(whole)) == said(data)
+    elif data.strip(b"\r\n \t\0"):
+        assert whole or not_meant(kind)
+    assert understood(kind, data)
+
+
+def lost(found: list[Sample | Fault]) -> list[Fault]:
+    """Lines that gave no sample."""
+    return [item for item in found if isinstance(item, Fault) and (item.samples or item.reason == "header")]
+
+
+def said(data: bytes) -> int:
+    """Lines of CSV that say something, the torn one at the end among them."""
+    *lines, last = data.split(b"\n")
+    return sum(bool(bare(line).strip()) and not bare(line).startswith(b"#") for line in lines) + bool(last)
+
+
+def not_meant(kind: Kind) -> bool:
+    """A receiver's sentences need not bear on a fix."""
+    return kind.decoder == "nmea"
+
+
+def understood(kind: Kind, data: bytes) -> bool:
+    """Whether a whole sample behind it is given; said twice, for a text that is torn may take the first one with it."""
+    found = samples(run(kind.new(), [data + b"\n" + (kind.good + b"\n") * 2]))
+    return found[-1][0] == kind.wanted
