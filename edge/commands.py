@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from edge.agent.memory import use_one_heap
 from edge.config import AgentConfig, load_config
 from ingest.log.opening import open_log
 from ingest.showing import masked, printable
@@ -82,6 +83,7 @@ def _config(action: argparse.ArgumentParser) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     config = load_config(args.config)
+    use_one_heap()
     figures = asyncio.run(_run_agent(config, args.log_level))
     if args.json:
         print(msgspec.json.encode(figures).decode())
