@@ -106,7 +106,9 @@ def read_book(records: Iterable[Record], device: str, stream: str) -> Book:
             complete[key] = max(complete.get(key, 0), record.complete_to_ns)
         elif isinstance(record, RecordingStart):
             starts.append(record.start_ns)
-            before = max([end for end in ends if end <= record.start_ns], default=record.previous_reach_ns)
+            # A boot that found nothing of those before cannot name them: its recording begins behind what they sent.
+            default = record.previous_reach_ns or (reach if record.reason == "start" else 0)
+            before = max([end for end in ends if end <= record.start_ns], default=default)
             if before:
                 ranges.add(Range(before, record.start_ns, -1, f"before {record.reason}"))
         elif isinstance(record, RecordingEnd):

@@ -84,14 +84,16 @@ class KafkaBroker(Server):
 
     start_s = 60.0
 
-    def __init__(self, *, owner: int | None = None, misleading: tuple[str, str] | None = None) -> None:
+    def __init__(
+        self, *, owner: int | None = None, misleading: tuple[str, str] | None = None, host: str = "127.0.0.1"
+    ) -> None:
         self._java = _tool("java", "install a Java 17 runtime (Debian: apt-get install default-jre-headless)")
         self._classpath = f"{server_jars()}/*"
         super().__init__("kafka", owner=owner)
         port, controller_port = free_ports(2)
-        self.bootstrap: Final = f"127.0.0.1:{port}"
+        self.bootstrap: Final = f"{host}:{port}"
         self._properties = self._folder / "server.properties"
-        self._write_properties(port, controller_port, misleading)
+        self._write_properties(controller_port, misleading)
         try:
             self._format()
             self.restart()
@@ -99,13 +101,13 @@ class KafkaBroker(Server):
             self.stop()
             raise
 
-    def _write_properties(self, port: int, controller_port: int, misleading: tuple[str, str] | None) -> None:
+    def _write_properties(self, controller_port: int, misleading: tuple[str, str] | None) -> None:
         properties = {
             "process.roles": "broker,controller",
             "node.id": "1",
             "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
-            "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+            "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://127.0.0.1:{controller_port}",
+            "advertised.listeners": f"PLAINTEXT://{self.bootstrap}",
             "controller.listener.names": "CONTROLLER",
             "log.dirs": str(self._folder / "data"),
             "offsets.topic.replication.factor": "1",

@@ -30,17 +30,17 @@ def mosquitto_binary() -> str:
 class Mosquitto(Server):
     """One broker process. A context manager: `with Mosquitto() as broker: ... broker.url ...`.
 
-    `settings` are further lines of its configuration.
+    `settings` are further lines of its configuration; it listens at `host`, loopback but for tests of links.
     """
 
     start_s = 20.0
 
-    def __init__(self, *settings: str) -> None:
+    def __init__(self, *settings: str, host: str = "127.0.0.1") -> None:
         self._binary = mosquitto_binary()
         super().__init__("mosquitto")
         self._data = self._folder / "data"
         self._data.mkdir()
-        self.host: Final = "127.0.0.1"
+        self.host: Final = host
         self.port: Final = free_ports(1)[0]
         self.url: Final = f"mqtt://{self.host}:{self.port}"
         self._config = self._folder / "mosquitto.conf"
@@ -70,6 +70,11 @@ class Mosquitto(Server):
         except OSError:
             return False
         return self.running
+
+    def forget(self) -> None:
+        """Lose sessions, subscriptions and queues; only while it is not running."""
+        for file in self._data.iterdir():
+            file.unlink()
 
     def save(self) -> None:
         """Let it write sessions and queues to its disk now; a kill then loses nothing of them."""
