@@ -24,7 +24,7 @@ import msgspec
 
 from ingest.errors import CorruptError, LogConfigError
 from ingest.log.protocol import TOPICS, Entry, TopicSpec, partition_of
-from ingest.log.segments.files import as_log_errors, create, make_folder, put, sync_folder, write_synced
+from ingest.log.segments.files import as_log_errors, create, is_under, make_folder, put, sync_folder, write_synced
 from ingest.log.segments.partition import Partition, create_partition
 from ingest.mounts import network_filesystem
 
@@ -34,6 +34,8 @@ COMPACTED_SEGMENT_BYTES: Final = 1 << 20
 MAX_PARTITIONS: Final = 4096
 _FORMAT: Final = 1
 _KEYS_REMEMBERED: Final = 65_536
+_GONE_KEPT: Final = 16
+"""So many topics whose folders were deleted are held open for who reads them still."""
 
 
 class Meta(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -128,6 +130,8 @@ class Catalog:
         self._keeping = keeping
         self._lock = threading.Lock()
         self._open: dict[str, Topic] = {}
+        self._gone: list[Topic] = []
+        """Whose folders are no longer there; somebody may still read them."""
 
     def identity(self) -> str:
         """The log's UUID; whoever asks first makes it."""
@@ -144,21 +148,28 @@ class Catalog:
     def topics(self) -> dict[str, int]:
         """The topics that exist, with their number of partitions."""
         root = self.folder / "topics"
-        if not root.is_dir():
-            return {}
         with as_log_errors(root):
+            if not root.is_dir():
+                return {}
             names = sorted(path.name for path in root.iterdir() if not path.name.startswith("."))
         for name in names:
             self._check_described(name)
-        return {name: self._meta(name).partitions for name in names if (root / name / "meta.json").exists()}
+        return {name: self._meta(name).partitions for name in names if self._is_described(name)}
 
     def find(self, name: str) -> Topic:
         """An existing topic. Raises `LogConfigError` where there is none of that name."""
         with self._lock, as_log_errors(self._folder(name)):
-            topic = self._open.get(name)
-            if topic is None:
-                topic = self._open[name] = self._load(name)
+            return self._opened(name) or self._open.setdefault(name, self._load(name))
+
+    def _opened(self, name: str) -> Topic | None:
+        """A topic that is open, unless its folder was deleted meanwhile: then it is looked for anew."""
+        topic = self._open.get(name)
+        if topic is None or is_under(topic.partitions[0].lock_fd, topic.partitions[0].folder / "lock"):
             return topic
+        self._gone.append(self._open.pop(name))
+        while len(self._gone) > _GONE_KEPT:
+            _close(self._gone.pop(0))
+        return None
 
     def ensure(self, name: str) -> Topic:
         """The topic, created where it is missing, and kept from now on for as long as this process wants.
@@ -167,10 +178,12 @@ class Catalog:
             LogConfigError: the name is none, or the topic has another number of partitions than was asked for.
         """
         check_name(name)
-        with as_log_errors(self._folder(name)):
-            if name not in self._open and not (self._folder(name) / "meta.json").exists():
+        with self._lock, as_log_errors(self._folder(name)):
+            opened = self._opened(name)
+        if opened is None and not self._is_described(name):
+            with as_log_errors(self._folder(name)):
                 self._create(name)
-        topic = self.find(name)
+        topic = opened or self.find(name)
         wanted, there = self._keeping.partitions, topic.meta.partitions
         if wanted is not None and wanted != there:
             raise LogConfigError(
@@ -192,10 +205,10 @@ class Catalog:
     def close(self) -> None:
         """Let go of all files."""
         with self._lock:
-            for topic in self._open.values():
-                for partition in topic.partitions:
-                    partition.close()
+            for topic in [*self._open.values(), *self._gone]:
+                _close(topic)
             self._open.clear()
+            self._gone.clear()
 
     def _folder(self, name: str) -> Path:
         return self.folder / "topics" / name
@@ -215,7 +228,7 @@ class Catalog:
     def _load(self, name: str) -> Topic:
         folder = self._folder(name)
         self._check_described(name)
-        if not (folder / "meta.json").exists():
+        if not self._is_described(name):
             known = ", ".join(self.topics()) or "none yet"
             raise LogConfigError(f"{self.folder}: has no topic {name!r}; there are: {known}")
         meta = self._meta(name)
@@ -246,10 +259,20 @@ class Catalog:
             if not (self._folder(name) / "meta.json").exists():
                 raise
 
+    def _is_described(self, name: str) -> bool:
+        path = self._folder(name) / "meta.json"
+        with as_log_errors(path):
+            return path.exists()
+
     def _check_described(self, name: str) -> None:
         path = self._folder(name) / "meta.json"
-        if not path.exists() and any(path.parent.glob("*/head")):
+        if not self._is_described(name) and any(path.parent.glob("*/head")):
             raise CorruptError(f"{path}: is missing, but the topic's partitions are there; restore it from a backup")
+
+
+def _close(topic: Topic) -> None:
+    for partition in topic.partitions:
+        partition.close()
 
 
 def _spec(name: str) -> TopicSpec:

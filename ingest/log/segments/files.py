@@ -32,8 +32,16 @@ def sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
+def is_under(fd: int, path: Path) -> bool:
+    """Whether an open file is still the one under its name: written to another, bytes are gone with it."""
+    try:
+        return os.path.samestat(os.fstat(fd), path.stat())
+    except FileNotFoundError:
+        return False
+
+
 def make_folder(folder: Path) -> None:
-    """Create a folder and those above it, durably."""
+    """Create a folder and those above it, durably; also the name of one that another process has just made."""
     missing = []
     while not folder.exists():
         missing.append(folder)
@@ -42,6 +50,9 @@ def make_folder(folder: Path) -> None:
         with suppress(FileExistsError):
             path.mkdir()
         sync_folder(path.parent)
+    if not missing:
+        with suppress(PermissionError):  # who may not read the folder above did not make this one
+            sync_folder(folder.parent)
 
 
 def write_synced(path: Path, data: bytes) -> None:
@@ -95,6 +106,15 @@ def read_exactly(fd: int, size: int, position: int) -> bytes:
             break
         data += more
     return data
+
+
+def read_again(fd: int, size: int, position: int) -> bytes:
+    """`read_exactly` of a file that is open for whole sectors only (O_DIRECT), or has lost its name."""
+    again = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return read_exactly(again, size, position)
+    finally:
+        os.close(again)
 
 
 def try_lock(path: Path) -> int | None:

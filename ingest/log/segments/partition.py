@@ -17,8 +17,9 @@ from pathlib import Path
 
 from ingest.errors import LogUnavailableError
 from ingest.log.protocol import Entry
-from ingest.log.segments.files import read_exactly, sync_folder, write_all
+from ingest.log.segments.files import is_under, read_again, read_exactly, sync_folder, write_all, write_synced
 from ingest.log.segments.head import HEAD_BYTES, Head, boot_id, decode_head
+from ingest.log.segments.sectors import Sectors, open_direct, padded
 from ingest.log.segments.segment import encode, fitting, frames, scan
 
 _SUFFIX = ".log"
@@ -29,11 +30,17 @@ def segment_name(base: int) -> str:
     return f"{base:020d}{_SUFFIX}"
 
 
-def create_partition(folder: Path) -> None:
-    """An empty partition in a new folder, durably but for the folder's own name."""
+class FolderGoneError(LogUnavailableError):
+    """A partition's folder was deleted, or another one lies in its place: what was written there is not acknowledged."""
+
+
+def create_partition(folder: Path, head: Head | None = None, data: bytes = b"") -> None:
+    """A partition in a new folder, durably but for the folder's own name: an empty one, or one that stands where `head`
+    says with the active segment's bytes `data`."""
+    head = head or Head(boot_id(), 0, 0, 0, 0, 0, 0)
     folder.mkdir()
-    (folder / segment_name(0)).touch()
-    (folder / "head").write_bytes(Head(boot_id(), 0, 0, 0, 0, 0, 0).encode())
+    write_synced(folder / segment_name(head.base), data)
+    (folder / "head").write_bytes(head.encode())
     sync_folder(folder)
 
 
@@ -64,7 +71,8 @@ class Partition:
     """A partition's folder. All methods but `peek` may wait for a disk or for a lock: never on an event loop.
 
     With `ends_write`, what is appended at once is whole or absent after a power cut, too: it lies in one segment, and
-    `ends_write` knows its last record by the key.
+    `ends_write` knows its last record by the key. With `sectors`, for one process alone, a small append costs the disk
+    its sectors, not its pages (`ingest.log.segments.sectors`).
     """
 
     def __init__(
@@ -75,38 +83,61 @@ class Partition:
         segment_bytes: int,
         clock_ns: Callable[[], int] = time.time_ns,
         ends_write: Callable[[bytes], bool] | None = None,
+        sectors: bool = False,
     ) -> None:
         self.folder = folder
         self.number = number
         self._segment_bytes = segment_bytes
         self._clock_ns = clock_ns
         self._ends_write = ends_write
+        self._sectors = Sectors() if sectors else None
         self._thread_lock = threading.Lock()
         self._head_fd = os.open(folder / "head", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        self._lock_fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self.lock_fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._active: tuple[int, int] | None = None
         """Base and open file of the segment that is written."""
 
     def close(self) -> None:
         """Let go of the files."""
         with self._thread_lock:
-            for fd in (self._head_fd, self._lock_fd, *(self._active or ())[1:]):
+            self._let_go()
+            for fd in (self._head_fd, self.lock_fd):
                 os.close(fd)
-            self._active = None
 
     @contextmanager
     def locked(self) -> Iterator[Head]:
-        """Hold the partition's lock, and see where it stands: nothing is torn any more."""
+        """Hold the partition's lock, and see where it stands: nothing is torn any more.
+
+        Raises:
+            FolderGoneError: the folder was deleted or replaced.
+        """
         with self._thread_lock:
-            fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
+            fcntl.flock(self.lock_fd, fcntl.LOCK_EX)
             try:
+                self.check_there()
                 yield self._settled()
             finally:
-                fcntl.flock(self._lock_fd, fcntl.LOCK_UN)
+                fcntl.flock(self.lock_fd, fcntl.LOCK_UN)
 
     def peek(self) -> bytes:
         """Bytes that are others when something was written or became durable; cheap, waits for nothing."""
         return os.pread(self._head_fd, HEAD_BYTES, 0)
+
+    def check_there(self) -> None:
+        """Raise `FolderGoneError` where the folder's files are no longer those that are open here."""
+        if not is_under(self.lock_fd, self.folder / "lock"):
+            raise FolderGoneError(
+                f"{self.folder}: was deleted or replaced while it was in use; what was written there and not yet "
+                "acknowledged is written again: see who deletes it"
+            )
+
+    def active(self) -> tuple[Head, bytes] | None:
+        """Where the partition stood, and the open segment's bytes, also where both were deleted; None where no segment
+        is open here."""
+        head = decode_head(self.peek())
+        if head is None or self._active is None or self._active[0] != head.base:
+            return None
+        return head, read_again(self._active[1], head.position, 0)
 
     def head(self) -> Head:
         """Where the partition stands."""
@@ -174,15 +205,20 @@ class Partition:
             os.close(written.fd)
         with self.locked() as head:
             if head.rewinds != written.head.rewinds:
-                raise LogUnavailableError(f"{self.folder}: an fsync failed meanwhile; write again")
+                raise LogUnavailableError(
+                    f"{self.folder}: an fsync failed or a file was deleted meanwhile; write again"
+                )
             if head.base == written.head.base and head.durable < written.head.next_offset:
                 durable, position = written.head.next_offset, written.head.position
                 self._put(head._replace(durable=durable, durable_position=position))
 
     def roll(self, head: Head) -> Head:
         """Begin a new segment, under the lock; what is in the old one is durable from then on."""
+        fd = self._active_fd(head.base)
         try:
-            os.fdatasync(self._active_fd(head.base))
+            if self._sectors is not None:
+                os.ftruncate(fd, head.position)
+            os.fdatasync(fd)
         except OSError:
             self._rewind(head)
             raise
@@ -194,7 +230,10 @@ class Partition:
     def _write(self, head: Head, data: bytes, count: int, now_ns: int) -> Head:
         fd = self._active_fd(head.base)
         try:
-            write_all(fd, data, head.position)
+            if self._sectors is None:
+                write_all(fd, data, head.position)
+            else:
+                self._sectors.append(fd, data, head.position)
             return self._put(
                 head._replace(
                     position=head.position + len(data), next_offset=head.next_offset + count, append_ns=now_ns
@@ -217,11 +256,16 @@ class Partition:
     def _active_fd(self, base: int) -> int:
         if self._active is not None and self._active[0] == base:
             return self._active[1]
-        fd = os.open(self.path(base), os.O_RDWR | os.O_CLOEXEC)
-        if self._active is not None:
-            os.close(self._active[1])
+        path = self.path(base)
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC) if self._sectors is None else open_direct(path)
+        self._let_go()
         self._active = (base, fd)
         return fd
+
+    def _let_go(self) -> None:
+        if self._active is not None:
+            os.close(self._active[1])
+            self._active = None
 
     # --- mending
 
@@ -230,23 +274,40 @@ class Partition:
         head = decode_head(self.peek())
         if head is None or head.boot != boot_id():
             return self._recover(head)
+        if self._active is not None and self._active[0] == head.base and not is_under(*self._open_file()):
+            head = self._put_back(head)
         try:
             size = os.fstat(self._active_fd(head.base)).st_size
         except FileNotFoundError:
             return self._recover(head)
         if size < head.position:
             return self._recover(head)
-        if size > head.position:  # a writer was killed before it told the head
+        if size > (head.position if self._sectors is None else padded(head.position)):
+            # A writer was killed before it told the head.
             os.ftruncate(self._active_fd(head.base), head.position)
             head = self._put(head._replace(cuts=head.cuts + 1, cut_bytes=head.cut_bytes + size - head.position))
         return head
 
+    def _open_file(self) -> tuple[int, Path]:
+        assert self._active is not None
+        return self._active[1], self.path(self._active[0])
+
+    def _put_back(self, head: Head) -> Head:
+        """The open segment is not under its name any more: its bytes are still there for who has it open. What was
+        written and is not durable may be known to others by another file: it is written again."""
+        fd, path = self._open_file()
+        if not path.exists():
+            write_synced(path, read_again(fd, head.durable_position, 0))
+            sync_folder(self.folder)
+        self._let_go()
+        return self._put(
+            head._replace(position=head.durable_position, next_offset=head.durable, rewinds=head.rewinds + 1)
+        )
+
     def _recover(self, old: Head | None) -> Head:
         """Where the partition stands by its newest segment alone; the old head is a lower bound of what was durable."""
         bases = self._listed()
-        if self._active is not None:
-            os.close(self._active[1])
-            self._active = None
+        self._let_go()
         base, append_ns = self._newest(bases, old)
         path = self.path(base)
         data = path.read_bytes()
