@@ -31,7 +31,7 @@ def segment_name(base: int) -> str:
 
 
 class FolderGoneError(LogUnavailableError):
-    """A partition's folder was deleted, or another one lies in its place: what was written there is not acknowledged."""
+    """A partition's folder was deleted, or another lies in its place: what was written there is not acknowledged."""
 
 
 def create_partition(folder: Path, head: Head | None = None, data: bytes = b"") -> None:

@@ -14,6 +14,7 @@ import tempfile
 import threading
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -661,10 +662,10 @@ def test_a_folder_that_may_not_be_entered_is_an_unavailable_log(
     """Root may enter everything: the refusal is the kernel's, given by hand."""
     real = os.stat
 
-    def refused(path: object, *args: object, **more: object) -> os.stat_result:
+    def refused(path: Any, *args: Any, **more: Any) -> os.stat_result:
         if str(path).startswith(str(tmp_path / "log")):
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
-        return real(path, *args, **more)  # type: ignore[call-overload, no-any-return]
+        return real(path, *args, **more)
 
     async def main() -> None:
         log = SegmentLog(tmp_path / "log", partitions=1)
