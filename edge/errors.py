@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ingest.errors import PermanentError, TransientError
+from ingest.errors import PermanentError, TransientError, UsageError
 
 
 class SourceUnavailableError(TransientError):
@@ -11,3 +11,7 @@ class SourceUnavailableError(TransientError):
 
 class SpoolBusyError(PermanentError):
     """Another process holds the spool: two agents must not share one."""
+
+
+class SpoolFormatError(UsageError):
+    """The spool was written by a newer version, which alone can read all of it."""

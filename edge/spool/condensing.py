@@ -1,99 +1,264 @@
-"""Making a full spool smaller: what of a segment is kept, and how the rest is announced. Pure.
+"""Making a full spool smaller: what of its segments is kept, and how the rest is announced. Pure.
 
-A segment is condensed: its chunks go, and one gap for each stream of a recording takes their place; or they lose every
-second sample, and say so themselves.
-Recordings' starts and ends, descriptions and gaps stay, so that the story stays whole. Kept records keep their offsets.
+Segments are condensed: their chunks go, and one gap for each stream of a recording takes their place; or they lose
+every second sample, and say so themselves. Gaps of one stream and reason become one. Progress, status and the marks of
+rules go. What is left keeps its offset. Where nothing else is left to go, whole recordings do, oldest first, and what
+nobody can read, and people's marks. All of that is counted.
+
+What the log has is summed up where a full disk asks for it: the next start reads of it how far each device reached, and
+which arrivals may come again.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from msgspec.structs import replace
 
-from edge.spool.entries import HELD, IDENTITIES, READING, key_of, plain, reading
+from edge.spool.entries import (
+    HELD,
+    IDENTITIES,
+    MARK,
+    MAX_IDENTITIES,
+    READING,
+    STATUS,
+    STREAM,
+    identities,
+    key_of,
+    plain,
+    reach,
+    read_tail,
+    reading,
+)
 from ingest.chunker import chunk_end_ns
 from ingest.errors import WireError
 from ingest.log.protocol import Entry
 from ingest.log.segments.segment import HEADER, Frame, encode, frames
-from ingest.records import Chunk, Gap, Progress
+from ingest.records import Chunk, Gap, MarkAdd, MarkEdit, MarkRetract, Progress, RecordingEnd, RecordingStart
 from ingest.times import sample_times
 from ingest.wire import decode
 from ingest.wire import encode as to_wire
 
 DropPolicy: TypeAlias = Literal["oldest", "newest", "thin"]
 SPOOL_FULL = "spool_full"
+_Whose: TypeAlias = tuple[bytes, str, str, str, bytes, str]
+"""Whose gap it is: the entry's key, device, recording, stream, boot, and the reason."""
+
+
+class Part(NamedTuple):
+    """A segment: its bytes, and the offsets `[base, below)` that it holds."""
+
+    data: bytes
+    base: int
+    below: int
 
 
 class Condensed(NamedTuple):
-    """A segment made smaller."""
+    """Segments made smaller."""
 
     data: bytes
     dropped_samples: int
     dropped_chunks: int
+    dropped_records: Counter[str]
+    """Of other kinds, by what they were."""
 
 
 class _Kept(NamedTuple):
     offset: int
     append_ns: int
     entry: Entry
+    record: object = None
+
+    @property
+    def size(self) -> int:
+        return HEADER.size + len(self.entry.key) + len(self.entry.value)
 
 
-def choose(sizes: Sequence[int], policy: DropPolicy) -> int:
-    """Which of the closed segments, oldest first, is made smaller: the index. `sizes` is not empty.
+def choose(sizes: Sequence[int], policy: DropPolicy, small: int) -> slice:
+    """Which of some adjacent closed segments, oldest first, are made smaller together. `sizes` is not empty.
 
-    Thinning takes the greatest, so that all of the past grows thin alike; the first where several are.
+    Thinning takes the greatest, so that all of the past grows thin alike; the first where several are. Else, from the
+    end at which data go, those up to the first with which they are more than `small` bytes: what was made smaller
+    before is taken along, so that there are never many.
     """
     if policy == "thin":
-        return max(range(len(sizes)), key=lambda index: (sizes[index], -index))
-    return next((index for index, size in enumerate(sizes) if size == max(sizes) or size > max(sizes) // 8), 0)
+        index = max(range(len(sizes)), key=lambda index: (sizes[index], -index))
+        return slice(index, index + 1)
+    count = total = 0
+    for size in sizes if policy == "oldest" else reversed(sizes):
+        count, total = count + 1, total + size
+        if total > small:
+            break
+    return slice(0, count) if policy == "oldest" else slice(len(sizes) - count, len(sizes))
 
 
-def condense(data: bytes, base: int, below: int, start: int, policy: DropPolicy, reason: str = SPOOL_FULL) -> Condensed:
-    """A segment `[base, below)` without its chunks (with every second sample, if `policy` is `thin`).
+def condense(
+    parts: Sequence[Part],
+    start: int,
+    policy: DropPolicy,
+    room: int,
+    reason: str = SPOOL_FULL,
+    *,
+    spares: bool = True,
+) -> Condensed:
+    """Adjacent segments as one, without their chunks (with every second sample, if `policy` is `thin`).
 
-    What lies before offset `start` may be in the log by now and stays.
+    What lies before offset `start` may be in the log by now and stays. Where the rest takes more than `room` bytes,
+    marks of rules go; and if that `spares` nothing any more, whatever can.
     """
-    kept: list[_Kept] = []
-    gaps: dict[tuple[str, str, str, bytes], tuple[_Kept, Gap]] = {}
-    samples = chunks = 0
-    for frame in frames(data, base, below):
-        value, key = value_of(data, frame), plain(frame.key)
-        own = _Kept(frame.offset, frame.append_ns, Entry(key, value))
-        kind = key_of(key).kind
-        record = _decoded(value) if kind in (READING, HELD) and frame.offset >= start else None
-        if kind == IDENTITIES and frame.offset >= start:
-            continue
+    smaller = _Smaller(policy, reason)
+    first: list[_Kept] = []
+    for data, base, below in parts:
+        for frame in frames(data, base, below):
+            own = _Kept(frame.offset, frame.append_ns, Entry(plain(frame.key), value_of(data, frame)))
+            if frame.offset < start:
+                first.append(own)
+            else:
+                smaller.add(own)
+    kept = smaller.kept()
+    if policy != "thin":
+        kept = _within(kept, room, smaller.dropped, spares=spares)
+    return Condensed(_lay(first + kept, parts[-1].below), smaller.samples, smaller.chunks, smaller.dropped)
+
+
+class _Smaller:
+    """Takes entries in their order; what is kept of them."""
+
+    def __init__(self, policy: DropPolicy, reason: str) -> None:
+        self.samples = self.chunks = 0
+        self.dropped: Counter[str] = Counter()
+        self._thins = policy == "thin"
+        self._reason = reason
+        self._kept: list[_Kept] = []
+        self._gaps: dict[_Whose, tuple[_Kept, Gap]] = {}
+        self._described: set[bytes] = set()
+
+    def kept(self) -> list[_Kept]:
+        """In the order of their offsets."""
+        gaps = [
+            place._replace(entry=Entry(place.entry.key, to_wire(gap)), record=gap) for place, gap in self._gaps.values()
+        ]
+        return sorted(self._kept + gaps, key=lambda item: item.offset)
+
+    def add(self, own: _Kept) -> None:
+        """The next entry."""
+        kind = key_of(own.entry.key).kind
+        if kind == STATUS:
+            self.dropped["status"] += 1
+        elif kind == STREAM:
+            if own.entry.key not in self._described:
+                self._described.add(own.entry.key)
+                self._kept.append(own)
+        elif kind in (READING, HELD):
+            self._add_record(own, _decoded(own.entry.value))
+        elif kind != IDENTITIES or self._thins:
+            self._kept.append(own._replace(record=_decoded(own.entry.value)) if kind == MARK else own)
+
+    def _add_record(self, own: _Kept, record: object) -> None:
         if isinstance(record, Progress):
-            continue
-        if not isinstance(record, Chunk):
-            kept.append(own)
-            continue
-        thinned = thin(record, reason) if policy == "thin" else None
-        if thinned is not None:
-            samples += record.count - thinned.count
-            kept.append(own._replace(entry=Entry(key, to_wire(thinned))))
-        elif policy == "thin":
-            kept.append(own)
+            return
+        if isinstance(record, Gap):
+            self._announce(own, record)
+        elif not isinstance(record, Chunk):
+            self._kept.append(own._replace(record=record))
+        elif not self._thins:
+            self.samples, self.chunks = self.samples + record.count, self.chunks + 1
+            self._announce(own, _gap_of(record, self._reason))
         else:
-            samples, chunks = samples + record.count, chunks + 1
-            _announce(gaps, own, record, reason)
-    kept += [place._replace(entry=Entry(place.entry.key, to_wire(gap))) for place, gap in gaps.values()]
-    return Condensed(_lay(sorted(kept, key=lambda item: item.offset), below), samples, chunks)
+            thinned = thin(record, self._reason) or record
+            self.samples += record.count - thinned.count
+            self._kept.append(own._replace(entry=Entry(own.entry.key, to_wire(thinned))))
+
+    def _announce(self, place: _Kept, gap: Gap) -> None:
+        """A gap grows, and takes the offset of its last part. Where chunks stay, it grows only by what it touches."""
+        whose = (place.entry.key, gap.device, gap.recording, gap.stream, gap.boot, gap.reason)
+        known = self._gaps.get(whose)
+        if known is not None and self._thins and gap.start_ns > known[1].end_ns:
+            self._kept.append(known[0]._replace(entry=Entry(known[0].entry.key, to_wire(known[1]))))
+            known = None
+        self._gaps[whose] = place, gap if known is None else joined(known[1], gap)
 
 
-def _announce(
-    gaps: dict[tuple[str, str, str, bytes], tuple[_Kept, Gap]], place: _Kept, chunk: Chunk, reason: str
-) -> None:
-    """A gap takes the offset of its stream's last chunk."""
-    whose = (chunk.device, chunk.recording, chunk.stream, chunk.boot)
-    known = gaps.get(whose)
-    start_ns = known[1].start_ns if known else chunk.t0_ns
-    before = known[1].samples if known else 0
-    end_ns = max(chunk_end_ns(chunk), start_ns + 1)
-    gaps[whose] = place, Gap(*whose, start_ns, end_ns, before + chunk.count + chunk.missing, reason)
+def joined(first: Gap, second: Gap) -> Gap:
+    """Two gaps of one stream and reason as one: a number that is not known makes the sum unknown."""
+    samples = -1 if first.samples < 0 or second.samples < 0 else first.samples + second.samples
+    start_ns, end_ns = min(first.start_ns, second.start_ns), max(first.end_ns, second.end_ns)
+    return replace(second, start_ns=start_ns, end_ns=end_ns, samples=samples)
+
+
+def _gap_of(chunk: Chunk, reason: str) -> Gap:
+    """The gap in a chunk's place."""
+    end_ns = max(chunk_end_ns(chunk), chunk.t0_ns + 1)
+    samples = chunk.count + chunk.missing if chunk.missing >= 0 else -1
+    return Gap(chunk.device, chunk.recording, chunk.stream, chunk.boot, chunk.t0_ns, end_ns, samples, reason)
+
+
+_Victim: TypeAlias = tuple[str, list[_Kept]]
+"""What may go, by the word by which it is counted."""
+
+
+def _within(kept: list[_Kept], room: int, dropped: Counter[str], *, spares: bool) -> list[_Kept]:
+    """What is left within `room` bytes, the oldest of each kind gone first: marks of rules, which a service beside the
+    log makes too; then recordings that lie here as a whole, what nobody can read, and people's marks."""
+    single = _single(kept)
+    victims = [victim for victim in single if victim[0] == "rule marks"]
+    if not spares:
+        victims += _recordings(kept)
+        victims += [victim for word in ("unreadable", "marks") for victim in single if victim[0] == word]
+    size, gone = sum(item.size for item in kept), set[int]()
+    for word, items in victims:
+        if size <= room:
+            break
+        gone.update(item.offset for item in items)
+        size -= sum(item.size for item in items)
+        dropped[word] += 1
+    return [item for item in kept if item.offset not in gone]
+
+
+def _recordings(kept: Sequence[_Kept]) -> list[_Victim]:
+    """The recordings that begin and end here, with all that is left of them."""
+    found: dict[tuple[str, str], list[_Kept]] = {}
+    ended: list[_Victim] = []
+    for item in kept:
+        if isinstance(item.record, RecordingStart):
+            found[item.record.device, item.record.recording] = [item]
+        elif isinstance(item.record, Gap | RecordingEnd):
+            whole = found.get((item.record.device, item.record.recording))
+            if whole is not None:
+                whole.append(item)
+                if isinstance(item.record, RecordingEnd):
+                    ended.append(("recordings", whole))
+    return ended
+
+
+def _single(kept: Sequence[_Kept]) -> list[_Victim]:
+    """What may go one by one."""
+    found: list[_Victim] = []
+    for item in kept:
+        if isinstance(item.record, MarkAdd | MarkEdit | MarkRetract):
+            found.append(("rule marks" if item.record.tool == "rule" else "marks", [item]))
+        elif item.record is None and key_of(item.entry.key).kind in (READING, HELD, MARK):
+            found.append(("unreadable", [item]))
+    return found
+
+
+def sum_up(parts: Sequence[Part], acknowledged: int) -> bytes:
+    """Adjacent segments as one, with notes in the place of what the log has: the offsets below `acknowledged`."""
+    places: list[_Kept] = []
+    rest: list[_Kept] = []
+    for data, base, below in parts:
+        for frame in frames(data, base, below):
+            own = _Kept(frame.offset, frame.append_ns, Entry(plain(frame.key), value_of(data, frame)))
+            (places if frame.offset < acknowledged else rest).append(own)
+    tail = read_tail((item.entry.key, item.entry.value) for item in places)
+    notes = [reach(device, known) for device, known in tail.devices.items()]
+    notes += [identities(found[-MAX_IDENTITIES:], source) for source, found in tail.identities.items() if found]
+    newest = places[len(places) - len(notes) :]
+    noted = [place._replace(entry=note) for place, note in zip(newest, notes, strict=True)]
+    return _lay(noted + rest, parts[-1].below)
 
 
 def _lay(kept: Sequence[_Kept], below: int) -> bytes:
@@ -110,10 +275,8 @@ class Refusals:
     def refuse(self, chunk: Chunk, reason: str, kernel_boot: bytes = b"") -> None:
         """A chunk is given up. `kernel_boot` as in `edge.spool.entries.reading`."""
         whose = (chunk.device, chunk.recording, chunk.stream, chunk.boot)
-        known = self._gaps.get(whose)
-        start_ns, samples = (known.start_ns, known.samples) if known else (chunk.t0_ns, 0)
-        end_ns = max(chunk_end_ns(chunk), start_ns + 1)
-        self._gaps[whose] = Gap(*whose, start_ns, end_ns, samples + chunk.count + chunk.missing, reason)
+        known, gap = self._gaps.get(whose), _gap_of(chunk, reason)
+        self._gaps[whose] = gap if known is None else joined(known, gap)
         self._held[whose] = kernel_boot
 
     def take(self) -> list[Entry]:

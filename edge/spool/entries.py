@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, NamedTuple
+
+import msgspec
 
 from ingest.chunker import chunk_end_ns
 from ingest.errors import WireError
@@ -24,6 +27,8 @@ HELD: Final = b"h"
 STREAM: Final = b"s"
 IDENTITIES: Final = b"i"
 """Identities of arrivals whose data lie before this note, and which may be delivered again."""
+REACH: Final = b"e"
+"""How far a device's records reached that were in the log and made room: all that the next start reads of them."""
 MARK: Final = b"m"
 STATUS: Final = b"t"
 _CLOSING: Final = 0x80
@@ -96,6 +101,12 @@ def identities(found: Sequence[bytes], source: bytes = b"", kept: int = 0) -> En
 def identities_in(value: bytes) -> list[bytes]:
     """The identities of a note."""
     return [value[at : at + IDENTITY_BYTES] for at in range(0, len(value), IDENTITY_BYTES)]
+
+
+def reach(device: str, known: DeviceTail) -> Entry:
+    """A note of what `read_tail` found of a device."""
+    value = (known.boot, known.recording, known.reach_ns, known.is_open, known.kernel_boot)
+    return Entry(REACH + device.encode(), msgspec.msgpack.encode(value))
 
 
 def end_of(record: Record) -> int | None:
@@ -220,6 +231,9 @@ class DeviceTail:
     """Where its last records are held: whose monotonic time `reach_ns` is."""
 
 
+_REACH: Final = tuple[bytes, str, int, bool, bytes]
+
+
 @dataclass(slots=True)
 class Tail:
     """What the newest segments of a spool say about the boots before."""
@@ -238,6 +252,9 @@ def read_tail(entries: Iterable[tuple[bytes, bytes]]) -> Tail:
             source, kept = _source_of(plain(raw))
             known = tail.identities.get(source, [])
             tail.identities[source] = known[len(known) - min(kept, len(known)) :] + identities_in(value)
+        if key.kind == REACH:
+            with suppress(msgspec.MsgspecError):
+                tail.devices[key.device] = DeviceTail(*msgspec.msgpack.decode(value, type=_REACH))
         if key.kind not in (READING, HELD):
             continue
         try:

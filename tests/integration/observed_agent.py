@@ -116,8 +116,8 @@ class Observer:
             real = getattr(owner, name)
             setattr(owner, name, _method(wrapper, real))
 
-    def _commit(self, real: Callable[..., None], queue: Queue, entries: Sequence[Entry]) -> None:
-        real(queue, entries)
+    def _commit(self, real: Callable[..., None], queue: Queue, entries: Sequence[Entry], **more: bool) -> None:
+        real(queue, entries, **more)
         if is_spool(queue._folder):
             self._journal.note(entries)
             self._death.at("after_fsync")
@@ -131,7 +131,9 @@ class Observer:
         self, real: Callable[..., T], partition: partitions.Partition, head: Head, data: bytes, *more: object
     ) -> T:
         if is_spool(partition.folder) and self._death.is_due("torn_write"):
-            os.pwrite(partition._active_fd(head.base), data[: len(data) // 2], head.position)
+            with partition.path(head.base).open("r+b", buffering=0) as file:
+                file.seek(head.position)
+                file.write(data[: len(data) // 2])
             os.kill(os.getpid(), signal.SIGKILL)
         return real(partition, head, data, *more)
 
@@ -163,7 +165,7 @@ class Observer:
 
 def _method(wrapper: Callable[..., T], real: Callable[..., T]) -> Callable[..., T]:
     """A function, which a class makes a method of."""
-    return lambda *args: wrapper(real, *args)
+    return lambda *args, **more: wrapper(real, *args, **more)
 
 
 def is_spool(folder: Path) -> bool:

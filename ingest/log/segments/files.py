@@ -20,7 +20,7 @@ _WHAT_TO_DO: Final = {
     errno.ENOTDIR: "a file is where a folder should be; name another folder, or move the file away",
     errno.EEXIST: "a file is where a folder should be; name another folder, or move the file away",
 }
-_FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+FULL_ERRORS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 
 def sync_folder(folder: Path) -> None:
@@ -89,7 +89,7 @@ def create(path: Path, data: bytes) -> bool:
     return True
 
 
-def write_all(fd: int, data: bytes, position: int) -> None:
+def write_all(fd: int, data: bytes | memoryview, position: int) -> None:
     """Write all the bytes at `position`."""
     view = memoryview(data)
     while view:
@@ -141,7 +141,7 @@ def as_log_errors(where: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in FULL_ERRORS:
             raise StoreFullError(
                 f"{where}: {error.strerror}; nothing before it is lost: free some space and write again"
             ) from error

@@ -17,7 +17,15 @@ from pathlib import Path
 
 from ingest.errors import LogUnavailableError
 from ingest.log.protocol import Entry
-from ingest.log.segments.files import is_under, read_again, read_exactly, sync_folder, write_all, write_synced
+from ingest.log.segments.files import (
+    is_under,
+    make_folder,
+    read_again,
+    read_exactly,
+    sync_folder,
+    write_all,
+    write_synced,
+)
 from ingest.log.segments.head import HEAD_BYTES, Head, boot_id, decode_head
 from ingest.log.segments.sectors import Sectors, open_direct, padded
 from ingest.log.segments.segment import encode, fitting, frames, scan
@@ -34,12 +42,21 @@ class FolderGoneError(LogUnavailableError):
     """A partition's folder was deleted, or another lies in its place: what was written there is not acknowledged."""
 
 
-def create_partition(folder: Path, head: Head | None = None, data: bytes = b"") -> None:
-    """A partition in a new folder, durably but for the folder's own name: an empty one, or one that stands where `head`
-    says with the active segment's bytes `data`."""
-    head = head or Head(boot_id(), 0, 0, 0, 0, 0, 0)
+def create_partition(folder: Path) -> None:
+    """An empty partition in a new folder, durably but for the folder's own name."""
     folder.mkdir()
-    write_synced(folder / segment_name(head.base), data)
+    (folder / segment_name(0)).touch()
+    (folder / "head").write_bytes(Head(boot_id(), 0, 0, 0, 0, 0, 0).encode())
+    sync_folder(folder)
+
+
+def restore_partition(folder: Path, head: Head, data: bytes) -> None:
+    """Put back, durably, what is missing of a partition's folder that somebody has deleted: it stands where `head`
+    says, with the bytes `data` in its open segment."""
+    make_folder(folder)
+    segment = folder / segment_name(head.base)
+    if not segment.exists():
+        write_synced(segment, data)
     (folder / "head").write_bytes(head.encode())
     sync_folder(folder)
 
@@ -131,12 +148,13 @@ class Partition:
                 "acknowledged is written again: see who deletes it"
             )
 
-    def active(self) -> tuple[Head, bytes] | None:
-        """Where the partition stood, and the open segment's bytes, also where both were deleted; None where no segment
-        is open here."""
+    def rescued(self) -> tuple[Head, bytes] | None:
+        """Where the partition durably stood, and the bytes of its open segment, also where both were deleted; None
+        where no segment is open here."""
         head = decode_head(self.peek())
         if head is None or self._active is None or self._active[0] != head.base:
             return None
+        head = head._replace(position=head.durable_position, next_offset=head.durable)
         return head, read_again(self._active[1], head.position, 0)
 
     def head(self) -> Head:

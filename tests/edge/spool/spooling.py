@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 import numpy as np
+import pytest
 
 from edge.spool.entries import key_of, reading
 from edge.spool.spool import Queue
 from ingest.log.protocol import Entry
+from ingest.log.segments import partition
 from ingest.records import Chunk, Gap, Record
 from ingest.wire import decode
 
 BOOT = b"b" * 16
 SECOND = 1_000_000_000
 T0 = 1_700_000_000 * SECOND
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that makes nobody wait: for tests in which files are damaged by hand."""
+    monkeypatch.setattr(os, "fsync", lambda fd: None)
+    monkeypatch.setattr(os, "fdatasync", lambda fd: None)
+    monkeypatch.setattr(partition, "open_direct", lambda path: os.open(path, os.O_RDWR | os.O_CLOEXEC))
 
 
 def chunk(seq: int, count: int = 100, stream: str = "acc") -> Chunk:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from edge.spool.condensing import Refusals, choose, condense, entries_of, thin
+from edge.spool.condensing import Part, Refusals, choose, condense, entries_of, thin
 from edge.spool.entries import reading
 from ingest.log.protocol import Entry
 from ingest.log.segments.segment import encode, parse
@@ -25,7 +25,7 @@ def test_what_goes_is_announced_to_the_sample(counts: list[int], start: int, pol
     entries = [entry(seq, count) for seq, count in enumerate(counts)]
     data = encode(entries, 7, 1, 7)
     below = 7 + len(entries)
-    found = condense(data, 7, below, 7 + start, policy)  # type: ignore[arg-type]
+    found = condense([Part(data, 7, below)], 7 + start, policy, 1 << 20)  # type: ignore[arg-type]
     records = records_in(found.data, 7, below)
     assert accounted(records) == sum(counts)  # type: ignore[arg-type]
     assert found.dropped_samples == sum(counts) - sum(r.count for r in records if isinstance(r, Chunk))
@@ -38,7 +38,7 @@ def test_starts_gaps_and_descriptions_stay_progress_goes() -> None:
     gap = Gap("pump", "r", "acc", BOOT, 1, 2, 3, "port_lost")
     progress = Progress("pump", "r", "temp", BOOT, T0)
     entries = [reading("pump", start), reading("pump", gap), entry(0), reading("pump", progress), Entry(b"sX", b"d")]
-    found = condense(encode(entries, 0, 1, 0), 0, 5, 0, "oldest")
+    found = condense([Part(encode(entries, 0, 1, 0), 0, 5)], 0, "oldest", 1 << 20)
     run = parse(found.data, 0, 5, holes=True)
     assert run.offsets == [0, 1, 2, 4]
     assert [decode(value) for value in run.values[:3]] == [
@@ -50,8 +50,8 @@ def test_starts_gaps_and_descriptions_stay_progress_goes() -> None:
 
 def test_a_second_pass_adds_nothing_twice() -> None:
     data = encode([entry(0), entry(1)], 0, 1, 0)
-    once = condense(data, 0, 2, 0, "oldest")
-    assert condense(once.data, 0, 2, 0, "oldest").data == once.data
+    once = condense([Part(data, 0, 2)], 0, "oldest", 1 << 20)
+    assert condense([Part(once.data, 0, 2)], 0, "oldest", 1 << 20).data == once.data
 
 
 @pytest.mark.parametrize("period", [True, False])
@@ -79,9 +79,11 @@ def test_thinning_again_adds_to_what_is_missing() -> None:
 
 
 def test_the_choice_of_what_to_make_smaller() -> None:
-    assert choose([10, 400, 400], "oldest") == 1
-    assert choose([400, 400], "oldest") == 0
-    assert choose([200, 400, 400], "thin") == 1
+    assert choose([10, 400, 400], "oldest", 100) == slice(0, 2)
+    assert choose([400, 400], "oldest", 100) == slice(0, 1)
+    assert choose([10, 10], "oldest", 100) == slice(0, 2)
+    assert choose([400, 400, 10], "newest", 100) == slice(1, 3)
+    assert choose([200, 400, 400], "thin", 100) == slice(1, 2)
 
 
 def test_refused_chunks_become_one_gap_a_stream() -> None:
