@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ingest.records import Chunk, Clock
 from ingest.times import Times, advance, sample_times
+from ingest.wire import MAX_SPAN_NS
 
 Values = NDArray[Any]
 """`(samples, channels)`, row-major, little-endian, in the schema's sample type."""
@@ -47,7 +48,9 @@ def periodic_chunks(
     """Chunks of samples that lie `num / den` ns apart, sample 0 at `t0_ns`; exact over any number of chunks."""
     num, den = period
     samples, sample_bytes = len(values), values.shape[1] * values.itemsize
-    size = max(1, min(-(-limits.span_ns * den // num), limits.bytes // sample_bytes))
+    # A chunk's phase and periods must fit the wire: a period of many digits makes chunks of fewer samples.
+    most = (MAX_SPAN_NS - den) // num
+    size = max(1, min(-(-limits.span_ns * den // num), limits.bytes // sample_bytes, most))
     raw = values.tobytes()
     for seq, start in enumerate(range(0, samples, size), first_seq):
         count = min(size, samples - start)

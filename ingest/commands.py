@@ -36,9 +36,13 @@ examples:
 The file: delimited or whitespace-separated text, also gzipped; Parquet; NumPy .npy and .npz. Where it names no columns
 (text without a header, NumPy), --columns names all of them in order, the time column among them.
 
-Time rises strictly inside a recording. A row whose time repeats, or lies behind the newest by less than one median
-step, is left out and counted. A step further back starts a new recording, R-2, and is reported. A jump forward
-is a gap. Importing the same file with the same options again adds nothing downstream.
+Time rises strictly inside a recording. A row whose time repeats, or lies behind the newest by less than 2 s, is left
+out, counted and told (--repeated). A step further back, or of more than a year forward, starts a new recording, R-2,
+and is told; a jump forward is a gap. A file that lies newest first is turned round. An agent does the same with live
+rows. Numbers are times only with their --time-unit; a clock that counts from something else needs --origin or --start.
+
+What became of every line is in the summary. Comments (#) and blank lines say nothing; a quote in the middle of a cell
+is a character like others. Importing the same file with the same options again adds nothing downstream.
 """
 _MARKS_EXAMPLE: Final = """\
 example:
@@ -95,15 +99,19 @@ def _register_readings(parser: argparse.ArgumentParser) -> None:
     add("--channel-names", metavar="A,B", help="where they differ from the columns")
     add("--rate", help="samples lie exactly this far apart, as in 50Hz; with --start")
     add("--start", metavar="TIME", help="the first sample's time; a time column then counts from there")
+    add("--origin", metavar="VALUE=TIME", help="what a value of the time column means: files of one clock stay aligned")
     add("--time-column", metavar="C")
     add("--time-unit", metavar="UNIT", help="s, ms, us or ns, of a time column of numbers")
     add("--timezone", metavar="ZONE", help="of times that name none, as in Europe/Brussels")
+    add("--repeated", metavar="HOW", help="rows of one time: spread them until the next, keep the first, or drop all")
+    add("--decimal", metavar="MARK", default="point", help="of numbers in text: point (default) or comma")
     add("--recording", metavar="R", help="its id (default: import- and a hash of the content)")
     add("--open", action="store_true", help="leave the recording open: the files of other streams join it")
     add("--dtype", default="auto", help="sample type (default: the smallest that is exact)")
     add("--chunk", default="1s", metavar="SPAN", help="a chunk closes after this span (1s); more suits slow streams")
     add("--chunk-bytes", default="32kB", metavar="SIZE", help="or at this size (32kB)")
     add("--array", metavar="NAME", help="which array of an .npz file")
+    add("--max-bytes", metavar="SIZE", default="1GB", help="the most that a packed file may unpack to (1GB)")
     _add_log(parser, "write to", creates=True)
     parser.set_defaults(run=run_import_readings)
 
@@ -176,6 +184,21 @@ def _scales(text: str) -> tuple[float, ...]:
     return scales
 
 
+def _origin(text: str | None) -> tuple[str, int] | None:
+    if text is None:
+        return None
+    value, _, time = text.partition("=")
+    if not value.strip() or not time:
+        raise UsageError(f'--origin: found "{text}", expected VALUE=TIME, as in 12.5=2026-01-01T00:00:00Z')
+    return value.strip(), parse_time(time)
+
+
+def _decimal_comma(mark: str) -> bool:
+    if mark not in ("point", "comma"):
+        raise UsageError(f'--decimal: found "{mark}", expected point or comma')
+    return mark == "comma"
+
+
 def readings_options(args: argparse.Namespace) -> ReadingsOptions:
     """The options of `import readings`. Raises `UsageError`."""
     from ingest.importers.readings import ReadingsOptions
@@ -194,6 +217,9 @@ def readings_options(args: argparse.Namespace) -> ReadingsOptions:
         time_column=args.time_column,
         time_unit=args.time_unit,
         timezone=args.timezone,
+        origin=_origin(args.origin),
+        repeated=args.repeated,
+        decimal_comma=_decimal_comma(args.decimal),
         recording=args.recording,
         open=args.open,
         channel_names=None if args.channel_names is None else _words("--channel-names", args.channel_names),
@@ -206,12 +232,15 @@ def readings_options(args: argparse.Namespace) -> ReadingsOptions:
 def run_import_readings(args: argparse.Namespace) -> int:
     """`sensorloom import readings`."""
     from ingest.importers.readings import prepare, publish_readings
-    from ingest.importers.tables import read_source
+    from ingest.importers.source import read_source
 
-    prepared = prepare(read_source(args.file), readings_options(args))
+    prepared = prepare(read_source(args.file, parse_size(args.max_bytes)), readings_options(args))
+    for note in prepared.summary.notes:
+        print(f"{args.file}: {note}", file=sys.stderr)
     for step in prepared.summary.clock_steps:
+        way = "back" if step["back_ns"] > 0 else "forward"
         print(
-            f"{args.file}: {step['at']}: the clock steps back by {step['back_ns'] / 1e9:g} s: "
+            f"{args.file}: {step['at']}: the clock steps {way} by {abs(step['back_ns']) / 1e9:g} s: "
             f'recording "{step["recording"]}" begins',
             file=sys.stderr,
         )
@@ -220,7 +249,10 @@ def run_import_readings(args: argparse.Namespace) -> int:
         with Progress("import", prepared.summary.samples, "samples") as progress:
             return await publish_readings(log, prepared, progress)
 
-    _report(_with_log(args, work).as_dict(), as_json=args.json)
+    summary = _with_log(args, work).as_dict()
+    if not args.json:
+        del summary["notes"]  # they are on stderr
+    _report(summary, as_json=args.json)
     return 0
 
 

@@ -1,7 +1,9 @@
 """A file of samples into the log: the stream's description, then a recording's start, chunks and end.
 
 An import is named by its content: its boot is a hash of the file's content and of the options that matter, so that
-importing twice adds nothing downstream. What happens to times that repeat or step back is told in `order`.
+importing twice adds nothing downstream. What happens to times that repeat or step back is told in `order`. What became
+of every line of a text is in the summary: lines = header + comments + blank + continued + torn ones + samples + rows
+left out.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, get_args
 
 import msgspec
 import numpy as np
@@ -21,15 +23,23 @@ from ingest.chunker import Limits, Origin, chunk_end_ns, periodic_chunks, stampe
 from ingest.errors import UsageError
 from ingest.importers.joining import CLOCK_STEP, Joined, find_joined
 from ingest.importers.numbers import choose, pack
-from ingest.importers.order import order
+from ingest.importers.order import Ordered, Repeated, order
 from ingest.importers.publish import publish
-from ingest.importers.stamps import Reading, read_stamps
-from ingest.importers.tables import Source, Table, read_source, read_table
+from ingest.importers.source import Lines, Source, Table, read_source
+from ingest.importers.stamps import Reading, check_plausible, read_stamp, read_stamps
+from ingest.importers.tables import read_table
 from ingest.log.protocol import READINGS, STREAMS, Entry, Log
 from ingest.progress import Progress
 from ingest.records import Channel, Chunk, Clock, Record, RecordingEnd, RecordingStart, StreamDescription, schema_id
+from ingest.settings import suggest
 from ingest.times import Times, period_of
+from ingest.units import format_time
 from ingest.wire import MAX_SPAN_NS, encode
+
+_NOT_CONTENT: Final = ("open", "limits", "rate")
+"""Options that the boot does not hold, or holds in another form."""
+_NEWER: Final = ("origin", "repeated", "decimal_comma")
+"""Options that came later: the boot holds them where they are said, so that older imports keep theirs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +58,10 @@ class ReadingsOptions:
     time_column: str | None = None
     time_unit: str | None = None
     timezone: str | None = None
+    origin: tuple[str, int] | None = None
+    """A value of the time column and the time that it means, ns UTC: files of one clock keep their offsets."""
+    repeated: Repeated | None = None
+    """What happens to rows that repeat a time; None: as "first", but never to more than a tenth of the rows."""
     recording: str | None = None
     open: bool = False
     channel_names: tuple[str, ...] | None = None
@@ -57,6 +71,8 @@ class ReadingsOptions:
     limits: Limits = field(default_factory=Limits)
     array: str | None = None
     """Which array of an `.npz` file."""
+    decimal_comma: bool = False
+    """Numbers of a text are written as 0,5."""
 
     def value_columns(self) -> tuple[str, ...]:
         """The columns that become channels: all but the time column."""
@@ -70,6 +86,7 @@ class ReadingsOptions:
             raise UsageError("import: --rate needs --start, the time of the first sample")
         if self.rate is not None and (self.time_unit or self.timezone):
             raise UsageError("import: --time-unit and --timezone go with --time-column, not with --rate")
+        self._check_ordering()
         if self.open and self.recording is None:
             raise UsageError("import: --open needs --recording, the name that the other files will join")
         channels = self.channel_names or self.value_columns()
@@ -88,6 +105,14 @@ class ReadingsOptions:
         if "." in self.stream:
             raise UsageError(f'import: --stream: "{self.stream}" has a dot, which separates a stream from its channel')
 
+    def _check_ordering(self) -> None:
+        if self.rate is not None and (self.origin or self.repeated):
+            raise UsageError("import: --origin and --repeated go with --time-column, not with --rate")
+        if self.origin is not None and self.start_ns is not None:
+            raise UsageError("import: say either --start, the first sample's time, or --origin, a value's time")
+        if self.repeated is not None and self.repeated not in get_args(Repeated):
+            raise UsageError(f'--repeated: unknown "{self.repeated}"{suggest(self.repeated, get_args(Repeated))}')
+
     def describe(self, dtype: Any) -> StreamDescription:
         """The stream's description."""
         names = self.channel_names or self.value_columns()
@@ -99,9 +124,10 @@ class ReadingsOptions:
 
     def boot(self, source: Source) -> bytes:
         """16 bytes that the same content under the same options always has."""
-        matters = {
-            name: getattr(self, name) for name in self.__dataclass_fields__ if name not in ("open", "limits", "rate")
-        }
+        matters = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in _NOT_CONTENT}
+        for name in _NEWER:
+            if not matters[name]:
+                del matters[name]
         matters |= {"chunk": (self.limits.span_ns, self.limits.bytes), "rate": str(self.rate)}
         told = msgspec.json.encode(matters, order="sorted")
         return hashlib.sha256(source.digest() + told).digest()[:16]
@@ -130,17 +156,34 @@ class Summary:
     chunks: int = 0
     bytes: int = 0
     """On the wire, times and record headers included."""
+    lines: int | None = None
+    """Of a text; None where the file has none. The sum of the next five, the samples and the rows left out."""
+    header_lines: int = 0
+    comment_lines: int = 0
+    blank_lines: int = 0
+    continued_lines: int = 0
+    torn_lines: int = 0
+    short_rows: int = 0
     missing_cells: int = 0
     infinite_cells: int = 0
     """`inf`, or a number that no float64 holds: no sensor measured that, so they are among the missing ones."""
     repeated_stamps: int = 0
     jittered_stamps: int = 0
+    spread_stamps: int = 0
     ambiguous_stamps: int = 0
     start_ns: int = 0
     end_ns: int = 0
     recordings: list[str] = field(default_factory=list)
     clock_steps: list[dict[str, Any]] = field(default_factory=list)
     left_open: bool = False
+    notes: list[str] = field(default_factory=list)
+    """What a person should know."""
+
+    def count(self, lines: Lines) -> None:
+        """Take over what became of a text's lines."""
+        self.lines, self.header_lines, self.comment_lines = lines.total, lines.header, lines.comments
+        self.blank_lines, self.continued_lines, self.torn_lines = lines.blank, lines.continued, lines.torn
+        self.short_rows = lines.short
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, with bytes per sample."""
@@ -196,7 +239,7 @@ def prepare(source: Source, options: ReadingsOptions) -> Prepared:
         UsageError: the file or the options, with the line where there is one.
     """
     options.check()
-    table = read_table(source, options.columns, options.time_column, options.array)
+    table = read_table(source, options.columns, options.time_column, options.array, decimal_comma=options.decimal_comma)
     if not len(table.values):
         raise UsageError(f"{source.path}: no rows")
     values, infinite_cells = _finite(table.values)
@@ -206,10 +249,11 @@ def prepare(source: Source, options: ReadingsOptions) -> Prepared:
     boot = options.boot(source)
     base = options.recording or f"import-{boot.hex()[:12]}"
     summary = Summary(options.device, options.stream, boot.hex(), dtype, [c.name for c in description.channels], 0)
+    summary.notes += table.notes
+    if table.lines is not None:
+        summary.count(table.lines)
     if options.rate is not None and options.start_ns is not None:
-        period = period_of(options.rate)
-        if len(table.values) * period[0] >= MAX_SPAN_NS:
-            raise UsageError(f"{source.path}: {len(table.values)} samples at {options.rate} Hz take over a century")
+        period = _period(source.path, options.rate, options.start_ns, len(table.values))
         runs = [Run(base, np.array([options.start_ns]), pack(table.values, dtype), period)]
     else:
         runs = _stamped_runs(table, options, base, dtype, summary)
@@ -218,6 +262,8 @@ def prepare(source: Source, options: ReadingsOptions) -> Prepared:
     if table.values.dtype.kind == "f":
         summary.missing_cells = sum(int(np.isnan(run.values).sum()) for run in runs)
     summary.infinite_cells = infinite_cells
+    if infinite_cells:
+        summary.notes.append(f"{infinite_cells} cells are infinite, or beyond a float64: they count as missing")
     summary.recordings = [run.recording for run in runs]
     summary.left_open = options.open
     return Prepared(options, description, boot, tuple(runs), summary)
@@ -230,21 +276,67 @@ def _finite(values: NDArray[Any]) -> tuple[NDArray[Any], int]:
     return (np.where(infinite, np.nan, values) if count else values), count
 
 
+def _period(path: str, rate: Fraction, start_ns: int, samples: int) -> tuple[int, int]:
+    """The period of a rate, by which all samples have a time."""
+    num, den = period_of(rate)
+    if num >= MAX_SPAN_NS and den > 1:
+        raise UsageError(f"import: --rate {rate} Hz is no simple fraction; write one, as in 1/3Hz")
+    if start_ns + samples * num // den >= MAX_SPAN_NS or samples * num // den >= MAX_SPAN_NS:
+        raise UsageError(f"{path}: {samples} samples at {rate} Hz take over a century")
+    return num, den
+
+
 def _stamped_runs(table: Table, options: ReadingsOptions, base: str, dtype: Any, summary: Summary) -> list[Run]:
-    assert table.time is not None
-    how = Reading(options.time_unit, options.timezone, table.utc, relative=options.start_ns is not None)
-    stamps = read_stamps(table.time, how, table.place)
-    times = stamps.times if options.start_ns is None else stamps.times + (options.start_ns - int(stamps.times[0]))
-    ordered = order(times, table.values, table.place)
+    ordered = order(_times(table, options, summary), table.values, table.place, options.repeated)
     summary.repeated_stamps, summary.jittered_stamps = ordered.repeated, ordered.jittered
-    summary.ambiguous_stamps = stamps.ambiguous
+    summary.spread_stamps = ordered.spread
+    summary.notes += _told(ordered)
     names = [base, *(f"{base}-{number}" for number in range(2, len(ordered.runs) + 1))]
     summary.clock_steps = [
         {"at": table.where(step.row), "back_ns": step.back_ns, "recording": name}
         for step, name in zip(ordered.steps, names[1:], strict=True)
     ]
     packed = pack(table.values, dtype)
-    return [Run(name, times[rows], packed[rows], None) for name, rows in zip(names, ordered.runs, strict=True)]
+    return [Run(name, ordered.times[rows], packed[rows], None) for name, rows in zip(names, ordered.runs, strict=True)]
+
+
+def _times(table: Table, options: ReadingsOptions, summary: Summary) -> Times:
+    """The rows' times, ns UTC, in the order of the file; counts and notes into `summary`."""
+    assert table.time is not None
+    counted = options.start_ns is not None or options.origin is not None
+    how = Reading(options.time_unit, options.timezone, table.utc, relative=counted)
+    stamps = read_stamps(table.time, how, table.place)
+    summary.ambiguous_stamps = stamps.ambiguous
+    if not counted:
+        note = check_plausible(table.time, stamps.times, how, table.place)
+        summary.notes += [note] if note else []
+        return stamps.times
+    if options.origin is not None:
+        value, time_ns = options.origin
+        shift = time_ns - read_stamp(value, how)
+    else:
+        assert options.start_ns is not None
+        shift = options.start_ns - int(stamps.times[0])
+        if options.recording is not None:
+            summary.notes.append(
+                f"{table.where(0)}, {table.time[0]}, is {format_time(options.start_ns)}: files of one clock keep their "
+                "offsets with --origin VALUE=TIME"
+            )
+    newest, oldest = int(stamps.times.max()) + shift, int(stamps.times.min()) + shift
+    if newest >= MAX_SPAN_NS or oldest <= -MAX_SPAN_NS:
+        raise UsageError(f"{table.path}: its times are out of range: they go from 1824 to 2116; is the start right?")
+    return stamps.times + shift
+
+
+def _told(ordered: Ordered) -> Iterator[str]:
+    if ordered.turned:
+        yield "the file lies newest first: its rows were turned round"
+    if ordered.repeated:
+        yield f"{ordered.repeated} rows repeat a time and were left out; --repeated spread gives each a time of its own"
+    if ordered.jittered:
+        yield f"{ordered.jittered} rows lie a little behind the newest time and were left out"
+    if ordered.spread:
+        yield f"{ordered.spread} rows that repeat a time were spread until the next one"
 
 
 async def import_readings(

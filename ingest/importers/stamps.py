@@ -2,6 +2,10 @@
 
 Decimals are never taken through a binary float. A time without a zone needs `--timezone`; in the hour that is passed
 through twice when clocks are set back, times are taken as the first pass until they step back, then as the second.
+
+Numbers that lie before 1990 in the unit that was said are refused where they fit another unit; where they fit none,
+they count from something else than 1970 (an uptime), and that is told. Where only differences count, numbers may be
+anything.
 """
 
 from __future__ import annotations
@@ -15,17 +19,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.errors import UsageError
-from ingest.times import NS, Times
+from ingest.times import Times
+from ingest.units import ISO_OFFSET, PLAUSIBLE_NS, TIME_UNITS, count_ns, fitting_unit, format_time, offset_ns
 from ingest.wire import MAX_SPAN_NS
 
 if TYPE_CHECKING:
     import polars as pl
 
-UNITS: Final = {"s": 9, "ms": 6, "us": 3, "ns": 0}
-"""Decimal places that turn a unit into nanoseconds."""
-_ISO = r"^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(:\d\d)?(?:[.,](\d{1,9}))?\s*(Z|z|[+-]\d\d:?\d\d)?$"
+_ISO = rf"^(\d{{4}}-\d\d-\d\d)[T ](\d\d:\d\d)(:\d\d)?(?:[.,](\d{{1,9}}))?\s*(Z|z|{ISO_OFFSET})?$"
 _NUMBER = r"^[+-]?\d+(\.\d*)?([eE][+-]?\d+)?$"
-_OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)")
+_OFFSET = re.compile(ISO_OFFSET, re.ASCII)
+_SPREADSHEET_DAYS: Final = (32_874, 80_000)
+"""Days since 1899-12-30, as spreadsheets count them, from 1990 on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,7 @@ class Reading:
     utc: bool = False
     """Times without a zone are known to be UTC."""
     relative: bool = False
-    """Only differences count (the first row's time is given): numbers and times without a zone may be anything."""
+    """Only differences count: numbers and times without a zone may be anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,26 +78,74 @@ def read_stamps(column: pl.Series, how: Reading, place: Callable[[int], str]) ->
     return Stamps(_read_numbers(text, how, place))
 
 
+def read_stamp(text: str, how: Reading) -> int:
+    """One time as `read_stamps` reads a column's, relative ones too. Raises `UsageError`."""
+    import polars as pl
+
+    relative = Reading(how.unit, how.timezone, how.utc, relative=True)
+    return int(read_stamps(pl.Series("", [text]), relative, lambda row: f'"{text}"').times[0])
+
+
 def _read_numbers(text: pl.Series, how: Reading, place: Callable[[int], str]) -> Times:
     import polars as pl
 
     if how.unit is None:
-        raise UsageError(f'{place(0)}: the time is the number "{text[0]}"; say --time-unit s, ms, us or ns')
-    if how.unit not in UNITS:
-        raise UsageError(f'--time-unit: unknown unit "{how.unit}"; known: {", ".join(UNITS)}')
-    nanoseconds = text.str.to_decimal(scale=UNITS[how.unit]).to_physical()
+        fits = fitting_unit(text[0])
+        found = f"; as {fits} since 1970 it is {format_time(count_ns(text[0], fits))}" if fits else ""
+        raise UsageError(f'{place(0)}: the time is the number "{text[0]}"{found}; say --time-unit s, ms, us or ns')
+    if how.unit not in TIME_UNITS:
+        raise UsageError(f'--time-unit: unknown unit "{how.unit}"; known: {", ".join(TIME_UNITS)}')
+    nanoseconds = text.str.to_decimal(scale=TIME_UNITS[how.unit]).to_physical()
     _check_rows(nanoseconds, text, f"no number of {how.unit}", place)
     bad = (nanoseconds >= MAX_SPAN_NS) | (nanoseconds <= -MAX_SPAN_NS)
     if bad.any():
         row = bad.arg_max() or 0
-        raise UsageError(f'{place(row)}: time "{text[row]}" in {how.unit} is out of range; is --time-unit right?')
+        raise UsageError(f'{place(row)}: time "{text[row]}" in {how.unit} is out of range; {_advice(text[row])}')
     return nanoseconds.cast(pl.Int64).to_numpy()
+
+
+def check_plausible(column: pl.Series, times: Times, how: Reading, place: Callable[[int], str]) -> str:
+    """What to say of `times`, as read from `column`, that lie before 1990; empty where none does.
+
+    Raises:
+        UsageError: they are numbers that fit another unit.
+    """
+    early = times < PLAUSIBLE_NS
+    if not early.any():
+        return ""
+    newest = int(times.argmax())
+    if not early[newest]:
+        return (
+            f"{int(early.sum())} times lie before 1990, as {format_time(int(times[early][0]))}: was the clock not set?"
+        )
+    cell = str(column[newest]).strip()
+    if re.fullmatch(_NUMBER, cell) is None:
+        return f"all times lie before 1990, as {format_time(int(times[newest]))}: was the clock not set?"
+    shown = f'the time "{cell}" in {how.unit} is {format_time(int(times[newest]))}'
+    if fitting_unit(cell) is not None:
+        raise UsageError(f"{place(newest)}: {shown}; {_advice(cell)}")
+    days = f" ({_advice(cell)})" if _is_days(cell) else ""
+    return f"{shown}{days}: if it counts from something else than 1970, say --origin VALUE=TIME, or --start TIME"
+
+
+def _advice(number: str) -> str:
+    """Which unit a number would fit."""
+    unit = fitting_unit(number)
+    if unit is not None:
+        return f"it fits --time-unit {unit}, as {format_time(count_ns(number, unit))}"
+    if _is_days(number):
+        return "it fits days since 1899-12-30, as spreadsheets count: write ISO 8601 times there"
+    return "is --time-unit right?"
+
+
+def _is_days(number: str) -> bool:
+    return _SPREADSHEET_DAYS[0] <= float(number) <= _SPREADSHEET_DAYS[1]
 
 
 def _check_rows(parsed: pl.Series, text: pl.Series, problem: str, place: Callable[[int], str]) -> None:
     if parsed.null_count():
         row = parsed.is_null().arg_max() or 0
-        raise UsageError(f'{place(row)}: time "{text[row] or ""}" is {problem}')
+        raise UsageError(f'{place(row)}: time "{(text[row] or "")[:60]}" is {problem}')
 
 
 def _read_datetimes(column: pl.Series, how: Reading, place: Callable[[int], str]) -> Stamps:
@@ -130,16 +183,12 @@ def _read_iso(text: pl.Series, how: Reading, place: Callable[[int], str]) -> Sta
     times = times + fraction.fill_null("0").str.pad_end(9, "0").cast(pl.Int64).to_numpy()
     naive = zone.is_null().to_numpy()
     for name in zone.drop_nulls().unique():
-        times[(zone == name).fill_null(False).to_numpy()] -= _offset_ns(name)
+        at = (zone == name).fill_null(False)
+        try:
+            times[at.to_numpy()] -= offset_ns(name)
+        except UsageError as error:
+            raise UsageError(f"{place(at.arg_max() or 0)}: {error}") from None
     return _localize(times, naive, how, place) if naive.any() else Stamps(times)
-
-
-def _offset_ns(zone: str) -> int:
-    match = _OFFSET.fullmatch(zone)
-    if match is None:
-        return 0
-    sign, hours, minutes = match.groups()
-    return (-1 if sign == "-" else 1) * (int(hours) * 3600 + int(minutes) * 60) * NS
 
 
 def _localize(times: Times, naive: NDArray[np.bool_], how: Reading, place: Callable[[int], str]) -> Stamps:
@@ -153,7 +202,7 @@ def _localize(times: Times, naive: NDArray[np.bool_], how: Reading, place: Calla
         shown = np.datetime64(int(times[row]), "ns")
         raise UsageError(f"{place(row)}: time {shown} names no zone; say --timezone, as in Europe/Brussels or UTC")
     if _OFFSET.fullmatch(how.timezone):
-        return Stamps(np.where(naive, times - _offset_ns(how.timezone), times))
+        return Stamps(np.where(naive, times - offset_ns(how.timezone), times))
     local = pl.Series(times).cast(pl.Datetime("ns"))
     try:
         first = local.dt.replace_time_zone(how.timezone, ambiguous="earliest", non_existent="null")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -259,3 +260,67 @@ def test_options_that_contradict_each_other_are_refused(given: Any, message: str
 def test_a_rate_so_low_that_times_overflow_is_refused() -> None:
     with pytest.raises(UsageError, match="2 samples at 1/10000000000 Hz take over a century"):
         prepare(text("1\n2\n"), options("x", rate=Fraction(1, 10**10), start_ns=0))
+
+
+def test_a_rate_of_many_digits_is_exact_over_the_whole_file(tmp_path: Path) -> None:
+    path = tmp_path / "v.npy"
+    np.save(path, np.zeros((500_000, 1), np.float32))
+    (summary,) = bring_in(tmp_path / "log", (path, at_rate("v", rate=Fraction(999_873, 10_000))))  # type: ignore[arg-type]
+    assert summary.end_ns - START == 500_000 * 10**13 // 999_873
+    times, _ = samples(tmp_path / "log", read_log(f"segments:{tmp_path / 'log'}"))
+    assert times[-1] == START + 499_999 * 10**13 // 999_873
+
+
+def test_a_rate_that_is_no_simple_fraction_is_refused() -> None:
+    with pytest.raises(UsageError, match="is no simple fraction; write one, as in 1/3Hz"):
+        prepare(text("1\n2\n"), options("x", rate=Fraction(1, 3) + Fraction(1, 10**20), start_ns=0))
+
+
+def test_files_of_one_clock_keep_their_offsets_with_an_origin() -> None:
+    given: dict[str, Any] = {"time_column": "t", "time_unit": "s", "recording": "r"}
+    acc, gyro = text("t,x\n100.0,1\n100.1,2\n"), text("t,x\n95.0,1\n100.0,2\n")
+    origin = ("95.0", START)
+    first, second = (prepare(file, options("x", origin=origin, **given)) for file in (acc, gyro))
+    assert (first.summary.start_ns, second.summary.start_ns) == (START + 5 * 10**9, START)
+    assert first.summary.notes == []
+    started = prepare(acc, options("x", start_ns=START, **given))
+    assert started.summary.start_ns == START
+    assert "files of one clock keep their offsets with --origin VALUE=TIME" in started.summary.notes[0]
+    with pytest.raises(UsageError, match="out of range"):
+        prepare(acc, options("x", origin=("-2e9", START + 25 * 10**17), **given))
+
+
+def test_the_boot_of_older_imports_stays_what_it_was() -> None:
+    assert prepare(text("1 2\n3 4\n"), at_rate("x,y")).boot.hex() == "23de0459fc4eacd11c073784a4c542c4"
+    given = options("x", time_column="t", time_unit="s")
+    boots = {
+        prepare(text("t,x\n1767225600,1\n1767225601,2\n"), replace(given, **change)).boot
+        for change in ({}, {"repeated": "first"}, {"origin": ("0", START)}, {"open": False})
+    }
+    assert len(boots) == 3
+
+
+def test_what_became_of_every_line_is_in_the_summary() -> None:
+    content = '# a\nt,x,n\n1767225600,1,"a\nb"\n\n1767225600,2,\n1767225601,3,\n1767225600.5,4,\n1767225601.5,5,\n'
+    summary = prepare(text(content), options("x", time_column="t", time_unit="s", repeated="first")).summary
+    assert (summary.lines, summary.header_lines, summary.comment_lines, summary.blank_lines) == (9, 1, 1, 1)
+    assert (summary.continued_lines, summary.samples, summary.repeated_stamps, summary.jittered_stamps) == (1, 3, 1, 1)
+    assert summary.as_dict()["lines"] == 9
+    assert len(summary.notes) == 4, summary.notes
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (at_rate("x", origin=("0", 0)), "--origin and --repeated go with --time-column"),
+        (at_rate("x", repeated="first"), "--origin and --repeated go with --time-column"),
+        (options("x", time_column="t", start_ns=0, origin=("0", 0)), "say either --start, .*, or --origin"),
+        (
+            options("x", time_column="t", repeated="frist"),
+            '--repeated: unknown "frist"; known: .* Did you mean "first"',
+        ),
+    ],
+)
+def test_options_about_times_that_contradict_each_other_are_refused(given: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        prepare(text("t,x\n1,2\n"), given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.errors import UsageError
-from ingest.importers.stamps import Reading, Stamps, read_stamps
+from ingest.importers.stamps import Reading, Stamps, check_plausible, read_stamp, read_stamps
 from ingest.units import format_time, parse_time
 
 NS = 10**9
@@ -123,3 +124,83 @@ def test_jitter_in_that_hour_is_no_second_pass() -> None:
     written: list[object] = [f"2026-10-25 02:30:00.{ms:03d}" for ms in (0, 20, 40, 39, 60)]
     first = parse_time("2026-10-25T00:30:00Z")
     assert read(written, timezone="Europe/Brussels") == [first + ms * 10**6 for ms in (0, 20, 40, 39, 60)]
+
+
+@pytest.mark.parametrize("offset", ["+25:00", "+99:99", "-24", "+0160"])
+def test_an_offset_beyond_a_day_is_refused_with_its_line(offset: str) -> None:
+    with pytest.raises(UsageError, match="line 3: .*offset"):
+        read([ISO[0], f"2026-01-01T00:00:00{offset}"])
+    with pytest.raises(UsageError, match="offset"):
+        read(["2026-01-01T00:00:00"], timezone=offset)
+
+
+def test_an_offset_of_hours_alone_is_one() -> None:
+    assert read(["2026-01-05 02:00:00.5+01", "2026-01-05 02:00:00.5-0130"]) == [
+        parse_time("2026-01-05T01:00:00.5Z"),
+        parse_time("2026-01-05T03:30:00.5Z"),
+    ]
+
+
+def plausible(values: list[object], unit: str | None = "s") -> str:
+    column, how = pl.Series("t", values), Reading(unit, utc=True)
+    return check_plausible(column, read_stamps(column, how, place).times, how, place)
+
+
+@pytest.mark.parametrize(
+    ("values", "unit", "fits"),
+    [
+        (
+            ["1767225600", "1767225602"],
+            "ms",
+            'line 3: the time "1767225602" in ms is 1970-01-21.*fits --time-unit s, as 2026',
+        ),
+        ([1767225600123], "us", "fits --time-unit ms, as 2026-01-01T00:00:00.123Z"),
+        ([1767225600123456], "ns", "fits --time-unit us"),
+        ([1.7672256e9], "us", "fits --time-unit s"),
+    ],
+)
+def test_numbers_that_lie_in_1970_are_refused_where_they_fit_another_unit(
+    values: list[object], unit: str, fits: str
+) -> None:
+    with pytest.raises(UsageError, match=fits):
+        plausible(values, unit)
+
+
+def test_times_before_1990_that_fit_no_other_unit_are_told() -> None:
+    assert "if it counts from something else than 1970, say --origin" in plausible(["10", "11.5"])
+    assert "(it fits days since 1899-12-30, as spreadsheets count" in plausible(["46023.5", "46023.500011574"])
+    assert "2 times lie before 1990, as 1970-01-01T00:00:01Z" in plausible(["1", "2", "1767225600"])
+    assert "all times lie before 1990" in plausible(["1970-01-01T00:00:01Z"], None)
+    assert "all times lie before 1990" in plausible([datetime(1970, 1, 1)], None)
+    assert plausible(["1767225600"]) == plausible([datetime(2026, 1, 1)], None) == ""
+
+
+def test_one_stamp_is_read_as_its_column() -> None:
+    assert read_stamp("100.25", Reading("s")) == 100_250_000_000
+    assert read_stamp("2026-01-01T00:00:00", Reading()) == parse_time("2026-01-01T00:00:00Z")
+    with pytest.raises(UsageError, match='"x"'):
+        read_stamp("x", Reading("s"))
+
+
+TIMES = [
+    "2026-01-01T00:00:00Z",
+    "2026-01-01 00:00:00+01",
+    "1767225600",
+    "1e3",
+    "-5.5",
+    "",
+    "x",
+    "+99",
+    "24:00",
+    "٣",
+    "\0",
+]
+
+
+@given(
+    st.lists(st.sampled_from(TIMES) | st.text(max_size=12), min_size=1, max_size=4), st.sampled_from([None, "s", "ns"])
+)
+def test_no_column_of_text_is_a_traceback(values: list[str], unit: str | None) -> None:
+    column, how = pl.Series("t", values), Reading(unit, timezone="UTC")
+    with contextlib.suppress(UsageError):
+        check_plausible(column, read_stamps(column, how, place).times, how, place)

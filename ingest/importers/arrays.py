@@ -1,0 +1,164 @@
+"""Parquet, and NumPy's `.npy` and `.npz`, as columns; what they would unpack to is known before it is unpacked."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.errors import UsageError
+from ingest.importers.source import Source, Table, inexact, named, positional, too_large
+from ingest.settings import suggest
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_CELL_BYTES: Final = 16
+"""What polars takes at most for a cell of a number or time, and for the view of a text."""
+_EXACT_MAX: Final = 1 << 53
+
+# --- Parquet ----------------------------------------------------------------------------------------------------------
+
+
+def read_parquet(source: Source, columns: Sequence[str], time_column: str | None) -> Table:
+    """The wanted columns of a Parquet file.
+
+    Raises:
+        UsageError: it is damaged or too large, has no such column, or one that holds no numbers.
+    """
+    import polars as pl
+
+    columns = [name for name in columns if name != time_column]
+    wanted = [*columns, *([time_column] if time_column else [])]
+    try:
+        schema = pl.read_parquet_schema(io.BytesIO(source.data))
+        named(source.path, wanted, list(schema))
+        for name in columns:
+            if not (schema[name].is_numeric() or schema[name] == pl.Boolean):
+                raise UsageError(f'{source.path}: column "{name}" holds {schema[name]}, expected numbers')
+        rows = int(pl.scan_parquet(io.BytesIO(source.data)).select(pl.len()).collect().item())
+        if rows * len(wanted) * _CELL_BYTES > source.max_bytes:
+            raise too_large(source.path, f"{rows:,} rows of {len(wanted)} columns", source.max_bytes)
+        frame = pl.read_parquet(io.BytesIO(source.data), columns=wanted)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise UsageError(f"{source.path}: damaged Parquet file: {str(error).splitlines()[0]}") from None
+    arrays = [_column(frame[name], source.path) for name in columns]
+    time = frame[time_column] if time_column else None
+    return Table(source.path, np.column_stack(arrays), time, utc=_pandas_utc(source.data, time_column))
+
+
+def _column(column: pl.Series, path: str) -> NDArray[Any]:
+    """A column's numbers with NaN for nulls; integers become floats, beside floats or for a null, exactly or never."""
+    import polars as pl
+
+    if column.dtype.is_decimal():
+        rounded = column.cast(pl.Float64).cast(column.dtype, strict=False)
+        _check(column, (rounded != column).fill_null(value=True) & column.is_not_null(), path)
+        column = column.cast(pl.Float64)
+    elif column.dtype.is_integer() and column.dtype.is_numeric():
+        wide = column.cast(pl.Int128)
+        large = (wide > _EXACT_MAX) | (wide < -_EXACT_MAX)
+        if large.any():
+            _check(column, large & (column.cast(pl.Float64).cast(pl.Int128, strict=False) != wide), path)
+            column = column.cast(pl.Float64)
+        if column.dtype == pl.Int128:
+            column = column.cast(pl.Int64)
+    elif column.dtype == pl.Boolean:
+        column = column.cast(pl.Float64)
+    return column.to_numpy()
+
+
+def _check(column: pl.Series, bad: pl.Series, path: str) -> None:
+    if bad.any():
+        row = bad.arg_max() or 0
+        raise inexact(f"{path}: row {row}", column[row])
+
+
+def _pandas_utc(data: bytes, time_column: str | None) -> bool:
+    """Whether pandas' own note in the file says that the column's times had a zone: then they lie there in UTC.
+
+    https://pandas.pydata.org/docs/development/developer.html#storing-pandas-dataframe-objects-in-apache-parquet-format
+    """
+    import polars as pl
+
+    try:
+        noted = json.loads(pl.read_parquet_metadata(io.BytesIO(data)).get("pandas", "{}"))
+        return any(c["name"] == time_column and c["pandas_type"] == "datetimetz" for c in noted.get("columns", []))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+# --- NumPy ------------------------------------------------------------------------------------------------------------
+
+
+def read_numpy(source: Source, columns: Sequence[str], time_column: str | None, name: str | None) -> Table:
+    """The wanted columns of an array, by position; `name` chooses one of an `.npz`.
+
+    Raises:
+        UsageError: it is damaged or too large, or no `(samples, channels)` of numbers.
+    """
+    import polars as pl
+
+    array = _load_array(source, name)
+    if array.ndim == 1:
+        array = array[:, None]
+    if array.ndim != 2 or array.dtype.kind not in "iuf":
+        raise UsageError(
+            f"{source.path}: found an array {array.shape} of {array.dtype}, expected (samples, channels) of numbers"
+        )
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    indices = positional(source.path, columns, array.shape[1], time_column)
+    time = None if time_column is None else pl.Series(array[:, list(columns).index(time_column)])
+    return Table(source.path, array[:, indices], time)
+
+
+def _load_array(source: Source, name: str | None) -> NDArray[Any]:
+    try:
+        if source.data[:2] != b"PK":
+            return _load(source, io.BytesIO(source.data), len(source.data))
+        with zipfile.ZipFile(io.BytesIO(source.data)) as archive:
+            member = _member(source.path, [entry.removesuffix(".npy") for entry in archive.namelist()], name)
+            entry = next(e for e in archive.infolist() if e.filename.removesuffix(".npy") == member)
+            if entry.file_size > source.max_bytes:
+                raise too_large(source.path, f"{entry.file_size:,} bytes", source.max_bytes)
+            with archive.open(entry) as packed:
+                return _load(source, io.BytesIO(packed.read()), entry.file_size)
+    except UsageError:
+        raise
+    except Exception as error:  # a damaged header makes NumPy, zipfile, zlib and tokenize raise what they like
+        shown = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UsageError(f"{source.path}: not a NumPy file that can be read: {shown}") from None
+
+
+def _member(path: str, names: list[str], name: str | None) -> str:
+    if "[Content_Types].xml" in names:
+        raise UsageError(f"{path}: a spreadsheet or another office document; save the sheet as CSV")
+    if name is None and len(names) == 1:
+        return names[0]
+    if name is None:
+        raise UsageError(f"{path}: holds the arrays {', '.join(names)}; choose one with --array")
+    if name not in names:
+        raise UsageError(f'{path}: no array "{name}"{suggest(name, names)}')
+    return name
+
+
+def _load(source: Source, file: io.BytesIO, size: int) -> NDArray[Any]:
+    """The array of a `.npy`, whose header must not promise more than the file has."""
+    version = np.lib.format.read_magic(file)
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read_header(file)
+    promised = (
+        int(np.prod([int(length) for length in shape], dtype=object)) * dtype.itemsize if shape else dtype.itemsize
+    )
+    if promised > size - file.tell():
+        raise UsageError(
+            f"{source.path}: its header promises {promised:,} bytes, the file has {size - file.tell():,}; it is cut off"
+        )
+    file.seek(0)
+    array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+    return array

@@ -1,0 +1,146 @@
+"""What an import reads: a file's content within bounds, and the columns of it that are wanted."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.errors import UsageError
+from ingest.settings import suggest
+
+if TYPE_CHECKING:
+    import polars as pl
+
+MAX_BYTES: Final = 1_000_000_000
+"""What a packed file may unpack to, unless `--max-bytes` says otherwise: some kilobytes can hold gigabytes."""
+
+_SHOWN_MAX: Final = 60
+"""Names of columns in a message, and characters of each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file's content, unpacked where it was gzipped."""
+
+    path: str
+    data: bytes
+    max_bytes: int = MAX_BYTES
+    """What may be unpacked of it: the arrays of an `.npz`, the columns of a Parquet file."""
+
+    def digest(self) -> bytes:
+        """The SHA-256 of the content: the same for a file and its gzipped form."""
+        return hashlib.sha256(self.data).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """What became of the lines of a text: `total` is the sum of the others and of the rows."""
+
+    total: int = 0
+    header: int = 0
+    comments: int = 0
+    """Lines that begin with `#` (before the header also `%` and `//`)."""
+    blank: int = 0
+    continued: int = 0
+    """Lines that a quoted cell goes on over."""
+    torn: int = 0
+    """A last line that was cut off: it is no row."""
+    short: int = 0
+    """Rows that end before their last column: the cells that they lack are missing. They are among the rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The wanted columns of a file."""
+
+    path: str
+    values: NDArray[Any]
+    """`(rows, channels)`, integers or float64 (float32 where the file says so); a missing cell is NaN."""
+    time: pl.Series | None
+    """The time column as the file has it: text, numbers or datetimes."""
+    utc: bool = False
+    """The file itself says that its times without a zone are UTC (pandas does so in Parquet)."""
+    row_lines: NDArray[np.int64] | None = None
+    """The line of each row in a text file; None where rows have no lines."""
+    lines: Lines | None = None
+    notes: tuple[str, ...] = field(default=())
+    """What a person should know about the file, each a sentence."""
+
+    def place(self, row: int) -> str:
+        """Where a row lies in the file, for messages."""
+        return f"{self.path}: {self.where(row)}"
+
+    def where(self, row: int) -> str:
+        """A row's line, or its number (from 0) where rows have no lines."""
+        return f"row {row}" if self.row_lines is None else f"line {self.row_lines[row]}"
+
+
+def read_source(path: str | Path, max_bytes: int = MAX_BYTES) -> Source:
+    """The content of a file.
+
+    Raises:
+        UsageError: it cannot be read, or unpacks to more than `max_bytes`.
+    """
+    try:
+        data = Path(path).read_bytes()
+        if data[:2] == b"\x1f\x8b":
+            with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
+                data = packed.read(max_bytes + 1)
+            if len(data) > max_bytes:
+                raise too_large(str(path), f"more than {max_bytes:,} bytes", max_bytes)
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such file") from None
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise UsageError(f"{path}: damaged gzip file: {error}") from None
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}") from None
+    return Source(str(path), data, max_bytes)
+
+
+def too_large(path: str, found: str, max_bytes: int) -> UsageError:
+    """The error for a file that would unpack to more than it may."""
+    return UsageError(
+        f"{path}: unpacks to {found}, the limit is {max_bytes:,}; split the file, or raise the limit with --max-bytes"
+    )
+
+
+def positional(path: str, names: Sequence[str], found: int, time_column: str | None) -> list[int]:
+    """The indices of the value columns in a file whose columns have no names."""
+    if len(names) != found:
+        raise UsageError(
+            f"{path}: the file has {found} columns and no header, --columns names {len(names)} "
+            f"({', '.join(names)}); name all of them in order"
+        )
+    if time_column is not None and time_column not in names:
+        raise UsageError(f'{path}: --time-column "{time_column}" is not among --columns{suggest(time_column, names)}')
+    return [i for i, name in enumerate(names) if name != time_column]
+
+
+def named(path: str, wanted: Sequence[str], header: Sequence[str], advice: str = "") -> list[int]:
+    """The indices of the wanted columns in a header; `advice` is added where one is missing."""
+    for name in wanted:
+        if name not in header:
+            raise UsageError(f'{path}: no column "{name}"{suggest(name, _shown(header))}{advice}')
+        if header.count(name) > 1:
+            raise UsageError(f'{path}: the header has {header.count(name)} columns "{name}"; make their names differ')
+    return [header.index(name) for name in wanted]
+
+
+def _shown(names: Sequence[str]) -> list[str]:
+    """Names as a message can hold them: not all of hundreds, none without end, none that moves the cursor."""
+    shown = [name if name.isprintable() else ascii(name)[1:-1] for name in names[:_SHOWN_MAX]]
+    return [name if len(name) <= _SHOWN_MAX else name[:_SHOWN_MAX] + "…" for name in shown]
+
+
+def inexact(place: str, value: object) -> UsageError:
+    """The error for an integer that a float64 would round."""
+    return UsageError(f"{place}: {value} does not fit float64 exactly; scale the values down, or subtract an offset")

@@ -1,0 +1,128 @@
+"""Packed files are bounded before they are unpacked, and integers are exact or refused."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ingest.errors import UsageError
+from ingest.importers.tables import Source, Table, read_source, read_table
+
+
+def parquet(limit: int = 10**9, **columns: Any) -> Source:
+    buffer = io.BytesIO()
+    pl.DataFrame(columns).write_parquet(buffer)
+    return Source("f.parquet", buffer.getvalue(), limit)
+
+
+def npy(array: object) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, np.asarray(array))
+    return buffer.getvalue()
+
+
+def read(source: Source, columns: str = "x") -> Table:
+    return read_table(source, columns.split(","), None)
+
+
+def test_a_gzip_file_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.csv.gz"
+    path.write_bytes(gzip.compress(b"t,x\n" + b"0,0\n" * 250_000))
+    with pytest.raises(
+        UsageError, match=r"bomb.csv.gz: unpacks to more than 999,999 bytes, the limit is 999,999; .*--max"
+    ):
+        read_source(path, 999_999)
+    assert len(read_source(path, 1_000_004).data) == 1_000_004
+
+
+def test_an_array_that_unpacks_to_too_much_is_refused() -> None:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, x=np.zeros(200_000))
+    with pytest.raises(UsageError, match="unpacks to 1,600,128 bytes, the limit is 1,000,000"):
+        read(Source("f.npz", buffer.getvalue(), 1_000_000))
+    assert len(read(Source("f.npz", buffer.getvalue(), 1_600_128)).values) == 200_000
+
+
+def test_a_parquet_file_of_too_many_rows_is_refused() -> None:
+    source = parquet(1_000_000, x=np.zeros(100_000), t=np.arange(100_000))
+    with pytest.raises(UsageError, match="unpacks to 100,000 rows of 1 columns, the limit is 1,000,000"):
+        read(source)
+    assert len(read(Source(source.path, source.data, 1_600_000)).values) == 100_000
+
+
+def test_a_header_that_promises_more_than_the_file_has_is_refused() -> None:
+    data = npy(np.zeros(4)).replace(b"(4,), }", b"(4" + b"0" * 12 + b",), }")
+    with pytest.raises(
+        UsageError, match=r"its header promises 32,000,000,000,000 bytes, the file has \d+; it is cut off"
+    ):
+        read(Source("f.npy", data))
+    with pytest.raises(UsageError, match="its header promises 32 bytes, the file has 31"):
+        read(Source("f.npy", npy(np.zeros(4))[:-1]))
+
+
+def test_a_spreadsheet_is_named_as_one() -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("[Content_Types].xml", "")
+        archive.writestr("xl/workbook.xml", "")
+    with pytest.raises(UsageError, match="a spreadsheet or another office document; save the sheet as CSV"):
+        read(Source("f.xlsx", buffer.getvalue()))
+
+
+ODD = 2**53 + 1
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"x": [1, ODD]},
+        {"x": [None, ODD]},
+        {"x": pl.Series([1, 2**64 - 1], dtype=pl.UInt64)},
+        {"x": [1, ODD], "y": pl.Series([0.5, 1.5], dtype=pl.Float32)},
+        {"x": pl.Series([1, ODD]).cast(pl.Decimal(38, 0))},
+    ],
+    ids=["alone", "beside a null", "uint64", "beside a float32", "decimal"],
+)
+def test_an_integer_that_a_float64_would_round_is_refused(columns: dict[str, Any]) -> None:
+    with pytest.raises(
+        UsageError, match=r"f.parquet: row 1: (9007199254740993|18446744073709551615) does not fit float64"
+    ):
+        read(parquet(**columns), ",".join(columns))
+
+
+def test_integers_that_fit_keep_their_values_beside_floats_and_nulls() -> None:
+    columns: dict[str, Any] = {
+        "x": [None, -(2**53), 2**62],
+        "y": pl.Series([0.5, 1.5, 2.5], dtype=pl.Float32),
+        "z": [1, 2, 3],
+    }
+    values = read(parquet(**columns), "x,y,z").values
+    assert np.array_equal(values, [[np.nan, 0.5, 1], [-(2.0**53), 1.5, 2], [2.0**62, 2.5, 3]], equal_nan=True)
+    decimals = pl.Series(["0.1", None, "-12345678901234.5"]).cast(pl.Decimal(20, 1))
+    assert np.array_equal(read(parquet(x=decimals)).values[:, 0], [0.1, np.nan, -12345678901234.5], equal_nan=True)
+
+
+GOOD = [npy(np.arange(6.0).reshape(3, 2)), parquet(x=[1.0, 2.0], y=[3, 4]).data]
+_archive = io.BytesIO()
+np.savez_compressed(_archive, a=np.arange(6.0).reshape(3, 2))
+GOOD.append(_archive.getvalue())
+
+
+@settings(max_examples=300)
+@given(st.sampled_from(GOOD), st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), max_size=4), st.booleans())
+def test_a_damaged_file_is_a_refusal_or_numbers(good: bytes, flips: list[tuple[int, int]], cut: bool) -> None:
+    data = bytearray(good)
+    for at, byte in flips:
+        data[at % len(data)] = byte
+    with contextlib.suppress(UsageError):
+        read(Source("f", bytes(data[: len(data) // 2] if cut else data), 10**6), "x,y")
