@@ -155,8 +155,11 @@ class MqttSource:
     # --- connections
 
     def left(self) -> Iterable[Arrival | Interruption]:
-        """See `edge.protocol.Source`: the broker brings again what was not acknowledged."""
-        return ()
+        """See `edge.protocol.Source`: the broker brings again what it waits for, and nothing else."""
+        left = [item for item in self._queue if isinstance(item, Interruption) or item.token is None]
+        self._queue.clear()
+        self._queued_bytes = 0
+        return left
 
     async def _stay_connected(self) -> None:
         backoff = Backoff(FIRST_DELAY_S, MOST_DELAY_S)
@@ -262,7 +265,10 @@ class MqttSource:
     def _leave_out(self, link: Link, message: MQTTMessage, reason: str, words: str) -> None:
         """No reading of this message mends it: it is counted as lost, told, and not delivered again."""
         self._tell(words)
-        self._put(Interruption(reason, *now()))
+        boot_ns, wall_ns = now()
+        complete_ns = self._hearing.heard_ns
+        waited_ns = self._hearing.arrived(boot_ns, len(link.unacknowledged))
+        self._put(Interruption(reason, boot_ns, wall_ns, boot_ns - waited_ns if waited_ns else complete_ns))
         link.acknowledge(message.mid)
 
     def _compare(self, topic: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import zlib
 from collections.abc import AsyncIterator, Hashable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -71,12 +72,15 @@ class ReplaySource:
         if speed != "max" and (isinstance(speed, bool) or not isinstance(speed, int | float) or speed <= 0):
             raise UsageError(f'{config.where}: speed: found {speed!r}, expected a number above 0, or "max"')
         start = config.option("start", str, "now")
-        rate = config.rate or Fraction(config.option("lines_per_s", int, _DEFAULT_LINES_PER_S))
+        lines_per_s = config.option("lines_per_s", int, _DEFAULT_LINES_PER_S)
+        if lines_per_s < 1:
+            raise UsageError(f"{config.where}: lines_per_s: found {lines_per_s}, expected at least 1")
+        rate = config.rate or Fraction(lines_per_s)
         timed = config.clock == "device" and config.decoder != "nmea"
         return cls(
             path,
             speed=float("inf") if speed == "max" else float(speed),
-            start_ns=None if start == "now" else parse_time(start),
+            start_ns=None if start == "now" else _start_ns(start, config.where),
             rate=rate,
             pace=decoder_type(config.decoder, config.where).from_config(config) if timed else None,
         )
@@ -113,9 +117,13 @@ class ReplaySource:
             raise PermanentError(f"{self._path}: {error.strerror or error}") from error
 
     async def arrivals(self) -> AsyncIterator[Arrival | Interruption]:
-        """See `edge.protocol.Source`: ends with the file."""
+        """See `edge.protocol.Source`: ends with the file.
+
+        Raises:
+            PermanentError: it cannot be read to its end; reading it anew would bring its beginning twice.
+        """
         began_ns, first_ns = monotonic_ns(), None
-        for lines, at_ns in self._batches():
+        for lines, at_ns in self._readable(self._batches()):
             first_ns = at_ns if first_ns is None else first_ns
             due_ns = began_ns + int((at_ns - first_ns) / self._speed)
             wait_s = (due_ns - monotonic_ns()) / 1e9
@@ -141,6 +149,12 @@ class ReplaySource:
     def left(self) -> Iterable[Arrival | Interruption]:
         """See `edge.protocol.Source`: what is still in a file did not come."""
         return ()
+
+    def _readable(self, batches: Iterator[tuple[bytes, int]]) -> Iterator[tuple[bytes, int]]:
+        try:
+            yield from batches
+        except (OSError, EOFError, zlib.error) as error:
+            raise PermanentError(f"{self._path}: cannot be read to its end: {error}; is it whole?") from None
 
     def _batches(self) -> Iterator[tuple[bytes, int]]:
         """Lines that arrive together, and when, ns UTC of the recording."""
@@ -183,12 +197,20 @@ class ReplaySource:
     @staticmethod
     def _lines(file: IO[bytes]) -> Iterator[bytes]:
         """The file's lines; the last one is whole, with or without its line feed."""
-        line = b"\n"
+        line = b""
         while following := file.readline(_BATCH_BYTES):
+            if line:
+                yield line
             line = following
-            yield line
-        if not line.endswith(b"\n"):
-            yield b"\n"
+        if line:
+            yield line if line.endswith(b"\n") else line + b"\n"
+
+
+def _start_ns(text: str, where: str) -> int:
+    try:
+        return parse_time(text)
+    except UsageError as error:
+        raise UsageError(f"{where}: start: {error}") from None
 
 
 def _time_of(items: Iterable[Frame | Fault]) -> int | None:
