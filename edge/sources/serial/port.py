@@ -121,6 +121,18 @@ def who_has(port: str) -> list[str]:
     ]
 
 
+def who_reads(port: str) -> list[str]:
+    """Those of `who_has` that may take bytes away: not the one that made a pseudo-terminal, and keeps both its ends."""
+    real = os.path.realpath(port)
+    makers = _makers() if real.startswith("/dev/pts/") else set()
+    return [name for name in who_has(port) if name not in makers]
+
+
+def _makers() -> set[str]:
+    """Programs that hold a pseudo-terminal's other end."""
+    return {name for end in ("/dev/ptmx", "/dev/pts/ptmx") for name in who_has(end)}
+
+
 def _processes() -> Iterator[Path]:
     with suppress(OSError):
         yield from (path for path in Path("/proc").iterdir() if path.name.isdigit())

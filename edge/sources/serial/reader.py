@@ -18,7 +18,7 @@ from edge.sources.backoff import Backoff
 from edge.sources.clock import now
 from edge.sources.serial.handover import READ_BYTES, Handover, Piece
 from edge.sources.serial.lines import Lines
-from edge.sources.serial.port import Line, who_has, why_closed, why_lost
+from edge.sources.serial.port import Line, who_reads, why_closed, why_lost
 from edge.sources.serial.stalls import Stalls
 from ingest.times import NS
 
@@ -134,6 +134,6 @@ class Reader(threading.Thread):
                 self._look_for_others(monotonic_ns)
 
     def _look_for_others(self, at_ns: int) -> None:
-        others = " and ".join(who_has(self._line.port))
-        self._state.shared = f"{others} has it open too, and takes bytes away: end it" if others else ""
+        others = " and ".join(who_reads(self._line.port))
+        self._state.shared = f"{others} has it open too: if it reads, it takes bytes away; end it" if others else ""
         self._shared_ns = at_ns

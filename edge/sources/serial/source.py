@@ -108,7 +108,7 @@ class SerialSource:
     @property
     def trouble(self) -> str:
         """See `edge.protocol.Source`."""
-        return "" if self.waiting_for else self._state.shared or self._lines.trouble
+        return "" if self.waiting_for else self._lines.trouble or self._state.shared
 
     @property
     def missing(self) -> str:

@@ -14,7 +14,17 @@ from pathlib import Path
 import pytest
 
 from edge.sources.serial.listing import described, list_ports
-from edge.sources.serial.port import RATES, Line, check_baud, group_of, identity, who_has, why_closed, why_lost
+from edge.sources.serial.port import (
+    RATES,
+    Line,
+    check_baud,
+    group_of,
+    identity,
+    who_has,
+    who_reads,
+    why_closed,
+    why_lost,
+)
 from ingest.errors import UsageError
 from tests.support.pty import SerialPort
 
@@ -56,6 +66,19 @@ def test_who_else_has_it_open_is_named(tmp_path: Path) -> None:
             assert who_has(str(port.path)) == [
                 f"{Path(f'/proc/{process}/comm').read_text().strip()} (process {process})"
             ]
+
+
+def test_who_made_a_pseudo_terminal_is_not_suspected_of_reading_it() -> None:
+    code = "import os, sys; print(os.ttyname(os.openpty()[1]), flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as maker:
+        assert maker.stdout is not None
+        port = maker.stdout.readline().strip()
+        assert len(who_has(port)) == 1
+        assert who_reads(port) == []
+        with other(Path(port)) as process:
+            assert who_reads(port)[0].endswith(f"(process {process})")
 
 
 def test_why_a_port_cannot_be_opened_is_said_with_what_to_do(tmp_path: Path) -> None:
