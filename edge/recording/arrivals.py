@@ -38,7 +38,7 @@ HORIZON_NS: Final = 10e9
 """The grid is to be near for so long to come, and takes so long for what is small."""
 BEND_HORIZON_NS: Final = 2e9
 """It takes so long for what is not."""
-SLOWEST, FASTEST = 0.6, 1.5
+SLOWEST, FASTEST = 0.52, 1.5
 """A step of the grid, in true periods."""
 
 
@@ -87,6 +87,8 @@ class ArrivalTimes:
         self._heap: tuple[int, float] | None = None
         """The read before, where it was one of a backlog."""
         self._late_before = False
+        self._left: tuple[int, float] | None = None
+        """Where the grid was left, while few reads have come since."""
         self._interrupted = False
 
     def place(self, count: int, device_ns: Times | None, stamp: Stamp, ahead: Sequence[Ahead] | None = None) -> Placed:
@@ -102,10 +104,13 @@ class ArrivalTimes:
         self._heap, self._late_before = None, False
         if self._interrupted:
             self._interrupted = False
-            return replace(self._leave_grid(count, newest, at), hole=None)  # told by who interrupted
+            return replace(self._leave_grid(count, newest, at, late), hole=None)  # told by who interrupted
         self._newest.append((newest, at, late))
-        if self._is_lasting(late, ahead):
-            return self._leave_grid(count, newest, at)
+        if len(self._newest) >= REFRESH_POINTS // 2:
+            self._left = None
+        late_ones = self._lasting(late, ahead)
+        if late_ones:
+            return self._leave_grid(count, newest, at, min(late_ones))
         if late <= self._patience or self._is_rate(count, late):
             self._learn(count, newest, at, late)
         return self._on_grid(count, at, stamp)
@@ -140,7 +145,18 @@ class ArrivalTimes:
             return True
         if count > 2 * self._usual + 2 or (ahead is None and count > 1 and not self._late_before):
             return True
-        return any(behind < late / 2 for _, behind in self._lateness(ahead))
+        return self._comes_in_a_heap(at, ahead) or any(behind < late / 2 for _, behind in self._lateness(ahead))
+
+    def _comes_in_a_heap(self, at: float, ahead: Sequence[Ahead] | None) -> bool:
+        """The reads behind this one come faster than samples are taken, by more than jitter makes of it."""
+        assert self._origin is not None
+        samples = 0
+        for more, time_ns in ahead or ():
+            samples += more
+            taken = samples * self._line.period
+            if taken > 3 * self._line.jitter:
+                return time_ns - self._origin - at < taken / 2
+        return False
 
     def _lateness(self, ahead: Sequence[Ahead] | None) -> Iterator[tuple[float, float]]:
         """When the reads ahead come, and how late."""
@@ -151,16 +167,17 @@ class ArrivalTimes:
             at = float(time_ns - self._origin)
             yield at, at - self._line.at(index)
 
-    def _is_lasting(self, late: float, ahead: Sequence[Ahead] | None) -> bool:
-        """The newest reads are late for good: samples are missing before the first of them."""
+    def _lasting(self, late: float, ahead: Sequence[Ahead] | None) -> list[float]:
+        """How late the newest reads are, if they are so for good: samples are missing before the first. Else empty."""
         if late <= self._patience or self._is_rate(0, late):
-            return False
-        if late > SILENT_NS:
-            return True
+            return []
         found = [(at, behind) for _, at, behind in self._newest]
         found += itertools.islice(self._lateness(ahead), LASTING_READS)
         late_ones = list(itertools.takewhile(lambda read: read[1] > self._patience, reversed(found)))
-        return len(late_ones) >= LASTING_READS and late_ones[0][0] - late_ones[-1][0] >= LASTING_NS
+        lasting = len(late_ones) >= LASTING_READS and late_ones[0][0] - late_ones[-1][0] >= LASTING_NS
+        if lasting or late > SILENT_NS:
+            return [late, *(behind for _, behind in late_ones)]
+        return []
 
     def _learn(self, count: int, newest: int, at: float, late: float) -> None:
         """The line sees an arrival that was in time."""
@@ -179,17 +196,31 @@ class ArrivalTimes:
     def _prior(self) -> float:
         return self._line.period if self._line.count >= REFRESH_POINTS else self._nominal
 
-    def _leave_grid(self, count: int, newest: int, at: float) -> Placed:
-        """Samples are missing before these, which came when they were taken."""
+    def _leave_grid(self, count: int, newest: int, at: float, late: float) -> Placed:
+        """Samples are missing before these, which came when they were taken.
+
+        Where the line is known well enough, as many as fit are counted as missing, and the line is kept: a sensor goes
+        on while nobody hears it. One that did not is found out by the next reads.
+        """
         assert self._origin is not None
-        self._line.restart(self._prior, (newest, at))
-        self._point = (newest, at)
+        line = self._line
+        missing = int(max(0.0, late) // line.period)
+        if self._left is not None:  # again, soon after the last time: it is the rate that is another one
+            line.restart(self._prior, self._left, (newest, at))
+        elif missing and line.count >= REFRESH_POINTS and line.room_ns * missing < line.period / 4:
+            self._index += missing
+            newest += missing
+            line.add(newest, at)
+        else:
+            line.restart(self._prior, (newest, at))
+        self._point = self._left = (newest, at)
         self._newest.clear()
-        period = max(1, round(self._line.period))
+        period = max(1, round(line.period))
         earliest = max(self._floor, self._last + period)
-        first = max(earliest, self._origin + int(at) - (count - 1) * period)
+        ends = self._origin + int(min(at, line.at(newest)))
+        first = max(earliest, ends - (count - 1) * period)
         hole = (earliest, first) if first - earliest > period else None
-        return self._emit(first, period, count, Stamp(self._origin + int(at)), hole)
+        return self._emit(first, period, count, Stamp(ends), hole)
 
     def _on_grid(self, count: int, at: float, stamp: Stamp) -> Placed:
         """The grid goes on; it bends at once only where it is far from the line."""

@@ -342,10 +342,10 @@ class Recorder:
             if monotonic_ns - self._quiet_since_ns > self._rules.silence_ns:
                 self.end("silence", monotonic_ns)
             else:
+                may_promise = not (late or self._was_late)  # what waits in buffers has its turn before
                 for name, stream in self._streams.items():
-                    until_ns = heard.get(name)
-                    self._record(stream, monotonic_ns, missing.get(name, ""), until_ns, may_promise=not self._was_late)
-        self._was_late = late  # what waits in buffers has its turn before anything is promised
+                    self._record(stream, monotonic_ns, missing.get(name, ""), heard.get(name), may_promise=may_promise)
+        self._was_late = late
         out, self._out = self._out, []
         return out
 

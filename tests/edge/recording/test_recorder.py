@@ -117,7 +117,7 @@ def test_a_step_of_the_device_cuts_a_frame_in_two() -> None:
 
 
 def test_a_long_silence_ends_a_recording() -> None:
-    device = recorder(rules=Rules(silence_ns=10 * S))
+    device = recorder(rules=Rules(silence_ns=10 * S, stall_ns=100 * S))
     device.take("acc", 1, [frame(1)], S, WALL)
     device.flush(S)
     assert kinds(records(device.flush(11 * S))) == ["Progress"]
@@ -213,7 +213,7 @@ def test_what_a_stream_lost_since_a_recording_began_without_it_is_announced() ->
 
 
 def test_what_was_lost_between_two_recordings_is_announced_in_the_second() -> None:
-    device = recorder(rules=Rules(silence_ns=10 * S))
+    device = recorder(rules=Rules(silence_ns=10 * S, stall_ns=100 * S))
     device.interrupt("acc", "port_lost", 0, WALL - S)  # before the first one, the boot before says how far it reached
     device.take("acc", 1, [frame(1)], S, WALL)
     assert gaps(records(device.flush(S))) == []
