@@ -13,16 +13,81 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from ingest.errors import MissingLibraryError, SensorloomError, UsageError
+from ingest.commandline import Parser, complaint
+from ingest.errors import (
+    CorruptError,
+    CorruptLogError,
+    FencedError,
+    LogConfigError,
+    LogUnavailableError,
+    MissingLibraryError,
+    PermanentError,
+    SensorloomError,
+    StateVersionError,
+    StoreFullError,
+    TransientError,
+    TruncatedLogError,
+    UsageError,
+    WireError,
+)
 from ingest.settings import suggest
 
 if TYPE_CHECKING:
-    from windowing.dataset import Dataset
+    from edge.errors import SourceUnavailableError as SourceUnavailableError
+    from edge.errors import SpoolBusyError as SpoolBusyError
+    from edge.errors import SpoolFormatError as SpoolFormatError
+    from labeling.rules.errors import RuleError as RuleError
+    from windowing.dataset import Arrays as Arrays
+    from windowing.dataset import Dataset as Dataset
 
 __version__: Final = "0.1.0"
-__all__ = ["main", "open"]
+__all__ = [
+    "Arrays",
+    "CorruptError",
+    "CorruptLogError",
+    "Dataset",
+    "FencedError",
+    "LogConfigError",
+    "LogUnavailableError",
+    "MissingLibraryError",
+    "PermanentError",
+    "RuleError",
+    "SensorloomError",
+    "SourceUnavailableError",
+    "SpoolBusyError",
+    "SpoolFormatError",
+    "StateVersionError",
+    "StoreFullError",
+    "TransientError",
+    "TruncatedLogError",
+    "UsageError",
+    "WireError",
+    "__version__",
+    "main",
+    "open",
+]
+_ELSEWHERE: Final = {
+    "Arrays": "windowing.dataset",
+    "Dataset": "windowing.dataset",
+    "RuleError": "labeling.rules.errors",
+    "SourceUnavailableError": "edge.errors",
+    "SpoolBusyError": "edge.errors",
+    "SpoolFormatError": "edge.errors",
+}
+"""What is imported when somebody asks for it: its module needs more libraries than `import sensorloom` should."""
+
+
+def __getattr__(name: str) -> Any:
+    module = _ELSEWHERE.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(module), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
 
 
 class _Command(NamedTuple):
@@ -39,7 +104,9 @@ _COMMANDS: Final = {
     "rules": _Command("labeling.commands", "check and test event rules"),
     "window": _Command("windowing.commands", "cut a log's streams into windows: the windowing service"),
     "dataset": _Command("windowing.commands", "see and check a dataset"),
+    "completion": _Command("", "print what makes a shell complete these commands"),
 }
+_SHELLS: Final = ("bash", "zsh", "tcsh")
 
 
 def open(path: str | Path, *, damaged: Literal["raise", "skip"] = "raise") -> Dataset:
@@ -56,30 +123,64 @@ def open(path: str | Path, *, damaged: Literal["raise", "skip"] = "raise") -> Da
     return open_dataset(path, damaged=damaged)
 
 
-def _parser(module: str | None) -> argparse.ArgumentParser:
+def _parser(modules: Sequence[str]) -> argparse.ArgumentParser:
     """The command line's parser. A package is imported only when one of its commands is asked for."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="sensorloom",
         description="Live sensor streams in, labelled training windows out, exactly once.",
-        epilog="example: sensorloom demo",
+        epilog="Exit codes: 0 done, 1 failed (it may be tried again), 2 wrong usage or configuration. "
+        "example: sensorloom demo",
     )
-    parser.add_argument("--version", action="version", version=f"sensorloom {__version__}")
+    parser.add_argument(
+        "-V", "--version", action="version", version=f"sensorloom {__version__}", help="print the version, and end"
+    )
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    if module is not None:
+    for module in modules:
         import_module(module).register(subparsers)
-        return parser
     for name, command in _COMMANDS.items():
-        subparsers.add_parser(name, help=command.help)
+        if name == "completion":
+            _register_completion(subparsers)
+        elif not modules:
+            subparsers.add_parser(name, help=command.help)
     return parser
 
 
+def _register_completion(subparsers: Any) -> None:
+    completion = subparsers.add_parser(
+        "completion",
+        help=_COMMANDS["completion"].help,
+        description="Print what makes a shell complete these commands, their options and files.",
+        epilog='example: eval "$(sensorloom completion bash)"',
+    )
+    completion.add_argument("shell", choices=_SHELLS, metavar="SHELL", help=", ".join(_SHELLS))
+    completion.set_defaults(run=_complete)
+
+
+def _complete(args: argparse.Namespace) -> int:
+    """Print the completion of all commands whose libraries are there."""
+    import shtab
+
+    usable = []
+    for module in dict.fromkeys(command.module for command in _COMMANDS.values() if command.module):
+        try:
+            import_module(module)
+        except ModuleNotFoundError:
+            continue
+        usable.append(module)
+    print(shtab.complete(_parser(usable), args.shell))
+    return 0
+
+
 def _run(argv: Sequence[str]) -> int:
+    if not argv:
+        _parser(()).print_help()
+        return 0
     name = next((word for word in argv if not word.startswith("-")), "")
     if name and name not in _COMMANDS:
         raise UsageError(f'unknown command "{name}"{suggest(name, _COMMANDS)}')
-    module = _COMMANDS[name].module if name and argv[0] == name else None
+    module = _COMMANDS[name].module if name and argv[0] == name else ""
     try:
-        args = _parser(module).parse_args(argv)
+        args = _parser((module,) if module else ()).parse_args(argv)
     except ModuleNotFoundError as error:
         raise MissingLibraryError(f'the command "{name}"', error.name, "server") from None
     result: int = args.run(args)
@@ -87,18 +188,18 @@ def _run(argv: Sequence[str]) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit code: 0 done, 1 failed, 2 wrong usage or configuration."""
+    """Run the command line; the exit code: 0 done, 1 failed (it may be tried again), 2 wrong usage or configuration."""
     words = sys.argv[1:] if argv is None else argv
     try:
         return _run(words)
-    except UsageError as error:
-        print(f"sensorloom: {error}", file=sys.stderr)
+    except (UsageError, LogConfigError, StateVersionError) as error:
+        _complain(str(error))
         return 2
     except SensorloomError as error:
-        print(f"sensorloom: {error}", file=sys.stderr)
+        _complain(str(error))
         return 1
     except ModuleNotFoundError as error:
-        print(f"sensorloom: {MissingLibraryError('this', error.name, 'server')}", file=sys.stderr)
+        _complain(str(MissingLibraryError("this", error.name, "server")))
         return 2
     except KeyboardInterrupt:
         return 130
@@ -106,8 +207,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        print(f"sensorloom: {error.filename or 'system'}: {error.strerror or error}", file=sys.stderr)
+        _complain(f"{error.filename or 'system'}: {error.strerror or error}")
         return 1
+
+
+def _complain(text: str) -> None:
+    print(complaint(f"sensorloom: {text}"), file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 
 from ingest.chunker import Limits
+from ingest.commandline import complaint
 from ingest.errors import CorruptLogError, UsageError
 from ingest.log.opening import check_begun, open_log
 from ingest.log.protocol import Log
 from ingest.progress import Progress
+from ingest.showing import printable
 from ingest.units import format_time, parse_duration, parse_rate, parse_size, parse_time
 
 if TYPE_CHECKING:
@@ -90,8 +92,8 @@ def _add_log(parser: argparse.ArgumentParser, purpose: str, *, creates: bool) ->
 
 def _register_readings(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("file", metavar="FILE")
-    add("--device", required=True)
+    add("file", metavar="FILE", help="CSV, text, Parquet, NumPy …, also gzipped")
+    add("--device", required=True, metavar="D", help="whose stream this is, as in pump-7")
     add("--stream", required=True, help="one sensor of the device, as in acc")
     add("--columns", required=True, metavar="A,B", help="the columns to import, in the channels' order")
     add("--unit", required=True, metavar="U[,U]", help="one for all channels, or one each")
@@ -100,7 +102,7 @@ def _register_readings(parser: argparse.ArgumentParser) -> None:
     add("--rate", help="samples lie exactly this far apart, as in 50Hz; with --start")
     add("--start", metavar="TIME", help="the first sample's time; a time column then counts from there")
     add("--origin", metavar="VALUE=TIME", help="what a value of the time column means: files of one clock stay aligned")
-    add("--time-column", metavar="C")
+    add("--time-column", metavar="C", help="the column that has the times")
     add("--time-unit", metavar="UNIT", help="s, ms, us or ns, of a time column of numbers")
     add("--timezone", metavar="ZONE", help="of times that name none, as in Europe/Brussels")
     add("--repeated", metavar="HOW", help="rows of one time: spread them until the next, keep the first, or drop all")
@@ -127,7 +129,9 @@ def _register_log(views: Subparsers) -> None:
         "example: sensorloom log cat readings --device pump-7 --until-idle --log segments:log\n\n"
         "A chunk's line shows its first and last sample in their units; with --json it holds all of them.",
     )
-    cat.add_argument("topic", metavar="TOPIC")
+    cat.add_argument(
+        "topic", metavar="TOPIC", help="readings, marks, streams, status …: sensorloom log topics lists them"
+    )
     cat.add_argument("--device", help="only this device's records")
     cat.add_argument("--from", dest="since", metavar="TIME", help="only records that reach to this time or past it")
     cat.add_argument("--until-idle", action="store_true", help="end at the end the log has now, do not follow it")
@@ -314,7 +318,7 @@ def run_log_topics(args: argparse.Namespace) -> int:
 
 def run_log_cat(args: argparse.Namespace) -> int:
     """`sensorloom log cat`: ends at a signal, unless `--until-idle` or `--limit` ends it before."""
-    from ingest.inspection import Describer, records
+    from ingest.inspection import Describer, check_device, records
 
     since = None if args.since is None else parse_time(args.since)
     if args.limit is not None and args.limit < 1:
@@ -329,10 +333,12 @@ def run_log_cat(args: argparse.Namespace) -> int:
         ) as all_:
             async for located in all_:
                 line = _json(await describer.data(located)) if args.json else await describer.line(located)
-                print(line, flush=not args.until_idle)
+                print(line if args.json else printable(line), flush=not args.until_idle)
                 printed += 1
                 if printed == args.limit:
                     return
+        if args.device and not printed:
+            await check_device(log, args.topic, args.device)
 
     _with_log(args, work)
     return damage.code
@@ -345,18 +351,21 @@ class _Damage:
 
     def tell(self, error: CorruptLogError) -> None:
         self.code = 1
-        print(f"sensorloom: {error}", file=sys.stderr)
+        print(complaint(f"sensorloom: {error}"), file=sys.stderr)
 
 
 def run_log_stats(args: argparse.Namespace) -> int:
     """`sensorloom log stats`."""
-    from ingest.inspection import partition_figures, stream_figures
+    from ingest.inspection import check_device, partition_figures, stream_figures
+    from ingest.log.protocol import READINGS
 
     damage = _Damage()
 
     async def work(log: Log) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         partitions = await partition_figures(log, args.group)
         streams = await stream_figures(log, args.device, damage.tell) if args.device else {}
+        if args.device and not streams:
+            await check_device(log, READINGS, args.device)
         return partitions, [{"stream": name, **figures.as_dict()} for name, figures in sorted(streams.items())]
 
     partitions, streams = _with_log(args, work)
@@ -366,7 +375,7 @@ def run_log_stats(args: argparse.Namespace) -> int:
         return damage.code
     _print_table(partitions)
     if args.device:
-        print(f"\n{args.device}:" if streams else f"\n{args.device}: no chunks")
+        print(f"\n{printable(args.device)}:" if streams else f"\n{printable(args.device)}: neither chunks nor gaps")
         _print_table([row | {"recordings": len(row["recordings"])} for row in streams])
     return damage.code
 
@@ -383,7 +392,7 @@ def _print_table(rows: Sequence[dict[str, Any]]) -> None:
     shown = [{name.removesuffix("_ns"): _cell(name, value) for name, value in row.items()} for row in rows]
     widths = {name: max(len(name), *(len(row[name]) for row in shown)) for name in shown[0]}
     for row in [{name: name for name in widths}, *shown]:
-        print("  ".join(row[name].ljust(width) for name, width in widths.items()).rstrip())
+        print(printable("  ".join(row[name].ljust(width) for name, width in widths.items()).rstrip()))
 
 
 def _cell(name: str, value: Any) -> str:

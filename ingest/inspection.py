@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 from ingest.draining import OnDamage, drain, pass_damage
 from ingest.errors import CorruptLogError, UsageError, WireError
 from ingest.log.protocol import READINGS, Bounds, Log, LogBatch, partition_of
-from ingest.records import Chunk, Record, StreamDescription
+from ingest.records import Chunk, Gap, Record, StreamDescription
 from ingest.schemas import SchemaRegistry
-from ingest.settings import suggest
+from ingest.settings import meant, suggest
 from ingest.times import sample_times
 from ingest.units import format_time
 from ingest.wire import decode
 
 FETCH_TIMEOUT_S: Final = 1.0
+_DEVICES_SHOWN: Final = 10
 END_FIELDS: Final = ("end_ns", "complete_to_ns", "time_ns", "start_ns")
 """A record's own time is the first of these that it has; a chunk's is its last sample."""
 
@@ -240,6 +241,9 @@ class StreamFigures:
 
     chunks: int = 0
     samples: int = 0
+    gaps: int = 0
+    lost: int = 0
+    """Samples that gaps announce; what nobody can know the number of counts as none."""
     bytes: int = 0
     start_ns: int | None = None
     end_ns: int | None = None
@@ -266,13 +270,17 @@ async def partition_figures(log: Log, group: str | None) -> list[dict[str, Any]]
 
 
 async def stream_figures(log: Log, device: str, on_damage: OnDamage | None = None) -> dict[str, StreamFigures]:
-    """Chunks, samples and bytes in `readings` by stream of a device: one pass over its partition.
+    """Chunks, samples, gaps and bytes in `readings` by stream of a device: one pass over its partition.
 
     `on_damage` as for `ingest.draining.drain`.
     """
     figures: dict[str, StreamFigures] = {}
     async for located in records(log, READINGS, device, until_idle=True, on_damage=on_damage):
         chunk = located.record
+        if isinstance(chunk, Gap):
+            stream = figures.setdefault(chunk.stream, StreamFigures())
+            stream.gaps += 1
+            stream.lost += max(0, chunk.samples)
         if not isinstance(chunk, Chunk):
             continue
         stream = figures.setdefault(chunk.stream, StreamFigures())
@@ -284,3 +292,21 @@ async def stream_figures(log: Log, device: str, on_damage: OnDamage | None = Non
         stream.end_ns = last_ns if stream.end_ns is None else max(stream.end_ns, last_ns)
         stream.recordings.add(chunk.recording)
     return figures
+
+
+async def check_device(log: Log, topic: str, device: str) -> None:
+    """Raise `UsageError` where a topic has no record of this device; the nearest that there are stand in it."""
+    wanted, found = device.encode(), set[bytes]()
+    async for batch in drain(log, topic, await existing_bounds(log, topic), lambda error: None):
+        found.update(batch.keys)
+        if wanted in found:
+            return
+    names = sorted(name for key in found if (name := key.decode("utf-8", "replace")).isprintable())
+    near = meant(device, names)
+    shown = ", ".join(names[:_DEVICES_SHOWN]) + (
+        f" and {len(names) - _DEVICES_SHOWN} more" * (len(names) > _DEVICES_SHOWN)
+    )
+    raise UsageError(
+        f'{log.url}: "{topic}" has no record of a device "{device}"; there are: {shown or "none yet"}.'
+        + (f' Did you mean "{near}"?' if near else "")
+    )

@@ -28,7 +28,7 @@ def register(subparsers: Any) -> None:
         "descriptions of the streams in a log.",
         epilog="example: sensorloom rules check rules.yaml --log segments:site/log",
     )
-    check.add_argument("file", metavar="RULES.yaml")
+    check.add_argument("file", metavar="RULES.yaml", help="the rule file")
     check.add_argument("--log", metavar="URL", help="segments:DIR or kafka://host:9092[,host:9092]")
     check.add_argument("--json", action="store_true", help="report as JSON")
     check.set_defaults(run=run_check)
@@ -38,7 +38,7 @@ def register(subparsers: Any) -> None:
         description="Run the tests under the file's key tests: samples in, and exactly the expected marks out.",
         epilog="example: sensorloom rules test rules.yaml",
     )
-    test.add_argument("file", metavar="RULES.yaml")
+    test.add_argument("file", metavar="RULES.yaml", help="the rule file")
     test.add_argument("--json", action="store_true", help="report as JSON")
     test.set_defaults(run=run_test)
 

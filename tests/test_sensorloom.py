@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import argparse
+import io
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import sensorloom
+from ingest.commandline import complaint
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -30,7 +34,8 @@ def test_help_lists_every_command_without_importing_any() -> None:
     for command in ("demo", "import", "log", "window", "dataset"):
         assert command in done.stdout
     heavy = "{'polars', 'rich', 'numpy'}"
-    loaded = f"import sys, sensorloom; sensorloom._parser(None); print(sorted({heavy} & set(sys.modules)))"
+    used = "sensorloom._parser(()); sensorloom.CorruptLogError, sensorloom.SpoolBusyError, sensorloom.RuleError"
+    loaded = f"import sys, sensorloom; {used}; print(sorted({heavy} & set(sys.modules)))"
     assert subprocess.check_output([sys.executable, "-c", loaded], cwd=PROJECT, text=True) == "[]\n"
 
 
@@ -39,6 +44,113 @@ def test_every_command_helps_with_an_example(command: list[str]) -> None:
     done = run(*command, "--help")
     assert done.returncode == 0
     assert "example" in done.stdout
+
+
+def test_without_a_command_there_is_help_and_no_error() -> None:
+    for words in ([], ["agent"], ["log"]):
+        done = run(*words)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "usage: sensorloom" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["agent", "rn"], 'unknown action "rn"; there are: run, check, status, ports, keys. Did you mean "run"?'),
+        (["log", "stat", "--log", "segments:x"], 'Did you mean "stats"?'),
+        (["agent", "check", "--confg", "x"], 'Did you mean "--config"?'),
+        (["agent", "run", "-c", "x", "--log-level", "loud"], "invalid choice: 'loud'"),
+        (["agent", "check"], "the following arguments are required: -c/--config"),
+    ],
+)
+def test_what_was_meant_is_said(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        sensorloom.main(words)
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_the_version_is_said_for_short(capsys: pytest.CaptureFixture[str]) -> None:
+    for option in ("-V", "--version"):
+        with pytest.raises(SystemExit) as ended:
+            sensorloom.main([option])
+        assert ended.value.code == 0
+        assert capsys.readouterr().out == f"sensorloom {sensorloom.__version__}\n"
+
+
+def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    yield parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for one in dict.fromkeys(action.choices.values()):
+                yield from parsers(one)
+
+
+def test_each_option_of_each_command_has_a_text() -> None:
+    modules = dict.fromkeys(command.module for command in sensorloom._COMMANDS.values() if command.module)
+    mute = [
+        f"{parser.prog} {action.dest}"
+        for parser in parsers(sensorloom._parser(tuple(modules)))
+        for action in parser._actions
+        if not action.help and not isinstance(action, argparse._SubParsersAction)
+    ]
+    assert mute == []
+
+
+def test_help_has_what_must_be_given_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        sensorloom.main(["agent", "run", "--help"])
+    shown = capsys.readouterr().out
+    assert shown.index("options:") < shown.index("must be given:\n  -c FILE") < shown.index("output:\n  --json")
+
+
+@pytest.mark.parametrize(
+    ("shell", "has"), [("bash", "complete -"), ("zsh", "#compdef sensorloom"), ("tcsh", "complete sen")]
+)
+def test_a_shell_can_complete(shell: str, has: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sensorloom.main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    assert has in script
+    assert "status" in script
+    if shell == "bash":
+        subprocess.run(["bash", "-n"], input=script, text=True, check=True, timeout=60)
+
+
+def test_an_error_is_red_at_a_terminal_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Screen(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert complaint("a\x1b[2J", Screen()) == "\x1b[31ma\\x1b[2J\x1b[0m"
+    assert complaint("a", io.StringIO()) == "a"
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert complaint("a", Screen()) == "a"
+
+
+def test_all_that_people_catch_is_at_the_front_door() -> None:
+    import edge.errors
+    import ingest.errors
+    import labeling.rules.errors
+
+    for module in (ingest.errors, edge.errors, labeling.rules.errors):
+        for name, one in vars(module).items():
+            if isinstance(one, type) and issubclass(one, Exception) and one.__module__ == module.__name__:
+                assert getattr(sensorloom, name) is one
+                assert name in sensorloom.__all__
+    assert set(sensorloom.__all__) <= set(dir(sensorloom))
+    assert not hasattr(sensorloom, "NoSuchError")
+
+
+def test_a_wrong_setup_of_the_log_is_2_and_a_log_that_is_away_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    for error, code in ((sensorloom.LogConfigError("x"), 2), (sensorloom.LogUnavailableError("x"), 1)):
+
+        def fail(words: object, error: Exception = error) -> int:
+            raise error
+
+        monkeypatch.setattr(sensorloom, "_run", fail)
+        assert sensorloom.main(["log"]) == code
 
 
 def test_a_log_that_is_none_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:

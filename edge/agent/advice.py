@@ -164,7 +164,7 @@ def _all_decimal_commas(text: str) -> bool:
 
 def _decimal_comma(keys: Mapping[str, Key]) -> str:
     if "decimal" in keys:
-        return 'its numbers have a decimal comma: say decimal = "," and separator = ";"'
+        return 'its numbers have a decimal comma: say decimal = ","'
     return "its numbers have a decimal comma; let the sensor write points"
 
 

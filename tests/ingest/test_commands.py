@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,10 @@ from typing import Any
 import pytest
 
 import sensorloom
+from ingest.log.opening import open_log
+from ingest.log.protocol import Entry
+from ingest.records import Gap
+from ingest.wire import encode
 from tests.support.data import data_dir
 
 ACC = str(data_dir() / "hapt" / "raw" / "acc_exp01_user01.txt.gz")
@@ -65,7 +70,33 @@ def test_the_summary_and_the_figures_are_readable_as_text(command: Command) -> N
     topics = command("log", "topics").splitlines()
     assert [line.split() for line in topics][1][0] == "readings"
     assert "2026-11-24T02:06:51.940Z" in command("log", "stats", "--device", "p-1", "--group", "g")
-    assert "nobody: no chunks" in command("log", "stats", "--device", "nobody")
+
+
+@pytest.mark.parametrize("words", [["stats"], ["cat", "readings", "--until-idle"]])
+def test_a_device_that_is_not_there_is_told_with_the_nearest(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = f"segments:{tmp_path}/log"
+
+    async def write() -> None:
+        to = open_log(log)
+        gap = Gap("pump-7", "r", "acc", b"b" * 16, 0, 10, 40, "torn")
+        await to.append("readings", [Entry(b"pump-7", encode(gap)), Entry(b"pump-7", encode(gap))])
+        odd = Gap("pump\x1b]0;pwned\x07", "r", "acc", b"b" * 16, 0, 10, -1, "torn")
+        await to.append("readings", [Entry(odd.device.encode(), encode(odd))])
+        await to.close()
+
+    asyncio.run(write())
+    assert sensorloom.main(["log", *words, "--device", "Pump7", "--log", log]) == 2
+    error = capsys.readouterr().err
+    assert '"readings" has no record of a device "Pump7"; there are: pump-7. Did you mean "pump-7"?' in error
+    assert sensorloom.main(["log", *words, "--device", "pump-7", "--log", log]) == 0
+    shown = capsys.readouterr().out
+    assert "torn" in shown if words[0] == "cat" else "acc     0       0        2     80" in shown
+    assert sensorloom.main(["log", *words, "--log", log]) == 0
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+    assert ("pump\\x1b]0;pwned\\x07" in shown) is (words[0] == "cat")
 
 
 def test_a_clock_step_is_said_on_stderr(command: Command) -> None:

@@ -147,6 +147,8 @@ def test_figures() -> None:
         assert figures.as_dict() == {
             "chunks": 3,
             "samples": 6,
+            "gaps": 0,
+            "lost": 0,
             "bytes": 3 * size,
             "start_ns": T0,
             "end_ns": T0 + 2 * 10**9 + 5 * 10**8,

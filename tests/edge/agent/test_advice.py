@@ -45,7 +45,8 @@ CASES: list[tuple[str, dict[str, Any], bytes, str]] = [
     ("csv", {}, b"0.1  0.2  0.3", 'cells are divided by spaces: say separator = "whitespace"'),
     ("csv", {"channels": ("x", "y")}, b"7,0.1,0.2", 'columns = ["x", "y", "c3"]'),
     ("csv", {}, b"0.1,0.2", "2 cells, but columns are x, y, z"),
-    ("csv", {"channels": ("x",), "separator": ";"}, b"0,15", "a decimal comma"),
+    ("csv", {"channels": ("x", "y")}, b"0,15;0,2", 'cells are divided by ";": say separator = ";"'),
+    ("csv", {"channels": ("x", "y"), "separator": "|"}, b"0,15|0,2", 'a decimal comma: say decimal = ","'),
     (
         "csv",
         {"channels": ("t", "x")},
