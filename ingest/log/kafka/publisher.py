@@ -86,6 +86,11 @@ class Publisher:
         self._calls: set[_Call] = set()
         self._discards: set[asyncio.Task[None]] = set()
 
+    async def check(self, topic: str, entries: Sequence[Entry]) -> None:
+        """Raise `PermanentError` for an entry that is larger than the topic takes."""
+        _, bytes_max = await self._cluster.ensure(topic)
+        self._check_sizes(topic, entries, bytes_max)
+
     async def append(self, topic: str, entries: Sequence[Entry]) -> list[Position]:
         """Where each entry lies, once all in-sync replicas have it."""
         if not entries:
