@@ -127,7 +127,7 @@ class LabelsRunning:
     @property
     def pending_bytes(self) -> int:
         """See `Running`."""
-        return _ROW_BYTES * len(self._rows)
+        return _ROW_BYTES * len(self._rows) + sum(len(it.entry.value) for it in self._publications)
 
     def take(self) -> Output:
         """See `Running`; one file for all rows, none where there are no rows."""

@@ -213,7 +213,8 @@ class Cutter:
     def _assemble(self, instants: Times) -> tuple[Signal, Flags | None, Flags | None]:
         """All channels on the grid: values `(instants, channels) float32`, NaN where not valid; what is valid; gaps.
 
-        A sample whose value is NaN is a missing value.
+        A sample whose value is NaN is a missing value, and so is one that is infinite or beyond a float32: no sensor
+        measured that, and one infinity in an array spoils every mean.
         """
         layout = self._layout
         parts = [resample(source, instants) for source in self._sources]
@@ -232,9 +233,9 @@ class Cutter:
         for plan, part in zip(layout.plans, parts, strict=True):
             if part.valid is not None:
                 values[np.ix_(~part.valid, np.array(plan.columns))] = np.nan
-        if not np.isnan(values.min()):
+        if np.isfinite(values.min()) and np.isfinite(values.max()):
             return values, None, gap
-        missing = np.isnan(values)
+        missing = ~np.isfinite(values)
         values = np.where(missing, np.float32(np.nan), values)
         return values, ~missing, gap
 

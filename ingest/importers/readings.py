@@ -167,6 +167,8 @@ class Summary:
     missing_cells: int = 0
     infinite_cells: int = 0
     """`inf`, or a number that no float64 holds: no sensor measured that, so they are among the missing ones."""
+    cells_beyond_float32: int = 0
+    """Kept as float64, and missing in training windows, which are float32."""
     repeated_stamps: int = 0
     jittered_stamps: int = 0
     spread_stamps: int = 0
@@ -266,11 +268,25 @@ def prepare(source: Source, options: ReadingsOptions) -> Prepared:
     if table.values.dtype.kind == "f":
         summary.missing_cells = sum(int(np.isnan(run.values).sum()) for run in runs)
     summary.infinite_cells = infinite_cells
+    _count_beyond(runs, options.scales, summary)
     if infinite_cells:
         summary.notes.append(f"{infinite_cells} cells are infinite, or beyond a float64: they count as missing")
     summary.recordings = [run.recording for run in runs]
     summary.left_open = options.open
     return Prepared(options, description, boot, tuple(runs), summary)
+
+
+def _count_beyond(runs: list[Run], scales: tuple[float, ...], summary: Summary) -> None:
+    """Count the values whose physical ones no float32 holds."""
+    bound = float(np.finfo(np.float32).max)
+    least = bound / max(1.0, *(abs(scale) for scale in scales))
+    for run in runs:
+        if run.values.dtype.itemsize == 8 or least < bound:
+            with np.errstate(over="ignore"):
+                physical = np.abs(run.values.astype(np.float64) * np.array(scales))
+            summary.cells_beyond_float32 += int(np.count_nonzero(physical > bound))
+    if summary.cells_beyond_float32:
+        summary.notes.append(f"{summary.cells_beyond_float32} cells are beyond a float32: missing in training windows")
 
 
 def _finite(values: NDArray[Any]) -> tuple[NDArray[Any], int]:

@@ -27,6 +27,8 @@ class TopicSpec:
     compacted: bool = False
     retention_ms: int | None = None
     """None: what the log's own default says."""
+    retention_bytes: int | None = None
+    """Of each partition; None: what the log's own default says."""
     append_timed: bool = False
     """Windowing and labels rest on its append times: a log that lets producers set them is refused."""
 
@@ -39,7 +41,8 @@ TOPICS: Final[Mapping[str, TopicSpec]] = {
         TopicSpec(STREAMS, compacted=True),
         TopicSpec(STATUS, retention_ms=7 * 86_400_000),
         TopicSpec(LIVE, retention_ms=3_600_000),
-        TopicSpec(DEADLETTER),
+        # For people to look at while they still can mend it; who sends nothing but rubbish must not fill the disk.
+        TopicSpec(DEADLETTER, retention_ms=30 * 86_400_000, retention_bytes=256_000_000),
     )
 }
 

@@ -81,6 +81,15 @@ def test_what_is_no_mark_goes_to_the_dead_letters() -> None:
     assert output.counts == {"undecodable": 2, "marks.retract": 1}
 
 
+def test_dead_letters_are_pending_too() -> None:
+    """A flood of them is sealed as marks are, before it fills the memory."""
+    running = LabelsOperator().start(None)
+    running.feed(batch([b"\x07" + bytes(50_000)] * 20))
+    assert running.pending_bytes > 1_000_000
+    running.take()
+    assert running.pending_bytes == 0
+
+
 def test_nothing_gives_no_file_and_take_empties() -> None:
     running = LabelsOperator().start(None)
     assert running.take().drafts == []

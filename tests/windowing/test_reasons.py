@@ -335,6 +335,27 @@ def test_edges_and_thin_windows() -> None:
     assert coverage == {2: (np.float32(0.8), True), 3: (np.float32(1.0), False)}
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("value", [1e300, -1e39, np.inf, -np.inf])
+@pytest.mark.parametrize("least", [Fraction(1), Fraction(4, 5)])
+def test_a_value_that_no_float32_holds_is_missing(dtype: Any, value: float, least: Fraction) -> None:
+    """A finite 1e300 became infinite in the training array, with a coverage of 1."""
+    description = describe("acc", "xy", dtype)
+    acc, values = Source(description), ones(20).astype(dtype)
+    with np.errstate(over="ignore"):
+        values[7, 1] = np.array(value).astype(dtype)
+    spec = WindowSpec(5, 5, Fraction(50), ("acc.x", "acc.y"), min_coverage=least)
+    found = run(spec, [acc.regular(at(0), 0, PERIOD, values), acc.end()], [description])
+    first = START_NS // (5 * STEP)
+    coverage = {row["k"] - first: (row["coverage"], row["mask"] != b"") for row in found.rows}
+    assert coverage.pop(1, None) == (None if least == 1 else (np.float32(0.8), True))
+    assert coverage == dict.fromkeys([0, 2, 3], (np.float32(1.0), False))
+    assert found.counts.get("drop.coverage", 0) == (least == 1)
+    arrays = np.concatenate([np.frombuffer(row["signal"], np.float32) for row in found.rows])
+    assert not np.isinf(arrays).any()
+    assert np.isnan(arrays).sum() == (least != 1)
+
+
 def test_a_recording_that_lacks_a_stream_drops_its_windows_at_its_end() -> None:
     acc = Source(ACC)
     open_one = both_ways(BOTH, [regular(acc, 0, 20)])

@@ -204,6 +204,8 @@ class Cluster:
             settings["cleanup.policy"] = "compact"
         if spec.retention_ms is not None:
             settings["retention.ms"] = str(spec.retention_ms)
+        if spec.retention_bytes is not None:
+            settings["retention.bytes"] = str(spec.retention_bytes)
         # Replication factor -1 is the broker's own default.
         wanted: tuple[Any, ...] = (spec.name, self._partitions or DEFAULT_PARTITIONS, -1, [], list(settings.items()))
 

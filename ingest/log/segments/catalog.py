@@ -98,7 +98,7 @@ class Keeping:
             compacted=spec.compacted,
             segment_bytes=self.segment_bytes or (COMPACTED_SEGMENT_BYTES if spec.compacted else SEGMENT_BYTES),
             retention_ms=_bound(spec.retention_ms),
-            retention_bytes=None,
+            retention_bytes=_bound(spec.retention_bytes),
         )
         return self.retained(made, spec)
 

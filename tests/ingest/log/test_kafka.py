@@ -22,6 +22,7 @@ from ingest.errors import LogConfigError, LogUnavailableError, UsageError
 from ingest.log.kafka import KafkaLog
 from ingest.log.kafka.cluster import DEFAULT_PARTITIONS
 from ingest.log.protocol import (
+    DEADLETTER,
     MARKS,
     READINGS,
     STREAMS,
@@ -111,14 +112,16 @@ async def read_until(reader: Reader, value: bytes) -> None:
 def test_topics_are_created_as_they_must_be(broker: KafkaBroker) -> None:
     async def main() -> None:
         log = KafkaLog(broker.bootstrap)
-        for topic in (READINGS, MARKS, STREAMS):
+        for topic in (READINGS, MARKS, STREAMS, DEADLETTER):
             assert await log.ensure(topic) == DEFAULT_PARTITIONS
         await log.close()
+        letters = await settings_of(broker, DEADLETTER)
+        assert (letters["retention.ms"], letters["retention.bytes"]) == ("2592000000", "256000000")
         readings, marks, streams = [await settings_of(broker, topic) for topic in (READINGS, MARKS, STREAMS)]
         assert {s["message.timestamp.type"] for s in (readings, marks, streams)} == {"LogAppendTime"}
         assert (readings["cleanup.policy"], streams["cleanup.policy"]) == ("delete", "compact")
         assert marks["retention.ms"] == "-1"
-        await remove(broker, READINGS, MARKS, STREAMS)
+        await remove(broker, READINGS, MARKS, STREAMS, DEADLETTER)
 
     asyncio.run(main())
 

@@ -412,6 +412,19 @@ def test_retention_and_compaction_work_by_themselves_as_segments_roll(tmp_path: 
     asyncio.run(main())
 
 
+def test_dead_letters_are_bounded_by_age_and_size(tmp_path: Path) -> None:
+    async def main() -> None:
+        log = SegmentLog(tmp_path, partitions=1, retention_ms=-1, retention_bytes=-1)
+        await log.append("deadletter", [Entry(b"k", b"v")])
+        await log.close()
+        with closing(catalog.Catalog(tmp_path, catalog.Keeping())) as found:
+            meta = found.find("deadletter").meta
+        assert (meta.retention_ms, meta.retention_bytes) == (30 * 86_400_000, 256_000_000)
+        assert meta.segment_bytes < 128_000_000
+
+    asyncio.run(main())
+
+
 def test_age_retention_is_in_the_topics_meta(tmp_path: Path) -> None:
     async def main() -> None:
         log = SegmentLog(tmp_path, partitions=1, retention_ms=0)
