@@ -168,7 +168,7 @@ class Pipeline:
         async for item in self.source.arrivals():
             self._take_any(item)
             backoff.reset()
-            await self._schedule.room()
+            await self._schedule.room(len(item.data) if isinstance(item, Arrival) else 0)
 
     def _take_any(self, item: Arrival | Interruption) -> None:
         if isinstance(item, Interruption):

@@ -10,6 +10,9 @@ from typing import Final
 PENDING_BYTES: Final = 2_000_000
 """What sources may bring between two commits; more, and they wait for a commit at once."""
 
+LOOK_BYTES: Final = 65_536
+"""So many bytes may come before it is looked whether there is room."""
+
 
 class CommitSchedule:
     """Who collects asks for a commit, and waits for room; who commits waits until it is due, and makes room.
@@ -21,6 +24,8 @@ class CommitSchedule:
         self.interval_ns: Final = int(interval_s * 1e9)
         self._interval_s = interval_s
         self._pending_bytes = pending_bytes
+        self._taken_bytes = 0
+        """Since it was last asked how much is pending: to ask costs a look at every stream."""
         self._now = asyncio.Event()
         self._room = asyncio.Event()
 
@@ -34,8 +39,12 @@ class CommitSchedule:
             await asyncio.wait_for(self._now.wait(), self._interval_s)
         self._now.clear()
 
-    async def room(self) -> None:
-        """Return when there is room for more: where there is none, a commit is due."""
+    async def room(self, taken_bytes: int) -> None:
+        """`taken_bytes` were collected: return when there is room for more; where there is none, a commit is due."""
+        self._taken_bytes += taken_bytes
+        if self._taken_bytes < LOOK_BYTES:
+            return
+        self._taken_bytes = 0
         if self._pending_bytes() <= PENDING_BYTES:
             return
         self._room.clear()

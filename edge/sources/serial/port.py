@@ -7,14 +7,16 @@ import grp
 import os
 import stat
 import termios
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import serial
 
 from ingest.errors import UsageError
+from ingest.times import NS
 
 # fmt: off
 RATES: Final = (
@@ -27,7 +29,10 @@ RATES: Final = (
 # fmt: on
 """Bits a second that devices speak at: the system's own, and what common chips and buses have besides."""
 BAUD_MAX: Final = 12_000_000
+OTHERS_NS: Final = 10 * NS
+"""So often it is looked whether other programs have a port open."""
 
+_MAKERS: Final = ("/dev/ptmx", "/dev/pts/ptmx")
 _DATA_BITS: Final = {"7": serial.SEVENBITS, "8": serial.EIGHTBITS}
 _PARITIES: Final = {"N": serial.PARITY_NONE, "E": serial.PARITY_EVEN, "O": serial.PARITY_ODD}
 _STOP_BITS: Final = {"1": serial.STOPBITS_ONE, "2": serial.STOPBITS_TWO}
@@ -112,42 +117,48 @@ def group_of(port: str) -> str:
 
 def who_has(port: str) -> list[str]:
     """The other programs that have a port open, as `gpsd (process 812)`: those that this user may see."""
+    return _holders().get(os.path.realpath(port), [])
+
+
+def who_reads(port: str, at_ns: int) -> list[str]:
+    """Those of `who_has` that may take bytes away, as of the last `OTHERS_NS`: all ports are looked for at once.
+
+    The one that made a pseudo-terminal, and keeps both its ends, is not suspected.
+    """
+    holders = _recent_holders(at_ns // OTHERS_NS)
     real = os.path.realpath(port)
-    own = str(os.getpid())
-    return [
-        f"{_name_of(process)} (process {process.name})"
-        for process in _processes()
-        if process.name != own and real in _open_files(process)
-    ]
+    makers = [name for end in _MAKERS for name in holders.get(end, ())] if real.startswith("/dev/pts/") else []
+    return [name for name in holders.get(real, ()) if name not in makers]
 
 
-def who_reads(port: str) -> list[str]:
-    """Those of `who_has` that may take bytes away: not the one that made a pseudo-terminal, and keeps both its ends."""
-    real = os.path.realpath(port)
-    makers = _makers() if real.startswith("/dev/pts/") else set()
-    return [name for name in who_has(port) if name not in makers]
+@lru_cache(maxsize=1)
+def _recent_holders(turn: int) -> Mapping[str, list[str]]:
+    return _holders()
 
 
-def _makers() -> set[str]:
-    """Programs that hold a pseudo-terminal's other end."""
-    return {name for end in ("/dev/ptmx", "/dev/pts/ptmx") for name in who_has(end)}
+def _holders() -> dict[str, list[str]]:
+    """Which other programs have which device files open; one look at all of them costs some ms."""
+    found: dict[str, list[str]] = {}
+    for process in filter(str.isdigit, os.listdir("/proc")):  # noqa: PTH208 - of thousands, and no paths
+        if int(process) == os.getpid():
+            continue
+        for path in set(_open_devices(f"/proc/{process}/fd")):
+            found.setdefault(path, []).append(f"{_name_of(process)} (process {process})")
+    return found
 
 
-def _processes() -> Iterator[Path]:
-    with suppress(OSError):
-        yield from (path for path in Path("/proc").iterdir() if path.name.isdigit())
-
-
-def _open_files(process: Path) -> Iterator[str]:
+def _open_devices(folder: str) -> Iterator[str]:
     with suppress(OSError):  # it ended, or is another user's
-        for path in (process / "fd").iterdir():
+        for file in os.listdir(folder):  # noqa: PTH208
             with suppress(OSError):
-                yield os.readlink(path)  # noqa: PTH115 - of thousands, and a socket is no path
+                path = os.readlink(f"{folder}/{file}")  # noqa: PTH115
+                if path.startswith("/dev/"):
+                    yield path
 
 
-def _name_of(process: Path) -> str:
+def _name_of(process: str) -> str:
     try:
-        return (process / "comm").read_text().strip() or "?"
+        return Path(f"/proc/{process}/comm").read_text().strip() or "?"
     except OSError:
         return "?"
 

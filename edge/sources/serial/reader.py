@@ -18,15 +18,15 @@ from edge.sources.backoff import Backoff
 from edge.sources.clock import now
 from edge.sources.serial.handover import READ_BYTES, Handover, Piece
 from edge.sources.serial.lines import Lines
-from edge.sources.serial.port import Line, who_reads, why_closed, why_lost
+from edge.sources.serial.port import OTHERS_NS, Line, who_reads, why_closed, why_lost
 from edge.sources.serial.stalls import Stalls
 from ingest.times import NS
 
 FIRST_DELAY_S, MOST_DELAY_S = 0.1, 5.0
+SETTLED_NS: Final = 2 * NS
+"""A port that has been open for so long is worth looking who else has it."""
 LOOK_S: Final = 0.5
 """The clock is looked at so often at least."""
-OTHERS_NS: Final = 30 * NS
-"""It is looked so often whether another program reads the port as well."""
 PORT_LOST: Final = "port_lost"
 
 
@@ -93,7 +93,7 @@ class Reader(threading.Thread):
         """The port is open; before that it was lost, or could not be opened."""
         self._lines.begin()
         self._state.waiting_for = ""
-        self._look_for_others(now()[0])
+        self._shared_ns = now()[0] - OTHERS_NS + SETTLED_NS
         self._handover.tell_opened()
         if is_lost:
             self._handover.put(Interruption(PORT_LOST, *now()))
@@ -134,6 +134,6 @@ class Reader(threading.Thread):
                 self._look_for_others(monotonic_ns)
 
     def _look_for_others(self, at_ns: int) -> None:
-        others = " and ".join(who_reads(self._line.port))
+        others = " and ".join(who_reads(self._line.port, at_ns))
         self._state.shared = f"{others} has it open too: if it reads, it takes bytes away; end it" if others else ""
         self._shared_ns = at_ns

@@ -29,6 +29,8 @@ JSON_BYTES: Final = 1_000_000
 """A line of JSON may be so long."""
 
 _FRAMING: Final = re.compile("[78][NEO][12]")
+_NO_FILE: Final = re.compile(r"[a-z0-9+]+://|COM\d+$", re.IGNORECASE)
+"""A port on a network, or of Windows."""
 
 
 class SerialSource:
@@ -97,7 +99,10 @@ class SerialSource:
                 f'{config.where}: framing: found "{framing}"; write data bits 7 or 8, parity N, E or O, '
                 'and stop bits 1 or 2, as in "8N1"'
             )
-        line = Line(str(Path(config.base) / config.option("port", str)), baud, framing)
+        port = config.option("port", str)
+        if _NO_FILE.match(port):
+            raise UsageError(f'{config.where}: port: "{port}" is no device file; write it as in "/dev/ttyUSB0"')
+        line = Line(str(Path(config.base) / port), baud, framing)
         return cls(line, _lines(config, baud))
 
     @property

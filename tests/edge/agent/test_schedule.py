@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from edge.agent.schedule import PENDING_BYTES, CommitSchedule
+from edge.agent.schedule import LOOK_BYTES, PENDING_BYTES, CommitSchedule
 
 
 def test_a_commit_is_due_at_its_interval_and_at_once_where_that_is_asked() -> None:
@@ -26,9 +26,11 @@ def test_who_collects_too_much_waits_for_a_commit() -> None:
 
     async def main() -> None:
         schedule = CommitSchedule(3600, lambda: pending[0])
-        await schedule.room()
+        await schedule.room(LOOK_BYTES)
         pending[0] += 1
-        waiting = asyncio.create_task(schedule.room())
+        for _ in range(9):
+            await schedule.room(LOOK_BYTES // 10)
+        waiting = asyncio.create_task(schedule.room(LOOK_BYTES // 10 + 10))
         async with asyncio.timeout(10):
             await schedule.due()
         assert not waiting.done()

@@ -15,6 +15,7 @@ import pytest
 
 from edge.sources.serial.listing import described, list_ports
 from edge.sources.serial.port import (
+    OTHERS_NS,
     RATES,
     Line,
     check_baud,
@@ -76,9 +77,9 @@ def test_who_made_a_pseudo_terminal_is_not_suspected_of_reading_it() -> None:
         assert maker.stdout is not None
         port = maker.stdout.readline().strip()
         assert len(who_has(port)) == 1
-        assert who_reads(port) == []
+        assert who_reads(port, 0) == []
         with other(Path(port)) as process:
-            assert who_reads(port)[0].endswith(f"(process {process})")
+            assert who_reads(port, OTHERS_NS)[0].endswith(f"(process {process})")
 
 
 def test_why_a_port_cannot_be_opened_is_said_with_what_to_do(tmp_path: Path) -> None:
