@@ -100,7 +100,7 @@ class ArrivalTimes:
         late = at - self._line.at(newest)
         if self._is_backlog(count, at, late, stamp, ahead):
             self._heap, self._late_before = (newest, at), True
-            return self._on_grid(count, at, stamp)
+            return replace(self._on_grid(count, at, stamp), error_ns=max(stamp.waited_ns, int(late)))
         self._heap, self._late_before = None, False
         if self._interrupted:
             self._interrupted = False
@@ -325,7 +325,6 @@ class UnratedTimes:
     def __init__(self) -> None:
         self._floor = -(1 << 62)
         self._last_arrival: int | None = None
-        self._error = 1
 
     def place(self, count: int, device_ns: Times | None, stamp: Stamp, ahead: Sequence[Ahead] | None = None) -> Placed:
         """See `Timebase`."""
@@ -342,8 +341,8 @@ class UnratedTimes:
         times = first + np.arange(count, dtype=np.int64) * step
         self._floor = int(times[-1]) + 1
         self._last_arrival = arrived
-        self._error = max(UNRATED_ERROR_NS, step if count > 1 else 0, stamp.waited_ns)
-        return Placed(times, slice(None))
+        error = max(span if count > 1 else 0, stamp.waited_ns)
+        return Placed(times, slice(None), error_ns=error)
 
     def skip(self, count: int) -> None:
         """See `Timebase`: nothing was expected."""
@@ -362,4 +361,4 @@ class UnratedTimes:
     @property
     def state(self) -> ClockEstimate:
         """See `Timebase`: the latency is not known, the time between reads is."""
-        return ClockEstimate(uncertainty_ns=self._error)
+        return ClockEstimate(uncertainty_ns=UNRATED_ERROR_NS)

@@ -14,6 +14,8 @@ from edge.recording.plausibility import IMPLAUSIBLE, Mask, Plausibility
 from ingest.chunker import Limits, Origin, stamped_chunks
 from ingest.records import Channel, Chunk, Clock, Gap, StreamDescription, schema_id
 
+ALIKE_NS: Final = 20_000_000
+"""Errors below this are usual: they cut no chunk."""
 FRESH_SAMPLES: Final = 1000
 """So many samples wait to be looked at together: until then they take several times the memory of their own type."""
 
@@ -74,13 +76,13 @@ class StreamBatch:
         """What a sample takes in memory, about."""
         self._seq = 0
         self._fresh: list[tuple[Times, Values]] = []
-        self._fresh_wait = 0
+        self._fresh_error = 0
         """Not looked at yet."""
         self._fresh_samples = 0
         self._times: list[Times] = []
         self._values: list[NDArray[Any]] = []
-        self._waits: list[int] = []
-        """Beside `_times`: how long its samples may have waited before they came, ns."""
+        self._errors: list[int] = []
+        """Beside `_times`: how much further off than usual its samples' times may be, ns."""
         self._losses: dict[str, Loss] = {}
 
     @property
@@ -111,12 +113,13 @@ class StreamBatch:
         self._settle()
         self._end_ns = end_ns
 
-    def add(self, times: Times, values: Values, waited_ns: int = 0) -> None:
+    def add(self, times: Times, values: Values, error_ns: int = 0) -> None:
         """Samples, `(samples,)` ns rising strictly and `(samples, channels)`; what does not fit the type, or cannot be,
-        is lost. `waited_ns` as in `edge.protocol.Arrival`."""
-        if waited_ns != self._fresh_wait:
+        is lost. Their times may be `error_ns` further off than the timebase's usual ones."""
+        if not _alike(error_ns, self._fresh_error):
             self._settle()
-            self._fresh_wait = waited_ns
+            self._fresh_error = 0
+        self._fresh_error = max(error_ns, self._fresh_error)
         for loss in self._losses.values():
             loss.end_ns = int(times[0]) if loss.end_ns is None else loss.end_ns
         self._fresh.append((times, values))
@@ -141,7 +144,7 @@ class StreamBatch:
         if len(times):
             self._times.append(times)
             self._values.append(packed)
-            self._waits.append(self._fresh_wait)
+            self._errors.append(self._fresh_error)
             self._counters.samples += len(times)
             self._end_ns = int(times[-1]) + 1
 
@@ -194,22 +197,24 @@ class StreamBatch:
             if loss.end_ns is None and not self._times:
                 self._end_ns = max(until_ns, self._end_ns or until_ns)
         self._losses = {}
-        for waited_ns, times, values in self._sections():
-            chunks = list(stamped_chunks(_uncertain(origin, waited_ns), times, values, self._even(times), self._seq))
+        for error_ns, times, values in self._sections():
+            chunks = list(stamped_chunks(_uncertain(origin, error_ns), times, values, self._even(times), self._seq))
             self._seq += len(chunks)
             self._counters.chunks += len(chunks)
             records += chunks
-        self._times, self._values, self._waits, self.pending_bytes = [], [], [], 0
+        self._times, self._values, self._errors, self.pending_bytes = [], [], [], 0
         return records
 
     def _sections(self) -> Iterator[tuple[int, Times, NDArray[Any]]]:
-        """What was collected, cut where it changes how long samples may have waited."""
-        begin = 0
-        for end in range(1, len(self._waits) + 1):
-            if end == len(self._waits) or self._waits[end] != self._waits[begin]:
-                part = slice(begin, end)
-                yield self._waits[begin], np.concatenate(self._times[part]), np.concatenate(self._values[part])
-                begin = end
+        """What was collected, cut where it changes by much how far off the times may be."""
+        begin, error_ns = 0, self._errors[0] if self._errors else 0
+        for end in range(1, len(self._errors) + 1):
+            if end < len(self._errors) and _alike(self._errors[end], error_ns):
+                error_ns = max(error_ns, self._errors[end])
+                continue
+            part = slice(begin, end)
+            yield error_ns, np.concatenate(self._times[part]), np.concatenate(self._values[part])
+            begin, error_ns = end, self._errors[end] if end < len(self._errors) else 0
 
     def _even(self, times: Times) -> Limits:
         """Limits by which the samples of a tick that came a little late make one chunk, not one and a rest."""
@@ -230,9 +235,15 @@ def _unfit(values: Values, allowed: np.iinfo[Any]) -> Mask:
     return bad
 
 
-def _uncertain(origin: Origin, waited_ns: int) -> Origin:
-    """The origin of samples that may have waited so long."""
+def _alike(one_ns: int, other_ns: int) -> bool:
+    """Whether samples that may be so far off can share a chunk, which says the larger."""
+    least, most = sorted((max(one_ns, ALIKE_NS), max(other_ns, ALIKE_NS)))
+    return most <= 8 * least
+
+
+def _uncertain(origin: Origin, error_ns: int) -> Origin:
+    """The origin of samples that may be so far off."""
     clock = origin.clock
-    if not waited_ns or clock is None:
+    if not error_ns or clock is None:
         return origin
-    return replace(origin, clock=Clock(clock.source, clock.offset_ns, clock.ppm, max(clock.uncertainty_ns, waited_ns)))
+    return replace(origin, clock=Clock(clock.source, clock.offset_ns, clock.ppm, max(clock.uncertainty_ns, error_ns)))

@@ -81,7 +81,7 @@ class DeviceTimes:
         suspect = device_ns - stamp.time_ns > max(0, lead) + DEVICE_STEP_NS
         if self._lead is None:
             suspect[:1] = False
-        if self._steady >= STEADY_ARRIVALS and self._last is not None:
+        if stamp.trusted and self._steady >= STEADY_ARRIVALS and self._last is not None:
             jumps = np.diff(device_ns, prepend=np.int64(self._last))
             passed = stamp.time_ns - self._arrived
             suspect |= (jumps > passed + DEVICE_STEP_NS) & (device_ns - self._last > passed + DEVICE_STEP_NS)

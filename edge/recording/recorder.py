@@ -177,7 +177,8 @@ class Recorder:
         time_ns = stream.axis.stamp(monotonic_ns).time_ns
         if waited_ns and self._previous_reach_ns and self._clock.is_set:
             waited_ns = max(1, min(waited_ns, time_ns - self._previous_reach_ns))
-        return Stamp(time_ns, waited_ns, self._clock.is_set)
+        is_live = stream.config.type != "replay"  # what a file holds may have any age
+        return Stamp(time_ns, waited_ns, self._clock.is_set and is_live)
 
     def interrupt(
         self, stream_name: str, reason: str, monotonic_ns: int, wall_ns: int, since_ns: int | None = None
@@ -264,7 +265,7 @@ class Recorder:
         if len(placed.times):
             self._begin(stream, int(placed.times[0]))
             self._tell_hole(stream, placed)
-            stream.batch.add(placed.times, values[placed.kept], stamp.waited_ns)
+            stream.batch.add(placed.times, values[placed.kept], max(placed.error_ns, stamp.waited_ns))
 
     def _tell_hole(self, stream: Stream, placed: Placed) -> None:
         """Announce that a stream with a rate has no samples where it should have."""

@@ -22,7 +22,7 @@ class Stamp:
     waited_ns: int = 0
     """Up to so long before they may have come, and waited (`edge.protocol.Arrival`)."""
     trusted: bool = True
-    """The agent's own clock is set: a device's clock can be held against it."""
+    """The agent's own clock is set, and they came when they were said: a device's clock can be held against it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,8 @@ class Placed:
     kept: slice | np.ndarray[tuple[int], np.dtype[np.bool_]]
     left_out: int = 0
     """Samples whose time repeats or runs backwards by less than a step."""
+    error_ns: int = 0
+    """How far the times may be off, where that is further than usual (`Timebase.state`)."""
     hole: tuple[int, int] | None = None
     """Samples are missing in this range before the first one: more than a period without any."""
 

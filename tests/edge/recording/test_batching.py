@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from unittest import mock
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from edge.recording.batching import StreamBatch
 from ingest.chunker import Limits, Origin
-from ingest.records import Chunk, Gap
+from ingest.records import Chunk, Clock, Gap
 from ingest.times import sample_times
 from ingest.wire import check_chunk, encode
 from tests.edge.configs import source_config
@@ -113,3 +114,18 @@ def test_three_int16_axes_at_100_hz_take_at_most_8_bytes_a_sample() -> None:
     batch.add(S + np.arange(100, dtype=np.int64) * 10_000_000, np.zeros((100, 3)))
     (chunk,) = batch.drain(origin, 2 * S)
     assert len(encode(chunk)) / 100 <= 8
+
+
+def test_a_chunk_says_how_far_off_the_worst_of_its_times_may_be() -> None:
+    batch, origin = new()
+    origin = replace(origin, clock=Clock("system", uncertainty_ns=10_000_000))
+    at = S
+    for error_s in (9.0, 8.0, 2.0, 0.5, 0.02, 0.0, 0.001, 0.0):
+        batch.add(np.array([at]), column(at), int(error_s * S))
+        at += S // 100
+    chunks = [record for record in batch.drain(origin, at) if isinstance(record, Chunk)]
+    assert [(chunk.count, chunk.clock and chunk.clock.uncertainty_ns) for chunk in chunks] == [
+        (3, 9 * S),
+        (1, S // 2),
+        (4, 20_000_000),
+    ]

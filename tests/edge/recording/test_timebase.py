@@ -223,10 +223,10 @@ def test_a_silent_stream_promises_only_what_cannot_be_on_its_way() -> None:
 def test_what_waited_is_not_believed_to_have_come_when_it_was_taken() -> None:
     base = timebase("arrival", None)
     base.place(1, None, Stamp(S))
-    times = base.place(4, None, Stamp(21 * S, waited_ns=20 * S)).times
-    assert times.tolist() == [5 * S, 9 * S, 13 * S, 17 * S]
-    assert base.state.uncertainty_ns == 20 * S
-    base.place(1, None, Stamp(22 * S))
+    waited = base.place(4, None, Stamp(21 * S, waited_ns=20 * S))
+    assert waited.times.tolist() == [5 * S, 9 * S, 13 * S, 17 * S]
+    assert waited.error_ns == 20 * S
+    assert base.place(1, None, Stamp(22 * S)).error_ns == 0
     assert 0 < base.state.uncertainty_ns < S
 
 
