@@ -24,7 +24,6 @@ from ingest.errors import (
     LogUnavailableError,
     MissingLibraryError,
     PermanentError,
-    RecordTooLargeError,
     SensorloomError,
     StateVersionError,
     StoreFullError,
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
     from edge.errors import SourceUnavailableError as SourceUnavailableError
     from edge.errors import SpoolBusyError as SpoolBusyError
     from edge.errors import SpoolFormatError as SpoolFormatError
-    from edge.errors import UnwrittenError as UnwrittenError
     from labeling.rules.errors import RuleError as RuleError
     from windowing.dataset import Arrays as Arrays
     from windowing.dataset import Dataset as Dataset
@@ -55,7 +53,6 @@ __all__ = [
     "LogUnavailableError",
     "MissingLibraryError",
     "PermanentError",
-    "RecordTooLargeError",
     "RuleError",
     "SensorloomError",
     "SourceUnavailableError",
@@ -65,7 +62,6 @@ __all__ = [
     "StoreFullError",
     "TransientError",
     "TruncatedLogError",
-    "UnwrittenError",
     "UsageError",
     "WireError",
     "__version__",
@@ -79,7 +75,6 @@ _ELSEWHERE: Final = {
     "SourceUnavailableError": "edge.errors",
     "SpoolBusyError": "edge.errors",
     "SpoolFormatError": "edge.errors",
-    "UnwrittenError": "edge.errors",
 }
 """What is imported when somebody asks for it: its module needs more libraries than `import sensorloom` should."""
 

@@ -112,7 +112,7 @@ def _csv(config: SourceConfig, keys: Mapping[str, Key], reason: str, raw: bytes,
         )
     if len(cells) != len(wanted):
         other = next((s for s in _SEPARATORS if s != separator and len(_cells(text, s)) == len(wanted)), "")
-        if other and len(cells) < len(wanted):
+        if other and (len(cells) < len(wanted) or _all_decimal_commas(text)):
             return f'its cells are divided by {_named(other)}: say separator = "{_SEPARATORS[other]}"'
         if separator == "," and _all_decimal_commas(text):
             return _decimal_comma(keys)

@@ -32,6 +32,8 @@ RHYTHM: Final = 32
 """So many pauses between arrivals are remembered, to learn how long one may be."""
 AGAIN_NS: Final = 3600 * S
 """What goes on is told again after this."""
+BLIND_NS: Final = 5 * S
+"""Two glances that lie further apart: the process stood still, and has seen nothing in between."""
 CALM_NS: Final = 10 * S
 """What was told is over when it was not seen for so long."""
 FEW: Final = 3
@@ -126,6 +128,9 @@ class Diagnosis:
 
     def _learn(self, now: Glance) -> None:
         before = self._seen[-1] if self._seen else None
+        if before is not None and now.at_ns - before.at_ns > BLIND_NS:  # a silence meanwhile was the agent's own
+            self._seen.clear()
+            before = self._clean = self._fault_ns = self._opened_ns = None
         if not now.is_open:
             self._opened_ns = None
         elif self._opened_ns is None:
@@ -197,7 +202,7 @@ class Diagnosis:
         """How long a silence may be, and why."""
         if self._config.expect_ns is not None:
             return self._config.expect_ns, f", expected is something every {self._config.expect_ns / S:g} s"
-        if len(self._pauses_ns) >= FEW:
+        if len(self._pauses_ns) >= FEW or (self._pauses_ns and self._seen[-1].arrivals >= MANY):
             usual = median(self._pauses_ns)
             allowed = max(5 * S, 10 * int(usual), 3 * max(self._pauses_ns))
             return allowed, f", usual is something every {usual / S:.2g} s"

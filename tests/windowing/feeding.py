@@ -42,7 +42,6 @@ class Source:
     boot: bytes = BOOT
     seq: int = 0
     clock: str = "ntp"
-    uncertainty_ns: int = 0
     extra: dict[str, Any] = field(default_factory=dict)
 
     def chunk(self, times: Sequence[int] | NDArray[np.int64], values: Any) -> Chunk:
@@ -80,7 +79,7 @@ class Source:
             deltas=deltas,
             count=len(rows),
             values=rows.tobytes(),
-            clock=Clock(self.clock, uncertainty_ns=self.uncertainty_ns),
+            clock=Clock(self.clock),
             **self.extra,
         )
         self.seq += 1

@@ -182,3 +182,11 @@ def test_a_channel_that_never_has_a_value_is_named_with_the_fields_that_are_ther
     ((_, text),) = one.said
     assert text.startswith("no sample of ")
     assert 'has a value of x, as in "{"ax": 1, "y": 2}"; it has no field "x"; its fields are ax, y' in text
+
+
+def test_a_silence_while_the_process_stood_still_is_not_the_sensors() -> None:
+    one = sensor().run(30, good=10)
+    one.second += 25
+    assert one.run(60, good=10).said == []
+    one.second += 25
+    assert "nothing more has come" in one.run(40).texts

@@ -1,4 +1,4 @@
-"""The spool into the log: nothing is acknowledged before the log has it, and nothing stops for ever."""
+"""The spool forgets what the log has acknowledged, and nothing before."""
 
 from __future__ import annotations
 
@@ -9,169 +9,147 @@ from pathlib import Path
 
 import pytest
 
-from edge.agent import publisher as publisher_module
 from edge.agent.clock import Clocks
 from edge.agent.publisher import Publisher
-from edge.spool.entries import MARK, urgent
+from edge.spool.entries import STATUS as STATUS_KIND
+from edge.spool.entries import reading, urgent
 from edge.spool.spool import Spool, SpoolLimits
-from ingest.errors import RecordTooLargeError
-from ingest.log.protocol import MARKS, READINGS, STREAMS, Entry, Position
-from ingest.records import Channel, Chunk, Gap, MarkAdd, StreamDescription
+from ingest.log.protocol import READINGS, STATUS, STREAMS, Entry, Position
+from ingest.records import Birth, Channel, StreamDescription
 from simulators.doubles.log import FlakyLog
 from tests.edge.spool.spooling import chunk, entry, read_all
 
-TIMEOUT_S = 30.0
-DESCRIBED = StreamDescription("acc", (Channel("x", "g"),), "int16")
+KERNEL = b"k" * 16
+DESCRIPTION = StreamDescription("acc", (Channel("x", "g"),), "int16")
+BIRTH = urgent(STATUS_KIND, "pump", Birth("pump", "agent", b"b" * 16, 1, "0"))
 
 
-class Log(FlakyLog):
-    """Shows what the spool has not forgotten while an append is under way, and takes only what is small enough."""
+class WatchedLog(FlakyLog):
+    """Says what the spool still had when an append was made, and when it had been made."""
 
-    def __init__(self) -> None:
+    def __init__(self, spool: Spool) -> None:
         super().__init__()
-        self.spool: Spool | None = None
+        self.spool = spool
         self.backlogs: list[int] = []
-        """Of `readings`, when one of its appends was about to be acknowledged."""
-        self.holds: asyncio.Event | None = None
-        self.bytes_max = 1 << 30
+        self.refused = 0
 
     async def append(self, topic: str, entries: Sequence[Entry]) -> list[Position]:
-        size = max(len(found.key) + len(found.value) for found in entries)
-        if size > self.bytes_max:
-            raise RecordTooLargeError(f"a record of {size} bytes, the topic takes less", bytes_max=self.bytes_max)
-        if self.holds is not None:
-            await self.holds.wait()
-        if topic == READINGS and self.spool is not None:
+        if topic == READINGS:
             self.backlogs.append(self.spool.readings.backlog)
-        return await super().append(topic, entries)
-
-
-class Running:
-    """A publisher at work on a spool."""
-
-    def __init__(self, spool: Spool, log: Log, publisher: Publisher, said: list[str]) -> None:
-        self.spool, self.log, self.publisher, self.said = spool, log, publisher, said
-
-    def commit(self, *entries: Entry) -> None:
-        self.spool.readings.commit(entries)
-        self.publisher.notify()
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(TIMEOUT_S):
-            while not condition():  # noqa: ASYNC110 - what is waited for is spread over the publisher's tasks
-                await asyncio.sleep(0.005)
+        try:
+            return await super().append(topic, entries)
+        except Exception:
+            self.refused += 1
+            raise
 
 
 @asynccontextmanager
-async def publishing(folder: Path, log: Log) -> AsyncIterator[Running]:
-    spool, said = Spool(folder / "spool", SpoolLimits()), list[str]()
-    log.spool = spool
-    publisher = Publisher(log, spool, Clocks({}), b"k" * 16, said.append)
-    task = asyncio.create_task(publisher.run([DESCRIBED]))
+async def publishing(
+    spool: Spool, log: FlakyLog, clocks: Clocks | None = None
+) -> AsyncIterator[tuple[Publisher, list[str]]]:
+    said: list[str] = []
+    publisher = Publisher(log, spool, clocks or Clocks({}), KERNEL, said.append)
+    task = asyncio.create_task(publisher.run([DESCRIPTION]))
     try:
-        yield Running(spool, log, publisher, said)
+        yield publisher, said
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        spool.close()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - it is spread over the publisher's loops
+            await asyncio.sleep(0.002)
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publisher_module, "RETRY_S", (0.01, 0.05))
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.agent.publisher.RETRY_S", (0.005, 0.01))
 
 
-def test_the_spool_forgets_only_what_the_log_has_acknowledged(tmp_path: Path) -> None:
-    async def main() -> None:
-        log = Log()
-        async with publishing(tmp_path, log) as running:
-            for seq in range(3):
-                running.commit(entry(seq))
-                await running.until(lambda: running.spool.readings.backlog == 0)
-            assert log.backlogs == [1, 1, 1]
+def test_nothing_is_acknowledged_before_the_log_has_it(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        spool = Spool(tmp_path / "spool", SpoolLimits())
+        log = WatchedLog(spool)
+        spool.readings.commit([entry(n) for n in range(5)])
+        async with publishing(spool, log) as (publisher, _):
+            await until(lambda: spool.readings.backlog == 0)
+            assert log.backlogs == [5]
             log.away = True
-            running.commit(entry(3))
-            await running.until(lambda: running.publisher.figures.retries > 3)
-            assert running.spool.readings.backlog == 1
-        again = Spool(tmp_path / "spool", SpoolLimits())
-        assert read_all(again.readings) == [chunk(3)]
+            spool.readings.commit([entry(n) for n in range(5, 8)])
+            publisher.notify()
+            await until(lambda: log.refused >= 3)
+            assert spool.readings.backlog == 3
+        spool.close()
+        again = Spool(tmp_path / "spool", SpoolLimits())  # as after a kill
+        assert read_all(again.readings) == [chunk(n) for n in range(5, 8)]
         again.close()
-        log.away = False
-        async with publishing(tmp_path, log) as running:
-            await running.until(lambda: running.spool.readings.backlog == 0)
-        assert log.chunks() == [chunk(seq) for seq in range(4)]
 
-    asyncio.run(main())
+    asyncio.run(scenario())
 
 
-def test_an_append_that_is_cut_off_is_made_again(tmp_path: Path) -> None:
-    async def main() -> None:
-        log = Log()
-        async with publishing(tmp_path, log) as running:
-            log.holds = asyncio.Event()
-            running.commit(entry(0))
-            await asyncio.sleep(0.05)
-            assert running.spool.readings.backlog == 1
-        log.holds = None
-        async with publishing(tmp_path, log) as running:
-            await running.until(lambda: running.spool.readings.backlog == 0)
-        assert log.chunks() == [chunk(0)]
-
-    asyncio.run(main())
-
-
-def test_descriptions_go_before_readings_and_marks_do_not_wait_behind_a_backlog(tmp_path: Path) -> None:
-    async def main() -> None:
-        log = Log()
-        log.away = True
-        async with publishing(tmp_path, log) as running:
-            running.commit(*(entry(seq) for seq in range(50)))
-            mark = MarkAdd("pump", "id", 1, 2, "bad", "me", "button")
-            running.spool.urgent.commit([urgent(MARK, "pump", mark)])
-            running.publisher.notify()
+def test_an_append_that_failed_is_made_again_whole_and_in_order(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        spool = Spool(tmp_path / "spool", SpoolLimits())
+        log = WatchedLog(spool)
+        async with publishing(spool, log) as (publisher, said):
+            await until(lambda: STREAMS in log.content)
+            log.away = True
+            for first in (0, 5, 10):
+                spool.readings.commit([entry(n) for n in range(first, first + 5)])
+                publisher.notify()
+                await until(lambda: log.refused >= 2)
+            assert publisher.waiting_for.startswith("the log: ")
             log.away = False
-            await running.until(lambda: running.spool.readings.backlog + running.spool.urgent.backlog == 0)
-        topics = [topic for topic, _ in log.calls]
-        assert topics[0] == STREAMS
-        assert log.records(MARKS) == [mark]
+            await asyncio.wait_for(publisher.drained(), 20)
+            assert [record.seq for record in log.chunks()] == list(range(15))
+            assert publisher.figures.records == 15
+            assert publisher.figures.retries == log.refused
+            assert publisher.waiting_for == ""
+            assert len([line for line in said if "nobody answers" in line]) == 1
+        spool.close()
 
-    asyncio.run(main())
-
-
-def test_a_log_that_does_not_answer_is_told_while_the_append_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(publisher_module, "QUIET_S", 0.05)
-
-    async def main() -> None:
-        log = Log()
-        async with publishing(tmp_path, log) as running:
-            await running.until(lambda: bool(log.records(STREAMS)))
-            log.holds = asyncio.Event()
-            running.commit(entry(0))
-            await running.until(lambda: bool(running.publisher.waiting_for))
-            assert running.publisher.waiting_for == "the log: no acknowledgement for 0.05 s"
-            log.holds.set()
-            await running.until(lambda: running.spool.readings.backlog == 0)
-            assert not running.publisher.waiting_for
-            assert running.publisher.figures.retries == 0
-        assert log.chunks() == [chunk(0)]
-
-    asyncio.run(main())
+    asyncio.run(scenario())
 
 
-def test_a_record_that_the_log_does_not_take_stops_nothing_behind_it(tmp_path: Path) -> None:
-    async def main() -> None:
-        log = Log()
-        log.bytes_max = 1_000
-        async with publishing(tmp_path, log) as running:
-            running.commit(entry(0), entry(1, 5_000), Entry(b"rpump", b"\xff" * 2_000), entry(2))
-            await running.until(lambda: running.spool.readings.backlog == 0)
-            assert running.publisher.figures.too_large == 2
-            assert [line for line in running.said if "a record of" in line]
-        first, gap, last = log.records()
-        assert [record.seq for record in (first, last) if isinstance(record, Chunk)] == [0, 2]
-        assert isinstance(gap, Gap)
-        assert (gap.samples, gap.reason, gap.start_ns) == (5_000, "record_too_large", chunk(1).t0_ns)
+def test_descriptions_come_first_and_what_is_urgent_waits_for_no_reading(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        spool = Spool(tmp_path / "spool", SpoolLimits())
+        log = FlakyLog()
+        held = reading("pump", chunk(0), KERNEL)  # waits for the clock
+        spool.readings.commit([held, entry(1)])
+        spool.urgent.commit([BIRTH])
+        clocks = Clocks({})
+        async with publishing(spool, log, clocks) as (publisher, _):
+            await until(lambda: bool(log.content.get(STATUS)))
+            assert log.calls[0] == (STREAMS, 1)
+            await until(lambda: "clock" in publisher.waiting_for)
+            assert READINGS not in log.content
+            assert spool.readings.backlog == 2
+            clocks.offsets_ns[KERNEL] = 7
+            clocks.changed.set()
+            await until(lambda: len(log.chunks()) == 2)
+            assert [record.seq for record in log.chunks()] == [0, 1]
+            assert log.chunks()[0].t0_ns == chunk(0).t0_ns + 7
+        spool.close()
 
-    asyncio.run(main())
+    asyncio.run(scenario())
+
+
+def test_the_newest_is_shown_live_only_while_the_log_is_behind(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        spool = Spool(tmp_path / "spool", SpoolLimits())
+        log = FlakyLog()
+        async with publishing(spool, log) as (publisher, _):
+            publisher.offer_live([chunk(0)])
+            await asyncio.sleep(0.05)  # it would be there by now
+            assert "live" not in log.content
+            publisher.figures.lag_s = 60.0
+            publisher.offer_live([chunk(1)])
+            await until(lambda: publisher.figures.live == 1)
+            (shown,) = log.records("live")
+            assert (shown.seq, shown.count) == (1, 7)  # type: ignore[union-attr]
+        spool.close()
+
+    asyncio.run(scenario())
