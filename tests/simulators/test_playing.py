@@ -53,7 +53,7 @@ async def heard(source: MqttSource | SerialSource, size: int) -> bytes:
     async with asyncio.timeout(20):
         async for item in source.arrivals():
             assert isinstance(item, Arrival)
-            data += item.data
+            data += item.data + b"\n" * item.is_message
             source.ack(item.token)
             if len(data) >= size:
                 return data
