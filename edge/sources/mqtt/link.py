@@ -40,6 +40,8 @@ SETTLE_S: Final = 2.0
 HOUSEKEEPING_S: Final = 1.0
 SILENCE_S: Final = 4.0
 """After so long without a byte the broker is asked whether it is there."""
+LATE_S: Final = 1.0
+"""What comes while a question has waited so long for its answer has waited in the network, too."""
 TELL_S: Final = 3.0
 """That it does not answer is told after so long."""
 PATIENCE_S: Final = 20.0
@@ -319,6 +321,9 @@ class Link:
     def _readable(self) -> None:
         """Read messages until there are none, or the loop's other work should have its turn."""
         self._note_alive()
+        if self._unanswered_s() > LATE_S:
+            self._listener.stalled()
+            self._ask_soon()
         self._heard_ns = self._alive_ns
         try:
             for _ in range(MESSAGES_AT_ONCE):

@@ -17,7 +17,17 @@ from edge.sources.mqtt import link as mqtt_link
 from edge.sources.mqtt.source import MqttSource
 from simulators.doubles.broker import ScriptedBroker
 from tests.edge.sources.collecting import Taker, until
-from tests.edge.sources.test_mqtt import TOPIC, at_least, config, lines, messages, numbered, opened, publisher
+from tests.edge.sources.test_mqtt import (
+    TOPIC,
+    Publisher,
+    at_least,
+    config,
+    lines,
+    messages,
+    numbered,
+    opened,
+    publisher,
+)
 from tests.support.mosquitto import Mosquitto
 
 HELD_S = 0.3
@@ -45,6 +55,16 @@ class Acknowledging(Taker):
             return bool(enough(taker))
 
         return await super().until(and_acknowledge)
+
+
+async def comes_as_it_is_published(taker: Taker, sensor: Publisher) -> None:
+    """A message that did not wait, among a few: on a machine that is busy one may."""
+    for _ in range(50):
+        sensor.publish(b"live")
+        await taker.until(at_least(len(messages(taker)) + 1))
+        if messages(taker)[-1].waited_ns == 0:
+            return
+    raise AssertionError("everything waits")
 
 
 async def heard_anew(source: MqttSource, since_ns: int) -> None:
@@ -77,9 +97,7 @@ def test_while_the_broker_is_away_nothing_is_promised_and_after_it_what_may_be_m
             assert loss.monotonic_ns > stood_ns + HELD_S * 1e9
             await heard_anew(source, loss.monotonic_ns - 1)
             with publisher(mosquitto) as sensor:
-                sensor.publish(b"after")
-                await taker.until(lambda taker: lines(taker.items)[-1] == b"after")
-                assert messages(taker)[-1].waited_ns == 0
+                await comes_as_it_is_published(taker, sensor)
 
     asyncio.run(scenario())
 
@@ -103,9 +121,7 @@ def test_a_queue_that_ran_over_while_nobody_was_there_is_a_gap_around_what_it_ke
                 assert (loss.reason, loss.since_ns) == ("may_be_dropped", 0)
                 assert taker.items[-1] is loss  # behind what was kept
                 assert (source.heard_ns or 0) >= loss.monotonic_ns > away_ns
-                sensor.publish(b"live")
-                await taker.until(at_least(len(kept) + 1))
-                assert messages(taker)[-1].waited_ns == 0
+                await comes_as_it_is_published(taker, sensor)
 
     with Mosquitto("max_queued_messages 10") as broker:
         asyncio.run(scenario(broker))
@@ -116,15 +132,13 @@ def test_what_waited_says_for_how_long(mosquitto: Mosquitto) -> None:
         async with opened(mosquitto) as source:
             taker = Acknowledging(source)
             with publisher(mosquitto) as sensor:
-                sensor.publish(b"live")
-                await taker.until(at_least(1))
+                await comes_as_it_is_published(taker, sensor)
                 source.again()  # a connection that ends, and one that begins
                 await until(lambda: bool(source.waiting_for))
                 stood_ns = source.heard_ns or 0
                 sensor.publish(b"kept")
                 await taker.until(has_loss)
-                live, kept = messages(taker)
-                assert live.waited_ns == 0
+                kept = messages(taker)[-1]
                 assert kept.waited_ns == kept.monotonic_ns - stood_ns > 0
                 assert losses(taker)[0].since_ns == stood_ns
 
@@ -170,12 +184,15 @@ def test_a_burst_that_a_small_queue_dropped_is_said_on_311() -> None:
 
 
 class Wire:
-    """A way to a broker that can be cut so that nobody is told: bytes vanish, no connection is closed."""
+    """A way to a broker that can be cut so that nobody is told: bytes vanish, no connection is closed. Or it holds what
+    it carries, as a radio link does, until that is over."""
 
     def __init__(self, port: int) -> None:
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = self._server.getsockname()[1]
         self.cut = threading.Event()
+        self.flowing = threading.Event()
+        self.flowing.set()
         self._target = port
         self._sockets: list[socket.socket] = [self._server]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -194,6 +211,7 @@ class Wire:
     def _carry(self, here: socket.socket, there: socket.socket, cut: threading.Event) -> None:
         try:
             while data := here.recv(65_536):
+                self.flowing.wait()
                 if not cut.is_set():
                     there.sendall(data)
             if not cut.is_set():
@@ -206,6 +224,7 @@ class Wire:
         self.cut = threading.Event()
 
     def close(self) -> None:
+        self.flowing.set()
         for each in self._sockets:
             each.close()
 
@@ -246,6 +265,35 @@ def test_a_link_that_is_cut_without_a_word_is_told_and_nothing_is_promised(
             assert [item for item in lines(taker.items) if item != b"1"] == [b"2"]
             assert losses(taker)[0].since_ns == stood_ns
             assert source.trouble == ""
+        await source.close()
+
+    with wire(mosquitto) as cable:
+        asyncio.run(scenario(cable))
+
+
+def test_what_a_slow_network_held_says_so(mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("SILENCE_S", 0.1), ("LATE_S", 0.3), ("HOUSEKEEPING_S", 0.05)):
+        monkeypatch.setattr(mqtt_link, name, value)
+
+    async def scenario(cable: Wire) -> None:
+        source = MqttSource.from_config(config(f"mqtt://127.0.0.1:{cable.port}"))
+        await asyncio.wait_for(source.open(), 10)
+        taker = Acknowledging(source)
+        with publisher(mosquitto) as sensor:
+            await heard_anew(source, 0)
+            cable.flowing.clear()
+            sensor.publish(b"1")
+            held_ns, _ = now()
+            await asyncio.sleep(1.0)
+            stood_ns = source.heard_ns
+            cable.flowing.set()
+            await taker.until(at_least(1))
+            (late,) = messages(taker)
+            assert late.waited_ns >= late.monotonic_ns - held_ns
+            assert late.monotonic_ns - late.waited_ns == stood_ns
+            await heard_anew(source, late.monotonic_ns)
+            await comes_as_it_is_published(taker, sensor)
+            assert not has_loss(taker)  # the connection held: nothing is missing
         await source.close()
 
     with wire(mosquitto) as cable:
