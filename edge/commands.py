@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import secrets
 import signal
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
@@ -86,10 +88,14 @@ def _run(args: argparse.Namespace) -> int:
     use_one_heap()
     figures = asyncio.run(_run_agent(config, args.log_level))
     if args.json:
-        print(msgspec.json.encode(figures).decode())
-    elif args.log_level in ("info", "debug"):
-        for name, value in figures.items():
-            print(f"{name:<32} {value:>16,.10g}")
+        text = msgspec.json.encode(figures).decode()
+    else:
+        text = "\n".join(f"{name:<32} {value:>16,.10g}" for name, value in figures.items())
+    try:
+        if args.json or args.log_level in ("info", "debug"):
+            print(text, flush=True)
+    except OSError:  # the terminal was closed: there is nobody to tell, and all is done
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

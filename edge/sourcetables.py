@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Hashable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Final, cast, get_args
 
 from edge.decoders import decoder_type
@@ -47,9 +47,10 @@ def _claims(source: SourceConfig) -> Iterator[tuple[Hashable, str]]:
     yield ("name", source.name), f'name "{source.name}"'
     yield ("stream", source.device, source.stream), f'stream "{source.device}/{source.stream}"'
     options = source.options
-    if isinstance(options.get("port"), str):
-        path = os.path.realpath(os.path.join(source.base, options["port"]))  # noqa: PTH118 - a name, followed as links say
-        yield ("port", path), f'port "{options["port"]}"'
+    if source.type == "serial":
+        from edge.sources.serial.port import identity  # its library is there: the source was made
+
+        yield ("port", identity(str(Path(source.base) / options["port"]))), f'port "{options["port"]}"'
     if isinstance(options.get("client_id"), str):
         yield ("client_id", options.get("broker"), options["client_id"]), f'client_id "{options["client_id"]}"'
 

@@ -127,10 +127,14 @@ class Diagnosis:
         return lines
 
     def _learn(self, now: Glance) -> None:
+        if self._clean is None and not self._seen:  # what came before the first look came since the agent began
+            self._seen.append(Glance(now.at_ns - S, is_open=now.is_open))
+            self._clean = self._seen[0]
         before = self._seen[-1] if self._seen else None
         if before is not None and now.at_ns - before.at_ns > BLIND_NS:  # a silence meanwhile was the agent's own
             self._seen.clear()
-            before = self._clean = self._fault_ns = self._opened_ns = None
+            self._clean, before = now, None
+            self._fault_ns = self._opened_ns = None
         if not now.is_open:
             self._opened_ns = None
         elif self._opened_ns is None:

@@ -9,6 +9,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, Literal, TextIO, TypeAlias
 
 from edge.agent.overview import Overview, minute_line, start_line, status_line
@@ -57,8 +58,7 @@ class Terminal:
         finally:
             self._line = ""
             if self._is_terminal:
-                self._stream.write(_CLEAR)
-                self._stream.flush()
+                self._write(_CLEAR)
 
     def _say(self, text: str, level: Level) -> None:
         if LEVELS.index(level) > self._level:
@@ -69,9 +69,7 @@ class Terminal:
             if level == "warning" and not os.environ.get("NO_COLOR"):
                 line = f"{_YELLOW}{line}{_PLAIN}"
             line = f"{_CLEAR}{line}"
-        print(line, file=self._stream)
-        self._stream.write(self._line)
-        self._stream.flush()
+        self._write(f"{line}\n{self._line}")
 
     def _say_bad_lines(self, now: Overview, before: Overview) -> None:
         for source, then in zip(now.sources, before.sources, strict=True):
@@ -83,8 +81,12 @@ class Terminal:
         if not self._is_terminal:
             return
         self._line = f"{_CLEAR}{status_line(now, before, seconds, self._width())}"
-        self._stream.write(self._line)
-        self._stream.flush()
+        self._write(self._line)
+
+    def _write(self, text: str) -> None:
+        with suppress(OSError):  # a terminal that was closed ends nothing but the reading of it
+            self._stream.write(text)
+            self._stream.flush()
 
     def _width(self) -> int:
         """Of the terminal that this goes to, whatever others are redirected to."""

@@ -190,3 +190,8 @@ def test_a_silence_while_the_process_stood_still_is_not_the_sensors() -> None:
     assert one.run(60, good=10).said == []
     one.second += 25
     assert "nothing more has come" in one.run(40).texts
+
+
+def test_what_came_before_the_first_look_counts() -> None:
+    one = sensor().run(1, good=7, bad=12).run(2)
+    assert "12 of the last 19 lines give no sample: columns" in one.texts
