@@ -56,11 +56,13 @@ class Lines:
                 return None, None
             self._offset += end
             data, self._skipping = data[end:], False
-        held = self._held + data
-        end = held.rfind(b"\n") + 1
-        block = Block(held[:end], self._offset) if end else None
-        self._offset += end
-        self._held = held[end:]
+        end, block = data.rfind(b"\n") + 1, None
+        if end:
+            block = Block(self._held + data[:end], self._offset)
+            self._offset += len(block.data)
+            self._held = data[end:]
+        else:
+            self._held += data
         if len(self._held) <= self._max:
             return block, None
         long = fault("too_long", self._offset, -1, self._held)
@@ -73,10 +75,6 @@ class Lines:
         block = Block(data if data.endswith(b"\n") else data + b"\n", self._offset + len(self._held))
         self._offset += len(block.data)
         return block
-
-    def is_long(self, line: bytes) -> bool:
-        """Whether a line (without its line feed) is longer than is allowed."""
-        return len(line) > self._max
 
     def each(self, block: Block, read: Callable[[bytes, int], Iterable[T]]) -> Iterator[T | Fault]:
         """What `read` makes of each line and its offset; one that is too long, or that it raises for, is a fault."""
