@@ -93,8 +93,7 @@ def read_source(path: str | Path, max_bytes: int = MAX_BYTES) -> Source:
     try:
         data = Path(path).read_bytes()
         if data[:2] == b"\x1f\x8b":
-            with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
-                data = packed.read(max_bytes + 1)
+            data = _unpacked(data, max_bytes)
             if len(data) > max_bytes:
                 raise too_large(str(path), f"more than {max_bytes:,} bytes", max_bytes)
     except FileNotFoundError:
@@ -104,6 +103,17 @@ def read_source(path: str | Path, max_bytes: int = MAX_BYTES) -> Source:
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}") from None
     return Source(str(path), data, max_bytes)
+
+
+def _unpacked(data: bytes, max_bytes: int) -> bytes:
+    """What a gzip file unpacks to, or `max_bytes` of it and one byte more."""
+    member = zlib.decompressobj(wbits=31)
+    unpacked = member.decompress(data, max_bytes + 1)
+    if len(unpacked) > max_bytes or (member.eof and not member.unused_data):
+        return unpacked
+    # Cut off, or of several members, which would be copied for each: at leisure.
+    with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
+        return packed.read(max_bytes + 1)
 
 
 def too_large(path: str, found: str, max_bytes: int) -> UsageError:

@@ -134,7 +134,7 @@ def _read_rows(body: bytes, shape: Shape) -> Rows:
 
 def _even_rows(body: bytes, shape: Shape) -> Rows | None:
     """The rows of a body that has nothing but such of equal width, else None."""
-    if shape.separator == " " and any(odd in body for odd in (b"  ", b"\t", b"\n ", b" \n", b"\r")):
+    if shape.separator == " " and _has_runs_of_blanks(body):
         body = _single_spaces(body)
     commented = b"#" in body and (body.startswith(b"#") or b"\n#" in body)
     if commented or not _is_even(body, shape):
@@ -144,6 +144,12 @@ def _even_rows(body: bytes, shape: Shape) -> Rows | None:
         return None  # a blank line looks like an empty cell
     rows = len(columns[shape.wanted[0]])
     return Rows(columns, np.arange(shape.line, shape.line + rows), Lines(rows))
+
+
+def _has_runs_of_blanks(body: bytes) -> bool:
+    """Whether anything but one space stands between columns, or a space at an end of a line."""
+    blank = np.frombuffer(body, np.uint8) <= ord(" ")
+    return bool((blank[1:] & blank[:-1]).any()) or b"\t" in body
 
 
 def _single_spaces(body: bytes) -> bytes:

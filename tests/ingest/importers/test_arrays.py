@@ -45,6 +45,17 @@ def test_a_gzip_file_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None
     assert len(read_source(path, 1_000_004).data) == 1_000_004
 
 
+def test_a_gzip_file_of_several_members_is_one_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv.gz"
+    path.write_bytes(b"".join(gzip.compress(b"%d,%d\n" % (i, i)) for i in range(5)))
+    assert read_source(path, 20).data == b"0,0\n1,1\n2,2\n3,3\n4,4\n"
+    with pytest.raises(UsageError, match="unpacks to more than 19 bytes"):
+        read_source(path, 19)
+    path.write_bytes(gzip.compress(b"1,1\n") + b"rubbish")
+    with pytest.raises(UsageError, match="damaged gzip file"):
+        read_source(path)
+
+
 def test_an_array_that_unpacks_to_too_much_is_refused() -> None:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, x=np.zeros(200_000))
