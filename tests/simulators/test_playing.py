@@ -52,7 +52,9 @@ async def heard(source: MqttSource | SerialSource, size: int) -> bytes:
     data = b""
     async with asyncio.timeout(20):
         async for item in source.arrivals():
-            assert isinstance(item, Arrival)
+            if not isinstance(item, Arrival):  # before it was there, it was not heard
+                assert not data
+                continue
             data += item.data + b"\n" * item.is_message
             source.ack(item.token)
             if len(data) >= size:

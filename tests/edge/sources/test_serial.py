@@ -25,6 +25,7 @@ from edge.sources.serial.lines import FixedRecords, LineEnds, Lines
 from edge.sources.serial.port import Line
 from edge.sources.serial.source import SerialSource
 from ingest.errors import UsageError
+from simulators.doubles.suite import check_source
 from tests.edge.sources.collecting import Taker, until
 from tests.support.data import data_dir
 from tests.support.pty import SerialPort
@@ -397,3 +398,9 @@ def test_a_slow_taker_holds_the_reader_back_and_loses_nothing(tmp_path: Path, mo
         player.join()
 
     run(tmp_path, body, LineEnds(b"\n", 9600))
+
+
+def test_it_keeps_every_promise_of_a_source(tmp_path: Path) -> None:
+    with SerialPort(tmp_path / "ttyUSB0") as port:
+        line = Line(str(port.path))
+        asyncio.run(check_source(lambda: SerialSource(line), lambda: port.offer(b"1\n2\n")))
