@@ -24,6 +24,7 @@ from ingest.errors import (
     LogUnavailableError,
     MissingLibraryError,
     PermanentError,
+    RecordTooLargeError,
     SensorloomError,
     StateVersionError,
     StoreFullError,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from edge.errors import SourceUnavailableError as SourceUnavailableError
     from edge.errors import SpoolBusyError as SpoolBusyError
     from edge.errors import SpoolFormatError as SpoolFormatError
+    from edge.errors import UnwrittenError as UnwrittenError
     from labeling.rules.errors import RuleError as RuleError
     from windowing.dataset import Arrays as Arrays
     from windowing.dataset import Dataset as Dataset
@@ -53,6 +55,7 @@ __all__ = [
     "LogUnavailableError",
     "MissingLibraryError",
     "PermanentError",
+    "RecordTooLargeError",
     "RuleError",
     "SensorloomError",
     "SourceUnavailableError",
@@ -62,6 +65,7 @@ __all__ = [
     "StoreFullError",
     "TransientError",
     "TruncatedLogError",
+    "UnwrittenError",
     "UsageError",
     "WireError",
     "__version__",
@@ -75,6 +79,7 @@ _ELSEWHERE: Final = {
     "SourceUnavailableError": "edge.errors",
     "SpoolBusyError": "edge.errors",
     "SpoolFormatError": "edge.errors",
+    "UnwrittenError": "edge.errors",
 }
 """What is imported when somebody asks for it: its module needs more libraries than `import sensorloom` should."""
 

@@ -15,3 +15,7 @@ class SpoolBusyError(PermanentError):
 
 class SpoolFormatError(UsageError):
     """The spool was written by a newer version, which alone can read all of it."""
+
+
+class UnwrittenError(TransientError):
+    """An agent ended with samples that no disk took."""

@@ -49,6 +49,14 @@ class LogConfigError(PermanentError):
     """The log is set up so that sensorloom cannot keep its promises on it."""
 
 
+class RecordTooLargeError(PermanentError):
+    """A record that the log does not take: with its key it has more than `bytes_max` bytes."""
+
+    def __init__(self, message: str, *, bytes_max: int) -> None:
+        super().__init__(message)
+        self.bytes_max = bytes_max
+
+
 class CorruptError(PermanentError):
     """A file holds other bytes than were written: a checksum or a hash does not match."""
 

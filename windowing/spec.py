@@ -25,6 +25,7 @@ Interpolation: TypeAlias = Literal["linear", "hold", "nearest", "none"]
 SEMANTICS: Final = 1
 """Raised when the same specification gives other windows or other bytes than before."""
 DEFAULT_MAX_GAP: Final = "500ms"
+DEFAULT_MAX_CLOCK_UNCERTAINTY: Final = "1h"
 _MAX_SPAN_NS: Final = 1 << 60
 _MAX_RATE_HZ: Final = 10**8
 _MAX_DENOMINATOR: Final = 1 << 32
@@ -50,6 +51,8 @@ class StreamPlan:
     units: tuple[str | None, ...]
     """The unit that each channel must have, None where any will do."""
     rule: StreamRule
+    max_uncertainty_ns: int = parse_duration(DEFAULT_MAX_CLOCK_UNCERTAINTY)
+    """Samples whose times may be further off (`ingest.records.Clock.uncertainty_ns`) are left out, counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,8 @@ class WindowSpec:
     """Rules of single streams, by name."""
     units: Mapping[str, str] = field(default_factory=dict)
     """The unit that a stream (`acc`) or channel (`acc.x`) must have."""
+    max_uncertainty_ns: int = parse_duration(DEFAULT_MAX_CLOCK_UNCERTAINTY)
+    """As in `StreamPlan`."""
 
     def __post_init__(self) -> None:
         _check(self)
@@ -89,6 +94,7 @@ class WindowSpec:
                 tuple(listed),
                 tuple(self.units.get(self.channels[column], self.units.get(name)) for column in listed),
                 self.overrides.get(name, self.rule),
+                self.max_uncertainty_ns,
             )
             for name, listed in columns.items()
         )
@@ -121,6 +127,8 @@ class WindowSpec:
             "min_steps": self.min_steps,
             "streams": {plan.name: [plan.rule.interpolation, plan.rule.max_gap_ns] for plan in self.streams},
         }
+        if self.max_uncertainty_ns != parse_duration(DEFAULT_MAX_CLOCK_UNCERTAINTY):  # older datasets keep their ids
+            content["max_clock_uncertainty"] = self.max_uncertainty_ns
         if self.units:
             content["units"] = [plan.units for plan in self.streams]
         return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()[:16]
@@ -150,6 +158,7 @@ class WindowSpec:
                 min_coverage=_share(table.get("min_coverage", 1), f"{where}.min_coverage"),
                 overrides=_overrides(table.get("streams", {}), rule, f"{where}.streams"),
                 units=_units(table.get("units", {}), f"{where}.units"),
+                max_uncertainty_ns=_duration(table, "max_clock_uncertainty", DEFAULT_MAX_CLOCK_UNCERTAINTY, where),
             )
         except UsageError as error:
             raise UsageError(str(error) if str(error).startswith(where) else f"{where}: {error}") from None
@@ -157,7 +166,7 @@ class WindowSpec:
 
 _RULE_KEYS: Final = ("interpolation", "max_gap")
 _KEYS: Final = (
-    *("length", "hop", "rate", "anchor", "channels", "min_coverage", "streams", "units"),
+    *("length", "hop", "rate", "anchor", "channels", "min_coverage", "streams", "units", "max_clock_uncertainty"),
     *_RULE_KEYS,
 )
 
@@ -179,6 +188,8 @@ def _check(spec: WindowSpec) -> None:
     if not 0 < spec.min_coverage <= 1:
         raise UsageError(f"min_coverage: found {float(spec.min_coverage)}, expected a share above 0 and up to 1")
     _check_names(spec)
+    if spec.max_uncertainty_ns <= 0:
+        raise UsageError('max_clock_uncertainty: expected a duration above 0, as in "1s"')
     for rule in (spec.rule, *spec.overrides.values()):
         if not 0 <= rule.max_gap_ns < _MAX_SPAN_NS:
             raise UsageError(f"max_gap: {rule.max_gap_ns} ns is out of range; use 0 s or more")
@@ -244,13 +255,17 @@ def _channels(value: object, where: str) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _duration(table: Mapping[str, Any], key: str, default: str, where: str) -> int:
+    found: int = _located(where, key, parse_duration, _text(table.get(key, default), f"{where}.{key}", default))
+    return found
+
+
 def _rule(table: Mapping[str, Any], default: StreamRule, where: str) -> StreamRule:
     interpolation, max_gap_ns = default.interpolation, default.max_gap_ns
     if "interpolation" in table:
         interpolation = _choice(table["interpolation"], get_args(Interpolation), f"{where}.interpolation")
     if "max_gap" in table:
-        text = _text(table["max_gap"], f"{where}.max_gap", DEFAULT_MAX_GAP)
-        max_gap_ns = _located(where, "max_gap", parse_duration, text)
+        max_gap_ns = _duration(table, "max_gap", DEFAULT_MAX_GAP, where)
     return StreamRule(interpolation, max_gap_ns)
 
 

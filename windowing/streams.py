@@ -26,6 +26,8 @@ UNSYNCED: Final = "unsynced"
 COLLECT_SAMPLES: Final = 24_576
 """A stream collects at most so many samples; with two thirds of them it may be settled."""
 _MAX_SPAN_NS: Final = 1 << 62
+MAX_PERIOD_NS: Final = 1 << 40
+"""Half an hour: a run of slower samples is not worth a quick way."""
 
 
 class Refused(NamedTuple):
@@ -82,7 +84,9 @@ class Stream:
         self._next_phase = 0
 
     def extend(self, chunk: Chunk, append_ns: int) -> bool:
-        """Take a chunk that continues the one before it exactly; False, and nothing done, where it does not.
+        """Take a chunk that continues the one before it; False, and nothing done, where it does not.
+
+        One that continues it exactly joins its run; one of another period that begins behind it begins the next run.
 
         What passes here contradicts nothing that `ingest.wire.check_chunk` looks at: the chunk need not have passed it.
         """
@@ -90,10 +94,6 @@ class Stream:
         values = chunk.values
         if (
             chunk.seq != self.seen.next
-            or chunk.t0_ns != self._next_ns
-            or chunk.phase != self._next_phase
-            or chunk.period_num != self._num
-            or chunk.period_den != self._den
             or chunk.boot != self.boot
             or chunk.schema != self.schema
             or chunk.missing
@@ -102,8 +102,15 @@ class Stream:
         ):
             return False
         clock = chunk.clock
-        if clock is not None and clock.source == UNSYNCED:
+        if clock is not None and (clock.source == UNSYNCED or clock.uncertainty_ns > self.plan.max_uncertainty_ns):
             return False
+        if (
+            chunk.t0_ns != self._next_ns
+            or chunk.period_num != self._num
+            or chunk.phase != self._next_phase
+            or chunk.period_den != self._den
+        ):
+            return self._bend(chunk, append_ns)
         whole, rest = divmod(self._next_phase + count * self._num, self._den)
         next_ns = self._next_ns + whole
         if next_ns - append_ns > DAY_NS:
@@ -115,6 +122,21 @@ class Stream:
         self._room -= count
         self._values.append(values)
         self.touched_ns = append_ns
+        return True
+
+    def _bend(self, chunk: Chunk, append_ns: int) -> bool:
+        """Begin the next run with a chunk of whole nanoseconds that lies behind the run under way, as agents send them
+        whose grid follows a clock."""
+        num, count = chunk.period_num, chunk.count
+        if chunk.period_den != 1 or chunk.phase or not 0 < num < MAX_PERIOD_NS or not self._run_count:
+            return False
+        last = chunk.t0_ns + (count - 1) * num
+        if not self._next_ns - self._num // 2 <= chunk.t0_ns <= last <= append_ns + DAY_NS:
+            return False
+        self._end_run()
+        self.seen.next += 1
+        self.touched_ns = append_ns
+        self._begin_run(chunk)
         return True
 
     def adopt(self, boot: bytes, seen: IntervalSet, schema: bytes, converter: Converter) -> None:

@@ -177,6 +177,9 @@ class Windower:
             recording.boots.add(chunk.boot)
         if chunk.clock is not None and chunk.clock.source == UNSYNCED:
             counts["unsynced.samples"] += chunk.count
+        elif chunk.clock is not None and chunk.clock.uncertainty_ns > self._plans[chunk.stream].max_uncertainty_ns:
+            counts["uncertain.samples"] += chunk.count
+            self._pass_over(chunk, times, recording)
         elif converter.fault is not None:
             counts[converter.fault] += chunk.count
             self._pass_over(chunk, times, recording)

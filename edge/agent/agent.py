@@ -31,6 +31,7 @@ from edge.agent.unwritten import Unwritten
 from edge.agent.watch import Watch
 from edge.config import AgentConfig
 from edge.decoders import decoder_type
+from edge.errors import UnwrittenError
 from edge.recording.batching import Counters
 from edge.recording.recorder import Recorder
 from edge.sources import source_type
@@ -84,6 +85,8 @@ class Agent:
         self.watch: Watch | None = None
         self._begun_s = time.monotonic()
         self._unwritten: Unwritten | None = None
+        self._lost: Mapping[tuple[str, str], int] = {}
+        """Samples that no disk took up to the end, by device and stream."""
         self._log = log
         self._version = version
         self._report = report
@@ -99,6 +102,7 @@ class Agent:
         Raises:
             SpoolBusyError: another agent runs on the spool.
             PermanentError: a source failed for good.
+            UnwrittenError: the spool's disk took nothing up to the end; the figures of what is lost.
         """
         self.spool = spool = await asyncio.to_thread(Spool, self.config.spool_dir, self.config.spool)
         try:
@@ -120,6 +124,8 @@ class Agent:
             figures = self.figures()
         finally:
             await asyncio.to_thread(spool.close)
+        if self._lost:
+            raise UnwrittenError(_lost_words(self.config, self._lost))
         failures = [pipeline.failure for pipeline in self.pipelines if pipeline.failure]
         if failures:
             raise PermanentError("; ".join(failures))
@@ -239,10 +245,7 @@ class Agent:
         reason = "stopped" if stop.is_set() else "end_of_file"
         for device, recorder in self.recorders.items():
             recorder.end(reason, silenced.monotonic_ns, silenced.missing[device])
-        for _ in range(_LAST_COMMITS):
-            if await parts.committer.commit(parts.schedule, final=True):
-                break
-            await asyncio.sleep(FAREWELL_S / _LAST_COMMITS)
+        await self._commit_last(parts)
         await asyncio.to_thread(self._status.died, parts.spool, reason)
         parts.publisher.notify()
         drained = asyncio.create_task(parts.publisher.drained())
@@ -252,6 +255,16 @@ class Agent:
         if parts.spool.readings.backlog:
             self._report(f"{parts.spool.readings.backlog} records wait in the spool for the next start")
 
+    async def _commit_last(self, parts: _Parts) -> None:
+        """Try for as long as an agent may take to end; then what the disk did not take is lost, and a gap if that
+        fits. Else the next start says how far this boot reached."""
+        for _ in range(_LAST_COMMITS):
+            if await parts.committer.commit(parts.schedule, final=True):
+                return
+            await asyncio.sleep(FAREWELL_S / _LAST_COMMITS)
+        self._lost = parts.committer.give_up()
+        await parts.committer.commit(parts.schedule, final=True)
+
 
 def _edge_rules(config: AgentConfig) -> EdgeRules | None:
     if config.rule_set is None:
@@ -259,6 +272,15 @@ def _edge_rules(config: AgentConfig) -> EdgeRules | None:
     from edge.agent.rules import EdgeRules  # the rules' grammar is built at import: only where rules run
 
     return EdgeRules(config.rule_set, config.descriptions)
+
+
+def _lost_words(config: AgentConfig, lost: Mapping[tuple[str, str], int]) -> str:
+    names = {(source.device, source.stream): source.name for source in config.sources}
+    by_source = ", ".join(f"{names[whose]} {count:,}" for whose, count in lost.items())
+    return (
+        f"{config.spool_dir}: {sum(lost.values()):,} samples could not be written and are lost: {by_source}; the disk "
+        "took nothing up to the end: free some space. The next start says up to where this one came"
+    )
 
 
 def _pending_bytes(recorder: Recorder) -> int:

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from edge.agent.clock import ClockWatch
@@ -14,10 +16,10 @@ from edge.agent.notices import Notices
 from edge.agent.pipeline import Pipeline, heard_of, missing_of
 from edge.agent.publisher import Publisher
 from edge.agent.schedule import CommitSchedule
-from edge.agent.unwritten import Unwritten, Write
+from edge.agent.unwritten import DISK_FAILED, DISK_FULL, Unwritten, Write
 from edge.recording.recorder import Recorder
 from edge.sources.clock import boottime_ns
-from edge.spool.spool import Spool
+from edge.spool.spool import Queue, Spool
 from ingest.errors import SensorloomError, StoreFullError
 from ingest.log.protocol import Entry
 from ingest.records import Chunk
@@ -76,6 +78,10 @@ class Committer:
         self._keeps_oldest = keeps_oldest
         """A full spool refuses what is new, rather than to drop what is old."""
         self._committing = asyncio.Lock()
+        self._failed: SensorloomError | None = None
+        """What the disk said when it last took nothing."""
+        self._troubles: dict[Queue, str] = {}
+        self._renewals: dict[Queue, int] = {}
 
     async def run(self, schedule: CommitSchedule, clock: ClockWatch) -> None:
         """Commit whenever it is due, until cancelled."""
@@ -107,13 +113,16 @@ class Committer:
             schedule.make_room()
             try:
                 if writes:
-                    await asyncio.to_thread(self._spool.readings.commit, [write.entry for write in writes])
+                    entries = [write.entry for write in writes]
+                    await asyncio.to_thread(partial(self._spool.readings.commit, entries, last=final))
             except SensorloomError as error:
-                self._keep(writes, tokens, "disk_full" if isinstance(error, StoreFullError) else "disk_failed")
+                self._keep(writes, tokens, _reason(error))
+                self._failed = error
                 self._notices.say("spool", str(error))
                 return False
             self._unwritten.written()
             self._notices.say("spool", "")
+            self._tell_of_spool()
             for pipeline, held in tokens:
                 pipeline.acknowledge(held)
         await self._marker.see([write.entry for write in writes])
@@ -121,6 +130,24 @@ class Committer:
         shown = [write.record for write in writes if not write.kernel_boot]
         self._publisher.offer_live([record for record in shown if isinstance(record, Chunk)])
         return True
+
+    def give_up(self) -> Counter[tuple[str, str]]:
+        """The agent ends and the disk took nothing: the samples that are lost, by device and stream. What is left to
+        commit is small."""
+        return self._unwritten.give_up(DISK_FULL if self._failed is None else _reason(self._failed))
+
+    def _tell_of_spool(self) -> None:
+        """What happened to the spool although the commit is there, once each."""
+        for queue in (self._spool.readings, self._spool.urgent):
+            if queue.trouble != self._troubles.get(queue, ""):
+                self._troubles[queue] = queue.trouble
+                self._report(queue.trouble or f"{queue.folder}: is kept within its bound again")
+            if queue.renewals != self._renewals.get(queue, 0):
+                self._renewals[queue] = queue.renewals
+                self._report(
+                    f"{queue.folder}: somebody deleted or replaced this folder; it was made anew, and "
+                    f"{queue.stats.lost_records:,} records that waited there are lost: see who deletes it"
+                )
 
     def _collect(self, *, final: bool) -> list[Write]:
         now_ns = boottime_ns()
@@ -141,3 +168,7 @@ class Committer:
                 pipeline.put_back(held)
             else:
                 pipeline.give_up(held)
+
+
+def _reason(error: SensorloomError) -> str:
+    return DISK_FULL if isinstance(error, StoreFullError) else DISK_FAILED

@@ -44,7 +44,9 @@ def spooled(queue: Queue, refused_samples: int) -> dict[str, float]:
         "spool.backlog": queue.backlog,
         "spool.dropped_samples": queue.stats.dropped_samples,
         "spool.refused_samples": refused_samples,
+        "spool.dropped_records": queue.stats.dropped_records.total(),
         "spool.damaged_records": queue.stats.damaged_records,
+        "spool.lost_records": queue.stats.lost_records,
         "spool.payload_bytes": queue.stats.payload_bytes,
         "spool.written_bytes": queue.stats.written_bytes,
         "spool.fsyncs": queue.stats.fsyncs,
@@ -59,4 +61,5 @@ def published(done: PublisherFigures) -> dict[str, float]:
         "lag_s": round(done.lag_s, 3),
         "retries": done.retries,
         "live": done.live,
+        "too_large": done.too_large,
     }

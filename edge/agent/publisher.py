@@ -17,16 +17,19 @@ from typing import Final, TypeVar
 from edge.agent.clock import Clocks
 from edge.agent.notices import Notices
 from edge.sources.backoff import Backoff
-from edge.spool.condensing import thin
+from edge.spool.condensing import announced, thin
 from edge.spool.draining import Drain
 from edge.spool.spool import Queue, Spool
-from ingest.errors import SensorloomError
+from ingest.errors import RecordTooLargeError, SensorloomError
 from ingest.log.protocol import LIVE, READINGS, STREAMS, Entry, Log
 from ingest.records import Chunk, StreamDescription, schema_id
 from ingest.wire import encode
 
 T = TypeVar("T")
 RETRY_S: Final = (0.5, 30.0)
+QUIET_S: Final = 10.0
+"""An append that is under way for so long is told."""
+TOO_LARGE: Final = "record_too_large"
 LIVE_LAG_S: Final = 5.0
 """Behind by more than this, the newest data also go to `live`, thinned."""
 LIVE_SAMPLES: Final = 10
@@ -41,6 +44,8 @@ class PublisherFigures:
     bytes: int = 0
     retries: int = 0
     live: int = 0
+    too_large: int = 0
+    """Records that the log does not take."""
     lag_s: float = 0.0
     """Age of the newest entry that the log has."""
 
@@ -56,6 +61,7 @@ class Publisher:
         self._spool = spool
         self._clocks = clocks
         self._drain = Drain(kernel_boot)
+        self._report = report
         self._notices = Notices(report, "publishing again")
         """What keeps it from publishing, by loop."""
         self._more = {id(queue): asyncio.Event() for queue in (spool.readings, spool.urgent)}
@@ -150,7 +156,9 @@ class Publisher:
         backoff = Backoff(*RETRY_S)
         while entries:
             try:
-                await self._log.append(topic, entries)
+                await self._acknowledgement(loop, topic, entries)
+            except RecordTooLargeError as error:
+                entries = self._without(entries, error)
             except SensorloomError as error:
                 self.figures.retries += 1
                 self._notices.say(loop, f"the log: {error}")
@@ -161,6 +169,29 @@ class Publisher:
                     self.figures.records += len(entries)
                     self.figures.bytes += sum(len(entry.value) for entry in entries)
                 return
+
+    async def _acknowledgement(self, loop: str, topic: str, entries: list[Entry]) -> None:
+        """Append, and tell who looks when that takes long."""
+        append = asyncio.ensure_future(self._log.append(topic, entries))
+        try:
+            done, _ = await asyncio.wait([append], timeout=QUIET_S)
+            if not done and not self._log.trouble:  # else the log has said why
+                self._notices.say(loop, f"the log: no acknowledgement for {QUIET_S:g} s")
+            await append
+        finally:
+            append.cancel()
+
+    def _without(self, entries: list[Entry], error: RecordTooLargeError) -> list[Entry]:
+        """What is too large for the log would stop all behind it: samples become a gap, other records go. Told."""
+        self._report(f"left out for ever, as a gap where it holds samples: {error}")
+        left: list[Entry] = []
+        for entry in entries:
+            if len(entry.key) + len(entry.value) <= error.bytes_max:
+                left.append(entry)
+            else:
+                self.figures.too_large += 1
+                left += announced(entry, TOO_LARGE)
+        return left
 
 
 def _thinned(chunk: Chunk) -> Chunk:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -10,10 +11,15 @@ from edge.recording.recorder import Held
 from edge.spool.condensing import SPOOL_FULL, Refusals
 from edge.spool.entries import IDENTITIES, Identities, reading
 from ingest.log.protocol import Entry
-from ingest.records import Chunk, Progress, Record, RecordingEnd
+from ingest.records import Chunk, Gap, Progress, Record, RecordingEnd
 
 UNWRITTEN_BYTES: Final = 8_000_000
 """What is kept in memory while the disk takes nothing; chunks beyond it are given up, counted and announced."""
+
+DISK_FULL: Final = "disk_full"
+DISK_FAILED: Final = "disk_failed"
+_REFUSED: Final = (DISK_FULL, DISK_FAILED)
+"""Why something was given up that no disk took."""
 
 
 @dataclass(slots=True)
@@ -23,6 +29,11 @@ class Write:
     entry: Entry
     record: Record | None = None
     kernel_boot: bytes = b""
+
+
+def is_note(entry: Entry) -> bool:
+    """Whether it names arrivals that may come again: of what is given up, they are new then."""
+    return entry.key.startswith(IDENTITIES)
 
 
 class Unwritten:
@@ -44,7 +55,7 @@ class Unwritten:
 
     def collect(self, fresh: list[Write], *, is_full: bool) -> list[Write]:
         """What was not written yet, and what is new. Of that, a spool that is full takes no chunks."""
-        fresh = self._refuse(fresh, SPOOL_FULL) if is_full else [*map(Write, self._refusals.take()), *fresh]
+        fresh = self._refuse(fresh, SPOOL_FULL) if is_full else [*self._announced(), *fresh]
         fresh += map(Write, self._identities.take())
         return self._kept + fresh
 
@@ -63,18 +74,38 @@ class Unwritten:
             return True
         left = self._refuse(writes, reason)
         self._identities.forget([write.entry for write in left])
-        self._kept = [write for write in left if not write.entry.key.startswith(IDENTITIES)]
+        self._kept = [write for write in left if not is_note(write.entry)]
         return False
 
+    def give_up(self, reason: str) -> Counter[tuple[str, str]]:
+        """The agent ends, and the disk took nothing: the samples that are lost with it, by device and stream. What is
+        left is small: gaps, and the recordings' ends."""
+        lost: Counter[tuple[str, str]] = Counter()
+        for record in (write.record for write in self._kept):
+            if isinstance(record, Chunk):
+                lost[record.device, record.stream] += record.count
+            elif isinstance(record, Gap) and record.reason in _REFUSED:
+                lost[record.device, record.stream] += max(0, record.samples)
+        self._kept = [write for write in self._refuse(self._kept, reason) if not is_note(write.entry)]
+        return lost
+
+    def _announced(self) -> list[Write]:
+        """What was refused, as gaps."""
+        gaps = self._refusals.take()
+        return [Write(reading(gap.device, gap, kernel_boot), gap, kernel_boot) for gap, kernel_boot in gaps]
+
     def _refuse(self, writes: Iterable[Write], reason: str) -> list[Write]:
-        """What is left when the chunks are given up. Progress goes with them: it would pass what was not announced."""
+        """What is left when the chunks are given up, and gaps are joined. Progress goes with them: it would pass what
+        was not announced."""
         kept: list[Write] = []
         for write in writes:
             if isinstance(write.record, Chunk):
                 self.refused_samples += write.record.count
                 self._refusals.refuse(write.record, reason, write.kernel_boot)
+            elif isinstance(write.record, Gap):
+                self._refusals.join(write.record, write.kernel_boot)
             elif isinstance(write.record, RecordingEnd):
-                kept += [*map(Write, self._refusals.take()), write]
+                kept += [*self._announced(), write]
             elif not isinstance(write.record, Progress):
                 kept.append(write)
         return kept

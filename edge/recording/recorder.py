@@ -238,7 +238,7 @@ class Recorder:
     def _fault(self, stream: Stream, fault: Fault, stamp: Stamp) -> None:
         if fault.samples:
             self._begin(stream, stamp.time_ns)
-            stream.timebase.skip(fault.samples)
+            stream.timebase.skip(max(1, fault.samples))  # what cannot be counted took a line's place at least
             stream.batch.lose(fault.reason, fault.samples, stamp.time_ns)
         else:
             lost = stream.batch.counters.lost

@@ -31,7 +31,6 @@ from edge.spool.entries import (
     plain,
     reach,
     read_tail,
-    reading,
 )
 from ingest.chunker import chunk_end_ns
 from ingest.errors import WireError
@@ -266,24 +265,31 @@ def _lay(kept: Sequence[_Kept], below: int) -> bytes:
 
 
 class Refusals:
-    """Chunks that were not even written, as gaps: one for each stream of a recording."""
+    """What was not even written, as gaps: one for each stream of a recording and each reason."""
 
     def __init__(self) -> None:
-        self._gaps: dict[tuple[str, str, str, bytes], Gap] = {}
-        self._held: dict[tuple[str, str, str, bytes], bytes] = {}
+        self._gaps: dict[tuple[str, str, str, bytes, str], tuple[Gap, bytes]] = {}
 
     def refuse(self, chunk: Chunk, reason: str, kernel_boot: bytes = b"") -> None:
         """A chunk is given up. `kernel_boot` as in `edge.spool.entries.reading`."""
-        whose = (chunk.device, chunk.recording, chunk.stream, chunk.boot)
-        known, gap = self._gaps.get(whose), _gap_of(chunk, reason)
-        self._gaps[whose] = gap if known is None else joined(known, gap)
-        self._held[whose] = kernel_boot
+        self.join(_gap_of(chunk, reason), kernel_boot)
 
-    def take(self) -> list[Entry]:
-        """Entries that announce what was refused since the last call."""
-        entries = [reading(gap.device, gap, self._held[whose]) for whose, gap in self._gaps.items()]
-        self._gaps, self._held = {}, {}
-        return entries
+    def join(self, gap: Gap, kernel_boot: bytes = b"") -> None:
+        """A gap that was announced and not written: it grows with the next one of its kind."""
+        whose = (gap.device, gap.recording, gap.stream, gap.boot, gap.reason)
+        known = self._gaps.get(whose)
+        self._gaps[whose] = gap if known is None else joined(known[0], gap), kernel_boot
+
+    def take(self) -> list[tuple[Gap, bytes]]:
+        """What announces what was refused since the last call; each with its `kernel_boot`."""
+        gaps, self._gaps = list(self._gaps.values()), {}
+        return gaps
+
+
+def announced(entry: Entry, reason: str) -> list[Entry]:
+    """The gap in the place of an entry of the log that holds samples; nothing for others."""
+    record = _decoded(entry.value)
+    return [entry._replace(value=to_wire(_gap_of(record, reason)))] if isinstance(record, Chunk) else []
 
 
 def thin(chunk: Chunk, reason: str) -> Chunk | None:

@@ -56,7 +56,7 @@ class Queue:
         """What keeps it from holding its bound, for people; empty when nothing does."""
         self.renewals = 0
         """How often its folder was made anew after somebody had deleted it."""
-        self._folder = folder
+        self.folder = folder
         self._limits = limits
         self._clock_ns = clock_ns
         self._before_renewal = before_renewal
@@ -72,27 +72,32 @@ class Queue:
         """What the log has is summed up to here: that gives no room a second time."""
 
     def _open(self) -> None:
-        folder, limits = self._folder, self._limits
-        self._partition = Partition(
+        """Open what is in the folder; where that fails, what was open before stays."""
+        folder, room_bytes = self.folder, self._limits.room_bytes
+        partition = Partition(
             folder,
             0,
-            segment_bytes=limits.segment_bytes,
+            segment_bytes=self._limits.segment_bytes,
             clock_ns=self._clock_ns,
             ends_write=is_closing,
             sectors=True,
         )
-        self._cursor = Cursor(folder.name, self._partition, dense=False, durable=True)
-        self._closed = ClosedSegments(self._partition)
-        self._closed.finish()
+        try:
+            closed = ClosedSegments(partition)
+            closed.finish()
+            with partition.locked() as head:  # mends what a power cut left
+                closed.load(head)
+            mark = os.open(folder / "acknowledged", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except BaseException:
+            partition.close()
+            raise
+        self._partition, self._closed, self._head, self._mark = partition, closed, head, mark
+        self._cursor = Cursor(folder.name, partition, dense=False, durable=True)
         self._firm: dict[int, bool] = {}
         """First offsets of closed segments that do not get smaller: while something is spared, or at all."""
         self._aged = 0
         """What was committed before this offset was looked at for its age."""
-        with self._partition.locked() as head:  # mends what a power cut left
-            self._closed.load(head)
-        self._head = head
-        self._mark = os.open(folder / "acknowledged", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        self._reserve = Reserve(folder / "reserve", limits.room_bytes)
+        self._reserve = Reserve(folder / "reserve", room_bytes)
         self._reserve.take()
 
     def close(self) -> None:
@@ -124,7 +129,7 @@ class Queue:
                 only the spool's own bound drops anything.
             LogUnavailableError: the disk says something else.
         """
-        with self._lock, as_log_errors(self._folder):
+        with self._lock, as_log_errors(self.folder):
             self._look()
             try:
                 self._append(entries)
@@ -182,7 +187,7 @@ class Queue:
 
         Damaged records are stepped over and counted.
         """
-        with self._lock, as_log_errors(self._folder):
+        with self._lock, as_log_errors(self.folder):
             self._look()
             while True:
                 try:
@@ -204,7 +209,7 @@ class Queue:
 
     def acknowledge(self, next_offset: int) -> None:
         """The log has everything before `next_offset`; it may be deleted."""
-        with self._lock, as_log_errors(self._folder):
+        with self._lock, as_log_errors(self.folder):
             self._look()
             if next_offset <= self._acknowledged:
                 return
@@ -214,7 +219,7 @@ class Queue:
 
     def tail_entries(self) -> list[tuple[bytes, bytes]]:
         """Keys and values of the newest segments."""
-        with self._lock, as_log_errors(self._folder):
+        with self._lock, as_log_errors(self.folder):
             entries: list[tuple[bytes, bytes]] = []
             for part in self._closed.read(self._newest()):
                 entries += entries_of(*part)
@@ -262,7 +267,7 @@ class Queue:
         except (SensorloomError, OSError) as error:
             with suppress(SensorloomError, OSError):
                 self._see_head()
-            self.trouble = f"{self._folder}: cannot be kept within its bound: {error}"
+            self.trouble = f"{self.folder}: cannot be kept within its bound: {error}"
         else:
             self.trouble = ""
 
@@ -378,12 +383,13 @@ class Queue:
         """The folder was deleted: make it anew, with what the open segment still holds. What lay in others and was not
         in the log yet is lost, and counted; the numbers of its chunks are missing, which is announced."""
         head, data = self._partition.rescued() or (self._head._replace(base=self._head.next_offset, position=0), b"")
-        self._cursor.close()
-        self._partition.close()
-        os.close(self._mark)
+        before = self._cursor, self._partition, self._mark
         self._before_renewal()
-        restore_partition(self._folder, head, data)
+        restore_partition(self.folder, head, data)
         self._open()
+        before[0].close()
+        before[1].close()
+        os.close(before[2])
         begin = self._closed.all[0].base if self._closed.all else self._head.base
         self.stats.lost_records += max(0, begin - self._acknowledged)
         self._acknowledged = max(self._acknowledged, begin)

@@ -164,7 +164,7 @@ def _advice(text: bytes, start: _Start, names: list[str], fields: list[str], sep
         return f" Line {start.number} is not UTF-8: save the file as UTF-8."
     number = start.number
     for line in text[start.at : start.at + _HEADER_BYTES_MAX].split(b"\n")[1:_HEADER_LINES_MAX]:
-        number += 1
-        if set(names) <= {cell.strip(' "') for cell in _split(line.decode(errors="replace").rstrip("\r"), separator)}:
+        number, text_line = number + 1, line.decode(errors="replace").rstrip("\r")
+        if set(names) <= {cell.strip(' "') for cell in _split(text_line, _separator(text_line, decimal_comma=False))}:
             return f" Line {number} has them: take out the lines before it, or begin them with #."
     return ""

@@ -113,16 +113,16 @@ def _mark(cells: dict[str, str], time_unit: str | None) -> MarkAdd:
     for name in ("device", "label"):
         if not cells[name].isprintable():
             raise UsageError(f'"{name}" holds the character {_unprintable(cells[name])!a}, which nobody sees')
-    start_ns = _time(cells["start"], time_unit)
-    end_ns = _time(cells["end"], time_unit) if cells["end"] else start_ns
-    if end_ns < start_ns:
-        raise UsageError(f"the end {cells['end']} lies before the start {cells['start']}")
     try:
         confidence = float(cells.get("confidence") or "1")
     except ValueError:
         confidence = -1.0
     if not 0.0 <= confidence <= 1.0:
         raise UsageError(f'confidence: found "{cells["confidence"]}", expected a number from 0 to 1')
+    start_ns = _time(cells["start"], time_unit)
+    end_ns = _time(cells["end"], time_unit) if cells["end"] else start_ns
+    if end_ns < start_ns:
+        raise UsageError(f"the end {cells['end']} lies before the start {cells['start']}")
     known = mark_id(device, start_ns, end_ns, label, author)
     return MarkAdd(device, known, start_ns, end_ns, label, author, "import", confidence)
 

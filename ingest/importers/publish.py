@@ -10,7 +10,7 @@ from typing import Final
 
 from ingest.log.protocol import Entry, Log, Position
 from ingest.progress import Progress
-from ingest.records import Chunk, Record
+from ingest.records import Chunk, Record, RecordingEnd
 from ingest.wire import encode
 
 BATCH_ENTRIES: Final = 1000
@@ -30,7 +30,8 @@ async def publish(log: Log, topic: str, key: str, records: Iterable[Record], pro
     """Append `records` under one key and return when the last one is durable; progress counts samples
     (and records that hold none as one).
 
-    Raises what `Log.append` raises; earlier batches may then be in the log, later ones are not.
+    Raises what `Log.append` raises; earlier batches may then be in the log, and some that were under way beside. The
+    end of a recording is written only when everything before it is durable: it would keep out who tries again.
     """
     published = Published()
     under_way: deque[tuple[asyncio.Task[list[Position]], int, int]] = deque()
@@ -46,7 +47,9 @@ async def publish(log: Log, topic: str, key: str, records: Iterable[Record], pro
                 progress.advance(steps)
 
     try:
-        for entries, steps, size in _batches(encoded_key, records):
+        for entries, steps, size, ends in _batches(encoded_key, records):
+            if ends:
+                await finish(0)
             under_way.append((asyncio.create_task(log.append(topic, entries)), steps, size))
             await asyncio.sleep(0)  # the append starts before the next batch is encoded
             await finish(BATCHES_UNDER_WAY - 1)
@@ -56,17 +59,22 @@ async def publish(log: Log, topic: str, key: str, records: Iterable[Record], pro
     return published
 
 
-def _batches(key: bytes, records: Iterable[Record]) -> Iterable[tuple[list[Entry], int, int]]:
-    """Entries with how many samples (or other records) and bytes they hold."""
+def _batches(key: bytes, records: Iterable[Record]) -> Iterable[tuple[list[Entry], int, int, bool]]:
+    """Entries, how many samples (or other records) and bytes they hold, and whether they begin with an end."""
     entries: list[Entry] = []
     steps = size = 0
+    ends = False
     for record in records:
+        if type(record) is RecordingEnd:
+            if entries:
+                yield entries, steps, size, ends
+            entries, steps, size, ends = [], 0, 0, True
         value = encode(record)
         entries.append(Entry(key, value))
         steps += record.count if type(record) is Chunk else 1
         size += len(value)
         if len(entries) >= BATCH_ENTRIES or size >= BATCH_BYTES:
-            yield entries, steps, size
-            entries, steps, size = [], 0, 0
+            yield entries, steps, size, ends
+            entries, steps, size, ends = [], 0, 0, False
     if entries:
-        yield entries, steps, size
+        yield entries, steps, size, ends

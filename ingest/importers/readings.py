@@ -234,6 +234,10 @@ def _chunks(origin: Origin, run: Run, limits: Limits, seq: int) -> Iterator[Chun
     return stamped_chunks(origin, run.times, run.values, limits, seq)
 
 
+def _size(chunk: Chunk) -> int:
+    return len(chunk.values) + len(chunk.deltas)
+
+
 def prepare(source: Source, options: ReadingsOptions) -> Prepared:
     """Read a file and decide everything about its import.
 
@@ -368,12 +372,20 @@ async def import_readings(
 
 
 async def publish_readings(log: Log, prepared: Prepared, progress: Progress | None = None) -> Summary:
-    """Write a prepared import: its stream's description first, acknowledged, then its readings."""
+    """Write a prepared import: its stream's description first, acknowledged, then its readings.
+
+    Raises:
+        UsageError: it would join a recording that has ended. Nothing was written.
+        PermanentError: a chunk is too large for the log. Nothing was written.
+        LogUnavailableError, StoreFullError: part of it may be in the log; importing again completes it.
+    """
     options, summary = prepared.options, prepared.summary
     joined = Joined({})
     if options.recording is not None:
         joined = await find_joined(log, options.device, options.recording)
         joined.check(options.device, [run.recording for run in prepared.runs], prepared.boot)
+    largest = max((r for r in prepared.records(joined) if isinstance(r, Chunk)), key=_size)
+    await log.check(READINGS, [Entry(options.device.encode(), encode(largest))])
     await log.append(STREAMS, [Entry(schema_id(prepared.description), encode(prepared.description))])
     published = await publish(log, READINGS, options.device, prepared.records(joined), progress)
     summary.bytes = published.bytes

@@ -200,6 +200,15 @@ class Log(Protocol):
         """
         ...
 
+    async def check(self, topic: str, entries: Sequence[Entry]) -> None:
+        """Nothing where `append` would take entries of this size; for who must not begin what cannot be finished.
+
+        Raises:
+            PermanentError: an entry is too large for the topic.
+            LogUnavailableError: the log cannot be asked.
+        """
+        ...
+
     async def append(self, topic: str, entries: Sequence[Entry]) -> list[Position]:
         """Append, and return when every entry is durable: fsynced (`segments`), or acks=all (Kafka).
 

@@ -212,6 +212,9 @@ class SimLog:
         await self.call("ensure")
         return len(self.broker.ensure(topic, self._partitions))
 
+    async def check(self, topic: str, entries: Sequence[Entry]) -> None:
+        """See `Log`: any size will do."""
+
     async def append(self, topic: str, entries: Sequence[Entry]) -> list[Position]:
         """See `Log`; with faults, entries are lost, cut short, doubled, or there without an acknowledgement."""
         async with self._appending:

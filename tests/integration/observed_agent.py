@@ -118,7 +118,7 @@ class Observer:
 
     def _commit(self, real: Callable[..., None], queue: Queue, entries: Sequence[Entry], **more: bool) -> None:
         real(queue, entries, **more)
-        if is_spool(queue._folder):
+        if is_spool(queue.folder):
             self._journal.note(entries)
             self._death.at("after_fsync")
 

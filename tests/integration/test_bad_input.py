@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import signal
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -101,9 +104,127 @@ def test_a_file_that_cannot_be_imported_is_one_line_and_writes_nothing(
     assert not site.log_folder.exists()
 
 
+AT_RATE = ["--rate", "1Hz", "--start", "2026-01-01T00:00:00Z"]
+SECONDS = ["--time-column", "t", "--time-unit", "s"]
+QUOTED = 't,x,size\n1767225600,0.1,3" pipe\n1767225601,0.2,4\n1767225602,0.3,5" pipe\n1767225603,0.4,6\n'
+NEWEST_FIRST = "t,x\n" + "".join(f"{1767225604 - i / 10:.1f},{40 - i}\n" for i in range(40))
+COARSE = "t,x\n" + "".join(f"{1767225600 + i // 10},{i}\n" for i in range(40))
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "more", "summary", "told"),
+    [
+        ("x,y\n1,2\n\n3,4\n\n5,6\n", "x,y", AT_RATE, {"samples": 3, "blank_lines": 2}, "2 blank lines were left out"),
+        ("x,y\r1,2\r3,4\r", "x,y", AT_RATE, {"samples": 2, "lines": 3}, ""),
+        ("0,1,2\n0.1,0.2,0.3\n0.4,0.5,0.6\n", "0,1,2", AT_RATE, {"samples": 2, "header_lines": 1}, ""),
+        ("# a\n# b\nt,x\n1767225600,0.1\n", "x", SECONDS, {"samples": 1, "comment_lines": 2}, ""),
+        (QUOTED, "x", SECONDS, {"samples": 4, "lines": 5}, ""),
+        ('x,n\n1,"a\nb"\n2,c\n', "x", AT_RATE, {"samples": 2, "continued_lines": 1}, "1 lines belong to quoted cells"),
+        (
+            "t,x\n1767225600,9.81\n1767225601,9.82\n1767225602,9",
+            "x",
+            SECONDS,
+            {"samples": 2, "torn_lines": 1},
+            "cut off",
+        ),
+        (
+            "t,x\n1767225600,9.81\n1767225601\n1767225602,9.8\n",
+            "x",
+            SECONDS,
+            {"samples": 3, "short_rows": 1},
+            "missing",
+        ),
+        ("t;x\n1767225600;0,12\n", "x", [*SECONDS, "--decimal", "comma"], {"samples": 1, "missing_cells": 0}, ""),
+        ("t,x\n2026-01-05 02:00:00.5+01,1\n", "x", TIMED, {"samples": 1, "start_ns": 1767574800500000000}, ""),
+        (
+            NEWEST_FIRST,
+            "x",
+            SECONDS,
+            {"samples": 40, "clock_steps": [], "start_ns": 1767225600100000000},
+            "turned round",
+        ),
+        (COARSE, "x", [*SECONDS, "--repeated", "spread"], {"samples": 40, "spread_stamps": 36}, "were spread"),
+        (
+            COARSE,
+            "x",
+            [*SECONDS, "--repeated", "first"],
+            {"samples": 4, "repeated_stamps": 36},
+            "--repeated spread gives",
+        ),
+        ("t,x\n46023.5,1\n46023.500011574,2\n", "x", SECONDS, {"samples": 2}, "fits days since 1899-12-30"),
+        ("t,x\n5,1\n6,2\n", "x", SECONDS, {"samples": 2}, "is 1970-01-01T00:00:06Z: if it counts from something else"),
+        ("t,x\n5,1\n6,2\n", "x", [*SECONDS, "--origin", "4=1767225600s"], {"start_ns": 1767225601 * 10**9}, ""),
+        ("t,x\n1,1e400\n", "x", [*SECONDS, "--start", "1767225600s"], {"missing_cells": 1}, "1 cells are infinite"),
+    ],
+)
+def test_what_was_made_of_a_file_is_told(
+    tmp_path: Path, text: str, columns: str, more: list[str], summary: dict[str, Any], told: str
+) -> None:
+    site = Site(tmp_path)
+    (tmp_path / "rows.csv").write_text(text)
+    words = ["import", "readings", tmp_path / "rows.csv", "--device", "d", "--stream", "acc", "--columns", columns]
+    done = site(*words, "--unit", "g", *more, "--log", site.log, "--json")
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    assert {name: found[name] for name in summary} == summary
+    assert told in done.err if told else done.err == ""
+    others = ("header_lines", "comment_lines", "blank_lines", "continued_lines", "torn_lines")
+    assert found["lines"] == found["samples"] + found["repeated_stamps"] + sum(found[name] for name in others)
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "more", "message"),
+    [
+        ("0,12;0,98\n", "x,y", AT_RATE, "a decimal comma: say --decimal comma"),
+        ("t;x\n1767225600;0,12\n", "x", SECONDS, "it has a decimal comma; say --decimal comma"),
+        ("logger 7\nt,x\n1,2\n", "x", SECONDS, "Line 2 has them: take out the lines before it, or begin them with #"),
+        ("t,x\n1767225600,1\n", "x", ["--time-column", "t", "--time-unit", "ms"], "it fits --time-unit s"),
+        (
+            "t,x\n1767225600,1\n",
+            "x",
+            ["--time-column", "t"],
+            "as s since 1970 it is 2026-01-01T00:00:00Z; say --time-u",
+        ),
+        ("t,x\n2026-01-01T00:00:00+99:99,1\n", "x", TIMED, 'line 2: time: "+99:99" is no offset'),
+        ('"' + "a" * 200_000 + '",x\n1,2\n', "x", AT_RATE, "line 1: field larger than field limit"),
+        ("x\n1\n9007199254740993\n", "x", AT_RATE, "line 3: 9007199254740993 does not fit float64 exactly"),
+        ('x,n\n1,"a\n2,b\n3,c"\n', "x", AT_RATE, "line 2: a quote opens a cell that would go on over line 3"),
+        ("x\n1\n", "x", ["--rate", "1Hz", "--start", "1767225600"], "as s since 1970 it is 2026-01-01T00:00:00Z"),
+        ("x\n1\n", "x", ["--rate", "1Hz", "--start", "2026-01-01T00:00:00+25:00"], "no offset from UTC"),
+        ("x\n1\n", "x", ["--rate", "1e999999999Hz", "--start", "2026-01-01T00:00:00Z"], "is out of range"),
+        ("t,x\n1,2\n", "x", [*SECONDS, "--origin", "5"], "expected VALUE=TIME, as in"),
+        ("t,x\n1,2\n", "x", [*SECONDS, "--decimal", ","], 'found ",", expected point or comma'),
+        (COARSE, "x", SECONDS, "or say --repeated spread, first or drop"),
+        ("t,x\n5,1\n1,2\n9,3\n2,4\n8,5\n3,6\n", "x", SECONDS, "sort or split the file"),
+    ],
+)
+def test_a_file_that_would_be_read_wrong_says_what_to_do(
+    tmp_path: Path, text: str, columns: str, more: list[str], message: str
+) -> None:
+    site = Site(tmp_path)
+    (tmp_path / "rows.csv").write_text(text)
+    words = ["import", "readings", tmp_path / "rows.csv", "--device", "d", "--stream", "acc", "--columns", columns]
+    site(*words, "--unit", "g", *more, "--log", site.log).refused(2, message)
+    assert not site.log_folder.exists()
+
+
+def test_a_packed_file_is_bounded(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    (tmp_path / "bomb.csv.gz").write_bytes(gzip.compress(b"x\n" + b"0\n" * 1_000_000))
+    words = ["import", "readings", tmp_path / "bomb.csv.gz", "--device", "d", "--stream", "acc", "--columns", "x"]
+    words += ["--unit", "g", *AT_RATE, "--log", site.log]
+    site(*words, "--max-bytes", "1MB").refused(
+        2, "unpacks to more than 1,000,000 bytes", "raise the limit with --max-b"
+    )
+    assert site(*words, "--max-bytes", "2.1MB").code == 0
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("device,start,end,label\nd,1767225600,1767225605,run\n", 'line 2: time: "1767225600" is a number without'),
+        ("device,start,end,label\nd,2026-01-01T00:00:00+25:00,,run\n", "line 2: time"),
+        ("device,start,end,label\nd,2026-01-01T00:00:00Z,,gel\udce9\n", "line 2: byte 0xe9 is not UTF-8"),
         ("device,start,end,lable\n", 'line 1: unknown column "lable"; known:'),
         ("device,start,end\n", "label"),
         ("device,start,end,label\np,2026-11-24T02:00:00,,x\n", "line 2"),
@@ -114,7 +235,7 @@ def test_a_file_that_cannot_be_imported_is_one_line_and_writes_nothing(
 )
 def test_marks_that_cannot_be_imported_are_one_line_and_write_nothing(tmp_path: Path, text: str, message: str) -> None:
     site = Site(tmp_path)
-    (tmp_path / "m.csv").write_text(text)
+    (tmp_path / "m.csv").write_bytes(text.encode(errors="surrogateescape"))
     site("import", "marks", tmp_path / "m.csv", "--log", site.log).refused(2, str(tmp_path / "m.csv"), message)
     assert not site.log_folder.exists()
 
@@ -202,6 +323,27 @@ def test_two_services_of_one_name_are_one_too_many(whole: Site, fresh: Site) -> 
         assert fresh.digest() == whole.digest()
     finally:
         first.kill()
+
+
+@pytest.mark.parametrize("kind", ["segments", "kafka"])
+def test_an_import_that_is_refused_for_its_size_leaves_nothing_in_the_way(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """A lone end of the recording was left, and the next try was told that the recording had ended."""
+    samples, too_much = (400_000, "5MB") if kind == "kafka" else (3_000_000, "40MB")
+    log = f"segments:{tmp_path / 'log'}"
+    if kind == "kafka":
+        log = f"kafka://{request.getfixturevalue('kafka_bootstrap')}/size-{uuid.uuid4().hex[:8]}"
+    site = Site(tmp_path, log)
+    np.save(tmp_path / "big.npy", np.random.default_rng(1).normal(size=(samples, 3)).astype(np.float32))
+    words = ["import", "readings", tmp_path / "big.npy", "--device", "d", "--stream", "s", "--columns", "x,y,z"]
+    words += ["--unit", "g", "--rate", "1000Hz", "--start", "2026-01-01T00:00:00Z", "--recording", "R1", "--log", log]
+    site(*words, "--chunk", "1h", "--chunk-bytes", too_much).refused(1, "make", "smaller")
+    assert site("log", "cat", "readings", "--until-idle", "--log", log).out == ""
+    assert site(*words, "--chunk", "10s").code == 0
+    kinds = [record["kind"] for record in site.records(READINGS)]
+    assert (kinds[0], kinds[-1], set(kinds[1:-1])) == ("recording_start", "recording_end", {"chunk"})
+    assert site(*words, "--chunk", "10s").code == 0, "the same again adds nothing downstream"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

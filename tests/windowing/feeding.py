@@ -42,6 +42,7 @@ class Source:
     boot: bytes = BOOT
     seq: int = 0
     clock: str = "ntp"
+    uncertainty_ns: int = 0
     extra: dict[str, Any] = field(default_factory=dict)
 
     def chunk(self, times: Sequence[int] | NDArray[np.int64], values: Any) -> Chunk:
@@ -79,7 +80,7 @@ class Source:
             deltas=deltas,
             count=len(rows),
             values=rows.tobytes(),
-            clock=Clock(self.clock),
+            clock=Clock(self.clock, uncertainty_ns=self.uncertainty_ns),
             **self.extra,
         )
         self.seq += 1

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ingest.engine.operator import Output
 from ingest.records import (
     Channel,
+    Chunk,
     DeadLetter,
     Forget,
     Gap,
@@ -26,6 +31,7 @@ from tests.windowing.feeding import BOOT, NOW_NS, START_NS, Collected, Source, b
 from windowing.anchors import AnchorMark
 from windowing.operator import WindowOperator
 from windowing.spec import WindowSpec
+from windowing.streams import Stream
 
 DAY_NS = 86_400 * 10**9
 PERIOD = Fraction(20_000_000)
@@ -173,6 +179,39 @@ def test_unsynced_clocks_are_never_windowed() -> None:
     found = both_ways(SPEC, [first, second, regular(acc, 5, 5)])
     assert found.counts["unsynced.samples"] == 5
     assert len(found.windows) == 2
+
+
+def test_times_that_may_be_too_far_off_are_left_out_and_counted() -> None:
+    spec = replace(SPEC, max_uncertainty_ns=10**9)
+    assert spec.id != SPEC.id
+    acc = Source(ACC)
+    records = [regular(acc, 0, 5)]
+    acc.uncertainty_ns = 10**9
+    records.append(regular(acc, 5, 5))
+    acc.uncertainty_ns = 10**9 + 1
+    records.append(regular(acc, 10, 40))
+    acc.uncertainty_ns = 0
+    records.append(regular(acc, 50, 5))
+    found = both_ways(spec, records)
+    assert found.counts["uncertain.samples"] == 40
+    assert len(found.windows) == 3
+    assert "uncertain.samples" not in both_ways(SPEC, records).counts
+
+
+@given(st.lists(st.tuples(st.integers(1, 30), st.integers(-900, 900), st.sampled_from([0, 0, 0, 1, 400, -400, 10**7]))))
+def test_chunks_whose_grid_bends_are_windowed_alike_by_the_quick_way_and_the_slow_one(
+    bends: list[tuple[int, int, int]],
+) -> None:
+    acc, records, at = Source(ACC), list[Chunk](), START_NS
+    for count, bend, jump in bends:
+        period = 20_000_000 + bend
+        values = np.arange(acc.seq, acc.seq + count * 2, dtype=np.float32)
+        records.append(acc.regular(at + jump, 0, Fraction(period), values))
+        at += jump + count * period
+    quick = run(SPEC, [*records, acc.end(at)], [ACC])
+    with mock.patch.object(Stream, "extend", return_value=False):
+        slow = run(SPEC, [*records, acc.end(at)], [ACC])
+    quick.same_as(slow)
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,10 @@ class KafkaLog:
         """The topic's number of partitions; creates it, with LogAppendTime, where it is missing."""
         return (await self._cluster.ensure(self._prefix + topic)).partitions
 
+    async def check(self, topic: str, entries: Sequence[Entry]) -> None:
+        """Raise `PermanentError` for an entry that is larger than the topic takes."""
+        await self._publisher.check(self._prefix + topic, entries)
+
     async def append(self, topic: str, entries: Sequence[Entry]) -> list[Position]:
         """Append, and return when all in-sync replicas have every entry."""
         appending = asyncio.ensure_future(self._publisher.append(self._prefix + topic, entries))

@@ -19,7 +19,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaProducer
 from aiokafka import errors as kafka_errors
 
-from ingest.errors import SensorloomError
+from ingest.errors import RecordTooLargeError, SensorloomError
 from ingest.log.kafka.cluster import Cluster, is_transient
 from ingest.log.protocol import Entry, Position, partition_of
 
@@ -86,6 +86,11 @@ class Publisher:
         self._calls: set[_Call] = set()
         self._discards: set[asyncio.Task[None]] = set()
 
+    async def check(self, topic: str, entries: Sequence[Entry]) -> None:
+        """Raise `PermanentError` for an entry that is larger than the topic takes."""
+        _, bytes_max = await self._cluster.ensure(topic)
+        self._check_sizes(topic, entries, bytes_max)
+
     async def append(self, topic: str, entries: Sequence[Entry]) -> list[Position]:
         """Where each entry lies, once all in-sync replicas have it."""
         if not entries:
@@ -113,11 +118,12 @@ class Publisher:
     def _check_sizes(self, topic: str, entries: Sequence[Entry], bytes_max: int) -> None:
         size = max(len(entry.key) + len(entry.value) for entry in entries) + BATCH_OVERHEAD
         if size > bytes_max:
-            raise self._cluster.refusal(
+            refusal = self._cluster.refusal(
                 f'append to topic "{topic}"',
                 f"a record of {size} bytes, the topic takes {bytes_max}; make chunks smaller, or raise the topic's "
                 "max.message.bytes",
             )
+            raise RecordTooLargeError(*refusal.args, bytes_max=bytes_max - BATCH_OVERHEAD)
 
     def _enqueue(self, call: _Call, topic: str, entries: Sequence[Entry], partitions: int, bytes_max: int) -> None:
         for index, entry in enumerate(entries):

@@ -64,6 +64,10 @@ class SegmentLog:
         """
         return len((await asyncio.to_thread(self._catalog.ensure, topic)).partitions)
 
+    async def check(self, topic: str, entries: Sequence[Entry]) -> None:
+        """Raise `PermanentError` for an entry that is too long for any log."""
+        check_entries(topic, entries)
+
     async def append(self, topic: str, entries: Sequence[Entry]) -> list[Position]:
         """Append, and return when every entry is fsynced; see `ingest.log.protocol.Log.append`.
 

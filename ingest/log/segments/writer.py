@@ -17,7 +17,7 @@ from functools import partial
 from itertools import chain, repeat
 from typing import Final, NamedTuple, TypeVar
 
-from ingest.errors import LogUnavailableError, PermanentError, SensorloomError
+from ingest.errors import LogUnavailableError, RecordTooLargeError, SensorloomError
 from ingest.log.protocol import Entry, Position
 from ingest.log.segments.catalog import Catalog, Topic
 from ingest.log.segments.files import as_log_errors
@@ -63,14 +63,15 @@ class Job:
 
 
 def check_entries(topic: str, entries: Sequence[Entry]) -> None:
-    """Raise `PermanentError` for an entry that no frame can hold."""
+    """Raise `RecordTooLargeError` for an entry that no frame can hold."""
     if max(map(len, chain.from_iterable(entries))) <= MAX_KEY_BYTES:
         return
     for key, value in entries:
         if len(key) > MAX_KEY_BYTES or FIXED_BYTES + len(key) + len(value) > MAX_LENGTH:
-            raise PermanentError(
+            raise RecordTooLargeError(
                 f"{topic}: a record with a key of {len(key)} and a value of {len(value)} bytes; the log takes keys up "
-                f"to {MAX_KEY_BYTES} and values up to {MAX_LENGTH >> 20} MiB: make smaller chunks"
+                f"to {MAX_KEY_BYTES} and values up to {MAX_LENGTH >> 20} MiB: make smaller chunks",
+                bytes_max=MAX_LENGTH - FIXED_BYTES,
             )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
 from pathlib import Path
 
 import pytest
 
+from edge.errors import UnwrittenError
 from edge.protocol import Arrival, Interruption
 from edge.recording.recorder import ClockState
 from edge.spool.spool import Queue
@@ -388,5 +390,68 @@ def test_nothing_passes_a_gap_that_was_not_announced(tmp_path: Path, monkeypatch
         assert names.index("Gap") < names.index("RecordingEnd")
         assert names[-1] == "RecordingEnd"
         assert sum(gap.samples for gap in log.gaps()) == 1
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("comes_back", [False, True])
+def test_what_no_disk_took_up_to_the_end_is_said_and_the_next_start_says_how_far_this_one_came(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, comes_back: bool
+) -> None:
+    """`comes_back`: for what is small, for the last try. Then the gap is in the log, with its number."""
+    real, is_full, tries = Queue.commit, [False], [0]
+
+    def commit(queue: Queue, entries: list[Entry], *, last: bool = False) -> None:
+        tries[0] += last
+        if is_full[0] and queue.folder.name == "readings" and not (comes_back and tries[0] > 25):
+            raise StoreFullError("spool: No space left on device")
+        real(queue, entries, last=last)
+
+    monkeypatch.setattr(Queue, "commit", commit)
+    monkeypatch.setattr("edge.agent.agent.FAREWELL_S", 0.1)
+    config = fed_config(tmp_path)
+
+    async def first(log: FlakyLog) -> None:
+        async with running(config, log) as agent:
+            agent.source.feed(b"1\n2\n", 1)
+            await agent.until(lambda: len(log.values()) == 2)
+            is_full[0] = True
+            agent.source.feed(b"3\n4\n5\n", 2)
+            await agent.until(lambda: agent.agent.figures()["acc.samples"] == 5)
+
+    async def main() -> None:
+        log = FlakyLog()
+        with pytest.raises(UnwrittenError, match=r"spool: 3 samples could not be written and are lost: fed 3; .*free"):
+            await first(log)
+        if comes_back:
+            assert [(gap.samples, gap.reason) for gap in log.gaps()] == [(3, "disk_full")]
+        is_full[0] = False
+        async with running(config, log, boot=2) as agent:
+            agent.source.feed(b"6\n", 3)
+            await agent.until(lambda: 6 in log.values())
+        ends = [record for record in log.records() if isinstance(record, RecordingEnd)]
+        *_, start = [record for record in log.records() if isinstance(record, RecordingStart)]
+        assert ends[0].reason == ("stopped" if comes_back else "agent_died")
+        assert start.previous_boot == bytes([1]) * 16
+        assert ends[0].end_ns <= start.previous_reach_ns < start.start_ns
+        assert log.values() == [1, 2, 6]
+
+    asyncio.run(main())
+
+
+def test_a_spool_that_is_deleted_is_made_anew_and_that_is_said_once(tmp_path: Path) -> None:
+    async def main() -> None:
+        log = FlakyLog()
+        async with running(fed_config(tmp_path), log) as agent:
+            for number in range(1, 6):
+                agent.source.feed(b"%d\n" % number, number)
+                await agent.until(lambda: len(log.values()) == number)  # noqa: B023 - it is waited for here
+                if number == 2:
+                    shutil.rmtree(tmp_path / "spool", ignore_errors=True)
+        assert log.values() == [1, 2, 3, 4, 5]
+        told = [line for line in agent.said if "somebody deleted or replaced this folder" in line]
+        assert len([line for line in told if "readings" in line]) == 1
+        assert len(agent.said) <= len(told) + 2
+        assert (tmp_path / "spool" / "format").exists()
 
     asyncio.run(main())

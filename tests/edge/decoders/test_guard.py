@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
 import pytest
 
-from edge.decoders import DECODERS
+from edge.decoders import DECODERS, decoder_type
 from edge.decoders.guard import GuardedDecoder
 from edge.protocol import Fault, Frame, Key, SourceConfig
 from simulators.doubles.agent import fed_config, running
@@ -18,6 +19,8 @@ from simulators.doubles.log import FlakyLog
 from simulators.doubles.source import source_type
 from simulators.doubles.suite import Sample, cut
 from simulators.doubles.suite import run as run_decoder
+from tests.edge.configs import source_config
+from tests.edge.decoders.fuzzing import sentence
 
 
 class Fragile:
@@ -170,3 +173,40 @@ def test_a_source_that_fails_as_nobody_foresaw_ends_neither_itself_nor_others(
     with source_type("fed"):
         said = asyncio.run(story())
     assert any(line.startswith("two: UnicodeError: no such label (") for line in said), said
+
+
+@pytest.mark.parametrize(
+    ("decoder", "broken", "lines"),
+    [
+        ("csv", "edge.decoders.csv.decoder._number", [b"1,nan", b"bug,nan", b"3,nan"]),
+        ("json", "edge.decoders.json.decoder._number", [b'{"x":1,"bug":0}', b'{"x":"bug"}', b"[3,null]"]),
+        (
+            "nmea",
+            "edge.decoders.nmea.decoder.read",
+            [sentence(b"GPGGA,1"), sentence(b"GPGGA,bug"), sentence(b"GPGGA,3")],
+        ),
+    ],
+)
+def test_a_bug_in_our_own_decoders_costs_its_line_too(
+    decoder: str, broken: str, lines: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, _, name = broken.rpartition(".")
+    right = getattr(import_module(module), name)
+
+    def wrong(what: object, *more: object, **named: object) -> object:
+        if what == "bug" or (isinstance(what, bytes) and b"bug" in what):
+            raise ZeroDivisionError
+        return right(what, *more, **named)
+
+    channels = ("lat", "lon") if decoder == "nmea" else ("x", "y")
+    config = source_config(decoder, channels, units={"lat": "deg", "lon": "deg"})
+    made = decoder_type(decoder, "").from_config(config)
+    usual = run_decoder(made, [lines[0] + b"\n", lines[2] + b"\n"])
+    monkeypatch.setattr(broken, wrong)
+    found = run_decoder(made, [b"\n".join(lines) + b"\n"])
+    (failed,) = (item for item in found if isinstance(item, Fault) and item.reason == "decoder_failed")
+    assert failed == Fault("decoder_failed", len(lines[0]) + 1, -1, lines[1])
+    assert [item for item in found if not isinstance(item, Fault)] == [
+        item for item in usual if not isinstance(item, Fault)
+    ]
+    assert len(found) == len(usual) + 1

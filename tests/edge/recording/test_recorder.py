@@ -84,6 +84,20 @@ def test_silent_streams_say_how_far_they_are_and_nothing_comes_before_that() -> 
     assert sample_times(chunk)[0] >= WALL + 2 * S
 
 
+@pytest.mark.parametrize("samples", [1, -1])
+def test_lines_that_are_lost_shift_none_that_follow_whether_they_can_be_counted_or_not(samples: int) -> None:
+    device, worst_ns = recorder(source_config(channels=("x",), rate=100)), 0
+    for number in range(3000):
+        at_ns = number * S // 100 + number * 7_919 % 5_000_000
+        item = Fault("columns", 0, samples) if number % 17 == 16 else frame(number)
+        device.take("acc", 1, [item], at_ns, WALL + at_ns)
+        for record in records(device.flush(at_ns)) if number % 100 == 99 else []:
+            if isinstance(record, Chunk) and number > 1000:
+                off = sample_times(record) - WALL - np.frombuffer(record.values, "<f8") * (S // 100)
+                worst_ns = max(worst_ns, int(np.abs(off).max()))
+    assert worst_ns < 6_000_000
+
+
 def test_faults_are_announced_before_what_follows_them() -> None:
     device = recorder()
     device.take("acc", 1, [frame(1), Fault("columns", 0), Fault("header", 0, 0), frame(2)], S, WALL)

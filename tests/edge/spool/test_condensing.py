@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from edge.spool.condensing import Part, Refusals, choose, condense, entries_of, thin
-from edge.spool.entries import reading
+from edge.spool.condensing import Part, Refusals, choose, condense, entries_of, sum_up, thin
+from edge.spool.entries import identities, read_tail, reading
 from ingest.log.protocol import Entry
 from ingest.log.segments.segment import encode, parse
-from ingest.records import Chunk, Gap, Progress, RecordingStart
+from ingest.records import Chunk, Gap, Progress, RecordingEnd, RecordingStart
 from ingest.times import sample_times
 from ingest.wire import check_chunk, decode
 from tests.edge.spool.spooling import BOOT, SECOND, T0, accounted, chunk, entry
@@ -91,8 +91,43 @@ def test_refused_chunks_become_one_gap_a_stream() -> None:
     for seq in range(3):
         refusals.refuse(chunk(seq), "disk_full")
     refusals.refuse(chunk(0, 7, "temp"), "disk_full")
-    first, second = [decode(found.value) for found in refusals.take()]
+    (first, _), (second, _) = refusals.take()
     assert first == Gap("pump", "r", "acc", BOOT, T0, T0 + 3 * SECOND, 300, "disk_full")
     assert isinstance(second, Gap)
     assert second.samples == 7
     assert refusals.take() == []
+
+
+@pytest.mark.parametrize("period", [True, False])
+def test_thinning_again_and_again_keeps_the_sum_of_samples(period: bool) -> None:
+    found = replace(chunk(0, 100), missing=7, missing_reason="line")
+    if not period:
+        deltas = np.arange(100, dtype="<i4").tobytes()
+        found = replace(found, period_num=0, period_den=0, tick_ns=5, deltas=deltas)
+    counts = []
+    while (smaller := thin(found, "spool_full")) is not None:
+        check_chunk(smaller)
+        assert smaller.count + smaller.missing == 107
+        counts.append(smaller.count)
+        found = smaller
+    assert counts == [50, 25, 13, 7, 4, 2, 1]
+
+
+def test_what_the_log_has_is_summed_up_to_what_the_next_start_reads() -> None:
+    start = RecordingStart("other", "s", BOOT, T0, "start")
+    end = RecordingEnd("other", "s", BOOT, T0 + SECOND, "stopped")
+    parts = [
+        Part(encode([entry(0), reading("other", start), identities([b"12345678"])], 0, 1, 0), 0, 3),
+        Part(encode([entry(1), reading("other", end), identities([b"abcdefgh"]), entry(2), entry(3)], 3, 1, 3), 3, 8),
+    ]
+    data = sum_up(parts, 6)
+    run = parse(data, 0, 8, holes=True)
+    assert run.offsets[-2:] == [6, 7]
+    assert [decode(value) for value in run.values[-2:]] == [chunk(2), chunk(3)]
+    tail = read_tail(entries_of(data, 0, 8))
+    whole = read_tail(pair for part in parts for pair in entries_of(*part))
+    assert tail == whole
+    again = sum_up([Part(data, 0, 8)], 8)
+    assert read_tail(entries_of(again, 0, 8)) == whole
+    assert len(parse(again, 0, 8, holes=True).offsets) == 3
+    assert sum_up([Part(encode([Entry(b"rx", b"junk")], 0, 1, 0), 0, 1)], 1) == b""

@@ -73,6 +73,13 @@ def test_one_lost_chunk_between_two_is_a_hole_and_none_is_not() -> None:
     ]
 
 
+def test_one_chunk_that_is_missing_between_two_is_announced() -> None:
+    found = records(Drain(KERNEL).plan(batch(entry(0), entry(2)), {}).steps[0].entries)
+    assert found == [chunk(0), Gap("pump", "r", "acc", BOOT, T0 + SECOND, T0 + 2 * SECOND, -1, DAMAGE), chunk(2)]
+    found = records(Drain(KERNEL).plan(batch(entry(0), entry(1), entry(2)), {}).steps[0].entries)
+    assert found == [chunk(0), chunk(1), chunk(2)]
+
+
 def test_bytes_that_are_no_record_go_on_to_be_buried() -> None:
     plan = Drain(KERNEL).plan(batch(Entry(b"rpump", b"garbage")), {})
     assert plan.steps[0].entries == [Entry(b"pump", b"garbage")]

@@ -14,11 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from edge.errors import SpoolBusyError
+from edge.errors import SpoolBusyError, SpoolFormatError
 from edge.spool.draining import DAMAGE, Drain
 from edge.spool.entries import identities
-from edge.spool.spool import Queue, Spool, SpoolLimits
-from ingest.errors import StoreFullError
+from edge.spool.spool import FORMAT, Queue, Spool, SpoolLimits
+from ingest.errors import CorruptError, StoreFullError
+from ingest.log.protocol import Entry
 from ingest.log.segments.head import Head
 from ingest.log.segments.partition import Partition
 from ingest.log.segments.segment import HEADER, frames
@@ -85,6 +86,40 @@ def test_two_agents_cannot_share_a_spool(tmp_path: Path) -> None:
         Spool(tmp_path / "spool", SMALL)
     spool.close()
     Spool(tmp_path / "spool", SMALL).close()
+
+
+def test_a_folder_of_a_newer_format_is_refused_and_one_without_a_format_is_taken_over(tmp_path: Path) -> None:
+    folder = tmp_path / "spool"
+    Spool(folder, SMALL).close()
+    file = folder / "format"
+    assert file.read_text() == f"sensorloom spool, format {FORMAT}\n"
+    file.unlink()
+    Spool(folder, SMALL).close()
+    assert file.read_text() == f"sensorloom spool, format {FORMAT}\n"
+    file.write_text(f"sensorloom spool, format {FORMAT + 1}\n")
+    with pytest.raises(SpoolFormatError, match="a newer sensorloom wrote it.* let that version empty it, or give"):
+        Spool(folder, SMALL)
+    file.write_text("nonsense")
+    with pytest.raises(CorruptError, match="found 'nonsense', expected"):
+        Spool(folder, SMALL)
+    file.unlink()
+    Spool(folder, SMALL).close()
+
+
+def test_a_deleted_spool_is_held_again_against_others(tmp_path: Path) -> None:
+    folder = tmp_path / "spool"
+    spool = Spool(folder, SMALL)
+    spool.readings.commit([entry(0)])
+    shutil.rmtree(folder)
+    spool.readings.commit([entry(1)])
+    with pytest.raises(SpoolBusyError):
+        Spool(folder, SMALL)
+    spool.urgent.commit([Entry(b"tpump", b"status")])
+    spool.close()
+    again = Spool(folder, SMALL)
+    assert read_all(again.readings) == [chunk(0), chunk(1)]
+    assert again.urgent.backlog == 1
+    again.close()
 
 
 @pytest.mark.parametrize(("drop", "count"), [("oldest", 12_000), ("thin", 4000)])

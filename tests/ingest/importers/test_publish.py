@@ -10,7 +10,7 @@ import pytest
 from ingest.errors import LogUnavailableError
 from ingest.importers.publish import BATCH_ENTRIES, publish
 from ingest.log.protocol import Entry, Position
-from ingest.records import Progress
+from ingest.records import Progress, RecordingEnd
 from ingest.wire import decode
 from simulators.doubles.log import ListLog
 
@@ -25,6 +25,25 @@ def test_records_arrive_in_order_in_batches() -> None:
         assert [size for _, size in log.calls] == [BATCH_ENTRIES] * 5 + [7]
         assert published.records == len(RECORDS)
         assert published.bytes == sum(len(e.value) for e in log.content["readings"][0])
+
+    asyncio.run(run())
+
+
+def test_the_end_of_a_recording_is_not_written_beside_what_comes_before_it() -> None:
+    """An end alone would say that the recording is over, to who tries again."""
+
+    class Failing(ListLog):
+        async def append(self, topic: str, entries: Sequence[Entry]) -> list[Position]:
+            if isinstance(decode(entries[0].value), Progress):
+                await asyncio.sleep(0.01)
+                raise LogUnavailableError("down")
+            return await super().append(topic, entries)
+
+    async def run() -> None:
+        log = Failing()
+        with pytest.raises(LogUnavailableError, match="down"):
+            await publish(log, "readings", "d", [*RECORDS[:5], RecordingEnd("d", "r", b"", 5, "end_of_file")], None)
+        assert log.content == {}
 
     asyncio.run(run())
 

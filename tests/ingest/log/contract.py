@@ -204,6 +204,15 @@ class LogContract:
         await log.close()
 
     @in_world
+    async def test_what_append_takes_passes_the_check_and_writes_nothing(self, world: World) -> None:
+        topic = world.topic("readings")
+        log = world.open(partitions=1)
+        await log.ensure(topic)
+        await log.check(topic, [Entry(b"k", bytes(500_000))])
+        assert await log.bounds(topic) == {0: Bounds(0, 0)}
+        await log.close()
+
+    @in_world
     async def test_an_empty_topic_has_empty_bounds_and_nothing_to_read(self, world: World) -> None:
         topic = world.topic("readings")
         log = world.open(partitions=2)

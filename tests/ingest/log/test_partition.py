@@ -14,7 +14,9 @@ from ingest.log.protocol import Entry
 from ingest.log.segments import partition as partition_module
 from ingest.log.segments.compaction import compact
 from ingest.log.segments.cursor import Cursor, PastBeginError, Place
-from ingest.log.segments.partition import Partition, create_partition
+from ingest.log.segments.files import create, make_folder, put
+from ingest.log.segments.partition import Partition, create_partition, segment_name
+from tests.support.syncs import Syncs
 
 Records = list[tuple[int, bytes]]
 
@@ -477,3 +479,66 @@ def test_a_damaged_segment_is_not_compacted(disk: Disk) -> None:
     assert not compact(partition)
     with pytest.raises(CorruptLogError):
         read_from(partition, dense=False)
+
+
+# --- what is asked of the disk, and in which order
+
+
+def test_a_roll_makes_the_new_segments_name_durable_before_anything_is_in_it(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partition = disk.open(segment_bytes=300)
+    append(partition, entries(0, 3))
+    syncs = Syncs(monkeypatch)
+    partition.append(entries(3, 8))
+    assert syncs.take() == [("fsync", segment_name(0)), ("fsync", "0")]
+
+
+def test_recovery_makes_durable_what_it_found_and_its_name(
+    disk: Disk, power_cut: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(disk.open(), entries(0, 3))
+    power_cut()
+    partition, syncs = disk.open(), Syncs(monkeypatch)
+    with partition.locked():
+        pass
+    assert syncs.take() == [("fsync", segment_name(0)), ("fsync", "0")]
+
+
+def test_compaction_makes_the_merged_segment_durable_before_it_deletes_the_others(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partition = disk.open(segment_bytes=300)
+    append(partition, entries(0, 12))
+    syncs = Syncs(monkeypatch)
+    assert compact(partition)
+    merged, name = "compacted.tmp", segment_name(0)
+    assert syncs.take() == [
+        ("fsync", merged),
+        ("replace", merged, name),
+        ("fsync", "0"),
+        ("unlink", segment_name(5)),
+    ]
+
+
+def test_a_file_that_is_put_or_created_is_durable_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    syncs = Syncs(monkeypatch)
+    put(tmp_path / "it", b"1")
+    (_, temporary), replaced, named = syncs.take()
+    assert temporary.startswith(".it.")
+    assert (replaced, named) == (("replace", temporary, "it"), ("fsync", tmp_path.name))
+    assert create(tmp_path / "other", b"1")
+    (_, temporary), linked, unlinked, named = syncs.take()
+    assert (linked, unlinked) == (("link", "other", temporary), ("unlink", temporary))
+    assert named == ("fsync", tmp_path.name)
+
+
+def test_the_name_of_a_folder_is_durable_also_where_another_process_made_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    syncs = Syncs(monkeypatch)
+    for _ in range(2):
+        make_folder(tmp_path / "a")
+        assert syncs.take() == [("fsync", tmp_path.name)]
