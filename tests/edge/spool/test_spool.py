@@ -399,6 +399,15 @@ TestSpoolMachine.settings = settings(
 )
 
 
+@pytest.mark.soak
+class TestSpoolMachineForLong(SpoolMachine.TestCase):  # type: ignore[misc, valid-type]
+    """The same, for long."""
+
+    settings = settings(
+        max_examples=1_000, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck)
+    )
+
+
 @given(st.binary(max_size=400))
 @settings(max_examples=50)
 def test_garbage_in_the_place_of_a_segment_is_stepped_over(data: bytes) -> None:

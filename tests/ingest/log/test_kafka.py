@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -18,7 +19,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from ingest.errors import LogConfigError, LogUnavailableError, UsageError
+from ingest.errors import LogConfigError, LogUnavailableError, RecordTooLargeError, UsageError
 from ingest.log.kafka import KafkaLog
 from ingest.log.kafka.cluster import DEFAULT_PARTITIONS
 from ingest.log.protocol import (
@@ -184,9 +185,9 @@ def test_another_number_of_partitions_is_refused(broker: KafkaBroker, topic: str
 def test_a_record_too_large_is_refused_and_harms_no_other(broker: KafkaBroker, topic: str) -> None:
     async def main() -> None:
         log = KafkaLog(broker.bootstrap, partitions=1)
-        with pytest.raises(LogConfigError, match=r"max\.message\.bytes"):
+        with pytest.raises(RecordTooLargeError, match=r"max\.message\.bytes") as refused:
             await log.append(topic, [Entry(b"k", b"small"), Entry(b"k", bytes(2_000_000))])
-        await log.append(topic, [Entry(b"k", b"v")])
+        await log.append(topic, [Entry(b"k", random.randbytes(refused.value.bytes_max - 1))])
         assert (await log.bounds(topic))[0].end == 1
         await log.close()
 
