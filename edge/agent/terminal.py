@@ -44,9 +44,10 @@ class Terminal:
         view, at_s = overview(), time.monotonic()
         self._say(start_line(view), "info")
         minute, minute_s = view, at_s
+        every_s = EVERY_S if self._is_terminal or self._level == LEVELS.index("debug") else MINUTE_S
         try:
             while True:
-                await asyncio.sleep(EVERY_S)
+                await asyncio.sleep(every_s)
                 now, now_s = overview(), time.monotonic()
                 self._show(now, view, now_s - at_s)
                 self._say_bad_lines(now, view)

@@ -52,6 +52,7 @@ def shown_by(stream: TextIO, views: list[Overview], said: str = "", level: Level
 @pytest.fixture(autouse=True)
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge.agent.terminal.EVERY_S", 0.01)
+    monkeypatch.setattr("edge.agent.terminal.MINUTE_S", 0.02)
 
 
 def read(descriptor: int) -> str:
@@ -86,9 +87,8 @@ def test_what_is_wrong_is_yellow_at_a_terminal(screen: tuple[TextIO, int], monke
 
 
 def test_elsewhere_there_is_a_line_at_the_start_and_one_a_minute(
-    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("edge.agent.terminal.MINUTE_S", 0.02)
     views = [view(sources=[source_view(samples=count, lost={"range": 2})]) for count in range(0, 1000, 100)]
     shown_by(sys.stderr, views)
     lines = capfd.readouterr().err.splitlines()
