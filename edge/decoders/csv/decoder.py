@@ -185,11 +185,15 @@ class CsvDecoder:
         if all(map(isnan, values)):
             return (fault("infinite" if infinite else "missing", offset, 1, line),)
         try:
-            time = None if self._time is None else self._time[1].of_text(cells[self._time[0]].decode("ascii"))
+            time = None if self._time is None else self._read_time(cells[self._time[0]], self._time[1])
         except ValueError:
             return (fault("time", offset, 1, line),)
         row = values, time, offset + len(line) + 1
         return (fault("infinite", offset, 0, line), row) if infinite else (row,)
+
+    def _read_time(self, cell: bytes, kind: DeviceTime) -> int:
+        text = cell.decode("ascii")
+        return kind.of_text(text.replace(",", ".") if self._comma and kind.scale is not None else text)
 
     def _cells(self, text: bytes) -> list[bytes]:
         separator = self._separator
