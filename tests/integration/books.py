@@ -51,7 +51,7 @@ class Said:
 class Tolerance:
     """How far times may be off, on a machine that is busy with other things."""
 
-    early_ns: int = 20 * MS
+    early_ns: int = 250 * MS
     late_ns: int = 1500 * MS
     edge_ns: int = 1500 * MS
     """Between a number's time and the edge of what announces it."""

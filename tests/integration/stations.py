@@ -35,6 +35,7 @@ decoder = "csv"
 stream = "count"
 channels = {{ number = "1", check = "1" }}
 dtype = "int32"
+max = {{ number = 9999999, check = 65521 }}
 {more}
 """
 MQTT: Final = """[[source]]
@@ -250,11 +251,11 @@ class Station:
         self.agent.kill()
         self.agent.wait(PATIENCE_S)
 
-    def stop(self, code: int = 0) -> None:
-        """SIGTERM; it ends with this code."""
+    def stop(self) -> int:
+        """SIGTERM; the exit code."""
         self.signal(signal.SIGTERM)
         assert self.agent is not None
-        assert self.agent.wait(PATIENCE_S) == code, self.err
+        return self.agent.wait(PATIENCE_S)
 
     @property
     def err(self) -> str:
