@@ -230,12 +230,18 @@ class Queue:
         return read_tail(self.tail_entries())
 
     def _newest(self) -> list[Closed]:
-        """The newest segments that hold anything, the open one among them; at least one."""
-        head = self._head
+        """The newest segments that hold anything, the open one among them: at least `_TAIL_SEGMENTS`, and as much as
+        fills half of one, if there is so much. Some were closed when they had hardly begun."""
+        head, found, total = self._head, list[Closed](), 0
         active = Closed(head.base, head.next_offset, head.position)
-        return ([*self._closed.all, active] if head.position or not self._closed.all else self._closed.all)[
-            -_TAIL_SEGMENTS:
-        ]
+        for closed in reversed(
+            [*self._closed.all, active] if head.position or not self._closed.all else self._closed.all
+        ):
+            if len(found) >= _TAIL_SEGMENTS and total >= self._limits.small_bytes:
+                break
+            found.append(closed)
+            total += closed.size
+        return found[::-1]
 
     def _write_mark(self) -> None:
         data = msgspec.msgpack.encode(self._acknowledged).rjust(16, b"\0")

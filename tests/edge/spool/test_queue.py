@@ -500,3 +500,15 @@ def test_thinning_twice_forgets_no_sample(tmp_path: Path) -> None:
 
 def replace_missing(seq: int) -> Entry:
     return reading("pump", replace(chunk(seq), missing=3, missing_reason="line"))
+
+
+def test_segments_that_were_closed_early_are_not_the_whole_story(tmp_path: Path) -> None:
+    """A full disk closes segments that have hardly begun: who may come again was known no more."""
+    queue = Queue(tmp_path / "q", SpoolLimits())
+    for number in range(5):
+        queue.commit([entry(number), identities([number.to_bytes(8, "big")])])
+        queue._close_open_one()
+        read_all(queue)
+        queue.acknowledge(2 * number + 2)
+    assert [int.from_bytes(found, "big") for found in queue.tail().identities[b""]] == list(range(5))
+    queue.close()
