@@ -56,6 +56,10 @@ NETWORK_FUSE: Final = frozenset(
 )
 
 
+MEMORY: Final = frozenset(("tmpfs", "ramfs"))
+"""What lies there is gone with the power."""
+
+
 def filesystem_at(mountinfo: str, path: str) -> str:
     """The type of the file system that holds the absolute path, by the text of `/proc/self/mountinfo` (proc(5)).
 
@@ -79,13 +83,18 @@ def is_network(filesystem: str) -> bool:
     return filesystem in NETWORK or (kind in ("fuse", "fuseblk") and helper in NETWORK_FUSE)
 
 
-def network_filesystem(path: Path) -> str | None:
-    """The type of the network file system that `path` (which need not exist yet) lies on; None where it is local."""
+def filesystem_of(path: Path) -> str:
+    """The type of the file system that `path` (which need not exist yet) lies on; "" where nobody says."""
     try:
         mountinfo = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
     except FileNotFoundError:
-        return None
-    filesystem = filesystem_at(mountinfo, str(path.resolve()))
+        return ""
+    return filesystem_at(mountinfo, str(path.resolve()))
+
+
+def network_filesystem(path: Path) -> str | None:
+    """The type of the network file system that `path` lies on, as `filesystem_of`; None where it is local."""
+    filesystem = filesystem_of(path)
     return filesystem if is_network(filesystem) else None
 
 

@@ -25,7 +25,7 @@ from edge.agent.overview import BadLineView, Overview, SourceView
 from edge.agent.pipeline import Missing, Pipeline, missing_of
 from edge.agent.publisher import Publisher
 from edge.agent.schedule import CommitSchedule
-from edge.agent.startup import begin
+from edge.agent.startup import begin, check_ground
 from edge.agent.status import Status
 from edge.agent.unwritten import Unwritten
 from edge.agent.watch import Watch
@@ -100,10 +100,14 @@ class Agent:
         """Run until `stop` is set, or until every source has come to its end and the log has all; the figures.
 
         Raises:
+            UsageError: the spool lies on a network file system.
             SpoolBusyError: another agent runs on the spool.
             PermanentError: a source failed for good.
             UnwrittenError: the spool's disk took nothing up to the end; the figures of what is lost.
         """
+        ground = await asyncio.to_thread(check_ground, self.config.spool_dir)
+        if ground:
+            self._report(ground)
         self.spool = spool = await asyncio.to_thread(Spool, self.config.spool_dir, self.config.spool)
         try:
             parts = await asyncio.to_thread(self._begin, spool)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.config import AgentConfig
 from edge.recording.recorder import ClockState, Previous, Recorder
 from edge.spool.entries import DeviceTail, Identities, Tail, description, read_tail, reading
 from edge.spool.spool import Spool
+from ingest.errors import UsageError
 from ingest.log.protocol import Entry
+from ingest.mounts import MEMORY, filesystem_of, is_network
 from ingest.records import RecordingEnd
 
 if TYPE_CHECKING:
@@ -55,6 +58,26 @@ def begin(
         [*map(description, config.descriptions), *ends],
         marks,
     )
+
+
+def check_ground(folder: Path) -> str:
+    """What people should know of where a spool lies; empty where that is a disk.
+
+    Raises:
+        UsageError: it lies where locks and fsync do not hold what the spool promises.
+    """
+    filesystem = filesystem_of(folder)
+    if is_network(filesystem):
+        raise UsageError(
+            f"spool.dir: {folder}: lies on a network file system ({filesystem}), whose locks and fsync do not hold "
+            "what a spool promises; name a folder on a disk of this machine"
+        )
+    if filesystem in MEMORY:
+        return (
+            f"spool: {folder} lies in memory ({filesystem}): what waits there is lost with the power, or at the next "
+            "boot; name a folder on a disk"
+        )
+    return ""
 
 
 def _recorder(

@@ -10,6 +10,9 @@ import asyncio
 import itertools
 import re
 import socket
+import subprocess
+import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
@@ -22,6 +25,7 @@ import pytest
 
 from edge.agent.agent import Agent
 from edge.config import load_config
+from ingest.errors import UsageError
 from ingest.log.opening import open_log
 from simulators.terminal import Terminal
 from tests.support.certificates import Authority
@@ -378,3 +382,48 @@ def test_what_is_wrong_with_the_log_is_said(tmp_path: Path) -> None:
                     await told.until({"readings": faults[log]})
 
         asyncio.run(main())
+
+
+# --- the spool
+
+
+def test_a_spool_in_memory_is_said_at_once(tmp_path: Path) -> None:
+    """`/dev/shm` is a tmpfs on every Linux."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder, Terminal(tmp_path / "port"):
+        text = head().replace('dir = "spool"', f'dir = "{folder}/spool"')
+        text += table(Fault("line", "csv", XY, None, "")).replace("ports/line", "port")
+
+        async def main() -> None:
+            async with agent_of(tmp_path, text) as told:
+                await told.until(
+                    {"spool": r"lies in memory \(tmpfs\): what waits there is lost .*name a folder on a disk"}
+                )
+
+        asyncio.run(main())
+
+
+def test_a_spool_on_a_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.agent.startup.filesystem_of", lambda path: "nfs4")
+    text = head() + table(Fault("line", "csv", XY, None, ""))
+
+    async def main() -> None:
+        (tmp_path / "agent.toml").write_text(text)
+        agent = Agent(load_config(tmp_path / "agent.toml"), open_log(f"segments:{tmp_path}/log"), bytes(16), "0", print)
+        await agent.run(asyncio.Event())
+
+    with pytest.raises(UsageError, match=r"spool.dir: .*network file system \(nfs4\).*name a folder on a disk"):
+        asyncio.run(main())
+    assert not (tmp_path / "spool").exists()
+
+
+def test_a_spool_that_cannot_be_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "agent.toml").write_text(
+        head().replace('dir = "spool"', 'dir = "file/spool"') + table(Fault("line", "csv", XY, None, ""))
+    )
+    words = [sys.executable, "-m", "sensorloom", "agent", "run", "-c", str(tmp_path / "agent.toml")]
+    done = subprocess.run(words, cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=100)
+    assert done.returncode in (1, 2)
+    assert "file/spool" in done.stderr
+    assert "a file is where a folder should be" in done.stderr
+    assert "Traceback" not in done.stderr
