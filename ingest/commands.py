@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
@@ -19,7 +18,7 @@ from ingest.log.opening import check_begun, open_log
 from ingest.log.protocol import Log
 from ingest.progress import Progress
 from ingest.showing import printable
-from ingest.units import format_time, parse_duration, parse_rate, parse_size, parse_time
+from ingest.units import format_time, parse_duration, parse_number, parse_rate, parse_size, parse_time
 
 if TYPE_CHECKING:
     from ingest.importers.readings import ReadingsOptions, Summary
@@ -180,8 +179,8 @@ def _words(option: str, text: str) -> tuple[str, ...]:
 
 def _scales(text: str) -> tuple[float, ...]:
     try:
-        scales = tuple(float(Fraction(word)) for word in _words("--scale", text))
-    except (ValueError, ZeroDivisionError):
+        scales = tuple(float(parse_number(word)) for word in _words("--scale", text))
+    except UsageError:
         scales = (0.0,)
     if not all(scales):
         raise UsageError(f'--scale: found "{text}", expected numbers or fractions other than 0, as in 1/64')
@@ -194,7 +193,14 @@ def _origin(text: str | None) -> tuple[str, int] | None:
     value, _, time = text.partition("=")
     if not value.strip() or not time:
         raise UsageError(f'--origin: found "{text}", expected VALUE=TIME, as in 12.5=2026-01-01T00:00:00Z')
-    return value.strip(), parse_time(time)
+    return value.strip(), _time("--origin", time)
+
+
+def _time(option: str, text: str) -> int:
+    try:
+        return parse_time(text)
+    except UsageError as error:
+        raise UsageError(f"{option}: {error}") from None
 
 
 def _decimal_comma(mark: str) -> bool:
@@ -217,7 +223,7 @@ def readings_options(args: argparse.Namespace) -> ReadingsOptions:
         units=_words("--unit", args.unit),
         scales=_scales(args.scale),
         rate=None if args.rate is None else parse_rate(args.rate),
-        start_ns=None if args.start is None else parse_time(args.start),
+        start_ns=None if args.start is None else _time("--start", args.start),
         time_column=args.time_column,
         time_unit=args.time_unit,
         timezone=args.timezone,
@@ -253,10 +259,7 @@ def run_import_readings(args: argparse.Namespace) -> int:
         with Progress("import", prepared.summary.samples, "samples") as progress:
             return await publish_readings(log, prepared, progress)
 
-    summary = _with_log(args, work).as_dict()
-    if not args.json:
-        del summary["notes"]  # they are on stderr
-    _report(summary, as_json=args.json)
+    _report_import(_with_log(args, work).as_dict(), as_json=args.json)
     return 0
 
 
@@ -268,8 +271,16 @@ def run_import_marks(args: argparse.Namespace) -> int:
         with Progress("import", None, "marks") as progress:
             return await import_marks(log, args.file, progress, args.time_unit)
 
-    _report(_with_log(args, work).as_dict(), as_json=args.json)
+    summary = _with_log(args, work).as_dict()
+    for note in summary["notes"]:
+        print(f"{args.file}: {note}", file=sys.stderr)
+    _report_import(summary, as_json=args.json)
     return 0
+
+
+def _report_import(summary: dict[str, Any], *, as_json: bool) -> None:
+    """A summary whose notes are on stderr already."""
+    _report(summary if as_json else {name: it for name, it in summary.items() if name != "notes"}, as_json=as_json)
 
 
 def _report(summary: dict[str, Any], *, as_json: bool) -> None:
@@ -320,7 +331,7 @@ def run_log_cat(args: argparse.Namespace) -> int:
     """`sensorloom log cat`: ends at a signal, unless `--until-idle` or `--limit` ends it before."""
     from ingest.inspection import Describer, check_device, records
 
-    since = None if args.since is None else parse_time(args.since)
+    since = None if args.since is None else _time("--from", args.since)
     if args.limit is not None and args.limit < 1:
         raise UsageError(f"--limit: found {args.limit}, expected 1 or more")
 

@@ -18,8 +18,14 @@ from ingest.settings import suggest
 if TYPE_CHECKING:
     import polars as pl
 
-_CELL_BYTES: Final = 16
-"""What polars takes at most for a cell of a number or time, and for the view of a text."""
+_CELL_BYTES: Final = {
+    **dict.fromkeys(("Boolean", "Int8", "UInt8"), 1),
+    **dict.fromkeys(("Int16", "UInt16"), 2),
+    **dict.fromkeys(("Int32", "UInt32", "Float32", "Date"), 4),
+    **dict.fromkeys(("Int64", "UInt64", "Float64", "Datetime"), 8),
+}
+_CELL_BYTES_MAX: Final = 16
+"""What polars takes for a cell of another type, and for the view of a text."""
 _EXACT_MAX: Final = 1 << 53
 
 # --- Parquet ----------------------------------------------------------------------------------------------------------
@@ -42,8 +48,9 @@ def read_parquet(source: Source, columns: Sequence[str], time_column: str | None
             if not (schema[name].is_numeric() or schema[name] == pl.Boolean):
                 raise UsageError(f'{source.path}: column "{name}" holds {schema[name]}, expected numbers')
         rows = int(pl.scan_parquet(io.BytesIO(source.data)).select(pl.len()).collect().item())
-        if rows * len(wanted) * _CELL_BYTES > source.max_bytes:
-            raise too_large(source.path, f"{rows:,} rows of {len(wanted)} columns", source.max_bytes)
+        size = rows * sum(_CELL_BYTES.get(schema[name].base_type().__name__, _CELL_BYTES_MAX) for name in wanted)
+        if size > source.max_bytes:
+            raise too_large(source.path, f"{rows:,} rows, {size:,} bytes", source.max_bytes)
         frame = pl.read_parquet(io.BytesIO(source.data), columns=wanted)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise UsageError(f"{source.path}: damaged Parquet file: {str(error).splitlines()[0]}") from None

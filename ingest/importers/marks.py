@@ -25,6 +25,7 @@ from ingest.records import MarkAdd
 from ingest.settings import suggest
 from ingest.units import TIME_UNITS, count_ns, parse_iso, parse_time
 
+_TORN: Final = "the last line has no line feed: if the file was cut off, its label is not whole"
 REQUIRED: Final = ("device", "start", "end", "label")
 OPTIONAL: Final = ("author", "confidence")
 _NUMBER: Final = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?", re.ASCII)
@@ -37,10 +38,17 @@ class MarksSummary:
     marks: int
     repeated: int
     """Rows that say the same as an earlier row of the file: written once."""
+    lines: int
+    """The sum of the header, the next two, the marks and the repeated rows."""
+    blank: int
+    spanned: int
+    """Lines that a quoted cell, or the header, goes on over."""
     devices: int
     labels: dict[str, int]
     start_ns: int
     end_ns: int
+    notes: list[str]
+    """What a person should know."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for `--json`."""
@@ -59,15 +67,22 @@ def read_marks(path: str | Path, time_unit: str | None = None) -> list[MarkAdd]:
     Raises:
         UsageError: with the line of what is wrong.
     """
+    return _read(path, _text(path), time_unit)[0]
+
+
+def _read(path: str | Path, text: str, time_unit: str | None) -> tuple[list[MarkAdd], int]:
+    """The marks, and the number of blank lines."""
     if time_unit is not None and time_unit not in TIME_UNITS:
         raise UsageError(f'--time-unit: unknown unit "{time_unit}"; known: {", ".join(TIME_UNITS)}')
-    rows = csv.reader(io.StringIO(_text(path), newline=""), skipinitialspace=True, strict=True)
+    rows = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True, strict=True)
     try:
         header = [name.strip() for name in next(rows, [])]
         _check_header(path, header)
-        return list(_marks(path, header, rows, time_unit))
+        found = list(_marks(path, header, rows, time_unit))
     except csv.Error as error:
         raise UsageError(f"{path}: line {max(rows.line_num, 1)}: {error}") from None
+    marks = [mark for mark in found if mark is not None]
+    return marks, len(found) - len(marks)
 
 
 def _text(path: str | Path) -> str:
@@ -92,9 +107,11 @@ def _check_header(path: str | Path, header: list[str]) -> None:
             raise UsageError(f'{path}: line 1: column "{name}" is missing; the header is {",".join(REQUIRED)}')
 
 
-def _marks(path: str | Path, header: list[str], rows: Any, time_unit: str | None) -> Iterator[MarkAdd]:
+def _marks(path: str | Path, header: list[str], rows: Any, time_unit: str | None) -> Iterator[MarkAdd | None]:
+    """The mark of each row; None for a blank line."""
     for row in rows:
         if not any(cell.strip() for cell in row):
+            yield None
             continue
         where = f"{path}: line {rows.line_num}"
         if len(row) != len(header):
@@ -147,7 +164,8 @@ async def import_marks(
         UsageError: before anything is written.
         LogUnavailableError, StoreFullError: some may be in the log; importing again completes it.
     """
-    rows = read_marks(path, time_unit)
+    text = _text(path)
+    rows, blank = _read(path, text, time_unit)
     marks = list({mark.id: mark for mark in rows}.values())
     devices: dict[str, list[MarkAdd]] = {}
     labels: dict[str, int] = {}
@@ -158,4 +176,8 @@ async def import_marks(
     for device, group in devices.items():
         await publish(log, MARKS, device, group, progress)
     start_ns, end_ns = (min(m.start_ns for m in marks), max(m.end_ns for m in marks)) if marks else (0, 0)
-    return MarksSummary(len(marks), len(rows) - len(marks), len(devices), labels, start_ns, end_ns)
+    lines = len(io.StringIO(text, newline=None).readlines())
+    continued = max(lines - 1 - blank - len(rows), 0)
+    notes = [_TORN] if text and not text.endswith(("\n", "\r")) else []
+    repeated = len(rows) - len(marks)
+    return MarksSummary(len(marks), repeated, lines, blank, continued, len(devices), labels, start_ns, end_ns, notes)

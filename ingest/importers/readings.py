@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.chunker import Limits, Origin, chunk_end_ns, periodic_chunks, stamped_chunks
-from ingest.errors import UsageError
+from ingest.errors import LogConfigError, PermanentError, UsageError
 from ingest.importers.joining import CLOCK_STEP, Joined, find_joined
 from ingest.importers.numbers import choose, pack
 from ingest.importers.order import Ordered, Repeated, order
@@ -167,7 +167,7 @@ class Summary:
     missing_cells: int = 0
     infinite_cells: int = 0
     """`inf`, or a number that no float64 holds: no sensor measured that, so they are among the missing ones."""
-    cells_beyond_float32: int = 0
+    beyond_float32: int = 0
     """Kept as float64, and missing in training windows, which are float32."""
     repeated_stamps: int = 0
     jittered_stamps: int = 0
@@ -284,9 +284,9 @@ def _count_beyond(runs: list[Run], scales: tuple[float, ...], summary: Summary) 
         if run.values.dtype.itemsize == 8 or least < bound:
             with np.errstate(over="ignore"):
                 physical = np.abs(run.values.astype(np.float64) * np.array(scales))
-            summary.cells_beyond_float32 += int(np.count_nonzero(physical > bound))
-    if summary.cells_beyond_float32:
-        summary.notes.append(f"{summary.cells_beyond_float32} cells are beyond a float32: missing in training windows")
+            summary.beyond_float32 += int(np.count_nonzero(physical > bound))
+    if summary.beyond_float32:
+        summary.notes.append(f"{summary.beyond_float32} cells are beyond a float32: missing in training windows")
 
 
 def _finite(values: NDArray[Any]) -> tuple[NDArray[Any], int]:
@@ -375,8 +375,8 @@ async def publish_readings(log: Log, prepared: Prepared, progress: Progress | No
     """Write a prepared import: its stream's description first, acknowledged, then its readings.
 
     Raises:
-        UsageError: it would join a recording that has ended. Nothing was written.
-        PermanentError: a chunk is too large for the log. Nothing was written.
+        UsageError, LogConfigError: it would join a recording that has ended, or has a chunk that is too large for the
+            log. Nothing was written.
         LogUnavailableError, StoreFullError: part of it may be in the log; importing again completes it.
     """
     options, summary = prepared.options, prepared.summary
@@ -385,7 +385,12 @@ async def publish_readings(log: Log, prepared: Prepared, progress: Progress | No
         joined = await find_joined(log, options.device, options.recording)
         joined.check(options.device, [run.recording for run in prepared.runs], prepared.boot)
     largest = max((r for r in prepared.records(joined) if isinstance(r, Chunk)), key=_size)
-    await log.check(READINGS, [Entry(options.device.encode(), encode(largest))])
+    try:
+        await log.check(READINGS, [Entry(options.device.encode(), encode(largest))])
+    except LogConfigError:
+        raise
+    except PermanentError as error:
+        raise UsageError(f"import: {error}, with --chunk-bytes") from None
     await log.append(STREAMS, [Entry(schema_id(prepared.description), encode(prepared.description))])
     published = await publish(log, READINGS, options.device, prepared.records(joined), progress)
     summary.bytes = published.bytes

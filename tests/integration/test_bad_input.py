@@ -291,18 +291,18 @@ def test_a_network_file_system_is_refused(fresh: Site, monkeypatch: pytest.Monke
     mounted_at(fresh.out)
     fresh.drain().refused(2, f"{fresh.out}", "is on nfs4, a network file system; use a folder on a local disk")
     mounted_at(fresh.log_folder)
-    fresh.drain().refused(1, f"{fresh.log_folder}: lies on a network file system (nfs4)", "put it on a local disk")
+    fresh.drain().refused(2, f"{fresh.log_folder}: lies on a network file system (nfs4)", "put it on a local disk")
 
 
 def test_a_changed_number_of_partitions_is_refused(whole: Site, site: Site, tmp_path: Path) -> None:
     meta = site.log_folder / "topics/readings/meta.json"
     data = meta.read_bytes()
     meta.write_bytes(data.replace(b'"partitions":2', b'"partitions":1'))
-    site.drain().refused(1, "topic readings had 2 partitions, now it has 1", "use another --out")
+    site.drain().refused(2, "topic readings had 2 partitions, now it has 1", "use another --out")
     meta.write_bytes(data.replace(b'"partitions":2', b'"partitions":3'))
     site.drain().refused(1, str(meta.parent))
     meta.write_bytes(data)
-    site(*site.import_words(*FILES[0]), "--partitions", "3").refused(1, "has 2 partitions, 3 were asked for")
+    site(*site.import_words(*FILES[0]), "--partitions", "3").refused(2, "has 2 partitions, 3 were asked for")
     other = Site(tmp_path / "other")
     other.folder.mkdir()
     words = site.window_words("--until-idle")
@@ -316,7 +316,7 @@ def test_two_services_of_one_name_are_one_too_many(whole: Site, fresh: Site) -> 
     first = fresh.start(*fresh.window_words("--instance", "w", "--seal-seconds", "0.1"))
     try:
         wait_for(lambda: any(fresh.out.glob("windows/*/manifest/*/0*.json")), "a seal")
-        fresh.drain("--instance", "w").refused(1, "another process is the member 'w'", "give each worker a name")
+        fresh.drain("--instance", "w").refused(2, "another process is the member 'w'", "give each worker a name")
         assert first.process.poll() is None
         assert fresh.drain("--instance", "v").code == 0
         assert first.ends(signal.SIGTERM) == 0
@@ -338,7 +338,7 @@ def test_an_import_that_is_refused_for_its_size_leaves_nothing_in_the_way(
     np.save(tmp_path / "big.npy", np.random.default_rng(1).normal(size=(samples, 3)).astype(np.float32))
     words = ["import", "readings", tmp_path / "big.npy", "--device", "d", "--stream", "s", "--columns", "x,y,z"]
     words += ["--unit", "g", "--rate", "1000Hz", "--start", "2026-01-01T00:00:00Z", "--recording", "R1", "--log", log]
-    site(*words, "--chunk", "1h", "--chunk-bytes", too_much).refused(1, "make", "smaller")
+    site(*words, "--chunk", "1h", "--chunk-bytes", too_much).refused(2, "make", "smaller")
     assert site("log", "cat", "readings", "--until-idle", "--log", log).out == ""
     assert site(*words, "--chunk", "10s").code == 0
     kinds = [record["kind"] for record in site.records(READINGS)]

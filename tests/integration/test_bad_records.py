@@ -162,7 +162,7 @@ def test_a_topic_without_log_append_time_is_refused_with_the_command_that_change
     administer(kafka_bootstrap, lambda admin: admin.create_topics([NewTopic(topic, 2, 1, topic_configs=config)]))
     command = f"--entity-name {topic} --add-config message.timestamp.type=LogAppendTime"
     for words in (on_kafka.window_words("--until-idle"), on_kafka.import_words(*FILES[0])):
-        on_kafka(*words).refused(1, topic, "kafka-configs.sh", command)
+        on_kafka(*words).refused(2, topic, "kafka-configs.sh", command)
 
 
 @pytest.mark.kafka
@@ -173,7 +173,7 @@ def test_added_partitions_are_refused_on_kafka(whole: Site, on_kafka: Site, kafk
     assert on_kafka.digest() == whole.digest()
     topic = f"{on_kafka.log.rpartition('/')[2]}.{READINGS}"
     administer(kafka_bootstrap, lambda admin: admin.create_partitions({topic: NewPartitions(6)}))
-    on_kafka.drain().refused(1, "topic readings had 4 partitions, now it has 6", "use another --out")
+    on_kafka.drain().refused(2, "topic readings had 4 partitions, now it has 6", "use another --out")
     assert on_kafka.digest() == whole.digest()
 
 
@@ -189,7 +189,7 @@ def test_of_two_services_of_one_name_one_goes_on_kafka(whole: Site, on_kafka: Si
         services.append(Running(on_kafka.folder / "other", words))
         wait_for(lambda: any(service.process.poll() is not None for service in services), "one gives way")
         loser, winner = sorted(services, key=lambda service: service.process.poll() is None)
-        assert (loser.ends(), loser.err.count("\n")) == (1, 1)
+        assert (loser.ends(), loser.err.count("\n")) == (2, 1)
         assert "another worker has the same name; give each worker a name of its own" in loser.err
         assert winner.ends(signal.SIGTERM) == 0
     finally:

@@ -65,10 +65,10 @@ def test_an_array_that_unpacks_to_too_much_is_refused() -> None:
 
 
 def test_a_parquet_file_of_too_many_rows_is_refused() -> None:
-    source = parquet(1_000_000, x=np.zeros(100_000), t=np.arange(100_000))
-    with pytest.raises(UsageError, match="unpacks to 100,000 rows of 1 columns, the limit is 1,000,000"):
+    source = parquet(799_999, x=np.zeros(100_000), t=np.arange(100_000))
+    with pytest.raises(UsageError, match="unpacks to 100,000 rows, 800,000 bytes, the limit is 799,999"):
         read(source)
-    assert len(read(Source(source.path, source.data, 1_600_000)).values) == 100_000
+    assert len(read(Source(source.path, source.data, 800_000)).values) == 100_000
 
 
 def test_a_header_that_promises_more_than_the_file_has_is_refused() -> None:

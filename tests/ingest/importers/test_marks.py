@@ -123,6 +123,16 @@ def test_marks_go_to_their_devices_partition_once_each(tmp_path: Path) -> None:
     assert sum(len(entries) for entries in log.content["marks"]) == 30
 
 
+def test_what_became_of_every_line_is_in_the_summary(tmp_path: Path) -> None:
+    rows = f'd,{START},,a,"two\nlines"\n\nd,{START},,a,x\nd,{START},,a,x'
+    summary = asyncio.run(import_marks(ListLog(), written(tmp_path, HEADER[:-1] + ",author\n" + rows)))
+    assert (summary.lines, summary.marks, summary.repeated) == (6, 2, 1)
+    assert (summary.blank, summary.spanned) == (1, 1)
+    assert summary.notes == ["the last line has no line feed: if the file was cut off, its label is not whole"]
+    whole = asyncio.run(import_marks(ListLog(), written(tmp_path, HEADER + f"d,{START},,a\r\n")))
+    assert (whole.lines, whole.spanned, whole.notes) == (2, 0, [])
+
+
 def test_a_file_without_rows_brings_no_marks(tmp_path: Path) -> None:
     summary = asyncio.run(import_marks(ListLog(), written(tmp_path, HEADER)))
     assert (summary.marks, summary.labels) == (0, {})

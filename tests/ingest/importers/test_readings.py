@@ -230,10 +230,10 @@ def test_an_infinite_cell_is_missing_and_counted() -> None:
 
 def test_cells_beyond_a_float32_are_kept_and_told() -> None:
     summary = prepare(text("a,b\n1,1e300\n2,-1e39\n3,\n"), at_rate("a,b")).summary
-    assert (summary.dtype, summary.cells_beyond_float32, summary.missing_cells) == ("float64", 2, 1)
+    assert (summary.dtype, summary.beyond_float32, summary.missing_cells) == ("float64", 2, 1)
     assert summary.notes == ["2 cells are beyond a float32: missing in training windows"]
     scaled = prepare(text("a,b\n1,1\n2,3e38\n"), at_rate("a,b", scales=(1.0, 10.0))).summary
-    assert scaled.cells_beyond_float32 == 1
+    assert scaled.beyond_float32 == 1
 
 
 def test_the_time_column_of_a_file_without_header_is_no_channel() -> None:
