@@ -52,7 +52,8 @@ def unfinished(entries: Iterable[tuple[bytes, bytes]], tail: Tail) -> list[Entry
             continue
         if not isinstance(record, Chunk | Gap | Progress | RecordingStart | RecordingEnd):
             continue
-        known, name = tail.devices[record.device], (record.device, record.recording)
+        name = (record.device, record.recording)
+        known = tail.beside.get(name) or tail.devices[record.device]
         if known.is_open and known.recording == record.recording:
             if isinstance(record, RecordingStart):
                 found[name] = []

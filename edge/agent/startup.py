@@ -46,7 +46,8 @@ def begin(
     """Read the newest end of a spool. `offsets_ns` as in `edge.agent.clock.Clocks`."""
     newest = spool.readings.tail_entries()
     tail = read_tail(newest)
-    ends = [_end_of(device, known) for device, known in tail.devices.items() if known.is_open]
+    left = [*tail.devices.items(), *((device, known) for (device, _), known in tail.beside.items())]
+    ends = [_end_of(device, known) for device, known in left if known.is_open]
     marks: list[Entry] = []
     if rules is not None:
         from edge.agent.rules import unfinished

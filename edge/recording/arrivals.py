@@ -26,6 +26,8 @@ SILENT_NS: Final = 2_000_000_000
 LASTING_READS: Final = 3
 LASTING_NS: Final = 50e6
 """So many reads over so long that are all late are not jitter."""
+VANISHED: Final = 0.75
+"""A read is as late as a missing sample makes it from this share of a period on."""
 REFRESH_POINTS: Final = 32
 """While fewer arrivals are known, each of them may change the period."""
 CHANCE: Final = 1e-6
@@ -108,6 +110,9 @@ class ArrivalTimes:
         self._newest.append((newest, at, late))
         if len(self._newest) >= REFRESH_POINTS // 2:
             self._left = None
+        vanished = self._vanished(at, late)
+        if vanished:
+            return self._pass_over(vanished, count, at, stamp)
         late_ones = self._lasting(late, ahead)
         if late_ones:
             return self._leave_grid(count, newest, at, min(late_ones))
@@ -124,7 +129,7 @@ class ArrivalTimes:
         step = self._step
         if first + (count - 1) * step > stamp.time_ns:  # the floor leaves less room than the nominal rate takes
             step = max(1, (stamp.time_ns - first) // max(1, count - 1))
-        return self._emit(first, step, count, stamp)
+        return replace(self._emit(first, step, count, stamp), error_ns=stamp.waited_ns)
 
     @property
     def _patience(self) -> float:
@@ -146,6 +151,26 @@ class ArrivalTimes:
         if count > 2 * self._usual + 2 or (ahead is None and count > 1 and not self._late_before):
             return True
         return self._comes_in_a_heap(at, ahead) or any(behind < late / 2 for _, behind in self._lateness(ahead))
+
+    def _vanished(self, at: float, late: float) -> int:
+        """How many samples went missing unnoticed, where the newest reads, that come at their pace, are all late by
+        about so many periods; only where jitter is small beside a period."""
+        period, number = self._line.period, LASTING_READS
+        if late < VANISHED * period or 4 * self._line.jitter > period or len(self._newest) < number:
+            return 0
+        reads = [self._newest[-index] for index in range(number, 0, -1)]
+        paced = reads[-1][1] - reads[0][1] >= VANISHED * period * (reads[-1][0] - reads[0][0])
+        least = min(behind for _, _, behind in reads)
+        return round(least / period) if paced and VANISHED * period < least <= self._patience else 0
+
+    def _pass_over(self, vanished: int, count: int, at: float, stamp: Stamp) -> Placed:
+        """The grid goes on behind samples that went missing a few reads ago."""
+        since = self._last - (self._newest[-1][0] - self._newest[-LASTING_READS][0]) * self._step
+        self._index += vanished
+        self._last += vanished * self._step
+        self._newest.clear()
+        placed = self._on_grid(count, at, stamp)
+        return replace(placed, hole=(since, int(placed.times[0])))
 
     def _comes_in_a_heap(self, at: float, ahead: Sequence[Ahead] | None) -> bool:
         """The reads behind this one come faster than samples are taken, by more than jitter makes of it."""

@@ -56,17 +56,27 @@ class Counters:
     """By reason; where nobody knows how many, once each time."""
 
 
+@dataclass(slots=True)
+class Account:
+    """What goes on over the recordings of a boot, also where two of them are under way at once."""
+
+    seq: int = 0
+    """Of the next chunk."""
+    counters: Counters = field(default_factory=Counters)
+
+
 class StreamBatch:
-    """Collects one stream. `seq` goes on over recordings: it counts the chunks of the boot.
+    """Collects one stream.
 
     Samples come a few at a time, and are looked at together when somebody asks for what depends on them.
     """
 
-    def __init__(self, config: SourceConfig, limits: Limits) -> None:
+    def __init__(self, config: SourceConfig, limits: Limits, account: Account) -> None:
         self.description = description = describe(config)
         self.schema = schema_id(description)
         self.pending_bytes = 0
-        self._counters = Counters()
+        self.account = account
+        self._counters = account.counters
         self._end_ns: int | None = None
         self._limits = limits
         self._dtype = np.dtype(description.dtype).newbyteorder("<")
@@ -74,7 +84,6 @@ class StreamBatch:
         self._plausibility = Plausibility(config)
         self.sample_bytes = 8 + self._dtype.itemsize * len(description.channels)
         """What a sample takes in memory, about."""
-        self._seq = 0
         self._fresh: list[tuple[Times, Values]] = []
         self._fresh_error = 0
         """Not looked at yet."""
@@ -198,8 +207,10 @@ class StreamBatch:
                 self._end_ns = max(until_ns, self._end_ns or until_ns)
         self._losses = {}
         for error_ns, times, values in self._sections():
-            chunks = list(stamped_chunks(_uncertain(origin, error_ns), times, values, self._even(times), self._seq))
-            self._seq += len(chunks)
+            chunks = list(
+                stamped_chunks(_uncertain(origin, error_ns), times, values, self._even(times), self.account.seq)
+            )
+            self.account.seq += len(chunks)
             self._counters.chunks += len(chunks)
             records += chunks
         self._times, self._values, self._errors, self.pending_bytes = [], [], [], 0

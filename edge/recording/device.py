@@ -10,7 +10,7 @@ import numpy as np
 
 from edge.protocol import Times
 from edge.recording.stamps import Ahead, ClockEstimate, ClockStep, Placed, Stamp
-from ingest.ordering import first_step, rising
+from ingest.ordering import BACK_STEP_NS, first_step, rising
 from ingest.times import advance, period_of
 
 DEVICE_STEP_NS: Final = 2_000_000_000
@@ -21,10 +21,10 @@ STEADY_ARRIVALS: Final = 3
 GPS_ERA_NS: Final = 1024 * 7 * 86_400 * 1_000_000_000
 ERA_CERTAIN_NS: Final = 86_400 * 1_000_000_000
 """So near to a whole number of eras behind, nothing else can be meant."""
-PLAUSIBLE_NS: Final = 1_735_689_600_000_000_000
-"""2025: a device's clock that says less, beside an agent's that is set, was never set …"""
 UNSET_NS: Final = 365 * 86_400 * 1_000_000_000
-"""… if it is behind by more than this."""
+"""A device's clock that goes on at the pace of the arrivals, but further behind than this, was never set …"""
+NEVER_SET_NS: Final = 1_262_304_000_000_000_000
+"""… and neither was one, so far behind, that says a time before 2010; later ones may be kept data, sent in a heap."""
 UNKNOWN_NS: Final = 1_000_000_000
 """How far a device's clock may be off that no arrival was near to."""
 
@@ -97,7 +97,16 @@ class DeviceTimes:
         self._floor = int(times[-1]) + 1
         self._lead = lead if self._lead is None else max(self._lead, lead)
         self._last, self._arrived, self._offset = int(times[-1]), stamp.time_ns, lead
-        self._synced = not stamp.trusted or abs(lead) < UNSET_NS or self._last >= PLAUSIBLE_NS
+        is_old = self._last < NEVER_SET_NS or self._steady >= STEADY_ARRIVALS
+        self._synced = not (stamp.trusted and lead < -UNSET_NS and is_old)
+
+    def behind(self, device_ns: Times) -> int:
+        """How many samples in a row, from the first on, a device whose clock is steady had kept: older than the newest
+        by a step. 0 where nothing tells that the clock itself was not set back."""
+        if self._last is None or self._steady < STEADY_ARRIVALS:
+            return 0
+        kept = device_ns <= self._last - BACK_STEP_NS
+        return len(kept) if kept.all() else int(kept.argmin())
 
     def skip(self, count: int) -> None:
         """See `Timebase`: the device's times show what is missing."""

@@ -7,7 +7,8 @@ for the streams that were silent.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -15,7 +16,8 @@ from msgspec.structs import replace
 
 from edge.protocol import Fault, Frame, Read, SourceConfig
 from edge.recording.arrivals import ArrivalTimes, RateFound
-from edge.recording.batching import Counters
+from edge.recording.batching import Account, Counters
+from edge.recording.device import DeviceTimes
 from edge.recording.stamps import Ahead, ClockStep, Placed, Stamp
 from edge.recording.stream import Stream, Taken
 from edge.recording.timebase import Axis
@@ -27,6 +29,10 @@ STALLED: Final = "stalled"
 """The reason of what may be missing because this process, or its machine, stood still."""
 SILENT: Final = "silent"
 """The reason of a hole in a stream with a rate that nothing else explains."""
+BACKLOG: Final = "-backlog"
+"""Ends the name of a recording of what a device had kept, beside one that is live."""
+LIVE_NS: Final = 30_000_000_000
+"""A device from which nothing live has come for so long, and that says older times, has set its clock back."""
 _NOTHING: Final[Mapping[str, str]] = {}
 _EVERYTHING: Final[Mapping[str, int | None]] = {}
 
@@ -78,6 +84,8 @@ class Recorder:
         rules: Rules,
         previous: Previous,
         clock: ClockState,
+        *,
+        beside: Recorder | None = None,
     ) -> None:
         self.device = device
         self.boot = boot
@@ -85,8 +93,19 @@ class Recorder:
         self._clock = clock
         self._previous = previous
         self._previous_reach_ns = previous.reach_ns
-        self._streams = {config.stream: Stream(config, rules.limits) for config in sources}
-        self._number = 0
+        self._sources = tuple(sources)
+        self._beside = beside
+        """The recorder of what is live, where this one records what a device had kept."""
+        self._kept: Recorder | None = None
+        """The other way round."""
+        accounts: dict[str, Account] = {}
+        self._numbers: Iterator[int] = itertools.count()
+        if beside is not None:
+            accounts = {name: stream.batch.account for name, stream in beside._streams.items()}
+            self._numbers = beside._numbers
+        self._streams: dict[str, Stream] = {
+            config.stream: Stream(config, rules.limits, accounts.get(config.stream)) for config in self._sources
+        }
         self._recording: str | None = None
         self._held = False
         self._started_ns = 0
@@ -109,7 +128,8 @@ class Recorder:
     @property
     def pending_bytes(self) -> int:
         """What was collected since the last flush."""
-        return sum(stream.pending_bytes for stream in self._streams.values())
+        own = sum(stream.pending_bytes for stream in self._streams.values())
+        return own if self._kept is None else own + self._kept.pending_bytes
 
     @property
     def counters(self) -> Mapping[str, Counters]:
@@ -257,15 +277,39 @@ class Recorder:
                     before = Frame(values[: step.index], device_ns[: step.index], frame.offset)
                     self._frame(stream, before, taken, ahead)
                 values, device_ns = values[step.index :], device_ns[step.index :]
+                late = self._keep(stream, Frame(values, device_ns, frame.offset), taken)
+                if late == len(values):
+                    return
+                if late:
+                    values, device_ns = values[late:], device_ns[late:]
+                    continue
                 self.end("clock_step", taken.clocks[0])
                 stream.axis = self._new_axis(stream, *taken.clocks)
+        stream.live_ns = taken.clocks[0]
         if placed.left_out:
             self._begin(stream, stamp.time_ns)
             stream.batch.lose("time" if device_ns is not None else "no_time", placed.left_out, stamp.time_ns)
         if len(placed.times):
             self._begin(stream, int(placed.times[0]))
             self._tell_hole(stream, placed)
-            stream.batch.add(placed.times, values[placed.kept], max(placed.error_ns, stamp.waited_ns))
+            stream.batch.add(placed.times, values[placed.kept], placed.error_ns)
+
+    def _keep(self, stream: Stream, frame: Frame, taken: Taken) -> int:
+        """Record what a device had kept, and sends between live samples, beside what is live; how many samples it is.
+
+        Where nothing live has come for a while, the device's clock was set back: then it is none.
+        """
+        base = stream.timebase
+        if self._beside is not None or not isinstance(base, DeviceTimes) or frame.times_ns is None:
+            return 0
+        late = base.behind(frame.times_ns) if taken.clocks[0] - stream.live_ns < LIVE_NS else 0
+        if late:
+            if self._kept is None:
+                own = (self.device, self.boot, self._sources, self._rules, Previous(), self._clock)
+                self._kept = Recorder(*own, beside=self)
+            part = Frame(frame.values[:late], frame.times_ns[:late], frame.offset)
+            self._kept.take(stream.config.stream, 0, [part], *taken.clocks)
+        return late
 
     def _tell_hole(self, stream: Stream, placed: Placed) -> None:
         """Announce that a stream with a rate has no samples where it should have."""
@@ -277,10 +321,10 @@ class Recorder:
         """Begin a recording where none is under way."""
         if self._recording is not None:
             return
-        self._recording = f"{self.boot.hex()[:12]}-{self._number}"
-        self._number += 1
+        number = next(self._numbers)
+        self._recording = f"{self.boot.hex()[:12]}-{number}" + (BACKLOG if self._beside is not None else "")
         self._held = self._holds(stream)
-        reason = "start" if self._number == 1 else "restart"
+        reason = BACKLOG[1:] if self._beside is not None else "restart" if number else "start"
         self._emit(
             RecordingStart(self.device, self._recording, self.boot, start_ns, reason, *self._previous), self._held
         )
@@ -303,11 +347,16 @@ class Recorder:
         if clock.is_set != self._clock.is_set:
             self.end("clock_step", monotonic_ns)
         self._clock = clock
+        if self._kept is not None:
+            self._kept.set_clock(clock, monotonic_ns)
 
     def end(self, reason: str, monotonic_ns: int, missing: Mapping[str, str] = _NOTHING) -> None:
         """End the recording under way, if any; `missing` as in `flush`."""
         for stream in self._streams.values():
             self._settle(stream)
+        if self._kept is not None:
+            self._kept.end(reason, monotonic_ns)
+            self._out += self._kept.flush(monotonic_ns)
         if self._recording is not None:
             for name, stream in self._streams.items():
                 self._drain(stream, monotonic_ns)
@@ -347,6 +396,8 @@ class Recorder:
                 for name, stream in self._streams.items():
                     self._record(stream, monotonic_ns, missing.get(name, ""), heard.get(name), may_promise=may_promise)
         self._was_late = late
+        if self._kept is not None:
+            self._out += self._kept.flush(monotonic_ns)
         out, self._out = self._out, []
         return out
 

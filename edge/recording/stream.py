@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from edge.protocol import Fault, Frame, Read, SourceConfig
 from edge.recording.arrivals import ArrivalTimes
-from edge.recording.batching import StreamBatch
+from edge.recording.batching import Account, StreamBatch
 from edge.recording.stamps import Ahead, Stamp, Timebase
 from edge.recording.timebase import Axis, timebase
 from ingest.chunker import Limits
@@ -30,13 +30,15 @@ class Taken(NamedTuple):
 class Stream:
     """Decoder output on its way to chunks."""
 
-    def __init__(self, config: SourceConfig, limits: Limits) -> None:
+    def __init__(self, config: SourceConfig, limits: Limits, account: Account | None = None) -> None:
         self.config: Final = config
-        self.batch: Final = StreamBatch(config, limits)
+        self.batch: Final = StreamBatch(config, limits, account or Account())
         self.timebase: Timebase = timebase(config.clock, config.rate)
         self.axis: Axis | None = None
         self.said_ns: int | None = None
         """How far this recording's records say that the stream is complete."""
+        self.live_ns = 0
+        """When (CLOCK_BOOTTIME) a sample came last that is not a device's backlog."""
         self.stalled_ticks = 0
         """Above 0: bytes had waited in a kernel's buffer lately, which may have run over."""
         self._waiting: list[Taken] = []

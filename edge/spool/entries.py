@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from edge.recording.recorder import BACKLOG
 from ingest.chunker import chunk_end_ns
 from ingest.errors import WireError
 from ingest.log.protocol import Entry
@@ -239,6 +240,8 @@ class Tail:
     """What the newest segments of a spool say about the boots before."""
 
     devices: dict[str, DeviceTail] = field(default_factory=dict)
+    beside: dict[tuple[str, str], DeviceTail] = field(default_factory=dict)
+    """By device and recording: of what devices had kept, which is recorded beside what is live."""
     identities: dict[bytes, list[bytes]] = field(default_factory=dict)
     """Of arrivals that may come again, by their source's digest, oldest first."""
 
@@ -267,10 +270,14 @@ def read_tail(entries: Iterable[tuple[bytes, bytes]]) -> Tail:
 
 
 def _fold(tail: Tail, key: Key, record: Chunk | Gap | Progress | RecordingStart | RecordingEnd) -> None:
-    known = tail.devices.get(record.device)
     reach = end_of(record) or 0
-    if known is None or (known.boot, known.recording) != (record.boot, record.recording):
-        known = tail.devices[record.device] = DeviceTail(record.boot, record.recording, reach, is_open=True)
+    fresh = DeviceTail(record.boot, record.recording, reach, is_open=True)
+    if record.recording.endswith(BACKLOG):
+        known = tail.beside.setdefault((record.device, record.recording), fresh)
+    else:
+        known = tail.devices.setdefault(record.device, fresh)
+        if (known.boot, known.recording) != (record.boot, record.recording):
+            known = tail.devices[record.device] = fresh
     known.is_open = not isinstance(record, RecordingEnd)
     known.reach_ns = max(known.reach_ns, reach) if known.kernel_boot == key.kernel_boot else reach
     known.kernel_boot = key.kernel_boot

@@ -43,6 +43,9 @@ STEADY_S: Final = 60.0
 """A connection that lives longer than this was a success: only then the next delay is short again."""
 SHORT_LIVES: Final = 3
 """So many connections in a row that were made and soon closed: Mosquitto says no more of a client id used twice."""
+REPEATING_NS: Final = 10 * NS
+"""A broker repeats what it has to repeat when a connection begins; by then it has, whatever its order is."""
+NEVER_NS: Final = 1 << 62
 TROUBLE_S: Final = 60.0
 """What was wrong with a message is told for so long."""
 TOO_LARGE: Final = "message_too_large"
@@ -69,6 +72,7 @@ class MqttSource:
         self._wanted = lru_cache(1024)(lambda topic: topic_matches_sub(settings.topic, topic))
         self._hearing = Hearing(settings.window, settings.qos, settings.longest_wait_ns)
         self._redelivery = Redelivery()
+        self._repeats_until_ns = NEVER_NS
         self._topic = ""
         """The first one that a message came of; with wildcards, one of several."""
         self._heard_ns = 0
@@ -187,7 +191,9 @@ class MqttSource:
             return str(error), 0.0
         try:
             session_kept = await link.open()
-            self._hearing.connected(session_kept, now()[0])
+            connected_ns, _ = now()
+            self._hearing.connected(session_kept, connected_ns)
+            self._repeats_until_ns = connected_ns + (REPEATING_NS if session_kept else 0)
             if not session_kept:
                 await link.subscribe()
             self.waiting_for = ""
@@ -226,13 +232,13 @@ class MqttSource:
     def answered(self, question: Question, under_way: int) -> None:
         """See `edge.sources.mqtt.link.Listener`."""
         self._redelivery.settled(question.acknowledged)
-        was_current = self._hearing.is_current
         boot_ns, wall_ns = now()
         loss = self._hearing.answered(question.asked_ns, under_way, boot_ns)
         if loss is not None:  # it is said behind what has come: what was kept is not called lost
             self._put(Interruption(loss.reason, boot_ns, wall_ns, loss.since_ns))
-        if self._hearing.is_current and not was_current:
+        if self._hearing.is_current and boot_ns > self._repeats_until_ns:
             self._redelivery.repeated_all()
+            self._repeats_until_ns = NEVER_NS
 
     def stalled(self) -> None:
         """See `edge.sources.mqtt.link.Listener`."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import grp
 import os
 import stat
+import struct
 import termios
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -32,6 +34,7 @@ BAUD_MAX: Final = 12_000_000
 OTHERS_NS: Final = 10 * NS
 """So often it is looked whether other programs have a port open."""
 
+_TIOCGICOUNT: Final = 0x545D
 _MAKERS: Final = ("/dev/ptmx", "/dev/pts/ptmx")
 _DATA_BITS: Final = {"7": serial.SEVENBITS, "8": serial.EIGHTBITS}
 _PARITIES: Final = {"N": serial.PARITY_NONE, "E": serial.PARITY_EVEN, "O": serial.PARITY_ODD}
@@ -161,6 +164,18 @@ def _name_of(process: str) -> str:
         return Path(f"/proc/{process}/comm").read_text().strip() or "?"
     except OSError:
         return "?"
+
+
+def dropped_by_driver(port: int) -> int | None:
+    """How many bytes a port's chip and driver have dropped so far; None where the driver does not count.
+
+    ioctl TIOCGICOUNT (linux/serial.h): cts, dsr, rng, dcd, rx, tx, frame, overrun, parity, brk, buf_overrun.
+    """
+    try:
+        counts = struct.unpack_from("11i", fcntl.ioctl(port, _TIOCGICOUNT, bytes(80)))
+    except OSError:
+        return None
+    return int(counts[7] + counts[10])
 
 
 def why_closed(line: Line, error: Exception) -> str:

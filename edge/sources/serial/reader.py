@@ -18,7 +18,7 @@ from edge.sources.backoff import Backoff
 from edge.sources.clock import now
 from edge.sources.serial.handover import READ_BYTES, Handover, Piece
 from edge.sources.serial.lines import Lines
-from edge.sources.serial.port import OTHERS_NS, Line, who_reads, why_closed, why_lost
+from edge.sources.serial.port import OTHERS_NS, Line, dropped_by_driver, who_reads, why_closed, why_lost
 from edge.sources.serial.stalls import Stalls
 from ingest.times import NS
 
@@ -28,6 +28,7 @@ SETTLED_NS: Final = 2 * NS
 LOOK_S: Final = 0.5
 """The clock is looked at so often at least."""
 PORT_LOST: Final = "port_lost"
+OVERRUN: Final = "overrun"
 
 
 @dataclass(slots=True)
@@ -55,7 +56,8 @@ class Reader(threading.Thread):
         self._state = state
         self._stopped = threading.Event()
         self._wake_end, self._wake = os.pipe()
-        self._shared_ns = 0
+        self._shared_ns = self._watched_ns = 0
+        self._dropped: int | None = None
 
     def stop(self) -> None:
         """End it, at once, wherever it waits; return when it has."""
@@ -104,6 +106,7 @@ class Reader(threading.Thread):
         for file in (port, self._wake_end):
             poll.register(file, select.POLLIN)
         stalls = Stalls(now()[0])
+        self._dropped, self._watched_ns = dropped_by_driver(port), now()[0]
         while True:
             is_ready = bool(poll.poll(wait_ms))
             if self._stopped.is_set():
@@ -130,8 +133,18 @@ class Reader(threading.Thread):
             loss = self._lines.take_loss()
             if loss:
                 self._handover.put(Interruption(loss, monotonic_ns, wall_ns))
-            if monotonic_ns - self._shared_ns >= OTHERS_NS:
-                self._look_for_others(monotonic_ns)
+            if monotonic_ns - self._watched_ns >= NS:
+                self._watch(port, monotonic_ns, wall_ns)
+
+    def _watch(self, port: int, monotonic_ns: int, wall_ns: int) -> None:
+        """Once a second: whether bytes were dropped before they could be read, and now and then who else reads."""
+        dropped = dropped_by_driver(port)
+        if dropped is not None and self._dropped is not None and dropped > self._dropped:
+            self._lines.begin()  # what comes next may be the rest of a line
+            self._handover.put(Interruption(OVERRUN, monotonic_ns, wall_ns, since_ns=self._watched_ns))
+        self._dropped, self._watched_ns = dropped, monotonic_ns
+        if monotonic_ns - self._shared_ns >= OTHERS_NS:
+            self._look_for_others(monotonic_ns)
 
     def _look_for_others(self, at_ns: int) -> None:
         others = " and ".join(who_reads(self._line.port, at_ns))

@@ -3,6 +3,7 @@ whole afterwards is understood."""
 
 from __future__ import annotations
 
+from collections import Counter
 from random import Random
 
 import pytest
@@ -15,24 +16,26 @@ from tests.edge.decoders.fuzzing import Kind, damaged, kinds
 from tests.edge.decoders.splitting import faults, samples
 
 KINDS = kinds()
-SHORT, LONG = 5_100, 102_000
-"""A decoder."""
+ALIKE = Counter(kind.decoder for kind in KINDS)
+SHARES = [(kind, share) for kind in KINDS for share in range(-(-3 // ALIKE[kind.decoder]))]
+"""At least three of each decoder, so that none takes long."""
+SHORT, LONG = 1_700, 34_000
+"""Mutations a share."""
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_damaged_lines(kind: Kind) -> None:
-    fuzz(kind, SHORT // alike(kind), "test")
+def ids(what: Kind | int) -> str:
+    return str(what) if isinstance(what, int) else what.name
+
+
+@pytest.mark.parametrize(("kind", "share"), SHARES, ids=ids)
+def test_damaged_lines(kind: Kind, share: int) -> None:
+    fuzz(kind, SHORT, f"test-{share}")
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_damaged_lines_for_long(kind: Kind) -> None:
-    fuzz(kind, LONG // alike(kind), "soak")
-
-
-def alike(kind: Kind) -> int:
-    """How many share the decoder."""
-    return sum(other.decoder == kind.decoder for other in KINDS)
+@pytest.mark.parametrize(("kind", "share"), SHARES, ids=ids)
+def test_damaged_lines_for_long(kind: Kind, share: int) -> None:
+    fuzz(kind, LONG, f"soak-{share}")
 
 
 def fuzz(kind: Kind, count: int, seed: str) -> None:

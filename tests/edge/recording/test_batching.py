@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.recording.batching import StreamBatch
+from edge.recording.batching import Account, StreamBatch
 from ingest.chunker import Limits, Origin
 from ingest.records import Chunk, Clock, Gap
 from ingest.times import sample_times
@@ -20,7 +20,7 @@ S = 1_000_000_000
 
 
 def new(dtype: str = "float64", channels: tuple[str, ...] = ("x",)) -> tuple[StreamBatch, Origin]:
-    batch = StreamBatch(source_config(channels=channels, dtype=dtype), Limits())
+    batch = StreamBatch(source_config(channels=channels, dtype=dtype), Limits(), Account())
     return batch, Origin("pump", "r", "acc", b"b" * 16, batch.schema)
 
 

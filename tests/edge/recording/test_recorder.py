@@ -437,3 +437,44 @@ def test_a_receiver_that_lost_count_of_the_weeks_is_put_right() -> None:
     assert chunk.t0_ns == WALL + S // 2
     assert chunk.clock is not None
     assert chunk.clock.source == "device"
+
+
+def live_and_kept(kept: Iterable[int], *, together: bool) -> list[Record]:
+    """A device that sends a live sample each second, and from the tenth on also one that it had kept for an hour."""
+    device = recorder(source_config(channels=("x",), clock="device"))
+    found: list[Record] = []
+    for second in range(1, 31):
+        at = second * S
+        times = [WALL + at - S // 10] + ([WALL - 3600 * S + at] if second in kept else [])
+        for part in [times] if together else [[time] for time in times]:
+            device.take("acc", 1, [frame(*range(len(part)), times=part)], at, WALL + at)
+        found += records(device.flush(at))
+    device.end("stopped", 31 * S)
+    return found + records(device.flush(31 * S))
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_what_a_device_had_kept_is_one_recording_beside_what_is_live(together: bool) -> None:
+    found = live_and_kept(range(10, 31), together=together)
+    starts = [record.reason for record in found if isinstance(record, RecordingStart)]
+    assert starts == ["start", "backlog"]
+    chunks = [record for record in found if isinstance(record, Chunk)]
+    counts = {start.recording: 0 for start in found if isinstance(start, RecordingStart)}
+    for chunk in chunks:
+        counts[chunk.recording] += chunk.count
+    assert list(counts.values()) == [30, 21]
+    assert sorted(chunk.seq for chunk in chunks) == list(range(len(chunks)))
+    assert kinds(found).count("RecordingEnd") == 2
+
+
+def test_a_clock_that_is_set_back_for_good_begins_a_new_recording() -> None:
+    device = recorder(source_config(channels=("x",), clock="device"))
+    found: list[Record] = []
+    for second in range(1, 120):
+        at, back = second * S, 3600 * S if second > 20 else 0
+        device.take("acc", 1, [frame(1, times=[WALL + at - back])], at, WALL + at)
+        found += records(device.flush(at))
+    recordings = [record.recording for record in found if isinstance(record, RecordingStart)]
+    assert len(recordings) == 3
+    assert sum(record.count for record in found if isinstance(record, Chunk)) == 119
+    assert "clock_step" in {record.reason for record in found if isinstance(record, RecordingEnd)}

@@ -297,3 +297,33 @@ def test_the_kind_names_the_timebase() -> None:
     assert isinstance(timebase("arrival", Fraction(1)), ArrivalTimes)
     assert isinstance(timebase("device", None), DeviceTimes)
     assert isinstance(timebase("counted", Fraction(1)), CountedTimes)
+
+
+def test_lines_that_vanish_without_a_trace_are_missed() -> None:
+    base, rng = ArrivalTimes(Fraction(100)), np.random.default_rng(3)
+    errors, missing, holes = [], 0, 0
+    for number in range(12_000):
+        if number > 3_000 and rng.random() < 0.02:
+            missing += 1
+            continue
+        true = WALL + number * S // 100
+        placed = base.place(1, None, Stamp(true + int(rng.uniform(0, S // 1000))), ())
+        errors.append(int(placed.times[0]) - true)
+        holes += placed.hole is not None
+        if number % 100 == 99:
+            base.close_chunk()
+    settled = np.abs(np.array(errors[3_000:]) - np.median(errors[2_000:3_000])) / 1e6
+    assert np.quantile(settled, 0.9) < 12
+    assert np.median(settled) < 1
+    assert missing * 0.8 < holes <= missing
+
+
+def test_a_clock_that_was_never_set_is_told_from_data_that_were_kept() -> None:
+    years = 10 * 365 * 86_400 * S
+    wrong, kept = DeviceTimes(), DeviceTimes()
+    for second in range(6):
+        at = WALL + second * S
+        wrong.place(1, np.array([at - years]), Stamp(at))
+        kept.place(1, np.array([at - years + second * 300 * S]), Stamp(WALL + second))
+    assert not wrong.state.synced
+    assert kept.state.synced

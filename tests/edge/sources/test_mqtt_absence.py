@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from edge.protocol import Arrival, Interruption
+from edge.protocol import Arrival, Interruption, Settled
 from edge.sources.clock import now
 from edge.sources.mqtt import link as mqtt_link
+from edge.sources.mqtt import source as mqtt
 from edge.sources.mqtt.source import MqttSource
 from simulators.doubles.broker import ScriptedBroker
 from tests.edge.sources.collecting import Taker, until
@@ -353,9 +354,35 @@ def test_what_was_not_surely_acknowledged_stays_known() -> None:
             await broker.until(subscriptions=2)
             broker.send(TOPIC, b"20.5", 1, duplicate=True)
             await taker.until(at_least(2))
-            settled = source.settled()
-            assert settled.identities == []
-            assert settled.all_but is None or messages(taker)[0].identity in settled.all_but
+            assert source.settled() == ([], None)
+            await source.close()
+
+    asyncio.run(run())
+
+
+def test_what_the_broker_did_not_repeat_in_time_comes_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mqtt, "REPEATING_NS", 200_000_000)
+    monkeypatch.setattr(mqtt_link, "SILENCE_S", 0.05)
+    monkeypatch.setattr(mqtt_link, "HOUSEKEEPING_S", 0.05)
+
+    async def run() -> None:
+        async with ScriptedBroker(True) as broker:
+            source = MqttSource.from_config(config(broker.url))
+            await asyncio.wait_for(source.open(), 10)
+            begin_ns, _ = now()
+            taker = Taker(source)
+            broker.send(TOPIC, b"1", 1)
+            await taker.until(at_least(1))
+            source.ack(messages(taker)[0].token)
+            found: list[Settled] = []
+
+            def is_told() -> bool:
+                found.append(source.settled())
+                return found[-1].all_but is not None
+
+            await until(is_told)
+            assert now()[0] - begin_ns > 100_000_000
+            assert set(found[-1].all_but or ()) <= {messages(taker)[0].identity}
             await source.close()
 
     asyncio.run(run())

@@ -17,6 +17,7 @@ import pytest
 from edge.sources.mqtt import failures
 from edge.sources.mqtt.source import MqttSource
 from ingest.errors import PermanentError
+from simulators.doubles.broker import ScriptedBroker
 from tests.edge.sources.collecting import Taker, until
 from tests.edge.sources.test_mqtt import at_least, config, lines, numbered, publisher
 from tests.support.certificates import Authority
@@ -154,19 +155,34 @@ def test_a_name_that_no_resolver_takes_is_told_also_where_it_was_not_refused() -
     assert failures.connecting(error, settings, 5, datetime.now()) == 'no host has the name "broker.local"; correct it'
 
 
-def test_what_the_broker_says_of_a_subscription_is_put_in_words(tmp_path: Path) -> None:
-    rules = tmp_path / "acl"
-    rules.write_text("topic read site/#\n")
-    assert "forbidden; see what the broker allows this client" in failures.subscribing("a/b", 135, "Not authorized")
-    with Mosquitto(f"acl_file {rules}") as broker:  # grants, and stays silent: nothing to be told by the source
-
-        async def scenario() -> None:
-            source = MqttSource.from_config(config(broker.url, topic="secret/a"))
-            await asyncio.wait_for(source.open(), 10)
-            assert source.waiting_for == ""
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        (
+            {"granted": 135},
+            'topic "site/pump-7/acc": Not authorized (code 135): forbidden; see what the broker allows this client',
+        ),
+        (
+            {"granted": 143},
+            'topic "site/pump-7/acc": Topic filter invalid (code 143): the broker takes no such topic; correct it',
+        ),
+        ({"granted": 0}, "grants QoS 0, wanted is 1: it would lose messages"),
+        ({"connack": 132}, 'does not speak MQTT 5; say protocol = "3.1.1"'),
+        ({"connack": 138}, "refused: Banned (code 138): the broker has banned this client; see its configuration"),
+        ({"connack": 156}, "refused: Use another server (code 156)"),
+    ],
+)
+def test_what_a_broker_refuses_is_put_in_words(answers: dict[str, int], expected: str) -> None:
+    async def scenario() -> None:
+        async with ScriptedBroker(False, **answers) as broker:
+            source = MqttSource.from_config(config(broker.url))
+            opening = asyncio.create_task(source.open())
+            await until(lambda: source.waiting_for == f"{broker.url}: {expected}")
+            assert not opening.done()
             await source.close()
+            await opening
 
-        asyncio.run(scenario())
+    asyncio.run(scenario())
 
 
 def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from edge.sources import source_type
 from edge.sources.clock import now
 from edge.sources.serial import handover
 from edge.sources.serial.lines import FixedRecords, LineEnds, Lines
-from edge.sources.serial.port import Line
+from edge.sources.serial.port import Line, dropped_by_driver
 from edge.sources.serial.source import SerialSource
 from ingest.errors import UsageError
 from simulators.doubles.suite import check_source
@@ -315,6 +315,36 @@ def test_a_port_that_says_bytes_but_no_line_is_told_and_what_it_says_is_lost(tmp
         assert (source.trouble, source.missing) == ("", "")
 
     run(tmp_path, body)
+
+
+def test_bytes_that_a_driver_has_dropped_are_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dropped = 7  # before this agent began
+    monkeypatch.setattr("edge.sources.serial.reader.dropped_by_driver", lambda port: dropped)  # no pty has a driver
+
+    async def body(port: SerialPort, source: SerialSource) -> None:
+        nonlocal dropped
+        taker = Taker(source)
+        before_ns = now()[0]
+        port.write(b"1\n")
+        assert await taker.bytes_until(2) == b"1\n"
+        dropped += 1
+        await taker.until(lambda taker: _interruptions(taker) == 1)
+        lost = taker.items[-1]
+        assert isinstance(lost, Interruption)
+        assert lost.reason == "overrun"
+        assert lost.since_ns is not None
+        assert before_ns - 2_000_000_000 <= lost.since_ns <= lost.monotonic_ns
+        port.write(b"the rest of a line\n2\n")
+        assert await taker.bytes_until(4) == b"1\n2\n"
+
+    run(tmp_path, body)
+
+
+def test_a_pseudo_terminal_counts_no_dropped_bytes() -> None:
+    near, far = os.openpty()
+    assert dropped_by_driver(far) is None
+    os.close(near)
+    os.close(far)
 
 
 def test_records_without_an_end_are_found_by_the_pauses_between_them(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from edge.spool.entries import (
     reading,
 )
 from ingest.log.protocol import Entry
-from ingest.records import Channel, Gap, RecordingEnd, RecordingStart, StreamDescription, schema_id
+from ingest.records import Channel, Gap, Progress, Record, RecordingEnd, RecordingStart, StreamDescription, schema_id
 from tests.edge.spool.spooling import BOOT, chunk
 
 KERNEL = b"k" * 16
@@ -124,3 +124,16 @@ def test_a_note_of_an_earlier_version_is_understood() -> None:
     assert after_restart(old).is_known("mqtt", b"1")
     assert not after_restart(old).is_known("mqtt", b"2")
     assert key_of(note.key).kind == b"i"  # and an earlier version understands ours
+
+
+def test_what_a_device_had_kept_is_ended_beside_what_is_live() -> None:
+    live, kept = "boot-0", "boot-1-backlog"
+    records: list[Record] = [
+        RecordingStart("pump", live, BOOT, 100, "start"),
+        RecordingStart("pump", kept, BOOT, 10, "backlog"),
+        Progress("pump", live, "acc", BOOT, 200),
+        Progress("pump", kept, "acc", BOOT, 20),
+    ]
+    tail = read_tail((entry.key, entry.value) for entry in (reading("pump", record) for record in records))
+    assert (tail.devices["pump"].recording, tail.devices["pump"].reach_ns) == (live, 200)
+    assert (tail.beside["pump", kept].reach_ns, tail.beside["pump", kept].is_open) == (20, True)
