@@ -58,7 +58,7 @@ def connecting(error: Exception, settings: Settings, connect_s: float, now: date
 def closed_unanswered(settings: Settings, reason: str) -> str:
     """Why a connection ended before the broker had answered its CONNECT."""
     if settings.tls:
-        return f"{reason} before any answer; is it an MQTT broker that listens there?"
+        return f"{reason} before any answer; it may want a client's certificate (this source has none), or be no broker"
     return f"{reason} before any answer; if port {settings.port} is for TLS, write mqtts://"
 
 

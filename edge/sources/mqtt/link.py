@@ -14,27 +14,20 @@ import ssl
 from collections import deque
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 from paho.mqtt.client import Client, ConnectFlags, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
-from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edge.errors import SourceUnavailableError
 from edge.sources.clock import now
 from edge.sources.mqtt import failures
-from edge.sources.mqtt.client import BoundedClient
+from edge.sources.mqtt.client import CONNECT_S, connect, new_client, subscription, suspicion
 from edge.sources.mqtt.settings import Settings
-from ingest.errors import PermanentError
 from ingest.times import NS
 
 T = TypeVar("T")
-KEEPALIVE_S: Final = 30
-CONNECT_S: Final = 5.0
 ANSWER_S: Final = 5.0
 SETTLE_S: Final = 2.0
 HOUSEKEEPING_S: Final = 1.0
@@ -51,73 +44,6 @@ STALL_S: Final = 2.0
 MESSAGES_AT_ONCE: Final = 100
 _TAKEN_OVER: Final = 142
 _UNSPECIFIED: Final = 128
-
-
-def new_client(settings: Settings) -> BoundedClient:
-    """A client for one connection.
-
-    Raises:
-        PermanentError: a file that is named in the settings cannot be read, or does not hold what it should.
-    """
-    bound, version = settings.kept_bytes, CallbackAPIVersion.VERSION2
-    if settings.version == 5:
-        client = BoundedClient(bound, version, settings.client_id, protocol=MQTTProtocolVersion.MQTTv5)
-    else:
-        client = BoundedClient(bound, version, settings.client_id, False, protocol=MQTTProtocolVersion.MQTTv311)
-    client.manual_ack_set(True)
-    client.connect_timeout = CONNECT_S
-    if settings.username:
-        client.username_pw_set(settings.username, _password(settings))
-    if settings.tls:
-        try:
-            client.tls_set_context(ssl.create_default_context(cafile=settings.ca_file or None))
-        except OSError as error:
-            raise PermanentError(f"{settings.ca_file}: {_of_file(error)}; {settings.url} needs it") from None
-    return client
-
-
-def _password(settings: Settings) -> str | None:
-    file = settings.password_file
-    if not file:
-        return None
-    try:
-        return Path(file).read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise PermanentError(f"{file}: {_of_file(error)}; {settings.url} needs it") from None
-    except UnicodeDecodeError as error:
-        raise PermanentError(
-            f"{file}: is no text: byte {error.start} is not UTF-8; write the password into it and nothing else"
-        ) from None
-
-
-def _of_file(error: OSError) -> str:
-    if isinstance(error, ssl.SSLError):
-        return f"holds no certificates in PEM ({error.reason or error})"
-    return error.strerror or str(error)
-
-
-def connect(settings: Settings, client: Client) -> None:
-    """Connect and say hello: the session goes on, where the broker has one. Raises `OSError`, `UnicodeError`."""
-    if settings.version != 5:
-        client.connect(settings.host, settings.port, KEEPALIVE_S)
-        return
-    hello = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-    hello.ReceiveMaximum = settings.window
-    hello.SessionExpiryInterval = settings.session_expiry_s
-    hello.MaximumPacketSize = settings.packet_bytes
-    client.connect(settings.host, settings.port, KEEPALIVE_S, clean_start=False, properties=hello)
-
-
-def suspicion(settings: Settings) -> str:
-    """What to think of a broker that closes connections."""
-    return f'another client connects as "{settings.client_id}": are there two agents of one device?'
-
-
-def _subscription(settings: Settings) -> tuple[str, Any]:
-    """What to subscribe to. A retained message is old news with a new arrival time: none are wanted."""
-    if settings.version != 5:
-        return settings.topic, settings.qos
-    return settings.topic, SubscribeOptions(qos=settings.qos, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +136,7 @@ class Link:
         Raises:
             SourceUnavailableError: the broker does not answer, or grants less than what loses nothing.
         """
-        self._client.subscribe([_subscription(self.settings)])
+        self._client.subscribe([subscription(self.settings)])
         self._note_question()
         granted = await self._answer(self._granted, behind_messages=True)
         if granted < self.settings.qos:

@@ -26,9 +26,10 @@ from edge.errors import SourceUnavailableError
 from edge.protocol import Arrival, Interruption, Key, Settled, SourceConfig
 from edge.sources.backoff import Backoff
 from edge.sources.clock import now
+from edge.sources.mqtt.client import new_client, suspicion
 from edge.sources.mqtt.failures import one_line
 from edge.sources.mqtt.hearing import CONNECTION_LOST, Hearing
-from edge.sources.mqtt.link import Link, Question, describe, new_client, suspicion
+from edge.sources.mqtt.link import Link, Question, describe
 from edge.sources.mqtt.redelivery import Redelivery
 from edge.sources.mqtt.settings import KEYS, Settings, settings
 from ingest.errors import PermanentError

@@ -48,6 +48,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     brokers = {
         name: Mosquitto(f"certfile {certificate}", f"keyfile {key}") for name, (certificate, key) in made.items()
     }
+    certificate, key = made["good"]
+    strict = ("require_certificate true", f"cafile {plant.certificate}")
+    brokers["strict"] = Mosquitto(f"certfile {certificate}", f"keyfile {key}", *strict)
     plain = Mosquitto()
     yield Site(plain, brokers, str(plant.certificate), str(stranger.certificate))
     for broker in (plain, *brokers.values()):
@@ -88,6 +91,7 @@ def told(url: str, **options: Any) -> str:
         ("good", {"ca_file": "other"}, "ca.pem does not hold the authority that signed it"),
         ("named", {"ca_file": "own"}, r'mismatch.*; it is for another host than "127.0.0.1": write in broker the name'),
         ("expired", {"ca_file": "own"}, "certificate has expired; renew it at the broker, or set this device's clock"),
+        ("strict", {"ca_file": "own"}, "it may want a client's certificate|wants a client's certificate"),
         ("early", {"ca_file": "own"}, "certificate is not yet valid; set this device's clock, which says 20"),
     ],
 )
