@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 _ISO = rf"^(\d{{4}}-\d\d-\d\d)[T ](\d\d:\d\d)(:\d\d)?(?:[.,](\d{{1,9}}))?\s*(Z|z|{ISO_OFFSET})?$"
-_NUMBER = r"^[+-]?\d+(\.\d*)?([eE][+-]?\d+)?$"
+_NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
 _OFFSET = re.compile(ISO_OFFSET, re.ASCII)
 _SPREADSHEET_DAYS: Final = (32_874, 80_000)
 """Days since 1899-12-30, as spreadsheets count them, from 1990 on."""
