@@ -149,7 +149,7 @@ class Agent:
             "conflicts": self.clones.conflicts,
         }
         if self.spool is not None and self._unwritten is not None:
-            found |= spooled(self.spool.readings, self._unwritten.refused_samples)
+            found |= spooled(self.spool, self._unwritten.refused_samples)
         if self.publisher is not None:
             found |= published(self.publisher.figures)
         return found

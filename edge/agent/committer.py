@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 STALL_NS: Final = 2_000_000_000
 """A tick that is later than this is told: this process, or its machine, stood still."""
 
+MARKS_KEPT: Final = 10_000
+"""So many of the newest marks wait in memory while the disk takes nothing."""
+
 
 class Marker:
     """Rules over what was just made durable; their marks are fsynced at once, in the queue that goes first."""
@@ -49,6 +52,8 @@ class Marker:
             with suppress(SensorloomError):  # a disk that takes nothing is told by the readings; the marks wait here
                 await asyncio.to_thread(self._spool.urgent.commit, self._marks)
                 self._marks = []
+            forgotten, self._marks = self._marks[:-MARKS_KEPT], self._marks[-MARKS_KEPT:]
+            self._spool.urgent.stats.dropped_records["rule marks"] += len(forgotten)
 
 
 class Committer:
@@ -82,6 +87,8 @@ class Committer:
         """What the disk said when it last took nothing."""
         self._troubles: dict[Queue, str] = {}
         self._renewals: dict[Queue, int] = {}
+        self._told_dropped: dict[Queue, int] = {}
+        """What of a queue's dropped records was told: again when it has doubled."""
 
     async def run(self, schedule: CommitSchedule, clock: ClockWatch) -> None:
         """Commit whenever it is due, until cancelled."""
@@ -142,6 +149,11 @@ class Committer:
             if queue.trouble != self._troubles.get(queue, ""):
                 self._troubles[queue] = queue.trouble
                 self._report(queue.trouble or f"{queue.folder}: is kept within its bound again")
+            dropped = queue.stats.dropped_records
+            if dropped.total() >= max(1, 2 * self._told_dropped.get(queue, 0)):
+                self._told_dropped[queue] = dropped.total()
+                kinds = ", ".join(f"{count:,} {kind}" for kind, count in dropped.items() if count)
+                self._report(f"{queue.folder}: full: dropped by rule, since this agent began: {kinds}")
             if queue.renewals != self._renewals.get(queue, 0):
                 self._renewals[queue] = queue.renewals
                 self._report(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from edge.agent.publisher import PublisherFigures
 from edge.recording.recorder import Recorder
-from edge.spool.spool import Queue
+from edge.spool.spool import Spool
 
 
 def recorded(recorders: Mapping[str, Recorder]) -> dict[str, float]:
@@ -37,16 +37,18 @@ def by_device(recorders: Mapping[str, Recorder], common: Mapping[str, float]) ->
     return found
 
 
-def spooled(queue: Queue, refused_samples: int) -> dict[str, float]:
-    """What a queue of the spool holds, and what it cost; `refused_samples` never got that far."""
+def spooled(spool: Spool, refused_samples: int) -> dict[str, float]:
+    """What the spool holds, and what it cost: its readings, and what both queues have lost. `refused_samples` never got
+    that far."""
+    queue, both = spool.readings, (spool.readings.stats, spool.urgent.stats)
     return {
         "spool.bytes": queue.size_bytes,
         "spool.backlog": queue.backlog,
         "spool.dropped_samples": queue.stats.dropped_samples,
         "spool.refused_samples": refused_samples,
-        "spool.dropped_records": queue.stats.dropped_records.total(),
-        "spool.damaged_records": queue.stats.damaged_records,
-        "spool.lost_records": queue.stats.lost_records,
+        "spool.dropped_records": sum(stats.dropped_records.total() for stats in both),
+        "spool.damaged_records": sum(stats.damaged_records for stats in both),
+        "spool.lost_records": sum(stats.lost_records for stats in both),
         "spool.payload_bytes": queue.stats.payload_bytes,
         "spool.written_bytes": queue.stats.written_bytes,
         "spool.fsyncs": queue.stats.fsyncs,

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from edge.agent.committer import Marker
 from edge.errors import UnwrittenError
 from edge.protocol import Arrival, Interruption
 from edge.recording.recorder import ClockState
-from edge.spool.spool import Queue
+from edge.spool.spool import Queue, Spool, SpoolLimits
 from ingest.errors import PermanentError, StoreFullError
 from ingest.log.protocol import LIVE, STATUS, STREAMS, Entry
 from ingest.records import Birth, Chunk, Death, Gap, Heartbeat, RecordingEnd, RecordingStart, StreamDescription
@@ -59,7 +60,7 @@ def test_a_token_is_acknowledged_only_after_its_fsync(tmp_path: Path, monkeypatc
     durable: list[bytes] = []
     real = Queue.commit
 
-    def commit(queue: Queue, entries: list[Entry]) -> None:
+    def commit(queue: Queue, entries: list[Entry], *, last: bool = False) -> None:
         real(queue, entries)
         durable.extend(entry.value for entry in entries)
 
@@ -155,7 +156,7 @@ def test_a_log_that_is_away_loses_nothing_and_is_named(tmp_path: Path) -> None:
 def test_a_disk_that_takes_nothing_for_a_while_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real, full = Queue.commit, [False]
 
-    def commit(queue: Queue, entries: list[Entry]) -> None:
+    def commit(queue: Queue, entries: list[Entry], *, last: bool = False) -> None:
         if full[0]:
             raise StoreFullError("spool: No space left on device")
         real(queue, entries)
@@ -183,7 +184,7 @@ def test_what_memory_cannot_keep_is_announced_and_may_come_again(
 ) -> None:
     real, full = Queue.commit, [False]
 
-    def commit(queue: Queue, entries: list[Entry]) -> None:
+    def commit(queue: Queue, entries: list[Entry], *, last: bool = False) -> None:
         if full[0]:
             raise StoreFullError("spool: No space left on device")
         real(queue, entries)
@@ -367,7 +368,7 @@ def test_a_file_that_ends_ends_the_agent(tmp_path: Path) -> None:
 def test_nothing_passes_a_gap_that_was_not_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real, full = Queue.commit, [False]
 
-    def commit(queue: Queue, entries: list[Entry]) -> None:
+    def commit(queue: Queue, entries: list[Entry], *, last: bool = False) -> None:
         if full[0]:
             raise StoreFullError("spool: No space left on device")
         real(queue, entries)
@@ -455,3 +456,35 @@ def test_a_spool_that_is_deleted_is_made_anew_and_that_is_said_once(tmp_path: Pa
         assert (tmp_path / "spool" / "format").exists()
 
     asyncio.run(main())
+
+
+def test_marks_that_a_full_disk_leaves_in_memory_are_bounded_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.agent.committer.MARKS_KEPT", 3)
+    spool = Spool(tmp_path / "spool", SpoolLimits())
+    real, is_full = Queue.commit, [True]
+
+    def commit(queue: Queue, entries: list[Entry], *, last: bool = False) -> None:
+        if is_full[0]:
+            raise StoreFullError("spool: No space left on device")
+        real(queue, entries)
+
+    class Rules:
+        def feed(self, entries: list[Entry], now_ns: int) -> list[Entry]:
+            return entries
+
+    monkeypatch.setattr(Queue, "commit", commit)
+
+    async def main() -> None:
+        marker = Marker(spool, Rules(), [])  # type: ignore[arg-type]
+        await marker.see([Entry(b"mpump", b"%d" % number) for number in range(5)])
+        is_full[0] = False
+        await marker.see([Entry(b"mpump", b"5")])
+
+    asyncio.run(main())
+    assert spool.urgent.stats.dropped_records == {"rule marks": 2}
+    batch = spool.urgent.read()
+    assert batch is not None
+    assert batch.values == [b"2", b"3", b"4", b"5"]
+    spool.close()
