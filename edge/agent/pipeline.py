@@ -17,6 +17,7 @@ from edge.decoders.guard import GuardedDecoder
 from edge.protocol import Arrival, Decoder, Fault, Frame, Interruption, Read, Source, SourceConfig
 from edge.recording.recorder import Recorder
 from edge.sources.backoff import Backoff
+from edge.sources.clock import now
 from edge.spool.entries import Identities
 from ingest.errors import PermanentError, SensorloomError
 
@@ -58,6 +59,7 @@ class Pipeline:
         self.hearing: Final = Hearing(set(range(len(config.channels))))
         self._is_served = False
         self._decoder = GuardedDecoder(decoder, self._decoder_failed)
+        self._was_opened = False
         self._has_failed = False
         """It was said that the decoder has a bug."""
         self._recorder = recorder
@@ -165,6 +167,9 @@ class Pipeline:
 
     async def _take_all(self, backoff: Backoff) -> None:
         await self.source.open()  # one that could not be opened at first says so itself, by an `Interruption`
+        if not self._was_opened:
+            self._was_opened = True
+            self._recorder.listen(self.config.stream, *now())
         async for item in self.source.arrivals():
             self._take_any(item)
             backoff.reset()

@@ -25,6 +25,9 @@ from ingest.chunker import Limits, Origin
 from ingest.records import Chunk, Clock, Gap, Progress, Record, RecordingEnd, RecordingStart
 
 UNSYNCED: Final = "unsynced"
+NOT_OPEN: Final = "not_open"
+START_NS: Final = 60_000_000_000
+"""The sources of an agent that starts are opened within this time, or say themselves why not."""
 STALLED: Final = "stalled"
 """The reason of what may be missing because this process, or its machine, stood still."""
 SILENT: Final = "silent"
@@ -216,6 +219,24 @@ class Recorder:
         else:
             stream.batch.lose(reason, -1, min(self._complete_ns(stream), now_ns))
 
+    def listen(self, stream_name: str, monotonic_ns: int, wall_ns: int) -> None:
+        """A stream's source was opened, and nothing had kept it from that: before now nobody heard the stream.
+
+        Where a recording begins before, with another stream, that much of it is announced. Nothing is counted as lost:
+        so an agent begins.
+        """
+        stream = self._streams[stream_name]
+        axis = stream.axis or self._new_axis(stream, monotonic_ns, wall_ns)
+        stream.heard_from_ns = axis.stamp(monotonic_ns).time_ns
+        if self._recording is not None:
+            self._announce_start(stream)
+
+    def _announce_start(self, stream: Stream) -> None:
+        """Announce what of a recording lies before the stream was heard; what lies far before has other times."""
+        start_ns, end_ns = self._complete_ns(stream), stream.heard_from_ns
+        if start_ns < end_ns <= self._started_ns + START_NS:
+            self._announce(stream.config.stream, start_ns, end_ns, NOT_OPEN, self._holds(stream))
+
     def _miss_since(self, stream: Stream, axis: Axis, reason: str, now_ns: int, since_ns: int) -> None:
         """Announce a range in which samples may be missing although later ones are there."""
         start_ns = axis.stamp(since_ns).time_ns if since_ns else self._previous_reach_ns
@@ -334,6 +355,9 @@ class Recorder:
             for name, why in self._unheard.items():
                 self._announce(name, self._ended_ns, start_ns, why, self._held)
         self._unheard = {}
+        for other in self._streams.values():
+            if other is not stream:
+                self._announce_start(other)
 
     def _announce(self, stream_name: str, start_ns: int, end_ns: int, reason: str, held: bool) -> None:
         assert self._recording is not None

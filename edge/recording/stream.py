@@ -37,6 +37,8 @@ class Stream:
         self.axis: Axis | None = None
         self.said_ns: int | None = None
         """How far this recording's records say that the stream is complete."""
+        self.heard_from_ns = 0
+        """From when on its source is open, where that is known: of the first recording."""
         self.live_ns = 0
         """When (CLOCK_BOOTTIME) a sample came last that is not a device's backlog."""
         self.stalled_ticks = 0
@@ -54,6 +56,7 @@ class Stream:
         self.axis = None
         self._stamps.clear()
         self.said_ns = None
+        self.heard_from_ns = 0
         self.batch.forget_recording()
 
     # --- arrivals

@@ -84,6 +84,34 @@ def test_silent_streams_say_how_far_they_are_and_nothing_comes_before_that() -> 
     assert sample_times(chunk)[0] >= WALL + 2 * S
 
 
+def test_what_a_stream_said_before_its_source_was_open_is_announced_and_not_counted_as_lost() -> None:
+    streams = [source_config(channels=("x",), stream=name) for name in ("acc", "early", "late")]
+    for is_known in (True, False):  # opened before the first sample was taken, and after it had come; or later
+        device = recorder(*streams)
+        device.listen("acc", S // 2, WALL - S // 2)
+        if is_known:
+            device.listen("late", 3 * S, WALL + 2 * S)
+        device.take("acc", 1, [frame(1)], S, WALL)
+        if not is_known:
+            device.listen("late", 3 * S, WALL + 2 * S)
+        device.listen("early", S // 2, WALL - S // 2)
+        gaps = [record for record in records(device.flush(4 * S)) if isinstance(record, Gap)]
+        assert gaps == [Gap("pump", "000102030405-0", "late", BOOT, WALL, WALL + 2 * S, -1, "not_open")]
+        assert not any(counters.lost for counters in device.counters.values())
+        device.end("stopped", 4 * S)
+        device.take("acc", 1, [frame(1)], 5 * S, WALL + 4 * S)
+        assert not [record for record in records(device.flush(5 * S)) if isinstance(record, Gap)]
+
+
+def test_a_recording_with_times_of_its_own_has_no_gap_up_to_when_its_sources_were_opened() -> None:
+    streams = [source_config(channels=("x",), stream=name, clock="device", kind="replay") for name in ("acc", "gyro")]
+    device = recorder(*streams)
+    for name in ("acc", "gyro"):
+        device.listen(name, S, WALL)
+    device.take("acc", 1, [frame(1, times=[WALL - 1000 * S])], S, WALL)
+    assert not [record for record in records(device.flush(2 * S)) if isinstance(record, Gap)]
+
+
 @pytest.mark.parametrize("samples", [1, -1])
 def test_lines_that_are_lost_shift_none_that_follow_whether_they_can_be_counted_or_not(samples: int) -> None:
     device, worst_ns = recorder(source_config(channels=("x",), rate=100)), 0
