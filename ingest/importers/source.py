@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 MAX_BYTES: Final = 1_000_000_000
 """What a packed file may unpack to, unless `--max-bytes` says otherwise: some kilobytes can hold gigabytes."""
 
+_PIECE_BYTES: Final = 1 << 20
 _SHOWN_MAX: Final = 60
 """Names of columns in a message, and characters of each."""
 
@@ -93,9 +94,7 @@ def read_source(path: str | Path, max_bytes: int = MAX_BYTES) -> Source:
     try:
         data = Path(path).read_bytes()
         if data[:2] == b"\x1f\x8b":
-            data = _unpacked(data, max_bytes)
-            if len(data) > max_bytes:
-                raise too_large(str(path), f"more than {max_bytes:,} bytes", max_bytes)
+            data = _unpacked(str(path), data, max_bytes)
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file") from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
@@ -105,15 +104,27 @@ def read_source(path: str | Path, max_bytes: int = MAX_BYTES) -> Source:
     return Source(str(path), data, max_bytes)
 
 
-def _unpacked(data: bytes, max_bytes: int) -> bytes:
-    """What a gzip file unpacks to, or `max_bytes` of it and one byte more."""
+def _unpacked(path: str, data: bytes, max_bytes: int) -> bytes:
+    """What a gzip file unpacks to. Raises `UsageError` where that is more than `max_bytes`.
+
+    A file that says so itself is not kept while it is measured.
+    """
+    if int.from_bytes(data[-4:], "little") > max_bytes:  # RFC 1952, ISIZE: what it says itself
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
+            size = 0
+            while size <= max_bytes and (piece := packed.read(_PIECE_BYTES)):
+                size += len(piece)
+        if size > max_bytes:
+            raise too_large(path, f"more than {max_bytes:,} bytes", max_bytes)
     member = zlib.decompressobj(wbits=31)
     unpacked = member.decompress(data, max_bytes + 1)
-    if len(unpacked) > max_bytes or (member.eof and not member.unused_data):
-        return unpacked
-    # Cut off, or of several members, which would be copied for each: at leisure.
-    with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
-        return packed.read(max_bytes + 1)
+    if member.unused_data or not (member.eof or len(unpacked) > max_bytes):
+        # Cut off, or of several members, which would be copied for each: at leisure.
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
+            unpacked = packed.read(max_bytes + 1)
+    if len(unpacked) > max_bytes:
+        raise too_large(path, f"more than {max_bytes:,} bytes", max_bytes)
+    return unpacked
 
 
 def too_large(path: str, found: str, max_bytes: int) -> UsageError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
+import tracemalloc
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,12 @@ def test_a_gzip_file_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None
     ):
         read_source(path, 999_999)
     assert len(read_source(path, 1_000_004).data) == 1_000_004
+    path.write_bytes(gzip.compress(b"0,0\n" * 5_000_000))
+    tracemalloc.start()
+    with pytest.raises(UsageError, match="unpacks to more than 10,000,000 bytes"):
+        read_source(path, 10_000_000)
+    assert tracemalloc.get_traced_memory()[1] < 9_000_000, "what is too much is not kept"
+    tracemalloc.stop()
 
 
 def test_a_gzip_file_of_several_members_is_one_text(tmp_path: Path) -> None:
