@@ -36,6 +36,7 @@ from ingest.errors import (
 from ingest.settings import suggest
 
 if TYPE_CHECKING:
+    from edge.errors import SourceFailedError as SourceFailedError
     from edge.errors import SourceUnavailableError as SourceUnavailableError
     from edge.errors import SpoolBusyError as SpoolBusyError
     from edge.errors import SpoolFormatError as SpoolFormatError
@@ -58,6 +59,7 @@ __all__ = [
     "RecordTooLargeError",
     "RuleError",
     "SensorloomError",
+    "SourceFailedError",
     "SourceUnavailableError",
     "SpoolBusyError",
     "SpoolFormatError",
@@ -76,6 +78,7 @@ _ELSEWHERE: Final = {
     "Arrays": "windowing.dataset",
     "Dataset": "windowing.dataset",
     "RuleError": "labeling.rules.errors",
+    "SourceFailedError": "edge.errors",
     "SourceUnavailableError": "edge.errors",
     "SpoolBusyError": "edge.errors",
     "SpoolFormatError": "edge.errors",

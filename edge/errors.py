@@ -9,6 +9,10 @@ class SourceUnavailableError(TransientError):
     """A source cannot be opened or read just now: a port that is not plugged in, a broker that is away."""
 
 
+class SourceFailedError(PermanentError, UsageError):
+    """A source cannot work as it is configured: no waiting mends it, a person must."""
+
+
 class SpoolBusyError(PermanentError):
     """Another process holds the spool: two agents must not share one."""
 

@@ -31,13 +31,12 @@ from edge.agent.unwritten import Unwritten
 from edge.agent.watch import Watch
 from edge.config import AgentConfig
 from edge.decoders import decoder_type
-from edge.errors import UnwrittenError
+from edge.errors import SourceFailedError, UnwrittenError
 from edge.recording.batching import Counters
 from edge.recording.recorder import Recorder
 from edge.sources import source_type
 from edge.sources.clock import boottime_ns
 from edge.spool.spool import Spool
-from ingest.errors import PermanentError
 from ingest.log.protocol import Log
 from ingest.log.segments.head import boot_id
 from ingest.showing import masked, shown_bytes
@@ -102,7 +101,7 @@ class Agent:
         Raises:
             UsageError: the spool lies on a network file system.
             SpoolBusyError: another agent runs on the spool.
-            PermanentError: a source failed for good.
+            SourceFailedError: a source cannot work as it is configured.
             UnwrittenError: the spool's disk took nothing up to the end; the figures of what is lost.
         """
         ground = await asyncio.to_thread(check_ground, self.config.spool_dir)
@@ -132,7 +131,7 @@ class Agent:
             raise UnwrittenError(_lost_words(self.config, self._lost))
         failures = [pipeline.failure for pipeline in self.pipelines if pipeline.failure]
         if failures:
-            raise PermanentError("; ".join(failures))
+            raise SourceFailedError("; ".join(failures))
         return figures
 
     def figures(self) -> dict[str, float]:
