@@ -309,4 +309,6 @@ def by_leader(leaders: Mapping[int, int]) -> dict[int, list[int]]:
 
 
 def _say(error: BaseException | str) -> str:
+    if isinstance(error, kafka_errors.NodeNotReadyError):
+        return "the broker does not answer any more; see it and the network, then start again"
     return error if isinstance(error, str) else str(error) or type(error).__name__

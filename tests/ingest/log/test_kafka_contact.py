@@ -9,9 +9,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+from aiokafka.errors import NodeNotReadyError
 
 from ingest.errors import LogUnavailableError
 from ingest.log.kafka import KafkaLog, contact
+from ingest.log.kafka.cluster import Cluster
 from ingest.log.kafka.contact import why_silent
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -93,3 +95,10 @@ def test_nobody_and_no_such_host_are_told_apart(monkeypatch: pytest.MonkeyPatch)
 def test_a_broker_is_one(kafka_bootstrap: str) -> None:
     assert asyncio.run(why_silent(kafka_bootstrap)) == ""
     assert asyncio.run(why_silent(f"nowhere.invalid:9092,{kafka_bootstrap}")) == ""
+
+
+def test_a_broker_that_went_away_is_said_in_words() -> None:
+    error = Cluster("h:9092", partitions=None, timeout_s=1.0).unavailable("fetch", NodeNotReadyError("node id 1"))
+    assert str(error) == (
+        "kafka://h:9092: fetch: the broker does not answer any more; see it and the network, then start again"
+    )
