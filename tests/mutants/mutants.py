@@ -12,15 +12,25 @@ _COMMITTER: Final = "edge/agent/committer.py"
 _UNWRITTEN: Final = "edge/agent/unwritten.py"
 _DRAINING: Final = "edge/spool/draining.py"
 _CONDENSING: Final = "edge/spool/condensing.py"
-_SPOOL: Final = "edge/spool/spool.py"
+_QUEUE: Final = "edge/spool/queue.py"
+_CLOSED: Final = "edge/spool/closed.py"
+_ARRIVALS: Final = "edge/recording/arrivals.py"
+_RECORDER: Final = "edge/recording/recorder.py"
+_STALLS: Final = "edge/sources/serial/stalls.py"
+_HANDOVER: Final = "edge/sources/serial/handover.py"
 _FILES: Final = "ingest/log/segments/files.py"
+_COMPACTION: Final = "ingest/log/segments/compaction.py"
 _PARTITION: Final = "ingest/log/segments/partition.py"
 _T_PUBLISHER: Final = "tests/edge/agent/test_publisher.py"
 _T_AGENT: Final = "tests/edge/agent/test_agent.py"
 _T_UNWRITTEN: Final = "tests/edge/agent/test_unwritten.py"
 _T_DRAINING: Final = "tests/edge/spool/test_draining.py"
 _T_CONDENSING: Final = "tests/edge/spool/test_condensing.py"
-_T_SPOOL: Final = "tests/edge/spool/test_spool.py"
+_T_QUEUE: Final = "tests/edge/spool/test_queue.py"
+_T_PARTITION: Final = "tests/ingest/log/test_partition.py"
+_T_TIMEBASE: Final = "tests/edge/recording/test_timebase.py"
+_T_RECORDER: Final = "tests/edge/recording/test_recorder.py"
+_T_SERIAL: Final = "tests/edge/sources/test_serial_stalls.py tests/edge/sources/test_serial_handover.py"
 
 MUTANTS: Final[list[Mutant]] = [
     # --- publisher: the log has it before the spool forgets it
@@ -28,9 +38,9 @@ MUTANTS: Final[list[Mutant]] = [
         "acknowledges before it appends",
         _PUBLISHER,
         """                await self._append(loop, step.topic, step.entries)
-                await self._patiently(loop, "the spool", partial(queue.acknowledge, step.next_offset))
+                await self._patiently(loop, "spool", partial(queue.acknowledge, step.next_offset))
 """,
-        """                await self._patiently(loop, "the spool", partial(queue.acknowledge, step.next_offset))
+        """                await self._patiently(loop, "spool", partial(queue.acknowledge, step.next_offset))
                 await self._append(loop, step.topic, step.entries)
 """,
         _T_PUBLISHER,
@@ -154,5 +164,141 @@ MUTANTS: Final[list[Mutant]] = [
         "chunk = replace(chunk, missing=missing, missing_reason=reason)",
         "chunk = replace(chunk, missing=chunk.missing, missing_reason=reason)",
         _T_CONDENSING,
+    ),
+    # --- the queue: what is durable, what is read
+    Mutant(
+        "condenses what was read, and may be in the log",
+        _CONDENSING,
+        "if frame.offset < start:",
+        "if frame.offset < start - 1:",
+        _T_CONDENSING,
+    ),
+    Mutant(
+        "believes a mark beyond the end",
+        _QUEUE,
+        "return found if first <= found <= self._head.next_offset else first",
+        "return found if first <= found else first",
+        f"{_T_QUEUE}::test_a_mark_that_lies_beyond_the_end_is_not_believed",
+    ),
+    Mutant(
+        "puts a condensed segment in place before it is durable",
+        _CLOSED,
+        "            write_synced(temporary, data)\n",
+        "            temporary.write_bytes(data)\n",
+        _T_QUEUE,
+    ),
+    Mutant(
+        "leaves a condensed segment's name to chance",
+        _CLOSED,
+        "        whole.replace(self._partition.path(base))\n        sync_folder(self._partition.folder)\n",
+        "        whole.replace(self._partition.path(base))\n",
+        _T_QUEUE,
+    ),
+    # --- segments: each fsync
+    Mutant(
+        "rolls before the old segment is durable",
+        _PARTITION,
+        """                os.ftruncate(fd, head.position)
+            os.fdatasync(fd)
+""",
+        """                os.ftruncate(fd, head.position)
+""",
+        _T_PARTITION,
+    ),
+    Mutant(
+        "rolls to a segment whose name is not durable",
+        _PARTITION,
+        """        sync_folder(self.folder)
+        return self._put(head._replace(base=base, position=0, durable=base, durable_position=0))
+""",
+        """        return self._put(head._replace(base=base, position=0, durable=base, durable_position=0))
+""",
+        _T_PARTITION,
+    ),
+    Mutant(
+        "recovers to what is not durable",
+        _PARTITION,
+        "        os.fdatasync(fd)\n        sync_folder(self.folder)\n",
+        "        sync_folder(self.folder)\n",
+        _T_PARTITION,
+    ),
+    Mutant(
+        "recovers to a name that is not durable",
+        _PARTITION,
+        "        os.fdatasync(fd)\n        sync_folder(self.folder)\n",
+        "        os.fdatasync(fd)\n",
+        _T_PARTITION,
+    ),
+    Mutant(
+        "commits without an fsync",
+        _PARTITION,
+        "            os.fdatasync(written.fd)\n",
+        "            pass\n",
+        f"{_T_QUEUE} {_T_PARTITION}",
+    ),
+    Mutant(
+        "compacts to what is not durable",
+        _COMPACTION,
+        "    write_synced(temporary, merged)\n",
+        "    temporary.write_bytes(merged)\n",
+        _T_PARTITION,
+    ),
+    Mutant(
+        "deletes before the merged segment's name is durable",
+        _COMPACTION,
+        "        sync_folder(partition.folder)\n        for base",
+        "        for base",
+        _T_PARTITION,
+    ),
+    Mutant(
+        "writes a file without an fsync",
+        _FILES,
+        "        file.flush()\n        os.fsync(file.fileno())\n",
+        "        file.flush()\n",
+        _T_PARTITION,
+    ),
+    # --- times
+    Mutant(
+        "places rated samples before what was promised",
+        _ARRIVALS,
+        "step, first = self._step, max(self._last + self._step, self._floor)",
+        "step, first = self._step, self._last + self._step",
+        _T_TIMEBASE,
+    ),
+    Mutant(
+        "takes the nominal rate for the true one",
+        _ARRIVALS,
+        "wanted = period * (1 + off / soon_ns)",
+        "wanted = self._nominal * (1 + off / soon_ns)",
+        _T_TIMEBASE,
+    ),
+    Mutant(
+        "does not see that samples are missing",
+        _ARRIVALS,
+        "hole = (earliest, first) if first - earliest > period else None",
+        "hole = None",
+        f"{_T_TIMEBASE} {_T_RECORDER}",
+    ),
+    Mutant(
+        "spreads what waited up to its arrival",
+        _ARRIVALS,
+        "        if stamp.waited_ns:  # somewhere in between\n",
+        "        if False:\n",
+        _T_TIMEBASE,
+    ),
+    # --- the serial port's stalls
+    Mutant(
+        "does not notice that the process stood still",
+        _STALLS,
+        "if at_ns - self._looked_ns > STALL_NS:",
+        "if False:",
+        _T_SERIAL,
+    ),
+    Mutant(
+        "joins reads across a stall",
+        _HANDOVER,
+        "return self.since_ns == before.since_ns and abs(step_ns) <= STEP_NS",
+        "return abs(step_ns) <= STEP_NS",
+        _T_SERIAL,
     ),
 ]
