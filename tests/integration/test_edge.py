@@ -217,7 +217,7 @@ def test_an_edge_install_asks_for_no_server_library() -> None:
 
 def test_what_was_lost_is_announced(tmp_path: Path) -> None:
     lines = [f"{number},0,0" for number in range(500)]
-    lines[100] = "oops"
+    lines[100], lines[200] = "oops,0,0", "oops"  # a bad value is one sample; a line of another form may stand for many
     (tmp_path / "a.csv").write_text("\n".join(lines))
     config = tmp_path / "agent.toml"
     config.write_text(
@@ -241,5 +241,8 @@ rate = "100Hz"
     records = read_log(f"segments:{tmp_path}/log")
     read = sum(record.count for record in records if isinstance(record, Chunk))
     lost = [record for record in records if isinstance(record, Gap)]
-    assert read + sum(gap.samples for gap in lost) == 500
-    assert [(gap.reason, gap.start_ns <= 1_700_000_001_000_000_000 < gap.end_ns) for gap in lost] == [("columns", True)]
+    assert read == 498
+    second = 1_000_000_000
+    assert [(gap.reason, gap.samples) for gap in lost] == [("number", 1), ("columns", -1)]
+    for gap, after in zip(lost, (1, 2), strict=True):
+        assert gap.start_ns <= (1_700_000_000 + after) * second < gap.end_ns

@@ -124,7 +124,10 @@ class CsvDecoder:
     def reset(self) -> Iterable[Frame | Fault]:
         """See `edge.protocol.Decoder`."""
         torn, offset = self._lines.reset()
-        return [fault("torn", offset, 1, torn)] if torn else []
+        if not torn:
+            return []
+        may_be_one = len(torn.split(self._separator)) <= self._width
+        return [fault("torn", offset, 1 if may_be_one else -1, torn)]
 
     # --- all lines at once
 

@@ -102,6 +102,7 @@ class KafkaMember:
         )
         self._listener = _Listener(self._consumer, self._fetcher)
         self._joined_s = time.monotonic()
+        self._committing: set[asyncio.Future[None]] = set()
         self._evicted_s: list[float] = []
         self._told_of_revocation = False
 
@@ -175,9 +176,16 @@ class KafkaMember:
         """Note how far the group is; a failure is not an error."""
         owned = {TopicPartition(self._topic, p): offset for p, offset in offsets.items() if p in self._listener.owned}
         if owned:
-            with contextlib.suppress(kafka_errors.KafkaError, TimeoutError):
-                async with asyncio.timeout(_COMMIT_S):
-                    await self._consumer.commit(owned)
+            # Never cancelled: aiokafka shields the request, and would leave its failure to nobody, who prints it.
+            committing = asyncio.ensure_future(self._consumer.commit(owned))
+            self._committing.add(committing)
+            committing.add_done_callback(self._committed)
+            await asyncio.wait((committing,), timeout=_COMMIT_S)
+
+    def _committed(self, done: asyncio.Future[None]) -> None:
+        self._committing.discard(done)
+        if not done.cancelled():
+            done.exception()
 
     async def close(self) -> None:
         """Leave the group at once: another member need not wait for the session to end."""
@@ -193,4 +201,6 @@ class KafkaMember:
         with contextlib.suppress(TimeoutError, kafka_errors.KafkaError):
             async with asyncio.timeout(_CLOSE_S):
                 await self._consumer.stop()
+        if self._committing:
+            await asyncio.wait(self._committing, timeout=_CLOSE_S)
         await self._consumer._client.close()

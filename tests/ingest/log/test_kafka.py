@@ -16,11 +16,13 @@ from collections.abc import Iterator
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka import errors as kafka_errors
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from ingest.errors import LogConfigError, LogUnavailableError, RecordTooLargeError, UsageError
 from ingest.log.kafka import KafkaLog
+from ingest.log.kafka import member as member_module
 from ingest.log.kafka.cluster import DEFAULT_PARTITIONS
 from ingest.log.protocol import (
     DEADLETTER,
@@ -410,6 +412,37 @@ def test_a_killed_process_is_replaced_within_its_session(broker: KafkaBroker, to
         await log.close()
 
     asyncio.run(main())
+
+
+def test_a_commit_that_fails_later_than_anybody_waits_is_no_traceback(
+    kafka_bootstrap: str, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(member_module, "_COMMIT_S", 0.2)
+    said: list[str] = []
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: said.append(str(context)))
+        log = KafkaLog(kafka_bootstrap, partitions=4)
+        member, owned = await log.join(topic, "g", "a"), set[int]()
+        while owned != {0, 1, 2, 3}:
+            await follow(member, owned)
+        coordinator = member._consumer._coordinator
+        request = coordinator._do_commit_offsets
+
+        async def late(*args: object) -> None:  # as when the group's coordinator is killed
+            coordinator._do_commit_offsets = request
+            await asyncio.sleep(0.5)
+            raise kafka_errors.NotCoordinatorForGroupError
+
+        coordinator._do_commit_offsets = late
+        await member.commit(dict.fromkeys(owned, 0))
+        await asyncio.sleep(1.0)
+        await member.close()
+        await log.close()
+
+    asyncio.run(main())
+    gc.collect()
+    assert said == []
 
 
 def test_sites_share_a_cluster_and_do_not_meet(kafka_bootstrap: str) -> None:
