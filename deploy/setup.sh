@@ -24,6 +24,8 @@ servers)
     need java default-jre-headless
     need mvn maven
     need mosquitto mosquitto
+    need openssl openssl
+    need ip iproute2
     ;;
 *)
     echo "setup: unknown part \"$1\"; known: python, servers" >&2
