@@ -174,6 +174,13 @@ MUTANTS: Final[list[Mutant]] = [
         _T_CONDENSING,
     ),
     Mutant(
+        "reads on in a segment that was condensed meanwhile",
+        _QUEUE,
+        "        self._cursor.close()\n        self._place = Place(self._place.offset)\n        self.stats",
+        "        self.stats",
+        f"{_T_QUEUE}::test_a_segment_that_is_condensed_while_it_is_read_is_read_on_as_it_is_now",
+    ),
+    Mutant(
         "believes a mark beyond the end",
         _QUEUE,
         "return found if first <= found <= self._head.next_offset else first",

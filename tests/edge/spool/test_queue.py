@@ -405,6 +405,25 @@ def test_no_sample_is_both_delivered_and_announced_when_its_segment_is_condensed
     queue.close()
 
 
+def test_a_segment_that_is_condensed_while_it_is_read_is_read_on_as_it_is_now(tmp_path: Path) -> None:
+    queue, seq = Queue(tmp_path / "q", SMALL), 10
+    queue.commit([entry(at, 120) for at in range(seq)])
+    begun = queue.read()
+    assert begun is not None
+    assert len(begun.values) == seq
+    while not queue.stats.dropped_chunks:
+        queue.commit([entry(at, 120) for at in range(seq, seq + 5)])
+        seq += 5
+    batch = queue.read()
+    assert batch is not None
+    rest = [decode(bytes(value)) for value in batch.values] + read_all(queue)
+    dropped = sum(record.samples for record in rest if isinstance(record, Gap))
+    delivered = sum(record.count for record in rest if isinstance(record, Chunk))
+    assert dropped == queue.stats.dropped_samples
+    assert dropped + delivered == (seq - 10) * 120
+    queue.close()
+
+
 def test_a_mark_that_lies_beyond_the_end_is_not_believed(tmp_path: Path) -> None:
     """It is another spool's: what lies here would never be published."""
     mine, other = Queue(tmp_path / "mine", SMALL), Queue(tmp_path / "other", SMALL)
