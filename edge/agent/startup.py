@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from edge.config import AgentConfig
 from edge.recording.recorder import ClockState, Previous, Recorder
@@ -15,10 +15,13 @@ from edge.spool.spool import Spool
 from ingest.errors import UsageError
 from ingest.log.protocol import Entry
 from ingest.mounts import MEMORY, filesystem_of, is_network
-from ingest.records import RecordingEnd
+from ingest.records import Gap, Record, RecordingEnd
 
 if TYPE_CHECKING:
     from edge.agent.rules import EdgeRules
+
+
+AGENT_DIED: Final = "agent_died"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ def begin(
     newest = spool.readings.tail_entries()
     tail = read_tail(newest)
     left = [*tail.devices.items(), *((device, known) for (device, _), known in tail.beside.items())]
-    ends = [_end_of(device, known) for device, known in left if known.is_open]
+    ends = [entry for device, known in left if known.is_open for entry in _end_of(device, known)]
     marks: list[Entry] = []
     if rules is not None:
         from edge.agent.rules import unfinished
@@ -98,7 +101,13 @@ def _reach_ns(known: DeviceTail, offsets_ns: Mapping[bytes, int]) -> int:
     return 0 if offset is None else known.reach_ns + offset
 
 
-def _end_of(device: str, known: DeviceTail) -> Entry:
-    """The end of a recording that an earlier boot left open."""
-    end = RecordingEnd(device, known.recording, known.boot, known.reach_ns, "agent_died")
-    return reading(device, end, known.kernel_boot)
+def _end_of(device: str, known: DeviceTail) -> list[Entry]:
+    """The end of a recording that an earlier boot left open. What its streams said after the last that is there of
+    each, up to where the boot reached with any, was lost with it; what came later lies between the two boots."""
+    gaps: list[Record] = [
+        Gap(device, known.recording, stream, known.boot, reach_ns, known.reach_ns, -1, AGENT_DIED)
+        for stream, reach_ns in sorted(known.streams.items())
+        if reach_ns < known.reach_ns
+    ]
+    end = RecordingEnd(device, known.recording, known.boot, known.reach_ns, AGENT_DIED)
+    return [reading(device, record, known.kernel_boot) for record in (*gaps, end)]

@@ -229,7 +229,9 @@ class DeviceTail:
     reach_ns: int
     is_open: bool
     kernel_boot: bytes = b""
-    """Where its last records are held: whose monotonic time `reach_ns` is."""
+    """Where its last records are held: whose boot time `reach_ns` is."""
+    streams: dict[str, int] = field(default_factory=dict)
+    """How far each stream is there, or announced, as far as the newest segments say; in the times of `kernel_boot`."""
 
 
 _REACH: Final = tuple[bytes, str, int, bool, bytes]
@@ -279,5 +281,8 @@ def _fold(tail: Tail, key: Key, record: Chunk | Gap | Progress | RecordingStart 
         if (known.boot, known.recording) != (record.boot, record.recording):
             known = tail.devices[record.device] = fresh
     known.is_open = not isinstance(record, RecordingEnd)
-    known.reach_ns = max(known.reach_ns, reach) if known.kernel_boot == key.kernel_boot else reach
-    known.kernel_boot = key.kernel_boot
+    if known.kernel_boot != key.kernel_boot:
+        known.reach_ns, known.kernel_boot, known.streams = reach, key.kernel_boot, {}
+    known.reach_ns = max(known.reach_ns, reach)
+    if isinstance(record, Chunk | Gap | Progress):
+        known.streams[record.stream] = max(known.streams.get(record.stream, reach), reach)

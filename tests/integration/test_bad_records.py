@@ -105,8 +105,9 @@ def test_what_cannot_be_understood_is_counted_and_kept_in_the_dead_letters(
     assert len(fresh.records(DEADLETTER)) == len(UNREADABLE)
     assert status["marks"]["standing"] == len(DEVICES)
     assert fresh("dataset", "verify", fresh.out).code == 0
-    for words in (["cat", topic, "--until-idle"], ["cat", DEADLETTER, "--until-idle"], ["stats", "--device", "stray"]):
+    for words in (["cat", topic, "--until-idle"], ["cat", DEADLETTER, "--until-idle"], ["stats"]):
         assert fresh("log", *words, "--log", fresh.log).code == 0
+    assert fresh("log", "stats", "--device", "stray", "--log", fresh.log).code == 2  # its name has a byte more
 
 
 def test_odd_but_whole_records_harm_nobody_else(whole: Site, fresh: Site) -> None:

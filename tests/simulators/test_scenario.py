@@ -67,7 +67,7 @@ def test_what_is_not_said_is_the_usual(tmp_path: Path) -> None:
         (f"seconds = 10\nspeed = inf\n{LOG}", r"speed: found inf"),
         (f"seconds = 10\nseed = -1\n{LOG}", r"seed: -1 is negative"),
         (f"seconds = 10\nsped = 2\n{LOG}", r'unknown key "sped".* Did you mean "speed"'),
-        (f'seconds = 10\nstart = "today"\n{LOG}', r'scenario.toml: start: time: "today" is neither'),
+        (f'seconds = 10\nstart = "today"\n{LOG}', r'scenario.toml: start: time: "today" is no ISO 8601'),
         (f'seconds = 10\n{LOG}[broker]\nlisten = "1883"\n', r'broker: listen: found "1883"; write host:port'),
         (f"seconds = 10\n{LOG}[broker]\n", r'broker: "listen" is missing'),
         (f"seconds = 10\n{LOG}{LOG}", r"sensor\[1\]: a/gps is taken by sensor\[0\]"),

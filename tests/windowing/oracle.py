@@ -61,10 +61,13 @@ def windows(
                 gap |= found.gap
                 if found.values is not None:
                     rows[i, plan.columns] = found.values
+        with np.errstate(all="ignore"):
+            rows = rows.astype(np.float32)
+        rows[~np.isfinite(rows)] = np.nan  # what float32 does not hold is missing
         if gap:
             drops[k] = "gap"
         elif (~np.isnan(rows)).sum(axis=0).min() < spec.min_steps:
             drops[k] = "edge" if instants[0] < first or instants[-1] > last else "coverage"
         else:
-            signals[k] = rows.astype(np.float32)
+            signals[k] = rows
     return signals, drops

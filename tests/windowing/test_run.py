@@ -241,7 +241,7 @@ def test_another_log_is_refused(site: Site, tmp_path: Path, capsys: pytest.Captu
 @pytest.mark.parametrize("folder", ["windows/*", "labels"])
 @pytest.mark.parametrize(
     ("change", "code", "message"),
-    [({"partitions": 6}, 1, "had 6 partitions, now it has 2"), ({"code": 99}, 1, "code version 99")],
+    [({"partitions": 6}, 2, "had 6 partitions, now it has 2"), ({"code": 99}, 2, "code version 99")],
 )
 def test_what_no_longer_fits_is_refused(
     site: Site, folder: str, change: dict[str, int], code: int, message: str, capsys: pytest.CaptureFixture[str]

@@ -137,3 +137,13 @@ def test_what_a_device_had_kept_is_ended_beside_what_is_live() -> None:
     tail = read_tail((entry.key, entry.value) for entry in (reading("pump", record) for record in records))
     assert (tail.devices["pump"].recording, tail.devices["pump"].reach_ns) == (live, 200)
     assert (tail.beside["pump", kept].reach_ns, tail.beside["pump", kept].is_open) == (20, True)
+
+
+def test_how_far_each_stream_of_a_boot_is_there() -> None:
+    records: list[Record] = [
+        RecordingStart("pump", "boot-0", BOOT, 100, "start"),
+        Progress("pump", "boot-0", "acc", BOOT, 200),
+        Progress("pump", "boot-0", "temp", BOOT, 150),
+    ]
+    (known,) = read_tail((entry.key, entry.value) for entry in (reading("pump", r) for r in records)).devices.values()
+    assert (known.reach_ns, known.streams) == (200, {"acc": 200, "temp": 150})

@@ -42,6 +42,8 @@ async def serving(answer: Answer) -> AsyncIterator[str]:
         yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
+        for _ in range(5):  # connections that were accepted and not yet handed over have their turn
+            await asyncio.sleep(0)
         for handler in handlers:
             handler.cancel()
         await asyncio.gather(*handlers, return_exceptions=True)
