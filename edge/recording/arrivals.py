@@ -254,7 +254,9 @@ class ArrivalTimes:
         step, first = self._step, max(self._last + self._step, self._floor)
         off = aim - (first + (count - 1) * step)
         if abs(off) > BEND_NS:
-            bounds = self._line.period * SLOWEST, self._line.period * FASTEST
+            period = self._line.period
+            surely = period + min(self._line.room_ns, period / 4)  # it may be longer than it is thought to be
+            bounds = surely * SLOWEST, period * FASTEST
             step = max(1, round(min(max((aim - self._last) / count, bounds[0]), bounds[1])))
             first = max(self._last + step, self._floor)
         return self._emit(first, step, count, stamp)

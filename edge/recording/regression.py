@@ -24,6 +24,9 @@ _JITTER_WEIGHT: Final = 0.002
 _CONFIDENCE: Final = 4.0
 """How many times the mean spacing of the latencies near the line the line may be off."""
 
+_FAR: Final = 4.0
+"""A first guess that lies so many times as far off as chance explains was wrong: it says nothing more."""
+
 
 class _Hull:
     """The lower convex hull of points with rising abscissa."""
@@ -115,12 +118,14 @@ class Envelope:
         return self._intercept + self.period * index
 
     def refresh(self) -> None:
-        """Believe what the arrivals say by now: the first guess, as far as they leave room for it."""
+        """Believe what the arrivals say by now; the first guess, while they leave room for it."""
         slope = self._old.slope()
         if slope is None:
             return
         room = self.room_ns
-        self.period = max(1.0, min(max(self._prior, slope - room), slope + room))
+        if abs(self._prior - slope) < _FAR * room:
+            slope = min(max(self._prior, slope - room), slope + room)
+        self.period = max(1.0, slope)
         self._intercept = self._old.support(self.period)
 
     @property

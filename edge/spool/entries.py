@@ -106,7 +106,7 @@ def identities_in(value: bytes) -> list[bytes]:
 
 def reach(device: str, known: DeviceTail) -> Entry:
     """A note of what `read_tail` found of a device."""
-    value = (known.boot, known.recording, known.reach_ns, known.is_open, known.kernel_boot)
+    value = (known.boot, known.recording, known.reach_ns, known.is_open, known.kernel_boot, known.streams)
     return Entry(REACH + device.encode(), msgspec.msgpack.encode(value))
 
 
@@ -234,7 +234,7 @@ class DeviceTail:
     """How far each stream is there, or announced, as far as the newest segments say; in the times of `kernel_boot`."""
 
 
-_REACH: Final = tuple[bytes, str, int, bool, bytes]
+_REACH: Final = tuple[bytes, str, int, bool, bytes, dict[str, int]]
 
 
 @dataclass(slots=True)

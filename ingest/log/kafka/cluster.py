@@ -30,7 +30,7 @@ DEFAULT_PARTITIONS: Final = 4
 """Of a topic that is created here. It cannot be changed later without sending keys elsewhere, so it is the number of
 workers that a stream may come to need, not the number it has; each partition costs a chain of manifests and a state."""
 REQUEST_TIMEOUT_MS: Final = 15_000
-FIRST_CONTACT_S: Final = 6.0
+FIRST_CONTACT_S: Final = 15.0
 """How long an address that never answered is tried: it is more likely wrong than down for a moment."""
 _BACKOFF_S: Final = (0.05, 2.0)
 _TOPIC_RESOURCE: Final = 2

@@ -50,7 +50,7 @@ class KafkaLog:
 
     `partitions` is for topics that this process creates (default 4); a topic with another number is then refused.
     `timeout_s` is how long appending, asking and reading go on trying before `LogUnavailableError`; an address that
-    never answered is given up after 6 s. `trouble` says long before that why an append is not acknowledged.
+    never answered is given up after 15 s. `trouble` says long before that why an append is not acknowledged.
     """
 
     def __init__(self, address: str, *, partitions: int | None = None, timeout_s: float = TIMEOUT_S) -> None:
