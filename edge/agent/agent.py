@@ -20,6 +20,7 @@ from edge.agent.committer import Committer, Marker
 from edge.agent.diagnosis import EXAMPLE
 from edge.agent.figures import by_device, published, recorded, spooled
 from edge.agent.hearing import Hearing
+from edge.agent.memory import give_back
 from edge.agent.notices import Notices
 from edge.agent.overview import BadLineView, Overview, SourceView
 from edge.agent.pipeline import Missing, Pipeline, missing_of
@@ -117,6 +118,7 @@ class Agent:
                 asyncio.create_task(self._status.beat(self._figures_by_device)),
                 asyncio.create_task(self._status.watch(self.clones, self._report)),
                 asyncio.create_task(self.watch.run()),
+                asyncio.create_task(give_back()),
             ]
             try:
                 async with answering(self.config.spool_dir, self.overview):
