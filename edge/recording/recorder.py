@@ -174,11 +174,11 @@ class Recorder:
         stamp = self._stamp(stream, monotonic_ns, waited_ns)
         stream.hear(fed, reads, stamp)
         if waited_ns:
-            stream.stalled_ticks = 0 if is_message else 2
+            stream.stall(0 if is_message else 2, stamp)
         elif stream.stalled_ticks and not stream.looks_ahead and fed:
             stream.stalled_ticks = 0
             self._begin(stream, stamp.time_ns)
-            stream.batch.lose(STALLED, -1, self._complete_ns(stream))
+            stream.batch.lose(STALLED, -1, min(self._complete_ns(stream), stream.stalled_from_ns))
         for item in items:
             if isinstance(item, Frame) or item.samples:
                 self._was_heard = True

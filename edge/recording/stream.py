@@ -43,6 +43,8 @@ class Stream:
         """When (CLOCK_BOOTTIME) a sample came last that is not a device's backlog."""
         self.stalled_ticks = 0
         """Above 0: bytes had waited in a kernel's buffer lately, which may have run over."""
+        self.stalled_from_ns = 0
+        """Since when."""
         self._waiting: list[Taken] = []
         self._stamps: deque[tuple[int, Stamp]] = deque(maxlen=_STAMPS)
         """Of the newest arrivals: the offset behind them, and when they came."""
@@ -75,6 +77,13 @@ class Stream:
         if len(self._stamps) < 2 or self._stamps[-2][0] < offset:
             return now
         return next((stamp for end, stamp in self._stamps if end >= offset), now)
+
+    def stall(self, ticks: int, stamp: Stamp) -> None:
+        """What came with this stamp had waited, which is remembered for so many ticks. Where samples are missing beside
+        what a buffer kept, nobody knows: any time since it began to wait."""
+        if not self.stalled_ticks:
+            self.stalled_from_ns = stamp.time_ns - stamp.waited_ns
+        self.stalled_ticks = ticks
 
     def interrupt(self) -> None:
         """The input was interrupted: offsets begin anew, and nobody knows what is missing."""

@@ -340,7 +340,7 @@ def test_what_may_be_missing_after_a_stop_of_the_process_is_announced() -> None:
     found = records(device.flush(33 * S))
     (gap,) = [record for record in found if isinstance(record, Gap)]
     assert (gap.reason, gap.samples) == ("stalled", -1)
-    assert gap.end_ns == WALL + 33 * S
+    assert (gap.start_ns, gap.end_ns) == (WALL + 2 * S, WALL + 33 * S)  # the buffer may have lost any of it
     assert not [record for record in found if isinstance(record, Progress)]
     waited, fresh = [record for record in found if isinstance(record, Chunk)]
     assert waited.clock is not None
