@@ -88,7 +88,6 @@ class ArrivalTimes:
         """The newest reads: index, instant, how late."""
         self._heap: tuple[int, float] | None = None
         """The read before, where it was one of a backlog."""
-        self._late_before = False
         self._left: tuple[int, float] | None = None
         """Where the grid was left, while few reads have come since."""
         self._interrupted = False
@@ -101,9 +100,9 @@ class ArrivalTimes:
         newest, at = self._index - 1, float(stamp.time_ns - self._origin)
         late = at - self._line.at(newest)
         if self._is_backlog(count, at, late, stamp, ahead):
-            self._heap, self._late_before = (newest, at), True
+            self._heap = (newest, at)
             return replace(self._on_grid(count, at, stamp), error_ns=max(stamp.waited_ns, int(late)))
-        self._heap, self._late_before = None, False
+        self._heap = None
         if self._interrupted:
             self._interrupted = False
             return replace(self._leave_grid(count, newest, at, late), hole=None)  # told by who interrupted
@@ -148,7 +147,7 @@ class ArrivalTimes:
             return False
         if self._heap is not None and at - self._heap[1] < count * self._line.period / 2:
             return True
-        if count > 2 * self._usual + 2 or (ahead is None and count > 1 and not self._late_before):
+        if count > 2 * self._usual + 2 or (ahead is None and count > 1 and self._heap is None):
             return True
         return self._comes_in_a_heap(at, ahead) or any(behind < late / 2 for _, behind in self._lateness(ahead))
 

@@ -100,12 +100,6 @@ class StreamBatch:
         return bool(self._fresh or self._times)
 
     @property
-    def has_losses(self) -> bool:
-        """Whether `drain` gives a gap."""
-        self._settle()
-        return bool(self._losses)
-
-    @property
     def counters(self) -> Counters:
         """What the stream has come to."""
         self._settle()
