@@ -3,7 +3,8 @@
 aiokafka carries the wire protocol, the idempotent producer and the group membership. Two things are done here on its
 lower layer instead of its front: records are fetched straight into columns (its own consumer builds an object and a
 Python call per record, which halves the rate), and produce batches are filled per `append` call. `cluster` holds what
-asks once and answers once, `fetch` and `member` read, `publisher` writes.
+asks once and answers once, `fetch` and `member` read, `publisher` writes; `internals` is all that is used of aiokafka's
+private members.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from aiokafka import errors as kafka_errors
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.structs import TopicPartition
 
+from ingest.log.kafka import internals
 from ingest.log.kafka.cluster import Cluster, is_transient
 from ingest.log.kafka.fetch import Fetched, PartitionFetcher, begin_after_loss
 from ingest.log.protocol import Assigned, Event, Revoked, Truncated
@@ -113,14 +114,7 @@ class KafkaMember:
         except BaseException:
             await self._consumer.stop()
             raise
-        coordinator = self._consumer._coordinator
-        reset = coordinator.reset_generation
-
-        def note_and_reset() -> None:
-            self._evicted_s.append(time.monotonic())
-            reset()
-
-        coordinator.reset_generation = note_and_reset
+        internals.on_lost_place(self._consumer, lambda: self._evicted_s.append(time.monotonic()))
         self._consumer.subscribe([self._topic], listener=self._listener)
 
     async def poll(self, timeout_s: float) -> list[Event]:
@@ -189,8 +183,7 @@ class KafkaMember:
 
     async def close(self) -> None:
         """Leave the group at once: another member need not wait for the session to end."""
-        # aiokafka does not say goodbye for a member with an instance id; the broker knows it by its member id too.
-        self._consumer._coordinator._group_instance_id = None
+        internals.leave_when_stopped(self._consumer)
         await self.disconnect()
 
     async def disconnect(self) -> None:
@@ -203,4 +196,4 @@ class KafkaMember:
                 await self._consumer.stop()
         if self._committing:
             await asyncio.wait(self._committing, timeout=_CLOSE_S)
-        await self._consumer._client.close()
+        await internals.close_connections(self._consumer)

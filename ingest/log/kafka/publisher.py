@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -20,6 +19,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka import errors as kafka_errors
 
 from ingest.errors import RecordTooLargeError, SensorloomError
+from ingest.log.kafka import internals
 from ingest.log.kafka.cluster import Cluster, is_transient
 from ingest.log.protocol import Entry, Position, partition_of
 
@@ -208,8 +208,7 @@ class Publisher:
         except BaseException:
             await producer.stop()
             raise
-        # How long a batch may wait for its partition's leader: as long as its call.
-        producer._message_accumulator._batch_ttl = self._cluster.timeout_s
+        internals.set_patience(producer, self._cluster.timeout_s)  # as long as its call
         return producer
 
     def _fail(self, error: SensorloomError) -> None:
@@ -232,17 +231,7 @@ class Publisher:
         return producer
 
     async def _discard(self, producer: Any, error: SensorloomError) -> None:
-        # Without this, stop() would wait for what the producer still holds until the broker comes back. With it, the
-        # sender may trip over batches that are settled already: whatever it says, it is thrown away, and what nobody
-        # waits for any more is nothing for the event loop to complain of.
-        sender, accumulator = producer._sender, producer._message_accumulator
-        if sender.sender_task is not None:
-            sender.sender_task.remove_done_callback(sender._fail_all)
-        batches = [*itertools.chain(*accumulator._batches.values()), *accumulator._pending_batches]
-        accumulator.fail_all(error)
-        for future in (future for batch in batches for future in (batch.future, batch._drain_waiter)):
-            if future.done() and not future.cancelled():
-                future.exception()
+        internals.fail_batches(producer, error)
         with contextlib.suppress(Exception):
             async with asyncio.timeout(_STOP_S):
                 await producer.stop()

@@ -250,7 +250,10 @@ def test_a_broker_that_advertises_another_address_is_told_apart(misleading: str,
 
 
 def test_a_dead_broker_is_an_error_in_time_and_its_return_mends_all(broker: KafkaBroker, topic: str) -> None:
+    complaints: list[str] = []
+
     async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(str(context)))
         patient, log = KafkaLog(broker.bootstrap), KafkaLog(broker.bootstrap, partitions=1, timeout_s=1.0)
         await log.append(topic, [Entry(b"k", b"before")])
         await patient.append(topic, [Entry(b"k", b"before")])
@@ -276,6 +279,8 @@ def test_a_dead_broker_is_an_error_in_time_and_its_return_mends_all(broker: Kafk
         await log.close()
 
     asyncio.run(main())
+    gc.collect()
+    assert complaints == []
 
 
 def test_closing_while_the_broker_is_away_leaves_nothing_for_the_event_loop_to_complain_of(
