@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from edge.errors import SpoolFormatError as SpoolFormatError
     from edge.errors import UnwrittenError as UnwrittenError
     from labeling.rules.errors import RuleError as RuleError
-    from windowing.dataset import Arrays as Arrays
-    from windowing.dataset import Dataset as Dataset
+    from windowing.dataset.reader import Arrays as Arrays
+    from windowing.dataset.reader import Dataset as Dataset
 
 __version__: Final = "0.1.0"
 __all__ = [
@@ -75,8 +75,8 @@ __all__ = [
     "open",
 ]
 _ELSEWHERE: Final = {
-    "Arrays": "windowing.dataset",
-    "Dataset": "windowing.dataset",
+    "Arrays": "windowing.dataset.reader",
+    "Dataset": "windowing.dataset.reader",
     "RuleError": "labeling.rules.errors",
     "SourceFailedError": "edge.errors",
     "SourceUnavailableError": "edge.errors",
@@ -110,7 +110,7 @@ _COMMANDS: Final = {
     "import": _Command("ingest.commands", "bring recordings or marks into a log"),
     "log": _Command("ingest.commands", "look into a log"),
     "rules": _Command("labeling.commands", "check and test event rules"),
-    "window": _Command("windowing.commands", "cut a log's streams into windows: the windowing service"),
+    "window": _Command("service.commands", "cut a log's streams into windows: the windowing service"),
     "dataset": _Command("windowing.commands", "see and check a dataset"),
     "completion": _Command("", "print what makes a shell complete these commands"),
 }
@@ -126,7 +126,7 @@ def open(path: str | Path, *, damaged: Literal["raise", "skip"] = "raise") -> Da
         UsageError: there is no dataset.
         CorruptError: a file of it is damaged.
     """
-    from windowing.dataset import open_dataset
+    from windowing.dataset.reader import open_dataset
 
     return open_dataset(path, damaged=damaged)
 

@@ -14,8 +14,8 @@ from simulators.playing import Happening, SensorReport
 from simulators.report import Report
 from simulators.scores import Span, score
 from simulators.site import Site
-from windowing.dataset import Dataset, open_dataset
-from windowing.status import DatasetStatus, status_of
+from windowing.dataset.reader import Dataset, open_dataset
+from windowing.dataset.status import DatasetStatus, status_of
 
 
 def closing_report(site: Site, lived: Lived, elapsed_s: float) -> Report:

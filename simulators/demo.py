@@ -24,19 +24,19 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from edge.agent.agent import Agent
 from edge.config import load_config
-from ingest.engine.service import Limits, Notice
+from ingest.engine.worker import Limits, Notice
 from ingest.errors import PermanentError, TransientError
 from ingest.log.opening import open_log
 from ingest.log.protocol import READINGS, Log
+from service.report import TOLD
+from service.run import Ahead, RunOptions, run_service
 from simulators.balance import InLog, ends_of, read_back
 from simulators.broker import EmbeddedBroker
 from simulators.playing import Happening, Play, SensorReport
 from simulators.scenario import load_scenario
 from simulators.site import SPEED, Site, claim
 from simulators.watching import SoFar, Watch
-from windowing.catalog import RULES
-from windowing.closing import TOLD
-from windowing.run import Ahead, RunOptions, run_service
+from windowing.dataset.catalog import RULES
 
 T = TypeVar("T")
 SEAL_S: Final = 2.0

@@ -35,8 +35,8 @@ def of(found: Dataset) -> Arrays:
     return found.arrays(unlabelled="keep")
 """
 REVEALED = [
-    "windowing.dataset.Dataset",
-    "tuple[.*ndarray.*fallback=windowing.dataset.Arrays]",
+    "windowing.dataset.reader.Dataset",
+    "tuple[.*ndarray.*fallback=windowing.dataset.reader.Arrays]",
     "numpy.ndarray[.*float.*32.*]",
     "int",
     "edge.errors.SpoolBusyError",

@@ -15,7 +15,7 @@ import msgspec
 from edge.recording.recorder import ClockState
 from edge.sources.clock import boottime_ns
 from edge.spool.spool import PLAUSIBLE_NS
-from ingest.log.segments.files import put
+from ingest.files import put
 
 Trust: TypeAlias = Literal["system", "ntp"]
 _TIME_ERROR: Final = 5

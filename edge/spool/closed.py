@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from edge.spool.condensing import Part
-from ingest.log.segments.files import read_exactly, sync_folder, write_synced
+from ingest.files import read_exactly, sync_folder, write_synced
 from ingest.log.segments.head import Head
 from ingest.log.segments.partition import Partition
 from ingest.log.segments.segment import frames

@@ -27,9 +27,9 @@ from edge.spool.condensing import SPOOL_FULL, DropPolicy, choose, condense, entr
 from edge.spool.entries import Tail, closing, is_closing, plain, read_tail
 from edge.spool.limits import SpoolLimits, SpoolStats
 from ingest.errors import CorruptLogError, SensorloomError, TruncatedLogError
+from ingest.files import FULL_ERRORS, as_log_errors, sync_folder, write_all
 from ingest.log.protocol import Entry, LogBatch
 from ingest.log.segments.cursor import Cursor, Place
-from ingest.log.segments.files import FULL_ERRORS, as_log_errors, sync_folder, write_all
 from ingest.log.segments.head import HEAD_BYTES
 from ingest.log.segments.partition import FolderGoneError, Partition, create_partition, restore_partition
 

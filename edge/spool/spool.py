@@ -17,7 +17,7 @@ from edge.errors import SpoolBusyError, SpoolFormatError
 from edge.spool.limits import SpoolLimits, SpoolStats
 from edge.spool.queue import PLAUSIBLE_NS, Queue
 from ingest.errors import CorruptError, StoreFullError
-from ingest.log.segments.files import as_log_errors, is_under, make_folder, put, try_lock
+from ingest.files import as_log_errors, is_under, make_folder, put, try_lock
 
 __all__ = ["PLAUSIBLE_NS", "Queue", "Spool", "SpoolLimits", "SpoolStats"]
 FORMAT: Final = 2

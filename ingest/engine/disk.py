@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,10 +10,10 @@ from pathlib import Path
 from ingest.engine.operator import Buffer
 from ingest.engine.plan import Fsync, Link, Op, Rename, SyncFolder, Unlink, Write
 from ingest.errors import StoreFullError, UsageError
+from ingest.files import FULL_ERRORS, make_folder, sync_file, sync_folder
 from ingest.mounts import network_filesystem
 
 _WRITEBACK_BYTES = 2 << 20
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class DiskFiles:
@@ -42,7 +41,7 @@ class DiskFiles:
             try:
                 self._do(op)
             except OSError as error:
-                if error.errno not in _FULL:
+                if error.errno not in FULL_ERRORS:
                     raise
                 where = error.filename or self._root
                 raise StoreFullError(f"{where}: {error.strerror}; make room, and it goes on by itself") from error
@@ -52,7 +51,7 @@ class DiskFiles:
             case Write(path, parts):
                 self._write(self._root / path, parts)
             case Fsync(path):
-                _fsync(self._root / path, os.O_RDWR)
+                sync_file(self._root / path)
             case Rename(path, to):
                 (self._root / path).replace(self._root / to)
             case Link(path, to):
@@ -63,19 +62,19 @@ class DiskFiles:
                 (self._root / path).unlink(missing_ok=True)
 
     def _sync_folder(self, folder: Path) -> None:
-        make_folder(folder)
-        _fsync(folder, os.O_RDONLY | os.O_DIRECTORY)
+        _made(folder)
+        sync_folder(folder)
         if folder in self._durable or folder == self._root:
             return
         # Another process may have made the folder and died before it fsynced the one above.
         for above in folder.parents:
-            _fsync(above, os.O_RDONLY | os.O_DIRECTORY)
+            sync_folder(above)
             if above == self._root:
                 break
         self._durable.add(folder)
 
     def _write(self, path: Path, parts: Sequence[Buffer]) -> None:
-        make_folder(path.parent)
+        _made(path.parent)
         try:
             # Never truncate: after a link() whose folder could not be fsynced, the name may be an entry's second one.
             path.unlink(missing_ok=True)
@@ -89,7 +88,7 @@ class DiskFiles:
                         os.posix_fadvise(file.fileno(), start, written, os.POSIX_FADV_DONTNEED)
                         start, rest = start + written, rest[written:]
         except OSError as error:
-            if error.errno in _FULL:
+            if error.errno in FULL_ERRORS:
                 path.unlink(missing_ok=True)
                 error.filename = str(path)
             raise
@@ -110,21 +109,7 @@ class DiskFiles:
             return []
 
 
-def make_folder(path: Path) -> None:
-    """Create a folder and those above it, each durable in the one above before it is used."""
-    if path.is_dir():
-        return
-    make_folder(path.parent)
-    path.mkdir(exist_ok=True)
-    _fsync(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-
-
-def _fsync(path: Path, flags: int) -> None:
-    descriptor = os.open(path, flags)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        error.filename = str(path)
-        raise
-    finally:
-        os.close(descriptor)
+def _made(folder: Path) -> None:
+    # That the name of one found here is durable is seen to once a folder, in `_sync_folder`.
+    if not folder.is_dir():
+        make_folder(folder)

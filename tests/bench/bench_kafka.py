@@ -14,12 +14,12 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from ingest.engine.service import Limits
+from ingest.engine.worker import Limits
 from ingest.log.kafka import KafkaLog
+from service.run import RunOptions, run_service
 from tests.bench.harness import Row, row
 from tests.bench.streams import WINDOW, Load, send
 from tests.support.kafka import KafkaBroker
-from windowing.run import RunOptions, run_service
 
 RUNS = 3
 PARTITIONS = 4

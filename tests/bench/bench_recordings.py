@@ -12,7 +12,7 @@ import time
 from fractions import Fraction
 from pathlib import Path
 
-from ingest.engine.service import Limits
+from ingest.engine.worker import Limits
 from ingest.importers.joining import Joined
 from ingest.importers.readings import Prepared, ReadingsOptions, prepare, publish_readings
 from ingest.importers.tables import read_source
@@ -20,9 +20,9 @@ from ingest.log.protocol import READINGS, STREAMS, Entry
 from ingest.log.segments import SegmentLog
 from ingest.records import schema_id
 from ingest.wire import encode
+from service.run import RunOptions, run_service
 from tests.bench.harness import Row, row
 from tests.integration.recordings import hapt_config, hapt_recordings
-from windowing.run import RunOptions, run_service
 
 RUNS = 5
 BAR = 1.0

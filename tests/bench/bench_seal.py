@@ -16,7 +16,7 @@ from ingest.log.protocol import LogBatch
 from ingest.records import schema_id
 from tests.bench.harness import Row, row
 from tests.bench.streams import SIX_AXES, Load
-from windowing.operator import WindowOperator
+from windowing.fold.operator import WindowOperator
 from windowing.spec import WindowSpec
 
 WINDOWS, LENGTH, SEALS = 4096, 256, 6

@@ -24,10 +24,10 @@ from ingest.log.protocol import LogBatch
 from ingest.records import Channel, Chunk, Clock, StreamDescription, schema_id
 from ingest.wire import decode, encode
 from tests.bench.harness import Row, measure_in_turn, row
-from windowing.anchors import Layout
-from windowing.shards import encode_output
+from windowing.fold.anchors import Layout
+from windowing.fold.shards import encode_output
+from windowing.fold.windower import Windower
 from windowing.spec import StreamRule, WindowSpec
-from windowing.windower import Windower
 
 START_NS = 1_700_000_000 * 10**9
 NOW_NS = 1_800_000_000 * 10**9

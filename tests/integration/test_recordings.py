@@ -21,7 +21,7 @@ from ingest.times import sample_times
 from ingest.wire import decode
 from tests.integration.recordings import command
 from tests.support.data import data_dir
-from windowing.dataset import Dataset
+from windowing.dataset.reader import Dataset
 
 
 def windows(folder: Path, log: str, table: str) -> Dataset:

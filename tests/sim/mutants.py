@@ -17,8 +17,8 @@ from ingest.engine.manifest import chain_folder
 from ingest.engine.operator import Buffer, Output
 from ingest.engine.partition import Partition, Seal
 from ingest.engine.plan import Fsync, Link, Op, Rename, SyncFolder, create_plan, folder_of
-from ingest.engine.service import Worker
 from ingest.engine.store import Exists, FileStore
+from ingest.engine.worker import Worker
 from ingest.errors import SensorloomError
 from ingest.log.protocol import Assigned, LogBatch, Member, Revoked, Truncated
 from simulators.sim.faults import Process

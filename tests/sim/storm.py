@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, fields, replace
 from itertools import islice
 from unittest.mock import patch
 
-from ingest.engine.service import Limits, Notice, Worker
 from ingest.engine.store import FileStore
+from ingest.engine.worker import Limits, Notice, Worker
 from ingest.errors import LogUnavailableError, StoreFullError
 from ingest.log.protocol import MARKS, READINGS, STREAMS, Entry
 from simulators.sim.faults import CALM, Chance, Crash, CrashPoint, Faults, Process

@@ -25,8 +25,8 @@ from simulators.sim.log import EPOCH_NS
 from tests.sim.oracle import LogRecord, expected_rows
 from tests.sim.rulelike import RuleLike, encode_row
 from tests.sim.verify import compare, demand, read_rows
-from windowing.digest import digest_line
-from windowing.operator import WindowOperator
+from windowing.dataset.digest import digest_line
+from windowing.fold.operator import WindowOperator
 from windowing.spec import StreamRule, WindowSpec
 
 RULES = """version: 1

@@ -18,8 +18,8 @@ from ingest.log.protocol import LogBatch
 from ingest.records import Channel, Chunk, Clock, Record, RecordingEnd, StreamDescription, schema_id
 from ingest.times import advance
 from ingest.wire import encode
-from windowing.anchors import AnchorMark
-from windowing.operator import WindowOperator
+from windowing.fold.anchors import AnchorMark
+from windowing.fold.operator import WindowOperator
 from windowing.spec import WindowSpec
 
 START_NS = 1_700_000_000 * 10**9

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from ingest.engine import partition as work
 from ingest.engine.disk import DiskFiles
+from ingest.engine.genesis import FORMAT, Genesis, encode_genesis
 from ingest.engine.operator import Draft, Operator, Output
 from ingest.engine.store import FileStore
 from ingest.log.protocol import LogBatch
@@ -30,9 +31,8 @@ from ingest.records import Mark, MarkAdd, StreamDescription
 from ingest.wire import encode
 from labeling.sink import LabelsOperator
 from windowing.config import DatasetConfig
-from windowing.genesis import FORMAT, Genesis, encode_genesis
-from windowing.index import INDEX_SCHEMA
-from windowing.shards import row_hash
+from windowing.dataset.index import INDEX_SCHEMA
+from windowing.fold.shards import row_hash
 
 STEPS, CHANNELS = 4, 2
 PERIOD_NS = 10**9

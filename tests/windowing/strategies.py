@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ingest.records import Gap, Progress, Record, StreamDescription
 from tests.windowing.feeding import BOOT, START_NS, Source, describe
-from windowing.anchors import AnchorMark
+from windowing.fold.anchors import AnchorMark
 from windowing.spec import Interpolation, StreamRule, WindowSpec
 
 DESCRIPTIONS = (describe("a", "xy"), describe("b", "z", dtype="int16", scale=0.1, offset=3.0))

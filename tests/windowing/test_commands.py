@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import sensorloom
+from tests.windowing.dataset.test_reader import flip, shards
 from tests.windowing.sample_dataset import sample
-from tests.windowing.test_dataset import flip, shards
-from windowing.digest import dataset_digest
+from windowing.dataset.digest import dataset_digest
 
 
 @pytest.fixture

@@ -23,8 +23,8 @@ from uuid import uuid4
 import msgspec
 
 from ingest.errors import CorruptError, LogConfigError
+from ingest.files import as_log_errors, create, is_under, make_folder, put, sync_folder, write_synced
 from ingest.log.protocol import TOPICS, Entry, TopicSpec, partition_of
-from ingest.log.segments.files import as_log_errors, create, is_under, make_folder, put, sync_folder, write_synced
 from ingest.log.segments.partition import Partition, create_partition
 from ingest.mounts import network_filesystem
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ingest.log.segments.files import read_exactly, sync_folder, try_lock, write_synced
+from ingest.files import read_exactly, sync_folder, try_lock, write_synced
 from ingest.log.segments.head import Head
 from ingest.log.segments.partition import Partition
 from ingest.log.segments.segment import Frame, frames

@@ -6,8 +6,8 @@ import os
 from typing import Final, NamedTuple
 
 from ingest.errors import CorruptLogError, LogUnavailableError, TruncatedLogError
+from ingest.files import read_exactly
 from ingest.log.protocol import LogBatch
-from ingest.log.segments.files import read_exactly
 from ingest.log.segments.head import Head
 from ingest.log.segments.partition import Partition
 from ingest.log.segments.segment import locate, parse, resync

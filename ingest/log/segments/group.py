@@ -19,10 +19,10 @@ from typing import Final
 from urllib.parse import quote, unquote
 
 from ingest.errors import CorruptError, LogConfigError
+from ingest.files import as_log_errors, make_folder, put, try_lock
 from ingest.log.protocol import Assigned, Event, Revoked, Truncated
 from ingest.log.segments.catalog import Topic
 from ingest.log.segments.cursor import PastBeginError
-from ingest.log.segments.files import as_log_errors, make_folder, put, try_lock
 from ingest.log.segments.reader import POLL_S, Fetcher
 
 LOOK_S: Final = 0.1

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from ingest.files import as_log_errors
 from ingest.log.protocol import Bounds, Entry, Position
 from ingest.log.segments.catalog import Catalog, Keeping, Topic
 from ingest.log.segments.compaction import compact
-from ingest.log.segments.files import as_log_errors
 from ingest.log.segments.group import GroupFolder, SegmentMember, committed, join
 from ingest.log.segments.partition import Stats
 from ingest.log.segments.reader import SegmentReader

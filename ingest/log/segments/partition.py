@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ingest.errors import LogUnavailableError
-from ingest.log.protocol import Entry
-from ingest.log.segments.files import (
+from ingest.files import (
     is_under,
     make_folder,
     read_again,
@@ -26,6 +25,7 @@ from ingest.log.segments.files import (
     write_all,
     write_synced,
 )
+from ingest.log.protocol import Entry
 from ingest.log.segments.head import HEAD_BYTES, Head, boot_id, decode_head
 from ingest.log.segments.sectors import Sectors, open_direct, padded
 from ingest.log.segments.segment import encode, fitting, frames, scan

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from ingest.errors import LogConfigError, SensorloomError
+from ingest.files import as_log_errors
 from ingest.log.protocol import LogBatch
 from ingest.log.segments.catalog import Topic
 from ingest.log.segments.cursor import Cursor, Place
-from ingest.log.segments.files import as_log_errors
 
 POLL_S: Final = 0.01
 """How often a waiting reader looks at a partition's head: a read of 100 bytes that lie in memory."""

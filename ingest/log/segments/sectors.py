@@ -17,7 +17,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from ingest.log.segments.files import read_again, write_all
+from ingest.files import read_again, write_all
 
 SECTOR: Final = 512
 

@@ -18,9 +18,9 @@ from itertools import chain, repeat
 from typing import Final, NamedTuple, TypeVar
 
 from ingest.errors import LogUnavailableError, RecordTooLargeError, SensorloomError
+from ingest.files import as_log_errors
 from ingest.log.protocol import Entry, Position
 from ingest.log.segments.catalog import Catalog, Topic
-from ingest.log.segments.files import as_log_errors
 from ingest.log.segments.partition import Partition, Written
 from ingest.log.segments.segment import FIXED_BYTES, MAX_KEY_BYTES, MAX_LENGTH, size_of
 

@@ -20,9 +20,9 @@ from edge.spool.closed import ClosedSegments
 from edge.spool.draining import DAMAGE, Drain
 from edge.spool.entries import MARK, STATUS, end_of, identities, reading, urgent
 from edge.spool.spool import Queue, SpoolLimits
+from ingest import files
 from ingest.errors import StoreFullError
 from ingest.log.protocol import Entry
-from ingest.log.segments import files
 from ingest.records import Chunk, Gap, Heartbeat, MarkAdd, Progress, Record, RecordingEnd, RecordingStart
 from ingest.wire import decode
 from tests.edge.spool.spooling import BOOT, SECOND, T0, accounted, chunk, entry, quick, read_all

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from ingest.errors import CorruptLogError, TruncatedLogError
+from ingest.files import create, make_folder, put
 from ingest.log.protocol import Entry
 from ingest.log.segments import partition as partition_module
 from ingest.log.segments.compaction import compact
 from ingest.log.segments.cursor import Cursor, PastBeginError, Place
-from ingest.log.segments.files import create, make_folder, put
 from ingest.log.segments.partition import Partition, create_partition, segment_name
 from tests.support.syncs import Syncs
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from ingest.errors import LogConfigError
+from ingest.files import try_lock
 from ingest.log.protocol import Assigned, Entry, LogBatch, Revoked
 from ingest.log.segments import SegmentLog
 from ingest.log.segments.cursor import Cursor, Place
-from ingest.log.segments.files import try_lock
 from ingest.log.segments.group import range_share
 from tests.ingest.log.contract import spread
 

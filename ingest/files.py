@@ -1,0 +1,162 @@
+"""Durable files: what the logs, the engine and the spool do with names and bytes on a disk."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+from ingest.errors import LogUnavailableError, StoreFullError
+
+_WHAT_TO_DO: Final = {
+    errno.EACCES: "give the folder to this user (chown), or name another one",
+    errno.EPERM: "give the folder to this user (chown), or name another one",
+    errno.EROFS: "name a folder on a disk that can be written, or mount this one so",
+    errno.ENOTDIR: "a file is where a folder should be; name another folder, or move the file away",
+    errno.EEXIST: "a file is where a folder should be; name another folder, or move the file away",
+}
+FULL_ERRORS: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+"""What the operating system says where there is no room."""
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def sync_file(path: Path) -> None:
+    """Make the bytes of a file durable (not its name)."""
+    _sync(path, os.O_RDWR)
+
+
+def _sync(path: Path, flags: int) -> None:
+    fd = os.open(path, flags)
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        error.filename = str(path)  # fsync takes no name, so it tells none
+        raise
+    finally:
+        os.close(fd)
+
+
+def is_under(fd: int, path: Path) -> bool:
+    """Whether an open file is still the one under its name: written to another, bytes are gone with it."""
+    try:
+        return os.path.samestat(os.fstat(fd), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder and those above it, durably; also the name of one that another process has just made."""
+    missing = []
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    for path in reversed(missing):
+        with suppress(FileExistsError):
+            path.mkdir()
+        sync_folder(path.parent)
+    if not missing:
+        with suppress(PermissionError):  # who may not read the folder above did not make this one
+            sync_folder(folder.parent)
+
+
+def write_synced(path: Path, data: bytes) -> None:
+    """Create or overwrite a file, and fsync its bytes (not its name)."""
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def put(path: Path, data: bytes) -> None:
+    """Put a file under its name durably, replacing what is there: it has the old bytes or the new ones."""
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
+    try:
+        write_synced(temporary, data)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def create(path: Path, data: bytes) -> bool:
+    """Put a file under its name durably unless the name is taken; whether it was free."""
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
+    try:
+        write_synced(temporary, data)
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
+    return True
+
+
+def write_all(fd: int, data: bytes | memoryview, position: int) -> None:
+    """Write all the bytes at `position`."""
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(fd, view, position)
+        view, position = view[written:], position + written
+
+
+def read_exactly(fd: int, size: int, position: int) -> bytes:
+    """`size` bytes at `position`, fewer only at the end of the file."""
+    data = os.pread(fd, size, position)
+    while len(data) < size:
+        more = os.pread(fd, size - len(data), position + len(data))
+        if not more:
+            break
+        data += more
+    return data
+
+
+def read_again(fd: int, size: int, position: int) -> bytes:
+    """`read_exactly` of a file that is open for whole sectors only (O_DIRECT), or has lost its name."""
+    again = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return read_exactly(again, size, position)
+    finally:
+        os.close(again)
+
+
+def try_lock(path: Path) -> int | None:
+    """An open file with an exclusive `flock`, which ends with it or with the process; None where another has it.
+
+    The file is created where it is missing, and is still the one under its name when this returns.
+    """
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            return None
+        with suppress(FileNotFoundError):
+            if os.stat(path).st_ino == os.fstat(fd).st_ino:  # noqa: PTH116 - both through one call
+                return fd
+        os.close(fd)
+
+
+@contextmanager
+def as_log_errors(where: Path) -> Iterator[None]:
+    """Tell what the operating system says in the log's own errors."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL_ERRORS:
+            raise StoreFullError(
+                f"{where}: {error.strerror}; nothing before it is lost: free some space and write again"
+            ) from error
+        what_to_do = _WHAT_TO_DO.get(error.errno or 0, "see the disk and the kernel's log")
+        raise LogUnavailableError(f"{where}: {error.strerror or error}; {what_to_do}") from error

@@ -1,0 +1,1 @@
+"""What founds and runs the operators of a dataset."""

@@ -1,0 +1,317 @@
+"""The windowing service: windows, labels and, where there are any, rules in one process, on the exactly-once engine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import signal
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
+
+from ingest.engine.disk import DiskFiles
+from ingest.engine.genesis import NAME as GENESIS
+from ingest.engine.genesis import Genesis, claim_genesis
+from ingest.engine.operator import Operator
+from ingest.engine.store import FileStore
+from ingest.engine.worker import Limits, Notice, Worker
+from ingest.errors import (
+    CorruptError,
+    CorruptLogError,
+    LogConfigError,
+    StateVersionError,
+    StoreFullError,
+    UsageError,
+)
+from ingest.log.opening import open_log
+from ingest.log.protocol import MARKS, READINGS, Bounds, Log
+from ingest.schemas import SchemaRegistry
+from labeling.sink import LabelsOperator
+from service.anchors import read_anchors
+from service.configuration import Source, claim_config
+from service.metering import Metered
+from windowing.dataset.catalog import LABELS, RULES, WINDOWS
+from windowing.fold.anchors import Layout
+from windowing.fold.operator import WindowOperator
+from windowing.fold.remarks import notes_on, rules_without_streams
+
+if TYPE_CHECKING:
+    from labeling.rules.compile import RuleSet
+
+T = TypeVar("T")
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What `sensorloom window run` is asked to do."""
+
+    config: Path
+    log: str
+    out: Path
+    instance: str
+    """This worker's lasting name; no two that are at work at once may share it."""
+    group: str | None = None
+    """What the names of the consumer groups begin with; None: the dataset's own."""
+    until_idle: bool = False
+    """End when everything is sealed that was in the log at the start."""
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(slots=True)
+class RunResult:
+    """What a run did."""
+
+    finished: bool = False
+    """Everything is sealed up to the ends that `until_idle` took at the start."""
+    counts: Counter[str] = field(default_factory=Counter)
+    """What the seals of windows in this run counted, by reason."""
+    bytes: int = 0
+    """Of the readings that this run took, as they lie in the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """What lies in a topic when a run begins."""
+
+    topic: str
+    bounds: Mapping[int, Bounds]
+
+
+Observe: TypeAlias = Callable[[Ahead | Notice, str], None]
+"""Is told what lies ahead in each topic, then everything that a worker does, with its topic."""
+
+
+async def run_service(options: RunOptions, observe: Observe, stop: asyncio.Event | None = None) -> RunResult:
+    """Window and label until the log is drained, or until `stop` is set; without one: until SIGINT or SIGTERM.
+
+    Raises:
+        UsageError: a wrong configuration, or a dataset of other windows or another log.
+        SensorloomError: what the engine cannot go on from; what was sealed stays, and a later run goes on behind it.
+    """
+    source = Source.read(options.config)
+    if options.out.exists() and not options.out.is_dir():
+        raise UsageError(f"--out: {options.out} is a file; name the dataset's folder")
+    log = open_log(options.log)
+    try:
+        return await _Service(options, log, observe, stop).run(source)
+    finally:
+        await log.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A worker, the folder of its operator, and what it reads: a topic, up to these ends where the run has one."""
+
+    folder: str
+    topic: str
+    worker: Worker
+    until: Mapping[int, int]
+
+
+def _given(result: T | BaseException) -> T:
+    """The result, or raises what came instead."""
+    if isinstance(result, BaseException):
+        raise result
+    return result
+
+
+class _Service:
+    def __init__(self, options: RunOptions, log: Log, observe: Observe, stop: asyncio.Event | None) -> None:
+        self._options = options
+        self._log = log
+        self._observe = observe
+        self._ending = stop
+        self._token = secrets.token_hex(8)
+        self._jobs: list[_Job] = []
+        self._stopped = False
+        self._trouble: LogConfigError | None = None
+        self._result = RunResult()
+        self._noted: set[str] = set()
+
+    async def run(self, source: Source) -> RunResult:
+        with self._ended_by_signals() if self._ending is None else self._ended_by(self._ending):
+            window, folder = source.config.window, f"{WINDOWS}/{source.config.window.id}"
+            labels = LabelsOperator()
+            genesis, label_genesis = await self._insist(lambda: self._found(source, folder, labels))
+            anchors = await read_anchors(self._log, genesis.pinned) if genesis.pinned else ()
+            windows = Metered(WindowOperator(window, anchors), self._meter)
+            group = self._options.group or f"sensorloom-{genesis.id}"
+            await self._hire(folder, windows, genesis, f"{group}-{windows.name}")
+            if source.rules is not None:
+                await self._hire_rules(source.rules, group)
+            makers = len(self._jobs)
+            await self._hire(LABELS, labels, label_genesis, f"{group}-{labels.name}")
+            await self._work(makers)
+            if self._options.until_idle and not self._stopped:
+                await self._look_at_streams(source)
+        if self._trouble is not None:
+            raise self._trouble
+        self._result.finished = self._options.until_idle and not self._stopped
+        return self._result
+
+    async def _look_at_streams(self, source: Source) -> None:
+        """Tell what no worker saw: devices that say other units to other workers, rules whose streams nobody has."""
+        registry = SchemaRegistry(self._log)
+        await registry.refresh()
+        notes = notes_on(Layout.of(source.config.window).plans, registry.descriptions)
+        if source.rules is not None:
+            notes += rules_without_streams(source.rules, registry.descriptions)
+        for text in notes:
+            if text not in self._noted:
+                self._observe(Notice("noted", -1, 0, text), READINGS)
+
+    async def _found(self, source: Source, folder: str, labels: LabelsOperator) -> tuple[Genesis, Genesis]:
+        """The geneses of windows and labels."""
+        window = source.config.window
+        await claim_config(self._store(""), source, self._options.out)
+        windows = claim_genesis(
+            self._store(folder),
+            self._log,
+            WindowOperator(window),
+            READINGS,
+            self._token,
+            where=str(self._options.out / folder / GENESIS),
+            window=source.window,
+            pin=window.anchor == "mark",
+        )
+        where = str(self._options.out / LABELS / GENESIS)
+        marks = claim_genesis(self._store(LABELS), self._log, labels, MARKS, self._token, where=where)
+        claims = await asyncio.gather(windows, marks, return_exceptions=True)
+        genesis, label_genesis = (_given(claim) for claim in claims)
+        return genesis, label_genesis
+
+    async def _insist(self, step: Callable[[], Awaitable[T]]) -> T:
+        """Do a step of the founding; waits, visibly, where there is no room for it."""
+        told = ""
+        while True:
+            try:
+                return await step()
+            except StoreFullError as error:
+                if self._stopped:
+                    raise
+                if str(error) != told:
+                    told = str(error)
+                    self._observe(Notice("waiting", -1, 0, told), "")
+                await asyncio.sleep(self._options.limits.retry_seconds)
+
+    def _store(self, folder: str) -> FileStore:
+        return FileStore(DiskFiles(self._options.out / folder), self._token)
+
+    async def _hire_rules(self, rules: RuleSet, group: str) -> None:
+        """A worker for the rules, with a folder for their revision: changed rules begin anew at the log's start."""
+        from labeling.rules.operator import RulesOperator
+
+        operator = RulesOperator(rules)
+        folder = f"{RULES}/{operator.spec}"
+        where = str(self._options.out / folder / GENESIS)
+        genesis = await self._insist(
+            lambda: claim_genesis(self._store(folder), self._log, operator, READINGS, self._token, where=where)
+        )
+        await self._hire(folder, operator, genesis, f"{group}-{operator.name}-{operator.spec}")
+
+    async def _hire(self, folder: str, operator: Operator, genesis: Genesis, group: str) -> None:
+        """A worker for an operator, up to where its topic's partitions end now."""
+        topic = genesis.topic
+        told_as = operator.name if operator.name == RULES else topic
+        bounds = await self._log.bounds(topic)
+        self._observe(Ahead(topic, bounds), told_as)
+
+        def observe(notice: Notice) -> None:
+            if notice.kind == "recovered" and notice.partition >= genesis.partitions:
+                self._trouble = LogConfigError(
+                    f"{topic}: partition {notice.partition} was added; the dataset was begun with "
+                    f"{genesis.partitions}: devices have moved between partitions; use another --out"
+                )
+                self._stop()
+            if notice.kind == "noted":
+                self._noted.add(notice.text)
+            if notice.entry is not None and operator.name == WINDOWS:
+                self._result.counts.update(notice.entry.counts)
+            self._observe(notice, told_as)
+
+        worker = Worker(
+            self._log,
+            self._store(folder),
+            operator,
+            topic=topic,
+            group=group,
+            instance=self._options.instance,
+            limits=self._options.limits,
+            observe=observe,
+        )
+        until = {partition: bound.end for partition, bound in bounds.items()}
+        self._jobs.append(_Job(folder, topic, worker, until))
+        if self._stopped:
+            self._stop()
+
+    async def _work(self, makers: int) -> None:
+        """Run all workers to their end; the failure of one ends the others cleanly.
+
+        Only the last one reads `marks`, which rules before it publish to: given an end, it begins when they are done,
+        and goes to where `marks` ends then.
+        """
+        before = [asyncio.create_task(self._run(job)) for job in self._jobs[:makers]]
+        tasks = [*before, asyncio.create_task(self._run_last(self._jobs[makers], before))]
+        done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        if pending:
+            for job in self._jobs:
+                job.worker.stop()
+            await asyncio.wait(pending)
+        # Of several failures the first is told; each is asked for, or asyncio would complain of it.
+        failures = [task.exception() for task in sorted(tasks, key=lambda task: task not in done)]
+        for failure in filter(None, failures):
+            raise failure
+
+    async def _run_last(self, job: _Job, before: Sequence[asyncio.Task[None]]) -> None:
+        if self._options.until_idle and len(before) > 1:
+            await asyncio.wait(before)
+            job = await self._to_the_end(job)
+        await self._run(job)
+
+    async def _to_the_end(self, job: _Job) -> _Job:
+        bounds = await self._log.bounds(job.topic)
+        return replace(job, until={partition: bound.end for partition, bound in bounds.items()})
+
+    async def _run(self, job: _Job) -> None:
+        """Run a worker; its errors name files in the operator's folder, which is put before them."""
+        try:
+            await job.worker.run(job.until if self._options.until_idle else None)
+        except CorruptLogError:
+            raise
+        except (CorruptError, StateVersionError) as error:
+            raise type(error)(f"{self._options.out / job.folder}/{error}") from error
+
+    def _meter(self, size: int) -> None:
+        self._result.bytes += size
+
+    def _stop(self) -> None:
+        self._stopped = True
+        for job in self._jobs:
+            job.worker.stop()
+
+    @contextlib.contextmanager
+    def _ended_by_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, self._stop)
+        try:
+            yield
+        finally:
+            for number in _SIGNALS:
+                loop.remove_signal_handler(number)
+
+    @contextlib.contextmanager
+    def _ended_by(self, ending: asyncio.Event) -> Iterator[None]:
+        async def watch() -> None:
+            await ending.wait()
+            self._stop()
+
+        watching = asyncio.create_task(watch())
+        try:
+            yield
+        finally:
+            watching.cancel()

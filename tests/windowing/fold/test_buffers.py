@@ -1,0 +1,34 @@
+"""The sample buffer against plain arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from windowing.fold.buffers import SampleBuffer
+
+
+@given(st.lists(st.tuples(st.integers(1, 2000), st.integers(0, 3000), st.booleans()), max_size=12))
+def test_it_keeps_what_instants_from_low_on_need(steps: list[tuple[int, int, bool]]) -> None:
+    buffer, kept, t = SampleBuffer(2), np.empty(0, dtype=np.int64), 0
+    for count, low, wide in steps:
+        times, values = buffer.room(count, np.float64 if wide else np.float32)
+        new = np.arange(t, t + 3 * count, 3)
+        times[:], values[:] = new, np.stack([new, -new], axis=1)
+        t += 3 * count
+        kept = np.concatenate([kept, new])
+        buffer.trim(low)
+        kept = kept[max(0, int((kept <= low).sum()) - 1) :]
+        assert buffer.times.tolist() == kept.tolist()
+        assert buffer.values[:, 1].tolist() == (-kept).tolist()
+    assert (buffer.values.dtype == np.float64) == any(wide for *_, wide in steps)
+
+
+def test_its_memory_is_bounded_by_what_it_keeps() -> None:
+    buffer = SampleBuffer(3)
+    for i in range(1000):
+        times, values = buffer.room(100, np.float32)
+        times[:], values[:] = np.arange(i * 100, i * 100 + 100), 0
+        buffer.trim(i * 100)
+    assert len(buffer._times) <= 4096

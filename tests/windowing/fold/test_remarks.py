@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+
+from ingest.records import Channel, StreamDescription, schema_id
+from labeling.rules.compile import compile_rules
+from windowing.fold.anchors import Layout
+from windowing.fold.operator import WindowOperator
+from windowing.fold.remarks import notes_on, rules_without_streams
+from windowing.spec import WindowSpec
+
+
+def acc(unit: str, *channels: str) -> StreamDescription:
+    return StreamDescription("acc", tuple(Channel(name, unit) for name in channels or ("x", "y")), "float32", 50)
+
+
+def spec(**units: str) -> WindowSpec:
+    return WindowSpec(5, 5, Fraction(50), ("acc.x", "acc.y"), units=units)
+
+
+def test_streams_that_fit_are_not_worth_a_word() -> None:
+    temp = StreamDescription("temp", (Channel("t", "degC"),), "float32", 1)
+    assert notes_on(Layout.of(spec()).plans, [acc("g"), acc("g", "x", "y", "z"), temp]) == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "descriptions", "notes"),
+    [
+        (
+            {},
+            [acc("g"), acc("m/s2")],
+            ["acc.x: comes in g and in m/s2; ", "acc.y: comes in g and in m/s2; windows hold what each device says"],
+        ),
+        (
+            {"acc": "g"},
+            [acc("g"), acc("m/s2")],
+            [
+                "acc.x: some device says m/s2, [window.units] wants g; its samples are left out, counted as wrong_unit",
+                "acc.y: some device says m/s2, ",
+            ],
+        ),
+        ({}, [acc("g"), acc("m/s2", "x")], ["acc.y: some device has no such channel in its stream acc; "]),
+    ],
+)
+def test_what_does_not_fit_is_told(
+    wanted: dict[str, str], descriptions: list[StreamDescription], notes: list[str]
+) -> None:
+    found = notes_on(Layout.of(spec(**wanted)).plans, [*descriptions, *descriptions])
+    assert [text[: len(note)] for text, note in zip(found, notes, strict=True)] == notes
+
+
+def test_an_operator_notes_it_when_it_learns_of_it() -> None:
+    operator = WindowOperator(spec())
+    running = operator.start(None)
+    operator.learn(schema_id(acc("g")), acc("g"))
+    assert running.take().notes == ()
+    operator.learn(schema_id(acc("m/s2")), acc("m/s2"))
+    assert len(running.take().notes) == 2
+
+
+def test_rules_whose_stream_nobody_has() -> None:
+    rules = compile_rules(
+        "version: 1\nrules:\n  - {label: a, when: acc.x > 1}\n  - {label: b, when: acc.x > gps.speed and gone.z > 0}\n",
+        "rules.yaml",
+    )
+    assert rules_without_streams(rules, [acc("g")]) == [
+        'rules.yaml: rule "b" reads gone, gps, of which no device in the log has a stream'
+    ]

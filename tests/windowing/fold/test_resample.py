@@ -1,0 +1,113 @@
+"""Values between samples, on series small enough to see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from windowing.fold.resample import FAR_NS, Samples, blank, resample
+from windowing.spec import Interpolation, StreamRule
+
+NAN = float("nan")
+
+
+def _samples(
+    times: list[int], values: list[float], rule: StreamRule, tolerance: int = 0, hole_to: int = -(1 << 63)
+) -> Samples:
+    column = np.array(values, dtype=np.float32).reshape(-1, 1)
+    return Samples(np.array(times, dtype=np.int64), column, hole_to, rule, tolerance)
+
+
+def _at(samples: Samples, instants: list[int]) -> tuple[list[float], str]:
+    """Values (NaN where not valid) and a letter an instant: v(alid), g(ap), - (missing)."""
+    values, valid, gap = resample(samples, np.array(instants, dtype=np.int64))
+    good = np.ones(len(instants), dtype=bool) if valid is None else valid
+    holes = np.zeros(len(instants), dtype=bool) if gap is None else gap
+    assert not (good & holes).any()
+    letters = "".join("v" if v else "g" if g else "-" for v, g in zip(good, holes, strict=True))
+    return [float(x) if v else NAN for x, v in zip(values[:, 0], good, strict=True)], letters
+
+
+@pytest.mark.parametrize(
+    ("interpolation", "values", "letters"),
+    [
+        ("linear", [NAN, 0, 5, 10, NAN, NAN, NAN, 40, NAN], "-vvvgggv-"),
+        ("hold", [NAN, 0, 0, 10, 10, 10, NAN, 40, 40], "-vvvvvgvv"),
+        ("nearest", [NAN, 0, 0, 10, NAN, NAN, NAN, 40, NAN], "-vvvgggv-"),
+        ("none", [NAN, 0, NAN, 10, NAN, NAN, NAN, 40, NAN], "-v-vgggv-"),
+    ],
+)
+def test_every_interpolation(interpolation: Interpolation, values: list[float], letters: str) -> None:
+    samples = _samples([10, 20, 50], [0, 10, 40], StreamRule(interpolation, 12))
+    found, marks = _at(samples, [5, 10, 15, 20, 25, 30, 40, 50, 55])
+    np.testing.assert_array_equal(found, values)
+    assert marks == letters
+
+
+def test_an_exact_sample_is_taken_bit_by_bit_beside_nan_and_infinity() -> None:
+    samples = _samples([10, 20, 30, 40], [NAN, 0.1, float("inf"), 5], StreamRule("linear", 100))
+    found, letters = _at(samples, [15, 20, 25, 40])
+    assert letters == "vvvv"
+    assert found[1] == np.float32(0.1)
+    assert found[3] == 5
+    assert np.isnan(found[0])
+
+
+@pytest.mark.parametrize("interpolation", ["linear", "hold", "nearest", "none"])
+def test_within_a_nanosecond_it_is_the_sample(interpolation: Interpolation) -> None:
+    samples = _samples([9, 21, 30], [1, 2, 3], StreamRule(interpolation, 0), tolerance=1)
+    assert _at(samples, [10, 20, 30]) == ([1, 2, 3], "vvv")
+    assert _at(samples, [10, 19, 20, 25, 30])[1] == "vgvgv"
+    assert _at(samples, [8, 20]) == ([1, 2], "vv")
+
+
+def test_a_tie_goes_to_the_earlier_sample() -> None:
+    assert _at(_samples([0, 10], [1, 2], StreamRule("nearest", 10)), [4, 5, 6])[0] == [1, 1, 2]
+
+
+def test_a_known_silence_behind_the_last_sample_is_a_gap_as_far_as_it_is_known() -> None:
+    samples = _samples([0, 10], [1, 2], StreamRule("linear", 10), hole_to=30)
+    assert _at(samples, [0, 10, 20, 29, 30, 40])[1] == "vvgg--"
+
+
+def test_samples_on_the_grid_are_a_view() -> None:
+    samples = _samples([0, 10, 20, 30], [1, 2, 3, 4], StreamRule())
+    found = resample(samples, np.array([10, 20], dtype=np.int64))
+    assert np.shares_memory(found.values, samples.values)
+    assert found.valid is None
+
+
+def test_no_samples_at_all() -> None:
+    assert _at(_samples([], [], StreamRule()), [1, 2])[1] == "--"
+    assert blank(_samples([], [], StreamRule()), 5) == (FAR_NS, False)
+
+
+@pytest.mark.parametrize(
+    ("start", "rule", "expected"),
+    [
+        (0, StreamRule("linear", 12), (10, False)),
+        (10, StreamRule("linear", 12), (10, False)),
+        (15, StreamRule("linear", 12), (15, False)),
+        (25, StreamRule("linear", 12), (50, True)),
+        (25, StreamRule("hold", 12), (25, False)),
+        (33, StreamRule("hold", 12), (50, True)),
+        (51, StreamRule("linear", 12), (FAR_NS, False)),
+    ],
+)
+def test_how_long_there_is_nothing(start: int, rule: StreamRule, expected: tuple[int, bool]) -> None:
+    assert blank(_samples([10, 20, 50], [0, 10, 40], rule), start) == expected
+    known: Any = _samples([10, 20, 50], [0, 10, 40], rule, hole_to=99)
+    assert blank(known, 80) == (99, True)
+
+
+@pytest.mark.parametrize("interpolation", ["linear", "hold", "nearest", "none"])
+def test_what_is_blank_has_no_value(interpolation: Interpolation) -> None:
+    for tolerance in (0, 1):
+        samples = _samples([10, 20, 50, 53], [0, 10, 40, 43], StreamRule(interpolation, 12), tolerance, hole_to=80)
+        for start in range(100):
+            until, gap = blank(samples, start)
+            letters = _at(samples, list(range(start, min(until, 120))) or [start])[1]
+            if until > start:
+                assert set(letters) == ({"g"} if gap else {"-"}), (start, until)

@@ -1,0 +1,1 @@
+"""Datasets: opened, looked at, checked."""

@@ -1,0 +1,103 @@
+"""The index of windows: Parquet files beside the shards, one row a window."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from ingest.engine.manifest import FileRef
+from ingest.errors import CorruptError
+from labeling.marks import ResolvedMark
+from labeling.resolve import LabelPolicy, WindowLabels, WindowTimes, resolve
+from windowing.dataset.catalog import REMEDY, Damage, Damaged, read_checked
+
+ORDER: Final = ("device", "t0_ns", "recording", "anchor", "k")
+"""The order of windows everywhere: device, then time."""
+COLUMNS: Final = ("window", "device", "recording", "anchor", "k", "t0_ns", "t1_ns", "shard", "row", "coverage")
+"""The columns of an index file that people see, in their order."""
+INDEX_SCHEMA: Final = {
+    "window": pl.String,
+    "device": pl.String,
+    "recording": pl.String,
+    "anchor": pl.String,
+    "k": pl.Int64,
+    "t0_ns": pl.Int64,
+    "t1_ns": pl.Int64,
+    "shard": pl.String,
+    "row": pl.Int64,
+    "coverage": pl.Float32,
+    "mask": pl.Binary,
+    "offset": pl.Int64,
+    "hash": pl.Binary,
+}
+"""The columns of an index file, as `windowing.fold.shards.index_table` makes and explains them."""
+
+
+def read_index(folder: Path, refs: Iterable[FileRef], damaged: Damaged) -> tuple[pl.DataFrame, list[Damage]]:
+    """The rows of index files, in no particular order, and the files that were skipped.
+
+    Raises:
+        CorruptError: a file is damaged, and `damaged` says "raise".
+    """
+    tables, skipped = [], []
+    for ref in refs:
+        try:
+            tables.append(parse_index(read_checked(folder, ref), folder / ref.name, ref.rows))
+        except CorruptError as error:
+            if damaged == "raise":
+                raise
+            skipped.append(Damage(ref.name, str(error), ref.rows))
+    return pl.concat(tables) if tables else pl.DataFrame(schema=INDEX_SCHEMA), skipped
+
+
+def parse_index(data: bytes, where: Path, rows: int) -> pl.DataFrame:
+    """The table in an index file's bytes. Raises `CorruptError` where it is not what a windower writes."""
+    try:
+        table = pl.read_parquet(io.BytesIO(data))
+    except Exception as error:  # polars raises whatever its Parquet reader meets
+        raise CorruptError(f"{where}: not Parquet: {error}; {REMEDY}") from None
+    if table.schema != INDEX_SCHEMA or len(table) != rows:
+        raise CorruptError(
+            f"{where}: found {len(table)} rows of {', '.join(table.columns)}, expected {rows} of "
+            f"{', '.join(INDEX_SCHEMA)}; {REMEDY}"
+        )
+    return table
+
+
+def label_windows(
+    index: pl.DataFrame, marks: tuple[ResolvedMark, ...], policy: LabelPolicy
+) -> tuple[pl.DataFrame, WindowLabels]:
+    """The windows in their order with the columns label, share and mark; and the labels as arrays beside them."""
+    table = index.sort(ORDER)
+    devices = table["device"].unique().sort()
+    code = table["device"].replace_strict(devices, range(len(devices)), return_dtype=pl.Int64)
+    known = pl.DataFrame(
+        [(mark.device, mark.id, place) for place, mark in enumerate(marks)],
+        schema={"device": pl.String, "anchor": pl.String, "place": pl.Int64},
+        orient="row",
+    )
+    anchor = table.select("device", "anchor").join(known, ["device", "anchor"], "left", maintain_order="left")["place"]
+    times = WindowTimes(
+        tuple(devices),
+        code.to_numpy(),
+        table["t0_ns"].to_numpy(),
+        table["t1_ns"].to_numpy(),
+        anchor.fill_null(-1).to_numpy(),
+    )
+    labels = resolve(times, marks, policy)
+    return table.with_columns(
+        _named(labels.label, labels.classes).alias("label"),
+        pl.Series("share", labels.share),
+        _named(labels.mark, [mark.id for mark in marks]).alias("mark"),
+    ), labels
+
+
+def _named(codes: np.ndarray[tuple[int], np.dtype[np.int64]], names: Iterable[str]) -> pl.Series:
+    """The names that `codes` index, null for -1."""
+    table = pl.Series([*names, None], dtype=pl.String)
+    return table.gather(np.where(codes < 0, len(table) - 1, codes))

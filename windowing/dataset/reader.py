@@ -1,0 +1,215 @@
+"""A dataset as an ML engineer opens it: windows, their labels, and the arrays to train on.
+
+Signals and labels meet here. A dataset is opened at its newest cut, the newest entry of every chain, and `cut` says
+which. Shards, index and marks are immutable files, so a running service does not disturb a reader.
+
+What is damaged is never trained on. Manifests, index and marks are read whole and checked when a dataset is opened;
+of the shards, which may be larger than memory, opening checks the sizes, and `arrays` checks the hash of every shard
+that it reads. With `damaged="skip"`, opening checks every shard's hash too, and leaves out what it cannot vouch for,
+so that `len`, `windows` and `arrays` agree. Damaged marks are never skipped: without them labels would be wrong.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.errors import CorruptError, UsageError
+from labeling.marks import Fold, fold
+from labeling.sink import read_events
+from windowing.config import FILE, DatasetConfig
+from windowing.dataset.catalog import (
+    LABELS,
+    REMEDY,
+    Chains,
+    Damage,
+    Damaged,
+    check_size,
+    dataset_root,
+    read_chains,
+    read_checked,
+    windows_folder,
+)
+from windowing.dataset.index import COLUMNS, label_windows, read_index
+from windowing.dataset.signals import open_shard
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+class Arrays(NamedTuple):
+    """What scikit-learn takes."""
+
+    X: NDArray[np.float32]
+    """(windows, steps, channels) float32; missing values are NaN"""
+    y: NDArray[np.int64]
+    """(windows,) int64: index into `Dataset.classes`"""
+    groups: NDArray[np.str_]
+    """(windows,): the recording; `device/recording` where two devices have recordings of one name"""
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """All that a dataset's folder holds at a cut, read and checked; the shards by reference."""
+
+    root: Path
+    config: DatasetConfig
+    windows: Chains
+    labels: Chains
+    index: pl.DataFrame
+    """The rows of the index, in no particular order."""
+    marks: Fold
+
+
+class Dataset:
+    """An opened dataset; `open_dataset` makes it."""
+
+    def __init__(self, contents: Contents) -> None:
+        self.contents = contents
+        table, labels = label_windows(contents.index, contents.marks.marks, contents.config.labels)
+        self._table = table.select(*COLUMNS, "label", "share", "mark")
+        self._labels = labels
+        self._shards = {Path(ref.name).name: ref for ref in contents.windows.of("signal")}
+        self._hashed: set[str] = set()
+
+    def __len__(self) -> int:
+        """The number of windows, labelled or not."""
+        return len(self._table)
+
+    def __repr__(self) -> str:
+        cut = ", ".join(f"{chain} at {seq}" for chain, seq in self.cut.items())
+        return f"<Dataset {self.contents.config.name}: {len(self)} windows, cut {cut or 'empty'}>"
+
+    @property
+    def cut(self) -> Mapping[str, int]:
+        """The newest sequence number of every chain when it was opened, by `<topic>-<partition>`."""
+        return {**self.contents.windows.cut, **self.contents.labels.cut}
+
+    @property
+    def damaged(self) -> tuple[Damage, ...]:
+        """What `damaged="skip"` left out."""
+        return tuple(self.contents.windows.damage)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The labels that at least one window has, sorted; `y` indexes into them."""
+        return self._labels.classes
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The channels, `stream.channel`, in the order of the last axis of `X`."""
+        return self.contents.config.window.channels
+
+    def windows(self) -> pl.DataFrame:
+        """The windows as a table, in the order of device, then time.
+
+        Columns: window (its id), device, recording, anchor, k, t0_ns, t1_ns, shard, row, coverage, label (null where
+        there is none), share (of the window's time under the label), mark (the id of the mark that gave the label).
+        """
+        return self._table
+
+    def arrays(self, unlabelled: Literal["drop", "keep"] = "drop") -> Arrays:
+        """`X, y, groups` in the order of `windows()`.
+
+        Windows without a label are dropped: -1 would be a class like any other to scikit-learn. `"keep"` keeps them,
+        with -1 in `y`.
+
+        Raises:
+            CorruptError: a shard that is needed is damaged; nothing is returned.
+            UsageError: `unlabelled` is neither.
+        """
+        if unlabelled not in ("drop", "keep"):
+            raise UsageError(f'arrays: unlabelled: found "{unlabelled}"; use "drop" or "keep"')
+        y = self._labels.label
+        kept = np.flatnonzero(y >= 0) if unlabelled == "drop" else np.arange(len(y))
+        table = self._table.select("shard", "row")[kept]
+        return Arrays(self._signals(table), y[kept], self._groups()[kept])
+
+    def _signals(self, table: pl.DataFrame) -> NDArray[np.float32]:
+        """The windows at `(shard, row)` in the table's order; each shard is opened once."""
+        window = self.contents.config.window
+        signals = np.empty((len(table), window.length, len(window.channels)), np.float32)
+        for (name,), group in table.with_row_index("place").group_by("shard"):
+            shard = self._open_shard(str(name))
+            signals[group["place"].to_numpy()] = shard[group["row"].to_numpy()]
+        return signals
+
+    def _open_shard(self, name: str) -> NDArray[np.float32]:
+        window = self.contents.config.window
+        folder = self.contents.windows.folder
+        ref, fresh = self._shards[name], name not in self._hashed
+        shard = open_shard(folder, ref, window.length, len(window.channels), hashed=fresh)
+        self._hashed.add(name)
+        return shard
+
+    def _groups(self) -> NDArray[np.str_]:
+        import polars as pl
+
+        pairs = self._table.select("device", "recording").unique()
+        name = pl.col("recording")
+        if pairs["recording"].n_unique() < len(pairs):
+            name = pl.concat_str("device", "recording", separator="/")
+        return np.array(self._table.select(name).to_series().to_list(), dtype=np.str_)
+
+
+def open_dataset(path: str | Path, *, damaged: Damaged = "raise") -> Dataset:
+    """The dataset in a folder, at its newest cut. See the module's text for what is checked when.
+
+    Raises:
+        UsageError: there is no dataset, or `damaged` is neither "raise" nor "skip".
+        CorruptError: a file is damaged; with "skip", only where the labels of the others would suffer.
+    """
+    if damaged not in ("raise", "skip"):
+        raise UsageError(f'open: damaged: found "{damaged}"; use "raise" or "skip"')
+    return Dataset(read_contents(path, damaged))
+
+
+def read_contents(path: str | Path, damaged: Damaged = "raise") -> Contents:
+    """Everything but the signals. Raises as `open_dataset`."""
+    root = dataset_root(path)
+    config = DatasetConfig.load(root / FILE)
+    chains = read_chains(windows_folder(root, config), damaged)
+    label_chains = read_chains(root / LABELS)
+    index, skipped = read_index(chains.folder, chains.of("index"), damaged)
+    chains.damage += skipped
+    index = _vouched_for(chains, index, config, damaged)
+    return Contents(root, config, chains, label_chains, index, read_marks(label_chains))
+
+
+def _vouched_for(chains: Chains, index: pl.DataFrame, config: DatasetConfig, damaged: Damaged) -> pl.DataFrame:
+    """The rows whose shards are whole. Raises `CorruptError` for one that is not, unless damage is skipped."""
+    window = config.window
+    for ref in chains.of("signal"):
+        try:
+            if damaged == "raise":
+                check_size(chains.folder / ref.name, ref)
+            else:
+                open_shard(chains.folder, ref, window.length, len(window.channels), hashed=True)
+        except CorruptError as error:
+            if damaged == "raise":
+                raise
+            lost = index["shard"] == Path(ref.name).name
+            chains.damage.append(Damage(ref.name, str(error), int(lost.sum())))
+            index = index.filter(~lost)
+    return index
+
+
+def read_marks(chains: Chains) -> Fold:
+    """The marks that stand at the cut of the labels' chains. Raises `CorruptError`."""
+    import polars as pl
+
+    tables = []
+    for ref in chains.of("marks"):
+        data = read_checked(chains.folder, ref)
+        try:
+            tables.append(pl.read_parquet(io.BytesIO(data)))
+        except Exception as error:  # polars raises whatever its Parquet reader meets
+            raise CorruptError(f"{chains.folder / ref.name}: not Parquet: {error}; {REMEDY}") from None
+    return fold(read_events(pl.concat(tables))) if tables else Fold((), Counter())

@@ -1,0 +1,328 @@
+"""Every byte of a dataset against what its manifests say; every problem is reported, none stops the rest.
+
+Checked are: every manifest document's hash and its links to the one before it, checkpoints against the entries they
+sum up, the existence, size and hash of every file, the states that the service would go on from, each shard's header
+and shape, and each window's hash in the index against its bytes. A problem names the windows that it affects.
+A chain whose newest entry was removed is only shorter: the service does that part again from the log.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import numpy as np
+import polars as pl
+
+from ingest.engine.chain import check_place
+from ingest.engine.genesis import NAME as GENESIS
+from ingest.engine.genesis import Genesis
+from ingest.engine.manifest import (
+    CHECKPOINT_EVERY,
+    FileRef,
+    Manifest,
+    checkpoint_name,
+    decode_checkpoint,
+    decode_entry,
+    entry_name,
+    sha256_of,
+    summarise,
+)
+from ingest.errors import CorruptError, SensorloomError, UsageError
+from windowing.config import FILE, DatasetConfig
+from windowing.dataset.catalog import (
+    LABELS,
+    REMEDY,
+    RULES,
+    WINDOWS,
+    check_hash,
+    dataset_root,
+    read_checked,
+    read_genesis,
+)
+from windowing.dataset.index import parse_index
+from windowing.dataset.signals import map_bytes, view_windows
+from windowing.fold.shards import row_hash
+from windowing.spec import WindowSpec
+
+KEPT_STATES: Final = 2
+"""The engine keeps the states of a chain's last two entries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with a file, and which windows it affects."""
+
+    file: str
+    problem: str
+    windows: tuple[str, ...] = ()
+    """The ids of the affected windows, as far as the index can still say."""
+
+
+@dataclass(slots=True)
+class Report:
+    """What was read, and what is wrong with it."""
+
+    problems: list[Problem] = field(default_factory=list)
+    entries: int = 0
+    files: int = 0
+    bytes: int = 0
+    windows: int = 0
+    unreferenced: int = 0
+    """Files that no manifest names: a crash leaves such; they are not part of the dataset, and harm nothing."""
+
+    def add(self, file: Path, error: object, windows: tuple[str, ...] = ()) -> None:
+        """Note a problem; many an error names the file itself."""
+        self.problems.append(Problem(str(file), str(error).removeprefix(f"{file}: "), windows))
+
+
+Advance: TypeAlias = Callable[[int], None]
+"""Is told how many more bytes were read."""
+
+
+@dataclass(slots=True)
+class _Room:
+    """An operator's folder: what its manifests name."""
+
+    folder: Path
+    window: WindowSpec | None
+    """What its shards hold; None where dataset.toml does not say."""
+    files: list[FileRef] = field(default_factory=list)
+    states: list[tuple[FileRef, Path]] = field(default_factory=list)
+    """The states of each chain's last entries, with the later entry whose creation outdates them."""
+
+    def all(self) -> list[FileRef]:
+        return [*self.files, *(ref for ref, _ in self.states)]
+
+    def of(self, kind: str) -> list[FileRef]:
+        return [ref for ref in self.files if ref.name.startswith(f"{kind}/")]
+
+
+class Verification:
+    """`Verification(path).run(advance)`: the manifests are read at once, the `bytes` that they name by `run`.
+
+    Raises:
+        UsageError: there is no dataset.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        root = dataset_root(path)
+        self._report = Report()
+        window = _window(root, self._report)
+        folders = [*sorted((root / WINDOWS).glob("*/")), root / LABELS, *sorted((root / RULES).glob("*/"))]
+        self._rooms = [_read_room(folder, window, self._report) for folder in folders]
+        self.bytes = sum(ref.bytes for room in self._rooms for ref in room.all())
+        """How many bytes there are to read."""
+
+    def run(self, advance: Advance) -> Report:
+        """Read every file; the report."""
+        for room in self._rooms:
+            _check_room(room, self._report, advance)
+        return self._report
+
+
+def _window(root: Path, report: Report) -> WindowSpec | None:
+    try:
+        spec = DatasetConfig.load(root / FILE).window
+    except UsageError as error:
+        report.add(root / FILE, error)
+        return None
+    others = [folder.name for folder in (root / WINDOWS).glob("*/") if folder.name != spec.id]
+    if others:
+        report.add(root / FILE, f"its [window] table has the spec {spec.id}, the windows here are {', '.join(others)}")
+    return spec
+
+
+def _read_room(folder: Path, window: WindowSpec | None, report: Report) -> _Room:
+    room = _Room(folder, window if window and window.id == folder.name else None)
+    try:
+        genesis = read_genesis(folder)
+        if genesis is not None:
+            _read_document(folder / GENESIS)
+    except CorruptError as error:
+        report.add(folder / GENESIS, error)
+        genesis = None
+    for chain in sorted((folder / "manifest").glob("*/")):
+        if genesis is not None and chain.name not in _chain_names(genesis):
+            report.add(chain, f"a chain that the genesis does not have; it has {genesis.partitions} partitions")
+        entries = list(_read_chain(room, f"manifest/{chain.name}", genesis, report))
+        report.entries += len(entries)
+        room.files += [ref for entry in entries for ref in entry.files]
+        newest = max((entry.seq for entry in entries), default=-1)
+        room.states += [
+            (entry.state, folder / entry_name(f"manifest/{chain.name}", entry.seq + KEPT_STATES))
+            for entry in entries
+            if entry.seq > newest - KEPT_STATES
+        ]
+    return room
+
+
+def _read_document(path: Path) -> bytes:
+    """A document's bytes; readers do not mind a lost final newline, but it was written."""
+    data = path.read_bytes()
+    if not data.endswith(b"\n"):
+        raise CorruptError(f"{path}: is cut short; {REMEDY}")
+    return data
+
+
+def _chain_names(genesis: Genesis) -> set[str]:
+    return {f"{genesis.topic}-{partition}" for partition in range(genesis.partitions)}
+
+
+def _read_chain(room: _Room, chain: str, genesis: Genesis | None, report: Report) -> Iterator[Manifest]:
+    """The entries that can be read, in order; every fault of the chain is reported."""
+    numbers = {int(path.stem) for path in (room.folder / chain).glob("[0-9]*.json")}
+    before: tuple[Manifest, bytes] | None = None
+    thousand: list[tuple[str, bytes]] = []
+    for seq in range(max(numbers, default=-1) + 1):
+        path = room.folder / entry_name(chain, seq)
+        try:
+            data = _read_document(path)
+            entry = check_place(decode_entry(data, str(path)), seq, str(path))
+        except FileNotFoundError:
+            report.add(path, f"is missing from its chain: what it named is lost to readers; {REMEDY}")
+            before = None
+            continue
+        except CorruptError as error:
+            report.add(path, error)
+            before = None
+            continue
+        if seq == 0 or before is not None:
+            _check_link(path, entry, before, report)
+        if genesis is not None:
+            _check_kin(path, entry, genesis, report)
+        before = (entry, data)
+        if seq % CHECKPOINT_EVERY == 0:
+            thousand.clear()
+        thousand.append((str(path), data))
+        if (seq + 1) % CHECKPOINT_EVERY == 0:
+            _check_checkpoint(room.folder / checkpoint_name(chain, seq), thousand, report)
+        yield entry
+
+
+def _check_link(path: Path, entry: Manifest, before: tuple[Manifest, bytes] | None, report: Report) -> None:
+    """Does an entry follow the one before it?"""
+    previous = sha256_of(before[1]) if before else ""
+    through = before[0].through if before else entry.begin
+    totals = dict(before[0].totals) if before else {}
+    for reason, count in entry.counts.items():
+        totals[reason] = totals.get(reason, 0) + count
+    if entry.previous != previous:
+        report.add(path, f"names {entry.previous or 'nothing'} as the entry before it, which is {previous or 'none'}")
+    elif entry.begin != through or entry.through < entry.begin or entry.totals != totals:
+        report.add(path, f"covers offsets {entry.begin} to {entry.through}, the entry before it ends at {through}")
+
+
+def _check_kin(path: Path, entry: Manifest, genesis: Genesis, report: Report) -> None:
+    kin = (genesis.operator, genesis.topic, genesis.spec)
+    if (entry.operator, entry.topic, entry.spec) != kin or path.parent.name != f"{entry.topic}-{entry.partition}":
+        report.add(path, f"is of {entry.operator}, {entry.topic}-{entry.partition}, spec {entry.spec}, not of {kin}")
+
+
+def _check_checkpoint(path: Path, thousand: list[tuple[str, bytes]], report: Report) -> None:
+    if not path.exists() or len(thousand) < CHECKPOINT_EVERY:
+        return  # it only spares reading; the next worker writes it
+    try:
+        if decode_checkpoint(_read_document(path), str(path)) != summarise(thousand):
+            report.add(path, "sums up other entries than there are")
+    except CorruptError as error:
+        report.add(path, error)
+
+
+def _check_room(room: _Room, report: Report, advance: Advance) -> None:
+    named = {ref.name for ref in room.all()}
+    report.files += len(named)
+    report.unreferenced += sum(
+        1
+        for path in room.folder.glob("*/**/*")
+        if path.is_file() and path.relative_to(room.folder).parts[0] != "manifest"
+        if path.relative_to(room.folder).as_posix() not in named
+    )
+    index = _check_indexes(room, report, advance)
+    for ref in room.of("signal"):
+        report.bytes += ref.bytes
+        _check_shard(room, ref, index.get(Path(ref.name).name), report)
+        advance(ref.bytes)
+    rest = [ref for ref in room.files if not ref.name.startswith(("signal/", "index/"))]
+    for ref, outdating in [*((ref, None) for ref in rest), *room.states]:
+        report.bytes += ref.bytes
+        try:
+            data = read_checked(room.folder, ref)
+            if ref.name.endswith(".parquet"):
+                _check_table(data, room.folder / ref.name, ref.rows)
+        except SensorloomError as error:
+            if outdating is None or not outdating.exists():  # a service at work deletes the states it has outdated
+                report.add(room.folder / ref.name, error)
+        advance(ref.bytes)
+
+
+def _check_table(data: bytes, path: Path, rows: int) -> None:
+    try:
+        found = len(pl.read_parquet(io.BytesIO(data)))
+    except Exception as error:  # polars raises whatever its Parquet reader meets
+        raise CorruptError(f"{path}: not Parquet: {error}") from None
+    if found != rows:
+        raise CorruptError(f"{path}: found {found} rows, its manifest says {rows}")
+
+
+def _check_indexes(room: _Room, report: Report, advance: Advance) -> dict[str, pl.DataFrame]:
+    """The readable rows of the index, by shard."""
+    tables: list[pl.DataFrame] = []
+    for ref in room.of("index"):
+        path = room.folder / ref.name
+        report.bytes += ref.bytes
+        try:
+            tables.append(parse_index(read_checked(room.folder, ref), path, ref.rows))
+        except CorruptError as error:
+            report.add(path, f"{error} ({ref.rows} windows cannot be found without it)")
+        advance(ref.bytes)
+    if not tables:
+        return {}
+    index = pl.concat(tables).select("window", "shard", "row", "hash")
+    report.windows += len(index)
+    twice = index.filter(pl.col("window").is_duplicated())["window"].unique().sort()
+    if len(twice):
+        report.add(room.folder / "index", "the same window is there more than once", tuple(twice))
+    shards = {Path(ref.name).name for ref in room.of("signal")}
+    astray = index.filter(~pl.col("shard").is_in(shards))
+    if len(astray):
+        report.add(room.folder / "index", "rows name a shard that no manifest has", tuple(astray["window"]))
+    return {str(name): rows for (name,), rows in index.group_by("shard")}
+
+
+def _check_shard(room: _Room, ref: FileRef, rows: pl.DataFrame | None, report: Report) -> None:
+    path = room.folder / ref.name
+    try:
+        data = map_bytes(path, ref)
+        check_hash(path, data.data, ref)
+    except CorruptError as error:
+        report.add(path, error, _damaged(room, path, ref, rows))
+        return
+    if room.window is not None:
+        try:
+            shape = view_windows(data, path, room.window.length, len(room.window.channels)).shape
+        except CorruptError as error:
+            report.add(path, error)
+            return
+        if shape[0] != ref.rows:
+            report.add(path, f"holds {shape[0]} windows, its manifest says {ref.rows}")
+    wrong = _damaged(room, path, ref, rows)
+    if wrong:
+        report.add(path, "windows whose hash in the index is another than that of their bytes", wrong)
+
+
+def _damaged(room: _Room, path: Path, ref: FileRef, rows: pl.DataFrame | None) -> tuple[str, ...]:
+    """The windows of a shard whose bytes are not those that the index knows; the shard's header is not asked."""
+    if rows is None or room.window is None:
+        return ()
+    size = 4 * room.window.length * len(room.window.channels)
+    header = ref.bytes - ref.rows * size
+    data = np.memmap(path, np.uint8, "r") if path.is_file() and path.stat().st_size else np.empty(0, np.uint8)
+    return tuple(
+        window
+        for window, row, wanted in rows.select("window", "row", "hash").iter_rows()
+        if row_hash(data[header + row * size : header + (row + 1) * size].data) != wanted
+    )

@@ -1,0 +1,73 @@
+"""A growing, front-trimmed run of samples: times and values in two arrays that are moved rarely."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.times import Times
+from windowing.fold.resample import Values
+
+_FIRST_CAPACITY = 1024
+
+
+class SampleBuffer:
+    """Samples of one stream, strictly rising in time; `(n,) int64` ns UTC and `(n, channels)` float32 or float64."""
+
+    __slots__ = ("_start", "_stop", "_times", "_values")
+
+    def __init__(self, channels: int) -> None:
+        self._times: Times = np.empty(0, dtype=np.int64)
+        self._values: Values = np.empty((0, channels), dtype=np.float32)
+        self._start = 0
+        self._stop = 0
+
+    def __len__(self) -> int:
+        return self._stop - self._start
+
+    @property
+    def times(self) -> Times:
+        """The kept times; a view that is good until the next `room`."""
+        return self._times[self._start : self._stop]
+
+    @property
+    def values(self) -> Values:
+        """The kept values; a view that is good until the next `room`."""
+        return self._values[self._start : self._stop]
+
+    def room(self, count: int, dtype: type[np.float32] | type[np.float64]) -> tuple[Times, Values]:
+        """Space for `count` more samples of this type, to be filled by the caller at once.
+
+        Once float64 values have come, the buffer holds float64: a float32 in it is exact.
+        """
+        wider = dtype is np.float64 and self._values.dtype != np.float64
+        if wider or self._stop + count > len(self._times):
+            if wider or 2 * len(self) + count > len(self._times):
+                self._move(count, np.float64 if wider else self._values.dtype)
+            else:
+                self._slide()
+        place = slice(self._stop, self._stop + count)
+        self._stop += count
+        return self._times[place], self._values[place]
+
+    def _slide(self) -> None:
+        """Move what is kept to the front; it is less than half, so the places do not overlap."""
+        kept = len(self)
+        self._times[:kept] = self.times
+        self._values[:kept] = self.values
+        self._start, self._stop = 0, kept
+
+    def _move(self, count: int, dtype: type[np.float64] | np.dtype[np.float32] | np.dtype[np.float64]) -> None:
+        kept = len(self)
+        capacity = max(_FIRST_CAPACITY, 2 * kept + count)
+        # Room for as much again: what is kept is moved rarely, and not at all while the front is trimmed as fast.
+        times: Times = np.empty(capacity, dtype=np.int64)
+        values: NDArray[np.float64] | NDArray[np.float32] = np.empty((capacity, self._values.shape[1]), dtype=dtype)
+        times[:kept] = self.times
+        values[:kept] = self.values
+        self._times, self._values, self._start, self._stop = times, values, 0, kept
+
+    def trim(self, low_ns: int) -> None:
+        """Let go of what no instant at or after `low_ns` needs: all before the last sample at or before it."""
+        if self._stop > self._start:
+            self._start += max(0, int(self.times.searchsorted(low_ns, side="right")) - 1)

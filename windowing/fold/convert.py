@@ -1,0 +1,74 @@
+"""From a chunk's packed bytes to physical values, as a stream description says."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.records import StreamDescription
+from windowing.fold.resample import Values
+from windowing.spec import StreamPlan
+
+Fault: TypeAlias = Literal["unknown_channel", "wrong_unit"]
+
+_EXACT_IN_FLOAT32: Final = frozenset({"int8", "uint8", "int16", "uint16", "float32"})
+
+
+class Converter:
+    """Reads one stream's values under one schema: `raw * scale + offset` in float64.
+
+    A channel with scale 1 and offset 0 is not touched by arithmetic; where no wanted channel needs any, and float32
+    holds every raw value, the result is float32.
+    """
+
+    __slots__ = ("_columns", "_dtype", "_moved", "_offset", "_scale", "fault", "kind", "sample_bytes")
+
+    def __init__(self, description: StreamDescription, plan: StreamPlan) -> None:
+        channels = description.channels
+        self._dtype: np.dtype[np.generic] = np.dtype(description.dtype).newbyteorder("<")
+        self.sample_bytes = self._dtype.itemsize * len(channels)
+        """Bytes that one sample takes in a chunk."""
+        self._scale = np.array([channel.scale for channel in channels], dtype=np.float64)
+        self._offset = np.array([channel.offset for channel in channels], dtype=np.float64)
+        by_name = {channel.name: index for index, channel in enumerate(channels)}
+        self.fault = fault_of(description, plan)
+        """Why the stream cannot be windowed under this description; None where it can."""
+        wanted = [by_name[name] for name in plan.channels] if self.fault is None else []
+        moved = [at for at, c in enumerate(wanted) if channels[c].scale != 1.0 or channels[c].offset != 0.0]
+        self._moved = np.array(moved, dtype=np.intp)
+        self._columns = None if wanted == list(range(len(channels))) else np.array(wanted, dtype=np.intp)
+        exact = not moved and description.dtype in _EXACT_IN_FLOAT32
+        self.kind: type[np.float32] | type[np.float64] = np.float32 if exact else np.float64
+        """The type that holds the wanted channels' physical values exactly."""
+
+    def read(self, data: bytes, out: Values) -> None:
+        """The wanted channels of packed samples into `out`, `(samples, wanted channels)` of type `kind` or wider."""
+        raw = self._raw(data)
+        if self._columns is not None:
+            raw = raw[:, self._columns]
+        out[...] = raw
+        if len(self._moved):
+            columns = self._columns[self._moved] if self._columns is not None else self._moved
+            with np.errstate(all="ignore"):
+                out[:, self._moved] = raw[:, self._moved].astype(np.float64) * self._scale[columns]
+                out[:, self._moved] += self._offset[columns]
+
+    def physical(self, data: bytes) -> NDArray[np.float64]:
+        """All channels of packed samples, `(samples, channels) float64`."""
+        with np.errstate(all="ignore"):
+            return self._raw(data).astype(np.float64) * self._scale + self._offset
+
+    def _raw(self, data: bytes) -> NDArray[np.generic]:
+        return np.frombuffer(data, dtype=self._dtype).reshape(-1, len(self._scale))
+
+
+def fault_of(description: StreamDescription, plan: StreamPlan) -> Fault | None:
+    """Why a stream so described cannot be windowed; None where it can."""
+    units = {channel.name: channel.unit for channel in description.channels}
+    if any(name not in units for name in plan.channels):
+        return "unknown_channel"
+    if any(wanted not in (None, units[name]) for name, wanted in zip(plan.channels, plan.units, strict=True)):
+        return "wrong_unit"
+    return None

@@ -1,0 +1,189 @@
+"""One recording at work: its streams, the cursors of its anchors, and which of its windows are final.
+
+A window is final when no later record can change anything about it: every stream is known past its last instant, and
+some stream has a sample there (whether a silence lies within the recording or behind its end shows only then). When
+exactly it is cut after that makes no difference, so it is put off until there is much to cut at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from windowing.fold.anchors import AnchorMark, Cursor, Layout, mark_cursor, new_cursor
+from windowing.fold.cutting import Cutter, Finished, Origin
+from windowing.fold.streams import NEVER, Stream
+
+_FAR: Final = 1 << 62
+
+
+class Recording:
+    """The state of one recording of one device."""
+
+    __slots__ = (
+        *("boots", "closed", "cursors", "device", "layout", "marks", "marks_passed", "name", "streams", "touched_ns"),
+        "_moved",
+    )
+
+    def __init__(self, layout: Layout, marks: Sequence[AnchorMark], device: str, name: str) -> None:
+        self.layout = layout
+        self.marks = marks
+        """The device's marks, by start."""
+        self.device = device
+        self.name = name
+        self.streams = {plan.name: Stream(plan) for plan in layout.plans}
+        self.cursors: list[Cursor] = []
+        self.marks_passed = 0
+        """How many of the marks have their cursor, or need none."""
+        self.boots: set[bytes] = set()
+        self.closed = False
+        """Closed as abandoned: all that it had is cut; it goes on if more comes."""
+        self.touched_ns = NEVER
+        """The append time of the newest record that is no chunk of a named stream."""
+        self._moved = False
+        if layout.anchor == "epoch":
+            self.cursors.append(new_cursor(layout, device, name, "epoch", 0))
+            self.marks_passed = 1
+
+    @property
+    def newest_ns(self) -> int:
+        """The append time of its newest record."""
+        return max(self.touched_ns, *(stream.touched_ns for stream in self.streams.values()))
+
+    def progress(self, stream: str, complete_to: int) -> None:
+        """A stream has come, or never will, before `complete_to`."""
+        self.streams[stream].progress(complete_to)
+        self._moved = True
+
+    def settle(self, offset: int, finished: Finished) -> None:
+        """Cut the windows that are final, and let go of the samples that no other needs."""
+        if not self._flush(finished) and not self._moved:
+            return
+        self._moved = False
+        span = self._span()
+        if span is None:
+            return
+        tolerance = self.layout.tolerance_ns
+        limit = min(span[1], *(stream.known_to(tolerance) for stream in self.streams.values()))
+        self._open_cursors()
+        cutter = self._cutter(span, offset, finished)
+        for cursor in self.cursors:
+            hop, length = self.layout.hop, self.layout.length
+            stop = (cursor.grid.at_or_before(limit) - length + 1) // hop + 1
+            self._cut(cutter, cursor, stop, span[0])
+        self._finish_cursors()
+        self._trim()
+
+    def close(self, offset: int, finished: Finished) -> None:
+        """Cut all that is left: nothing follows. Windows of a recording that lacks a stream are dropped for that."""
+        self.settle(offset, finished)
+        span = self._span()
+        if span is None:
+            return
+        self._open_cursors()
+        cutter = self._cutter(span, offset, finished)
+        lacking = any(stream.first_ns == NEVER for stream in self.streams.values())
+        if lacking:
+            finished.counts["no_stream.recordings"] += 1
+        for cursor in self.cursors:
+            self._cut(cutter, cursor, self._existing(cursor, span[1]), span[0], "no_stream" if lacking else "")
+        self._finish_cursors()
+        self._trim()
+        for stream in self.streams.values():
+            stream.pause()
+
+    def discard(self, offset: int, finished: Finished) -> int:
+        """Cut what is final; the number of begun windows that are given up with the rest."""
+        self.settle(offset, finished)
+        span = self._span()
+        if span is None:
+            return 0
+        firsts = ((self._first(cursor, span[0]), self._existing(cursor, span[1])) for cursor in self.cursors)
+        return sum(max(0, stop - first) for first, stop in firsts)
+
+    def _flush(self, finished: Finished) -> bool:
+        """Collected samples into the buffers; were there any?"""
+        any_came = False
+        for stream in self.streams.values():
+            chunks, samples = stream.flush()
+            if samples:
+                finished.counts["chunks"] += chunks
+                finished.counts["samples"] += samples
+                any_came = True
+        return any_came
+
+    def _span(self) -> tuple[int, int] | None:
+        """First and last sample of the recording, over its streams."""
+        firsts = [stream.first_ns for stream in self.streams.values() if stream.first_ns != NEVER]
+        return (min(firsts), max(stream.last_ns for stream in self.streams.values())) if firsts else None
+
+    def _open_cursors(self) -> None:
+        """Cursors of the anchors whose first reference sample has come."""
+        reference = self.streams[self.layout.plans[0].name]
+        if reference.first_ns == NEVER:
+            return
+        if self.layout.anchor == "recording" and not self.marks_passed:
+            self.cursors.append(new_cursor(self.layout, self.device, self.name, "recording", reference.first_ns))
+            self.marks_passed = 1
+        if self.layout.anchor == "mark":
+            self._open_marks(reference)
+
+    def _open_marks(self, reference: Stream) -> None:
+        times = reference.buffer.times
+        while self.marks_passed < len(self.marks) and self.marks[self.marks_passed].start_ns <= reference.last_ns:
+            mark = self.marks[self.marks_passed]
+            self.marks_passed += 1
+            if mark.end_ns > reference.first_ns:
+                origin = int(times[times.searchsorted(mark.start_ns)])
+                cursor = mark_cursor(self.layout, self.device, self.name, mark, origin)
+                if cursor is not None:
+                    self.cursors.append(cursor)
+
+    def _cutter(self, span: tuple[int, int], offset: int, finished: Finished) -> Cutter:
+        tolerance = self.layout.tolerance_ns
+        sources = [stream.samples(tolerance) for stream in self.streams.values()]
+        return Cutter(self.layout, sources, span, offset, finished)
+
+    def _first(self, cursor: Cursor, first_ns: int) -> int:
+        """The first window not yet cut: on the UTC axis, the first that has an instant within the recording."""
+        if cursor.next_k is not None:
+            return cursor.next_k
+        begin = cursor.grid.at_or_after(first_ns - self.layout.tolerance_ns)
+        return -((self.layout.length - 1 - begin) // self.layout.hop)
+
+    def _existing(self, cursor: Cursor, last_ns: int) -> int:
+        """One past the last window that has an instant within the recording."""
+        stop = cursor.grid.at_or_before(last_ns + self.layout.tolerance_ns) // self.layout.hop + 1
+        return stop if cursor.stop_k is None else min(stop, cursor.stop_k)
+
+    def _cut(self, cutter: Cutter, cursor: Cursor, stop: int, first_ns: int, reason: str = "") -> None:
+        first = self._first(cursor, first_ns)
+        if cursor.stop_k is not None:
+            stop = min(stop, cursor.stop_k)
+        if first >= stop:
+            return
+        origin = Origin(self.device, self.name, cursor.anchor, cursor.prefix)
+        if reason:
+            cutter.drop_all(origin, cursor, first, stop, reason)
+        else:
+            cutter.cut(origin, cursor, first, stop)
+        cursor.next_k = stop
+
+    def _finish_cursors(self) -> None:
+        self.cursors = [c for c in self.cursors if c.stop_k is None or c.next_k is None or c.next_k < c.stop_k]
+
+    def _trim(self) -> None:
+        """Let go of the samples before every window that may still come."""
+        layout = self.layout
+        low = _FAR
+        for cursor in self.cursors:
+            if cursor.next_k is None:
+                return
+            low = min(low, cursor.grid.instant(cursor.next_k * layout.hop))
+        reference = self.streams[layout.plans[0].name]
+        if layout.anchor == "recording" and not self.marks_passed:
+            low = min(low, reference.complete_to)
+        if layout.anchor == "mark" and self.marks_passed < len(self.marks):
+            low = min(low, max(self.marks[self.marks_passed].start_ns, reference.complete_to))
+        for stream in self.streams.values():
+            stream.buffer.trim(low - layout.tolerance_ns)

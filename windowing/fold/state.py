@@ -1,0 +1,169 @@
+"""The windower's state as bytes: version, checksum, then plain data in MessagePack, sample buffers as raw bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from ingest.errors import CorruptError, StateVersionError
+from windowing.fold.anchors import AnchorMark, Cursor, Layout, new_cursor
+from windowing.fold.recordings import Recording
+from windowing.fold.streams import Stream
+
+STATE_VERSION: Final = 1
+"""Raised when the saved state's format or meaning changes; another version is refused."""
+_MAGIC: Final = b"wavemark windower state"  # the first name of the project: its states stay readable
+_DIGEST: Final = 16
+
+
+class SavedIdentity(msgspec.Struct, array_like=True, gc=False):
+    """The sequence numbers seen of a boot, as half-open intervals."""
+
+    device: str
+    stream: str
+    boot: bytes
+    touched_ns: int
+    seen: list[tuple[int, int]]
+
+
+class SavedCursor(msgspec.Struct, array_like=True, gc=False):
+    """Where an anchor's windows are."""
+
+    anchor: str
+    origin_ns: int
+    next_k: int | None
+    stop_k: int | None
+
+
+class SavedStream(msgspec.Struct, array_like=True, gc=False):
+    """A stream and its samples: times int64, values float32 or float64 (told by length), little-endian."""
+
+    name: str
+    first_ns: int
+    last_ns: int
+    complete_to: int
+    touched_ns: int
+    times: bytes
+    values: bytes
+
+
+class SavedRecording(msgspec.Struct, array_like=True, gc=False):
+    """A recording that has not ended."""
+
+    device: str
+    name: str
+    closed: bool
+    touched_ns: int
+    marks_passed: int
+    boots: list[bytes]
+    cursors: list[SavedCursor]
+    streams: list[SavedStream]
+
+
+class Saved(msgspec.Struct, array_like=True, gc=False):
+    """All that the fold knows between two records."""
+
+    append_ns: int
+    offset: int
+    forgotten: list[str]
+    ended: list[tuple[str, str, int]]
+    recordings: list[SavedRecording]
+    identities: list[SavedIdentity]
+
+
+def encode_state(saved: Saved, spec_id: str) -> bytes:
+    """The state's bytes; `spec_id` says for which windows it is."""
+    body = msgspec.msgpack.encode((spec_id, saved))
+    head = _MAGIC + STATE_VERSION.to_bytes(2, "little")
+    return head + hashlib.sha256(head + body).digest()[:_DIGEST] + body
+
+
+def decode_state(data: bytes, spec_id: str) -> Saved:
+    """The state in `data`.
+
+    Raises:
+        StateVersionError: it is another version's, or for another window specification.
+        CorruptError: its bytes are not those that were written.
+    """
+    start = len(_MAGIC) + 2
+    head, digest, body = data[:start], data[start : start + _DIGEST], data[start + _DIGEST :]
+    if head[: len(_MAGIC)] != _MAGIC or len(digest) != _DIGEST:
+        raise CorruptError(f"windower state: {len(data)} bytes that are no state; rebuild the dataset from the log")
+    version = int.from_bytes(head[len(_MAGIC) :], "little")
+    if hashlib.sha256(head + body).digest()[:_DIGEST] != digest:
+        raise CorruptError("windower state: its checksum does not match; rebuild the dataset from the log")
+    if version != STATE_VERSION:
+        raise StateVersionError(
+            f"windower state: found version {version}, expected {STATE_VERSION}; rebuild the dataset from the log"
+        )
+    try:
+        found, saved = msgspec.msgpack.decode(body, type=tuple[str, Saved])
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise CorruptError(f"windower state: {error}; rebuild the dataset from the log") from None
+    if found != spec_id:
+        raise StateVersionError(
+            f"windower state: is for window specification {found}, expected {spec_id}; use another output"
+        )
+    return saved
+
+
+def save_recording(recording: Recording) -> SavedRecording:
+    """A settled recording as plain data."""
+    return SavedRecording(
+        device=recording.device,
+        name=recording.name,
+        closed=recording.closed,
+        touched_ns=recording.touched_ns,
+        marks_passed=recording.marks_passed,
+        boots=sorted(recording.boots),
+        cursors=[SavedCursor(c.anchor, c.grid.origin_ns, c.next_k, c.stop_k) for c in recording.cursors],
+        streams=[_save_stream(stream) for stream in recording.streams.values()],
+    )
+
+
+def _save_stream(stream: Stream) -> SavedStream:
+    buffer = stream.buffer
+    return SavedStream(
+        name=stream.plan.name,
+        first_ns=stream.first_ns,
+        last_ns=stream.last_ns,
+        complete_to=stream.complete_to,
+        touched_ns=stream.touched_ns,
+        times=buffer.times.tobytes(),
+        values=buffer.values.tobytes(),
+    )
+
+
+def restore_recording(saved: SavedRecording, layout: Layout, marks: Sequence[AnchorMark]) -> Recording:
+    """The recording that was saved."""
+    recording = Recording(layout, marks, saved.device, saved.name)
+    recording.closed = saved.closed
+    recording.touched_ns = saved.touched_ns
+    recording.marks_passed = saved.marks_passed
+    recording.boots = set(saved.boots)
+    recording.cursors = [_restore_cursor(saved, cursor, layout) for cursor in saved.cursors]
+    for entry in saved.streams:
+        _restore_stream(entry, recording.streams[entry.name])
+    return recording
+
+
+def _restore_cursor(saved: SavedRecording, entry: SavedCursor, layout: Layout) -> Cursor:
+    cursor = new_cursor(layout, saved.device, saved.name, entry.anchor, entry.origin_ns)
+    cursor.next_k, cursor.stop_k = entry.next_k, entry.stop_k
+    return cursor
+
+
+def _restore_stream(saved: SavedStream, stream: Stream) -> None:
+    stream.first_ns, stream.last_ns = saved.first_ns, saved.last_ns
+    stream.complete_to, stream.touched_ns = saved.complete_to, saved.touched_ns
+    samples = np.frombuffer(saved.times, dtype="<i8")
+    if len(samples):
+        channels = len(stream.plan.channels)
+        kind = np.float32 if len(saved.values) == 4 * channels * len(samples) else np.float64
+        times, values = stream.buffer.room(len(samples), kind)
+        times[:] = samples
+        values[...] = np.frombuffer(saved.values, dtype=kind).reshape(-1, channels)

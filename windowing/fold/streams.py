@@ -1,0 +1,265 @@
+"""One stream of one recording: what has come, how far it is complete, and the samples still needed.
+
+Chunks that continue each other exactly (the usual case) are only collected; they become arrays when the recording is
+settled. What counts as late is decided when a chunk comes, so that the batches it comes in make no difference.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.intervals import IntervalSet
+from ingest.lifetimes import DAY_NS
+from ingest.records import Chunk
+from ingest.times import Times, advance, run_times, sample_times
+from windowing.fold.buffers import SampleBuffer
+from windowing.fold.convert import Converter
+from windowing.fold.resample import Samples
+from windowing.spec import StreamPlan
+
+NEVER: Final = -(1 << 63)
+"""Before every time: nothing is known yet."""
+UNSYNCED: Final = "unsynced"
+COLLECT_SAMPLES: Final = 24_576
+"""A stream collects at most so many samples; with two thirds of them it may be settled."""
+_MAX_SPAN_NS: Final = 1 << 62
+MAX_PERIOD_NS: Final = 1 << 40
+"""Half an hour: a run of slower samples is not worth a quick way."""
+
+
+class Refused(NamedTuple):
+    """Samples of a chunk that are not windowed: `times (n,) int64` and their packed bytes."""
+
+    reason: str
+    times: Times
+    values: bytes
+
+
+class _Run(NamedTuple):
+    """Samples at `t0_ns + (phase + i * num) // den`."""
+
+    t0_ns: int
+    phase: int
+    num: int
+    den: int
+    samples: int
+
+
+_Piece: TypeAlias = _Run | Times
+
+
+class Stream:
+    """The state of one stream in one recording."""
+
+    __slots__ = (
+        *("plan", "buffer", "first_ns", "last_ns", "complete_to", "touched_ns", "boot", "schema", "seen", "converter"),
+        *("_sample_bytes", "_num", "_den", "_next_ns", "_next_phase", "_run_t0", "_run_phase", "_run_count", "_room"),
+        *("_values", "_pieces", "_collected"),
+    )
+
+    def __init__(self, plan: StreamPlan) -> None:
+        self.plan = plan
+        self.buffer = SampleBuffer(len(plan.channels))
+        self.first_ns = NEVER
+        """The first sample; NEVER while there is none."""
+        self.last_ns = NEVER
+        self.complete_to = NEVER
+        """Every sample before this has come, or never will."""
+        self.touched_ns = NEVER
+        """The append time of the newest chunk."""
+        self.boot = b""
+        self.schema = b""
+        self.seen = IntervalSet()
+        """The sequence numbers seen of `boot`, shared with the other recordings of that boot."""
+        self.converter: Converter | None = None
+        self._sample_bytes = 0
+        self._values: list[bytes] = []
+        self._pieces: list[_Piece] = []
+        self._collected = 0
+        self._num = self._den = self._run_t0 = self._run_phase = self._run_count = self._room = 0
+        self._next_ns = NEVER
+        self._next_phase = 0
+
+    def extend(self, chunk: Chunk, append_ns: int) -> bool:
+        """Take a chunk that continues the one before it; False, and nothing done, where it does not.
+
+        One that continues it exactly joins its run; one of another period that begins behind it begins the next run.
+
+        What passes here contradicts nothing that `ingest.wire.check_chunk` looks at: the chunk need not have passed it.
+        """
+        count = chunk.count
+        values = chunk.values
+        if (
+            chunk.seq != self.seen.next
+            or chunk.boot != self.boot
+            or chunk.schema != self.schema
+            or chunk.missing
+            or not 0 < count <= self._room
+            or len(values) != count * self._sample_bytes
+        ):
+            return False
+        clock = chunk.clock
+        if clock is not None and (clock.source == UNSYNCED or clock.uncertainty_ns > self.plan.max_uncertainty_ns):
+            return False
+        if (
+            chunk.t0_ns != self._next_ns
+            or chunk.period_num != self._num
+            or chunk.phase != self._next_phase
+            or chunk.period_den != self._den
+        ):
+            return self._bend(chunk, append_ns)
+        whole, rest = divmod(self._next_phase + count * self._num, self._den)
+        next_ns = self._next_ns + whole
+        if next_ns - append_ns > DAY_NS:
+            return False
+        self.seen.next += 1
+        self._next_ns = next_ns
+        self._next_phase = rest
+        self._run_count += count
+        self._room -= count
+        self._values.append(values)
+        self.touched_ns = append_ns
+        return True
+
+    def _bend(self, chunk: Chunk, append_ns: int) -> bool:
+        """Begin the next run with a chunk of whole nanoseconds that lies behind the run under way, as agents send them
+        whose grid follows a clock."""
+        num, count = chunk.period_num, chunk.count
+        if chunk.period_den != 1 or chunk.phase or not 0 < num < MAX_PERIOD_NS or not self._run_count:
+            return False
+        last = chunk.t0_ns + (count - 1) * num
+        if not self._next_ns - self._num // 2 <= chunk.t0_ns <= last <= append_ns + DAY_NS:
+            return False
+        self._end_run()
+        self.seen.next += 1
+        self.touched_ns = append_ns
+        self._begin_run(chunk)
+        return True
+
+    def adopt(self, boot: bytes, seen: IntervalSet, schema: bytes, converter: Converter) -> None:
+        """The boot and schema of the chunk at hand; the samples collected under another schema must be flushed."""
+        self._end_run()
+        self.boot, self.seen, self.schema, self.converter = boot, seen, schema, converter
+        self._sample_bytes = converter.sample_bytes
+
+    def accept(self, chunk: Chunk, times: Times | None, append_ns: int) -> list[Refused]:
+        """Take any new chunk of the adopted schema; the samples that come too late or lie too far ahead come back.
+
+        `times` are its sample times where it carries them one by one.
+        """
+        self._end_run()
+        self.touched_ns = append_ns
+        limit = append_ns + DAY_NS
+        if times is None and chunk.period_num >= chunk.period_den:
+            last = chunk.t0_ns + (chunk.phase + (chunk.count - 1) * chunk.period_num) // chunk.period_den
+            if chunk.t0_ns >= self.complete_to and last <= limit:
+                self._begin_run(chunk)
+                return []
+        if times is None:
+            times = sample_times(chunk)
+        if times[0] >= self.complete_to and times[-1] <= limit and bool((times[1:] > times[:-1]).all()):
+            self._collect(times, chunk.values)
+            return []
+        return self._sift(times, chunk.values, limit)
+
+    def _begin_run(self, chunk: Chunk) -> None:
+        num, den, count = chunk.period_num, chunk.period_den, chunk.count
+        self._run_t0, self._run_phase, self._num, self._den = chunk.t0_ns, chunk.phase, num, den
+        self._run_count = count
+        self._room = min(COLLECT_SAMPLES - self._collected, (_MAX_SPAN_NS - den) // num) - count
+        self._next_ns, self._next_phase = advance(chunk.t0_ns, chunk.phase, num, den, count)
+        self._values.append(chunk.values)
+
+    def _end_run(self) -> None:
+        """Put the run aside: what follows need not continue it."""
+        count = self._run_count
+        if count:
+            run = _Run(self._run_t0, self._run_phase, self._num, self._den, count)
+            self._pieces.append(run)
+            self._advance(run.t0_ns, run.t0_ns + (run.phase + (count - 1) * run.num) // run.den, count)
+            self._run_count = 0
+        self._next_ns = NEVER
+
+    def _collect(self, times: Times, values: bytes) -> None:
+        self._pieces.append(times)
+        self._values.append(values)
+        self._advance(int(times[0]), int(times[-1]), len(times))
+
+    def _advance(self, first_ns: int, last_ns: int, count: int) -> None:
+        if self.first_ns == NEVER:
+            self.first_ns = first_ns
+        self.last_ns = last_ns
+        self.complete_to = max(self.complete_to, last_ns + 1)
+        self._collected += count
+
+    def _sift(self, times: Times, values: bytes, limit: int) -> list[Refused]:
+        """Keep what rises above all before it; refuse the rest, each with its reason."""
+        ahead = times > limit
+        usual = np.where(ahead, NEVER, times)
+        highest = np.maximum.accumulate(np.concatenate(([max(NEVER, self.complete_to - 1)], usual[:-1])))
+        late = ~ahead & (usual <= highest)
+        backwards = late & (usual >= self.complete_to)
+        rows = np.frombuffer(values, dtype=np.uint8).reshape(len(times), -1)
+        kept = ~(ahead | late)
+        if kept.any():
+            self._collect(times[kept], rows[kept].tobytes())
+        reasons = (("quarantine", ahead), ("late", late & ~backwards), ("backwards", backwards))
+        return [Refused(reason, times[mask], rows[mask].tobytes()) for reason, mask in reasons if mask.any()]
+
+    def progress(self, complete_to: int) -> None:
+        """Every sample before `complete_to` has come, or never will."""
+        self.pause()
+        self.complete_to = max(self.complete_to, complete_to)
+
+    def pause(self) -> None:
+        """What follows need not continue the newest chunk."""
+        self._end_run()
+
+    @property
+    def full(self) -> bool:
+        """Enough is collected to settle the recording."""
+        return self._collected + self._run_count >= COLLECT_SAMPLES * 2 // 3
+
+    def flush(self) -> tuple[int, int]:
+        """Move what is collected to the buffer; how many chunks and samples that was."""
+        if not self._values:
+            return 0, 0
+        next_ns, next_phase, running = self._next_ns, self._next_phase, self._run_count > 0
+        self._end_run()
+        chunks, samples = len(self._values), self._collected
+        assert self.converter is not None
+        times, values = self.buffer.room(samples, self.converter.kind)
+        if len(self._pieces) == 1:
+            times[:] = _times_of(self._pieces[0])
+        else:
+            np.concatenate([_times_of(piece) for piece in self._pieces], out=times)
+        self.converter.read(b"".join(self._values) if chunks > 1 else self._values[0], values)
+        self._values, self._pieces, self._collected = [], [], 0
+        if running:
+            self._run_t0, self._run_phase = self._next_ns, self._next_phase = next_ns, next_phase
+            self._room = min(COLLECT_SAMPLES, (_MAX_SPAN_NS - self._den) // self._num)
+        return chunks, samples
+
+    def known_to(self, tolerance_ns: int) -> int:
+        """The latest instant whose value no later record can change."""
+        certain = self.complete_to - 1 - tolerance_ns
+        if self.last_ns == NEVER or self.plan.rule.interpolation == "hold":
+            return max(self.last_ns, certain)
+        return max(self.last_ns, certain) if self._open_hole else self.last_ns
+
+    @property
+    def _open_hole(self) -> bool:
+        """Certainly no sample follows the last one within `max_gap`."""
+        return self.last_ns != NEVER and self.complete_to - self.last_ns > self.plan.rule.max_gap_ns
+
+    def samples(self, tolerance_ns: int) -> Samples:
+        """The samples in the buffer, for `windowing.fold.resample`."""
+        hole_to_ns = self.complete_to - tolerance_ns if self._open_hole else NEVER
+        return Samples(self.buffer.times, self.buffer.values, hole_to_ns, self.plan.rule, tolerance_ns)
+
+
+def _times_of(piece: _Piece) -> NDArray[np.int64]:
+    return run_times(*piece) if isinstance(piece, _Run) else piece
