@@ -45,6 +45,8 @@ class RecordingStart(msgspec.Struct, frozen=True, array_like=True, tag=1):
     reason: str
     previous_boot: bytes = b""
     previous_reach_ns: Time = 0
+    attributes: dict[str, str] = {}
+    """What is so of the recording as a whole, as in `subject` and `site`: see `ingest.attributes`."""
 
 
 class RecordingEnd(msgspec.Struct, frozen=True, array_like=True, tag=2):

@@ -36,7 +36,7 @@ T0 = 1_795_485_600_000_000_000
 """2026-11-24T02:00:00Z."""
 
 EXAMPLES: dict[str, Record] = {
-    "recording_start": RecordingStart("pump-7", "r-1", BOOT, T0, "start", BEFORE, T0 - 1),
+    "recording_start": RecordingStart("pump-7", "r-1", BOOT, T0, "start", BEFORE, T0 - 1, {"subject": "u07"}),
     "recording_end": RecordingEnd("pump-7", "r-1", BOOT, T0 + 10**9, "stop"),
     "chunk_periodic": Chunk(
         "pump-7", "r-1", "acc", BOOT, 3, BEFORE, T0, 250_000, 3, 1, 0, b"", 2, bytes.fromhex("0100feff"), 5, "spool"
@@ -93,6 +93,7 @@ _by_type: dict[Any, st.SearchStrategy[Any]] = {
     "float": _float,
     "str | None": st.none() | _text,
     "float | None": st.none() | _float,
+    "dict[str, str]": st.dictionaries(_text, _text, max_size=3),
     "dict[str, float]": st.dictionaries(_text, _float, max_size=3),
     "SampleType": st.sampled_from(get_args(records.SampleType)),
     "tuple[Channel, ...]": st.deferred(lambda: st.lists(of_kind(Channel), max_size=3).map(tuple)),
