@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from edge.protocol import Times
+from edge.recording.catchup import CatchUp
 from edge.recording.regression import Envelope
 from edge.recording.stamps import Ahead, ClockEstimate, Placed, Stamp
 
@@ -351,6 +352,7 @@ class UnratedTimes:
     def __init__(self) -> None:
         self._floor = -(1 << 62)
         self._last_arrival: int | None = None
+        self._catchup = CatchUp()
 
     def place(self, count: int, device_ns: Times | None, stamp: Stamp, ahead: Sequence[Ahead] | None = None) -> Placed:
         """See `Timebase`."""
@@ -367,7 +369,8 @@ class UnratedTimes:
         times = first + np.arange(count, dtype=np.int64) * step
         self._floor = int(times[-1]) + 1
         self._last_arrival = arrived
-        error = max(span if count > 1 else 0, stamp.waited_ns)
+        kept_ns = self._catchup.arrived(count, arrived, ahead or ())
+        error = max(span if count > 1 else 0, stamp.waited_ns, kept_ns)
         return Placed(times, slice(None), error_ns=error)
 
     def skip(self, count: int) -> None:

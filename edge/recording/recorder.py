@@ -175,14 +175,16 @@ class Recorder:
         stream.hear(fed, reads, stamp)
         if waited_ns:
             stream.stall(0 if is_message else 2, stamp)
-        elif stream.stalled_ticks and not stream.looks_ahead and fed:
+        elif stream.stalled_ticks and not stream.has_grid and fed:
             stream.stalled_ticks = 0
+            self._settle(stream)
             self._begin(stream, stamp.time_ns)
             stream.batch.lose(STALLED, -1, min(self._complete_ns(stream), stream.stalled_from_ns))
         for item in items:
             if isinstance(item, Frame) or item.samples:
                 self._was_heard = True
-            taken = Taken(item, stamp, (monotonic_ns, wall_ns))
+            came = stream.stamp_of(item.offset, stamp) if isinstance(item, Frame) else stamp
+            taken = Taken(item, came, (monotonic_ns, wall_ns))
             if stream.looks_ahead and self._recording is not None:
                 stream.wait(taken)
             else:
@@ -286,8 +288,7 @@ class Recorder:
             lost[fault.reason] = lost.get(fault.reason, 0) + 1
 
     def _frame(self, stream: Stream, frame: Frame, taken: Taken, ahead: Sequence[Ahead]) -> None:
-        stamp = stream.stamp_of(frame.offset, taken.stamp)
-        values, device_ns = frame.values, frame.times_ns
+        stamp, values, device_ns = taken.stamp, frame.values, frame.times_ns
         while True:
             try:
                 placed = stream.timebase.place(len(values), device_ns, stamp, ahead)
@@ -407,7 +408,7 @@ class Recorder:
         """
         for stream in self._streams.values():
             self._settle(stream)
-            stream.stalled_ticks -= stream.looks_ahead and stream.stalled_ticks > 0
+            stream.stalled_ticks -= stream.has_grid and stream.stalled_ticks > 0
         late = self._flushed_ns is not None and monotonic_ns - self._flushed_ns > self._rules.stall_ns
         self._flushed_ns = monotonic_ns
         if self._was_heard:

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from edge.protocol import Fault, Frame, Read, SourceConfig
-from edge.recording.arrivals import ArrivalTimes
+from edge.recording.arrivals import ArrivalTimes, UnratedTimes
 from edge.recording.batching import Account, StreamBatch
+from edge.recording.catchup import LOOKED_AT
 from edge.recording.stamps import Ahead, Stamp, Timebase
 from edge.recording.timebase import Axis, timebase
 from ingest.chunker import Limits
@@ -94,9 +95,14 @@ class Stream:
     # --- what waits to be placed
 
     @property
+    def has_grid(self) -> bool:
+        """Its samples lie on a grid, in which what is missing shows."""
+        return isinstance(self.timebase, ArrivalTimes)
+
+    @property
     def looks_ahead(self) -> bool:
         """Its samples are placed when the reads behind them are known: they tell a backlog from missing samples."""
-        return isinstance(self.timebase, ArrivalTimes)
+        return isinstance(self.timebase, ArrivalTimes | UnratedTimes)
 
     @property
     def pending_bytes(self) -> int:
@@ -112,10 +118,11 @@ class Stream:
         """What waited, in its order, each with the reads behind it."""
         waiting, self._waiting = self._waiting, []
         reads = [(len(t.item.values), t.stamp.time_ns) for t in waiting if isinstance(t.item, Frame)]
+        looked_at = len(reads) if self.has_grid else LOOKED_AT
         seen = 0
         for taken in waiting:
             seen += isinstance(taken.item, Frame)
-            yield taken, reads[seen:]
+            yield taken, reads[seen : seen + looked_at]
 
     # --- silence
 

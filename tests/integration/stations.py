@@ -112,16 +112,16 @@ class Port:
 
 
 class Publisher:
-    """A sensor that publishes with QoS 1 through a session of its own, and goes on through a broker's absence."""
+    """A sensor that publishes with QoS 1 through a session of its own, and keeps what it says while it cannot."""
 
-    def __init__(self, host: str, port: int, topic: str, rate_hz: float) -> None:
+    def __init__(self, host: str, port: int, topic: str, rate_hz: float, back_s: int = 1) -> None:
         self.topic, self.rate_hz = topic, rate_hz
         self.said = Said()
         self.silent = False
         self._confirmed = 0
         self._client = paho.Client(CallbackAPIVersion.VERSION2)
         self._client.max_inflight_messages_set(10_000)
-        self._client.reconnect_delay_set(1, 1)
+        self._client.reconnect_delay_set(back_s, back_s)
         self._client.on_publish = self._on_publish
         self._client.connect(host, port)
         self._client.loop_start()
@@ -204,10 +204,11 @@ class Station:
         return port
 
     def add_publisher(
-        self, name: str, host: str, port: int, rate_hz: float = 20, *, broker: str = "", more: str = ""
+        self, name: str, host: str, port: int, rate_hz: float = 20, *, broker: str = "", more: str = "", back_s: int = 1
     ) -> Publisher:
-        """A sensor that publishes; the agent knows its broker as `broker`, where that is another address."""
-        found = Publisher(host, port, f"site/{name}", rate_hz)
+        """A sensor that publishes; the agent knows its broker as `broker`, where that is another address. It looks each
+        `back_s` seconds whether a broker that was away is back."""
+        found = Publisher(host, port, f"site/{name}", rate_hz, back_s)
         broker = broker or f"mqtt://{host}:{port}"
         self._sources.append(MQTT.format(name=name, broker=broker, topic=found.topic, more=more))
         self.sensors[name] = found

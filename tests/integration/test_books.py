@@ -128,9 +128,10 @@ def test_a_broker_that_forgets(tmp_path: Path, *, long: bool) -> None:
     station = Station(tmp_path)
     with Mosquitto("max_queued_messages 20") as broker:
         station.add_publisher("one", broker.host, broker.port)
-        station.add_publisher("two", broker.host, broker.port, 50)
+        station.add_publisher("two", broker.host, broker.port, 50, back_s=4)  # behind the agent, with all that it kept
         with station:
             station.await_more()
+            time.sleep(away_s if long else 0)
             station.kill()
             time.sleep(away_s)
             station.start()

@@ -124,6 +124,8 @@ class Settings:
     username: str = ""
     password_file: str = ""
     ca_file: str = ""
+    has_grid: bool = False
+    """The stream is placed on the grid of its rate, which shows by itself what was kept."""
 
     @property
     def kept_bytes(self) -> int:
@@ -173,6 +175,7 @@ def settings(config: SourceConfig) -> Settings:
         username=config.option("username", str, ""),
         password_file=_path(config, "password_file"),
         ca_file=_path(config, "ca_file"),
+        has_grid=config.rate is not None and config.clock == "arrival",
     )
     if found.password_file and not found.username:
         raise UsageError(f"{where}: password_file: a password needs a username; say whose it is")

@@ -71,7 +71,7 @@ class MqttSource:
         self._links = 0
         self._connecting: asyncio.Task[None] | None = None
         self._wanted = lru_cache(1024)(lambda topic: topic_matches_sub(settings.topic, topic))
-        self._hearing = Hearing(settings.window, settings.qos, settings.longest_wait_ns)
+        self._hearing = Hearing(settings.window, settings.qos, settings.longest_wait_ns, has_grid=settings.has_grid)
         self._redelivery = Redelivery()
         self._repeats_until_ns = NEVER_NS
         self._topic = ""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from edge.protocol import Settled
 from edge.sources.mqtt.hearing import CONNECTION_LOST, MAY_BE_DROPPED, QUEUE_LEAST, SESSION_LOST, Hearing, Loss
 from edge.sources.mqtt.redelivery import Redelivery
 
+MS = 1_000_000
 S = 1_000_000_000
 DAY = 86_400 * S
 
@@ -70,9 +73,46 @@ def test_a_session_that_is_gone_is_a_loss_from_where_all_was_there() -> None:
     hearing = current()
     hearing.over()
     hearing.connected(False, 160 * S)
-    assert hearing.arrived(160 * S + 5, 1) == 5
+    assert hearing.arrived(160 * S + 5, 1) == 60 * S + 5  # the broker had nothing of us, its publisher may have
     assert hearing.answered(160 * S, 1, 161 * S) == Loss(SESSION_LOST, 100 * S)
-    assert hearing.arrived(162 * S, 1) == 0
+
+
+def after_an_absence(*, session_kept: bool, has_grid: bool = False) -> Hearing:
+    """From 100 s to 160 s there was no connection; what the broker had is there at 161 s."""
+    hearing = Hearing(60_000, 1, DAY, has_grid=has_grid)
+    hearing.connected(False, 100 * S)
+    assert hearing.answered(100 * S, 0, 100 * S) is None
+    hearing.over()
+    hearing.connected(session_kept, 160 * S)
+    assert hearing.answered(160 * S, 0, 161 * S) is not None
+    return hearing
+
+
+@pytest.mark.parametrize("session_kept", [False, True])
+def test_what_a_publisher_kept_of_an_absence_comes_first_and_in_a_heap(session_kept: bool) -> None:
+    hearing = after_an_absence(session_kept=session_kept)
+    assert [hearing.arrived(165 * S + n * MS, 1) for n in (0, 5, 90)] == [65 * S, 65 * S + 5 * MS, 65 * S + 90 * MS]
+    assert hearing.arrived(166 * S, 1) == 0  # it was quiet in between
+    assert hearing.arrived(166 * S + 5 * MS, 1) == 0
+
+
+def test_what_goes_on_in_a_heap_comes_at_its_own_pace() -> None:
+    hearing = after_an_absence(session_kept=False)
+    waited = [hearing.arrived(165 * S + n * 10 * MS, 1) for n in range(300)]
+    assert all(waited[:200])
+    assert not any(waited[202:])
+
+
+def test_a_connection_that_is_lost_again_makes_the_absence_longer() -> None:
+    hearing = after_an_absence(session_kept=False)
+    hearing.over()
+    hearing.connected(False, 180 * S)
+    hearing.answered(180 * S, 0, 181 * S)
+    assert hearing.arrived(190 * S, 1) == 90 * S
+
+
+def test_a_grid_shows_by_itself_what_was_kept() -> None:
+    assert after_an_absence(session_kept=False, has_grid=True).arrived(165 * S, 1) == 0
 
 
 def test_without_quality_of_service_each_absence_is_a_loss() -> None:
