@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from ingest.engine.chain import Head, read_entry, read_head
+from ingest.engine.heads import check_head, mark_head, stored_head
 from ingest.engine.manifest import (
     CHECKPOINT_EVERY,
     FORMAT,
@@ -83,7 +84,9 @@ async def recover(store: Store, operator: Operator, topic: str, number: int, log
         StateVersionError: another version or another spec wrote the chain.
     """
     folder = chain_folder(topic, number)
+    known = await stored_head(store, folder)
     head = await read_head(store, folder)
+    check_head(known, head, folder, log_begin)
     # Another worker may have died, or sleep, between link() and the fsync of the folder: what we build on must not
     # vanish. So first look, then settle: what was seen is durable then.
     await store.settle(folder)
@@ -106,6 +109,8 @@ async def recover(store: Store, operator: Operator, topic: str, number: int, log
     # The worker before us may have died before it deleted the state that its last seal outdated.
     await store.delete(kept[:-2])
     partition = Partition(topic, number, running, head, entry.through, entry.through, tuple(kept[-2:]))
+    if known.seq < entry.seq:
+        await mark_head(store, folder, head)
     await write_checkpoint(store, folder, entry.seq)
     return partition
 

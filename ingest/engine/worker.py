@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, TypeVar
 
 from ingest.engine import partition as work
-from ingest.engine.chain import read_head
-from ingest.engine.manifest import Manifest, chain_folder
+from ingest.engine.chain import Head, read_head
+from ingest.engine.heads import mark_head
+from ingest.engine.manifest import Manifest, chain_folder, sha256_of
 from ingest.engine.operator import Operator
 from ingest.engine.partition import Offload, Partition
 from ingest.engine.store import Store
@@ -264,6 +265,7 @@ class Worker:
         await self._insist(part, lambda: work.write_files(self._store, seal))
         await self._insist(part, lambda: self._publish(seal))
         await self._insist(part, lambda: work.commit(self._store, part, seal))
+        await mark_head(self._store, part.folder, Head(seal.entry, sha256_of(seal.document)))
         self._tell("sealed", part.number, seal.entry.through, entry=seal.entry)
         for text in seal.output.notes:
             if text not in self._noted:

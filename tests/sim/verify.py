@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Any
 
 from ingest.engine.chain import read_chain
+from ingest.engine.heads import decode_head, head_name
 from ingest.engine.manifest import (
     FileRef,
     Manifest,
@@ -51,10 +52,23 @@ def read_entries(disk: SimDisk, topic: str, partition: int) -> list[Manifest]:
         entries.append(entry)
     for entry in entries[-2:]:
         check_file(disk, entry.state)
+    check_head(disk, folder, entries)
     chain = read_chain(disk.read, lambda name: name in disk.visible, folder)
     found = chain.files if chain else ()
     demand(found == tuple(ref for entry in entries for ref in entry.files), f"{folder}: read_chain gives other files")
     return entries
+
+
+def check_head(disk: SimDisk, folder: str, entries: list[Manifest]) -> None:
+    """What was written down as the chain's head is an entry of it, and not damaged."""
+    where = head_name(folder)
+    if where not in disk.visible:
+        return
+    head = decode_head(disk.read(where), where)
+    demand(head.seq < len(entries), f"{where}: names entry {head.seq} of {len(entries)}")
+    if head.seq >= 0:
+        document = disk.read(entry_name(folder, head.seq))
+        demand(head.sha256 == sha256_of(document), f"{where}: names another entry {head.seq} than there is")
 
 
 def check_file(disk: SimDisk, ref: FileRef) -> None:
