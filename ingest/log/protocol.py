@@ -181,8 +181,17 @@ class Log(Protocol):
     """A named log. Opening one is cheap; topics are created at first use."""
 
     url: str
-    trouble: str
-    """Why appends are not acknowledged just now, for people; empty when all is well, or nobody appends."""
+
+    @property
+    def trouble(self) -> str:
+        """Why the log gives no answer just now, for people; empty when all is well, or nobody asks."""
+        ...
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What a person should know of how the log is set up, or of what was changed under those who use it. It grows;
+        each text is to be told once."""
+        ...
 
     async def identity(self) -> str:
         """A name that this log keeps for life and no other log has (Kafka's cluster id, a UUID in `segments`)."""
@@ -233,8 +242,13 @@ class Log(Protocol):
         """Read the partitions in `start` from their offsets; `durable=False` may also see what is not yet fsynced."""
         ...
 
-    async def join(self, topic: str, group: str, instance: str) -> Member:
-        """Become a member of a group; `instance` is this worker's lasting name (static membership)."""
+    async def join(self, topic: str, group: str, instance: str, *, owner: str = "") -> Member:
+        """Become a member of a group; `instance` is this worker's lasting name (static membership), `owner` the lasting
+        name of that for which the group works, such as a dataset's. Nobody asks after an owner without a name.
+
+        Raises:
+            LogConfigError: the group works for another owner: each would get a part of the partitions.
+        """
         ...
 
     async def close(self) -> None:

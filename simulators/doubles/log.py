@@ -18,6 +18,7 @@ class ListLog:
 
     url = "list:"
     trouble = ""
+    remarks: tuple[str, ...] = ()
 
     def __init__(self, partitions: int = 2) -> None:
         self.partitions = partitions
@@ -66,7 +67,7 @@ class ListLog:
         """From these offsets on."""
         return ListReader(self, topic, dict(start))
 
-    async def join(self, topic: str, group: str, instance: str) -> Member:
+    async def join(self, topic: str, group: str, instance: str, *, owner: str = "") -> Member:
         """Groups need a real log. Raises `NotImplementedError`."""
         raise NotImplementedError
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from ingest.errors import LogUnavailableError, TruncatedLogError
+from ingest.errors import LogConfigError, LogUnavailableError, TruncatedLogError
 from ingest.log.protocol import (
     Assigned,
     Bounds,
@@ -98,6 +98,7 @@ class _Group:
         self.members: dict[str, SimMember] = {}
         self.holders: dict[int, SimMember] = {}
         self.committed: dict[int, int] = {}
+        self.owner = ""
         self.rotation = 0
         """Turns the assignment, so that a rebalance of unchanged members moves partitions."""
 
@@ -186,6 +187,7 @@ class SimLog:
     def __init__(self, broker: SimBroker, process: Process | None = None, *, partitions: int | None = None) -> None:
         self.url = "sim:"
         self.trouble = ""
+        self.remarks: tuple[str, ...] = ()
         self.broker = broker
         self.process = process or Process("client", Chance(random.Random(0)))
         self._partitions = partitions
@@ -255,11 +257,15 @@ class SimLog:
         """See `Log`; all that is appended is durable here."""
         return SimReader(self, topic, start)
 
-    async def join(self, topic: str, group: str, instance: str) -> SimMember:
+    async def join(self, topic: str, group: str, instance: str, *, owner: str = "") -> SimMember:
         """See `Log`; a member of the same name is replaced, and does not know it yet."""
         await self.call("join")
         self.broker.ensure(topic, self._partitions)
-        member = SimMember(self, topic, self.broker.group(topic, group), instance)
+        joined = self.broker.group(topic, group)
+        if owner and joined.owner not in ("", owner):
+            raise LogConfigError(f'{self.url} group "{group}" works for "{joined.owner}", not for "{owner}"')
+        joined.owner = joined.owner or owner
+        member = SimMember(self, topic, joined, instance)
         member.enter()
         return member
 

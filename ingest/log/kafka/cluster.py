@@ -44,6 +44,13 @@ class TopicInfo(NamedTuple):
     max_message_bytes: int
 
 
+class Commit(NamedTuple):
+    """How far a group is in a partition, and for whom it works (Kafka's metadata of a commit)."""
+
+    offset: int
+    owner: str
+
+
 class _Unreachable(kafka_errors.KafkaConnectionError):  # type: ignore[misc]
     """Nobody answers; the reason is for people, without the library's own name for it."""
 
@@ -276,20 +283,20 @@ class Cluster:
 
         return await self.call(f'ask for the bounds of topic "{topic}"', ask)
 
-    async def committed(self, topic: str, group: str) -> dict[int, int]:
-        """The group's committed offsets of the topic's partitions that have one."""
+    async def committed(self, topic: str, group: str) -> dict[int, Commit]:
+        """What the group has committed of the topic's partitions, of those that it has begun."""
         partitions = list(await self.leaders(topic)) if topic in await self.topics() else []
 
-        async def ask(client: Any) -> dict[int, int]:
+        async def ask(client: Any) -> dict[int, Commit]:
             coordinator = await client.send(client.get_random_node(), FindCoordinatorRequest(group, 0))
             check_code(coordinator.error_code, group)
             response = await client.send(coordinator.coordinator_id, OffsetFetchRequest(group, [(topic, partitions)]))
             found = {}
             for _, answers in response.topics:
-                for partition, offset, _, code in answers:
+                for partition, offset, owner, code in answers:
                     check_code(code, f"{topic}-{partition}")
-                    found[partition] = offset
-            return {partition: offset for partition, offset in sorted(found.items()) if offset >= 0}
+                    found[partition] = Commit(offset, owner or "")
+            return {partition: commit for partition, commit in sorted(found.items()) if commit.offset >= 0}
 
         return await self.call(f'read the offsets of group "{group}"', ask) if partitions else {}
 

@@ -61,6 +61,7 @@ class KafkaLog:
         for host in bootstrap.split(","):
             _check_address(host, self.url)
         self.trouble = ""
+        self.remarks: tuple[str, ...] = ()
         self._prefix = f"{site}." if site else ""
         self._cluster = Cluster(bootstrap, partitions=partitions, timeout_s=timeout_s)
         self._publisher = Publisher(self._cluster)
@@ -109,17 +110,18 @@ class KafkaLog:
 
     async def committed(self, topic: str, group: str) -> dict[int, int]:
         """The offsets that the group's members last committed."""
-        return await self._cluster.committed(self._prefix + topic, group_id(self._prefix + topic, group))
+        found = await self._cluster.committed(self._prefix + topic, group_id(self._prefix + topic, group))
+        return {partition: commit.offset for partition, commit in found.items()}
 
     def reader(self, topic: str, start: Mapping[int, int], *, durable: bool = True) -> KafkaReader:
         """Read the partitions in `start` from their offsets. Kafka shows what all in-sync replicas have, no more:
         `durable=False` changes nothing."""
         return KafkaReader(self._cluster, self._prefix + topic, start)
 
-    async def join(self, topic: str, group: str, instance: str) -> KafkaMember:
+    async def join(self, topic: str, group: str, instance: str, *, owner: str = "") -> KafkaMember:
         """Ask to join the Kafka group `<group>.<topic>` as the static member `instance`."""
         await self._cluster.ensure(self._prefix + topic)
-        member = KafkaMember(self._cluster, self._prefix + topic, group, instance)
+        member = KafkaMember(self._cluster, self._prefix + topic, group, instance, owner=owner)
         await member.start()
         return member
 

@@ -85,13 +85,13 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
 class KafkaMember:
     """A static member of a group over one topic; see `ingest.log.protocol.Member`."""
 
-    def __init__(self, cluster: Cluster, topic: str, group: str, instance: str) -> None:
-        self._cluster, self._topic = cluster, topic
-        self._name = f'group "{group_id(topic, group)}", instance "{instance}"'
+    def __init__(self, cluster: Cluster, topic: str, group: str, instance: str, *, owner: str = "") -> None:
+        self._cluster, self._topic, self._group, self._owner = cluster, topic, group_id(topic, group), owner
+        self._name = f'group "{self._group}", instance "{instance}"'
         self._fetcher = PartitionFetcher(cluster, topic)
         self._consumer: Any = AIOKafkaConsumer(
             bootstrap_servers=cluster.bootstrap,
-            group_id=group_id(topic, group),
+            group_id=self._group,
             group_instance_id=instance,
             enable_auto_commit=False,
             auto_offset_reset="none",
@@ -104,18 +104,32 @@ class KafkaMember:
         self._listener = _Listener(self._consumer, self._fetcher)
         self._joined_s = time.monotonic()
         self._committing: set[asyncio.Future[None]] = set()
+        self._claimed: set[int] = set()
         self._evicted_s: list[float] = []
         self._told_of_revocation = False
 
     async def start(self) -> None:
         """Connect and ask to join; `poll` tells when it happened."""
         try:
+            await self._check_owner()
             await self._cluster.call(f"join {self._name}", lambda _: self._consumer.start())
         except BaseException:
             await self._consumer.stop()
             raise
         internals.on_lost_place(self._consumer, lambda: self._evicted_s.append(time.monotonic()))
         self._consumer.subscribe([self._topic], listener=self._listener)
+
+    async def _check_owner(self) -> None:
+        """Raise `LogConfigError` where the group works for somebody else: each would get a part of the partitions."""
+        if not self._owner:
+            return
+        for partition, commit in (await self._cluster.committed(self._topic, self._group)).items():
+            if commit.owner not in ("", self._owner):
+                raise self._cluster.refusal(
+                    f"join {self._name}",
+                    f'partition {partition} is read for "{commit.owner}", this is "{self._owner}", and the two would '
+                    "share the partitions, each with a part of the data; give each dataset a group of its own",
+                )
 
     async def poll(self, timeout_s: float) -> list[Event]:
         """Changes of ownership and records, in the order in which they count."""
@@ -165,16 +179,27 @@ class KafkaMember:
         """Begin, or go on, delivering an owned partition at `offset`; ignored where it is no longer owned."""
         if partition in self._listener.owned:
             self._fetcher.seek(partition, offset)
+            self._claim(partition, offset)
+
+    def _claim(self, partition: int, offset: int) -> None:
+        """Say for whom the group works as soon as it begins a partition: its first commit may be a minute away."""
+        if self._owner and partition not in self._claimed:
+            self._claimed.add(partition)
+            self._begin_commit({partition: offset})
 
     async def commit(self, offsets: Mapping[int, int]) -> None:
         """Note how far the group is; a failure is not an error."""
-        owned = {TopicPartition(self._topic, p): offset for p, offset in offsets.items() if p in self._listener.owned}
+        owned = {partition: offset for partition, offset in offsets.items() if partition in self._listener.owned}
         if owned:
-            # Never cancelled: aiokafka shields the request, and would leave its failure to nobody, who prints it.
-            committing = asyncio.ensure_future(self._consumer.commit(owned))
-            self._committing.add(committing)
-            committing.add_done_callback(self._committed)
-            await asyncio.wait((committing,), timeout=_COMMIT_S)
+            await asyncio.wait((self._begin_commit(owned),), timeout=_COMMIT_S)
+
+    def _begin_commit(self, offsets: Mapping[int, int]) -> asyncio.Future[None]:
+        commits = {TopicPartition(self._topic, p): (offset, self._owner) for p, offset in offsets.items()}
+        # Never cancelled: aiokafka shields the request, and would leave its failure to nobody, who prints it.
+        committing: asyncio.Future[None] = asyncio.ensure_future(self._consumer.commit(commits))
+        self._committing.add(committing)
+        committing.add_done_callback(self._committed)
+        return committing
 
     def _committed(self, done: asyncio.Future[None]) -> None:
         self._committing.discard(done)

@@ -19,7 +19,7 @@ from typing import Final
 from urllib.parse import quote, unquote
 
 from ingest.errors import CorruptError, LogConfigError
-from ingest.files import as_log_errors, make_folder, put, try_lock
+from ingest.files import as_log_errors, create, make_folder, put, try_lock
 from ingest.log.protocol import Assigned, Event, Revoked, Truncated
 from ingest.log.segments.catalog import Topic
 from ingest.log.segments.cursor import PastBeginError
@@ -60,6 +60,16 @@ class GroupFolder:
                     "worker a name of its own, or stop the other one"
                 )
             time.sleep(0.01)
+
+    def check_owner(self, owner: str) -> None:
+        """Record for whom the group works, if nobody has. Raises `LogConfigError` where it is another one."""
+        make_folder(self.path)
+        record = self.path / "works-for"
+        if not create(record, owner.encode()) and (found := record.read_text(errors="replace")) != owner:
+            raise LogConfigError(
+                f'{record}: the group works for "{found}", this is "{owner}", and the two would share the partitions, '
+                "each with a part of the data; give each dataset a group of its own"
+            )
 
     def leave(self, instance: str, fd: int) -> None:
         """Be no member any more."""
@@ -234,16 +244,18 @@ def _free(fds: list[int]) -> None:
 
 
 async def join(
-    topic: Topic, folder: GroupFolder, instance: str, on_close: Callable[[SegmentMember], None]
+    topic: Topic, folder: GroupFolder, instance: str, owner: str, on_close: Callable[[SegmentMember], None]
 ) -> SegmentMember:
     """Become a member; `on_close` is told when it leaves.
 
     Raises:
-        LogConfigError: a living process has that name in this group.
+        LogConfigError: a living process has that name in this group, or the group works for another owner.
     """
 
     def claim() -> int:
         with as_log_errors(folder.path):
+            if owner:
+                folder.check_owner(owner)
             return folder.claim(instance)
 
     if not instance:

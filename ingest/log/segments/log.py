@@ -44,6 +44,7 @@ class SegmentLog:
     ) -> None:
         self.url = f"segments:{path}"
         self.trouble = ""
+        self.remarks: tuple[str, ...] = ()
         self._catalog = Catalog(Path(path), Keeping(partitions, segment_bytes, retention_ms, retention_bytes))
         self._writer = Writer(self._catalog, fsync_interval_s=fsync_interval_s, tend=tend)
         self._opened: set[SegmentReader | SegmentMember] = set()
@@ -113,14 +114,16 @@ class SegmentLog:
         self._opened.add(reader)
         return reader
 
-    async def join(self, topic: str, group: str, instance: str) -> SegmentMember:
+    async def join(self, topic: str, group: str, instance: str, *, owner: str = "") -> SegmentMember:
         """Become a member of a group over a topic, which is created where it is missing.
 
         Raises:
-            LogConfigError: a living process is the member `instance` already.
+            LogConfigError: a living process is the member `instance` already, or the group works for another owner.
         """
         found = await asyncio.to_thread(self._catalog.ensure, topic)
-        member = await join(found, GroupFolder(self._catalog.folder, topic, group), instance, self._opened.discard)
+        member = await join(
+            found, GroupFolder(self._catalog.folder, topic, group), instance, owner, self._opened.discard
+        )
         self._opened.add(member)
         return member
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 import pytest
 
-from ingest.errors import TruncatedLogError
+from ingest.errors import LogConfigError, TruncatedLogError
 from ingest.log.protocol import (
     Assigned,
     Bounds,
@@ -463,6 +463,28 @@ class LogContract:
         assert one.values() == [b"8", b"9"]
         await one.member.close()
         await log.close()
+
+    @in_world
+    async def test_a_group_that_works_for_another_owner_is_refused(self, world: World) -> None:
+        topic = world.topic("readings")
+        log, other = world.open(partitions=2), world.open()
+        await log.append(topic, [Entry(key, key) for key in spread(2)])
+        group = Group(world)
+        one = group.add("one", await log.join(topic, "group", "one", owner="north"))
+        await group.until(lambda: len(one.values()) == 2)
+        two = group.add("two", await other.join(topic, "group", "two", owner="north"))
+        await group.until(lambda: len(two.owned) == 1)
+        await one.member.commit(dict.fromkeys(one.owned, 1))
+        with pytest.raises(LogConfigError, match='"north".*"south"'):
+            await other.join(topic, "group", "three", owner="south")
+        await one.member.close()
+        await two.member.close()
+        with pytest.raises(LogConfigError, match="group"):
+            await log.join(topic, "group", "one", owner="south")
+        south = await other.join(topic, "another", "three", owner="south")
+        await south.close()
+        await log.close()
+        await other.close()
 
     @in_world
     async def test_commits_persist_and_belong_to_their_group(self, world: World) -> None:

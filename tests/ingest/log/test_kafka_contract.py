@@ -27,8 +27,8 @@ class MortalKafkaLog(KafkaLog):
 
     members: list[KafkaMember]
 
-    async def join(self, topic: str, group: str, instance: str) -> KafkaMember:
-        member = await super().join(topic, group, instance)
+    async def join(self, topic: str, group: str, instance: str, *, owner: str = "") -> KafkaMember:
+        member = await super().join(topic, group, instance, owner=owner)
         self.members = [*getattr(self, "members", []), member]
         return member
 
