@@ -179,8 +179,8 @@ def prepare(partition: Partition, operator: Operator) -> Seal:
 async def write_files(store: Store, seal: Seal) -> None:
     """Make the output files and the state durable; nothing refers to them yet."""
     files = [(draft.name, draft.parts) for draft in seal.output.drafts]
-    # At once: the disk has one queue for all their fsyncs. And to the end of each, also where one fails: what still ran
-    # then would cut into the next attempt's temporary files.
+    # At once: the disk has one queue for all their fsyncs. And to the end of each, also where one fails: no act of this
+    # attempt runs on beside the next one.
     puts = (store.put([file]) for file in (*files, (seal.entry.state.name, (seal.state,))))
     for result in await asyncio.gather(*puts, return_exceptions=True):
         if isinstance(result, BaseException):

@@ -70,8 +70,8 @@ def folder_of(path: str) -> str:
 def put_plan(files: Iterable[tuple[str, Sequence[Buffer]]], token: str) -> tuple[Op, ...]:
     """Durable files under their names: bytes before names, all names of a folder with one fsync of it.
 
-    `token` makes the temporary names this worker's own: two workers that write the same file (same hash, same
-    bytes) must not cut each other's short.
+    `token` makes the temporary names this plan's own: of two that put the same file at once (same hash, same bytes),
+    neither may rename what the other is still writing.
     """
     ops: list[Op] = []
     folders: dict[str, None] = {}

@@ -6,11 +6,14 @@ On a disk, `create` is `link()`; on an object store, a conditional put. Network 
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from ingest.engine.operator import Buffer
-from ingest.engine.plan import Op, SyncFolder, create_plan, delete_plan, put_plan
+from ingest.engine.plan import Op, SyncFolder, Write, create_plan, delete_plan, put_plan
+from ingest.errors import StoreFullError
 
 
 class Exists(Exception):  # noqa: N818 - the answer to a question, not a fault
@@ -75,23 +78,40 @@ class Store(Protocol):
 
 
 class FileStore:
-    """A `Store` on a file system: each act is a plan of `ingest.engine.plan`."""
+    """A `Store` on a file system: each act is a plan of `ingest.engine.plan`.
+
+    `token` is no other store's: with a number for each act it names temporary files, so that two acts at once never
+    meet in one, though both make the same file of the same bytes.
+    """
 
     def __init__(self, files: Files, token: str) -> None:
         self._files = files
         self._token = token
+        self._acts = itertools.count()
+
+    def _own_token(self) -> str:
+        """The token of one act."""
+        return f"{self._token}-{next(self._acts)}"
 
     async def put(self, files: Iterable[tuple[str, Sequence[Buffer]]]) -> None:
         """See `Store`."""
-        await self._files.run(put_plan(files, self._token))
+        await self._run(put_plan(files, self._own_token()))
 
     async def create(self, name: str, data: bytes) -> None:
         """See `Store`."""
         try:
-            await self._files.run(create_plan(name, data, self._token))
+            await self._run(create_plan(name, data, self._own_token()))
         except FileExistsError:
-            await self._files.run(delete_plan([f"{name}.{self._token}.tmp"]))
             raise Exists(name) from None
+
+    async def _run(self, plan: Sequence[Op]) -> None:
+        """The plan, or nothing of it but names that are visible already: no later act uses its temporary files."""
+        try:
+            await self._files.run(plan)
+        except Exception:
+            with contextlib.suppress(OSError, StoreFullError):
+                await self._files.run(delete_plan(op.path for op in plan if isinstance(op, Write)))
+            raise
 
     async def settle(self, folder: str) -> None:
         """See `Store`."""

@@ -1,13 +1,15 @@
-"""`python -m tests.sim SEED [RuleLikeWork|WindowsWork|RulesWork]`: one run again, with all that happened in it."""
+"""`python -m tests.sim SEED [WORKLOAD]`: one run again, with all that happened in it."""
 
 from __future__ import annotations
 
 import sys
 
 from tests.sim.storm import TRUE, storm
-from tests.sim.workloads import RuleLikeWork, RulesWork, WindowsWork, Workload
+from tests.sim.workloads import IdleWork, RuleLikeWork, RulesWork, WindowsWork, Workload
 
-WORKLOADS: dict[str, type[Workload]] = {work.__name__: work for work in (RuleLikeWork, WindowsWork, RulesWork)}
+WORKLOADS: dict[str, type[Workload]] = {
+    work.__name__: work for work in (RuleLikeWork, IdleWork, WindowsWork, RulesWork)
+}
 
 
 def main(seed: int, work: str = "RuleLikeWork") -> int:

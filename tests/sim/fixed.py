@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol as ProtocolType
@@ -18,7 +18,7 @@ from simulators.sim.files import SimDisk, SimFiles
 from simulators.sim.log import SimBroker
 from simulators.sim.loop import run
 from tests.sim.storm import TRUE, Protocol, World, describe_streams, ending, judge, small_thousands, start
-from tests.sim.workloads import RuleLikeWork
+from tests.sim.workloads import IdleWork, RuleLikeWork
 
 SMALL_BATCHES = Faults(small_batch=1.0)
 LIMITS = Limits(seal_bytes=1, seal_seconds=1.0, poll_seconds=0.5, retry_seconds=1.0)
@@ -31,7 +31,7 @@ Case = Callable[[], object]
 
 async def fixed_world(protocol: Protocol, disk_seed: int, records: int) -> World:
     """One partition, two devices, with duplicates, flips and idle records; the disk's fate alone has a seed."""
-    log, disk = SimBroker(random.Random(1), partitions=1), protocol.disk(random.Random(disk_seed))
+    log, disk = SimBroker(random.Random(1), partitions=1), SimDisk(random.Random(disk_seed))
     world = World(random.Random(2), protocol, RuleLikeWork(), SMALL_BATCHES, 1, LIMITS, log, disk)
     await describe_streams(world)
     client = world.client("producer", Faults())
@@ -43,20 +43,38 @@ async def fixed_world(protocol: Protocol, disk_seed: int, records: int) -> World
     return world
 
 
+async def twin_world(protocol: Protocol, disk_seed: int, records: int) -> World:
+    """Two partitions with equal records, of which a worker makes equal files at once."""
+    log, disk = SimBroker(random.Random(1), partitions=2), SimDisk(random.Random(disk_seed))
+    world = World(random.Random(2), protocol, IdleWork(), Faults(), 2, LIMITS, log, disk)
+    await describe_streams(world)
+    client = world.client("producer", Faults())
+    schema = world.work.descriptions()[0].key
+    for seq in range(records):
+        await client.append(READINGS, [Entry(b"sensor-%d" % i, b"%s|boot|%d|500" % (schema, seq)) for i in range(2)])
+    return world
+
+
 def ends(world: World) -> dict[int, int]:
     return {number: partition.end for number, partition in enumerate(world.log.topics[READINGS])}
 
 
-def crashed_at(*points: CrashPoint, protocol: Protocol = TRUE, disk_seed: int = 0, records: int = RECORDS) -> list[Op]:
+def crashed_at(
+    *points: CrashPoint,
+    protocol: Protocol = TRUE,
+    disk_seed: int = 0,
+    records: int = RECORDS,
+    make: Callable[[Protocol, int, int], Awaitable[World]] = fixed_world,
+) -> list[Op]:
     """One life after the other, each ending at its crash point, the last one going to the end; then judge.
 
     Gives the operations of the first life. Raises `WrongError` and what the code under test raises.
     """
 
     async def main(rng: random.Random) -> list[Op]:
-        world = await fixed_world(protocol, disk_seed, records)
+        world = await make(protocol, disk_seed, records)
         for number, point in enumerate((*points, None)):
-            process = world.process(f"life-{number}", SMALL_BATCHES, point)
+            process = world.process(f"life-{number}", world.faults, point)
             task = start(world, process, "worker", ends(world))
             await asyncio.wait([task])
             ending(task)
@@ -219,6 +237,14 @@ def every_crash(protocol: Protocol = TRUE, records: int = RECORDS, disk_seeds: i
 def every_crash_of_the_long_run(protocol: Protocol = TRUE) -> Iterator[Case]:
     """`every_crash` of a scenario that reaches a checkpoint and deletes outdated states."""
     yield from every_crash(protocol, LONG, disk_seeds=6)
+
+
+def every_crash_of_twins(protocol: Protocol = TRUE, disk_seeds: int = 2) -> Iterator[Case]:
+    """A kill and a power cut after every operation on two partitions that seal equal files at once."""
+    for number in range(len(crashed_at(make=twin_world))):
+        for power in (False, *(True,) * disk_seeds):
+            point = CrashPoint(number, Phase.AFTER, power=power)
+            yield partial(crashed_at, point, protocol=protocol, disk_seed=number, make=twin_world)
 
 
 def every_second_crash(protocol: Protocol = TRUE, disk_seeds: int = 6) -> Iterator[Case]:

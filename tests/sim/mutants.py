@@ -25,6 +25,7 @@ from simulators.sim.faults import Process
 from simulators.sim.files import SimDisk, SimFiles
 from tests.sim.fixed import LONG, Enumeration, crashed_at
 from tests.sim.storm import TRUE, Protocol, storm
+from tests.sim.workloads import IdleWork
 
 # --- no manifest: the group's committed offset says where to go on
 
@@ -125,7 +126,7 @@ class RenameStore(FileStore):
     async def create(self, name: str, data: bytes) -> None:
         if await self.exists(name):
             raise Exists(name)
-        plan = create_plan(name, data, self._token)
+        plan = create_plan(name, data, self._own_token())
         await self._files.run([Rename(op.path, op.to) if isinstance(op, Link) else op for op in plan])
 
 
@@ -148,15 +149,11 @@ class SettlesFirst(Worker):
         await super()._on_event(member, event, until)
 
 
-class TruncatingDisk(SimDisk):
-    """A file that is written again keeps its inode, as `O_TRUNC` does: its other names change with it."""
+class OneTokenStore(FileStore):
+    """All acts of a store share one temporary name a file."""
 
-    def write(self, path: str, data: bytes) -> None:
-        inode = self.visible.get(path)
-        if inode is None:
-            super().write(path, data)
-        else:
-            inode.bytes, inode.durable = data, None
+    def _own_token(self) -> str:
+        return self._token
 
 
 # --- the true protocol with one fsync left out
@@ -168,7 +165,7 @@ def role(op: Op, plan: Sequence[Op]) -> str:
     act = "create" if Link in kinds else "put" if Rename in kinds else "settle"
     if "checkpoint" in plan[0].path:
         act += " checkpoint"
-    path = re.sub(r"\.[^./]+\.\d+\.tmp$", "", op.path)
+    path = re.sub(r"\.[^./]+\.\d+-\d+\.tmp$", "", op.path)
     return f"{act}: {type(op).__name__} {re.sub(r'[0-9a-f]{12,}|(?<=-)[0-9]+', '#', path)}"
 
 
@@ -206,7 +203,7 @@ WRONG = (
     Protocol("entry put in place by rename", store=RenameStore),
     Protocol("built on without settling", store=NeverSettled),
     Protocol("settled before the look", SettlesFirst, store=NeverSettled),
-    Protocol("files truncated in place", disk=TruncatingDisk),
+    Protocol("one temporary name a file", store=OneTokenStore, work=IdleWork),
 )
 
 

@@ -64,8 +64,23 @@ class RuleLike:
     def learn(self, schema: bytes, description: StreamDescription) -> None:
         self.factors[schema] = int(description.channels[0].scale)
 
+    def encode(self, row: Row) -> bytes:
+        return encode_row(row)
+
     def start(self, saved: bytes | None) -> RuleLikeRunning:
         return RuleLikeRunning(self, saved)
+
+
+class IdleLike(RuleLike):
+    """The same, but its rows say of nobody whose they are: two partitions may have equal files."""
+
+    def encode(self, row: Row) -> bytes:
+        return encode_row(anonymous(row))
+
+
+def anonymous(row: Row) -> Row:
+    """A window without its device, number and offset; any other row as it is."""
+    return ("window", *row[3:6]) if row[0] == "window" else row
 
 
 class RuleLikeRunning:
@@ -125,7 +140,7 @@ class RuleLikeRunning:
     def take(self) -> Output:
         drafts = []
         for folder, windows in (("windows", True), ("flips", False)):
-            rows = [encode_row(row) + b"\n" for row in self._rows if (row[0] == "window") is windows]
+            rows = [self._operator.encode(row) + b"\n" for row in self._rows if (row[0] == "window") is windows]
             if rows:
                 drafts.append(Draft.of(folder, "r", ".jsonl", rows, len(rows)))
         output = Output(drafts, self._marks, self._counts)

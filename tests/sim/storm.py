@@ -62,9 +62,10 @@ class Protocol:
     worker: type[Worker] = Worker
     files: Callable[[SimDisk, Process], SimFiles] = SimFiles
     store: Callable[[SimFiles, str], FileStore] = FileStore
-    disk: type[SimDisk] = SimDisk
     manifests: bool = True
     """False: there are none, every file in the output folders counts."""
+    work: type[Workload] = RuleLikeWork
+    """What shows it best."""
 
 
 TRUE = Protocol()
@@ -88,6 +89,8 @@ class World:
     files: dict[str, SimFiles] = field(default_factory=dict)
     """By process, without its number."""
     journal: list[str] = field(default_factory=list)
+    apart: bool = False
+    """Devices lie in several partitions, where there are some; else all in one."""
     seals: int = 0
     started: int = 0
 
@@ -137,7 +140,7 @@ def draw_world(rng: random.Random, protocol: Protocol, work: Workload) -> World:
         retry_seconds=1.0,
     )
     log = SimBroker(random.Random(rng.getrandbits(64)), partitions=partitions)
-    disk = protocol.disk(random.Random(rng.getrandbits(64)))
+    disk = SimDisk(random.Random(rng.getrandbits(64)))
     return World(rng, protocol, work, draw_faults(rng), partitions, limits, log, disk)
 
 
@@ -251,7 +254,8 @@ async def blow(world: World) -> None:
     counts = [rng.randint(5, 60) for _ in range(rng.randint(1, 4))]
     around = [asyncio.create_task(supervise(world, slot)) for slot in range(rng.choice((1, 2, 2, 3)))]
     around.append(asyncio.create_task(disturb(world)))
-    producers = [asyncio.create_task(produce(world, f"device-{i}", count)) for i, count in enumerate(counts)]
+    kind = "sensor" if world.apart else "device"
+    producers = [asyncio.create_task(produce(world, f"{kind}-{i}", count)) for i, count in enumerate(counts)]
     waiting: set[asyncio.Task[None]] = set(producers)
     while waiting:
         done, _ = await asyncio.wait([*waiting, *around], return_when=asyncio.FIRST_COMPLETED)
@@ -331,16 +335,21 @@ async def play(world: World) -> None:
     await settle(world)
 
 
-def storm(seed: int, protocol: Protocol = TRUE, work: type[Workload] = RuleLikeWork) -> World:
-    """Run one seed and judge it. Raises `WrongError`, or whatever the code under test ends with."""
+def storm(seed: int, protocol: Protocol = TRUE, work: type[Workload] | None = None) -> World:
+    """Run one seed and judge it, with the protocol's own work where none is named.
+
+    Raises `WrongError`, or whatever the code under test ends with.
+    """
+    chosen = work or protocol.work
 
     async def main(rng: random.Random) -> World:
-        world = draw_world(rng, protocol, work())
+        world = draw_world(rng, protocol, chosen())
+        world.apart = seed % 2 == 1
         try:
             await play(world)
             judge(world)
         except BaseException as error:
-            error.add_note(f"to see it again: python -m tests.sim {seed} {work.__name__}")
+            error.add_note(f"to see it again: python -m tests.sim {seed} {chosen.__name__}")
             error.journal = world.journal  # type: ignore[attr-defined]
             raise
         return world

@@ -10,6 +10,7 @@ from tests.sim.fixed import (
     Case,
     crashed_at,
     every_crash_of_the_long_run,
+    every_crash_of_twins,
     every_full_disk,
     every_nap,
     every_nap_and_cut,
@@ -27,6 +28,10 @@ def test_the_long_scenario_has_everything() -> None:
 @pytest.mark.parametrize("part", range(4))
 def test_a_crash_at_every_operation(part: int) -> None:
     run_all(list(every_crash_of_the_long_run())[part::4], at_least=200)
+
+
+def test_a_crash_while_two_partitions_seal_equal_files() -> None:
+    run_all(list(every_crash_of_twins()), at_least=80)
 
 
 @pytest.mark.parametrize("part", range(2))

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from tests.sim.storm import storm
-from tests.sim.workloads import RulesWork, WindowsWork
+from tests.sim.workloads import IdleWork, RulesWork, WindowsWork
 
 RUNS = int(os.environ.get("SENSORLOOM_SIM_RUNS", "2000"))
 SOAK_RUNS = int(os.environ.get("SENSORLOOM_SIM_RUNS", "100000"))
@@ -49,6 +49,11 @@ def test_a_sleeper_behind_a_hole_publishes_nothing() -> None:
 @pytest.mark.parametrize("seeds", blocks(SOAK_RUNS), ids=str)
 def test_many_storms(seeds: range) -> None:
     ride_out(range(1_000_000 + seeds.start, 1_000_000 + seeds.stop))
+
+
+def test_storms_over_partitions_with_equal_output() -> None:
+    for seed in range(200):
+        storm(seed, work=IdleWork)
 
 
 @pytest.mark.parametrize("seeds", [range(30), range(30, 60)], ids=str)

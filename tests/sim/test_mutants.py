@@ -7,7 +7,7 @@ import pytest
 from tests.sim.fixed import (
     Enumeration,
     every_crash_of_the_long_run,
-    every_full_disk,
+    every_crash_of_twins,
     every_nap,
     every_nap_and_cut,
     every_second_crash,
@@ -23,9 +23,9 @@ older head of a chain is a bound as well."""
 
 RARE: dict[str, Enumeration] = {
     "entry put in place by rename": every_nap,
+    "one temporary name a file": every_crash_of_twins,
     "built on without settling": every_second_crash,
     "settled before the look": every_nap_and_cut,
-    "files truncated in place": every_full_disk,
     "without settle: SyncFolder manifest/readings-#": every_second_crash,
 }
 """What catches these at once; storms take hundreds of seeds."""

@@ -23,7 +23,7 @@ from labeling.rules.operator import RulesOperator
 from simulators.sim.files import SimDisk
 from simulators.sim.log import EPOCH_NS
 from tests.sim.oracle import LogRecord, expected_rows
-from tests.sim.rulelike import RuleLike, encode_row
+from tests.sim.rulelike import IdleLike, RuleLike, anonymous, encode_row
 from tests.sim.verify import compare, demand, read_rows
 from windowing.dataset.digest import digest_line
 from windowing.fold.operator import WindowOperator
@@ -98,6 +98,30 @@ class RuleLikeWork:
         compare(read_rows(disk, [ref.name for entry in entries for ref in entry.files]), expected, where)
         for row in expected:
             demand(row[0] != "flip" or encode_row(row) in published, f"{where}: {row} was not published")
+
+
+class IdleWork(RuleLikeWork):
+    """Idle devices: what partitions put out at about the same time are equal bytes."""
+
+    def records(self, device: str, count: int, rng: random.Random) -> Iterator[Entry]:
+        schema, boot = next(iter(self.factors)), b"%08x" % rng.getrandbits(32)
+        for seq in range(count):
+            yield Entry(device.encode(), b"%s|%s|%d|500" % (schema, boot, seq))
+
+    def operator(self) -> Operator:
+        return IdleLike()
+
+    def check(
+        self,
+        where: str,
+        disk: SimDisk,
+        entries: Sequence[Manifest],
+        lost: Lost,
+        records: Sequence[LogRecord],
+        published: Collection[bytes],
+    ) -> None:
+        expected = [anonymous(row) for row in expected_rows(records, self.factors, entries[0].begin, lost)]
+        compare(read_rows(disk, [ref.name for entry in entries for ref in entry.files]), expected, where)
 
 
 class WindowsWork:

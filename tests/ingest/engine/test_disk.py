@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from ingest.engine.disk import DiskFiles
 from ingest.engine.plan import Link, SyncFolder, Write
 from ingest.engine.store import Exists, FileStore
+from ingest.errors import StoreFullError
 
 
 def test_what_is_put_is_read_back_and_no_temporary_file_stays(tmp_path: Path) -> None:
@@ -25,6 +27,32 @@ def test_what_is_put_is_read_back_and_no_temporary_file_stays(tmp_path: Path) ->
         assert not await store.exists("signal/s-1.npy")
 
     asyncio.run(scenario())
+
+
+def test_two_puts_of_one_file_at_once_do_not_touch_each_other(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        store, parts = FileStore(DiskFiles(tmp_path), "w1"), [bytes(1 << 20)] * 8
+        for attempt in range(5):
+            await asyncio.gather(*(store.put([(f"signal/{attempt}.npy", parts)]) for _ in range(4)))
+            assert (tmp_path / f"signal/{attempt}.npy").stat().st_size == 8 << 20
+        assert await store.names("signal") == [f"{attempt}.npy" for attempt in range(5)]
+
+    asyncio.run(scenario())
+
+
+def test_what_could_not_be_put_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where only the fsync says so: the next attempt has a temporary file of its own."""
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    store = FileStore(DiskFiles(tmp_path), "w1")
+    asyncio.run(store.put([("a/kept", (b"kept",))]))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(StoreFullError):
+            asyncio.run(store.put([("a/big", (b"x",))]))
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["kept"]
 
 
 def test_of_sixteen_creators_one_wins_and_the_others_leave_nothing(tmp_path: Path) -> None:
