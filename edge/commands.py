@@ -142,11 +142,14 @@ def _check(args: argparse.Namespace) -> int:
         }
         for source in config.sources
     ]
-    log = masked(config.log)
+    log, attributes = masked(config.log), config.rules.attributes
     if args.json:
-        print(msgspec.json.encode({"config": config.path, "log": log, "sources": sources}).decode())
+        found = {"config": config.path, "log": log, "recording_set": attributes, "sources": sources}
+        print(msgspec.json.encode(found).decode())
         return 0
     print(f"{config.path}: good; agent {config.agent}, log {log}, spool {config.spool_dir}")
+    if attributes:
+        print("  every recording: " + ", ".join(f"{name} = {printable(text)}" for name, text in attributes.items()))
     for source in config.sources:
         channels = ", ".join(f"{name} {unit}" for name, unit in source.channels.items())
         rate = "" if source.rate is None else f" at {source.rate} Hz"

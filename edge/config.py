@@ -19,6 +19,7 @@ from edge.sourcetables import read_sources
 from edge.spool.condensing import DropPolicy
 from edge.spool.spool import SpoolLimits
 from edge.tables import address_part, name, one_of, quantity, shown, text
+from ingest.attributes import check_attributes
 from ingest.chunker import Limits
 from ingest.errors import UsageError
 from ingest.log.opening import anchored
@@ -104,6 +105,7 @@ def load_config(path: str | Path) -> AgentConfig:
             quantity(recording, "silence", f"{file}: recording", parse_duration, Rules().silence_ns),
             unsynced == "wait",
             stall_ns=interval_ns + 2_000_000_000,
+            attributes=_attributes(recording, f"{file}: recording.set"),
         ),
         clock=ClockConfig(
             cast(ClockTrust, one_of(clock, "trust", f"{file}: clock", get_args(ClockTrust), "system")),
@@ -123,6 +125,13 @@ def _read_rules(path: Path, sources: Iterable[SourceConfig]) -> RuleSet:
     for device in {source.device: None for source in sources}:
         check(rules, [describe(source) for source in sources if source.device == device])
     return rules
+
+
+def _attributes(recording: Mapping[str, Any], where: str) -> dict[str, str]:
+    found = recording.get("set", {})
+    if not isinstance(found, dict):
+        raise UsageError(f'{where}: found {shown(found)}, expected a table, as in [recording.set] subject = "u07"')
+    return check_attributes(found, where)
 
 
 def _spool_limits(table: Mapping[str, Any], where: str) -> SpoolLimits:

@@ -67,6 +67,14 @@ TABLES: Final[Mapping[str, Mapping[str, Key]]] = {
         "silence": Key(
             "duration", "So long without a sample ends a recording.", '"30min"', "10min", ("timeout", "idle", "gap")
         ),
+        "set": Key(
+            "table of texts",
+            "What is so of every recording from now on, as in who wears the sensor: datasets are split by it. Names of "
+            "a to z, 0 to 9 and _; up to 32 texts of one line, 200 characters each.",
+            '{ subject = "u07", site = "B" }',
+            "none",
+            ("attributes", "tags", "labels", "meta", "metadata"),
+        ),
     },
     "clock": {
         "trust": Key(

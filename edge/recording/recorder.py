@@ -74,6 +74,8 @@ class Rules:
     """Data taken before the clock was set wait for it; else they are published at once, marked as unsynced."""
     stall_ns: int = 3_000_000_000
     """A flush that comes so long after the one before shows that this process stood still."""
+    attributes: dict[str, str] = field(default_factory=dict)
+    """What is so of every recording (`ingest.attributes`)."""
 
 
 class Recorder:
@@ -347,9 +349,9 @@ class Recorder:
         self._recording = f"{self.boot.hex()[:12]}-{number}" + (BACKLOG if self._beside is not None else "")
         self._held = self._holds(stream)
         reason = BACKLOG[1:] if self._beside is not None else "restart" if number else "start"
-        self._emit(
-            RecordingStart(self.device, self._recording, self.boot, start_ns, reason, *self._previous), self._held
-        )
+        whose = self.device, self._recording, self.boot
+        start = RecordingStart(*whose, start_ns, reason, *self._previous, self._rules.attributes)
+        self._emit(start, self._held)
         self._previous = Previous()
         self._started_ns = start_ns
         if self._ended_ns is not None and self._ended_ns < start_ns:

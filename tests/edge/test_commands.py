@@ -52,6 +52,11 @@ def test_check_says_what_is_configured(tmp_path: Path, capsys: pytest.CaptureFix
     assert "s: replay → csv → truck/acc (x g, y g, z g) at 100 Hz, float32, clock counted" in capsys.readouterr().out
     assert sensorloom.main(["agent", "check", "-c", str(config), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["sources"][0]["stream"] == "truck/acc"
+    config.write_text(config.read_text() + '[recording.set]\nsubject = "u07"\nsite = "B"\n')
+    assert sensorloom.main(["agent", "check", "-c", str(config)]) == 0
+    assert "every recording: site = B, subject = u07" in capsys.readouterr().out
+    assert sensorloom.main(["agent", "check", "-c", str(config), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["recording_set"] == {"site": "B", "subject": "u07"}
     assert not (tmp_path / "spool").exists()
     assert not (tmp_path / "log").exists()
 

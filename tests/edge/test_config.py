@@ -128,6 +128,12 @@ def test_positions_are_float64_and_have_the_receivers_time(tmp_path: Path) -> No
         ('rate = "100Hz"', "max = { w = 1 }", 'max: unknown channel "w"'),
         ('rate = "100Hz"', 'max = "5"', "max: found '5', expected a number"),
         ('rate = "100Hz"', "max = nan", "x = nan is no number"),
+        ("[spool]", "recording.set.subject = 7\n[spool]", "recording.set: subject: found 7"),
+        ("[spool]", 'recording.set.Subject = "u07"\n[spool]', "recording.set: 'Subject' is no attribute's name"),
+        ("[spool]", 'recording.set.device = "u07"\n[spool]', "recording.set: device: .* choose another name"),
+        ("[spool]", f'recording.set.subject = "{201 * "u"}"\n[spool]', "1 to 200 characters"),
+        ("[spool]", 'recording.set = "u07"\n[spool]', "recording.set: found 'u07', expected a table"),
+        ("[spool]", 'recording.attributes.subject = "u07"\n[spool]', 'unknown key "attributes".*Did you mean "set"'),
     ],
 )
 def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -135,6 +141,12 @@ def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, old: str, new: st
     with pytest.raises(UsageError, match=message) as found:
         load_config(write(tmp_path, DESIGN.replace(old, new)))
     assert "agent.toml" in str(found.value)
+
+
+def test_recordings_are_given_attributes(tmp_path: Path) -> None:
+    text = DESIGN.replace("[spool]", '[recording.set]\nsubject = "u07"\nsite = "Halle 3"\n[spool]')
+    assert load_config(write(tmp_path, text)).rules.attributes == {"site": "Halle 3", "subject": "u07"}
+    assert load_config(write(tmp_path, DESIGN)).rules.attributes == {}
 
 
 def test_names_and_streams_are_taken_once(tmp_path: Path) -> None:

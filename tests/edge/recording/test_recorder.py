@@ -148,6 +148,14 @@ def test_a_step_of_the_systems_clock_begins_a_new_recording() -> None:
     assert [record.seq for record in found if isinstance(record, Chunk)] == [0, 1]
 
 
+def test_every_recording_has_the_attributes_that_are_set() -> None:
+    device = recorder(rules=Rules(attributes={"subject": "u07"}))
+    device.take("acc", 1, [frame(1)], S, WALL)
+    device.take("acc", 1, [frame(2)], 2 * S, WALL + 3600 * S)
+    starts = [record for record in records(device.flush(2 * S)) if isinstance(record, RecordingStart)]
+    assert [start.attributes for start in starts] == 2 * [{"subject": "u07"}]
+
+
 def test_a_step_of_the_device_cuts_a_frame_in_two() -> None:
     device = recorder(source_config(channels=("x",), clock="device"))
     device.take("acc", 1, [frame(1, 2, 3, times=(WALL, WALL + S, WALL - 9 * S))], S, WALL + S)
