@@ -64,6 +64,14 @@ class IntervalSet:
             stops.pop(at)
         return True
 
+    def bound(self, most: int) -> None:
+        """Fill the oldest holes, so that no more than `most` are left: what was missing there counts as a member."""
+        excess = len(self._starts) - most
+        if excess > 0:
+            # The first interval reaches as far as those that its holes kept apart from it.
+            del self._starts[1 : excess + 1]
+            del self._stops[:excess]
+
     def __contains__(self, number: int) -> bool:
         if number >= self._start:
             return number < self.next

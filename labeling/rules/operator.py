@@ -16,7 +16,7 @@ import numpy as np
 
 from ingest.engine.operator import Output, Publication
 from ingest.errors import CorruptError, StateVersionError, WireError
-from ingest.lifetimes import DAY_NS
+from ingest.intake import Intake, SavedIntake
 from ingest.log.protocol import MARKS, Entry, LogBatch
 from ingest.records import (
     Chunk,
@@ -31,14 +31,12 @@ from ingest.records import (
 )
 from ingest.times import sample_times
 from ingest.wire import check_chunk, encode, parse
-from labeling.rules.intake import Intake, SavedIntake
 from labeling.rules.ruleset import SEMANTICS, RuleSet
 from labeling.rules.saving import STATE_VERSION, restore, save
 from labeling.rules.state import RuleState
 
 CODE: Final = 1000 * SEMANTICS + STATE_VERSION
 """The version of the saved state and of what rules mean."""
-UNSYNCED: Final = "unsynced"
 _DIGEST: Final = 16
 
 
@@ -96,8 +94,11 @@ class RunningRules:
     def feed(self, batch: LogBatch) -> int:
         """See `Running`."""
         self.missing_schema = None
+        newest_ns = None
         for index, (data, append_ns) in enumerate(zip(batch.values, batch.append_ns, strict=True)):
-            self._advance(append_ns)
+            if append_ns != newest_ns:
+                newest_ns = append_ns
+                self._advance(append_ns)
             try:
                 record = parse(data)
                 if type(record) is not Chunk:
@@ -118,10 +119,12 @@ class RunningRules:
     def _on_chunk(self, chunk: Chunk) -> bool:
         """Take a chunk; False, and nothing done, where its schema is not known."""
         check_chunk(chunk)
-        if self._intake.is_forgotten(chunk.device):
+        intake = self._intake
+        if intake.is_forgotten(chunk.device):
+            self._counts["forgotten.samples"] += chunk.count
             return True
         if chunk.stream not in self._streams:
-            self._intake.touch((chunk.device, chunk.recording))
+            intake.pass_by(chunk)
             return True
         description = self._schemas.get(chunk.schema)
         if description is None:
@@ -132,16 +135,16 @@ class RunningRules:
         if len(chunk.values) != chunk.count * channels * dtype.itemsize:
             raise WireError(f"chunk: found {len(chunk.values)} bytes of values, its schema says otherwise")
         times = sample_times(chunk)
-        if not self._intake.admit(chunk):
-            return True
-        if chunk.clock is not None and chunk.clock.source == UNSYNCED:
-            self._counts["unsynced.samples"] += chunk.count
+        verdict = intake.admit(chunk).verdict
+        if verdict == "ended":
+            self._counts["late.samples"] += chunk.count
+        if verdict != "counts":
             return True
         values = np.frombuffer(chunk.values, dtype=dtype).reshape(-1, channels)
-        if self._intake.is_ahead(int(times[-1])) or chunk.period_den == 0:
-            trusted = times - self._intake.append_ns <= DAY_NS
-            self._counts["quarantine.samples"] += chunk.count - int(trusted.sum())
-            times, values = times[trusted], values[trusted]
+        ahead = times > intake.time.limit_ns
+        if ahead.any():
+            intake.quarantine(chunk.device, int(ahead.sum()), int(times.max()))
+            times, values = times[~ahead], values[~ahead]
         self._state.feed(chunk.device, chunk.recording, chunk.stream, times, values, description)
         return True
 
@@ -151,7 +154,9 @@ class RunningRules:
                 self._intake.forget(record.device)
                 self._state.forget(record.device)
             case RecordingStart() | RecordingEnd() | Gap() | Progress():
-                if not self._intake.is_forgotten(record.device):
+                if self._intake.is_forgotten(record.device):
+                    self._counts["forgotten.records"] += 1
+                else:
                     self._on_reading(record)
             case _:
                 self._counts["other.records"] += 1
@@ -162,9 +167,9 @@ class RunningRules:
             if self._intake.end(key):
                 self._state.end(*key)
             return
-        goes_on = self._intake.touch(key)
+        goes_on = self._intake.touch(key) is not None
         if isinstance(record, Progress) and goes_on:
-            if self._intake.is_ahead(record.complete_to_ns):
+            if record.complete_to_ns > self._intake.time.limit_ns:
                 self._counts["quarantine.progress"] += 1
             else:
                 self._state.progress(*key, record.stream, record.complete_to_ns)
@@ -184,7 +189,7 @@ class RunningRules:
         notes = [
             f'rule "{label}" does not run on {where}: {reason}' for (label, reason), where in self._state.faults.items()
         ]
-        output = Output((), tuple(map(_publication, marks)), Counter(self._counts), notes)
+        output = Output((), tuple(map(_publication, marks)), Counter(self._counts), [*self._intake.time.notes, *notes])
         self._counts.clear()
         return output
 

@@ -90,7 +90,7 @@ class RunningWindows:
         """The output finished since the last call, as files."""
         from windowing.fold.shards import encode_output
 
-        return replace(encode_output(self._windower.take()), notes=tuple(self._notes))
+        return replace(encode_output(self._windower.take()), notes=(*self._notes, *self._windower.notes))
 
     def snapshot(self) -> bytes:
         """The state as bytes; called right after `take`."""

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from ingest.intake import OpenRecording
+from ingest.logtime import NEVER
 from windowing.fold.anchors import AnchorMark, Cursor, Layout, mark_cursor, new_cursor
 from windowing.fold.cutting import Cutter, Finished, Origin
-from windowing.fold.streams import NEVER, Stream
+from windowing.fold.streams import Stream
 
 _FAR: Final = 1 << 62
 
@@ -21,34 +23,26 @@ class Recording:
     """The state of one recording of one device."""
 
     __slots__ = (
-        *("boots", "closed", "cursors", "device", "layout", "marks", "marks_passed", "name", "streams", "touched_ns"),
+        *("cursors", "device", "known", "layout", "marks", "marks_passed", "name", "streams"),
         "_moved",
     )
 
-    def __init__(self, layout: Layout, marks: Sequence[AnchorMark], device: str, name: str) -> None:
+    def __init__(self, layout: Layout, marks: Sequence[AnchorMark], known: OpenRecording) -> None:
         self.layout = layout
+        self.known = known
+        """What the intake knows of it."""
         self.marks = marks
         """The device's marks, by start."""
-        self.device = device
-        self.name = name
-        self.streams = {plan.name: Stream(plan) for plan in layout.plans}
+        self.device = known.device
+        self.name = known.name
+        self.streams = {plan.name: Stream(plan, known) for plan in layout.plans}
         self.cursors: list[Cursor] = []
         self.marks_passed = 0
         """How many of the marks have their cursor, or need none."""
-        self.boots: set[bytes] = set()
-        self.closed = False
-        """Closed as abandoned: all that it had is cut; it goes on if more comes."""
-        self.touched_ns = NEVER
-        """The append time of the newest record that is no chunk of a named stream."""
         self._moved = False
         if layout.anchor == "epoch":
-            self.cursors.append(new_cursor(layout, device, name, "epoch", 0))
+            self.cursors.append(new_cursor(layout, self.device, self.name, "epoch", 0))
             self.marks_passed = 1
-
-    @property
-    def newest_ns(self) -> int:
-        """The append time of its newest record."""
-        return max(self.touched_ns, *(stream.touched_ns for stream in self.streams.values()))
 
     def progress(self, stream: str, complete_to: int) -> None:
         """A stream has come, or never will, before `complete_to`."""

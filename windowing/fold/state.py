@@ -10,6 +10,9 @@ import msgspec
 import numpy as np
 
 from ingest.errors import CorruptError, StateVersionError
+from ingest.intake import OpenRecording, SavedIdentity, SavedIntake
+from ingest.intake import SavedRecording as KnownRecording
+from ingest.logtime import NEVER
 from windowing.fold.anchors import AnchorMark, Cursor, Layout, new_cursor
 from windowing.fold.recordings import Recording
 from windowing.fold.streams import Stream
@@ -18,16 +21,6 @@ STATE_VERSION: Final = 1
 """Raised when the saved state's format or meaning changes; another version is refused."""
 _MAGIC: Final = b"wavemark windower state"  # the first name of the project: its states stay readable
 _DIGEST: Final = 16
-
-
-class SavedIdentity(msgspec.Struct, array_like=True, gc=False):
-    """The sequence numbers seen of a boot, as half-open intervals."""
-
-    device: str
-    stream: str
-    boot: bytes
-    touched_ns: int
-    seen: list[tuple[int, int]]
 
 
 class SavedCursor(msgspec.Struct, array_like=True, gc=False):
@@ -73,6 +66,38 @@ class Saved(msgspec.Struct, array_like=True, gc=False):
     ended: list[tuple[str, str, int]]
     recordings: list[SavedRecording]
     identities: list[SavedIdentity]
+    last_ns: int = NEVER
+    """This and what follows came later: see `ingest.intake.SavedIntake`."""
+    age_ns: int = NEVER
+    reasons: list[str] = []
+
+    @classmethod
+    def of(cls, intake: SavedIntake, offset: int, recordings: list[SavedRecording]) -> Saved:
+        """What an intake knows, and the recordings."""
+        known, times = (intake.append_ns, offset, intake.forgotten, intake.ended), (intake.last_ns, intake.age_ns)
+        return cls(*known, recordings, intake.identities, *times, intake.reasons)
+
+    @property
+    def intake(self) -> SavedIntake:
+        """What the intake knew."""
+        known = [
+            KnownRecording(entry.device, entry.name, _touched(entry), entry.closed, entry.boots)
+            for entry in self.recordings
+        ]
+        return SavedIntake(
+            self.append_ns,
+            self.forgotten,
+            self.ended,
+            known,
+            self.identities,
+            self.last_ns,
+            self.age_ns,
+            self.reasons,
+        )
+
+
+def _touched(entry: SavedRecording) -> int:
+    return max(entry.touched_ns, *(stream.touched_ns for stream in entry.streams))
 
 
 def encode_state(saved: Saved, spec_id: str) -> bytes:
@@ -116,10 +141,10 @@ def save_recording(recording: Recording) -> SavedRecording:
     return SavedRecording(
         device=recording.device,
         name=recording.name,
-        closed=recording.closed,
-        touched_ns=recording.touched_ns,
+        closed=recording.known.closed,
+        touched_ns=recording.known.touched_ns,
         marks_passed=recording.marks_passed,
-        boots=sorted(recording.boots),
+        boots=sorted(recording.known.boots),
         cursors=[SavedCursor(c.anchor, c.grid.origin_ns, c.next_k, c.stop_k) for c in recording.cursors],
         streams=[_save_stream(stream) for stream in recording.streams.values()],
     )
@@ -132,19 +157,18 @@ def _save_stream(stream: Stream) -> SavedStream:
         first_ns=stream.first_ns,
         last_ns=stream.last_ns,
         complete_to=stream.complete_to,
-        touched_ns=stream.touched_ns,
+        touched_ns=stream.known.touched_ns,
         times=buffer.times.tobytes(),
         values=buffer.values.tobytes(),
     )
 
 
-def restore_recording(saved: SavedRecording, layout: Layout, marks: Sequence[AnchorMark]) -> Recording:
-    """The recording that was saved."""
-    recording = Recording(layout, marks, saved.device, saved.name)
-    recording.closed = saved.closed
-    recording.touched_ns = saved.touched_ns
+def restore_recording(
+    saved: SavedRecording, layout: Layout, marks: Sequence[AnchorMark], known: OpenRecording
+) -> Recording:
+    """The recording that was saved; `known` is what the intake knows of it."""
+    recording = Recording(layout, marks, known)
     recording.marks_passed = saved.marks_passed
-    recording.boots = set(saved.boots)
     recording.cursors = [_restore_cursor(saved, cursor, layout) for cursor in saved.cursors]
     for entry in saved.streams:
         _restore_stream(entry, recording.streams[entry.name])
@@ -159,7 +183,7 @@ def _restore_cursor(saved: SavedRecording, entry: SavedCursor, layout: Layout) -
 
 def _restore_stream(saved: SavedStream, stream: Stream) -> None:
     stream.first_ns, stream.last_ns = saved.first_ns, saved.last_ns
-    stream.complete_to, stream.touched_ns = saved.complete_to, saved.touched_ns
+    stream.complete_to = saved.complete_to
     samples = np.frombuffer(saved.times, dtype="<i8")
     if len(samples):
         channels = len(stream.plan.channels)

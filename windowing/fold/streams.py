@@ -11,8 +11,9 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ingest.intake import UNSYNCED, OpenRecording
 from ingest.intervals import IntervalSet
-from ingest.lifetimes import DAY_NS
+from ingest.logtime import NEVER
 from ingest.records import Chunk
 from ingest.times import Times, advance, run_times, sample_times
 from windowing.fold.buffers import SampleBuffer
@@ -20,9 +21,6 @@ from windowing.fold.convert import Converter
 from windowing.fold.resample import Samples
 from windowing.spec import StreamPlan
 
-NEVER: Final = -(1 << 63)
-"""Before every time: nothing is known yet."""
-UNSYNCED: Final = "unsynced"
 COLLECT_SAMPLES: Final = 24_576
 """A stream collects at most so many samples; with two thirds of them it may be settled."""
 _MAX_SPAN_NS: Final = 1 << 62
@@ -55,21 +53,21 @@ class Stream:
     """The state of one stream in one recording."""
 
     __slots__ = (
-        *("plan", "buffer", "first_ns", "last_ns", "complete_to", "touched_ns", "boot", "schema", "seen", "converter"),
+        *("plan", "buffer", "first_ns", "last_ns", "complete_to", "known", "boot", "schema", "seen", "converter"),
         *("_sample_bytes", "_num", "_den", "_next_ns", "_next_phase", "_run_t0", "_run_phase", "_run_count", "_room"),
         *("_values", "_pieces", "_collected"),
     )
 
-    def __init__(self, plan: StreamPlan) -> None:
+    def __init__(self, plan: StreamPlan, known: OpenRecording) -> None:
         self.plan = plan
+        self.known = known
+        """What the intake knows of the recording."""
         self.buffer = SampleBuffer(len(plan.channels))
         self.first_ns = NEVER
         """The first sample; NEVER while there is none."""
         self.last_ns = NEVER
         self.complete_to = NEVER
         """Every sample before this has come, or never will."""
-        self.touched_ns = NEVER
-        """The append time of the newest chunk."""
         self.boot = b""
         self.schema = b""
         self.seen = IntervalSet()
@@ -83,8 +81,10 @@ class Stream:
         self._next_ns = NEVER
         self._next_phase = 0
 
-    def extend(self, chunk: Chunk, append_ns: int) -> bool:
+    def extend(self, chunk: Chunk, limit_ns: int, age_ns: int) -> bool:
         """Take a chunk that continues the one before it; False, and nothing done, where it does not.
+
+        Times after `limit_ns` are not to be trusted; `age_ns` is the age of the log (see `ingest.intake`).
 
         One that continues it exactly joins its run; one of another period that begins behind it begins the next run.
 
@@ -110,10 +110,10 @@ class Stream:
             or chunk.phase != self._next_phase
             or chunk.period_den != self._den
         ):
-            return self._bend(chunk, append_ns)
+            return self._bend(chunk, limit_ns, age_ns)
         whole, rest = divmod(self._next_phase + count * self._num, self._den)
         next_ns = self._next_ns + whole
-        if next_ns - append_ns > DAY_NS:
+        if next_ns > limit_ns:
             return False
         self.seen.next += 1
         self._next_ns = next_ns
@@ -121,21 +121,21 @@ class Stream:
         self._run_count += count
         self._room -= count
         self._values.append(values)
-        self.touched_ns = append_ns
+        self.known.touched_ns = age_ns
         return True
 
-    def _bend(self, chunk: Chunk, append_ns: int) -> bool:
+    def _bend(self, chunk: Chunk, limit_ns: int, age_ns: int) -> bool:
         """Begin the next run with a chunk of whole nanoseconds that lies behind the run under way, as agents send them
         whose grid follows a clock."""
         num, count = chunk.period_num, chunk.count
         if chunk.period_den != 1 or chunk.phase or not 0 < num < MAX_PERIOD_NS or not self._run_count:
             return False
         last = chunk.t0_ns + (count - 1) * num
-        if not self._next_ns - self._num // 2 <= chunk.t0_ns <= last <= append_ns + DAY_NS:
+        if not self._next_ns - self._num // 2 <= chunk.t0_ns <= last <= limit_ns:
             return False
         self._end_run()
         self.seen.next += 1
-        self.touched_ns = append_ns
+        self.known.touched_ns = age_ns
         self._begin_run(chunk)
         return True
 
@@ -145,14 +145,12 @@ class Stream:
         self.boot, self.seen, self.schema, self.converter = boot, seen, schema, converter
         self._sample_bytes = converter.sample_bytes
 
-    def accept(self, chunk: Chunk, times: Times | None, append_ns: int) -> list[Refused]:
+    def accept(self, chunk: Chunk, times: Times | None, limit: int) -> list[Refused]:
         """Take any new chunk of the adopted schema; the samples that come too late or lie too far ahead come back.
 
         `times` are its sample times where it carries them one by one.
         """
         self._end_run()
-        self.touched_ns = append_ns
-        limit = append_ns + DAY_NS
         if times is None and chunk.period_num >= chunk.period_den:
             last = chunk.t0_ns + (chunk.phase + (chunk.count - 1) * chunk.period_num) // chunk.period_den
             if chunk.t0_ns >= self.complete_to and last <= limit:

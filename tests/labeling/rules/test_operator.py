@@ -160,14 +160,18 @@ def test_an_abandoned_recording_is_closed_and_may_go_on() -> None:
     running = operator().start(None)
     running.feed(batch([chunk(0, 0, [0, 2])]))
     other = chunk(0, 0, [0], recording="x", device="e")
-    running.feed(batch([other], 1, T0 + 31 * DAY_NS))
+    for day in range(32):
+        running.feed(batch([other], 1, T0 + day * DAY_NS))
     assert len(running.take().publications) == 1
     running.feed(batch([chunk(1, 1, [2, 2, 2, 0])], 2, T0 + 31 * DAY_NS))
     output = running.take()
     assert output.counts["late.samples"] == 1
     running.feed(batch([RecordingEnd("d", "r", BOOT, T0, "stop")], 3, T0 + 31 * DAY_NS))
     assert len(running.take().publications) == 1
-    running.feed(batch([chunk(0, 0, [0, 2])], 4, T0 + 92 * DAY_NS))
+    for day in range(32, 63):
+        running.feed(batch([other], 4, T0 + day * DAY_NS))
+    running.take()
+    running.feed(batch([chunk(0, 0, [0, 2])], 5, T0 + 62 * DAY_NS))
     assert running.take().counts["duplicate.chunks"] == 0
 
 

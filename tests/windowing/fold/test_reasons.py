@@ -61,6 +61,11 @@ def both_ways(spec: WindowSpec, records: Sequence[Record | bytes], **more: Any) 
     return once
 
 
+def _daily(days: int) -> list[Record]:
+    """What another device says, once a day: the log ages by it."""
+    return [Progress("d2", "r9", "acc", BOOT, START_NS) for _ in range(days)]
+
+
 def _output(spec: WindowSpec, records: Sequence[Record]) -> Output:
     """What one batch gives, with runs of dropped windows as they are."""
     operator = WindowOperator(spec)
@@ -376,10 +381,9 @@ def test_a_window_waits_for_every_stream() -> None:
 
 
 def test_abandoned_recordings_are_closed_and_may_go_on() -> None:
-    acc, other = Source(ACC), Source(ACC, device="d2", recording="r9")
-    month = 31 * DAY_NS
-    records = [regular(acc, 0, 12), regular(other, 0, 5), regular(acc, 15, 10), acc.end()]
-    stamps = [NOW_NS, NOW_NS + month, NOW_NS + month + 1, NOW_NS + month + 2]
+    acc = Source(ACC)
+    records = [regular(acc, 0, 12), *_daily(31), regular(acc, 15, 10), acc.end()]
+    stamps = [NOW_NS, *(NOW_NS + day * DAY_NS for day in range(1, 32)), *[NOW_NS + 31 * DAY_NS] * 2]
     found = both_ways(SPEC, records, append_ns=stamps)
     assert found.counts["abandoned.recordings"] == 1
     first = START_NS // (5 * STEP)
@@ -391,15 +395,20 @@ def test_abandoned_recordings_are_closed_and_may_go_on() -> None:
 def test_a_boot_is_forgotten_thirty_days_after_its_recordings_ended() -> None:
     acc = Source(ACC)
     chunk = regular(acc, 0, 5)
-    records = [chunk, acc.end(), chunk, chunk, Source(ACC, device="d2").end()]
-    stamps = [NOW_NS + day * DAY_NS for day in (0, 1, 20, 33, 33 + 31)]
+    days = [0, 1, 20, 33]
+    records = [chunk, acc.end(), chunk, chunk]
+    for day, record in zip(range(1, 65), _daily(64), strict=False):
+        at = sum(known <= day for known in days)
+        days.insert(at, day)
+        records.insert(at, record)
+    stamps = [NOW_NS + day * DAY_NS for day in days]
     found = both_ways(SPEC, records, append_ns=stamps)
     assert found.counts["duplicate.chunks"] == 2
     assert found.counts["samples"] == 5
     operator = WindowOperator(SPEC)
     operator.learn(schema_id(ACC), ACC)
     running, sizes = operator.start(None), []
-    for batch in batches(records, [4], stamps):
+    for batch in batches(records, [len(records) - 1], stamps):
         running.feed(batch)
         running.take()
         sizes.append(BOOT in running.snapshot())
