@@ -151,7 +151,7 @@ class Binder:
     def _roll(self, node: Roll) -> Operand:
         value = self.value(node.value)
         # Where there is a nominal rate, max_gap makes no difference to what is covered: rules share more.
-        max_gap_ns = 0 if self.period_ns else self.limits.max_gap_ns
+        max_gap_ns = None if self.period_ns else self.limits.max_gap_ns
         spec = RollSpec.of(node.kind, node.span_ns, self.limits.coverage, max_gap_ns)
         difference = value.difference or node.kind == "std"
         return value._replace(

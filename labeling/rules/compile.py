@@ -36,7 +36,9 @@ def _rule(written: RuleText, outer: Scope) -> Rule:
         scope.look_up(let, source.span())
     when = _condition(written.when, scope)
     until = None if written.until is None else _condition(written.until, scope)
-    timing = Timing(written.limits.max_gap_ns, written.for_ns, written.hold_ns, written.cooldown_ns)
+    timing = Timing(
+        written.limits.max_gap_ns, written.for_ns, written.hold_ns, written.cooldown_ns, written.for_samples
+    )
     return Rule(written.label, when, until, timing, written.pad_ns, written.limits)
 
 

@@ -6,6 +6,7 @@ error names its line.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -22,6 +23,8 @@ VERSION: Final = 1
 CHARACTERS_MAX: Final = 1_000_000
 RULES_MAX: Final = 1000
 _DURATION_NS_MAX: Final = 1 << 60
+_SAMPLES: Final = re.compile(r"\s*(\d{1,12})\s*samples?\s*", re.ASCII)
+_SAMPLES_MAX: Final = 10**9
 FILE_KEYS: Final = ("version", "defaults", "let", "rules", "tests")
 DEFAULT_KEYS: Final = ("max_gap", "max_age", "coverage")
 RULE_KEYS: Final = ("label", "let", "when", "until", "for", "hold", "pad", "cooldown", *DEFAULT_KEYS)
@@ -31,8 +34,8 @@ RULE_KEYS: Final = ("label", "let", "when", "until", "for", "hold", "pad", "cool
 class Limits:
     """When data are too thin to say anything."""
 
-    max_gap_ns: int = 500_000_000
-    """A silence longer than this ends what was going on."""
+    max_gap_ns: int | None = None
+    """A silence longer than this ends what was going on; None: a number of the stream's own periods (`ingest.pace`)."""
     max_age_ns: int | None = None
     """How long a stream's last sample stands in for its next, in rules that join streams; None: `max_gap_ns`."""
     coverage: Fraction = Fraction(8, 10)
@@ -49,6 +52,7 @@ class RuleText:
     when: Source
     until: Source | None
     for_ns: int
+    for_samples: int
     hold_ns: int
     pad_ns: tuple[int, int]
     cooldown_ns: int
@@ -131,12 +135,13 @@ class _Reader:
         self.text(node, what)
         return self.source(node)
 
-    def duration(self, node: yaml.Node, what: str) -> int:
+    def duration(self, node: yaml.Node, what: str, otherwise: str = "") -> int:
+        """A duration, ns; `otherwise` is what else could stand there."""
         text = self.text(node, what)
         try:
             duration_ns = parse_duration(text)
         except UsageError as error:
-            raise self.error(node, f"{what}: {error}") from None
+            raise self.error(node, f"{what}: {error}{otherwise}") from None
         if not 0 <= duration_ns < _DURATION_NS_MAX:
             raise self.error(node, f'{what}: "{text}" is out of range; use 0s or more')
         return duration_ns
@@ -204,6 +209,8 @@ def _limits(reader: _Reader, table: Mapping[str, yaml.Node], default: Limits, wh
     max_gap_ns, max_age_ns, coverage = default.max_gap_ns, default.max_age_ns, default.coverage
     if "max_gap" in table:
         max_gap_ns = reader.duration(table["max_gap"], f"{what}.max_gap")
+        if max_gap_ns == 0:
+            raise reader.error(table["max_gap"], f"{what}.max_gap: found 0s, which makes every sample a gap")
     if "max_age" in table:
         max_age_ns = reader.duration(table["max_age"], f"{what}.max_age")
     if "coverage" in table:
@@ -235,18 +242,30 @@ def _rule(reader: _Reader, node: yaml.Node, limits: Limits, what: str) -> RuleTe
     def duration(key: str) -> int:
         return reader.duration(table[key], f"{what}.{key}") if key in table else 0
 
+    for_ns, for_samples = _least(reader, table["for"], f"{what}.for") if "for" in table else (0, 0)
     return RuleText(
         place=reader.source(table["label"]),
         label=label,
         let=_let(reader, table.get("let"), f"{what}.let"),
         when=reader.expression(table["when"], f"{what}.when"),
         until=reader.expression(table["until"], f"{what}.until") if "until" in table else None,
-        for_ns=duration("for"),
+        for_ns=for_ns,
+        for_samples=for_samples,
         hold_ns=duration("hold"),
         pad_ns=_pad(reader, table.get("pad"), f"{what}.pad"),
         cooldown_ns=duration("cooldown"),
         limits=_limits(reader, table, limits, what),
     )
+
+
+def _least(reader: _Reader, node: yaml.Node, what: str) -> tuple[int, int]:
+    """How long an event lasts at least: nanoseconds, or a number of samples."""
+    samples = _SAMPLES.fullmatch(reader.text(node, what))
+    if samples is None:
+        return reader.duration(node, what, ', or a number of samples, as in "3 samples"'), 0
+    if not 0 < int(samples[1]) <= _SAMPLES_MAX:
+        raise reader.error(node, f"{what}: found {samples[1]} samples, expected 1 to {_SAMPLES_MAX}")
+    return 0, int(samples[1])
 
 
 def _pad(reader: _Reader, node: yaml.Node | None, what: str) -> tuple[int, int]:

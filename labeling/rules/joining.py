@@ -3,18 +3,21 @@
 A stream's newest sample stands in for `max_age`; after that the stream is unknown. An instant is worked out when every
 stream is complete past it, or a day of event time lies behind it: a stream that is silent for ever must not hold up
 the others, nor fill the memory.
+
+The instants come as often as the samples of the quickest stream that has come: its period is theirs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import numpy as np
 
+from ingest.pace import ENDLESS_NS, rated_gap_ns, unrated_gaps_ns
 from ingest.times import Times
 from labeling.rules.binding import Lane
-from labeling.rules.kernels import NEVER
+from labeling.rules.kernels import NEVER, Axis, Pace
 from labeling.rules.panes import Flags, Floats
 from labeling.rules.plan import JoinPlan
 from labeling.rules.ruleset import Rule
@@ -25,12 +28,44 @@ WAIT_NS: Final = 86_400 * 10**9
 class Buffer:
     """A stream's lanes: those of its newest sample that was worked out, and of all that were not."""
 
-    __slots__ = ("lanes", "times")
+    __slots__ = ("lanes", "period_ns", "periods", "times")
 
     def __init__(self) -> None:
+        self.period_ns = 0
+        """The stream's nominal period; 0 where it has none."""
+        self.periods: Times = np.empty(0, dtype=np.int64)
+        """As it is known behind each sample, `(n,)`."""
         self.times: Times = np.empty(0, dtype=np.int64)
         self.lanes: dict[int, Floats] = {}
         """By register of the stream's program, `(n,)`."""
+
+    def max_gaps(self) -> Times:
+        """The longest silence that is no gap in the stream behind each sample, `(n,)`."""
+        if self.period_ns:
+            return np.full(len(self.periods), rated_gap_ns(self.period_ns))
+        return unrated_gaps_ns(self.periods)
+
+
+class JoinAxis:
+    """The instants of a batch, and how often they come; see `labeling.rules.tracker.Paced`."""
+
+    def __init__(self, buffers: Iterable[Buffer], times: Times) -> None:
+        self.max_step_ns = int((times[1:] - times[:-1]).max()) if len(times) > 1 else 0
+        paces = [_pace_before(buffer, times) for buffer in buffers]
+        periods = np.min([periods for periods, _ in paces], axis=0)
+        self.periods: int | Times = np.where(periods < ENDLESS_NS, periods, 0)
+        self.max_gaps: int | Times = np.min([gaps for _, gaps in paces], axis=0)
+
+
+def _pace_before(buffer: Buffer, times: Times) -> tuple[Times, Times]:
+    """Period and default `max_gap` of a stream as they are known right before each instant; endless: not known."""
+    none = np.full(len(times), ENDLESS_NS)
+    if not len(buffer.times):
+        return none, none
+    places = buffer.times.searchsorted(times) - 1
+    periods, gaps = buffer.periods[places], buffer.max_gaps()[places]
+    known = (places >= 0) & (periods > 0)
+    return np.where(known, periods, ENDLESS_NS), np.where(known, gaps, ENDLESS_NS)
 
 
 class Join:
@@ -56,15 +91,18 @@ class Join:
         """One of the streams is complete to there."""
         self.horizon_ns = max(self.horizon_ns, complete_to_ns - WAIT_NS)
 
-    def add(self, stream: str, times: Times, lanes: Mapping[int, Floats]) -> None:
+    def add(self, stream: str, axis: Axis, lanes: Mapping[int, Floats]) -> None:
         """More samples of a stream; those that nobody waits for any more are left out."""
-        buffer = self.buffers[stream]
+        buffer, times = self.buffers[stream], axis.times
+        periods = axis.periods if not isinstance(axis.periods, int) else np.full(len(times) + 1, axis.periods)
         skip = int(times.searchsorted(self.done_ns))
         if len(buffer.times):
             buffer.lanes = {at: np.concatenate((buffer.lanes[at], lane[skip:])) for at, lane in lanes.items()}
         else:
             buffer.lanes = {at: lane[skip:] for at, lane in lanes.items()}
         buffer.times = np.concatenate((buffer.times, times[skip:]))
+        buffer.periods = np.concatenate((buffer.periods, periods[1 + skip :]))
+        buffer.period_ns = axis.period_ns
 
     def drop(self, stream: str) -> None:
         """Forget a stream's samples: they no longer mean what its next ones do."""
@@ -76,13 +114,21 @@ class Join:
         for stream in self.buffers:
             self.drop(stream)
 
-    def instants(self, limit_ns: int, max_age_ns: int) -> tuple[Times, Callable[[Lane], Floats]]:
-        """The instants before `limit_ns` that were not worked out yet, and each lane at them; they count as done."""
+    def pace(self, limit_ns: int) -> Pace:
+        """How often instants come, as it is known right before `limit_ns`."""
+        axis = JoinAxis(self.buffers.values(), np.array([limit_ns]))
+        periods, gaps = np.asarray(axis.periods), np.asarray(axis.max_gaps)
+        return Pace(int(periods[0]), int(gaps[0]))
+
+    def instants(self, limit_ns: int, max_age_ns: int | None) -> tuple[Times, JoinAxis, Callable[[Lane], Floats]]:
+        """The instants before `limit_ns` that were not worked out yet, their axis, and each lane at them; they count as
+        done."""
         parts = []
         for buffer in self.buffers.values():
             low, high = buffer.times.searchsorted((self.done_ns, limit_ns))
             parts.append(buffer.times[low:high])
         times: Times = np.unique(np.concatenate(parts))
+        axis = JoinAxis(self.buffers.values(), times)
         newest = {stream: _newest(buffer, times, max_age_ns) for stream, buffer in self.buffers.items()}
         kept = {stream: buffer.lanes for stream, buffer in self.buffers.items()}
 
@@ -96,15 +142,16 @@ class Join:
         self.done_ns = limit_ns
         for buffer in self.buffers.values():
             _trim(buffer, limit_ns)
-        return times, lane
+        return times, axis, lane
 
 
-def _newest(buffer: Buffer, times: Times, max_age_ns: int) -> tuple[Times, Flags]:
+def _newest(buffer: Buffer, times: Times, max_age_ns: int | None) -> tuple[Times, Flags]:
     """For each instant the newest sample at or before it, and whether that is young enough."""
     if not len(buffer.times):
         return times, np.zeros(len(times), dtype=np.bool_)
     places = buffer.times.searchsorted(times, side="right") - 1
-    fresh = (places >= 0) & (times - buffer.times[places] <= max_age_ns)
+    longest = buffer.max_gaps()[places] if max_age_ns is None else max_age_ns
+    fresh = (places >= 0) & (times - buffer.times[places] <= longest)
     return np.maximum(places, 0), fresh
 
 
@@ -113,4 +160,5 @@ def _trim(buffer: Buffer, limit_ns: int) -> None:
     keep = max(0, int(buffer.times.searchsorted(limit_ns)) - 1)
     if keep:
         buffer.times = buffer.times[keep:].copy()
+        buffer.periods = buffer.periods[keep:].copy()
         buffer.lanes = {at: lane[keep:].copy() for at, lane in buffer.lanes.items()}

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ingest.pace import STEPS, measured_periods, rated_gap_ns, unrated_gap_ns, unrated_gaps_ns
 from ingest.times import Times
 from labeling.rules.ast import RollKind
 from labeling.rules.panes import PANES, Column, Flags, Floats, Panes, pane_values
@@ -33,7 +34,10 @@ def every(flags: NDArray[np.bool_]) -> bool:
 class Axis:
     """The times of a batch of one stream's samples, with the 64 before it; what all rolling values share."""
 
-    __slots__ = ("_gaps", "_lows", "count", "max_step_ns", "period_ns", "step_ns", "times", "times_all")
+    __slots__ = (
+        *("_lows", "_max_gaps", "_periods", "_steps"),
+        *("count", "max_step_ns", "period_ns", "step_ns", "times", "times_all"),
+    )
 
     def __init__(self, tail: Times, times: Times, period_ns: int) -> None:
         self.times = times
@@ -51,21 +55,43 @@ class Axis:
         self.max_step_ns = first if self.step_ns else int(inner.max()) if len(inner) else 0
         """The largest distance between samples of the batch."""
         self._lows: dict[int, tuple[int | Times, int]] = {}
-        self._gaps: Times | None = None
+        self._steps: Times | None = None
+        self._periods: int | Times | None = None
+        self._max_gaps: int | Times | None = None
 
     def tail(self) -> Times:
         """The last 64 times, for the next batch."""
         return self.times_all[-TAIL:].copy()
 
     @property
-    def gaps(self) -> Times:
+    def steps(self) -> Times:
         """How long before each sample the one before it lies; 0 for the first of all. `(n,)`."""
-        if self._gaps is None:
-            gaps = self.times - self.times_all[TAIL - 1 : -1]
+        if self._steps is None:
+            steps = self.times - self.times_all[TAIL - 1 : -1]
             if self.times_all[TAIL - 1] == NEVER:
-                gaps[0] = 0
-            self._gaps = gaps
-        return self._gaps
+                steps[0] = 0
+            self._steps = steps
+        return self._steps
+
+    @property
+    def periods(self) -> int | Times:
+        """The stream's period as it is known right before each sample and after the last, `(n + 1,)`; one number where
+        it is the same: the nominal one, where there is one, else measured (`ingest.pace`).
+        """
+        if self._periods is None:
+            self._periods = self.period_ns or self.step_ns or measured_periods(self.times_all[TAIL - 1 - STEPS :])
+        return self._periods
+
+    @property
+    def max_gaps(self) -> int | Times:
+        """The longest silence that is no gap where a rule says nothing else, ns; as `periods`."""
+        if self._max_gaps is None:
+            if self.period_ns:
+                self._max_gaps = rated_gap_ns(self.period_ns)
+            else:
+                periods = self.periods
+                self._max_gaps = unrated_gap_ns(periods) if isinstance(periods, int) else unrated_gaps_ns(periods)
+        return self._max_gaps
 
     def window(self, span_ns: int) -> tuple[int | Times, int]:
         """How many samples `(t - span, t]` holds for each sample (one number where all are the same), and the most."""
@@ -84,6 +110,21 @@ class Axis:
         return (most if counts.min() == most else counts), most
 
 
+class Pace(NamedTuple):
+    """How often a stream's samples come, at one instant."""
+
+    period_ns: int
+    """0: not known."""
+    max_gap_ns: int
+    """The longest silence that is no gap where a rule says nothing else."""
+
+    @classmethod
+    def after(cls, tail: Times, period_ns: int) -> Pace:
+        """That of a stream of this nominal period (0: none) behind its last 64 times."""
+        measured = period_ns or int(measured_periods(tail[-1 - STEPS :])[-1])
+        return cls(measured, rated_gap_ns(period_ns) if period_ns else unrated_gap_ns(measured))
+
+
 class RollSpec(NamedTuple):
     """What is rolled, and when there is too little of it."""
 
@@ -92,10 +133,11 @@ class RollSpec(NamedTuple):
     coverage: float
     needed_ns: int
     """So much of the span must be covered by known samples."""
-    max_gap_ns: int
+    max_gap_ns: int | None
+    """None: the stream's default."""
 
     @classmethod
-    def of(cls, kind: RollKind, span_ns: int, coverage: Fraction, max_gap_ns: int) -> RollSpec:
+    def of(cls, kind: RollKind, span_ns: int, coverage: Fraction, max_gap_ns: int | None) -> RollSpec:
         """`coverage` is the share of the span that must be covered."""
         needed = coverage * span_ns
         return cls(kind, span_ns, float(coverage), -(-needed.numerator // needed.denominator), max_gap_ns)
@@ -162,7 +204,8 @@ def _column(spec: RollSpec, values: Floats, known: Flags, axis: Axis, state: Rol
     if axis.period_ns:
         weights = np.full(axis.count, axis.period_ns)
     else:
-        weights = np.where(axis.gaps <= spec.max_gap_ns, axis.gaps, 0)
+        longest = axis.max_gaps if spec.max_gap_ns is None else spec.max_gap_ns
+        weights = np.where(axis.steps <= (longest if isinstance(longest, int) else longest[:-1]), axis.steps, 0)
     return Column(
         axis.times_all,
         _behind(state.values, np.where(known, values, IDENTITY[spec.kind])),

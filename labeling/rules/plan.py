@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ingest.pace import GAP_PERIODS
 from ingest.records import StreamDescription
 from labeling.rules.ast import Compare, Logic, Node, Numeric, children, streams
 from labeling.rules.binding import Binder, Bound, Operand, Shown
@@ -66,11 +67,8 @@ class StreamPlan:
         self._used = {step.extra for step in self.program.steps if step.op == "input"}
 
     def _bind(self, index: int, rule: Rule, binder: Binder) -> None:
-        if len(rule.streams) == 1 and self.period_ns > rule.limits.max_gap_ns:
-            raise rule.when.at.error(
-                f"max_gap {rule.limits.max_gap_ns / 1e9:g}s is shorter than the {self.period_ns / 1e9:g}s between "
-                f"samples of {self.description.stream}: every sample would be a gap; give the rule a longer max_gap"
-            )
+        if len(rule.streams) == 1:
+            check_max_gap(rule, self.period_ns, self.description.stream)
         if len(rule.streams) == 1:
             until = None if rule.until is None else binder.bind(rule.until)
             self.rules.append(BoundRule(index, binder.bind(rule.when), until))
@@ -105,6 +103,16 @@ class StreamPlan:
         return values
 
 
+def check_max_gap(rule: Rule, period_ns: int, stream: str) -> None:
+    """Raise `RuleError` where the rule's `max_gap` is below one period of what it reads."""
+    max_gap_ns = rule.timing.max_gap_ns
+    if max_gap_ns is not None and period_ns > max_gap_ns:
+        raise rule.when.at.error(
+            f"max_gap {max_gap_ns / 1e9:g}s is shorter than the {period_ns / 1e9:g}s between samples of {stream}: "
+            f"every sample would be a gap; give the rule a longer max_gap, or none: {GAP_PERIODS} periods"
+        )
+
+
 def _column(values: list[float], neutral: float) -> Floats | None:
     """As a column `(channels, 1)`; None where all are `neutral`."""
     return None if all(value == neutral for value in values) else np.array(values)[:, None]
@@ -133,6 +141,10 @@ class JoinPlan:
             # Of a stream that is not described there are no samples: nothing of it is known, in any unit.
             return plan.lane(index, node) if plan is not None else Operand(node.at, unit=ANY)
 
+        rated = [plan for plan in plans.values() if plan.period_ns]
+        if len(rated) == len(rule.streams):
+            quickest = min(rated, key=lambda plan: plan.period_ns)
+            check_max_gap(rule, quickest.period_ns, quickest.description.stream)
         binder = Binder(self.program, rule.limits, find_lane=find)
         until = None if rule.until is None else binder.bind(rule.until)
         self.rule = BoundRule(index, binder.bind(rule.when), until)

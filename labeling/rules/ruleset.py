@@ -13,18 +13,22 @@ import msgspec
 from labeling.rules.ast import Condition, canonical, streams
 from labeling.rules.document import Limits, TestText
 
-SEMANTICS: Final = 1
-"""Raised when the same rule gives other marks than before."""
+SEMANTICS: Final = 2
+"""Raised when the same rule gives other marks than before. 2: a mark that no sample ends includes its last one, and
+`max_gap` is by default a number of the stream's own periods."""
 _HEX: Final = 16
 
 
 class Timing(msgspec.Struct, frozen=True):
     """A rule's durations, ns."""
 
-    max_gap_ns: int
+    max_gap_ns: int | None = None
+    """None: a number of the stream's own periods."""
     for_ns: int = 0
     hold_ns: int = 0
     cooldown_ns: int = 0
+    for_samples: int = 0
+    """So many samples at which it is known lie in an event at least."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,9 @@ class Rule:
         return tuple(sorted(streams(self.when) | (streams(self.until) if self.until is not None else frozenset())))
 
     @property
-    def max_age_ns(self) -> int:
-        """How long a stream's last sample stands in for its next, where it joins streams."""
+    def max_age_ns(self) -> int | None:
+        """How long a stream's last sample stands in for its next, where it joins streams; None: as long as what is no
+        gap in that stream."""
         return self.limits.max_gap_ns if self.limits.max_age_ns is None else self.limits.max_age_ns
 
     @cached_property
@@ -58,7 +63,8 @@ class Rule:
                 self.label,
                 canonical(self.when),
                 canonical(self.until) if self.until is not None else None,
-                [timing.for_ns, timing.hold_ns, timing.cooldown_ns, timing.max_gap_ns, *self.pad_ns],
+                [timing.for_ns, timing.for_samples, timing.hold_ns, timing.cooldown_ns, timing.max_gap_ns],
+                self.pad_ns,
                 [coverage.numerator, coverage.denominator, self.max_age_ns if len(self.streams) > 1 else None],
             ]
         )

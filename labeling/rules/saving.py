@@ -18,7 +18,7 @@ from labeling.rules.ruleset import RuleSet
 from labeling.rules.state import Recording, RuleState, Stream
 from labeling.rules.tracker import Tracker, TrackerState
 
-STATE_VERSION: Final = 1
+STATE_VERSION: Final = 2
 """Raised when the saved state's format or meaning changes; another version is refused."""
 _MAGIC: Final = b"wavemark rule state"  # the project's first name: states of that time stay readable
 _DIGEST: Final = 16
@@ -47,7 +47,8 @@ class _Join(msgspec.Struct, array_like=True, gc=False):
     rule: int
     done_ns: int
     horizon_ns: int
-    buffers: list[tuple[str, bytes, dict[int, bytes]]]
+    buffers: list[tuple[str, int, bytes, bytes, dict[int, bytes]]]
+    """By stream: nominal period, times, periods, lanes."""
 
 
 class _Recording(msgspec.Struct, array_like=True, gc=False):
@@ -93,7 +94,10 @@ def _save_roll(roll: RollState) -> _Roll:
 
 def _save_join(index: int, join: Join) -> _Join:
     buffers = [
-        (stream, buffer.times.tobytes(), {at: lane.tobytes() for at, lane in buffer.lanes.items()})
+        (
+            *(stream, buffer.period_ns, buffer.times.tobytes(), buffer.periods.tobytes()),
+            {at: lane.tobytes() for at, lane in buffer.lanes.items()},
+        )
         for stream, buffer in join.buffers.items()
     ]
     return _Join(index, join.done_ns, join.horizon_ns, buffers)
@@ -161,7 +165,8 @@ def _restore_stream(state: RuleState, entry: _Stream, stream: Stream) -> None:
 
 def _restore_join(entry: _Join, join: Join) -> None:
     join.done_ns, join.horizon_ns = entry.done_ns, entry.horizon_ns
-    for stream, times, lanes in entry.buffers:
+    for stream, period_ns, times, periods, lanes in entry.buffers:
         buffer = join.buffers[stream]
-        buffer.times = _array(times, np.int64)
+        buffer.period_ns = period_ns
+        buffer.times, buffer.periods = _array(times, np.int64), _array(periods, np.int64)
         buffer.lanes = {at: _array(lane, np.float64) for at, lane in lanes.items()}

@@ -18,13 +18,12 @@ from ingest.records import MarkAdd, StreamDescription
 from ingest.times import Times
 from labeling.rules.errors import RuleError
 from labeling.rules.joining import Join
-from labeling.rules.kernels import NEVER, TAIL, Axis, RollState, every
+from labeling.rules.kernels import NEVER, TAIL, Axis, Pace, RollState, every
 from labeling.rules.plan import JoinPlan, StreamPlan, evidence
 from labeling.rules.program import Tri
 from labeling.rules.ruleset import Rule, RuleSet
-from labeling.rules.tracker import END, Tracker
+from labeling.rules.tracker import END, FAR, Paced, Tracker
 
-FAR: Final = 1 << 62
 COLLECT_SAMPLES: Final = 16_384
 """A stream collects at most about so many samples before they are worked out."""
 CHANGED: Final = "closed by another description of the stream"
@@ -36,13 +35,14 @@ _MARK_BYTES: Final = 300
 class Stream:
     """One stream of one recording."""
 
-    __slots__ = ("collected", "complete_to", "pieces", "plan", "rolls", "tail")
+    __slots__ = ("_pace", "_tail", "collected", "complete_to", "pieces", "plan", "rolls")
 
     def __init__(self) -> None:
         self.plan: StreamPlan | None = None
         """None while no sample has come."""
         self.rolls: list[RollState] = []
-        self.tail: Times = np.full(TAIL, NEVER)
+        self._tail: Times = np.full(TAIL, NEVER)
+        self._pace: Pace | None = None
         self.complete_to = NEVER
         """Every sample before this has come, or never will."""
         self.pieces: list[tuple[Times, NDArray[Any]]] = []
@@ -53,6 +53,22 @@ class Stream:
         self.plan = plan
         self.rolls = plan.program.new_states()
         self.tail = np.full(TAIL, NEVER)
+
+    @property
+    def tail(self) -> Times:
+        """The times of the last 64 samples that were worked out."""
+        return self._tail
+
+    @tail.setter
+    def tail(self, times: Times) -> None:
+        self._tail, self._pace = times, None
+
+    @property
+    def pace(self) -> Pace:
+        """How often samples come behind those that were worked out."""
+        if self._pace is None:
+            self._pace = Pace.after(self._tail, 0 if self.plan is None else self.plan.period_ns)
+        return self._pace
 
 
 class Recording:
@@ -99,15 +115,14 @@ class RuleState:
             return
         record = self._recording(device, recording)
         state = record.streams[stream]
-        plan = state.plan
-        if plan is None or plan.description is not description:
-            self._describe(record, stream, description)
         if times[0] < state.complete_to or not every(times[1:] > times[:-1]):
             rising = times > np.maximum.accumulate(np.concatenate(([state.complete_to - 1], times[:-1])))
             self.counts["late.samples"] += len(times) - int(rising.sum())
             times, values = times[rising], values[rising]
             if not len(times):
                 return
+        if state.plan is None or state.plan.description is not description:
+            self._describe(record, stream, description, int(times[0]))
         for join in record.joins.values():
             if stream in join.buffers and int(times[0]) < join.horizon_ns:
                 self._settle(record)
@@ -126,17 +141,17 @@ class RuleState:
                 self._reach(record, stream, min(complete_to_ns, FAR))
 
     def end(self, device: str, recording: str) -> None:
-        """Nothing of the recording follows: what is open ends at the last known sample."""
+        """Nothing of the recording follows: what is open ends with the last known sample."""
         self.close(device, recording)
         self.recordings.pop((device, recording), None)
 
     def close(self, device: str, recording: str) -> None:
-        """Nothing of the recording has come for long: what is open ends at the last known sample. It may go on."""
+        """Nothing of the recording has come for long: what is open ends with the last known sample. It may go on."""
         record = self.recordings.get((device, recording))
         if record is not None:
             self._settle(record, max((stream.complete_to for stream in record.streams.values()), default=NEVER))
-            for tracker in record.trackers:
-                tracker.end({END: 1.0})
+            for index, tracker in enumerate(record.trackers):
+                tracker.end({END: 1.0}, self._pace(record, index))
             self._emit(record)
 
     def forget(self, device: str) -> None:
@@ -180,8 +195,14 @@ class RuleState:
             if stream in join.buffers:
                 join.reach(complete_to_ns)
 
-    def _describe(self, record: Recording, stream: str, description: StreamDescription) -> None:
-        """Adopt a stream's description; where it means other values than the one before, what is open ends."""
+    def _pace(self, record: Recording, index: int) -> Pace:
+        """How often a rule's instants come, behind all that were worked out."""
+        join = record.joins.get(index)
+        return record.streams[self.rules.rules[index].streams[0]].pace if join is None else join.pace(FAR)
+
+    def _describe(self, record: Recording, stream: str, description: StreamDescription, from_ns: int) -> None:
+        """Adopt a stream's description from an instant on; where it means other values than the one before, what is
+        open ends before that."""
         state, plan = record.streams[stream], self.plan(description)
         before = state.plan
         if before is plan:
@@ -192,14 +213,14 @@ class RuleState:
         if before is not None and before.signature == plan.signature:
             state.plan = plan
             return
-        state.adopt(plan)
         if before is not None:
             for index, rule in enumerate(self.rules.rules):
                 if stream in rule.streams:
-                    record.trackers[index].end({CHANGED: 1.0})
+                    record.trackers[index].end({CHANGED: 1.0}, self._pace(record, index), from_ns)
                 if index in record.joins:
                     record.joins[index].drop(stream)
             self._emit(record)
+        state.adopt(plan)
 
     def _settle(self, record: Recording, complete_to_ns: int = NEVER) -> None:
         with np.errstate(all="ignore"):
@@ -208,7 +229,7 @@ class RuleState:
                     self._work(record, stream, state)
                 if state.plan is not None:
                     for bound in state.plan.rules:
-                        record.trackers[bound.index].pass_to(state.complete_to)
+                        record.trackers[bound.index].pass_to(state.complete_to, state.pace)
             for index, join in record.joins.items():
                 self._join(record, index, join, complete_to_ns)
         self._emit(record)
@@ -234,10 +255,10 @@ class RuleState:
         state.tail = axis.tail()
         for bound in plan.rules:
             until = None if bound.until is None else registers[bound.until.register]
-            _advance(record.trackers[bound.index], bound, times, registers, until, axis.max_step_ns)
+            _advance(record.trackers[bound.index], bound, times, registers, until, axis)
         for index, lanes in plan.lanes.items():
             if index not in plan.faults:
-                record.joins[index].add(stream, times, {lane: registers[lane] for lane in lanes})
+                record.joins[index].add(stream, axis, {lane: registers[lane] for lane in lanes})
 
     def _join(self, record: Recording, index: int, join: Join, complete_to_ns: int) -> None:
         rule = self.rules.rules[index]
@@ -255,14 +276,12 @@ class RuleState:
             join.drop_all()
             return
         bound = join.plan.rule
-        times, inputs = join.instants(limit, rule.max_age_ns)
+        times, axis, inputs = join.instants(limit, rule.max_age_ns)
         if len(times):
             registers = join.plan.program.run(inputs)
             until = None if bound.until is None else registers[bound.until.register]
-            steps = times[1:] - times[:-1]
-            step_ns = int(steps.max()) if len(steps) else 0
-            _advance(record.trackers[index], bound, times, registers, until, step_ns)
-        record.trackers[index].pass_to(limit)
+            _advance(record.trackers[index], bound, times, registers, until, axis)
+        record.trackers[index].pass_to(limit, join.pace(limit))
 
     def _join_plan(self, record: Recording, index: int, rule: Rule) -> JoinPlan | None:
         plans: Mapping[str, StreamPlan] = {
@@ -305,9 +324,7 @@ def mark_id(rule: Rule, device: str, start_ns: int) -> str:
     return hashlib.sha256(f"{rule.revision}\n{start_ns}\n{device}".encode()).hexdigest()[:_HEX]
 
 
-def _advance(
-    tracker: Tracker, bound: Any, times: Times, registers: list[Any], until: Tri | None, max_step_ns: int
-) -> None:
+def _advance(tracker: Tracker, bound: Any, times: Times, registers: list[Any], until: Tri | None, axis: Paced) -> None:
     closing = bound.when if bound.until is None else bound.until
 
     def opened(at: int) -> dict[str, float]:
@@ -316,4 +333,4 @@ def _advance(
     def closed(at: int) -> dict[str, float]:
         return evidence(closing.shown, registers, at, "closed by")
 
-    tracker.advance(times, registers[bound.when.register], until, opened, closed, max_step_ns)
+    tracker.advance(times, registers[bound.when.register], until, opened, closed, axis)

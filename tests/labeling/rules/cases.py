@@ -25,6 +25,9 @@ class Case:
     lines: str
     meaning: Meaning
     timing: Timing = field(default_factory=Timing)
+    slow: int = 1
+    """Times as many milliseconds."""
+    defaults: str = "max_gap: 500ms, coverage: 0.8"
 
 
 def _acc(streams: Streams) -> Samples:
@@ -59,6 +62,13 @@ def _joined(streams: Streams) -> tuple[list[int], Truth, Truth | None]:
     speed = as_of(instants, b, b.channels["speed"], 150 * MS)
     when = both(_than(x, operator.gt, 1.5), _than(speed, operator.gt, 3 / 3.6))
     return instants, when, either(_than(x, operator.lt, 0.4), _than(speed, operator.lt, 0.2))
+
+
+def _joined_by_their_own(streams: Streams) -> tuple[list[int], Truth, Truth | None]:
+    a, b = streams["acc"], streams["gps"]
+    instants = sorted({*a.times, *b.times})
+    x, speed = (as_of(instants, s, s.channels[c], None) for s, c in ((a, "x"), (b, "speed")))
+    return instants, both(_than(x, operator.gt, -1), _than(speed, operator.lt, 2)), None
 
 
 def _mixed(streams: Streams) -> tuple[list[int], Truth, Truth | None]:
@@ -112,6 +122,38 @@ CASES = {
         _single(lambda a: _than(a.channels["x"], operator.gt, -1), lambda a: _than(a.channels["y"], operator.gt, 1)),
         Timing(max_gap_ns=40 * MS, hold_ns=100 * MS),
     ),
+    "own gaps": Case(
+        "when: acc.x > -1g\n    until: acc.y > 1g\n    hold: 4s",
+        _single(lambda a: _than(a.channels["x"], operator.gt, -1), lambda a: _than(a.channels["y"], operator.gt, 1)),
+        Timing(max_gap_ns=None, hold_ns=4000 * MS),
+        slow=100,
+        defaults="coverage: 0.8",
+    ),
+    "own gaps, quick": Case(
+        "when: acc.x > -1g",
+        _single(lambda a: _than(a.channels["x"], operator.gt, -1)),
+        Timing(max_gap_ns=None),
+        defaults="coverage: 0.8",
+    ),
+    "own gaps, rolling": Case(
+        "when: mean(acc.x, 9s) > 0.7g",
+        _single(lambda a: _than(rolled("mean", a, a.channels["x"], 9000 * MS, max_gap_ns=None), operator.gt, 0.7)),
+        Timing(max_gap_ns=None),
+        slow=100,
+        defaults="coverage: 0.8",
+    ),
+    "own gaps, joined": Case(
+        "when: acc.x > -1g and gps.speed < 2m/s",
+        _joined_by_their_own,
+        Timing(max_gap_ns=None),
+        slow=100,
+        defaults="coverage: 0.8",
+    ),
+    "samples": Case(
+        "when: acc.x > 0.5g\n    hold: 25ms\n    for: 5 samples\n    max_gap: 60ms",
+        _single(lambda a: _than(a.channels["x"], operator.gt, 0.5)),
+        Timing(max_gap_ns=60 * MS, for_samples=5, hold_ns=25 * MS),
+    ),
     "max": Case("when: max(acc.x, 80ms) < 1.5g", _rolling("max", 80 * MS, operator.lt, 1.5)),
     "min": Case("when: min(acc.x, 75ms) > -1.5g", _rolling("min", 75 * MS, operator.gt, -1.5)),
     "mean": Case("when: mean(acc.x, 90ms) > 0.7g", _rolling("mean", 90 * MS, operator.gt, 0.7)),
@@ -137,30 +179,31 @@ CASES = {
 
 def rule_text(case: Case) -> str:
     return (
-        "version: 1\ndefaults: {max_gap: 500ms, coverage: 0.8}\nlet:\n  mag: norm(acc.x, acc.y)\n"
+        f"version: 1\ndefaults: {{{case.defaults}}}\nlet:\n  mag: norm(acc.x, acc.y)\n"
         f"rules:\n  - label: event\n    {case.lines}\n"
     )
 
 
-def describe(rate: int) -> dict[str, StreamDescription]:
-    """Streams of a nominal rate in hertz; 0: none."""
+def describe(rate: int, slow: int = 1) -> dict[str, StreamDescription]:
+    """Streams of a nominal rate in hertz, `slow` times as slow; 0: none."""
     return {
-        "acc": StreamDescription("acc", (Channel("x", "g"), Channel("y", "g")), "float64", rate),
-        "gps": StreamDescription("gps", (Channel("speed", "m/s"),), "float64", rate // 5),
+        "acc": StreamDescription("acc", (Channel("x", "g"), Channel("y", "g")), "float64", rate, slow),
+        "gps": StreamDescription("gps", (Channel("speed", "m/s"),), "float64", rate // 5, slow),
     }
 
 
-def recording(rng: np.random.Generator, rate: int, count: int) -> Streams:
+def recording(rng: np.random.Generator, rate: int, count: int, slow: int = 1) -> Streams:
     """Two streams of small whole numbers, so that sums are exact; jitter, gaps and missing values in some of them."""
     streams: Streams = {}
     for name, channels, step in (("acc", "xy", 10 * MS), ("gps", ("speed",), 50 * MS)):
         samples = count if name == "acc" else count // 5
+        step *= slow
         steps = np.full(samples, step)
         if rng.random() < 0.5:
             steps += rng.integers(-step // 3, step // 3, samples)
         if rng.random() < 0.6:
             holes = rng.random(samples) < 0.03
-            steps[holes] += rng.choice([30, 120, 600, 1500], holes.sum()) * MS
+            steps[holes] += rng.choice([30, 40, 50, 120, 600, 1500], holes.sum()) * MS * slow
         times = T0 + np.cumsum(steps)
         walk = np.cumsum(rng.integers(-1, 2, (samples, len(channels))), axis=0)
         values = np.clip(((walk + 4) % 16) - 4 - 8 * ((walk + 4) % 16 > 8), -4, 4) if name == "acc" else walk % 3
@@ -171,6 +214,6 @@ def recording(rng: np.random.Generator, rate: int, count: int) -> Streams:
                 channel: [None if gone else float(v) for v, gone in zip(values[:, c], missing[:, c], strict=True)]
                 for c, channel in enumerate(channels)
             },
-            10**9 // (rate if name == "acc" else rate // 5) if rate else 0,
+            slow * 10**9 // (rate if name == "acc" else rate // 5) if rate else 0,
         )
     return streams

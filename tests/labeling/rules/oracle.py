@@ -5,6 +5,7 @@ Unknown is None. A signal is a list of values beside a list of times.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,15 +23,38 @@ class Samples:
     period_ns: int = 0
 
 
-def covers(samples: Samples, i: int, max_gap_ns: int) -> int:
+def period_before(samples: Samples, t: int) -> int | None:
+    """The stream's own period as the samples before `t` tell it."""
+    before = [time for time in samples.times if time < t]
+    if samples.period_ns and before:
+        return samples.period_ns
+    steps = sorted(b - a for a, b in itertools.pairwise(before[-9:]))
+    return steps[(len(steps) - 1) // 2] if steps else None
+
+
+def gap_before(samples: Samples, t: int) -> int | None:
+    """The longest silence that is no gap where nothing is said."""
+    period = period_before(samples, t)
+    if period is None:
+        return None
+    return 5 * period if samples.period_ns else max(500_000_000, 5 * period)
+
+
+def covers(samples: Samples, i: int, max_gap_ns: int | None) -> int:
     if samples.period_ns:
         return samples.period_ns
     step = samples.times[i] - samples.times[i - 1] if i else 0
-    return step if step <= max_gap_ns else 0
+    longest = gap_before(samples, samples.times[i]) if max_gap_ns is None else max_gap_ns
+    return step if longest is None or step <= longest else 0
 
 
 def rolled(
-    kind: str, samples: Samples, signal: Signal, span_ns: int, coverage: float = 0.8, max_gap_ns: int = 500_000_000
+    kind: str,
+    samples: Samples,
+    signal: Signal,
+    span_ns: int,
+    coverage: float = 0.8,
+    max_gap_ns: int | None = 500_000_000,
 ) -> Signal:
     out: Signal = []
     for i, t in enumerate(samples.times):
@@ -74,35 +98,49 @@ def negated(truth: Truth) -> Truth:
     return [None if value is None else not value for value in truth]
 
 
-def as_of(instants: list[int], samples: Samples, signal: Signal, max_age_ns: int) -> Signal:
+def as_of(instants: list[int], samples: Samples, signal: Signal, max_age_ns: int | None) -> Signal:
     """The newest value at each instant, if it is young enough."""
     out: Signal = []
     for t in instants:
         newest = [j for j, when in enumerate(samples.times) if when <= t]
-        out.append(signal[newest[-1]] if newest and t - samples.times[newest[-1]] <= max_age_ns else None)
+        longest = gap_before(samples, samples.times[newest[-1]] + 1) if newest and max_age_ns is None else max_age_ns
+        young = bool(newest) and (longest is None or t - samples.times[newest[-1]] <= longest)
+        out.append(signal[newest[-1]] if young else None)
     return out
 
 
 @dataclass
 class Timing:
-    max_gap_ns: int = 500_000_000
+    max_gap_ns: int | None = 500_000_000
     for_ns: int = 0
+    for_samples: int = 0
     hold_ns: int = 0
     cooldown_ns: int = 0
     pad_ns: tuple[int, int] = (0, 0)
 
 
-def events(instants: list[int], when: Truth, until: Truth | None, timing: Timing) -> list[tuple[int, int]]:
-    """The marks `[start, end)` of a condition."""
+def events(
+    instants: list[int], when: Truth, until: Truth | None, timing: Timing, streams: Sequence[Samples]
+) -> list[tuple[int, int]]:
+    """The marks `[start, end)` of a condition over what these streams say."""
     closing = negated(when) if until is None else until
     raw: list[tuple[int, int, bool]] = []  # start, end, did data go missing between the end before and the start
+
+    def longest(t: int) -> int:
+        gaps = [gap for stream in streams if (gap := gap_before(stream, t)) is not None]
+        return timing.max_gap_ns if timing.max_gap_ns is not None else min(gaps, default=1 << 62)
+
+    def behind(known: int, t: int) -> int:
+        periods = [period for stream in streams if (period := period_before(stream, t)) is not None]
+        return known + max(1, min(longest(t), min(periods, default=0)))
+
     onset: int | None = None
     known: int | None = None
     broken = True
     for t, opens, closes in zip(instants, when, closing, strict=True):
-        if known is not None and t - known > timing.max_gap_ns:
+        if known is not None and t - known > longest(t):
             if onset is not None:
-                raw.append((onset, known, broken))
+                raw.append((onset, behind(known, t), broken))
             onset, known, broken = None, None, True
         if (opens if onset is None else closes) is None:
             continue
@@ -113,11 +151,13 @@ def events(instants: list[int], when: Truth, until: Truth | None, timing: Timing
             onset, broken = None, False
         known = t
     if onset is not None and known is not None:
-        raw.append((onset, known, broken))
-    return _shaped(raw, timing)
+        raw.append((onset, behind(known, instants[-1] + 1), broken))
+    said = [t for t, truth in zip(instants, closing, strict=True) if truth is not None]
+    onsets = {start for start, _, _ in raw}
+    return _shaped(raw, timing, sorted({*said, *onsets}))
 
 
-def _shaped(raw: list[tuple[int, int, bool]], timing: Timing) -> list[tuple[int, int]]:
+def _shaped(raw: list[tuple[int, int, bool]], timing: Timing, known: list[int]) -> list[tuple[int, int]]:
     merged: list[tuple[int, int]] = []
     for start, end, broken in raw:
         if merged and not broken and start - merged[-1][1] <= timing.hold_ns and timing.hold_ns:
@@ -126,6 +166,11 @@ def _shaped(raw: list[tuple[int, int, bool]], timing: Timing) -> list[tuple[int,
             merged.append((start, end))
     kept: list[tuple[int, int]] = []
     for start, end in merged:
-        if end - start >= timing.for_ns and not (kept and start < kept[-1][1] + timing.cooldown_ns):
+        samples = sum(start <= t < end for t in known)
+        if (
+            end - start >= timing.for_ns
+            and samples >= timing.for_samples
+            and not (kept and start < kept[-1][1] + timing.cooldown_ns)
+        ):
             kept.append((start, end))
     return [(start - timing.pad_ns[0], end + timing.pad_ns[1]) for start, end in kept]

@@ -16,6 +16,7 @@ from labeling.rules.state import RuleState
 MS = 1_000_000
 T0 = 1_700_000_000 * 10**9
 ACC = StreamDescription("acc", (Channel("x", "g", 0.01),), "int16", 100)
+UNRATED = StreamDescription("acc", (Channel("x", "g"),), "float32")
 GPS = StreamDescription("gps", (Channel("speed", "m/s"),), "float32", 1)
 
 
@@ -51,17 +52,89 @@ def test_a_mark_says_what_opened_and_closed_it() -> None:
     }
 
 
-def test_a_gap_and_an_end_close_at_the_last_known_sample() -> None:
+def test_a_gap_and_an_end_close_one_period_behind_the_last_known_sample() -> None:
     state = RuleState(rules_of("when: acc.x > 1g"))
     feed(state, [2, 2, 2])
     feed(state, [2, 2], first=100)
     (mark,) = state.take()
-    assert spans([mark]) == [(0, 2)]
+    assert spans([mark]) == [(0, 3)]
     assert mark.evidence["closed by a gap over max_gap [s]"] == 0.5
     state.end("d", "r")
     (mark,) = state.take()
-    assert spans([mark]) == [(100, 101)]
+    assert spans([mark]) == [(100, 102)]
     assert mark.evidence["closed by the end of the recording"] == 1.0
+
+
+@pytest.mark.parametrize("keys", ["until: acc.x < 0g", "for: 30ms", "for: 3 samples"])
+def test_what_a_gap_ends_lasts_as_long_as_what_a_sample_ends(keys: str) -> None:
+    ended, left = (RuleState(rules_of(f"when: acc.x > 1g, {keys}")) for _ in range(2))
+    feed(ended, [2, 2, 2, -1])
+    feed(left, [2, 2, 2])
+    for state in (ended, left):
+        state.end("d", "r")
+        assert spans(state.take()) == [(0, 3)]
+
+
+def unrated(state: RuleState, times: list[int]) -> None:
+    """Samples of 2 g at these seconds of a stream that names no rate."""
+    values = np.full((len(times), 1), 2, dtype=np.float32)
+    state.feed("d", "r", "acc", T0 + np.array(times) * 10**9, values, UNRATED)
+
+
+def seconds(marks: list[MarkAdd]) -> list[tuple[float, float]]:
+    return [((mark.start_ns - T0) / 1e9, (mark.end_ns - T0) / 1e9) for mark in marks]
+
+
+def test_a_stream_without_a_rate_ends_a_mark_by_its_measured_period() -> None:
+    state = RuleState(rules_of("when: acc.x > 1g", defaults="coverage: 0.8"))
+    unrated(state, [0])
+    state.progress("d", "r", "acc", T0 + 10**15)
+    assert state.take() == [], "nobody knows yet how slow it is"
+    state.end("d", "r")
+    assert seconds(state.take()) == [(0, 1e-9)]
+    unrated(state, [0, 300, 600, 901, 1200, 2401, 2700])
+    state.end("d", "r")
+    assert seconds(state.take()) == [(0, 3000)], "five periods of 300 s are no gap"
+    unrated(state, [0, 300, 600, 900, 2401])
+    state.end("d", "r")
+    assert seconds(state.take()) == [(0, 1200), (2401, 2701)]
+
+
+def test_a_given_max_gap_below_the_measured_period_bounds_the_end() -> None:
+    state = RuleState(rules_of("when: acc.x > 1g", defaults="max_gap: 500ms"))
+    unrated(state, [0, 1, 2])
+    state.end("d", "r")
+    assert seconds(state.take()) == [(0, 1e-9), (1, 1.5), (2, 2.5)]
+
+
+def test_max_gap_is_five_periods_where_nothing_is_said() -> None:
+    def marked(second: int) -> list[tuple[float, float]]:
+        state = RuleState(rules_of("when: acc.x > 1g", defaults="coverage: 0.8"))
+        feed(state, [2])
+        feed(state, [2, 0], first=second)
+        return spans(state.take())
+
+    assert marked(5) == [(0, 6)]
+    assert marked(6) == [(0, 1), (6, 7)]
+
+
+def test_a_join_goes_by_its_quickest_stream() -> None:
+    state = RuleState(rules_of("when: acc.x > 1g and gps.speed < 9m/s", defaults="coverage: 0.8"))
+    state.feed("d", "r", "gps", T0 + np.arange(3) * 10**9, np.zeros((3, 1), dtype=np.float32), GPS)
+    feed(state, [2, 2])
+    feed(state, [2, 2], first=7)
+    state.end("d", "r")
+    assert spans(state.take()) == [(0, 2), (7, 9)]
+
+
+def test_a_join_whose_max_gap_is_below_every_period_does_not_run() -> None:
+    state = RuleState(rules_of("when: acc.x > 1g and gps.speed < 9m/s", defaults="max_gap: 9ms"))
+    feed(state, [2, 2])
+    state.feed("d", "r", "gps", T0 + np.arange(3) * 10**9, np.zeros((3, 1), dtype=np.float32), GPS)
+    state.end("d", "r")
+    assert state.take() == []
+    ((_, reason),) = state.faults
+    assert "max_gap 0.009s is shorter than the 0.01s between samples of acc" in reason
 
 
 def test_timers_run_on_progress() -> None:
@@ -82,6 +155,9 @@ def test_every_limit_is_met_by_what_equals_it() -> None:
         return spans(state.take())
 
     assert marked("for: 20ms", [0, 2, 2, 0, 2, 0]) == [(1, 3)]
+    assert marked("for: 2 samples", [0, 2, 2, 0, 2, 0]) == [(1, 3)]
+    assert marked("for: 3 samples", [0, 2, 2, 0, 2, 2, 2, 0]) == [(4, 7)]
+    assert marked("for: 5 samples, hold: 20ms", [2, 0, 0, 2, 2, 0, 0, 0, 2, 0, 2, 2, 0, 0, 0]) == [(0, 5)]
     assert marked("hold: 20ms", [2, 0, 0, 2, 0, 0, 0, 2, 0]) == [(0, 4), (7, 8)]
     assert marked("cooldown: 20ms", [2, 0, 2, 0, 0, 2, 0]) == [(0, 1), (5, 6)]
     assert marked("cooldown: 20ms", [2, 0, 0, 2, 0]) == [(0, 1), (3, 4)]
@@ -110,7 +186,8 @@ def test_what_is_no_number_is_unknown(condition: str, value: float) -> None:
 def test_ids_depend_on_meaning_device_and_start_alone() -> None:
     one = rules_of("when: acc.x > 1g", "when: acc.x > 3g")
     same = compile_rules(
-        "version: 1\nlet: {limit: 1g, x: acc.x}\nrules:\n  - label: event\n    when: (x > limit)\n", "other.yaml"
+        "version: 1\nlet: {limit: 1g, x: acc.x}\nrules:\n  - label: event\n    max_gap: 500ms\n    when: (x > limit)\n",
+        "other.yaml",
     )
     assert one.rules[0].revision == same.rules[0].revision != one.rules[1].revision
     ids = []
@@ -146,8 +223,28 @@ def test_a_description_that_means_other_values_ends_what_is_open() -> None:
     feed(state, [2, 2], first=4, description=finer)
     feed(state, [20, 20, 0], first=6, description=other)
     closed, after = state.take()
-    assert spans([closed, after]) == [(4, 5), (6, 8)]
+    assert spans([closed, after]) == [(4, 6), (6, 8)]
     assert closed.evidence["closed by another description of the stream"] == 1.0
+
+
+def test_what_another_description_ends_does_not_reach_into_what_follows() -> None:
+    state = RuleState(rules_of("when: gps.speed > 1m/s", defaults="coverage: 0.8"))
+    quick = StreamDescription("gps", (Channel("speed", "m/s"),), "float32", 100)
+    state.feed("d", "r", "gps", T0 + np.arange(2) * 10**9, np.full((2, 1), 9, dtype=np.float32), GPS)
+    times = T0 + 1_200 * MS + np.arange(2) * 10 * MS
+    state.feed("d", "r", "gps", times, np.full((2, 1), 9, dtype=np.float32), quick)
+    state.end("d", "r")
+    assert spans(state.take()) == [(0, 120), (120, 122)]
+
+
+def test_late_samples_alone_change_no_description() -> None:
+    state = RuleState(rules_of("when: acc.x > 1g"))
+    feed(state, [2, 2])
+    other = StreamDescription("acc", (Channel("x", "m/s2", 0.01),), "int16", 100)
+    feed(state, [20, 20], description=other)
+    feed(state, [2, 0], first=2)
+    assert spans(state.take()) == [(0, 3)]
+    assert state.counts["late.samples"] == 2
 
 
 def test_a_rule_that_does_not_fit_a_stream_leaves_the_others_alone() -> None:
@@ -177,7 +274,7 @@ def test_a_join_waits_for_a_stream_and_gives_it_up_after_a_day() -> None:
     times = T0 + np.array([2, 6, later]) * 10 * MS
     state.feed("d", "r", "gps", times, np.array([[5], [5], [5]], dtype=np.float32), GPS)
     state.end("d", "r")
-    assert spans(state.take()) == [(6, later)], "nobody waited for the sample at 2"
+    assert spans(state.take()) == [(6, later + 1)], "nobody waited for the sample at 2"
 
 
 def test_an_old_or_foreign_state_is_refused() -> None:
