@@ -3,6 +3,7 @@
 ::
 
     DIR/identity                               a UUID, for life
+    DIR/topics/.identity                       the same, in case that one is lost
     DIR/topics/TOPIC/meta.json                 partitions, compaction, retention: fixed when the topic is made
     DIR/topics/TOPIC/PARTITION/…               segments, head, lock (`partition`)
     DIR/groups/TOPIC/GROUP/…                   members, owners, committed offsets (`group`)
@@ -23,9 +24,10 @@ from uuid import uuid4
 import msgspec
 
 from ingest.errors import CorruptError, LogConfigError
-from ingest.files import as_log_errors, create, is_under, make_folder, put, sync_folder, write_synced
+from ingest.files import as_log_errors, create, make_folder, put, sync_folder, write_synced
 from ingest.log.protocol import TOPICS, Entry, TopicSpec, partition_of
-from ingest.log.segments.partition import Partition, create_partition
+from ingest.log.segments.absent import AbsentPartition
+from ingest.log.segments.partition import READ_ONLY_ERRORS, Partition, create_partition
 from ingest.mounts import network_filesystem
 
 DEFAULT_PARTITIONS: Final = 4
@@ -59,6 +61,11 @@ class Topic:
     meta: Meta
     partitions: list[Partition]
     _hashed: dict[bytes, int] = field(default_factory=dict)
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether this process may not write it."""
+        return any(partition.is_read_only for partition in self.partitions)
 
     def spread(self, entries: Sequence[Entry]) -> Mapping[int, Sequence[int]]:
         """The indices of the entries by the partition of their keys.
@@ -134,16 +141,28 @@ class Catalog:
         """Whose folders are no longer there; somebody may still read them."""
 
     def identity(self) -> str:
-        """The log's UUID; whoever asks first makes it."""
-        path = self.folder / "identity"
+        """The log's UUID; whoever asks first makes it. One that was lost comes back from its second copy."""
+        path, spare = self.folder / "identity", self.folder / "topics" / ".identity"
         with as_log_errors(path):
-            if not path.exists():
-                make_folder(self.folder)
+            text = _identity_in(path) or _identity_in(spare)
+            if not text:
+                make_folder(spare.parent)
                 create(path, f"{uuid4()}\n".encode())
-            text = path.read_text(encoding="ascii", errors="replace").strip()
-        if not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text):
-            raise CorruptError(f"{path}: found {text[:40]!r}, expected a UUID; restore the file from a backup")
+                text = _identity_in(path)
+            self._keep(path, spare, text)
         return text
+
+    def _keep(self, path: Path, spare: Path, text: str) -> None:
+        """Both files hold the identity, as far as this process may write."""
+        data = f"{text}\n".encode()
+        try:
+            if not path.exists():
+                create(path, data)
+            if spare.parent.is_dir() and (not spare.exists() or spare.read_bytes() != data):
+                put(spare, data)
+        except OSError as error:
+            if error.errno not in READ_ONLY_ERRORS:
+                raise
 
     def topics(self) -> dict[str, int]:
         """The topics that exist, with their number of partitions."""
@@ -164,7 +183,7 @@ class Catalog:
     def _opened(self, name: str) -> Topic | None:
         """A topic that is open, unless its folder was deleted meanwhile: then it is looked for anew."""
         topic = self._open.get(name)
-        if topic is None or is_under(topic.partitions[0].lock_fd, topic.partitions[0].folder / "lock"):
+        if topic is None or topic.partitions[0].is_there():
             return topic
         self._gone.append(self._open.pop(name))
         while len(self._gone) > _GONE_KEPT:
@@ -182,7 +201,7 @@ class Catalog:
             opened = self._opened(name)
         if opened is None and not self._is_described(name):
             with as_log_errors(self._folder(name)):
-                self._create(name)
+                opened = self._created(name)
         topic = opened or self.find(name)
         wanted, there = self._keeping.partitions, topic.meta.partitions
         if wanted is not None and wanted != there:
@@ -239,6 +258,22 @@ class Catalog:
             ]
         return Topic(name, meta, partitions)
 
+    def _created(self, name: str) -> Topic | None:
+        """The topic, made; one without records where this process may only read the log, None where others made it."""
+        try:
+            self.identity()
+            self._create(name)
+        except OSError as error:
+            if error.errno not in READ_ONLY_ERRORS or not (self.folder / "topics").is_dir():
+                raise
+            meta = self._keeping.meta(_spec(name))
+            absent: list[Partition] = [
+                AbsentPartition(self._folder(name) / str(number), number, error) for number in range(meta.partitions)
+            ]
+            with self._lock:
+                return self._open.setdefault(name, Topic(name, meta, absent))
+        return None
+
     def _create(self, name: str) -> None:
         """Make the topic whole under another name, then rename: of several who try, one succeeds."""
         root = self.folder / "topics"
@@ -268,6 +303,19 @@ class Catalog:
         path = self._folder(name) / "meta.json"
         if not self._is_described(name) and any(path.parent.glob("*/head")):
             raise CorruptError(f"{path}: is missing, but the topic's partitions are there; restore it from a backup")
+
+
+def _identity_in(path: Path) -> str:
+    """The UUID in a file; "" where there is no such file."""
+    if not path.exists():
+        return ""
+    text = path.read_text(encoding="ascii", errors="replace").strip()
+    if not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text):
+        raise CorruptError(
+            f"{path}: found {text[:40]!r}, expected a UUID; restore the file from a backup, or from "
+            "topics/.identity, which holds the same"
+        )
+    return text
 
 
 def _close(topic: Topic) -> None:

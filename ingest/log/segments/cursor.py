@@ -69,6 +69,7 @@ class Cursor:
                 return self._read(place, self.partition.head())
             except FileNotFoundError:  # deleted or compacted between the listing and the opening
                 place = Place(place.offset)
+        self.partition.check_there()
         raise LogUnavailableError(f"{self.partition.folder}: segments vanish while they are read; see who deletes them")
 
     def _read(self, place: Place, head: Head) -> tuple[LogBatch | None, Place]:

@@ -19,7 +19,7 @@ from typing import Final
 from urllib.parse import quote, unquote
 
 from ingest.errors import CorruptError, LogConfigError
-from ingest.files import as_log_errors, create, make_folder, put, try_lock
+from ingest.files import as_log_errors, create, is_under, make_folder, put, try_lock
 from ingest.log.protocol import Assigned, Event, Revoked, Truncated
 from ingest.log.segments.catalog import Topic
 from ingest.log.segments.cursor import PastBeginError
@@ -43,8 +43,13 @@ class GroupFolder:
     """The files of one group over one topic. Its methods wait for the disk."""
 
     def __init__(self, log_folder: Path, topic: str, group: str) -> None:
+        self._of = log_folder, topic, group
         self.path = log_folder / "groups" / topic / f"group-{quote(group, safe='')}"
         self._members = self.path / "members"
+
+    def alone(self) -> LoneGroup:
+        """The same group, where its files cannot be written."""
+        return LoneGroup(*self._of)
 
     def claim(self, instance: str) -> int:
         """Become the member `instance`; the open file is its life. Raises `LogConfigError` where it lives already."""
@@ -71,6 +76,10 @@ class GroupFolder:
                 "each with a part of the data; give each dataset a group of its own"
             )
 
+    def is_claimed(self, instance: str, fd: int) -> bool:
+        """Whether the file that `claim` opened is still there: others see a member by it."""
+        return is_under(fd, self._file(instance))
+
     def leave(self, instance: str, fd: int) -> None:
         """Be no member any more."""
         self._file(instance).unlink(missing_ok=True)
@@ -78,8 +87,8 @@ class GroupFolder:
 
     def living(self, instance: str) -> list[str]:
         """The names of the living members, sorted; `instance` is the one who asks. The dead are cleared away."""
-        names = [unquote(path.name.removeprefix("member-")) for path in self._members.iterdir()]
-        return sorted(name for name in names if name == instance or self._lives(name))
+        names = {unquote(path.name.removeprefix("member-")) for path in self._members.iterdir()}
+        return sorted({instance, *(name for name in names if name != instance and self._lives(name))})
 
     def own(self, partition: int) -> int | None:
         """Own a partition while the open file lives; None while another does."""
@@ -119,6 +128,36 @@ class GroupFolder:
             os.close(fd)
 
 
+class LoneGroup(GroupFolder):
+    """A group in a log that can only be read: nobody can tell others there that he lives, so whoever asks is alone."""
+
+    def claim(self, instance: str) -> int:
+        """A file that says nothing."""
+        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+    def check_owner(self, owner: str) -> None:
+        """Nobody else is in it."""
+
+    def is_claimed(self, instance: str, fd: int) -> bool:
+        """Always."""
+        return True
+
+    def leave(self, instance: str, fd: int) -> None:
+        """Nobody knew of it."""
+        os.close(fd)
+
+    def living(self, instance: str) -> list[str]:
+        """Nobody else."""
+        return [instance]
+
+    def own(self, partition: int) -> int | None:
+        """Every partition."""
+        return self.claim("")
+
+    def commit(self, offsets: Mapping[int, int]) -> None:
+        """Nothing: offsets are hints for lag monitors."""
+
+
 class SegmentMember:
     """One worker of a group; see `ingest.log.protocol.Member`."""
 
@@ -126,8 +165,8 @@ class SegmentMember:
         self,
         topic: Topic,
         folder: GroupFolder,
-        instance: str,
         life: int,
+        instance: str,
         on_close: Callable[[SegmentMember], None],
     ) -> None:
         self._topic = topic
@@ -200,6 +239,10 @@ class SegmentMember:
             if self._life is None or self._news:
                 return
             self._looked_s = time.monotonic()
+            if not self._folder.is_claimed(self._instance, self._life):  # somebody has deleted it
+                os.close(self._life)
+                self._life = None
+                self._life = self._folder.claim(self._instance)
             living = self._folder.living(self._instance)
             share = range_share(len(self._topic.partitions), living, self._instance)
             gone = tuple(sorted(self._owned.keys() - set(share)))
@@ -252,15 +295,16 @@ async def join(
         LogConfigError: a living process has that name in this group, or the group works for another owner.
     """
 
-    def claim() -> int:
+    def claim() -> tuple[GroupFolder, int]:
         with as_log_errors(folder.path):
+            found = folder.alone() if topic.is_read_only else folder
             if owner:
-                folder.check_owner(owner)
-            return folder.claim(instance)
+                found.check_owner(owner)
+            return found, found.claim(instance)
 
     if not instance:
         raise LogConfigError(f"{folder.path}: a member needs a name; give each worker one of its own")
-    return SegmentMember(topic, folder, instance, await asyncio.to_thread(claim), on_close)
+    return SegmentMember(topic, *await asyncio.to_thread(claim), instance, on_close)
 
 
 async def committed(folder: GroupFolder) -> dict[int, int]:

@@ -117,13 +117,20 @@ class SegmentLog:
     async def join(self, topic: str, group: str, instance: str, *, owner: str = "") -> SegmentMember:
         """Become a member of a group over a topic, which is created where it is missing.
 
+        In a log that can only be read every member is alone and has all partitions, and a remark says so.
+
         Raises:
             LogConfigError: a living process is the member `instance` already, or the group works for another owner.
         """
         found = await asyncio.to_thread(self._catalog.ensure, topic)
-        member = await join(
-            found, GroupFolder(self._catalog.folder, topic, group), instance, owner, self._opened.discard
+        folder = GroupFolder(self._catalog.folder, topic, group)
+        member = await join(found, folder, instance, owner, self._opened.discard)
+        remark = (
+            f"{self._catalog.folder}: the log can only be read from here, so workers do not see one another: each "
+            "takes all partitions; run one for a dataset"
         )
+        if found.is_read_only and remark not in self.remarks:
+            self.remarks += (remark,)
         self._opened.add(member)
         return member
 

@@ -5,6 +5,7 @@ Writers take a short `flock`; the fsync lies outside of it, so that others write
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import itertools
 import os
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from ingest.errors import LogUnavailableError
 from ingest.files import (
@@ -26,16 +28,13 @@ from ingest.files import (
     write_synced,
 )
 from ingest.log.protocol import Entry
-from ingest.log.segments.head import HEAD_BYTES, Head, boot_id, decode_head
+from ingest.log.segments.head import HEAD_BYTES, Head, boot_id, decode_head, home_of, write_head
+from ingest.log.segments.recovery import Found, find_head, listed, segment_name
 from ingest.log.segments.sectors import Sectors, open_direct, padded
-from ingest.log.segments.segment import encode, fitting, frames, scan
+from ingest.log.segments.segment import encode, fitting, frames
 
-_SUFFIX = ".log"
-
-
-def segment_name(base: int) -> str:
-    """The file of the segment whose first offset is `base`: twenty digits, so that names sort as numbers do."""
-    return f"{base:020d}{_SUFFIX}"
+READ_ONLY_ERRORS: Final = frozenset((errno.EACCES, errno.EPERM, errno.EROFS))
+_TRIES: Final = 10
 
 
 class FolderGoneError(LogUnavailableError):
@@ -46,8 +45,26 @@ def create_partition(folder: Path) -> None:
     """An empty partition in a new folder, durably but for the folder's own name."""
     folder.mkdir()
     (folder / segment_name(0)).touch()
-    (folder / "head").write_bytes(Head(boot_id(), 0, 0, 0, 0, 0, 0).encode())
+    write_head(folder / "head", Head(boot_id(), 0, 0, 0, 0, 0, 0))
     sync_folder(folder)
+
+
+def _open_files(folder: Path) -> tuple[int, int, OSError | None]:
+    """The open head and lock of a partition, and why they can only be read, if so: then the head stands for both."""
+    try:
+        head = os.open(folder / "head", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        if error.errno not in READ_ONLY_ERRORS:
+            raise
+        head = os.open(folder / "head", os.O_RDONLY | os.O_CLOEXEC)
+        return head, head, error
+    try:
+        return head, os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644), None
+    except OSError as error:
+        if error.errno not in READ_ONLY_ERRORS:
+            os.close(head)
+            raise
+        return head, head, error
 
 
 def restore_partition(folder: Path, head: Head, data: bytes) -> None:
@@ -57,7 +74,7 @@ def restore_partition(folder: Path, head: Head, data: bytes) -> None:
     segment = folder / segment_name(head.base)
     if not segment.exists():
         write_synced(segment, data)
-    (folder / "head").write_bytes(head.encode())
+    write_head(folder / "head", head)
     sync_folder(folder)
 
 
@@ -109,16 +126,23 @@ class Partition:
         self._ends_write = ends_write
         self._sectors = Sectors() if sectors else None
         self._thread_lock = threading.Lock()
-        self._head_fd = os.open(folder / "head", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        self.lock_fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._head_fd, self._lock_fd, self._refused = _open_files(folder)
+        self._home = home_of(self._head_fd)
+        self._seen: tuple[object, Head] | None = None
+        """Of a folder that can only be read and was left as it is: what its files were like, and where it stands."""
         self._active: tuple[int, int] | None = None
         """Base and open file of the segment that is written."""
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether this process may not write the folder."""
+        return self._refused is not None
 
     def close(self) -> None:
         """Let go of the files."""
         with self._thread_lock:
             self._let_go()
-            for fd in (self._head_fd, self.lock_fd):
+            for fd in {self._head_fd, self._lock_fd}:
                 os.close(fd)
 
     @contextmanager
@@ -127,22 +151,32 @@ class Partition:
 
         Raises:
             FolderGoneError: the folder was deleted or replaced.
+            OSError: the folder can only be read.
         """
+        self._check_writable()
         with self._thread_lock:
-            fcntl.flock(self.lock_fd, fcntl.LOCK_EX)
+            fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
             try:
                 self.check_there()
                 yield self._settled()
             finally:
-                fcntl.flock(self.lock_fd, fcntl.LOCK_UN)
+                fcntl.flock(self._lock_fd, fcntl.LOCK_UN)
+
+    def _check_writable(self) -> None:
+        if self._refused is not None:
+            raise OSError(self._refused.errno, self._refused.strerror, str(self.folder))
 
     def peek(self) -> bytes:
         """Bytes that are others when something was written or became durable; cheap, waits for nothing."""
         return os.pread(self._head_fd, HEAD_BYTES, 0)
 
+    def is_there(self) -> bool:
+        """Whether the folder's files are still those that are open here."""
+        return is_under(self._lock_fd, self.folder / ("lock" if self._refused is None else "head"))
+
     def check_there(self) -> None:
         """Raise `FolderGoneError` where the folder's files are no longer those that are open here."""
-        if not is_under(self.lock_fd, self.folder / "lock"):
+        if not self.is_there():
             raise FolderGoneError(
                 f"{self.folder}: was deleted or replaced while it was in use; what was written there and not yet "
                 "acknowledged is written again: see who deletes it"
@@ -159,19 +193,33 @@ class Partition:
 
     def head(self) -> Head:
         """Where the partition stands."""
-        for _ in range(3):  # a read that met a write is no head
+        for _ in range(_TRIES):
             head = decode_head(self.peek())
-            if head is not None and head.boot == boot_id():
-                return head
+            if head is not None:  # a read that met a write is no head
+                break
+        if head is not None and head.holds(boot_id(), self._home):
+            return head
+        if self._refused is not None:
+            return self._looked(head)
         with self.locked() as settled:
             return settled
 
+    def _looked(self, old: Head | None) -> Head:
+        """Where a folder stands that can only be read: what whoever may write would find, and mend."""
+        like = (self.peek(), [(base, self.path(base).stat().st_size) for base in listed(self.folder)[-2:]])
+        if self._seen is None or self._seen[0] != like:
+            self._seen = like, self._found(old).head
+        return self._seen[1]
+
     def bases(self, head: Head) -> list[int]:
         """The first offsets of the segments, rising; what an interrupted roll left beyond the head does not count."""
-        return [base for base in self._listed() if base <= head.base]
+        return [base for base in listed(self.folder) if base <= head.base]
 
     def mended(self) -> tuple[Head, list[int]]:
         """The head and the bases, at least one, also where somebody has deleted the newest segment."""
+        if self._refused is not None:
+            head = self._looked(decode_head(self.peek()))
+            return head, self.bases(head) or [head.base]
         with self.locked() as head:
             return head, self.bases(head)
 
@@ -268,6 +316,7 @@ class Partition:
         )
 
     def _put(self, head: Head) -> Head:
+        head = head._replace(home=self._home)
         write_all(self._head_fd, head.encode(), 0)
         return head
 
@@ -290,7 +339,7 @@ class Partition:
     def _settled(self) -> Head:
         """The head, after what a killed writer or a power cut left behind is mended. Under the lock."""
         head = decode_head(self.peek())
-        if head is None or head.boot != boot_id():
+        if head is None or not head.holds(boot_id(), self._home):
             return self._recover(head)
         if self._active is not None and self._active[0] == head.base and not is_under(*self._open_file()):
             head = self._put_back(head)
@@ -324,55 +373,25 @@ class Partition:
 
     def _recover(self, old: Head | None) -> Head:
         """Where the partition stands by its newest segment alone; the old head is a lower bound of what was durable."""
-        bases = self._listed()
         self._let_go()
-        base, append_ns = self._newest(bases, old)
-        path = self.path(base)
-        data = path.read_bytes()
-        found = scan(data, base, max(base, old.durable if old else 0), self._ends_write)
-        os.truncate(path, found.end)
-        fd = self._active_fd(base)
-        os.fdatasync(fd)
+        found = self._found(old)
+        path = self.path(found.head.base)
+        if not path.exists():
+            path.touch()
+        if found.superfluous is not None:
+            self.path(found.superfluous).unlink()
+        os.truncate(path, found.head.position)
+        os.fdatasync(self._active_fd(found.head.base))
         sync_folder(self.folder)
-        reach = max(len(data), old.position if old and old.base == base else 0)
-        head = Head(
-            boot_id(),
-            base,
-            found.end,
-            found.next_offset,
-            max(found.append_ns, append_ns, old.append_ns if old else 0),
-            found.next_offset,
-            found.end,
-            old.rewinds if old else 0,
-            (old.cuts if old else 0) + (reach > found.end),
-            (old.cut_bytes if old else 0) + reach - found.end,
-        )
-        self._put(head)
-        if found.damages and found.damages[-1].next_offset == found.next_offset:
-            head = self.roll(head)  # records that were durable are gone: their offsets stay empty, a loud hole
-        return head
+        head = self._put(found.head)
+        # Records that were durable are gone: their offsets stay empty, a loud hole.
+        return self.roll(head) if found.ends_in_hole else head
 
-    def _newest(self, bases: list[int], old: Head | None) -> tuple[int, int]:
-        """The base of the segment to write on, and the newest append time before it where that segment is empty."""
-        if not bases:
-            base = old.durable if old else 0
-            self.path(base).touch()
-            return base, 0
-        last = bases[-1]
-        if len(bases) == 1 or self.path(last).stat().st_size:
-            return last, 0
-        previous, newest_ns = bases[-2], 0
-        data = self.path(previous).read_bytes()
-        for frame in frames(data, previous, last):
-            newest_ns = frame.append_ns
-        if scan(data, previous, 0).next_offset > last:  # a roll was interrupted, and the old segment went on
-            self.path(last).unlink()
-            return previous, 0
-        return last, newest_ns
-
-    def _listed(self) -> list[int]:
-        names = (name.removesuffix(_SUFFIX) for name in os.listdir(self.folder) if name.endswith(_SUFFIX))  # noqa: PTH208
-        return sorted(int(name) for name in names if name.isdecimal())
+    def _found(self, old: Head | None) -> Found:
+        """A copy's head may be newer than its segments: then it says nothing of what was in them."""
+        if old is not None and old.is_copy(boot_id(), self._home):
+            old = old._replace(durable=0)
+        return find_head(self.folder, boot_id(), old, self._ends_write)
 
     # --- keeping it small
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,9 @@ from ingest.log.segments.cursor import Cursor, Place
 POLL_S: Final = 0.01
 """How often a waiting reader looks at a partition's head: a read of 100 bytes that lie in memory."""
 
+THERE_S: Final = 1.0
+"""How often it looks whether the partitions are still under their names."""
+
 
 class Fetcher:
     """The places of the partitions that are read, and one read over all of them."""
@@ -28,6 +32,7 @@ class Fetcher:
         self.places: dict[int, Place] = {}
         self._seen: dict[int, bytes] = {}
         self._busy = threading.Lock()
+        self._looked_s = time.monotonic()
 
     def seek(self, partition: int, offset: int) -> None:
         """Read a partition from `offset` on."""
@@ -47,7 +52,16 @@ class Fetcher:
             self.places.clear()
 
     def is_stale(self) -> bool:
-        """Whether a head changed since the last read found nothing: a read may find something."""
+        """Whether a head changed since the last read found nothing: a read may find something.
+
+        Raises:
+            FolderGoneError: nothing will ever come, for the folder was deleted or replaced.
+        """
+        now_s = time.monotonic()
+        if now_s - self._looked_s >= THERE_S:
+            self._looked_s = now_s
+            for partition in self.places:
+                self._topic.partitions[partition].check_there()
         return any(self._topic.partitions[p].peek() != self._seen.get(p) for p in self.places)
 
     async def fetch(self) -> list[LogBatch]:

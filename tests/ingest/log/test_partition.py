@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
@@ -15,7 +17,9 @@ from ingest.log.protocol import Entry
 from ingest.log.segments import partition as partition_module
 from ingest.log.segments.compaction import compact
 from ingest.log.segments.cursor import Cursor, PastBeginError, Place
-from ingest.log.segments.partition import Partition, create_partition, segment_name
+from ingest.log.segments.head import Home
+from ingest.log.segments.partition import Partition, create_partition
+from ingest.log.segments.recovery import segment_name
 from tests.support.syncs import Syncs
 
 Records = list[tuple[int, bytes]]
@@ -542,3 +546,79 @@ def test_the_name_of_a_folder_is_durable_also_where_another_process_made_it(
     for _ in range(2):
         make_folder(tmp_path / "a")
         assert syncs.take() == [("fsync", tmp_path.name)]
+
+
+# --- copies
+
+
+def copied(disk: Disk, to: Path, *names: str) -> None:
+    """As a backup that reads file by file: these are copied now."""
+    to.mkdir(exist_ok=True)
+    for name in names:
+        shutil.copy2(disk.folder / name, to / name)
+
+
+def test_a_copy_whose_head_is_newer_than_its_segment_ends_with_the_last_whole_record(
+    disk: Disk, tmp_path: Path
+) -> None:
+    partition = disk.open()
+    append(partition, entries(0, 5))
+    copied(disk, tmp_path / "copy", segment_name(0))
+    append(partition, entries(5, 10))
+    copied(disk, tmp_path / "copy", "head", "lock")
+    copy = Partition(tmp_path / "copy", 0, segment_bytes=1 << 20)
+    assert read_around_damage(copy) == (values(0, 5), [])
+    assert copy.stats().torn_tails == 1
+    assert append(copy, entries(5, 7)) == 5
+    assert read_around_damage(copy) == (values(0, 7), [])
+    copy.close()
+
+
+def test_a_copy_that_lacks_the_newest_segment_of_its_head_ends_with_the_one_before(disk: Disk, tmp_path: Path) -> None:
+    partition = disk.open(segment_bytes=300)
+    append(partition, entries(0, 5))
+    there = [path.name for path in disk.segments()]
+    append(partition, entries(5, 40))
+    copied(disk, tmp_path / "copy", *there, "head")
+    copy = Partition(tmp_path / "copy", 0, segment_bytes=300)
+    found, lost = read_around_damage(copy)
+    assert (found, lost) == (values(0, len(found)), [])
+    assert append(copy, entries(len(found), 40)) == len(found) >= 5
+    assert read_around_damage(copy) == (values(0, 40), [])
+    copy.close()
+
+
+def test_damage_before_the_end_of_a_copy_is_damage(disk: Disk, tmp_path: Path) -> None:
+    partition = disk.open()
+    for number in range(6):
+        append(partition, entries(number, number + 1))
+    copied(disk, tmp_path / "copy", segment_name(0), "head")
+    data = bytearray((tmp_path / "copy" / segment_name(0)).read_bytes())
+    data[len(data) // 3] ^= 1
+    (tmp_path / "copy" / segment_name(0)).write_bytes(data)
+    copy = Partition(tmp_path / "copy", 0, segment_bytes=1 << 20)
+    _, [(lost, after)] = read_around_damage(copy)
+    assert after == lost + 1
+    copy.close()
+
+
+def test_a_segment_that_is_cut_short_in_its_place_is_damage(disk: Disk) -> None:
+    """Here the head is no copy: what it promises was there."""
+    append(disk.open(), entries(0, 5))
+    disk.close()
+    os.truncate(disk.folder / segment_name(0), 100)
+    found, lost = read_around_damage(disk.open())
+    assert (found, lost) == (values(0, 1), [(1, 5)])
+
+
+def test_a_head_of_the_first_format_is_read(disk: Disk) -> None:
+    append(disk.open(), entries(0, 5))
+    head = disk.opened[0].head()
+    disk.close()
+    fields = struct.pack("<8s16s9q", b"WMHEAD1\0", *head[:10])
+    (disk.folder / "head").write_bytes(fields + struct.pack("<I", crc32(fields)))
+    partition = disk.open()
+    assert partition.head() == head._replace(home=Home(0, 0))
+    assert append(partition, entries(5, 6)) == 5
+    assert read_from(partition) == values(0, 6)
+    assert partition.head().home.inode == (disk.folder / "head").stat().st_ino

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-from ingest.errors import LogConfigError
+from ingest.errors import LogConfigError, LogUnavailableError
 from ingest.files import try_lock
 from ingest.log.protocol import Assigned, Entry, LogBatch, Revoked
 from ingest.log.segments import SegmentLog
 from ingest.log.segments.cursor import Cursor, Place
-from ingest.log.segments.group import range_share
+from ingest.log.segments.group import LOOK_S, range_share
 from tests.ingest.log.contract import spread
 
 
@@ -48,7 +49,7 @@ def test_a_name_may_be_anything_but_lives_once(tmp_path: Path) -> None:
         await log.close()
 
     asyncio.run(main())
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["groups", "topics"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["groups", "identity", "topics"]
 
 
 def test_a_partition_is_held_until_its_old_owner_comes_back_after_revoked(tmp_path: Path) -> None:
@@ -148,6 +149,43 @@ def test_cancelled_polls_and_fetches_lose_nothing(tmp_path: Path) -> None:
         everything = [(p, o) for p in range(2) for o in range(50)]
         assert sorted(seen["member"]) == everything
         assert sorted(seen["reader"]) == everything
+        await log.close()
+
+    asyncio.run(main())
+
+
+def test_a_member_whose_file_was_deleted_makes_it_again(tmp_path: Path) -> None:
+    async def main() -> None:
+        log = SegmentLog(tmp_path, partitions=2)
+        member = await log.join("readings", "group", "one")
+        assert await member.poll(5.0) == [Assigned((0, 1))]
+        shutil.rmtree(tmp_path / "groups")
+        await asyncio.sleep(LOOK_S)
+        assert await member.poll(0.0) == []
+        other = await log.join("readings", "group", "two")
+        while not (events := await member.poll(1.0)):
+            pass
+        assert events == [Revoked((1,))]  # it is seen, and shares
+        await other.close()
+        await log.close()
+
+    asyncio.run(main())
+
+
+def test_a_member_notices_that_its_topic_was_deleted(tmp_path: Path) -> None:
+    async def main() -> None:
+        log = SegmentLog(tmp_path, partitions=1)
+        member = await log.join("readings", "group", "one")
+        assert await member.poll(5.0) == [Assigned((0,))]
+        member.seek(0, 0)
+        assert await member.poll(0.0) == []
+        reader = log.reader("readings", {0: 0})
+        assert await reader.fetch(0.0) == []
+        shutil.rmtree(tmp_path / "topics" / "readings")
+        with pytest.raises(LogUnavailableError, match="was deleted or replaced"):
+            await member.poll(60.0)
+        with pytest.raises(LogUnavailableError, match="was deleted or replaced"):
+            await reader.fetch(60.0)
         await log.close()
 
     asyncio.run(main())

@@ -141,7 +141,7 @@ def test_many_who_create_a_topic_at_once_get_one(tmp_path: Path) -> None:
         positions = await asyncio.gather(*(log.append("readings", [Entry(b"k", b"v")]) for log in logs))
         assert sorted(p.offset for [p] in positions) == list(range(6))
         assert len({await log.identity() for log in logs}) == 1
-        assert sorted(p.name for p in (tmp_path / "topics").iterdir()) == ["readings"]
+        assert sorted(p.name for p in (tmp_path / "topics").iterdir()) == [".identity", "readings"]
         for log in logs:
             await log.close()
 
@@ -691,3 +691,38 @@ def test_a_folder_that_may_not_be_entered_is_an_unavailable_log(
         await log.close()
 
     asyncio.run(main())
+
+
+# --- identity
+
+
+def test_a_lost_identity_comes_back_from_its_second_copy(tmp_path: Path) -> None:
+    async def identity() -> str:
+        log = SegmentLog(tmp_path, partitions=1)
+        await log.append("readings", [Entry(b"k", b"v")])
+        found = await log.identity()
+        await log.close()
+        return found
+
+    first = asyncio.run(identity())
+    (tmp_path / "identity").unlink()
+    assert asyncio.run(identity()) == first
+    assert (tmp_path / "identity").read_text() == f"{first}\n"
+    (tmp_path / "topics" / ".identity").unlink()
+    assert asyncio.run(identity()) == first
+    assert (tmp_path / "topics" / ".identity").read_text() == f"{first}\n"
+
+
+def test_an_identity_that_somebody_wrote_back_counts_before_the_second_copy(tmp_path: Path) -> None:
+    async def identity() -> str:
+        log = SegmentLog(tmp_path)
+        found = await log.identity()
+        await log.close()
+        return found
+
+    asyncio.run(identity())
+    wanted = "01234567-89ab-cdef-0123-456789abcdef"
+    (tmp_path / "identity").write_text(f"{wanted}\n")
+    assert asyncio.run(identity()) == wanted
+    (tmp_path / "identity").unlink()
+    assert asyncio.run(identity()) == wanted
