@@ -26,6 +26,8 @@ class SchemaRegistry:
         self._log = log
         self._known: dict[bytes, StreamDescription] = {}
         self._next: dict[int, int] = {}
+        self._fruitless = 0
+        """Refreshes in a row that met nothing new."""
         self._refreshing = asyncio.Lock()
 
     def get(self, schema: bytes) -> StreamDescription | None:
@@ -40,18 +42,25 @@ class SchemaRegistry:
     async def refresh(self) -> int:
         """Read `streams` on from where the last refresh stopped to its present end; how many descriptions are new.
 
+        Who waits for one in vain reads from the beginning now and then: the topic may have been deleted and made anew.
+
         Raises:
             LogUnavailableError: the end was not reached: the log delivers nothing.
         """
         async with self._refreshing:
             if STREAMS not in await self._log.topics():
+                self._next = {}
                 return 0
             before = len(self._known)
             bounds = await self._log.bounds(STREAMS)
+            if self._fruitless.bit_count() == 1 or any(end < self._next.get(p, 0) for p, (_, end) in bounds.items()):
+                self._next, self.unreadable = {}, 0
             ranges = {p: Bounds(max(begin, self._next.get(p, begin)), end) for p, (begin, end) in bounds.items()}
             async for batch in drain(self._log, STREAMS, ranges, self._pass):
                 self._take(batch)
-            return len(self._known) - before
+            new = len(self._known) - before
+            self._fruitless = 0 if new else self._fruitless + 1
+            return new
 
     def _pass(self, error: CorruptLogError) -> None:
         self.damage = str(error)

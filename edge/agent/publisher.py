@@ -15,13 +15,14 @@ from functools import partial
 from typing import Final, TypeVar
 
 from edge.agent.clock import Clocks
+from edge.agent.describing import keep_described
 from edge.agent.notices import Notices
 from edge.sources.backoff import Backoff
 from edge.spool.condensing import announced, thin
 from edge.spool.draining import Drain
 from edge.spool.spool import Queue, Spool
 from ingest.errors import RecordTooLargeError, SensorloomError
-from ingest.log.protocol import LIVE, READINGS, STREAMS, Entry, Log
+from ingest.log.protocol import LIVE, READINGS, STREAMS, Entry, Log, Position
 from ingest.records import Chunk, StreamDescription, schema_id
 from ingest.wire import encode
 
@@ -75,10 +76,12 @@ class Publisher:
         return self._notices.first
 
     async def run(self, descriptions: Iterable[StreamDescription]) -> None:
-        """Publish until cancelled; the streams' descriptions first."""
+        """Publish until cancelled; the streams' descriptions first, and whenever the log has lost them."""
         entries = [Entry(schema_id(description), encode(description)) for description in descriptions]
-        await self._append("readings", STREAMS, entries)
+        positions = await self._append("readings", STREAMS, entries)
         async with asyncio.TaskGroup() as group:
+            again = partial(self._append, "streams", STREAMS, entries)
+            group.create_task(keep_described(self._log, positions, again, self._report))
             group.create_task(self._publish("urgent", self._spool.urgent))
             group.create_task(self._publish("readings", self._spool.readings))
             group.create_task(self._show_live())
@@ -151,12 +154,12 @@ class Publisher:
                 self._notices.say(who, "")
                 return result
 
-    async def _append(self, loop: str, topic: str, entries: list[Entry]) -> None:
-        """Append until it is acknowledged."""
+    async def _append(self, loop: str, topic: str, entries: list[Entry]) -> list[Position]:
+        """Append until it is acknowledged; where it lies."""
         backoff = Backoff(*RETRY_S)
         while entries:
             try:
-                await self._acknowledgement(loop, topic, entries)
+                positions = await self._acknowledgement(loop, topic, entries)
             except RecordTooLargeError as error:
                 entries = self._without(entries, error)
             except SensorloomError as error:
@@ -168,16 +171,17 @@ class Publisher:
                 if topic == READINGS:
                     self.figures.records += len(entries)
                     self.figures.bytes += sum(len(entry.value) for entry in entries)
-                return
+                return positions
+        return []
 
-    async def _acknowledgement(self, loop: str, topic: str, entries: list[Entry]) -> None:
+    async def _acknowledgement(self, loop: str, topic: str, entries: list[Entry]) -> list[Position]:
         """Append, and tell who looks when that takes long."""
         append = asyncio.ensure_future(self._log.append(topic, entries))
         try:
             done, _ = await asyncio.wait([append], timeout=QUIET_S)
             if not done and not self._log.trouble:  # else the log has said why
                 self._notices.say(loop, f"the log: no acknowledgement for {QUIET_S:g} s")
-            await append
+            return await append
         finally:
             append.cancel()
 

@@ -40,6 +40,39 @@ def test_refresh_reads_on_from_where_it_stopped() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("others", [0, 1, 5])
+def test_a_topic_that_was_made_anew_is_read_from_its_beginning(others: int) -> None:
+    """Whatever it holds by now: fewer records than were read, as many, or more."""
+
+    async def run() -> None:
+        log = ListLog(partitions=1)
+        known = [description(f"s{i}") for i in range(2)]
+        await log.append(STREAMS, [entry(s) for s in known])
+        registry = SchemaRegistry(log)
+        assert await registry.refresh() == 2
+        log.content[STREAMS][0].clear()
+        new = description("new")
+        await log.append(STREAMS, [entry(s) for s in (new, *known[:1] * others)])
+        for _ in range(4):  # who needs it asks again
+            await registry.refresh()
+        assert registry.get(schema_id(new)) == new
+        assert registry.get(schema_id(known[1])) == known[1]
+
+    asyncio.run(run())
+
+
+def test_who_asks_again_and_again_counts_what_is_unreadable_once() -> None:
+    async def run() -> None:
+        log = ListLog(partitions=1)
+        await log.append(STREAMS, [Entry(b"k", b"\xff\x00"), entry(description("acc"))])
+        registry = SchemaRegistry(log)
+        for _ in range(20):
+            await registry.refresh()
+        assert registry.unreadable == 1
+
+    asyncio.run(run())
+
+
 def test_an_unreadable_record_is_counted_and_passed() -> None:
     async def run() -> None:
         log = ListLog(partitions=1)
