@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from windowing.dataset.reader import Dataset as Dataset
 
 __version__: Final = "0.1.0"
+_NOT_FOR_OTHERS: Final = 0o027
+"""What a command takes away, besides what its user's umask does: files are 0640, folders 0750, whoever makes them."""
 __all__ = [
     "Arrays",
     "CorruptError",
@@ -198,6 +200,8 @@ def _run(argv: Sequence[str]) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code: 0 done, 1 failed (it may be tried again), 2 wrong usage or configuration."""
     words = sys.argv[1:] if argv is None else argv
+    before = os.umask(0)
+    os.umask(before | _NOT_FOR_OTHERS)
     try:
         return _run(words)
     except (UsageError, LogConfigError, StateVersionError) as error:
@@ -217,6 +221,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         _complain(f"{error.filename or 'system'}: {error.strerror or error}")
         return 1
+    finally:
+        os.umask(before)
 
 
 def _complain(text: str) -> None:

@@ -207,6 +207,12 @@ def fitting_unit(number: str) -> str | None:
     return next(fits, None)
 
 
+def exact_time(t_ns: int) -> str:
+    """ISO 8601 in UTC with nine decimals, always: beside a number of ns, which JavaScript and jq would round."""
+    seconds, rest = divmod(t_ns, 10**9)
+    return f"{(datetime(1970, 1, 1) + timedelta(seconds=seconds)).isoformat()}.{rest:09d}Z"
+
+
 def format_time(t_ns: int) -> str:
     """ISO 8601 in UTC with as many decimals as the instant needs: 3, 6 or 9, or none."""
     seconds, rest = divmod(t_ns, 10**9)

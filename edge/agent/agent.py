@@ -41,7 +41,7 @@ from edge.spool.spool import Spool
 from ingest.log.protocol import Log
 from ingest.log.segments.head import boot_id
 from ingest.showing import masked, shown_bytes
-from ingest.units import format_time
+from ingest.units import exact_time
 
 if TYPE_CHECKING:
     from edge.agent.rules import EdgeRules
@@ -60,6 +60,13 @@ class _Parts(NamedTuple):
     clock: ClockWatch
     committer: Committer
     publisher: Publisher
+
+
+class _Now(NamedTuple):
+    """An instant by two clocks."""
+
+    monotonic_ns: int
+    wall_ns: int
 
 
 class _Silenced(NamedTuple):
@@ -157,7 +164,7 @@ class Agent:
 
     def overview(self) -> Overview:
         """What this agent says of itself now."""
-        config, now_ns = self.config, boottime_ns()
+        config, now = self.config, _Now(boottime_ns(), time.time_ns())
         return Overview(
             version=self._version,
             agent=config.agent,
@@ -168,16 +175,20 @@ class Agent:
             log_waiting_for=self._log.trouble or ("" if self.publisher is None else self.publisher.waiting_for),
             spool=str(config.spool_dir),
             figures=self.figures(),
-            sources=[self._view(number, now_ns) for number in range(len(config.sources))],
+            sources=[self._view(number, now) for number in range(len(config.sources))],
+            time=exact_time(now.wall_ns),
+            time_ns=now.wall_ns,
         )
 
-    def _view(self, number: int, now_ns: int) -> SourceView:
+    def _view(self, number: int, now: _Now) -> SourceView:
         source = self.config.sources[number]
         pipeline = self.pipelines[number] if self.pipelines else None
         hearing = Hearing() if pipeline is None else pipeline.hearing
         counters = self.recorders[source.device].counters[source.stream] if self.recorders else Counters()
         rate = self.recorders[source.device].rates.get(source.stream) if self.recorders else None
         found = [] if self.watch is None else self.watch.findings.get(source.name, [])
+        silent_ns = None if hearing.heard_ns is None else max(0, now.monotonic_ns - hearing.heard_ns)
+        heard_ns = None if silent_ns is None else now.wall_ns - silent_ns
         return SourceView(
             name=source.name,
             type=source.type,
@@ -186,14 +197,16 @@ class Agent:
             samples=counters.samples,
             lost=dict(counters.lost),
             bytes=hearing.size_bytes,
-            silent_s=None if hearing.heard_ns is None else max(0.0, (now_ns - hearing.heard_ns) / 1e9),
+            silent_s=None if silent_ns is None else silent_ns / 1e9,
             rate_hz=None if rate is None else rate.found_hz,
             waiting_for="" if pipeline is None else pipeline.waiting_for,
             findings=[finding.text for finding in found],
             bad_lines=[
-                BadLineView(format_time(bad.wall_ns), bad.reason, shown_bytes(bad.raw.strip(), EXAMPLE))
+                BadLineView(exact_time(bad.wall_ns), bad.reason, shown_bytes(bad.raw.strip(), EXAMPLE), bad.wall_ns)
                 for bad in hearing.bad
             ],
+            heard="" if heard_ns is None else exact_time(heard_ns),
+            heard_ns=heard_ns,
         )
 
     def _begin(self, spool: Spool) -> _Parts:

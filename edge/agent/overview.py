@@ -13,10 +13,11 @@ class BadLineView(msgspec.Struct, frozen=True):
     """Bytes that gave no sample."""
 
     time: str
-    """ISO 8601, UTC."""
+    """ISO 8601, UTC, to the nanosecond."""
     reason: str
     raw: str
     """As an example for people."""
+    time_ns: int = 0
 
 
 class SourceView(msgspec.Struct, frozen=True):
@@ -40,6 +41,9 @@ class SourceView(msgspec.Struct, frozen=True):
     """What is wrong, and what to do."""
     bad_lines: list[BadLineView]
     """The newest last."""
+    heard: str = ""
+    """When the newest bytes came, as `BadLineView.time`; empty where none did."""
+    heard_ns: int | None = None
 
 
 class Overview(msgspec.Struct, frozen=True):
@@ -55,6 +59,9 @@ class Overview(msgspec.Struct, frozen=True):
     spool: str
     figures: dict[str, float]
     sources: list[SourceView]
+    time: str = ""
+    """When it said so, as `BadLineView.time`."""
+    time_ns: int = 0
 
     @property
     def samples(self) -> int:

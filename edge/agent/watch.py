@@ -32,6 +32,7 @@ class Watch:
         self._log = log
         self._report = report
         self._waiting = Notices(report, patience=1)
+        self._remarked: set[str] = set()
         self._diagnoses = {
             pipeline.config.name: Diagnosis(
                 pipeline.config, decoder_type(pipeline.config.decoder, pipeline.config.where).keys
@@ -51,6 +52,10 @@ class Watch:
     def look(self, now_ns: int) -> None:
         """Look once; `now_ns` is of the clock that stamps arrivals."""
         self._waiting.say("log", self._log.trouble)
+        for text in self._log.remarks:
+            if text not in self._remarked:
+                self._remarked.add(text)
+                self._report(f"the log: {text}")
         for pipeline in self._pipelines:
             name = pipeline.config.name
             self._waiting.say(name, pipeline.waiting_for)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ingest.errors import UsageError
 from ingest.units import (
+    exact_time,
     fitting_unit,
     format_time,
     offset_ns,
@@ -195,3 +196,16 @@ def test_no_text_is_a_traceback(text: str) -> None:
 @given(st.integers(-(2**61), 2**61))
 def test_a_formatted_time_is_read_back(t_ns: int) -> None:
     assert parse_time(format_time(t_ns)) == t_ns
+
+
+@pytest.mark.parametrize(
+    ("t_ns", "text"),
+    [
+        (1_764_178_600_000_000_001, "2025-11-26T17:36:40.000000001Z"),
+        (1_764_178_600_000_000_000, "2025-11-26T17:36:40.000000000Z"),
+        (0, "1970-01-01T00:00:00.000000000Z"),
+    ],
+)
+def test_an_exact_time_has_all_its_digits(t_ns: int, text: str) -> None:
+    assert exact_time(t_ns) == text
+    assert parse_time(text) == t_ns

@@ -488,3 +488,16 @@ def test_marks_that_a_full_disk_leaves_in_memory_are_bounded_and_counted(
     assert batch is not None
     assert batch.values == [b"2", b"3", b"4", b"5"]
     spool.close()
+
+
+def test_what_a_log_remarks_is_told_once(tmp_path: Path) -> None:
+    async def main() -> None:
+        log = FlakyLog()
+        async with running(fed_config(tmp_path), log) as agent:
+            log.remarks = ("readings keeps records for 7 days only",)
+            await agent.until(lambda: any("7 days only" in text for text in agent.said))
+            log.remarks += ("marks are compacted",)
+            await agent.until(lambda: any("marks are compacted" in text for text in agent.said))
+            assert sum("7 days only" in text for text in agent.said) == 1
+
+    asyncio.run(main())

@@ -20,6 +20,7 @@ import sensorloom
 from edge.agent.answering import NAME, ask
 from ingest.errors import TransientError
 from ingest.records import Death, RecordingEnd
+from ingest.units import exact_time
 from simulators.terminal import Terminal
 from tests.support.logs import read_log
 
@@ -94,6 +95,10 @@ def test_a_running_agent_is_asked_from_another_process(tmp_path: Path, capsys: p
         view = json.loads(capsys.readouterr().out)
         assert view["pid"] == process.pid
         assert (view["sources"][0]["samples"], len(view["sources"][0]["bad_lines"])) == (7, 8)
+        said_at = [(view["time"], view["time_ns"]), (view["sources"][0]["heard"], view["sources"][0]["heard_ns"])]
+        for text, t_ns in [*said_at, *((bad["time"], bad["time_ns"]) for bad in view["sources"][0]["bad_lines"])]:
+            assert text == exact_time(t_ns)
+            assert abs(time.time_ns() - t_ns) < PATIENCE_S * 1e9
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE_S) == 0
         assert process.stderr is not None
