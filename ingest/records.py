@@ -138,6 +138,8 @@ class MarkAdd(msgspec.Struct, frozen=True, array_like=True, tag=16):
     server_ns: Time = 0
     evidence: dict[str, float] = {}
     """A rule's mark says what opened and closed it: values and thresholds by name."""
+    revision: str = ""
+    """Of a rule's mark: the revision of the rule that made it. Marks made before there was this field do not say."""
 
 
 class MarkEdit(msgspec.Struct, frozen=True, array_like=True, tag=17):
@@ -152,7 +154,11 @@ class MarkEdit(msgspec.Struct, frozen=True, array_like=True, tag=17):
     label: str | None = None
     confidence: float | None = None
     client_ns: Time = 0
+    """When its author did it; with the author it names this event, for who takes it back."""
     server_ns: Time = 0
+    reason: str = ""
+    undoes_ns: Time = 0
+    """Not 0: it changes nothing, but takes its author's edit or retract of this `client_ns` back."""
 
 
 class MarkRetract(msgspec.Struct, frozen=True, array_like=True, tag=18):
@@ -163,7 +169,11 @@ class MarkRetract(msgspec.Struct, frozen=True, array_like=True, tag=18):
     author: str
     tool: str
     client_ns: Time = 0
+    """As in `MarkEdit`."""
     server_ns: Time = 0
+    reason: str = ""
+    undo: bool = False
+    """Its author takes back that they ever added it."""
 
 
 class Channel(msgspec.Struct, frozen=True, array_like=True):

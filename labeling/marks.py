@@ -1,22 +1,28 @@
 """Mark events folded into the marks that stand.
 
 Marks are append-only events; a device's all lie in one partition of the log, so (partition, offset) orders them. What
-stands of a mark depends on three things only: its first add, its edits in log order, and whether it was ever retracted.
+stands of a mark depends on these things only: its first add, its edits in log order, and whether it was retracted.
 
 - The first add of a (device, id) counts; the same add again changes nothing, whatever it says.
 - An edit counts even when it lies before its add: an operator can correct a rule's mark while the device that made
   it still drains a backlog. A field that is None stays as it is.
-- A retract is for ever, also when it lies before the add: an add delivered twice must not bring a mark back.
-  Undoing a retract is a new mark with a new id.
+- A retract is for ever, also when it lies before the add: an add delivered twice must not bring a mark back. Only its
+  own author takes it back, by an undo.
+- An undo names the edit or retract that its author takes back by `client_ns`; what it names is as if it had never been,
+  wherever it lies, and however often it is undone. An add is undone by a retract.
 - A mark belongs to whoever edited it last, except that a rule's edit does not touch what a person added or edited.
+  A rule's mark that a person has edited is that person's: it stands whatever becomes of the rule. A retract is of the
+  one mark: a corrected rule makes new marks, with new ids. To overrule a rule for good, mark the range.
 - A mark that ends before it starts, or without a label, is invalid: it is counted, and labels nothing.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Final
 
 import msgspec
@@ -25,6 +31,7 @@ from ingest.records import Mark, MarkAdd, MarkEdit, MarkRetract
 
 RULE: Final = "rule"
 """The tool of marks that no person has touched."""
+_HEX: Final = 32
 
 
 class ResolvedMark(msgspec.Struct, frozen=True):
@@ -38,6 +45,12 @@ class ResolvedMark(msgspec.Struct, frozen=True):
     author: str
     tool: str
     confidence: float
+    revision: str = ""
+    """Of the rule that made it, where a rule stands behind it; "" also where its add does not say."""
+    marked_ns: int = 0
+    """When the log took the event that made it what it is."""
+    order: int = 0
+    """That event's place among all events: of two marks of one device, the larger one was said later."""
 
     @property
     def by_person(self) -> bool:
@@ -52,34 +65,51 @@ class Fold:
     marks: tuple[ResolvedMark, ...]
     counts: Counter[str] = field(default_factory=Counter)
     """`duplicate` (further adds of an id), `retracted`, `orphan` (edits and retracts whose add never came),
-    `overruled` (a rule's edits of a person's mark), `invalid`."""
+    `overruled` (a rule's edits of a person's mark), `undone` (edits and retracts taken back), `invalid`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """An event where it lay."""
+
+    event: MarkAdd | MarkEdit | MarkRetract
+    append_ns: int
+    order: int
 
 
 @dataclass(slots=True)
-class _History:
+class History:
     """What was said of one mark, in log order."""
 
-    add: MarkAdd | None = None
-    edits: list[MarkEdit] = field(default_factory=list)
-    retracts: int = 0
+    add: _Told | None = None
+    changes: list[_Told] = field(default_factory=list)
+    """Edits and retracts, those that were taken back too."""
 
 
-def fold(events: Iterable[Mark]) -> Fold:
-    """The marks that stand after `events`, which are in log order per device."""
+def histories(
+    events: Iterable[Mark], append_ns: Iterable[int] = repeat(0)
+) -> tuple[dict[tuple[str, str], History], int]:
+    """What was said of each mark, by (device, id), and how many further adds of a mark there were; see `fold`."""
+    found: dict[tuple[str, str], History] = {}
+    duplicates = 0
+    for order, (event, at_ns) in enumerate(zip(events, append_ns, strict=False)):
+        history = found.setdefault((event.device, event.id), History())
+        if not isinstance(event, MarkAdd):
+            history.changes.append(_Told(event, at_ns, order))
+        elif history.add is None:
+            history.add = _Told(event, at_ns, order)
+        else:
+            duplicates += 1
+    return found, duplicates
+
+
+def fold(events: Iterable[Mark], append_ns: Iterable[int] = repeat(0)) -> Fold:
+    """The marks that stand after `events`, which are in log order per device; `append_ns` is when the log took each."""
     counts: Counter[str] = Counter()
-    histories: dict[tuple[str, str], _History] = {}
-    for event in events:
-        history = histories.setdefault((event.device, event.id), _History())
-        match event:
-            case MarkAdd() if history.add is None:
-                history.add = event
-            case MarkAdd():
-                counts["duplicate"] += 1
-            case MarkEdit():
-                history.edits.append(event)
-            case MarkRetract():
-                history.retracts += 1
-    standing = [mark for history in histories.values() if (mark := _standing(history, counts)) is not None]
+    found, duplicates = histories(events, append_ns)
+    if duplicates:
+        counts["duplicate"] = duplicates
+    standing = [mark for history in found.values() if (mark := standing_of(history, counts)) is not None]
     return Fold(tuple(sorted(standing, key=mark_order)), counts)
 
 
@@ -88,25 +118,50 @@ def mark_order(mark: ResolvedMark) -> tuple[str, int, int, str]:
     return mark.device, mark.start_ns, mark.end_ns, mark.id
 
 
-def _standing(history: _History, counts: Counter[str]) -> ResolvedMark | None:
-    add = history.add
-    if add is None:
-        counts["orphan"] += len(history.edits) + history.retracts
+def rule_mark_id(revision: str, device: str, start_ns: int) -> str:
+    """The id of the mark of a rule that starts then: the same wherever and whenever the rule runs."""
+    return hashlib.sha256(f"{revision}\n{start_ns}\n{device}".encode()).hexdigest()[:_HEX]
+
+
+def standing_of(history: History, counts: Counter[str]) -> ResolvedMark | None:
+    """The mark as it stands, None where it does not; `counts` is told of what was set aside."""
+    if history.add is None:
+        counts["orphan"] += len(history.changes)
         return None
-    if history.retracts:
+    changes = _kept(history.changes, counts) if history.changes else ()
+    if any(isinstance(told.event, MarkRetract) for told in changes):
         counts["retracted"] += 1
         return None
-    mark = _edited(add, history.edits, counts)
+    mark = _edited(history.add, changes, counts)
     if mark.end_ns < mark.start_ns or not mark.label:
         counts["invalid"] += 1
         return None
     return mark
 
 
-def _edited(add: MarkAdd, edits: Sequence[MarkEdit], counts: Counter[str]) -> ResolvedMark:
+def _kept(changes: Sequence[_Told], counts: Counter[str]) -> list[_Told]:
+    """The edits and retracts that were not taken back, without the undos."""
+    events = [told.event for told in changes]
+    undone = {(event.author, event.undoes_ns) for event in events if isinstance(event, MarkEdit) and event.undoes_ns}
+    undos = [isinstance(event, MarkEdit) and event.undoes_ns != 0 for event in events]
+    kept = [
+        told
+        for told, undo in zip(changes, undos, strict=True)
+        if not undo and (told.event.author, told.event.client_ns) not in undone
+    ]
+    if len(kept) + sum(undos) < len(changes):
+        counts["undone"] += len(changes) - len(kept) - sum(undos)
+    return kept
+
+
+def _edited(told: _Told, changes: Sequence[_Told], counts: Counter[str]) -> ResolvedMark:
+    add = told.event
+    assert isinstance(add, MarkAdd)
     start_ns, end_ns, label, confidence = add.start_ns, add.end_ns, add.label, add.confidence
     author, tool = add.author, add.tool
-    for edit in edits:
+    for change in changes:
+        edit = change.event
+        assert isinstance(edit, MarkEdit)
         if edit.tool == RULE and tool != RULE:
             counts["overruled"] += 1
             continue
@@ -114,5 +169,8 @@ def _edited(add: MarkAdd, edits: Sequence[MarkEdit], counts: Counter[str]) -> Re
         end_ns = end_ns if edit.end_ns is None else edit.end_ns
         label = label if edit.label is None else edit.label
         confidence = confidence if edit.confidence is None else edit.confidence
-        author, tool = edit.author, edit.tool
-    return ResolvedMark(add.id, add.device, start_ns, end_ns, label, author, tool, confidence)
+        author, tool, told = edit.author, edit.tool, change
+    revision = add.revision if tool == RULE else ""
+    return ResolvedMark(
+        add.id, add.device, start_ns, end_ns, label, author, tool, confidence, revision, told.append_ns, told.order
+    )

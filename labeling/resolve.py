@@ -4,8 +4,10 @@
 marks. Marks of one rank do not hide each other. A label's share is the part of the window's time under the union of
 its visible marks, so one label marked twice counts once, and the shares of overlapping labels may sum to more than 1.
 
-**Policies.** Every tie is decided, in this order: larger share, the label of the mark that the window is anchored at,
-earlier start of the label's first visible mark in the window, label in code point order.
+**Policies.** Every tie is decided, in this order: larger share; the label of the mark that the window is anchored at,
+or the one that its author has given that very range since; of one person's labels the one said later (by the order of
+the log); earlier start of the label's first visible mark in the window; label in code point order. Rules say nothing
+later: when their marks reach the log depends on how they ran.
 
 - `majority`: the label with the largest share, if that is at least `min_share`.
 - `any`: a label that touches the window at all, instants included, persons' before rules'.
@@ -72,7 +74,8 @@ class WindowLabels:
     share: NDArray[np.float64]
     """(windows,) float64: the label's share of the window's time; 1 for background, 0 for no label."""
     mark: Ints
-    """(windows,) int64: index of the label's mark with the most visible time in the window, -1 for none."""
+    """(windows,) int64: index of the label's mark with the most visible time in the window (of a person's marks with
+    as much, the one said last), -1 for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,10 @@ class _Columns:
     end: Ints
     order: Ints
     """Position in the order of start, then id: the smaller one wins a tie between marks."""
+    author: Ints
+    """Which person's it is; -1 for a rule's."""
+    said: Ints
+    """For a person's, its place in the log: the larger one was said later. 0 for a rule's."""
 
 
 def resolve(windows: WindowTimes, marks: Sequence[ResolvedMark], policy: LabelPolicy) -> WindowLabels:
@@ -111,7 +118,7 @@ def resolve(windows: WindowTimes, marks: Sequence[ResolvedMark], policy: LabelPo
     rows = _rows_by_device(windows)
     anchored = np.full(count, -1, np.int64)
     if windows.anchor is not None and len(marks):
-        anchored = np.where(windows.anchor >= 0, columns.label[windows.anchor], -1)
+        anchored = np.where(windows.anchor >= 0, columns.label[_restated(marks)[windows.anchor]], -1)
     for code, device in enumerate(windows.devices):
         mine = rows[code]
         if not len(mine) or device not in by_device:
@@ -130,6 +137,7 @@ def resolve(windows: WindowTimes, marks: Sequence[ResolvedMark], policy: LabelPo
 def _columns(marks: Sequence[ResolvedMark]) -> _Columns:
     names = tuple(sorted({mark.label for mark in marks}))
     code = {name: index for index, name in enumerate(names)}
+    authors = {name: index for index, name in enumerate(sorted({mark.author for mark in marks}))}
     by_start = sorted(range(len(marks)), key=lambda index: (marks[index].start_ns, marks[index].id))
     order = np.empty(len(marks), np.int64)
     order[by_start] = np.arange(len(marks))
@@ -140,7 +148,20 @@ def _columns(marks: Sequence[ResolvedMark]) -> _Columns:
         np.array([mark.start_ns for mark in marks], np.int64),
         np.array([mark.end_ns for mark in marks], np.int64),
         order,
+        np.array([authors[mark.author] if mark.by_person else -1 for mark in marks], np.int64),
+        np.array([mark.order if mark.by_person else 0 for mark in marks], np.int64),
     )
+
+
+def _restated(marks: Sequence[ResolvedMark]) -> Ints:
+    """For each mark the last one that the same person set over the very same range; a rule's mark is its own."""
+    newest: dict[tuple[str, str, int, int], int] = {}
+    ranges = [(mark.device, mark.author, mark.start_ns, mark.end_ns) for mark in marks]
+    for index, mark in enumerate(marks):
+        if mark.by_person and mark.order >= marks[newest.setdefault(ranges[index], index)].order:
+            newest[ranges[index]] = index
+    own = (newest[it] if mark.by_person else index for index, (it, mark) in enumerate(zip(ranges, marks, strict=True)))
+    return np.fromiter(own, np.int64, len(marks))
 
 
 def _rows_by_device(windows: WindowTimes) -> list[Ints]:
@@ -207,11 +228,24 @@ def _device_labels(
         held = (at * codes + unions.owner[union])[holds]
         kept = np.flatnonzero(np.isin(window * codes + label, held))
     rank = candidates.rank if policy.policy == "any" else np.zeros_like(window)
-    foreign = anchored[window] != label
-    keys = (label, candidates.start, foreign, -covered, rank, window)  # the last is the first to count
-    best = kept[np.lexsort([key[kept] for key in keys])]
+    best = _tied(kept, window, rank, -covered, (anchored[window] != label).astype(np.int64))
+    best = _newest(best, window, marks.author[candidates.mark], marks.said[candidates.mark])
+    best = best[np.lexsort((label[best], candidates.start[best], window[best]))]
     best = best[_heads(window[best])]
     return _Chosen(window[best], label[best], share[best], candidates.mark[best], touched)
+
+
+def _tied(rows: Ints, window: Ints, *keys: Ints) -> Ints:
+    """Of each window's rows those with the least keys, the first key counting first."""
+    rows = rows[np.lexsort([key[rows] for key in (*reversed(keys), window)])]
+    heads = _heads(window[rows])
+    return rows[np.logical_and.reduce([_is_first(key[rows], heads) for key in keys])]
+
+
+def _newest(rows: Ints, window: Ints, author: Ints, said: Ints) -> Ints:
+    """Of each window's rows those that each person said last; rules' all were said at once."""
+    rows = rows[np.lexsort((-said[rows], author[rows], window[rows]))]
+    return rows[_is_first(said[rows], _heads(window[rows], author[rows]))]
 
 
 def _visible(marks: _Columns, mine: Ints) -> tuple[_Pieces, _Pieces]:
@@ -244,14 +278,17 @@ def _union(start: Ints, end: Ints) -> tuple[Ints, Ints]:
 
 
 def _unions(shown: _Pieces, label_of: Ints) -> _Pieces:
-    """The union of the pieces of each label, as pieces owned by the label."""
-    label = label_of[shown.owner]
-    parts = [(code, *_union(shown.start[label == code], shown.end[label == code])) for code in np.unique(label)]
-    return _Pieces(
-        np.concatenate([np.full(len(start), code, np.int64) for code, start, _ in parts] or [_NONE]),
-        np.concatenate([start for _, start, _ in parts] or [_NONE]),
-        np.concatenate([end for _, _, end in parts] or [_NONE]),
-    )
+    """The union of the pieces of each label, as pieces owned by the label, in order of label and start."""
+    if not len(shown.owner):
+        return _Pieces(_NONE, _NONE, _NONE)
+    order = np.lexsort((shown.start, label_of[shown.owner]))
+    label, start = label_of[shown.owner][order], shown.start[order]
+    # How far the pieces reach, label by label: of (label, place among all ends) the running maximum begins anew there.
+    ends, place = np.unique(shown.end[order], return_inverse=True)
+    reach = ends[np.maximum.accumulate(label * len(ends) + place) % len(ends)]
+    fresh = _heads(label, np.concatenate(([0], np.cumsum(start[1:] > reach[:-1]))))
+    last = np.append(fresh[1:], len(order)) - 1
+    return _Pieces(label[fresh], start[fresh], reach[last])
 
 
 def _pairs(t0_ns: Ints, t1_ns: Ints, start: Ints, end: Ints) -> tuple[Ints, Ints]:
@@ -311,7 +348,8 @@ class _Candidates:
 
 def _candidates(touches: _Touches, marks: _Columns) -> _Candidates:
     label = marks.label[touches.mark]
-    order = np.lexsort((marks.order[touches.mark], -touches.part_ns, label, touches.window))
+    newer, earlier = -marks.said[touches.mark], marks.order[touches.mark]
+    order = np.lexsort((earlier, newer, -touches.part_ns, label, touches.window))
     window, label, mark = touches.window[order], label[order], touches.mark[order]
     heads = _heads(window, label)
     if not len(heads):
@@ -330,6 +368,12 @@ def _heads(*columns: Ints) -> Ints:
     for column in columns:
         changed[1:] |= column[1:] != column[:-1]
     return np.flatnonzero(changed)
+
+
+def _is_first(column: Ints, heads: Ints) -> NDArray[np.bool_]:
+    """Whether each value equals the first one of its group."""
+    first = np.repeat(column[heads], np.diff(np.append(heads, len(column))))
+    return np.asarray(column == first)
 
 
 def _looked_up(wanted: Ints, keys: Ints, values: Ints) -> Ints:

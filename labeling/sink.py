@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -51,8 +51,13 @@ _SCHEMA: Final = {
     "partition": "Int32",
     "offset": "Int64",
     "append_ns": "Int64",
+    "revision": "String",
+    "reason": "String",
+    "undoes_ns": "Int64",
+    "undo": "Boolean",
 }
-"""The columns of a marks file. A null is a field that the event does not have; `evidence` is JSON."""
+"""The columns of a marks file. A null is a field that the event does not have; `evidence` is JSON. Files of earlier
+versions lack the last columns: what is missing is null."""
 
 
 class _State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -154,28 +159,41 @@ def _row(record: Mark, partition: int, offset: int, append_ns: int) -> dict[str,
     }
 
 
-def _draft(rows: list[dict[str, Any]]) -> Draft:
+def _columns() -> dict[str, Any]:
     import polars as pl  # the pure part of this module must load without it
 
-    schema = {name: getattr(pl, kind) for name, kind in _SCHEMA.items()}
+    return {name: getattr(pl, kind) for name, kind in _SCHEMA.items()}
+
+
+def _draft(rows: list[dict[str, Any]]) -> Draft:
+    import polars as pl
+
     file = io.BytesIO()
-    pl.DataFrame(rows, schema=schema).write_parquet(file, compression="zstd")
+    pl.DataFrame(rows, schema=_columns()).write_parquet(file, compression="zstd")
     return Draft.of("marks", "m", ".parquet", [file.getvalue()], len(rows))
 
 
-def read_events(table: pl.DataFrame) -> Iterator[Mark]:
-    """The mark events in the rows of marks files, in log order."""
-    for row in table.sort("partition", "offset").iter_rows(named=True):
-        device, mark, author, tool = row["device"], row["id"], row["author"], row["tool"]
-        stamps = {"client_ns": row["client_ns"], "server_ns": row["server_ns"]}
-        span = row["start_ns"], row["end_ns"], row["label"]
-        match row["kind"]:
-            case "add":
-                evidence = msgspec.json.decode(row["evidence"]) if row["evidence"] else {}
-                yield MarkAdd(device, mark, *span, author, tool, row["confidence"], **stamps, evidence=evidence)
-            case "edit":
-                yield MarkEdit(device, mark, author, tool, *span, row["confidence"], **stamps)
-            case "retract":
-                yield MarkRetract(device, mark, author, tool, **stamps)
-            case kind:
-                raise CorruptError(f'marks: found kind "{kind}", expected add, edit or retract; upgrade sensorloom')
+def read_events(tables: Iterable[pl.DataFrame]) -> tuple[list[Mark], list[int]]:
+    """The mark events in marks files, in log order, and when the log took each, ns UTC. Raises `CorruptError`."""
+    import polars as pl
+
+    table = pl.concat([pl.DataFrame(schema=_columns()), *tables], how="diagonal").sort("partition", "offset")
+    return [_event(row) for row in table.iter_rows(named=True)], table["append_ns"].to_list()
+
+
+def _event(row: dict[str, Any]) -> Mark:
+    who = row["device"], row["id"]
+    said_by = row["author"], row["tool"]
+    span = row["start_ns"], row["end_ns"], row["label"]
+    stamps = row["client_ns"], row["server_ns"]
+    reason, confidence = row["reason"] or "", row["confidence"]
+    match row["kind"]:
+        case "add":
+            evidence = msgspec.json.decode(row["evidence"]) if row["evidence"] else {}
+            return MarkAdd(*who, *span, *said_by, confidence, *stamps, evidence, row["revision"] or "")
+        case "edit":
+            return MarkEdit(*who, *said_by, *span, confidence, *stamps, reason, row["undoes_ns"] or 0)
+        case "retract":
+            return MarkRetract(*who, *said_by, *stamps, reason, row["undo"] or False)
+        case kind:
+            raise CorruptError(f'marks: found kind "{kind}", expected add, edit or retract; upgrade sensorloom')

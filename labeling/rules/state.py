@@ -6,7 +6,6 @@ comes, so it makes no difference when that is.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from ingest.records import MarkAdd, StreamDescription
 from ingest.times import Times
+from labeling.marks import RULE, rule_mark_id
 from labeling.rules.errors import RuleError
 from labeling.rules.joining import Join
 from labeling.rules.kernels import NEVER, TAIL, Axis, Pace, RollState, every
@@ -27,8 +27,6 @@ from labeling.rules.tracker import END, FAR, Paced, Tracker
 COLLECT_SAMPLES: Final = 16_384
 """A stream collects at most about so many samples before they are worked out."""
 CHANGED: Final = "closed by another description of the stream"
-TOOL: Final = "rule"
-_HEX: Final = 32
 _MARK_BYTES: Final = 300
 
 
@@ -309,19 +307,15 @@ class RuleState:
             start_ns = event.start_ns - before_ns
             yield MarkAdd(
                 device,
-                mark_id(rule, device, start_ns),
+                rule_mark_id(rule.revision, device, start_ns),
                 max(start_ns, -FAR),
                 min(event.end_ns + after_ns, FAR),
                 rule.label,
                 self.rules.name,
-                TOOL,
+                RULE,
                 evidence=event.opened | event.closed,
+                revision=rule.revision,
             )
-
-
-def mark_id(rule: Rule, device: str, start_ns: int) -> str:
-    """The id of the mark of a rule that starts then: the same wherever and whenever the rule runs."""
-    return hashlib.sha256(f"{rule.revision}\n{start_ns}\n{device}".encode()).hexdigest()[:_HEX]
 
 
 def _advance(tracker: Tracker, bound: Any, times: Times, registers: list[Any], until: Tri | None, axis: Paced) -> None:

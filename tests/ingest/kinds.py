@@ -62,9 +62,9 @@ EXAMPLES: dict[str, Record] = {
     "gap": Gap("pump-7", "r-1", "acc", BOOT, T0, T0 + 5, -1, "spool_full"),
     "progress": Progress("pump-7", "r-1", "acc", BOOT, T0),
     "forget": Forget("pump-7", "anna", T0, "asked to"),
-    "mark_add": MarkAdd("pump-7", "m-1", T0, T0 + 9, "slam", "anna", "operator", 0.5, T0 + 1, T0 + 2, {"mag": 2.5}),
-    "mark_edit": MarkEdit("pump-7", "m-1", "ben", "button", T0, None, "drop", None, T0 + 1, T0 + 2),
-    "mark_retract": MarkRetract("pump-7", "m-1", "ben", "operator", T0 + 1, T0 + 2),
+    "mark_add": MarkAdd("pump-7", "m-1", T0, T0 + 9, "slam", "anna", "rule", 0.5, T0 + 1, T0 + 2, {"mag": 2.5}, "r1"),
+    "mark_edit": MarkEdit("pump-7", "m-1", "ben", "button", T0, None, "drop", None, T0 + 1, T0 + 2, "late", T0 + 3),
+    "mark_retract": MarkRetract("pump-7", "m-1", "ben", "operator", T0 + 1, T0 + 2, "twice", True),
     "stream_description": StreamDescription(
         "acc",
         (Channel("x", "g", 0.015625, -1.0, -4.0, 4.0), Channel("t", "degC")),
@@ -85,6 +85,7 @@ _text = st.text(max_size=12)
 _float = st.floats(allow_nan=False)
 _by_type: dict[Any, st.SearchStrategy[Any]] = {
     "str": _text,
+    "bool": st.booleans(),
     "bytes": st.binary(max_size=20),
     "int": st.integers(-(2**63), 2**63 - 1),
     "Time": st.integers(-(2**62), 2**62),

@@ -37,14 +37,16 @@ GOLDEN = {
     "progress": "019605a670756d702d37a3722d31a3616363c410000102030405060708090a0b0c0d0e0fcf18ead8a3eb544000",
     "forget": "019506a670756d702d37a4616e6e61cf18ead8a3eb544000a861736b656420746f",
     "mark_add": (
-        "019c10a670756d702d37a36d2d31cf18ead8a3eb544000cf18ead8a3eb544009a4736c616da4616e6e61a86f70657261746f"
-        "72cb3fe0000000000000cf18ead8a3eb544001cf18ead8a3eb54400281a36d6167cb4004000000000000"
+        "019d10a670756d702d37a36d2d31cf18ead8a3eb544000cf18ead8a3eb544009a4736c616da4616e6e61a472756c65cb3fe0"
+        "000000000000cf18ead8a3eb544001cf18ead8a3eb54400281a36d6167cb4004000000000000a27231"
     ),
     "mark_edit": (
-        "019b11a670756d702d37a36d2d31a362656ea6627574746f6ecf18ead8a3eb544000c0a464726f70c0cf18ead8a3eb544001"
-        "cf18ead8a3eb544002"
+        "019d11a670756d702d37a36d2d31a362656ea6627574746f6ecf18ead8a3eb544000c0a464726f70c0cf18ead8a3eb544001"
+        "cf18ead8a3eb544002a46c617465cf18ead8a3eb544003"
     ),
-    "mark_retract": "019712a670756d702d37a36d2d31a362656ea86f70657261746f72cf18ead8a3eb544001cf18ead8a3eb544002",
+    "mark_retract": (
+        "019912a670756d702d37a36d2d31a362656ea86f70657261746f72cf18ead8a3eb544001cf18ead8a3eb544002a57477696365c3"
+    ),
     "stream_description": (
         "019820a36163639296a178a167cb3f90000000000000cbbff0000000000000cbc010000000000000cb401000000000000096"
         "a174a464656743cb3ff0000000000000cb0000000000000000c0c0a5696e743136cd2ee001a74144584c333435a573686166"
@@ -103,6 +105,20 @@ def test_fields_that_an_older_version_lacks_take_their_defaults() -> None:
     chunk = decode(older)
     assert isinstance(chunk, Chunk)
     assert (chunk.missing, chunk.missing_reason, chunk.clock, chunk.signature) == (0, "", None, b"")
+
+
+def test_marks_of_an_older_version_say_no_revision_and_no_reason() -> None:
+    """What lies in logs and spools from before there were these fields, byte for byte."""
+    add = (
+        "019c10a670756d702d37a36d2d31cf18ead8a3eb544000cf18ead8a3eb544009a4736c616da4616e6e61a86f70657261746f"
+        "72cb3fe0000000000000cf18ead8a3eb544001cf18ead8a3eb54400281a36d6167cb4004000000000000"
+    )
+    retract = bytes.fromhex(
+        "019712a670756d702d37a36d2d31a362656ea86f70657261746f72cf18ead8a3eb544001cf18ead8a3eb544002"
+    )
+    marks = {"add": decode(bytes.fromhex(add)), "retract": decode(retract)}
+    assert marks["add"] == msgspec.structs.replace(EXAMPLES["mark_add"], tool="operator", revision="")
+    assert marks["retract"] == msgspec.structs.replace(EXAMPLES["mark_retract"], reason="", undo=False)
 
 
 @pytest.mark.parametrize("version", [0, 2, 255])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,9 +19,18 @@ Answer = tuple[str | None, float, str | None]
 
 
 def mark(
-    start: int, end: int, label: str, *, tool: str = "operator", name: str = "", device: str = "d"
+    start: int,
+    end: int,
+    label: str,
+    *,
+    tool: str = "operator",
+    name: str = "",
+    device: str = "d",
+    author: str = "ann",
+    order: int = 0,
 ) -> ResolvedMark:
-    return ResolvedMark(name or f"{label}{start}-{end}{tool}", device, start, end, label, "ann", tool, 1.0)
+    name = name or f"{label}{start}-{end}{tool}"
+    return ResolvedMark(name, device, start, end, label, author, tool, 1.0, order=order)
 
 
 def times(windows: list[Window], marks: list[ResolvedMark]) -> WindowTimes:
@@ -60,7 +70,11 @@ def oracle(window: Window, marks: list[ResolvedMark], policy: LabelPolicy) -> An
     touching = [m for m in mine if inside[m.id] or m.id in points]
     if not touching and policy.background:
         return policy.background, 1.0, None
-    best: list[tuple[tuple[int, int, bool, int, str], Answer]] = []
+    said = {m.id: m.order if m.by_person else 0 for m in mine}
+    anchors = [m for m in mine if m.id == anchor]
+    restated = [m for m in mine for a in anchors if _place(m) == _place(a) and m.by_person and a.by_person]
+    anchored = {max(restated, key=lambda m: m.order).label if restated else m.label for m in anchors}
+    best: list[tuple[tuple[int, int, bool], str, tuple[int, str], ResolvedMark, Answer]] = []
     for label in {m.label for m in touching}:
         group = [m for m in touching if m.label == label and (inside[m.id] or policy.policy == "any")]
         covered = set().union(*(inside[m.id] for m in group))
@@ -73,12 +87,19 @@ def oracle(window: Window, marks: list[ResolvedMark], policy: LabelPolicy) -> An
         }[policy.policy]
         if not allowed:
             continue
-        chief = min(group, key=lambda m: (-len(inside[m.id]), m.start_ns, m.id))
+        chief = min(group, key=lambda m: (-len(inside[m.id]), -said[m.id], m.start_ns, m.id))
         rank = 0 if policy.policy != "any" or any(m.by_person for m in group) else 1
-        foreign = label not in {m.label for m in mine if m.id == anchor}
-        key = (rank, -len(covered), foreign, min(m.start_ns for m in group), label)
-        best.append((key, (label, share, chief.id)))
-    return min(best)[1] if best else (None, 0.0, None)
+        author = chief.author if chief.by_person else f"rule {label}"
+        last = min(m.start_ns for m in group), label
+        best.append(((rank, -len(covered), label not in anchored), author, last, chief, (label, share, chief.id)))
+    tied = [row for row in best if row[0] == min(best)[0]]
+    newest = {author: max(said[row[3].id] for row in tied if row[1] == author) for _, author, *_ in tied}
+    final = [row for row in tied if said[row[3].id] == newest[row[1]]]
+    return min(final, key=lambda row: row[2])[4] if final else (None, 0.0, None)
+
+
+def _place(item: ResolvedMark) -> tuple[str, int, int]:
+    return item.author, item.start_ns, item.end_ns
 
 
 devices = st.sampled_from(["d", "e", "unmarked"])
@@ -95,9 +116,11 @@ def mark_lists(draw: st.DrawFn) -> list[ResolvedMark]:
     for index in range(draw(st.integers(0, 7))):
         start, length = draw(spans)
         label, tool = draw(st.sampled_from("abc")), draw(st.sampled_from(["rule", "operator", "button", "import"]))
-        device = draw(st.sampled_from(["d", "e"]))
-        found.append(mark(start, start + length, label, tool=tool, name=f"m{index}", device=device))
-    return draw(st.permutations(found))
+        device, author = draw(st.sampled_from(["d", "e"])), draw(st.sampled_from(["ann", "bob"]))
+        name = f"m{index}"
+        found.append(mark(start, start + length, label, tool=tool, name=name, device=device, author=author))
+    orders = draw(st.permutations(range(len(found))))
+    return [msgspec.structs.replace(item, order=order) for item, order in zip(found, orders, strict=True)]
 
 
 policies = st.builds(
@@ -119,7 +142,9 @@ def test_agrees_with_the_oracle_where_marks_are_dense(policy: Policy) -> None:
         for index in range(int(rng.integers(1, 9))):
             start, length = int(rng.integers(0, 24)), int(rng.integers(0, 16))
             label, tool = "abc"[rng.integers(3)], ("rule", "operator")[rng.integers(2)]
-            marks.append(mark(start, start + length, label, tool=tool, name=f"m{rng.integers(100)}-{index}"))
+            author, order = ("ann", "bob")[rng.integers(2)], int(rng.integers(0, 5))
+            name = f"m{rng.integers(100)}-{index}"
+            marks.append(mark(start, start + length, label, tool=tool, name=name, author=author, order=order))
         begins = rng.integers(0, 24, 6).tolist()
         windows = [("d", t0, t0 + int(rng.integers(4, 12)), marks[rng.integers(len(marks))].id) for t0 in begins]
         how = LabelPolicy(policy, float(rng.choice([0.0, 0.3, 0.5])), None if rng.integers(2) else "none")
@@ -142,6 +167,61 @@ def test_the_order_of_windows_and_marks_does_not_matter(
 def test_a_person_hides_a_rule(policy: Policy) -> None:
     marks = [mark(0, 10, "rule's", tool="rule"), mark(4, 10, "person's")]
     assert resolved([("d", 0, 10, "")], marks, LabelPolicy(policy))[0][0] == "person's"
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_persons_range_hides_a_rules_instant(policy: Policy) -> None:
+    """Beyond the person's label it would touch the window, and under `any` win in it."""
+    marks = [mark(0, 4, "person's"), mark(2, 2, "rule's", tool="rule"), mark(4, 4, "seen", tool="rule")]
+    windows = [("d", 2, 3, ""), ("d", 4, 10, "")]
+    assert resolved(windows[:1], marks, LabelPolicy(policy))[0][0] == "person's"
+    shown = [a[0] for a in resolved(windows, marks[1:], LabelPolicy(policy, background="calm"))]
+    assert shown == (["rule's", "seen"] if policy == "any" else [None, None])
+    person = resolve(times(windows, marks), marks, LabelPolicy(policy))
+    assert [item for item in person.mark.tolist() if item >= 0 and marks[item].label == "rule's"] == []
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize(("old", "new"), [("wrong", "right"), ("alarm", "normal")])
+def test_what_a_person_said_later_wins_a_tie(policy: Policy, old: str, new: str) -> None:
+    marks = [mark(0, 100, old, order=3), mark(0, 100, new, order=8)]
+    assert resolved([("d", 0, 10, "")], marks, LabelPolicy(policy))[0][0] == new
+    assert resolved([("d", 0, 10, "")], marks[::-1], LabelPolicy(policy))[0][0] == new
+
+
+def test_of_two_people_the_earlier_start_wins_and_later_words_of_rules_are_none() -> None:
+    people = [mark(0, 100, "b", order=3), mark(1, 100, "a", order=8, author="bob")]
+    assert resolved([("d", 1, 10, "")], people, LabelPolicy())[0][0] == "b"
+    rules = [mark(0, 100, "b", tool="rule", order=3), mark(0, 100, "c", tool="rule", order=8)]
+    assert resolved([("d", 1, 10, "")], rules, LabelPolicy())[0][0] == "b"
+
+
+def test_a_larger_share_goes_before_a_later_word() -> None:
+    marks = [mark(0, 10, "most", order=1), mark(0, 9, "later", order=2)]
+    assert resolved([("d", 0, 10, "")], marks, LabelPolicy())[0][0] == "most"
+
+
+def test_the_mark_that_gave_the_label_is_the_one_said_last() -> None:
+    marks = [mark(0, 10, "a", order=1, name="first"), mark(0, 10, "a", order=2, name="second")]
+    assert resolved([("d", 0, 10, "")], marks, LabelPolicy())[0][2] == "second"
+
+
+def test_an_anchor_whose_range_was_given_another_label_since_has_that_one() -> None:
+    marks = [mark(0, 60, "wrong", name="m", order=1), mark(0, 60, "right", order=2)]
+    assert resolved([("d", 10, 20, "m")], marks, LabelPolicy())[0][0] == "right"
+    wider = [mark(0, 60, "walk", name="m", order=1), mark(5, 60, "turn", order=2)]
+    assert resolved([("d", 10, 20, "m")], wider, LabelPolicy())[0][0] == "walk"
+
+
+def test_marks_of_ten_thousand_labels() -> None:
+    """One label's pieces are told from another's in one pass over all."""
+    rng = np.random.default_rng(5)
+    begins = rng.integers(0, 400_000, 20_000).tolist()
+    marks = [mark(b, b + 90, f"l{i % 10_000}", name=str(i), order=i) for i, b in enumerate(begins)]
+    windows = [("d", t0, t0 + 40, "") for t0 in rng.integers(0, 400_000, 60).tolist()]
+    for window, answer in zip(windows, resolved(windows, marks, LabelPolicy()), strict=True):
+        near = [m for m in marks if m.start_ns < window[2] and m.end_ns > window[1]]
+        assert answer == oracle(window, near, LabelPolicy())
 
 
 def test_half_the_window_is_enough_and_a_little_less_is_not() -> None:

@@ -40,12 +40,13 @@ words = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
 numbers = st.floats(allow_nan=False)
 adds = st.builds(
     MarkAdd, words, words, times, times, words, words, words, numbers, times, times,
-    st.dictionaries(words, st.floats(allow_nan=False, allow_infinity=False), max_size=2),
+    st.dictionaries(words, st.floats(allow_nan=False, allow_infinity=False), max_size=2), words,
 )  # fmt: skip
 edits = st.builds(
-    MarkEdit, words, words, words, words, st.none() | times, st.none() | times, st.none() | words, st.none() | numbers
-)
-retracts = st.builds(MarkRetract, words, words, words, words, times, times)
+    MarkEdit, words, words, words, words, st.none() | times, st.none() | times, st.none() | words, st.none() | numbers,
+    times, times, words, times,
+)  # fmt: skip
+retracts = st.builds(MarkRetract, words, words, words, words, times, times, words, st.booleans())
 events: st.SearchStrategy[list[Mark]] = st.lists(adds | edits | retracts, min_size=1, max_size=6)
 
 
@@ -60,9 +61,25 @@ def test_events_survive_any_seal_and_restart(marks: list[Mark], cut: int) -> Non
     running.feed(batch(values[cut:], start=min(cut, len(values))))
     second = running.take()
     table = tables(first, second)
-    assert list(read_events(table)) == marks
+    read, append_ns = read_events([table])
+    assert read == marks
+    assert append_ns == [100 + offset for offset in range(len(marks))]
     assert table["offset"].to_list() == list(range(len(marks)))
     assert sum((first.counts + second.counts).values()) == len(marks)
+
+
+def test_files_of_an_earlier_version_lack_the_last_columns() -> None:
+    marks: list[Mark] = [
+        MarkAdd("pump", "m", 1, 2, "run", "ann", "operator"),
+        MarkRetract("pump", "n", "ann", "import"),
+    ]
+    running = LabelsOperator().start(None)
+    running.feed(batch([encode(mark) for mark in marks]))
+    table = tables(running.take())
+    old = table.drop("revision", "reason", "undoes_ns", "undo")
+    assert read_events([old])[0] == marks
+    later = table.with_columns(pl.col("offset") + 2)
+    assert read_events([later, old])[0] == marks * 2
 
 
 def test_what_is_no_mark_goes_to_the_dead_letters() -> None:

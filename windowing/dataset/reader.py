@@ -12,7 +12,6 @@ so that `len`, `windows` and `arrays` agree. Damaged marks are never skipped: wi
 from __future__ import annotations
 
 import io
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -212,4 +211,4 @@ def read_marks(chains: Chains) -> Fold:
             tables.append(pl.read_parquet(io.BytesIO(data)))
         except Exception as error:  # polars raises whatever its Parquet reader meets
             raise CorruptError(f"{chains.folder / ref.name}: not Parquet: {error}; {REMEDY}") from None
-    return fold(read_events(pl.concat(tables))) if tables else Fold((), Counter())
+    return fold(*read_events(tables))
