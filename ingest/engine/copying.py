@@ -1,0 +1,118 @@
+"""A copy of an operator's chains that others move on meanwhile: each up to one entry, with the state to go on from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from ingest.copying import Copier
+from ingest.engine.chain import search_newest, states_of
+from ingest.engine.genesis import NAME as GENESIS
+from ingest.engine.heads import HEADS, head_name
+from ingest.engine.manifest import Manifest, checkpoint_name, decode_entry, entry_name
+from ingest.errors import CorruptError, UsageError
+
+_TRIES: Final = 100
+_MANIFEST: Final = "manifest"
+_STATE: Final = "state"
+
+
+def is_chain_folder(folder: Path) -> bool:
+    """Whether an operator keeps its chains here."""
+    return (folder / GENESIS).is_file()
+
+
+@dataclass(slots=True)
+class Copied:
+    """What was copied of an operator's chains."""
+
+    newest: dict[str, int] = field(default_factory=dict)
+    """The number of the newest entry of each chain, -1 where it has none."""
+    folders: set[str] = field(default_factory=lambda: {_MANIFEST, _STATE, HEADS, GENESIS})
+    """The names in the operator's folder whose files belong to entries: no others are to be copied of them."""
+
+    def take(self, entry: Manifest) -> None:
+        """Note where an entry has its files."""
+        self.folders.update(ref.name.partition("/")[0] for ref in entry.files)
+
+
+def copy_chains(source: Path, to: Path, copier: Copier) -> Copied:
+    """Copy an operator's chains, or bring an older copy up to date.
+
+    Raises:
+        UsageError: `to` is a copy of other chains, or goes further than `source` does.
+        CorruptError: a file is not what its entry says.
+    """
+    genesis = to / GENESIS
+    if genesis.exists() and genesis.read_bytes() != (source / GENESIS).read_bytes():
+        raise UsageError(f"{genesis}: is the genesis of other chains than {source / GENESIS}; give another folder")
+    copier.copy(source / GENESIS, genesis)
+    copied = Copied()
+    for path in sorted((source / _MANIFEST).glob("*/")):
+        copied.newest[path.name] = _copy_chain(source, to, f"{_MANIFEST}/{path.name}", copier, copied)
+    return copied
+
+
+def newest_entry(folder: Path, chain: str) -> int:
+    """The number of a chain's newest entry, -1 where it has none."""
+    search = search_newest()
+    probe = next(search)
+    while True:
+        try:
+            probe = search.send((folder / entry_name(chain, probe)).exists())
+        except StopIteration as stop:
+            return int(stop.value)
+
+
+def _copy_chain(source: Path, to: Path, chain: str, copier: Copier, copied: Copied) -> int:
+    """Copy the entries up to the newest one, each behind its files, and that one's state; the head, which is a lower
+    bound, before all of them."""
+    if (source / head_name(chain)).exists():
+        copier.copy(source / head_name(chain), to / head_name(chain))
+    head = _copy_state(source, to, chain, copier)
+    there = newest_entry(to, chain)
+    newest = -1
+    if head is not None:
+        newest = head.seq
+        copied.take(head)
+    if there > newest:
+        raise UsageError(
+            f"{to / chain}: goes on to entry {there}, {source / chain} only to {newest}: the dataset has lost its end, "
+            "or was restored; keep this copy, and give another folder"
+        )
+    for seq in range(there + 1, newest + 1):
+        name = entry_name(chain, seq)
+        entry = _entry(source, name)
+        copied.take(entry)
+        for ref in entry.files:
+            copier.copy(source / ref.name, to / ref.name, sha256=ref.sha256)
+        if (source / checkpoint_name(chain, seq)).exists():
+            copier.copy(source / checkpoint_name(chain, seq), to / checkpoint_name(chain, seq))
+        copier.copy(source / name, to / name)
+    return newest
+
+
+def _copy_state(source: Path, to: Path, chain: str, copier: Copier) -> Manifest | None:
+    """The newest entry whose state, and the one before it, could be copied: others take old states away."""
+    for _ in range(_TRIES):
+        newest = newest_entry(source, chain)
+        if newest < 0:
+            return None
+        entries = [_entry(source, entry_name(chain, seq)) for seq in range(max(0, newest - 1), newest + 1)]
+        try:
+            for entry in entries:
+                copier.copy(source / entry.state.name, to / entry.state.name, sha256=entry.state.sha256)
+        except FileNotFoundError as error:
+            if newest_entry(source, chain) == newest:
+                raise CorruptError(f"{error.filename}: is missing; run the windowing service once") from None
+            continue
+        for path in set((to / states_of(chain)).iterdir()) - {to / entry.state.name for entry in entries}:
+            copier.remove(path)
+        return entries[-1]
+    raise CorruptError(f"{source / states_of(chain)}: states vanish while they are copied; see who deletes them")
+
+
+def _entry(source: Path, name: str) -> Manifest:
+    path = source / name
+    return decode_entry(path.read_bytes(), str(path))

@@ -1,0 +1,55 @@
+"""`sensorloom backup` and `sensorloom status`. What a command needs is imported when it runs."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any, Final
+
+_SITE: Final = (
+    "SITE is a folder that holds a log of segments, the datasets made of it, or both: site/log, site/dataset."
+)
+
+
+def register(subparsers: Any) -> None:
+    """Add the commands' parsers."""
+    _register_backup(subparsers)
+
+
+def _register_backup(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "backup",
+        help="copy a site that may be at work: its datasets, then its log",
+        description="Copy a site's datasets and then its log while agents and workers go on, fsync what was copied and "
+        "open it. Into the same folder again, only what is new is copied. The copy is a site itself: to restore, copy "
+        f"it back with any tool, or go on where it lies. {_SITE}",
+        epilog="example: sensorloom backup site /mnt/backup/site",
+    )
+    parser.add_argument("site", metavar="SITE", help="the site's folder")
+    parser.add_argument("to", metavar="DEST", help="where the copy goes; made where it is missing")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(run=run_backup)
+
+
+def run_backup(args: argparse.Namespace) -> int:
+    """`sensorloom backup`."""
+    from service.backup import backup
+
+    report = backup(Path(args.site), Path(args.to))
+    if args.json:
+        print(_json(report.as_dict()))
+        return 0
+    for name, chains in report.datasets.items():
+        print(f"{name}: {sum(seq + 1 for seq in chains.values()):,} entries in {len(chains)} chains; opened")
+    for name, topics in report.logs.items():
+        print(f"{name}: " + ", ".join(f"{topic} {records:,}" for topic, records in topics.items()) + " records")
+    print(
+        f"{report.copied_files:,} files copied, {report.copied_bytes:,} bytes; {report.kept_files:,} were there already"
+    )
+    return 0
+
+
+def _json(value: object) -> str:
+    import msgspec
+
+    return msgspec.json.encode(value).decode()
