@@ -105,11 +105,13 @@ def _fold(
     schemas = {schema_id(description): description for description in descriptions}
     windower = Windower(Layout.of(spec), (), schemas)
     for batch in batches:
-        windower.feed(batch)
-        if windower.pending_bytes > SEAL_BYTES:
-            finished = windower.take()
-            if encoded:
-                encode_output(finished)
+        rest = batch
+        while len(rest):
+            rest = rest.tail(windower.feed(rest))
+            if len(rest) or windower.pending_bytes > SEAL_BYTES:
+                finished = windower.take()
+                if encoded:
+                    encode_output(finished)
     finished = windower.take()
     if encoded:
         encode_output(finished)

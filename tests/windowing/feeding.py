@@ -20,6 +20,7 @@ from ingest.times import advance
 from ingest.wire import encode
 from windowing.fold.anchors import AnchorMark
 from windowing.fold.operator import WindowOperator
+from windowing.fold.windower import BOUND_BYTES
 from windowing.spec import WindowSpec
 
 START_NS = 1_700_000_000 * 10**9
@@ -174,16 +175,28 @@ def run(
     sizes: Iterable[int] = (),
     restart: Sequence[bool] = (),
     append_ns: Sequence[int] | None = None,
+    bound_bytes: int = BOUND_BYTES,
 ) -> Collected:
-    """Feed the records in batches; where `restart` says so, save the state after a batch and go on from it."""
-    operator = WindowOperator(spec, marks)
+    """Feed the records in batches; where `restart` says so, save the state after a batch and go on from it.
+
+    Where there is output of `bound_bytes` it is taken, and the state saved, as the engine does.
+    """
+    operator = WindowOperator(spec, marks, bound_bytes)
     for description in descriptions:
         operator.learn(schema_id(description), description)
     running, collected = operator.start(None), Collected()
     for index, batch in enumerate(batches(records, sizes, append_ns)):
-        assert running.feed(batch) == len(batch)
-        if index < len(restart) and restart[index]:
-            collected.add(running.take())
-            running = operator.start(running.snapshot())
+        rest, save = batch, index < len(restart) and restart[index]
+        while len(rest):
+            taken = running.feed(rest)
+            assert running.missing_schema is None
+            rest = rest.tail(taken)
+            if save or len(rest):
+                assert save or running.pending_bytes >= bound_bytes
+                collected.add(running.take())
+                running = operator.start(running.snapshot())
     collected.add(running.take())
+    while running.pending_bytes:
+        running = operator.start(running.snapshot())
+        collected.add(running.take())
     return collected

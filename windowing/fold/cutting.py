@@ -19,7 +19,7 @@ Signal = NDArray[np.float32]
 _T = TypeVar("_T", bound=np.generic)
 
 _BLOCK_INSTANTS: Final = 1 << 17
-_BLOCK_CELLS: Final = 1 << 22
+_BLOCK_CELLS: Final = 1 << 21
 _ARENA_CELLS: Final = 1 << 21
 _FEW: Final = 1 << 10
 """So many windows are looked at one by one without asking whether they lie in a hole."""
@@ -128,8 +128,10 @@ class Cutter:
         span: tuple[int, int],
         offset: int,
         finished: Finished,
+        bound_bytes: int,
     ) -> None:
         self._layout = layout
+        self._bound_bytes = bound_bytes
         self._sources = sources
         self._first_ns = span[0] - layout.tolerance_ns
         self._last_ns = span[1] + layout.tolerance_ns
@@ -140,9 +142,10 @@ class Cutter:
         cells = layout.length * layout.channels
         self._most = max(1, min(_BLOCK_INSTANTS // steps, _BLOCK_CELLS // cells))
 
-    def cut(self, origin: Origin, cursor: Cursor, k: int, stop: int) -> None:
-        """The windows `[k, stop)` of a cursor: every instant of theirs is certain."""
-        while k < stop:
+    def cut(self, origin: Origin, cursor: Cursor, k: int, stop: int) -> int:
+        """The windows `[k, stop)` of a cursor, whose every instant is certain, until there is output of `bound_bytes`;
+        where the next would begin."""
+        while k < stop and self._finished.bytes < self._bound_bytes:
             count, reason = self._skip(cursor, k, stop) if stop - k > _FEW else (0, "")
             if count:
                 self._drop(origin, cursor, k, count, reason)
@@ -150,6 +153,7 @@ class Cutter:
                 count = min(stop - k, self._most)
                 self._cut_block(origin, cursor, k, count)
             k += count
+        return k
 
     def drop_all(self, origin: Origin, cursor: Cursor, k: int, stop: int, reason: str) -> None:
         """None of the windows `[k, stop)` can be had."""

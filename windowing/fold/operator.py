@@ -11,17 +11,21 @@ from ingest.records import StreamDescription
 from windowing.fold.anchors import AnchorMark, Layout
 from windowing.fold.remarks import notes_on
 from windowing.fold.state import STATE_VERSION, decode_state, encode_state
-from windowing.fold.windower import Windower
+from windowing.fold.windower import BOUND_BYTES, Windower
 from windowing.spec import WindowSpec
 
 _FAR_NS: Final = 1 << 62
 
 
 class WindowOperator:
-    """Cuts the windows of a specification; `marks` are the pinned marks of a mark-anchored run."""
+    """Cuts the windows of a specification; `marks` are the pinned marks of a mark-anchored run.
 
-    def __init__(self, spec: WindowSpec, marks: Iterable[AnchorMark] = ()) -> None:
+    `feed` stops early where there is output of `bound_bytes`.
+    """
+
+    def __init__(self, spec: WindowSpec, marks: Iterable[AnchorMark] = (), bound_bytes: int = BOUND_BYTES) -> None:
         self._layout = Layout.of(spec)
+        self._bound_bytes = bound_bytes
         self._marks = tuple(
             mark._replace(start_ns=max(-_FAR_NS, mark.start_ns), end_ns=min(_FAR_NS, mark.end_ns))
             for mark in marks
@@ -62,7 +66,8 @@ class WindowOperator:
             CorruptError: the state's bytes are not those that were written.
         """
         state = None if saved is None else decode_state(saved, self.spec)
-        return RunningWindows(Windower(self._layout, self._marks, self._schemas, state), self.spec, self._notes)
+        windower = Windower(self._layout, self._marks, self._schemas, state, self._bound_bytes)
+        return RunningWindows(windower, self.spec, self._notes)
 
 
 class RunningWindows:

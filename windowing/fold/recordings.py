@@ -2,7 +2,8 @@
 
 A window is final when no later record can change anything about it: every stream is known past its last instant, and
 some stream has a sample there (whether a silence lies within the recording or behind its end shows only then). When
-exactly it is cut after that makes no difference, so it is put off until there is much to cut at once.
+exactly it is cut after that makes no difference, so it is put off until there is much to cut at once, and done in
+pieces where that is too much.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ class Recording:
 
     __slots__ = (
         *("cursors", "device", "known", "layout", "marks", "marks_passed", "name", "streams"),
-        "_moved",
+        *("_moved", "_unsettled"),
     )
 
-    def __init__(self, layout: Layout, marks: Sequence[AnchorMark], known: OpenRecording) -> None:
+    def __init__(
+        self, layout: Layout, marks: Sequence[AnchorMark], known: OpenRecording, unsettled: list[OpenRecording]
+    ) -> None:
         self.layout = layout
         self.known = known
         """What the intake knows of it."""
@@ -35,7 +38,9 @@ class Recording:
         """The device's marks, by start."""
         self.device = known.device
         self.name = known.name
-        self.streams = {plan.name: Stream(plan, known) for plan in layout.plans}
+        self.streams = {plan.name: Stream(plan, known, unsettled) for plan in layout.plans}
+        self._unsettled = unsettled
+        """Where a recording puts itself that has something to settle."""
         self.cursors: list[Cursor] = []
         self.marks_passed = 0
         """How many of the marks have their cursor, or need none."""
@@ -47,44 +52,64 @@ class Recording:
     def progress(self, stream: str, complete_to: int) -> None:
         """A stream has come, or never will, before `complete_to`."""
         self.streams[stream].progress(complete_to)
-        self._moved = True
+        self.move()
 
-    def settle(self, offset: int, finished: Finished) -> None:
-        """Cut the windows that are final, and let go of the samples that no other needs."""
+    def move(self) -> None:
+        """There may be something to settle, though no sample came."""
+        if not self._moved:
+            self._moved = True
+            self._unsettled.append(self.known)
+
+    def settle(self, offset: int, finished: Finished, bound_bytes: int = _FAR) -> bool:
+        """Cut the windows that are final, and let go of the samples that no other needs.
+
+        False where some are left, since there was output of `bound_bytes`.
+        """
         if not self._flush(finished) and not self._moved:
-            return
+            return True
         self._moved = False
         span = self._span()
         if span is None:
-            return
+            return True
         tolerance = self.layout.tolerance_ns
         limit = min(span[1], *(stream.known_to(tolerance) for stream in self.streams.values()))
         self._open_cursors()
-        cutter = self._cutter(span, offset, finished)
+        cutter = self._cutter(span, offset, finished, bound_bytes)
+        done = True
         for cursor in self.cursors:
             hop, length = self.layout.hop, self.layout.length
             stop = (cursor.grid.at_or_before(limit) - length + 1) // hop + 1
-            self._cut(cutter, cursor, stop, span[0])
+            done &= self._cut(cutter, cursor, stop, span[0])
         self._finish_cursors()
         self._trim()
+        if not done:
+            self.move()
+        return done
 
-    def close(self, offset: int, finished: Finished) -> None:
-        """Cut all that is left: nothing follows. Windows of a recording that lacks a stream are dropped for that."""
-        self.settle(offset, finished)
+    def close(self, offset: int, finished: Finished, bound_bytes: int = _FAR) -> bool:
+        """Cut all that is left: nothing follows. Windows of a recording that lacks a stream are dropped for that.
+
+        False where some are left, since there was output of `bound_bytes`: call it again.
+        """
+        if not self.settle(offset, finished, bound_bytes):
+            return False
         span = self._span()
         if span is None:
-            return
+            return True
         self._open_cursors()
-        cutter = self._cutter(span, offset, finished)
+        cutter = self._cutter(span, offset, finished, bound_bytes)
         lacking = any(stream.first_ns == NEVER for stream in self.streams.values())
-        if lacking:
-            finished.counts["no_stream.recordings"] += 1
+        done = True
         for cursor in self.cursors:
-            self._cut(cutter, cursor, self._existing(cursor, span[1]), span[0], "no_stream" if lacking else "")
+            stop = self._existing(cursor, span[1])
+            done &= self._cut(cutter, cursor, stop, span[0], "no_stream" if lacking else "")
         self._finish_cursors()
         self._trim()
         for stream in self.streams.values():
             stream.pause()
+        if lacking and done:
+            finished.counts["no_stream.recordings"] += 1
+        return done
 
     def discard(self, offset: int, finished: Finished) -> int:
         """Cut what is final; the number of begun windows that are given up with the rest."""
@@ -94,6 +119,11 @@ class Recording:
             return 0
         firsts = ((self._first(cursor, span[0]), self._existing(cursor, span[1])) for cursor in self.cursors)
         return sum(max(0, stop - first) for first, stop in firsts)
+
+    def flush(self, finished: Finished) -> None:
+        """Collected samples into the buffers, to be saved; what is final is still to be settled."""
+        if self._flush(finished):
+            self.move()
 
     def _flush(self, finished: Finished) -> bool:
         """Collected samples into the buffers; were there any?"""
@@ -133,10 +163,10 @@ class Recording:
                 if cursor is not None:
                     self.cursors.append(cursor)
 
-    def _cutter(self, span: tuple[int, int], offset: int, finished: Finished) -> Cutter:
+    def _cutter(self, span: tuple[int, int], offset: int, finished: Finished, bound_bytes: int) -> Cutter:
         tolerance = self.layout.tolerance_ns
         sources = [stream.samples(tolerance) for stream in self.streams.values()]
-        return Cutter(self.layout, sources, span, offset, finished)
+        return Cutter(self.layout, sources, span, offset, finished, bound_bytes)
 
     def _first(self, cursor: Cursor, first_ns: int) -> int:
         """The first window not yet cut: on the UTC axis, the first that has an instant within the recording."""
@@ -150,18 +180,20 @@ class Recording:
         stop = cursor.grid.at_or_before(last_ns + self.layout.tolerance_ns) // self.layout.hop + 1
         return stop if cursor.stop_k is None else min(stop, cursor.stop_k)
 
-    def _cut(self, cutter: Cutter, cursor: Cursor, stop: int, first_ns: int, reason: str = "") -> None:
+    def _cut(self, cutter: Cutter, cursor: Cursor, stop: int, first_ns: int, reason: str = "") -> bool:
+        """Cut or drop up to `stop`; False where some are left."""
         first = self._first(cursor, first_ns)
         if cursor.stop_k is not None:
             stop = min(stop, cursor.stop_k)
         if first >= stop:
-            return
+            return True
         origin = Origin(self.device, self.name, cursor.anchor, cursor.prefix)
         if reason:
             cutter.drop_all(origin, cursor, first, stop, reason)
+            cursor.next_k = stop
         else:
-            cutter.cut(origin, cursor, first, stop)
-        cursor.next_k = stop
+            cursor.next_k = cutter.cut(origin, cursor, first, stop)
+        return cursor.next_k == stop
 
     def _finish_cursors(self) -> None:
         self.cursors = [c for c in self.cursors if c.stop_k is None or c.next_k is None or c.next_k < c.stop_k]

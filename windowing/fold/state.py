@@ -164,12 +164,17 @@ def _save_stream(stream: Stream) -> SavedStream:
 
 
 def restore_recording(
-    saved: SavedRecording, layout: Layout, marks: Sequence[AnchorMark], known: OpenRecording
+    saved: SavedRecording,
+    layout: Layout,
+    marks: Sequence[AnchorMark],
+    known: OpenRecording,
+    unsettled: list[OpenRecording],
 ) -> Recording:
-    """The recording that was saved; `known` is what the intake knows of it."""
-    recording = Recording(layout, marks, known)
+    """The recording that was saved; `known` is what the intake knows of it, `unsettled` as in `Recording`."""
+    recording = Recording(layout, marks, known, unsettled)
     recording.marks_passed = saved.marks_passed
     recording.cursors = [_restore_cursor(saved, cursor, layout) for cursor in saved.cursors]
+    recording.move()  # some of its windows may be final and not cut
     for entry in saved.streams:
         _restore_stream(entry, recording.streams[entry.name])
     return recording

@@ -55,13 +55,15 @@ class Stream:
     __slots__ = (
         *("plan", "buffer", "first_ns", "last_ns", "complete_to", "known", "boot", "schema", "seen", "converter"),
         *("_sample_bytes", "_num", "_den", "_next_ns", "_next_phase", "_run_t0", "_run_phase", "_run_count", "_room"),
-        *("_values", "_pieces", "_collected"),
+        *("_values", "_pieces", "_collected", "_unsettled"),
     )
 
-    def __init__(self, plan: StreamPlan, known: OpenRecording) -> None:
+    def __init__(self, plan: StreamPlan, known: OpenRecording, unsettled: list[OpenRecording]) -> None:
         self.plan = plan
         self.known = known
         """What the intake knows of the recording."""
+        self._unsettled = unsettled
+        """Where the recording is put when a stream of it begins to collect."""
         self.buffer = SampleBuffer(len(plan.channels))
         self.first_ns = NEVER
         """The first sample; NEVER while there is none."""
@@ -120,6 +122,8 @@ class Stream:
         self._next_phase = rest
         self._run_count += count
         self._room -= count
+        if not self._values:
+            self._unsettled.append(self.known)
         self._values.append(values)
         self.known.touched_ns = age_ns
         return True
@@ -169,7 +173,12 @@ class Stream:
         self._run_count = count
         self._room = min(COLLECT_SAMPLES - self._collected, (_MAX_SPAN_NS - den) // num) - count
         self._next_ns, self._next_phase = advance(chunk.t0_ns, chunk.phase, num, den, count)
-        self._values.append(chunk.values)
+        self._keep(chunk.values)
+
+    def _keep(self, values: bytes) -> None:
+        if not self._values:
+            self._unsettled.append(self.known)
+        self._values.append(values)
 
     def _end_run(self) -> None:
         """Put the run aside: what follows need not continue it."""
@@ -183,7 +192,7 @@ class Stream:
 
     def _collect(self, times: Times, values: bytes) -> None:
         self._pieces.append(times)
-        self._values.append(values)
+        self._keep(values)
         self._advance(int(times[0]), int(times[-1]), len(times))
 
     def _advance(self, first_ns: int, last_ns: int, count: int) -> None:

@@ -35,7 +35,8 @@ from windowing.fold.recordings import Recording
 from windowing.fold.state import Saved, restore_recording, save_recording
 from windowing.fold.streams import Refused, Stream
 
-_COLLECT_BYTES: Final = 8 << 20
+BOUND_BYTES: Final = 16 << 20
+"""Of so much output no more is made before it was taken."""
 
 
 class Windower:
@@ -47,6 +48,7 @@ class Windower:
         marks: Iterable[AnchorMark],
         schemas: Mapping[bytes, StreamDescription],
         saved: Saved | None = None,
+        bound_bytes: int = BOUND_BYTES,
     ) -> None:
         self._layout = layout
         self._plans = {plan.name: plan for plan in layout.plans}
@@ -58,7 +60,14 @@ class Windower:
         self._streams: dict[tuple[str, str, str], Stream] = {}
         self._recordings: dict[tuple[str, str], Recording] = {}
         self._offset = -1
+        self._bound_bytes = bound_bytes
+        self._overlap = max(1, -(-layout.length // layout.hop))
         self._collected_bytes = 0
+        """Of records that were folded since all was settled."""
+        self._unsettled: list[OpenRecording] = []
+        """The recordings that have something to settle."""
+        self._left = False
+        """Some windows are final and not cut, since there is enough output."""
         self._finished = Finished()
         self._intake = Intake(self._finished.counts, None if saved is None else saved.intake)
         self.missing_schema: bytes | None = None
@@ -68,12 +77,28 @@ class Windower:
 
     @property
     def pending_bytes(self) -> int:
-        """About how many bytes of output there are."""
-        return self._finished.bytes
+        """About how many bytes of output there are, with what will come of the samples that are only collected."""
+        pending = self._finished.bytes + self._overlap * self._collected_bytes
+        return max(pending, self._bound_bytes) if self._left else pending
 
     def feed(self, batch: LogBatch) -> int:
-        """Fold the records in; how many were taken (see `ingest.engine.operator.Running`)."""
+        """Fold the records in; how many were taken (see `ingest.engine.operator.Running`).
+
+        It stops early where there is output of `bound_bytes`, cut or to be cut.
+        """
         self.missing_schema = None
+        if self._left:
+            self.settle()
+        before = self._offset
+        taken = 0 if self._left else self._fold(batch)
+        self._offset = batch.offsets[taken - 1] if taken else before
+        self._collected_bytes += sum(map(len, batch.values[:taken]))
+        if self._overlap * self._collected_bytes >= self._bound_bytes:
+            self.settle()
+        return taken
+
+    def _fold(self, batch: LogBatch) -> int:
+        """The records of a batch, one by one, until there is enough output; how many."""
         find = self._streams.get
         time, newest_ns = self._intake.time, None
         limit_ns = age_ns = 0
@@ -90,31 +115,40 @@ class Windower:
                         continue
                     self._offset = batch.offsets[index]
                     check_chunk(record)
-                    if stream is not None and self._resume(stream, record):
-                        continue
-                    if not self._on_chunk(record):
-                        return index
+                    resumed = stream is not None and self._resume(stream, record)
+                    taken = resumed or self._on_chunk(record)
                 else:
                     self._offset = batch.offsets[index]
-                    self._on_record(record)
+                    taken = self._on_record(record)
             except WireError as error:
                 self._bury(batch, index, error)
-        if batch.values:
-            self._offset = batch.offsets[-1]
-            self._collected_bytes += sum(map(len, batch.values))
-            if self._collected_bytes > _COLLECT_BYTES:
-                self.settle()
+                taken = True
+            if not taken or self._is_full:
+                return index + taken
         return len(batch)
+
+    @property
+    def _is_full(self) -> bool:
+        return self._left or self._finished.bytes >= self._bound_bytes
 
     def skip(self, wanted: int, begin: int) -> None:
         """The log no longer has `[wanted, begin)`."""
         self._finished.counts["lost.offsets"] += begin - wanted
 
     def settle(self) -> None:
-        """Cut every window that is final."""
+        """Cut every window that is final, until there is enough output."""
         self._collected_bytes = 0
-        for recording in self._recordings.values():
-            recording.settle(self._offset, self._finished)
+        self._left = False
+        unsettled = self._unsettled.copy()
+        self._unsettled.clear()
+        for known in unsettled:
+            recording = self._recordings.get((known.device, known.name))
+            if recording is not None:
+                self._settle(recording, self._offset)
+
+    def _settle(self, recording: Recording, offset: int) -> None:
+        if not recording.settle(offset, self._finished, self._bound_bytes):
+            self._left = True
 
     def take(self) -> Finished:
         """What was finished since the last call."""
@@ -134,11 +168,11 @@ class Windower:
         """Settle the recording of a stream that has collected enough; did the chunk continue it then?"""
         if not stream.full:
             return False
-        self._recordings[chunk.device, chunk.recording].settle(self._offset - 1, self._finished)
+        self._settle(self._recordings[chunk.device, chunk.recording], self._offset - 1)
         return stream.extend(chunk, self._intake.time.limit_ns, self._intake.time.age_ns)
 
     def _on_chunk(self, chunk: Chunk) -> bool:
-        """Take any chunk; False, and nothing done, where its schema is not known."""
+        """Take any chunk; False, and nothing done, where its schema is not known, or there is enough output."""
         counts = self._finished.counts
         if self._intake.is_forgotten(chunk.device):
             counts["forgotten.samples"] += chunk.count
@@ -157,6 +191,8 @@ class Windower:
             found, expected = len(chunk.values), chunk.count * converter.sample_bytes
             raise WireError(f"chunk: found {found} bytes of values, its schema says {expected}")
         times = None if chunk.period_den > 0 else sample_times(chunk)
+        if not self._ready(chunk):
+            return False
         verdict, known, seen = self._intake.admit(chunk)
         recording = None if known is None else self._recording(known)
         if verdict in ("duplicate", "unsynced"):
@@ -174,12 +210,17 @@ class Windower:
             self._accept(chunk, times, recording, converter, seen)
         return True
 
+    def _ready(self, chunk: Chunk) -> bool:
+        """Settle what a stream's next description must not touch; False where there is enough output before that."""
+        stream = self._streams.get((chunk.device, chunk.recording, chunk.stream))
+        if stream is not None and stream.schema != chunk.schema:
+            self._settle(self._recordings[chunk.device, chunk.recording], self._offset - 1)
+        return not self._left
+
     def _accept(
         self, chunk: Chunk, times: Times | None, recording: Recording, converter: Converter, seen: IntervalSet
     ) -> None:
         stream = recording.streams[chunk.stream]
-        if stream.schema != chunk.schema:
-            recording.settle(self._offset - 1, self._finished)
         if stream.seen is not seen or stream.schema != chunk.schema:
             stream.adopt(chunk.boot, seen, chunk.schema, converter)
         refused = stream.accept(chunk, times, self._intake.time.limit_ns)
@@ -216,7 +257,8 @@ class Windower:
                 )
             )
 
-    def _on_record(self, record: Record) -> None:
+    def _on_record(self, record: Record) -> bool:
+        """Take any other record; False, and nothing lost, where there is enough output before it."""
         handler = _HANDLERS.get(type(record))
         if handler is None:
             self._finished.counts["other.records"] += 1
@@ -226,6 +268,7 @@ class Windower:
             self._finished.counts["forgotten.records"] += 1
         else:
             handler(self, record)
+        return not self._left
 
     def _on_start(self, record: RecordingStart) -> None:
         self._touch((record.device, record.recording))
@@ -233,10 +276,11 @@ class Windower:
 
     def _on_end(self, record: RecordingEnd) -> None:
         key = (record.device, record.recording)
-        if self._intake.end(key):
-            recording = self._remove(key)
-            if recording is not None:
-                recording.close(self._offset, self._finished)
+        recording = self._recordings.get(key)
+        if recording is not None and not recording.close(self._offset, self._finished, self._bound_bytes):
+            self._left = True
+        elif self._intake.end(key):
+            self._remove(key)
             self._finished.counts["ended.recordings"] += 1
 
     def _on_gap(self, record: Gap) -> None:
@@ -282,17 +326,19 @@ class Windower:
 
     def _recording(self, known: OpenRecording) -> Recording:
         key = (known.device, known.name)
-        return self._recordings.get(key) or self._admit(
-            key, Recording(self._layout, self._marks.get(key[0], ()), known)
-        )
+        recording = self._recordings.get(key)
+        if recording is None:
+            recording = Recording(self._layout, self._marks.get(key[0], ()), known, self._unsettled)
+            self._admit(key, recording)
+        return recording
 
-    def _admit(self, key: Key, recording: Recording) -> Recording:
+    def _admit(self, key: Key, recording: Recording) -> None:
         self._recordings[key] = recording
         for name, stream in recording.streams.items():
             self._streams[(*key, name)] = stream
-        return recording
 
     def _remove(self, key: Key) -> Recording | None:
+        """Let go of a recording."""
         recording = self._recordings.pop(key, None)
         if recording is not None:
             for name in recording.streams:
@@ -312,8 +358,11 @@ class Windower:
     # The state as plain data.
 
     def snapshot(self) -> Saved:
-        """The state; called when nothing is pending."""
-        self.settle()
+        """The state; called when nothing is pending but what `take` left uncut."""
+        for known in self._unsettled.copy():
+            recording = self._recordings.get((known.device, known.name))
+            if recording is not None:
+                recording.flush(self._finished)
         recordings = [save_recording(recording) for recording in self._recordings.values()]
         return Saved.of(self._intake.save(), self._offset, recordings)
 
@@ -322,7 +371,9 @@ class Windower:
         for entry in saved.recordings:
             key = (entry.device, entry.name)
             marks = self._marks.get(entry.device, ())
-            self._admit(key, restore_recording(entry, self._layout, marks, self._intake.open_recording(key)))
+            known = self._intake.open_recording(key)
+            self._admit(key, restore_recording(entry, self._layout, marks, known, self._unsettled))
+        self.settle()
 
 
 _HANDLERS: Final[Mapping[type, Callable[..., None]]] = {

@@ -15,6 +15,7 @@ from tests.windowing import oracle
 from tests.windowing.feeding import Collected, Source, run
 from tests.windowing.strategies import DESCRIPTIONS, Recorded, faults, interleaved, mark_lists, recorded, specs
 from windowing.fold.anchors import AnchorMark
+from windowing.fold.windower import BOUND_BYTES
 from windowing.spec import WindowSpec
 
 
@@ -106,7 +107,9 @@ def test_batches_and_restarts_change_nothing_whatever_comes(data: st.DataObject)
     for _ in range(2):
         sizes = data.draw(st.lists(st.integers(0, 4), max_size=40))
         restart = data.draw(st.lists(st.booleans(), max_size=len(sizes)))
-        run(spec, records, DESCRIPTIONS, marks=marks, sizes=sizes, restart=restart).same_as(once)
+        bound = data.draw(st.sampled_from([1, 200, 1000, BOUND_BYTES]))
+        found = run(spec, records, DESCRIPTIONS, marks=marks, sizes=sizes, restart=restart, bound_bytes=bound)
+        found.same_as(once)
     singly = [1] * len(records)
     run(spec, records, DESCRIPTIONS, marks=marks, sizes=singly, restart=[True] * len(singly)).same_as(once)
 
