@@ -6,10 +6,11 @@ Every question is asked again, with back-off, while the error is one that time c
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, TypeVar
 
 from aiokafka import errors as kafka_errors
@@ -21,7 +22,9 @@ from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.offset import OffsetRequest
 
 from ingest.errors import LogConfigError, LogUnavailableError, SensorloomError
+from ingest.log.kafka import setup
 from ingest.log.kafka.contact import why_silent
+from ingest.log.kafka.silence import Silence
 from ingest.log.protocol import TOPICS, Bounds, TopicSpec
 
 T = TypeVar("T")
@@ -35,6 +38,9 @@ FIRST_CONTACT_S: Final = 15.0
 _BACKOFF_S: Final = (0.05, 2.0)
 _TOPIC_RESOURCE: Final = 2
 _EARLIEST, _LATEST = -2, -1
+_READ_UNCOMMITTED: Final = 0
+READ_COMMITTED: Final = 1
+"""Kafka's isolation level of who takes records of aborted transactions for no records."""
 
 
 class TopicInfo(NamedTuple):
@@ -84,7 +90,13 @@ class Cluster:
         self._client: Any = None
         self._reached = False
         self._lock = asyncio.Lock()
-        self._ensured: dict[str, TopicInfo] = {}
+        self._known: dict[str, setup.Setup] = {}
+        self._faults: dict[str, str] = {}
+        """What breaks a promise of topics that were in order when this process first used them."""
+        self._doubted: set[str] = set()
+        self.silence: Final = Silence()
+        self.remarks: Final[list[str]] = []
+        """See `ingest.log.protocol.Log`."""
 
     @property
     def request_timeout_ms(self) -> int:
@@ -137,20 +149,39 @@ class Cluster:
         """The result of `operation(client)`, tried again while its error is transient and time is left."""
         patience_s = self.timeout_s if self._reached else min(self.timeout_s, FIRST_CONTACT_S)
         deadline, (delay_s, delay_max_s) = time.monotonic() + patience_s, _BACKOFF_S
-        while True:
-            try:
-                return await operation(await self._shared())
-            except SensorloomError:
-                raise
-            except Exception as error:
-                if not isinstance(error, kafka_errors.KafkaError | OSError | TimeoutError):
+        with self._asked(what):
+            while True:
+                try:
+                    return await operation(await self._shared())
+                except SensorloomError:
                     raise
-                if not is_transient(error):
-                    raise self.refusal(what, error) from error
-                if time.monotonic() + delay_s > deadline:
-                    raise self.unavailable(what, error) from error
-            await asyncio.sleep(delay_s)
-            delay_s = min(2 * delay_s, delay_max_s)
+                except Exception as error:
+                    if not isinstance(error, kafka_errors.KafkaError | OSError | TimeoutError):
+                        raise
+                    if not is_transient(error):
+                        raise self.refusal(what, error) from error
+                    if time.monotonic() + delay_s > deadline:
+                        raise self.unavailable(what, error) from error
+                await asyncio.sleep(delay_s)
+                delay_s = min(2 * delay_s, delay_max_s)
+
+    @contextlib.contextmanager
+    def _asked(self, what: str) -> Iterator[None]:
+        """Count a question as open until it has an answer; for a while longer where it was given up."""
+        self.silence.asked(what, what, time.monotonic())
+        try:
+            yield
+        except (LogUnavailableError, asyncio.CancelledError):
+            self.silence.given_up(what, time.monotonic())
+            raise
+        except BaseException:
+            self.silence.answered(what)
+            raise
+        self.silence.answered(what)
+
+    def _remark(self, *texts: str) -> None:
+        whole = (f"kafka://{self.bootstrap}: {text}" for text in texts)
+        self.remarks.extend(text for text in whole if text not in self.remarks)
 
     def unavailable(self, what: str, error: BaseException | str) -> LogUnavailableError:
         """The error for a cluster that gives no answer."""
@@ -187,23 +218,65 @@ class Cluster:
         return await self.call("list topics", ask)
 
     async def ensure(self, topic: str) -> TopicInfo:
-        """What is known of the topic; creates it where it is missing, and waits until it has leaders."""
-        known = self._ensured.get(topic)
-        if known is not None:
-            return known
+        """What is known of the topic; creates it where it is missing, and waits until it has leaders.
+
+        Raises:
+            LogConfigError: it is set up so that promises cannot be kept.
+            LogUnavailableError: the same, since somebody changed it under this process: who puts it right mends it.
+        """
+        known = self._known.get(topic)
+        if known is None:
+            return await self._meet(topic)
+        if topic in self._doubted:
+            await self._look_at(topic, known)
+        if topic in self._faults:
+            raise self.unavailable(f'topic "{topic}"', self._faults[topic])
+        return TopicInfo(known.partitions, self._known[topic].max_message_bytes)
+
+    async def _meet(self, topic: str) -> TopicInfo:
         spec = spec_of(topic)
         if topic not in await self.topics():
             await self._create(spec)
-        count = len(await self.leaders(topic))
-        if self._partitions not in (None, count):
+        found = await self._setup(topic)
+        if self._partitions not in (None, found.partitions):
             raise self.refusal(
                 f'topic "{topic}"',
-                f"found {count} partitions, asked for {self._partitions}; ask for {count}, or use another topic: "
-                "other partitions would send keys elsewhere",
+                f"found {found.partitions} partitions, asked for {self._partitions}; ask for {found.partitions}, or "
+                "use another topic: other partitions would send keys elsewhere",
             )
-        info = TopicInfo(count, await self._check_settings(spec))
-        self._ensured[topic] = info
-        return info
+        fault = setup.fault(spec, found, self.bootstrap)
+        if fault:
+            raise self.refusal(f'topic "{topic}"', fault)
+        self._known[topic] = found
+        self._remark(*setup.remarks(spec, found, self.bootstrap))
+        return TopicInfo(found.partitions, found.max_message_bytes)
+
+    def limit(self, topic: str) -> int:
+        """The largest batch that a topic in use takes, as far as is known."""
+        return self._known[topic].max_message_bytes
+
+    def doubt(self, topic: str) -> None:
+        """Ask for the topic's settings again before it is used again."""
+        self._doubted.add(topic)
+
+    async def look_again(self) -> None:
+        """Look at the settings of the topics in use: what was changed under this process becomes a remark."""
+        for topic, known in list(self._known.items()):
+            await self._look_at(topic, known)
+
+    async def _look_at(self, topic: str, known: setup.Setup) -> None:
+        spec, now = spec_of(topic), await self._setup(topic)
+        self._doubted.discard(topic)
+        said = list(setup.changes(spec, known, now))
+        said += set(setup.remarks(spec, now, self.bootstrap)) - set(setup.remarks(spec, known, self.bootstrap))
+        fault, before = setup.fault(spec, now, self.bootstrap), self._faults.pop(topic, "")
+        if fault:
+            self._faults[topic] = fault
+        if fault != before:
+            said.append(f'topic "{topic}": {fault or "it is set up right again"}')
+        self._known[topic] = now
+        at = time.strftime("%H:%M:%SZ", time.gmtime())  # the same may happen again, and is to be told again
+        self._remark(*(f"changed before {at}: {text}" for text in said))
 
     async def _create(self, spec: TopicSpec) -> None:
         settings = {"message.timestamp.type": "LogAppendTime"}
@@ -227,54 +300,63 @@ class Cluster:
 
     async def leaders(self, topic: str) -> dict[int, int]:
         """The broker that leads each partition of the topic; waits until every one has a leader."""
+        found = await self._metadata(topic)
+        return {row["partition"]: row["leader"] for row in _partitions(found)}
 
-        async def ask(client: Any) -> dict[int, int]:
-            response = (await client.send(client.get_random_node(), MetadataRequest([topic], False))).to_object()
-            (found,) = response["topics"]
-            check_code(found["error_code"], topic)
-            leaders = {p["partition"]: p["leader"] for p in found["partitions"]}
-            if not leaders or min(leaders.values()) < 0:
+    async def _metadata(self, topic: str) -> dict[str, Any]:
+        async def ask(client: Any) -> dict[str, Any]:
+            response: dict[str, Any] = (
+                await client.send(client.get_random_node(), MetadataRequest([topic], False))
+            ).to_object()
+            check_code(response["topics"][0]["error_code"], topic)
+            leaders = [row["leader"] for row in _partitions(response)]
+            if not leaders or min(leaders) < 0:
                 raise kafka_errors.LeaderNotAvailableError(topic)
-            return dict(sorted(leaders.items()))
+            return response
 
         return await self.call(f'find the partitions of topic "{topic}"', ask)
 
-    async def _check_settings(self, spec: TopicSpec) -> int:
-        names = ["message.timestamp.type", "cleanup.policy", "max.message.bytes"]
+    async def _setup(self, topic: str) -> setup.Setup:
+        metadata = await self._metadata(topic)
+        rows = _partitions(metadata)
 
         async def ask(client: Any) -> dict[str, str]:
-            request = DescribeConfigsRequest([(_TOPIC_RESOURCE, spec.name, names)], False)
+            request = DescribeConfigsRequest([(_TOPIC_RESOURCE, topic, list(setup.SETTINGS))], False)
             response = await client.send(client.get_random_node(), request)
             ((code, message, _, _, entries),) = response.resources
-            check_code(code, f"{spec.name}: {message}")
+            check_code(code, f"{topic}: {message}")
             return {name: value for name, value, *_ in entries}
 
-        found = await self.call(f'read the settings of topic "{spec.name}"', ask)
-        if spec.append_timed and found["message.timestamp.type"] != "LogAppendTime":
-            raise self._wrong_setting(spec, "message.timestamp.type", found, "LogAppendTime")
-        if spec.compacted != ("compact" in found["cleanup.policy"]):
-            raise self._wrong_setting(spec, "cleanup.policy", found, "compact" if spec.compacted else "delete")
-        return int(found["max.message.bytes"])
-
-    def _wrong_setting(self, spec: TopicSpec, name: str, found: Mapping[str, str], wanted: str) -> LogConfigError:
-        return self.refusal(
-            f'topic "{spec.name}"',
-            f"found {name}={found[name]}, needs {wanted}; change it with: kafka-configs.sh --bootstrap-server "
-            f"{self.bootstrap} --alter --entity-type topics --entity-name {spec.name} --add-config {name}={wanted}",
-        )
+        settings = await self.call(f'read the settings of topic "{topic}"', ask)
+        return setup.Setup(len(rows), min(len(row["replicas"]) for row in rows), len(metadata["brokers"]), settings)
 
     async def bounds(self, topic: str) -> dict[int, Bounds]:
-        """Begin and end (the high watermark) of every partition."""
-        if topic not in self._ensured and topic not in await self.topics():
-            raise self.refusal(f'topic "{topic}"', "it does not exist")
-        begins, ends = await self._offsets(topic, _EARLIEST), await self._offsets(topic, _LATEST)
-        return {partition: Bounds(begin, ends[partition]) for partition, begin in sorted(begins.items())}
+        """Begin and end of every partition; the end is where an open transaction of a foreign producer begins."""
+        begins, ends = await self._begins(topic), await self._offsets(topic, _LATEST, READ_COMMITTED)
+        written = await self._offsets(topic, _LATEST, _READ_UNCOMMITTED)
+        for partition, end in sorted(ends.items()):
+            if end < written[partition]:
+                self._remark(
+                    f'topic "{topic}": a transaction of another producer is open at offset {end} of partition '
+                    f"{partition}; what lies behind it, {written[partition] - end} so far, is read when it ends"
+                )
+        return {partition: Bounds(begin, ends[partition]) for partition, begin in begins.items()}
 
-    async def _offsets(self, topic: str, when: int) -> dict[int, int]:
+    async def written(self, topic: str) -> dict[int, Bounds]:
+        """Begin and high watermark of every partition: open transactions lie before that."""
+        begins, ends = await self._begins(topic), await self._offsets(topic, _LATEST, _READ_UNCOMMITTED)
+        return {partition: Bounds(begin, max(begin, ends[partition])) for partition, begin in begins.items()}
+
+    async def _begins(self, topic: str) -> dict[int, int]:
+        if topic not in self._known and topic not in await self.topics():
+            raise self.refusal(f'topic "{topic}"', "it does not exist")
+        return dict(sorted((await self._offsets(topic, _EARLIEST, _READ_UNCOMMITTED)).items()))
+
+    async def _offsets(self, topic: str, when: int, isolation: int) -> dict[int, int]:
         async def ask(client: Any) -> dict[int, int]:
             found: dict[int, int] = {}
             for node, partitions in by_leader(await self.leaders(topic)).items():
-                request = OffsetRequest(-1, 0, [(topic, [(partition, when) for partition in partitions])])
+                request = OffsetRequest(-1, isolation, [(topic, [(partition, when) for partition in partitions])])
                 for _, answers in (await client.send(node, request)).topics:
                     for partition, code, _, offset in answers:
                         check_code(code, f"{topic}-{partition}")
@@ -301,6 +383,11 @@ class Cluster:
         return await self.call(f'read the offsets of group "{group}"', ask) if partitions else {}
 
 
+def _partitions(metadata: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of a metadata response on one topic, by partition."""
+    return sorted(metadata["topics"][0]["partitions"], key=lambda row: row["partition"])
+
+
 def spec_of(topic: str) -> TopicSpec:
     """How a topic is kept: by the part of its name behind the site's prefix."""
     known = TOPICS.get(topic.rpartition(".")[2])
@@ -317,5 +404,5 @@ def by_leader(leaders: Mapping[int, int]) -> dict[int, list[int]]:
 
 def _say(error: BaseException | str) -> str:
     if isinstance(error, kafka_errors.NodeNotReadyError):
-        return "the broker does not answer any more; see it and the network, then start again"
+        return "the broker does not answer any more; see it and the network"
     return error if isinstance(error, str) else str(error) or type(error).__name__

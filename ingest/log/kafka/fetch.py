@@ -6,6 +6,7 @@ One fetch request per broker is under way at any time, also while the caller wor
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import defaultdict
 from collections.abc import Mapping
@@ -13,11 +14,11 @@ from typing import Any, Final, NamedTuple
 
 from aiokafka import errors as kafka_errors
 from aiokafka.protocol.fetch import FetchRequest
-from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 
 from ingest.errors import CorruptLogError, SensorloomError, TruncatedLogError
-from ingest.log.kafka.cluster import Cluster, is_transient
+from ingest.log.kafka.cluster import READ_COMMITTED, Cluster, is_transient
+from ingest.log.kafka.columns import read_columns
 from ingest.log.protocol import LogBatch
 
 MAX_WAIT_MS: Final = 250
@@ -25,8 +26,12 @@ MAX_WAIT_MS: Final = 250
 MAX_BYTES: Final = 8 << 20
 MAX_PARTITION_BYTES: Final = 2 << 20
 _RETRY_S: Final = 0.1
-_NS_PER_MS: Final = 1_000_000
+_LOOKS: Final = 3
+"""How often a damaged batch is asked for before it is believed to be damaged where it lies, not on its way."""
 _NO_LEADER: Final = -1
+_FIRST_WITH_ABORTED: Final = 4
+"""The version of fetch responses that has no begin of the log before the aborted transactions."""
+_UNKNOWN_END: Final = 1 << 62
 
 
 class Fetched(NamedTuple):
@@ -36,11 +41,21 @@ class Fetched(NamedTuple):
     out_of_range: dict[int, int]
 
 
+class _Row(NamedTuple):
+    """What a broker says of one partition."""
+
+    partition: int
+    code: int
+    end: int
+    """Up to where records can be read: the last stable offset."""
+    aborted: list[tuple[int, int]]
+    data: bytes
+
+
 class _Answer(NamedTuple):
     wanted: dict[int, int]
     """The offset asked for, by partition."""
-    partitions: list[Any]
-    """aiokafka's rows of a fetch response: (partition, error code, …, record batches)."""
+    rows: list[_Row]
     error: BaseException | None
 
 
@@ -57,7 +72,12 @@ class PartitionFetcher:
         self._positions: dict[int, int] = {}
         self._client: Any = None
         self._under_way: dict[int, asyncio.Task[_Answer]] = {}
-        self._failing_since: dict[int, float] = {}
+        self._asking_since: dict[int, float] = {}
+        """When each partition was first asked for since it was last answered."""
+        self._begins: dict[int, int] = {}
+        """Where the last batch that was read ended."""
+        self._doubted: dict[int, tuple[int, int]] = {}
+        """Where a damaged batch was seen, and how often."""
         self._rotten: dict[int, CorruptLogError] = {}
         self._failures: list[SensorloomError] = []
         self._interrupted: asyncio.Future[None] | None = None
@@ -69,6 +89,7 @@ class PartitionFetcher:
     def drop(self, partition: int) -> None:
         """Fetch the partition no more."""
         self._positions.pop(partition, None)
+        self._answered(partition)
 
     def interrupt(self) -> None:
         """Make a `fetch` that waits return."""
@@ -109,8 +130,14 @@ class PartitionFetcher:
         if self._failures:
             raise self._failures.pop(0)
 
+    def _answered(self, partition: int) -> None:
+        self._asking_since.pop(partition, None)
+        self._cluster.silence.answered((self.topic, partition))
+
     async def close(self) -> None:
         """Let go of the connections."""
+        for partition in self._asking_since:
+            self._cluster.silence.given_up((self.topic, partition), time.monotonic())
         tasks = list(self._under_way.values())
         for task in tasks:
             task.cancel()
@@ -131,6 +158,10 @@ class PartitionFetcher:
             wanted[_NO_LEADER if node is None else node][partition] = offset
         for node, offsets in wanted.items():
             if node not in self._under_way:
+                now_s = time.monotonic()
+                for partition in offsets:
+                    self._asking_since.setdefault(partition, now_s)
+                    self._cluster.silence.asked((self.topic, partition), f'reading topic "{self.topic}"', now_s)
                 self._under_way[node] = asyncio.create_task(self._request(node, offsets))
 
     async def _request(self, node: int, wanted: dict[int, int]) -> _Answer:
@@ -138,10 +169,9 @@ class PartitionFetcher:
             if node == _NO_LEADER:
                 raise kafka_errors.LeaderNotAvailableError(f"partitions {sorted(wanted)} have no leader")
             asked = [(partition, offset, MAX_PARTITION_BYTES) for partition, offset in wanted.items()]
-            request = FetchRequest(MAX_WAIT_MS, 1, MAX_BYTES, 0, [(self.topic, asked)])
-            response = await self._client.send(node, request)
-            rows = [row for _, partitions in response.topics for row in partitions]
-            codes = {row[1] for row in rows} - {0, kafka_errors.OffsetOutOfRangeError.errno}
+            request = FetchRequest(MAX_WAIT_MS, 1, MAX_BYTES, READ_COMMITTED, [(self.topic, asked)])
+            rows = _rows(await self._client.send(node, request))
+            codes = {row.code for row in rows} - {0, kafka_errors.OffsetOutOfRangeError.errno}
             error = kafka_errors.for_code(min(codes))(f"from broker {node}") if codes else None
         except (kafka_errors.KafkaError, OSError, TimeoutError) as failure:
             rows, error = [], failure
@@ -154,77 +184,65 @@ class PartitionFetcher:
         fetched = Fetched([], {})
         for node in [node for node, task in self._under_way.items() if task.done()]:
             answer = self._under_way.pop(node).result()
-            for partition, code, *_, data in answer.partitions:
-                wanted = answer.wanted[partition]
-                if self._positions.get(partition) != wanted:
+            for row in answer.rows:
+                wanted, missing = answer.wanted[row.partition], row.code == kafka_errors.OffsetOutOfRangeError.errno
+                if missing or not row.code:
+                    self._answered(row.partition)
+                if self._positions.get(row.partition) != wanted:
                     continue
-                if code == kafka_errors.OffsetOutOfRangeError.errno:
-                    fetched.out_of_range[partition] = wanted
-                elif data and not code:
-                    self._read(partition, wanted, data, fetched)
-            self._judge(node, answer.error)
+                if missing:
+                    fetched.out_of_range[row.partition] = wanted
+                elif row.data and not row.code:
+                    self._read(row, wanted, fetched)
+            if answer.error is not None:
+                self._judge(answer.wanted, answer.error)
         return fetched
 
-    def _read(self, partition: int, wanted: int, data: bytes, fetched: Fetched) -> None:
-        batch, rotten = read_columns(self.topic, partition, wanted, data)
+    def _read(self, row: _Row, wanted: int, fetched: Fetched) -> None:
+        partition = row.partition
+        batch, rotten = read_columns(
+            self.topic,
+            partition,
+            wanted,
+            row.data,
+            end=row.end,
+            begins=self._begins.get(partition) == wanted,
+            aborted=row.aborted,
+        )
         if batch is not None:
             # To the end of the order, so that full answers of one partition do not starve the others.
             del self._positions[partition]
-            self._positions[partition] = batch.next_offset
+            self._positions[partition] = self._begins[partition] = batch.next_offset
             fetched.batches.append(batch)
         elif rotten is not None:
-            self._rotten[partition] = rotten
+            seen, looks = self._doubted.get(partition, (wanted, 0))
+            self._doubted[partition] = (wanted, looks + 1 if seen == wanted else 1)
+            if self._doubted[partition][1] >= _LOOKS:
+                self._rotten[partition] = rotten
 
-    def _judge(self, node: int, error: BaseException | None) -> None:
-        if error is None:
-            self._failing_since.pop(node, None)
-            return
+    def _judge(self, wanted: dict[int, int], error: BaseException) -> None:
+        """Note that patience is over, with what cannot pass or with partitions that nobody answers for."""
         what = f'fetch from topic "{self.topic}"'
-        since = self._failing_since.setdefault(node, time.monotonic())
         if not is_transient(error):
             self._failures.append(self._cluster.refusal(what, error))
-        elif time.monotonic() - since > self._cluster.timeout_s:
-            del self._failing_since[node]
+            return
+        patience_s = time.monotonic() - self._cluster.timeout_s
+        late = [p for p in wanted if p in self._positions and self._asking_since.get(p, math.inf) < patience_s]
+        if late:
+            for partition in late:
+                del self._asking_since[partition]
             self._failures.append(self._cluster.unavailable(what, error))
 
 
-def read_columns(
-    topic: str, partition: int, position: int, data: bytes
-) -> tuple[LogBatch | None, CorruptLogError | None]:
-    """The records at and after `position` in a fetch answer's record batches, up to the first corrupt one.
-
-    A batch of no records says that compaction or a foreign transaction left a hole; None, that there is nothing new.
-    """
-    memory: Any = MemoryRecords(data)
-    offsets: list[int] = []
-    times: list[int] = []
-    keys: list[bytes] = []
-    values: list[bytes] = []
-    next_offset, rotten = position, None
-    while memory.has_next():
-        found = memory.next_batch()
-        if not found.validate_crc():
-            rotten = CorruptLogError(
-                f"kafka topic {topic}-{partition}: the record batch at offset {found.base_offset} does not match its "
-                "checksum; its disk or network is failing, compare with another replica",
-                partition=partition,
-                offset=next_offset,
-                next_offset=max(next_offset + 1, found.next_offset),
-            )
-            break
-        next_offset = max(next_offset, found.next_offset)
-        if found.is_control_batch:
-            continue
-        records = list(found)
-        if records and records[0].offset < position:
-            records = [record for record in records if record.offset >= position]
-        offsets += [record.offset for record in records]
-        times += [record.timestamp * _NS_PER_MS for record in records]
-        keys += [record.key or b"" for record in records]
-        values += [record.value or b"" for record in records]
-    if next_offset == position:
-        return None, rotten
-    return LogBatch(topic, partition, offsets, times, keys, values, next_offset), rotten
+def _rows(response: Any) -> list[_Row]:
+    """What a fetch response says of each partition, whatever version it has (4 or later: brokers since 0.11)."""
+    rows = []
+    for _, partitions in response.topics:
+        for partition, code, high_watermark, stable, *more, data in partitions:
+            aborted = more[0] if response.API_VERSION == _FIRST_WITH_ABORTED else more[1]
+            end = stable if stable >= 0 else high_watermark
+            rows.append(_Row(partition, code, end if end >= 0 else _UNKNOWN_END, list(aborted or ()), data))
+    return rows
 
 
 async def begin_after_loss(cluster: Cluster, topic: str, partition: int, wanted: int) -> int | None:
@@ -233,7 +251,7 @@ async def begin_after_loss(cluster: Cluster, topic: str, partition: int, wanted:
     Raises:
         TruncatedLogError: the partition ends before `wanted`.
     """
-    begin, end = (await cluster.bounds(topic))[partition]
+    begin, end = (await cluster.written(topic))[partition]
     if wanted > end:
         raise TruncatedLogError(
             f"kafka://{cluster.bootstrap}: {topic}-{partition} ends at offset {end}, before the wanted {wanted}: "

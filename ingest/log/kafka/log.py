@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -10,15 +9,13 @@ from typing import Final
 from ingest.addresses import host_fault
 from ingest.errors import UsageError
 from ingest.log.kafka.cluster import Cluster
-from ingest.log.kafka.contact import why_silent
 from ingest.log.kafka.fetch import KafkaReader
 from ingest.log.kafka.member import KafkaMember, group_id
 from ingest.log.kafka.publisher import Publisher
+from ingest.log.kafka.watch import Watch
 from ingest.log.protocol import Bounds, Entry, Position
 
 TIMEOUT_S: Final = 120.0
-SILENT_S: Final = 4.0
-"""An append that is not acknowledged for so long makes people ask why."""
 _SITE: Final = re.compile("[A-Za-z0-9_-]+")
 _ADDRESS: Final = re.compile(r"(?P<host>[^\s:,/\[\]]*|\[[0-9A-Fa-f:]+\])(:(?P<port>\d{1,5}))?")
 _PORT_MAX: Final = 65_535
@@ -50,7 +47,7 @@ class KafkaLog:
 
     `partitions` is for topics that this process creates (default 4); a topic with another number is then refused.
     `timeout_s` is how long appending, asking and reading go on trying before `LogUnavailableError`; an address that
-    never answered is given up after 15 s. `trouble` says long before that why an append is not acknowledged.
+    never answered is given up after 15 s. `trouble` says long before that that there is none, and why.
     """
 
     def __init__(self, address: str, *, partitions: int | None = None, timeout_s: float = TIMEOUT_S) -> None:
@@ -60,14 +57,24 @@ class KafkaLog:
             raise UsageError(f'log: {self.url}: "{site}" cannot begin a topic\'s name; use letters, digits, - and _')
         for host in bootstrap.split(","):
             _check_address(host, self.url)
-        self.trouble = ""
-        self.remarks: tuple[str, ...] = ()
         self._prefix = f"{site}." if site else ""
         self._cluster = Cluster(bootstrap, partitions=partitions, timeout_s=timeout_s)
         self._publisher = Publisher(self._cluster)
+        self._watch = Watch(self._cluster, self.url)
+
+    @property
+    def trouble(self) -> str:
+        """Why the cluster gives no answer just now, told within 10 s; empty when all is well, or nobody asks."""
+        return self._watch.trouble
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """How its topics are set up, where a person should know, and what of that was changed, within a minute."""
+        return self._cluster.remarks
 
     async def identity(self) -> str:
         """Kafka's cluster id."""
+        self._watch.begin()
         return self._prefix + await self._cluster.identity()
 
     async def topics(self) -> dict[str, int]:
@@ -79,6 +86,7 @@ class KafkaLog:
 
     async def ensure(self, topic: str) -> int:
         """The topic's number of partitions; creates it, with LogAppendTime, where it is missing."""
+        self._watch.begin()
         return (await self._cluster.ensure(self._prefix + topic)).partitions
 
     async def check(self, topic: str, entries: Sequence[Entry]) -> None:
@@ -87,25 +95,12 @@ class KafkaLog:
 
     async def append(self, topic: str, entries: Sequence[Entry]) -> list[Position]:
         """Append, and return when all in-sync replicas have every entry."""
-        appending = asyncio.ensure_future(self._publisher.append(self._prefix + topic, entries))
-        try:
-            while not (await asyncio.wait((appending,), timeout=SILENT_S))[0]:
-                self.trouble = await self._why_silent()
-            return appending.result()
-        finally:
-            self.trouble = ""
-            if not appending.done():
-                appending.cancel()
-                await asyncio.gather(appending, return_exceptions=True)
-
-    async def _why_silent(self) -> str:
-        fault = await why_silent(self._cluster.bootstrap)
-        return f"{self.url}: " + (
-            fault or f"no acknowledgement in {SILENT_S:g} s, though the broker answers: are enough replicas in sync?"
-        )
+        self._watch.begin()
+        return await self._publisher.append(self._prefix + topic, entries)
 
     async def bounds(self, topic: str) -> dict[int, Bounds]:
-        """Begin and end (the high watermark) of every partition of an existing topic."""
+        """Begin and end of every partition of an existing topic; where an open transaction begins, it ends for now."""
+        self._watch.begin()
         return await self._cluster.bounds(self._prefix + topic)
 
     async def committed(self, topic: str, group: str) -> dict[int, int]:
@@ -116,10 +111,12 @@ class KafkaLog:
     def reader(self, topic: str, start: Mapping[int, int], *, durable: bool = True) -> KafkaReader:
         """Read the partitions in `start` from their offsets. Kafka shows what all in-sync replicas have, no more:
         `durable=False` changes nothing."""
+        self._watch.begin()
         return KafkaReader(self._cluster, self._prefix + topic, start)
 
     async def join(self, topic: str, group: str, instance: str, *, owner: str = "") -> KafkaMember:
         """Ask to join the Kafka group `<group>.<topic>` as the static member `instance`."""
+        self._watch.begin()
         await self._cluster.ensure(self._prefix + topic)
         member = KafkaMember(self._cluster, self._prefix + topic, group, instance, owner=owner)
         await member.start()
@@ -128,4 +125,5 @@ class KafkaLog:
     async def close(self) -> None:
         """Finish the appends under way and let go; readers and members are closed by those who have them."""
         await self._publisher.close()
+        await self._watch.close()
         await self._cluster.close()

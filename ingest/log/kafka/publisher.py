@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -52,8 +53,8 @@ class _Call:
 class _Lane:
     """What waits to go to one partition, oldest first: (entry, its call, its index in the call)."""
 
-    def __init__(self, topic: str, partition: int, batch_bytes: int) -> None:
-        self.topic, self.partition, self.batch_bytes = topic, partition, batch_bytes
+    def __init__(self, topic: str, partition: int) -> None:
+        self.topic, self.partition, self.batch_bytes = topic, partition, BATCH_BYTES
         self.queue: deque[tuple[Entry, _Call, int]] = deque()
         self.pump: asyncio.Task[None] | None = None
 
@@ -95,8 +96,9 @@ class Publisher:
         """Where each entry lies, once all in-sync replicas have it."""
         if not entries:
             return []
-        call = _Call(len(entries))
+        call, silence = _Call(len(entries)), self._cluster.silence
         self._calls.add(call)
+        silence.asked(call, f'append to topic "{topic}"', time.monotonic())
         try:
             async with asyncio.timeout(self._cluster.timeout_s):
                 # Taken in the order of the calls, so that none overtakes one that still asks about the topic.
@@ -105,6 +107,7 @@ class Publisher:
                     self._check_sizes(topic, entries, bytes_max)
                     self._enqueue(call, topic, entries, partitions, bytes_max)
                 await call.done
+            silence.answered(call)
         except TimeoutError:
             error = self._cluster.unavailable(
                 f'append to topic "{topic}"', f"not acknowledged in {self._cluster.timeout_s} s"
@@ -113,6 +116,7 @@ class Publisher:
             raise error from None
         finally:
             self._calls.discard(call)
+            silence.given_up(call, time.monotonic())
         return call.positions
 
     def _check_sizes(self, topic: str, entries: Sequence[Entry], bytes_max: int) -> None:
@@ -135,7 +139,8 @@ class Publisher:
     def _lane(self, topic: str, partition: int, bytes_max: int) -> _Lane:
         lane = self._lanes.get((topic, partition))
         if lane is None:
-            lane = self._lanes[topic, partition] = _Lane(topic, partition, min(BATCH_BYTES, bytes_max))
+            lane = self._lanes[topic, partition] = _Lane(topic, partition)
+        lane.batch_bytes = min(BATCH_BYTES, bytes_max)
         return lane
 
     async def _run(self, lane: _Lane) -> None:
@@ -145,7 +150,7 @@ class Publisher:
                 batch = producer.create_batch()
                 taken = lane.fill(batch)
                 acknowledged = await self._send(producer, lane, batch)
-                acknowledged.add_done_callback(self._settle(producer, lane, taken))
+                acknowledged.add_done_callback(self._settle(producer, lane, taken, batch.size()))
             lane.pump = None
         except Exception as error:
             lane.pump = None
@@ -159,7 +164,7 @@ class Publisher:
                 return future
 
     def _settle(
-        self, producer: Any, lane: _Lane, taken: list[tuple[_Call, int]]
+        self, producer: Any, lane: _Lane, taken: list[tuple[_Call, int]], size: int
     ) -> Callable[[asyncio.Future[Any]], None]:
         def settle(acknowledged: asyncio.Future[Any]) -> None:
             error = asyncio.CancelledError() if acknowledged.cancelled() else acknowledged.exception()
@@ -167,7 +172,7 @@ class Publisher:
                 error = kafka_errors.DuplicateSequenceNumber("acknowledged without an offset")
             if error is not None:
                 if producer is self._producer:
-                    self._fail(self._explain(lane.topic, error))
+                    self._fail(self._explain(lane.topic, error, size))
                 return
             base = acknowledged.result().offset
             for step, (call, index) in enumerate(taken):
@@ -178,12 +183,19 @@ class Publisher:
 
         return settle
 
-    def _explain(self, topic: str, error: BaseException) -> SensorloomError:
+    def _explain(self, topic: str, error: BaseException, size: int = 0) -> SensorloomError:
         if isinstance(error, SensorloomError):
             return error
         what = f'append to topic "{topic}"'
-        refused = kafka_errors.MessageSizeTooLargeError | kafka_errors.TopicAuthorizationFailedError
-        if isinstance(error, refused) and not is_transient(error):
+        if isinstance(error, kafka_errors.MessageSizeTooLargeError):
+            taken = self._cluster.limit(topic)
+            self._cluster.doubt(topic)
+            return self._cluster.unavailable(
+                what,
+                f"a batch of {size} bytes is too large, though the topic took {taken} (max.message.bytes) when it was "
+                "asked; asking again, to send smaller ones",
+            )
+        if isinstance(error, kafka_errors.TopicAuthorizationFailedError) and not is_transient(error):
             return self._cluster.refusal(what, error)
         return self._cluster.unavailable(what, error)
 
