@@ -45,12 +45,14 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Roll:
-    """A value over the samples in `(t - span_ns, t]`."""
+    """A value over the samples in `(t + ahead_ns - span_ns, t + ahead_ns]`."""
 
     kind: RollKind
     value: Numeric
     span_ns: int
     at: Span = field(compare=False)
+    ahead_ns: int = 0
+    """Half of the span where it is centred, else 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,18 @@ def streams(node: Node) -> frozenset[str]:
     return frozenset(part.stream for part in walk(node) if isinstance(part, Channel))
 
 
+def ahead_ns(node: Node) -> int:
+    """How far behind an instant the samples lie that its value there looks at."""
+    own = node.ahead_ns if isinstance(node, Roll) else 0
+    return own + max(map(ahead_ns, children(node)), default=0)
+
+
+def behind_ns(node: Node) -> int:
+    """How far before an instant the values lie from which the parts that look ahead are made."""
+    own = node.span_ns - node.ahead_ns if isinstance(node, Roll) and ahead_ns(node) else 0
+    return own + max(map(behind_ns, children(node)), default=0)
+
+
 def canonical(node: Node) -> str:
     """Text that two nodes share exactly if they mean the same: what a rule's revision is a hash of."""
     match node:
@@ -124,7 +138,7 @@ def canonical(node: Node) -> str:
         case Call():
             return f"{node.function}({', '.join(map(canonical, node.values))})"
         case Roll():
-            return f"{node.kind}({canonical(node.value)}, {node.span_ns}ns)"
+            return f"{node.kind}({canonical(node.value)}, {node.span_ns}ns{', centre' if node.ahead_ns else ''})"
         case Logic():
             return f"{node.op}({', '.join(map(canonical, node.parts))})"
         case _:

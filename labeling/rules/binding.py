@@ -1,7 +1,8 @@
 """Expressions bound to stream descriptions: units checked, literals converted, lowered to programs.
 
 Whatever names the channels of one stream only runs on that stream's samples. In a rule that joins streams, each
-longest value of a single stream is a *lane*; the rest runs where the lanes meet.
+longest value of a single stream is a *lane*; the rest runs where the lanes meet. In what looks ahead, each longest
+value that does not is a lane too; the rest runs when the stream has come far enough.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from labeling.rules.ast import (
     Numeric,
     Quantity,
     Roll,
-    streams,
 )
 from labeling.rules.document import Limits
 from labeling.rules.errors import Span
@@ -60,14 +60,14 @@ class Bound:
 
 
 class Lane(NamedTuple):
-    """A value of one stream that a joining rule takes from it: a register of the stream's program."""
+    """A value of one stream that is taken from its program: a register of that."""
 
     stream: str
     register: int
 
 
-FindLane: TypeAlias = Callable[[str, Numeric], Operand]
-"""The lane of a value that names one stream's channels only."""
+FindLane: TypeAlias = Callable[[Numeric], tuple[str, Operand] | None]
+"""The stream and the register there of a value that is a lane; None: it is none."""
 
 
 @dataclass(slots=True)
@@ -89,12 +89,9 @@ class Binder:
 
     def value(self, node: Numeric) -> Operand:
         """A value, lowered. Raises `RuleError`."""
-        if self.find_lane is not None:
-            named = streams(node)
-            if len(named) == 1:
-                (stream,) = named
-                lane = self.find_lane(stream, node)
-                return lane._replace(at=node.at, register=self.program.emit("input", extra=Lane(stream, lane.register)))
+        if self.find_lane is not None and (found := self.find_lane(node)) is not None:
+            stream, lane = found
+            return lane._replace(at=node.at, register=self.program.emit("input", extra=Lane(stream, lane.register)))
         match node:
             case Quantity():
                 return Operand(node.at, constant=node.value, unit=node.unit)
@@ -152,7 +149,7 @@ class Binder:
         value = self.value(node.value)
         # Where there is a nominal rate, max_gap makes no difference to what is covered: rules share more.
         max_gap_ns = None if self.period_ns else self.limits.max_gap_ns
-        spec = RollSpec.of(node.kind, node.span_ns, self.limits.coverage, max_gap_ns)
+        spec = RollSpec.of(node.kind, node.span_ns, self.limits.coverage, max_gap_ns, node.ahead_ns)
         difference = value.difference or node.kind == "std"
         return value._replace(
             at=node.at, register=self.program.emit("roll", value.register, extra=spec), difference=difference

@@ -49,6 +49,9 @@ _ARITHMETIC: Final[Mapping[str, ArithmeticOp]] = {op: op for op in get_args(Arit
 _ROLLS: Final[Mapping[str, RollKind]] = {kind: kind for kind in get_args(RollKind)}
 FUNCTIONS: Final = ("abs", "norm", *_ROLLS)
 _SPAN_NS_MAX: Final = 1 << 60
+_CENTRED_NS_MAX: Final = 86_400 * 10**9
+CENTRE: Final = "centre"
+"""Behind a span: it lies around the instant."""
 
 _GRAMMAR: Final = r"""
 ?start: disjunction
@@ -220,14 +223,20 @@ class _Builder:
         place = self._source.span(name.start_pos or 0, name.end_pos)
         if name not in FUNCTIONS:
             raise place.error(f'unknown function "{name}"{suggest(name, FUNCTIONS)}')
-        values = [self._numeric(part, depth) for part in parts[1:]]
         if name in _ROLLS:
-            return _roll(_ROLLS[name], values, at)
+            values = [self._numeric(part, depth) for part in parts[1:3]]
+            return _roll(_ROLLS[name], values, [self._word(part) for part in parts[3:]], at)
+        values = [self._numeric(part, depth) for part in parts[1:]]
         if name == "abs" and len(values) != 1:
             raise at.error(f"found {len(values)} values, expected one: abs(acc.x)")
         if name == "norm" and not values:
             raise at.error("found no values, expected at least one: norm(acc.x, acc.y, acc.z)")
         return Call("abs" if name == "abs" else "norm", tuple(values), at)
+
+    def _word(self, part: Tree[Token] | Token) -> Span:
+        """What stands behind a span, as it was written."""
+        assert isinstance(part, Tree)
+        return self._at(part)
 
     def _comparison(self, parts: list[Tree[Token] | Token], at: Span, depth: int) -> Node:
         values = [self._numeric(part, depth) for part in parts[::2]]
@@ -280,7 +289,7 @@ def _value(text: str, at: Span) -> Fraction:
         raise at.error(str(error)) from None
 
 
-def _roll(kind: RollKind, values: list[Numeric], at: Span) -> Roll:
+def _roll(kind: RollKind, values: list[Numeric], words: list[Span], at: Span) -> Roll:
     example = f"{kind}(acc.x, 80ms)"
     if len(values) != 2:
         raise at.error(f"found {len(values)} values, expected a value and a span: {example}")
@@ -292,7 +301,12 @@ def _roll(kind: RollKind, values: list[Numeric], at: Span) -> Roll:
         raise span.at.error("a span is a whole number of nanoseconds, at least 8")
     if isinstance(value, Quantity):
         raise value.at.error(f"found a constant, expected a value that changes: {example}")
-    return Roll(kind, value, int(span_ns), at)
+    for word in words:
+        if words[1:] or word.text != CENTRE:
+            raise word.error(f"expected nothing behind the span, or {CENTRE}: {kind}(acc.x, 80ms, {CENTRE})")
+    if words and span_ns > _CENTRED_NS_MAX:
+        raise span.at.error(f"a centred value waits for half of its span; use at most {_CENTRED_NS_MAX // 10**9}s")
+    return Roll(kind, value, int(span_ns), at, int(span_ns) // 2 if words else 0)
 
 
 _EXPECTED: Final = {

@@ -17,7 +17,7 @@ import numpy as np
 from ingest.pace import ENDLESS_NS, rated_gap_ns, unrated_gaps_ns
 from ingest.times import Times
 from labeling.rules.binding import Lane
-from labeling.rules.kernels import NEVER, Axis, Pace
+from labeling.rules.kernels import NEVER, Axis, AxisPart, Pace
 from labeling.rules.panes import Flags, Floats
 from labeling.rules.plan import JoinPlan
 from labeling.rules.ruleset import Rule
@@ -91,7 +91,7 @@ class Join:
         """One of the streams is complete to there."""
         self.horizon_ns = max(self.horizon_ns, complete_to_ns - WAIT_NS)
 
-    def add(self, stream: str, axis: Axis, lanes: Mapping[int, Floats]) -> None:
+    def add(self, stream: str, axis: Axis | AxisPart, lanes: Mapping[int, Floats]) -> None:
         """More samples of a stream; those that nobody waits for any more are left out."""
         buffer, times = self.buffers[stream], axis.times
         periods = axis.periods if not isinstance(axis.periods, int) else np.full(len(times) + 1, axis.periods)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ingest.pace import STEPS, measured_periods, rated_gap_ns, unrated_gap_ns, unrated_gaps_ns
 from ingest.times import Times
 from labeling.rules.ast import RollKind
-from labeling.rules.panes import PANES, Column, Flags, Floats, Panes, pane_values
+from labeling.rules.panes import PANES, Column, Flags, Floats, Panes, pane_values, pane_values_at
 
 TAIL: Final = 64
 """So many samples before a batch are kept, and a span that holds up to so many is exact."""
@@ -110,6 +110,20 @@ class Axis:
         return (most if counts.min() == most else counts), most
 
 
+class AxisPart:
+    """The stretch `[start, stop)` of an axis."""
+
+    __slots__ = ("max_gaps", "max_step_ns", "period_ns", "periods", "times")
+
+    def __init__(self, axis: Axis, start: int, stop: int) -> None:
+        self.times = axis.times[start:stop]
+        self.period_ns = axis.period_ns
+        self.max_step_ns = int((self.times[1:] - self.times[:-1]).max()) if stop - start > 1 else 0
+        periods, max_gaps = axis.periods, axis.max_gaps
+        self.periods: int | Times = periods if isinstance(periods, int) else periods[start : stop + 1]
+        self.max_gaps: int | Times = max_gaps if isinstance(max_gaps, int) else max_gaps[start : stop + 1]
+
+
 class Pace(NamedTuple):
     """How often a stream's samples come, at one instant."""
 
@@ -135,12 +149,16 @@ class RollSpec(NamedTuple):
     """So much of the span must be covered by known samples."""
     max_gap_ns: int | None
     """None: the stream's default."""
+    ahead_ns: int = 0
+    """So much of the span lies behind the instant."""
 
     @classmethod
-    def of(cls, kind: RollKind, span_ns: int, coverage: Fraction, max_gap_ns: int | None) -> RollSpec:
+    def of(
+        cls, kind: RollKind, span_ns: int, coverage: Fraction, max_gap_ns: int | None, ahead_ns: int = 0
+    ) -> RollSpec:
         """`coverage` is the share of the span that must be covered."""
         needed = coverage * span_ns
-        return cls(kind, span_ns, float(coverage), -(-needed.numerator // needed.denominator), max_gap_ns)
+        return cls(kind, span_ns, float(coverage), -(-needed.numerator // needed.denominator), max_gap_ns, ahead_ns)
 
 
 class RollState:
@@ -187,6 +205,55 @@ def roll(spec: RollSpec, values: Floats, axis: Axis, state: RollState) -> Floats
     return out
 
 
+def roll_around(spec: RollSpec, values: Floats, axis: Axis) -> Floats:
+    """The value at each sample of a span that reaches `ahead_ns` behind it, `(n,)`, NaN where it is unknown.
+
+    The axis holds all samples that the values asked for rest on; the others' values are of no use. Up to 64 samples
+    are exact, newest first, more are panes: what `roll` gives at the instant `ahead_ns` later.
+    """
+    known = np.isfinite(values)
+    weights = np.where(known, _weights(spec, axis), 0)
+    column = Column(axis.times, np.where(known, values, IDENTITY[spec.kind]) + 0.0, known, weights)
+    instants = axis.times + spec.ahead_ns
+    stops = axis.times.searchsorted(instants, side="right")
+    counts = stops - axis.times.searchsorted(instants - spec.span_ns, side="right")
+    out = _gathered(spec.kind, column, stops, np.minimum(counts, TAIL))
+    sums = np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(weights)))
+    out[sums[stops] - sums[stops - counts] < spec.needed_ns] = np.nan
+    if np.count_nonzero(counts > TAIL):
+        panes = pane_values_at(spec.kind, spec.span_ns // PANES, spec.coverage, column, instants, stops - 1)
+        out = np.where(counts > TAIL, panes, out)
+    return out
+
+
+def _gathered(kind: RollKind, column: Column, stops: Times, counts: Times) -> Floats:
+    """Over the `counts` samples before each of the places `stops`, newest first."""
+    ufunc = {"max": np.maximum, "min": np.minimum}.get(kind, np.add)
+    total, known = np.full(len(stops), IDENTITY[kind]), np.zeros(len(stops))
+    lags = [(np.maximum(stops - 1 - lag, 0), counts > lag) for lag in range(int(counts.max(initial=0)))]
+    for places, inside in lags:
+        total = ufunc(total, np.where(inside, column.values[places], IDENTITY[kind]))
+        known += inside & column.flags[places]
+    if kind in ("max", "min"):
+        return total
+    mean = total / known
+    if kind == "mean":
+        return np.asarray(mean)
+    squares = np.zeros(len(stops))
+    for places, inside in lags:
+        squares += np.where(inside & column.flags[places], (column.values[places] - mean) ** 2, 0.0)
+    return np.asarray(np.sqrt(squares / known))
+
+
+def _weights(spec: RollSpec, axis: Axis) -> Times:
+    """The time that each sample covers where it is known, `(n,)`."""
+    if axis.period_ns:
+        return np.full(axis.count, axis.period_ns)
+    longest = axis.max_gaps if spec.max_gap_ns is None else spec.max_gap_ns
+    covered: Times = np.where(axis.steps <= (longest if isinstance(longest, int) else longest[:-1]), axis.steps, 0)
+    return covered
+
+
 def _uniform(spec: RollSpec, values: Floats, width: int, axis: Axis, state: RollState) -> Floats:
     """The usual case, quickly: nothing unknown, evenly spaced samples, a short span."""
     values = _behind(state.values, values)
@@ -201,11 +268,7 @@ def _uniform(spec: RollSpec, values: Floats, width: int, axis: Axis, state: Roll
 
 def _column(spec: RollSpec, values: Floats, known: Flags, axis: Axis, state: RollState) -> Column:
     """Tail and batch in one, unknown values replaced by the identity."""
-    if axis.period_ns:
-        weights = np.full(axis.count, axis.period_ns)
-    else:
-        longest = axis.max_gaps if spec.max_gap_ns is None else spec.max_gap_ns
-        weights = np.where(axis.steps <= (longest if isinstance(longest, int) else longest[:-1]), axis.steps, 0)
+    weights = _weights(spec, axis)
     return Column(
         axis.times_all,
         _behind(state.values, np.where(known, values, IDENTITY[spec.kind])),

@@ -122,24 +122,61 @@ def pane_values(kind: RollKind, width_ns: int, coverage: float, column: Column, 
     NaN where less than `coverage` of the time since the start of the oldest of them is covered.
     """
     groups = _Groups(column.times, width_ns, carried)
-    goes_on = groups.goes_on
     counts, weights = _covering(groups, column, carried)
     running = _running(kind, groups, column, carried)
-    panes = (carried.without_last() if goes_on else carried).extended(
+    panes = (carried.without_last() if groups.goes_on else carried).extended(
         Panes(groups.indexes, counts[groups.ends], weights[groups.ends], running[groups.ends])
     )
-    places = _places(groups, panes)
-    known, covered = (_summed(part, places)[groups.of] for part in (panes.counts, panes.weights))
-    if kind == "std":
-        moments = _joined(known, _moments_before(panes, places, groups.of), counts, _moments(counts, running))
-        out = np.asarray(np.sqrt(np.maximum(moments.squares, 0.0) / (known + counts)))
-    else:
-        out = _folded(kind, panes, places, groups.of, running)
-        if kind == "mean":
-            out /= known + counts
+    last = _Last(counts, weights, running, groups.of)
     length_ns = column.times - ((groups.indexes - (PANES - 1)) * width_ns)[groups.of]
-    out[~(weights + covered >= coverage * length_ns)] = np.nan
+    out = _valued(kind, panes, _places(groups.indexes, panes), last, np.multiply(length_ns, coverage))
     return out, panes.since(int(panes.indexes[-1]) - PANES + 1)
+
+
+def pane_values_at(
+    kind: RollKind, width_ns: int, coverage: float, column: Column, instants: Times, newest: Times
+) -> Floats:
+    """The same at any instants, `(m,)`, of which `newest` is each one's last sample at or before it; `column` holds all
+    samples since the start of the oldest pane."""
+    groups = _Groups(column.times, width_ns, Panes.empty(kind))
+    counts, weights = _covering(groups, column, Panes.empty(kind))
+    running = _running(kind, groups, column, Panes.empty(kind))
+    panes = Panes(groups.indexes, counts[groups.ends], weights[groups.ends], running[groups.ends])
+    indexes = instants // width_ns
+    own = groups.indexes[groups.of[newest]] == indexes
+    identity = np.full(running.shape[1], _FOLDS[kind][1])
+    last = _Last(
+        np.where(own, counts[newest], 0),
+        np.where(own, weights[newest], 0),
+        np.where(own[:, None], running[newest], identity),
+        np.arange(len(instants)),
+    )
+    length_ns = instants - (indexes - (PANES - 1)) * width_ns
+    return _valued(kind, panes, _places(indexes, panes), last, np.multiply(length_ns, coverage))
+
+
+class _Last(NamedTuple):
+    """What the pane of each value holds up to it, each `(n,)`, and which of the columns of `places` is its."""
+
+    counts: Times
+    weights: Times
+    running: Floats
+    of: Times
+
+
+def _valued(kind: RollKind, panes: Panes, places: Times, last: _Last, needed_ns: Floats) -> Floats:
+    """Seven panes each, oldest first, and the last one; NaN where they cover too little."""
+    known, covered = (_summed(part, places)[last.of] for part in (panes.counts, panes.weights))
+    if kind == "std":
+        before = _moments_before(panes, places, last.of)
+        moments = _joined(known, before, last.counts, _moments(last.counts, last.running))
+        out = np.asarray(np.sqrt(np.maximum(moments.squares, 0.0) / (known + last.counts)))
+    else:
+        out = _folded(kind, panes, places, last.of, last.running)
+        if kind == "mean":
+            out /= known + last.counts
+    out[~(last.weights + covered >= needed_ns)] = np.nan
+    return out
 
 
 def _covering(groups: _Groups, column: Column, carried: Panes) -> tuple[Times, Times]:
@@ -174,9 +211,9 @@ def _running(kind: RollKind, groups: _Groups, column: Column, carried: Panes) ->
     return np.stack((origin, sums, squares), axis=1)
 
 
-def _places(groups: _Groups, panes: Panes) -> Times:
-    """For each group, where the seven panes before its own are, oldest first, `(7, groups)`; -1: there is none."""
-    wanted = groups.indexes - np.arange(PANES - 1, 0, -1)[:, None]
+def _places(indexes: Times, panes: Panes) -> Times:
+    """For each pane, where the seven before it are, oldest first, `(7, indexes)`; -1: there is none."""
+    wanted = indexes - np.arange(PANES - 1, 0, -1)[:, None]
     places = np.minimum(panes.indexes.searchsorted(wanted), len(panes.indexes) - 1)
     return np.where(panes.indexes[places] == wanted, places, -1)
 

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ingest.pace import GAP_PERIODS
 from ingest.records import StreamDescription
-from labeling.rules.ast import Compare, Logic, Node, Numeric, children, streams
+from labeling.rules.ast import Compare, Logic, Node, Numeric, ahead_ns, behind_ns, children, streams
 from labeling.rules.binding import Binder, Bound, Operand, Shown
 from labeling.rules.errors import RuleError
 from labeling.rules.panes import Floats
 from labeling.rules.program import Program
 from labeling.rules.ruleset import Rule, RuleSet
 from labeling.rules.units import ANY, channel_unit
+
+REACH_SAMPLES_MAX: Final = 1 << 18
+"""A rule that looks ahead keeps at most so many samples of a stream with a rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,21 +33,39 @@ class BoundRule:
     until: Bound | None
 
 
+@dataclass(frozen=True, slots=True)
+class AheadPlan:
+    """What a rule wants of a stream at instants for whose values later samples are needed."""
+
+    program: Program
+    """Its inputs are lanes of the stream's program."""
+    inputs: tuple[int, ...]
+    """Which."""
+    ahead_ns: int
+    """Samples up to so long behind an instant are needed."""
+    behind_ns: int
+    """And values from so long before it on."""
+    rule: BoundRule | None = None
+    """A rule of this stream alone."""
+
+
 class StreamPlan:
     """What all rules want of a stream under one description; made of these two alone."""
 
     __slots__ = (
         *("_lanes", "_offsets", "_places", "_scales", "_used"),
-        *("description", "faults", "lanes", "period_ns", "program", "rules", "signature"),
+        *("aheads", "description", "faults", "lanes", "period_ns", "program", "rules", "signature"),
     )
 
     def __init__(self, rules: Sequence[Rule], description: StreamDescription) -> None:
         self.description = description
         self.program = Program()
         self.rules: list[BoundRule] = []
-        """Those that name this stream alone."""
+        """Those that name this stream alone, and do not look ahead."""
+        self.aheads: dict[int, AheadPlan] = {}
+        """By rule that looks ahead in this stream."""
         self.lanes: dict[int, tuple[int, ...]] = {}
-        """By joining rule, the registers that it takes from here."""
+        """By joining rule, the registers that it takes from here: of its `AheadPlan` where it has one."""
         self.faults: dict[int, RuleError] = {}
         """By rule, why it cannot run on this stream."""
         rate = description.rate_num
@@ -69,15 +90,42 @@ class StreamPlan:
     def _bind(self, index: int, rule: Rule, binder: Binder) -> None:
         if len(rule.streams) == 1:
             check_max_gap(rule, self.period_ns, self.description.stream)
-        if len(rule.streams) == 1:
-            until = None if rule.until is None else binder.bind(rule.until)
-            self.rules.append(BoundRule(index, binder.bind(rule.when), until))
-            return
         conditions = [rule.when] if rule.until is None else [rule.when, rule.until]
         lanes = [lane for condition in conditions for lane in _lanes(condition, self.description.stream)]
-        for lane in lanes:
-            self._lanes[index, lane] = binder.value(lane)
-        self.lanes[index] = tuple(sorted({self._lanes[index, lane].register for lane in lanes}))
+        ahead = max(map(ahead_ns, lanes))
+        if ahead:
+            before = max(map(behind_ns, lanes))
+            self._check_reach(rule, ahead + before)
+            binder = self._ahead_binder(binder)
+        bound = None
+        if len(rule.streams) == 1:
+            until = None if rule.until is None else binder.bind(rule.until)
+            bound = BoundRule(index, binder.bind(rule.when), until)
+        else:
+            for lane in lanes:
+                self._lanes[index, lane] = binder.value(lane)
+            self.lanes[index] = tuple(sorted({self._lanes[index, lane].register for lane in lanes}))
+        if ahead:
+            inputs = sorted({step.extra.register for step in binder.program.steps if step.op == "input"})
+            self.aheads[index] = AheadPlan(binder.program, tuple(inputs), ahead, before, bound)
+        elif bound is not None:
+            self.rules.append(bound)
+
+    def _ahead_binder(self, binder: Binder) -> Binder:
+        """For what looks ahead, above values of the stream's own program that do not."""
+        stream = self.description.stream
+
+        def find(node: Numeric) -> tuple[str, Operand] | None:
+            return (stream, binder.value(node)) if streams(node) and not ahead_ns(node) else None
+
+        return Binder(Program(), binder.limits, binder.units, binder.period_ns, find)
+
+    def _check_reach(self, rule: Rule, reach_ns: int) -> None:
+        if self.period_ns and reach_ns > REACH_SAMPLES_MAX * self.period_ns:
+            raise rule.when.at.error(
+                f"looks at {reach_ns // self.period_ns} samples of {self.description.stream} at once, "
+                f"expected at most {REACH_SAMPLES_MAX}; use a shorter span, or one that is not centred"
+            )
 
     def lane(self, index: int, node: Numeric) -> Operand:
         """A lane of a joining rule, in this stream's program."""
@@ -136,10 +184,14 @@ class JoinPlan:
     def __init__(self, index: int, rule: Rule, plans: Mapping[str, StreamPlan]) -> None:
         self.program = Program()
 
-        def find(stream: str, node: Numeric) -> Operand:
+        def find(node: Numeric) -> tuple[str, Operand] | None:
+            named = streams(node)
+            if len(named) != 1:
+                return None
+            (stream,) = named
             plan = plans.get(stream)
             # Of a stream that is not described there are no samples: nothing of it is known, in any unit.
-            return plan.lane(index, node) if plan is not None else Operand(node.at, unit=ANY)
+            return stream, plan.lane(index, node) if plan is not None else Operand(node.at, unit=ANY)
 
         rated = [plan for plan in plans.values() if plan.period_ns]
         if len(rated) == len(rule.streams):

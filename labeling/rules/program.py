@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from labeling.rules.kernels import Axis, RollState, every, roll
+from labeling.rules.kernels import Axis, RollState, every, roll, roll_around
 from labeling.rules.panes import Flags, Floats
 
 Op: TypeAlias = Literal[
@@ -32,6 +32,10 @@ class Tri(NamedTuple):
     def known(self) -> Flags | None:
         """Where it is not unknown; None: everywhere."""
         return None if self.false is None else self.true | self.false
+
+    def part(self, start: int, stop: int) -> Tri:
+        """At the instants `[start, stop)`."""
+        return Tri(self.true[start:stop], None if self.false is None else self.false[start:stop])
 
     def negated(self) -> Tri:
         """False where it was true."""
@@ -83,7 +87,7 @@ class Program:
 
     def new_states(self) -> list[RollState]:
         """What its rolling steps carry, in the order of these steps, at the beginning."""
-        return [RollState(step.extra.kind) for step in self.steps if step.op == "roll"]
+        return [RollState(step.extra.kind) for step in self.steps if step.op == "roll" and not step.extra.ahead_ns]
 
     def run(
         self, inputs: Callable[[Any], Floats], axis: Axis | None = None, states: Sequence[RollState] = ()
@@ -102,6 +106,9 @@ class Program:
             elif step.op == "affine":
                 factor, shift = step.extra
                 registers.append(registers[step.args[0]] * factor + shift)
+            elif step.extra.ahead_ns:
+                assert axis is not None
+                registers.append(roll_around(step.extra, registers[step.args[0]], axis))
             else:
                 assert axis is not None
                 registers.append(roll(step.extra, registers[step.args[0]], axis, next(rolls)))

@@ -41,6 +41,8 @@ class _Stream(msgspec.Struct, array_like=True, gc=False):
     complete_to: int
     tail: bytes
     rolls: list[_Roll]
+    aheads: list[tuple[int, int, bytes, dict[int, bytes]]]
+    """By rule that looks ahead: what is done, times, lanes."""
 
 
 class _Join(msgspec.Struct, array_like=True, gc=False):
@@ -84,7 +86,12 @@ def _save_recording(record: Recording) -> _Recording:
 
 def _save_stream(name: str, stream: Stream) -> _Stream:
     description = None if stream.plan is None else stream.plan.description
-    return _Stream(name, description, stream.complete_to, stream.tail.tobytes(), [_save_roll(r) for r in stream.rolls])
+    aheads = [
+        (index, ahead.done_ns, ahead.times.tobytes(), {at: lane.tobytes() for at, lane in ahead.lanes.items()})
+        for index, ahead in stream.aheads.items()
+    ]
+    rolls = [_save_roll(roll) for roll in stream.rolls]
+    return _Stream(name, description, stream.complete_to, stream.tail.tobytes(), rolls, aheads)
 
 
 def _save_roll(roll: RollState) -> _Roll:
@@ -154,6 +161,10 @@ def _restore_stream(state: RuleState, entry: _Stream, stream: Stream) -> None:
         return
     stream.adopt(state.plan(entry.description))
     stream.tail = _array(entry.tail, np.int64)
+    for index, done_ns, times, lanes in entry.aheads:
+        ahead = stream.aheads[index]
+        ahead.done_ns, ahead.times = done_ns, _array(times, np.int64)
+        ahead.lanes = {at: _array(lane, np.float64) for at, lane in lanes.items()}
     for roll, kept in zip(stream.rolls, entry.rolls, strict=True):
         roll.values, roll.weights = _array(kept.values, np.float64), _array(kept.weights, np.int64)
         roll.flags, roll.whole = _array(kept.flags, np.bool_), kept.whole

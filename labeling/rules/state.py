@@ -19,7 +19,8 @@ from labeling.marks import RULE, rule_mark_id
 from labeling.rules.errors import RuleError
 from labeling.rules.joining import Join
 from labeling.rules.kernels import NEVER, TAIL, Axis, Pace, RollState, every
-from labeling.rules.plan import JoinPlan, StreamPlan, evidence
+from labeling.rules.lookahead import Ahead
+from labeling.rules.plan import BoundRule, JoinPlan, StreamPlan, evidence
 from labeling.rules.program import Tri
 from labeling.rules.ruleset import Rule, RuleSet
 from labeling.rules.tracker import END, FAR, Paced, Tracker
@@ -33,7 +34,7 @@ _MARK_BYTES: Final = 300
 class Stream:
     """One stream of one recording."""
 
-    __slots__ = ("_pace", "_tail", "collected", "complete_to", "pieces", "plan", "rolls")
+    __slots__ = ("_pace", "_tail", "aheads", "collected", "complete_to", "pieces", "plan", "rolls")
 
     def __init__(self) -> None:
         self.plan: StreamPlan | None = None
@@ -45,12 +46,15 @@ class Stream:
         """Every sample before this has come, or never will."""
         self.pieces: list[tuple[Times, NDArray[Any]]] = []
         self.collected = 0
+        self.aheads: dict[int, Ahead] = {}
+        """By rule that looks ahead in it."""
 
     def adopt(self, plan: StreamPlan) -> None:
         """Begin anew under a description."""
         self.plan = plan
         self.rolls = plan.program.new_states()
         self.tail = np.full(TAIL, NEVER)
+        self.aheads = {index: Ahead() for index in plan.aheads}
 
     @property
     def tail(self) -> Times:
@@ -67,6 +71,11 @@ class Stream:
         if self._pace is None:
             self._pace = Pace.after(self._tail, 0 if self.plan is None else self.plan.period_ns)
         return self._pace
+
+    def done_to(self, index: int) -> int:
+        """Every instant of a rule's before this has been worked out."""
+        ahead = self.aheads.get(index)
+        return self.complete_to if ahead is None else ahead.done_ns
 
 
 class Recording:
@@ -121,8 +130,11 @@ class RuleState:
                 return
         if state.plan is None or state.plan.description is not description:
             self._describe(record, stream, description, int(times[0]))
-        for join in record.joins.values():
-            if stream in join.buffers and int(times[0]) < join.horizon_ns:
+        for index, join in record.joins.items():
+            # What is given up before the horizon must not look at samples that come after that was decided.
+            ahead = state.plan.aheads.get(index) if state.plan is not None else None
+            reach_ns = 0 if ahead is None else ahead.ahead_ns
+            if stream in join.buffers and int(times[0]) < join.horizon_ns + reach_ns:
                 self._settle(record)
                 break
         state.pieces.append((times, values))
@@ -196,7 +208,13 @@ class RuleState:
     def _pace(self, record: Recording, index: int) -> Pace:
         """How often a rule's instants come, behind all that were worked out."""
         join = record.joins.get(index)
-        return record.streams[self.rules.rules[index].streams[0]].pace if join is None else join.pace(FAR)
+        if join is not None:
+            return join.pace(FAR)
+        stream = record.streams[self.rules.rules[index].streams[0]]
+        ahead = stream.aheads.get(index)
+        if ahead is None or stream.plan is None:
+            return stream.pace
+        return ahead.pace(stream.plan.period_ns)
 
     def _describe(self, record: Recording, stream: str, description: StreamDescription, from_ns: int) -> None:
         """Adopt a stream's description from an instant on; where it means other values than the one before, what is
@@ -212,6 +230,8 @@ class RuleState:
             state.plan = plan
             return
         if before is not None:
+            for index in before.aheads:
+                self._look_ahead(record, stream, index, to_end=True)
             for index, rule in enumerate(self.rules.rules):
                 if stream in rule.streams:
                     record.trackers[index].end({CHANGED: 1.0}, self._pace(record, index), from_ns)
@@ -221,6 +241,7 @@ class RuleState:
         state.adopt(plan)
 
     def _settle(self, record: Recording, complete_to_ns: int = NEVER) -> None:
+        """Work out what has come; to its end, where nothing before `complete_to_ns` comes any more."""
         with np.errstate(all="ignore"):
             for stream, state in record.streams.items():
                 if state.pieces:
@@ -228,9 +249,28 @@ class RuleState:
                 if state.plan is not None:
                     for bound in state.plan.rules:
                         record.trackers[bound.index].pass_to(state.complete_to, state.pace)
+                    for index in state.plan.aheads:
+                        self._look_ahead(record, stream, index, to_end=complete_to_ns != NEVER)
             for index, join in record.joins.items():
                 self._join(record, index, join, complete_to_ns)
         self._emit(record)
+
+    def _look_ahead(self, record: Recording, stream: str, index: int, *, to_end: bool) -> None:
+        """Work out what a rule that looks ahead in a stream waited for, or all of it."""
+        state, join = record.streams[stream], record.joins.get(index)
+        assert state.plan is not None
+        plan, ahead = state.plan.aheads[index], state.aheads[index]
+        given_up_ns = NEVER if join is None else join.horizon_ns
+        limit_ns = state.complete_to if to_end else max(state.complete_to - plan.ahead_ns, given_up_ns)
+        at_once = to_end or given_up_ns > ahead.done_ns
+        finished = ahead.work(plan, state.plan.period_ns, limit_ns, at_once=at_once)
+        if finished is not None and join is not None:
+            lanes = state.plan.lanes[index]
+            join.add(stream, finished.axis, {lane: finished.registers[lane] for lane in lanes})
+        elif finished is not None and plan.rule is not None:
+            _advance(record.trackers[index], plan.rule, finished.axis.times, finished.registers, finished.axis)
+        if plan.rule is not None:
+            record.trackers[index].pass_to(ahead.done_ns, ahead.pace(state.plan.period_ns))
 
     def _work(self, record: Recording, stream: str, state: Stream) -> None:
         """Run a stream's program over what was collected, and hand on what comes of it."""
@@ -252,10 +292,11 @@ class RuleState:
         registers = plan.program.run(plan.columns(raw), axis, state.rolls)
         state.tail = axis.tail()
         for bound in plan.rules:
-            until = None if bound.until is None else registers[bound.until.register]
-            _advance(record.trackers[bound.index], bound, times, registers, until, axis)
+            _advance(record.trackers[bound.index], bound, times, registers, axis)
+        for index, looking in plan.aheads.items():
+            state.aheads[index].add(looking, times, registers)
         for index, lanes in plan.lanes.items():
-            if index not in plan.faults:
+            if index not in plan.faults and index not in plan.aheads:
                 record.joins[index].add(stream, axis, {lane: registers[lane] for lane in lanes})
 
     def _join(self, record: Recording, index: int, join: Join, complete_to_ns: int) -> None:
@@ -264,7 +305,7 @@ class RuleState:
         if any(state.plan is not None and index in state.plan.faults for state in states):
             join.drop_all()
             return
-        low = min(state.complete_to for state in states)
+        low = min(state.done_to(index) for state in states)
         limit = max(low, join.horizon_ns, complete_to_ns)
         if limit <= join.done_ns:
             return
@@ -277,8 +318,7 @@ class RuleState:
         times, axis, inputs = join.instants(limit, rule.max_age_ns)
         if len(times):
             registers = join.plan.program.run(inputs)
-            until = None if bound.until is None else registers[bound.until.register]
-            _advance(record.trackers[index], bound, times, registers, until, axis)
+            _advance(record.trackers[index], bound, times, registers, axis)
         record.trackers[index].pass_to(limit, join.pace(limit))
 
     def _join_plan(self, record: Recording, index: int, rule: Rule) -> JoinPlan | None:
@@ -318,7 +358,8 @@ class RuleState:
             )
 
 
-def _advance(tracker: Tracker, bound: Any, times: Times, registers: list[Any], until: Tri | None, axis: Paced) -> None:
+def _advance(tracker: Tracker, bound: BoundRule, times: Times, registers: list[Any], axis: Paced) -> None:
+    until: Tri | None = None if bound.until is None else registers[bound.until.register]
     closing = bound.when if bound.until is None else bound.until
 
     def opened(at: int) -> dict[str, float]:

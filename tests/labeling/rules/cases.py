@@ -50,8 +50,31 @@ def _single(make: Callable[[Samples], Truth], until: Callable[[Samples], Truth] 
     return meaning
 
 
-def _rolling(kind: str, span_ns: int, compare: Callable[[float, float], bool], limit: float) -> Meaning:
-    return _single(lambda a: _than(rolled(kind, a, a.channels["x"], span_ns), compare, limit))
+def _rolling(
+    kind: str, span_ns: int, compare: Callable[[float, float], bool], limit: float, ahead_ns: int = 0
+) -> Meaning:
+    return _single(lambda a: _than(rolled(kind, a, a.channels["x"], span_ns, ahead_ns=ahead_ns), compare, limit))
+
+
+def _above_its_surroundings(a: Samples) -> Truth:
+    top = rolled("max", a, a.channels["x"], 60 * MS)
+    around = rolled("mean", a, top, 300 * MS, ahead_ns=150 * MS)
+    smooth = rolled("min", a, around, 41 * MS, ahead_ns=20_500_000)
+    later = rolled("max", a, around, 50 * MS)
+    return each(lambda x, b, c: x > b + 0.5003 or c > b + 1.0007, a.channels["x"], smooth, later)  # type: ignore[return-value]
+
+
+def _joined_around(streams: Streams) -> tuple[list[int], Truth, Truth | None]:
+    a, b = streams["acc"], streams["gps"]
+    instants = sorted({*a.times, *b.times})
+    mean = as_of(instants, a, rolled("mean", a, a.channels["x"], 200 * MS, ahead_ns=100 * MS), 150 * MS)
+    y = as_of(instants, a, a.channels["y"], 150 * MS)
+    speed = as_of(instants, b, rolled("max", b, b.channels["speed"], 400 * MS, ahead_ns=200 * MS), 150 * MS)
+    return (
+        instants,
+        both(either(_than(mean, operator.gt, 0.4), _than(y, operator.gt, 2)), _than(speed, operator.gt, 1)),
+        None,
+    )
 
 
 def _joined(streams: Streams) -> tuple[list[int], Truth, Truth | None]:
@@ -162,6 +185,39 @@ CASES = {
     "long min": Case("when: min(acc.x, 900ms) < -3.5g", _rolling("min", 900 * MS, operator.lt, -3.5)),
     "long mean": Case("when: mean(acc.x, 1s) > 0.2001g", _rolling("mean", 1000 * MS, operator.gt, 0.2001)),
     "long std": Case("when: std(acc.x, 1s) > 2.01g", _rolling("std", 1000 * MS, operator.gt, 2.01)),
+    "centred max": Case("when: max(acc.x, 80ms, centre) < 1.5g", _rolling("max", 80 * MS, operator.lt, 1.5, 40 * MS)),
+    "centred min": Case(
+        "when: min(acc.x, 75ms, centre) > -1.5g", _rolling("min", 75 * MS, operator.gt, -1.5, 37_500_000)
+    ),
+    "centred mean": Case(
+        "when: mean(acc.x, 90ms, centre) > 0.7g", _rolling("mean", 90 * MS, operator.gt, 0.7, 45 * MS)
+    ),
+    "centred std": Case(
+        "when: std(acc.x, 100ms, centre) > 1.37g", _rolling("std", 100 * MS, operator.gt, 1.37, 50 * MS)
+    ),
+    "long centred max": Case(
+        "when: max(acc.x, 1s, centre) > 3.5g", _rolling("max", 1000 * MS, operator.gt, 3.5, 500 * MS)
+    ),
+    "long centred mean": Case(
+        "when: mean(acc.x, 1s, centre) > 0.2001g", _rolling("mean", 1000 * MS, operator.gt, 0.2001, 500 * MS)
+    ),
+    "long centred std": Case(
+        "when: std(acc.x, 1s, centre) > 2.01g", _rolling("std", 1000 * MS, operator.gt, 2.01, 500 * MS)
+    ),
+    "centred of centred": Case(
+        "let:\n"
+        "      around: mean(max(acc.x, 60ms), 300ms, centre)\n"
+        "      smooth: min(around, 41ms, centre)\n"
+        "    when: acc.x > smooth + 0.5003g or max(around, 50ms) > smooth + 1.0007g\n"
+        "    hold: 20ms",
+        _single(_above_its_surroundings),
+        Timing(hold_ns=20 * MS),
+    ),
+    "joined centred": Case(
+        "when: (mean(acc.x, 200ms, centre) > 0.4g or acc.y > 2g) and max(gps.speed, 400ms, centre) > 1m/s\n"
+        "    max_age: 150ms",
+        _joined_around,
+    ),
     "of a norm": Case(
         "when: max(mag, 80ms) < 3.2g",
         _single(lambda a: _than(rolled("max", a, _mag(a), 80 * MS), operator.lt, 3.2)),

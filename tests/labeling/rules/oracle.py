@@ -5,6 +5,7 @@ Unknown is None. A signal is a list of values beside a list of times.
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -55,14 +56,16 @@ def rolled(
     span_ns: int,
     coverage: float = 0.8,
     max_gap_ns: int | None = 500_000_000,
+    ahead_ns: int = 0,
 ) -> Signal:
     out: Signal = []
-    for i, t in enumerate(samples.times):
-        inside = [j for j in range(i + 1) if samples.times[j] > t - span_ns]
+    for t in (time + ahead_ns for time in samples.times):
+        so_far = bisect.bisect_right(samples.times, t)
+        inside = [j for j in range(so_far) if samples.times[j] > t - span_ns]
         length = span_ns
         if len(inside) > 64:
             oldest = (t // (span_ns // 8) - 7) * (span_ns // 8)
-            inside = [j for j in range(i + 1) if samples.times[j] >= oldest]
+            inside = [j for j in range(so_far) if samples.times[j] >= oldest]
             length = t - oldest
         values = [value for j in inside if (value := signal[j]) is not None]
         covered = sum(covers(samples, j, max_gap_ns) for j in inside if signal[j] is not None)

@@ -32,6 +32,14 @@ GOLDEN = [
         'rules.yaml:6:11: unknown function "band"; known: abs, max, mean, min, norm, std.',
         "      when: band(acc.z, 1s) > 1g\n            ^^^^",
     ),
+    (
+        "    when: max(mag, 80ms, center) < 1g\n",
+        "rules.yaml:6:26: expected nothing behind the span, or centre: max(acc.x, 80ms, centre)",
+        "      when: max(mag, 80ms, center) < 1g\n                           ^^^^^^",
+    ),
+    ("    when: max(mag, 80ms, centre, 1) < 1g\n", "rules.yaml:6:26: expected nothing behind the span", "^^^^^^"),
+    ("    when: max(mag, 2d, centre) < 1g\n", "a centred value waits for half of its span; use at most 86400s", "^^"),
+    ("    when: max(centre, 80ms) < 1g\n", 'unknown name "centre"', "^^^^^^"),
     ("    when: mag\n", "rules.yaml:6:11: found a value, expected a condition; compare it, as in mag < 0.35g", "^^^"),
     ("    when: mag <\n", "rules.yaml:6:16: the expression ends too early; expected ", "      when: mag <\n"),
     ("    when: mag < 1g)\n", 'rules.yaml:6:19: found ")"; expected ', "                   ^"),
@@ -119,6 +127,10 @@ STREAMS = [
         ("motor.flow > 3g", "g does not fit l/min"),
         ("acc.x / 0 > 3 and acc.x > 1g / 0", "divides by 0"),
         ("acc.x > 1e99 * 1e99 * 1e99 * 1e99 * 1g", "beyond what a float64 holds"),
+        (
+            "mean(mean(acc.x, 30min, centre), 30min, centre) > 1g and acc.x > 1g",
+            "looks at 360000 samples of acc at once, expected at most 262144",
+        ),
         ("motor.temp > 3", "max_gap 0.999s is shorter than the 1s between samples of motor"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from labeling.rules.ast import RollKind
-from labeling.rules.kernels import NEVER, TAIL, Axis, RollSpec, RollState, roll
+from labeling.rules.kernels import NEVER, TAIL, Axis, RollSpec, RollState, roll, roll_around
 from labeling.rules.panes import Column, Panes, pane_values
 from tests.labeling.rules.oracle import Samples, rolled
 
@@ -32,10 +32,10 @@ def run(kind: RollKind, times: Times, values: Floats, span_ns: int, period_ns: i
     return np.concatenate(out)
 
 
-def expected(kind: RollKind, times: Times, values: Floats, span_ns: int, period_ns: int) -> Floats:
+def expected(kind: RollKind, times: Times, values: Floats, span_ns: int, period_ns: int, ahead_ns: int = 0) -> Floats:
     signal = [float(v) if np.isfinite(v) else None for v in values]
     samples = Samples([int(t) for t in times], {"x": signal}, period_ns)
-    return np.array([np.nan if v is None else v for v in rolled(kind, samples, signal, span_ns)])
+    return np.array([np.nan if v is None else v for v in rolled(kind, samples, signal, span_ns, ahead_ns=ahead_ns)])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -51,6 +51,26 @@ def test_around_64_samples(kind: RollKind, span_ms: int, period_ns: int) -> None
     cuts = sorted(rng.integers(1, 400, 30).tolist())
     unique = sorted(set(cuts))
     assert run(kind, times, values, span_ms * MS, period_ns, unique).tobytes() == whole.tobytes()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("span_ms", [15, 20, 630, 640, 641, 650, 1200])
+@pytest.mark.parametrize("period_ns", [0, 10 * MS])
+def test_around_64_samples_centred(kind: RollKind, span_ms: int, period_ns: int) -> None:
+    rng = np.random.default_rng(span_ms)
+    times = 1_700_000_000 * 10**9 + np.cumsum(np.where(np.arange(400) % 170 == 3, 13, 10)) * MS
+    values = rng.integers(-9, 9, 400).astype(np.float64)
+    values[250:255] = np.nan
+    spec = RollSpec.of(kind, span_ms * MS, Fraction(8, 10), 500 * MS, span_ms * MS // 2)
+
+    def around(start: int, stop: int) -> Floats:
+        with np.errstate(all="ignore"):
+            return roll_around(spec, values[start:stop], Axis(np.full(TAIL, NEVER), times[start:stop], period_ns))
+
+    whole = around(0, 400)
+    wanted = expected(kind, times, values, span_ms * MS, period_ns, span_ms * MS // 2)
+    np.testing.assert_allclose(whole, wanted, rtol=1e-12, atol=1e-7)
+    assert around(120, 380)[80:180].tobytes() == whole[200:300].tobytes()
 
 
 @pytest.mark.parametrize("kind", KINDS)

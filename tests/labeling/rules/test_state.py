@@ -183,6 +183,45 @@ def test_what_is_no_number_is_unknown(condition: str, value: float) -> None:
     assert spans(state.take()) == [(100, 300)]
 
 
+def test_a_centred_value_waits_for_half_of_its_span() -> None:
+    state = RuleState(rules_of("when: 'mean(acc.x, 40ms, centre) > 1g'"))
+    feed(state, [0, 0, 0, 0, 4, 4, 4, 4, 4, 0, 0])
+    assert state.take() == [], "at 9 the mean still waits for 11"
+    feed(state, [0], first=11)
+    assert spans(state.take()) == [(3, 9)], "a step is where it is, not 20 ms later"
+
+
+def test_a_centred_value_has_no_half_at_a_gap_or_an_end() -> None:
+    state = RuleState(rules_of("when: 'max(acc.x, 40ms, centre) > 1g', coverage: 0.7"))
+    feed(state, [2, 2, 2, 2, 2, 2])
+    state.progress("d", "r", "acc", T0 + 10**9)
+    assert spans(state.take()) == [(0, 5)], "three of four samples are enough, two are not"
+    feed(state, [2, 2, 2, 2], first=100)
+    state = restore(state.rules, save(state))
+    feed(state, [2, 2], first=104)
+    state.end("d", "r")
+    assert spans(state.take()) == [(100, 105)]
+
+
+def test_another_description_ends_what_looks_ahead() -> None:
+    state = RuleState(rules_of("when: 'max(acc.x, 40ms, centre) > 1g', coverage: 0.5"))
+    other = StreamDescription("acc", (Channel("x", "m/s2", 0.01),), "int16", 100)
+    feed(state, [2, 2, 2, 2])
+    feed(state, [0, 0, 0, 0], first=4, description=other)
+    state.end("d", "r")
+    assert spans(state.take()) == [(0, 4)]
+
+
+def test_what_looks_ahead_keeps_no_more_than_it_needs() -> None:
+    state = RuleState(rules_of("when: 'mean(acc.x, 1s, centre) > 1g'"))
+    for second in range(60):
+        feed(state, [0] * 100, first=100 * second)
+        state.take()
+        kept = state.recordings["d", "r"].streams["acc"].aheads[0]
+        assert len(kept.times) <= 250
+    assert state.recordings["d", "r"].streams["acc"].pieces == []
+
+
 def test_ids_depend_on_meaning_device_and_start_alone() -> None:
     one = rules_of("when: acc.x > 1g", "when: acc.x > 3g")
     same = compile_rules(
