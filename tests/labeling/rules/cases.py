@@ -61,7 +61,9 @@ def _above_its_surroundings(a: Samples) -> Truth:
     around = rolled("mean", a, top, 300 * MS, ahead_ns=150 * MS)
     smooth = rolled("min", a, around, 41 * MS, ahead_ns=20_500_000)
     later = rolled("max", a, around, 50 * MS)
-    return each(lambda x, b, c: x > b + 0.5003 or c > b + 1.0007, a.channels["x"], smooth, later)  # type: ignore[return-value]
+    above = each(lambda x, b: x > b + 0.5003, a.channels["x"], smooth)
+    rising = each(lambda c, b: c > b + 1.0007, later, smooth)
+    return either(above, rising)  # type: ignore[arg-type]
 
 
 def _joined_around(streams: Streams) -> tuple[list[int], Truth, Truth | None]:
