@@ -12,7 +12,7 @@ import msgspec
 from ingest.engine.worker import Notice
 from ingest.progress import Progress
 from service.run import Ahead, RunResult
-from windowing.dataset.catalog import WINDOWS
+from windowing.dataset.belongings import WINDOWS
 from windowing.dataset.reader import open_dataset
 from windowing.dataset.status import DatasetStatus, render_status, status_of
 

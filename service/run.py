@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import signal
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -31,9 +32,10 @@ from ingest.log.protocol import MARKS, READINGS, Bounds, Log
 from ingest.schemas import SchemaRegistry
 from labeling.sink import LabelsOperator
 from service.anchors import read_anchors
-from service.configuration import Source, claim_config
+from service.configuration import Source, who
 from service.metering import Metered
-from windowing.dataset.catalog import LABELS, RULES, WINDOWS
+from windowing.dataset.belongings import LABELS, RULES, WINDOWS
+from windowing.dataset.configs import claim_config
 from windowing.fold.anchors import Layout
 from windowing.fold.operator import WindowOperator
 from windowing.fold.remarks import notes_on, rules_without_streams
@@ -167,7 +169,8 @@ class _Service:
     async def _found(self, source: Source, folder: str, labels: LabelsOperator) -> tuple[Genesis, Genesis]:
         """The geneses of windows and labels."""
         window = source.config.window
-        await claim_config(self._store(""), source, self._options.out)
+        out, root = self._options.out, self._store("")
+        await claim_config(root, out, source.page, str(self._options.config), time_ns=time.time_ns(), author=who())
         windows = claim_genesis(
             self._store(folder),
             self._log,
@@ -177,12 +180,19 @@ class _Service:
             where=str(self._options.out / folder / GENESIS),
             window=source.window,
             pin=window.anchor == "mark",
+            root=root,
+            tell=self._tell,
         )
         where = str(self._options.out / LABELS / GENESIS)
-        marks = claim_genesis(self._store(LABELS), self._log, labels, MARKS, self._token, where=where)
+        marks = claim_genesis(
+            self._store(LABELS), self._log, labels, MARKS, self._token, where=where, root=root, tell=self._tell
+        )
         claims = await asyncio.gather(windows, marks, return_exceptions=True)
         genesis, label_genesis = (_given(claim) for claim in claims)
         return genesis, label_genesis
+
+    def _tell(self, text: str) -> None:
+        self._observe(Notice("noted", -1, 0, text), "")
 
     async def _insist(self, step: Callable[[], Awaitable[T]]) -> T:
         """Do a step of the founding; waits, visibly, where there is no room for it."""
@@ -209,7 +219,16 @@ class _Service:
         folder = f"{RULES}/{operator.spec}"
         where = str(self._options.out / folder / GENESIS)
         genesis = await self._insist(
-            lambda: claim_genesis(self._store(folder), self._log, operator, READINGS, self._token, where=where)
+            lambda: claim_genesis(
+                self._store(folder),
+                self._log,
+                operator,
+                READINGS,
+                self._token,
+                where=where,
+                root=self._store(""),
+                tell=self._tell,
+            )
         )
         await self._hire(folder, operator, genesis, f"{group}-{operator.name}-{operator.spec}")
 

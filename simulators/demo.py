@@ -36,7 +36,7 @@ from simulators.playing import Happening, Play, SensorReport
 from simulators.scenario import load_scenario
 from simulators.site import SPEED, Site, claim
 from simulators.watching import SoFar, Watch
-from windowing.dataset.catalog import RULES
+from windowing.dataset.belongings import RULES
 
 T = TypeVar("T")
 SEAL_S: Final = 2.0

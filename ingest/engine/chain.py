@@ -112,6 +112,8 @@ class Chain:
     head: Manifest
     files: tuple[FileRef, ...]
     """Every output file from the first entry through the head."""
+    states: tuple[tuple[int, FileRef], ...] = ()
+    """The states of the last two entries that were read, by their numbers: those that must still be there."""
 
 
 def read_chain(
@@ -128,6 +130,7 @@ def read_chain(
     if newest < 0:
         return None
     files: list[FileRef] = []
+    states: list[tuple[int, FileRef]] = []
     previous = ""
     seq = 0
     while (final := seq + CHECKPOINT_EVERY - 1) < newest and exists(checkpoint_name(folder, final)):
@@ -144,8 +147,9 @@ def read_chain(
         if entry.previous != previous:
             raise CorruptError(f"{name}: does not follow the entry before it; restore the chain from a backup")
         files += entry.files
+        states = [*states[-1:], (seq, entry.state)]
         if seq == newest:
-            return Chain(entry, tuple(files))
+            return Chain(entry, tuple(files), tuple(states))
         previous, seq = sha256_of(data), seq + 1
 
 

@@ -6,11 +6,15 @@ records would be cut twice or never; so a worker compares before it begins, and 
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
 
-from ingest.engine.manifest import encode_document, open_document
+from ingest.engine.heads import begin_heads
+from ingest.engine.ledger import BELONGS
+from ingest.engine.manifest import chain_folder, encode_document, open_document
 from ingest.engine.operator import Operator
 from ingest.engine.store import Exists, Store
 from ingest.errors import CorruptError, LogConfigError, StateVersionError, UsageError
@@ -100,19 +104,29 @@ async def claim_genesis(
     where: str = NAME,
     window: str = "",
     pin: bool = False,
+    root: Store | None = None,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> Genesis:
     """The genesis of an operator's folder, `store`; written if nothing is there, else compared with what is now.
 
     `where` names it in errors; `window` is the `[window]` table as JSON; `pin`: the windows are anchored at the marks
-    that are there now.
+    that are there now. `root` is the dataset's folder, which keeps a copy: what is missing here is missed by that, and
+    made again where that can be; `tell` is told so.
 
     Raises:
         UsageError, LogConfigError, StateVersionError: it rests on something else (see `check_genesis`).
-        CorruptError: it is damaged, or missing where there are chains.
+        CorruptError: it is damaged, or missing where there are chains; or all of the folder is, and the log has not
+            all that was in it.
     """
     chains = await store.names("manifest")  # asked first: whoever made them had made the genesis before
-    if chains and not await store.exists(NAME):
-        raise CorruptError(f"{where}: is missing, but there are chains; restore it from a backup, or use another --out")
+    if not await store.exists(NAME):
+        lost = await _kept(root, operator)
+        if lost is not None:
+            await _put_back(store, log, lost, where, chains, tell)
+        elif chains:
+            raise CorruptError(
+                f"{where}: is missing, but there are chains; restore it from a backup, or use another --out"
+            )
     partitions = await log.ensure(topic)
     pinned: tuple[tuple[int, int, int], ...] = ()
     if pin:
@@ -125,8 +139,54 @@ async def claim_genesis(
     )
     try:
         await store.create(NAME, encode_genesis(now))
-        return now
+        found = now
     except Exists:
         found = decode_genesis(await store.read(NAME), where)
     check_genesis(found, now, where)
+    if root is not None:
+        await _keep(store, root, found)
     return found
+
+
+def kept_name(operator: str, spec: str) -> str:
+    """The name of the copy of an operator's genesis in the dataset's folder."""
+    return f"{BELONGS}/{operator}-{spec}.json"
+
+
+async def _kept(root: Store | None, operator: Operator) -> Genesis | None:
+    """The copy of the operator's genesis; None where there is none."""
+    name = kept_name(operator.name, operator.spec)
+    if root is None or not await root.exists(name):
+        return None
+    return decode_genesis(await root.read(name), name)
+
+
+async def _keep(store: Store, root: Store, genesis: Genesis) -> None:
+    """Keep a copy in the dataset's folder: from then on the operator's folder belongs to the dataset, with all its
+    chains and their heads."""
+    name = kept_name(genesis.operator, genesis.spec)
+    if await root.exists(name):
+        return
+    await begin_heads(store, [chain_folder(genesis.topic, number) for number in range(genesis.partitions)])
+    with contextlib.suppress(Exists):
+        await root.create(name, encode_genesis(genesis))
+
+
+async def _put_back(
+    store: Store, log: Log, lost: Genesis, where: str, chains: Sequence[str], tell: Callable[[str], None]
+) -> None:
+    """Put back a genesis that the dataset's folder has a copy of; with nothing else of its folder, if all can be made
+    again."""
+    if not chains:
+        begins = {number: bound.begin for number, bound in (await log.bounds(lost.topic)).items()}
+        if any(begins.values()):
+            raise CorruptError(
+                f"{where}: is missing with all that {lost.operator} had made, and the log has lost the begin of "
+                f"{lost.topic}; restore the folder from a backup, or use another --out"
+            )
+        tell(f"{where}: is missing with all that {lost.operator} had made; it is made again from the log")
+        await begin_heads(store, [chain_folder(lost.topic, number) for number in range(lost.partitions)])
+    else:
+        tell(f"{where}: is missing; it is put back from the copy {kept_name(lost.operator, lost.spec)}")
+    with contextlib.suppress(Exists):
+        await store.create(NAME, encode_genesis(lost))

@@ -87,11 +87,11 @@ async def recover(store: Store, operator: Operator, topic: str, number: int, log
     known = await stored_head(store, folder)
     head = await read_head(store, folder)
     check_head(known, head, folder, log_begin)
+    if head is None:
+        return Partition(topic, number, operator.start(None), None, log_begin, log_begin)
     # Another worker may have died, or sleep, between link() and the fsync of the folder: what we build on must not
     # vanish. So first look, then settle: what was seen is durable then.
     await store.settle(folder)
-    if head is None:
-        return Partition(topic, number, operator.start(None), None, log_begin, log_begin)
     entry = head.entry
     check_kinship(entry, operator, f"{folder}/{entry.seq:012d}.json")
     try:

@@ -10,9 +10,10 @@ import pytest
 from ingest.engine.disk import DiskFiles
 from ingest.engine.store import FileStore
 from ingest.errors import UsageError
-from service.configuration import Source, claim_config
+from service.configuration import Source
 from tests.windowing.sample_dataset import CONFIG
 from windowing.config import DatasetConfig
+from windowing.dataset.configs import claim_config, read_config
 
 
 def source(folder: Path, text: str) -> Source:
@@ -21,13 +22,16 @@ def source(folder: Path, text: str) -> Source:
 
 
 def claim(out: Path, asked: Source, token: str = "t") -> None:
-    asyncio.run(claim_config(FileStore(DiskFiles(out), token), asked, out))
+    store = FileStore(DiskFiles(out), token)
+    asyncio.run(claim_config(store, out, asked.page, "asked.toml", time_ns=7, author="ann@lab"))
 
 
 def test_the_first_configuration_is_kept_byte_for_byte(tmp_path: Path) -> None:
     claim(tmp_path / "d", source(tmp_path, CONFIG + "# why\n"))
     assert (tmp_path / "d" / "dataset.toml").read_text() == CONFIG + "# why\n"
-    assert [path.name for path in (tmp_path / "d").iterdir()] == ["dataset.toml"]
+    assert sorted(path.name for path in (tmp_path / "d").iterdir()) == ["belongs", "configs", "dataset.toml"]
+    current = read_config(tmp_path / "d")
+    assert (current.since_ns, current.author, current.problem) == (7, "ann@lab", None)
 
 
 def test_labels_are_updated_and_windows_are_not(tmp_path: Path) -> None:

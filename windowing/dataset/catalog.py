@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
@@ -14,16 +15,18 @@ from typing import Final, Literal, TypeAlias
 from ingest.engine.chain import Chain, check_place, missing_entry, read_chain, states_of, went_further
 from ingest.engine.genesis import NAME as GENESIS
 from ingest.engine.genesis import Genesis, decode_genesis
+from ingest.engine.heads import NOTHING, ChainHead
+from ingest.engine.ledger import BELONGS
 from ingest.engine.manifest import FileRef, Manifest, chain_folder, decode_entry, entry_name
 from ingest.engine.operator import Buffer
 from ingest.errors import CorruptError, UsageError
 from windowing.config import FILE, DatasetConfig
+from windowing.dataset.belongings import LABELS, REMEDY, WINDOWS
 
 Damaged: TypeAlias = Literal["raise", "skip"]
-WINDOWS: Final = "windows"
-LABELS: Final = "labels"
-RULES: Final = "rules"
-REMEDY: Final = "restore it from a backup, or rebuild the dataset from the log into another folder"
+KEPT_STATES: Final = 2
+"""The engine keeps the states of a chain's last two entries."""
+_NO_HEADS: Final[Mapping[str, ChainHead]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,8 @@ class Chains:
     heads: dict[str, Manifest] = field(default_factory=dict)
     """The newest entry of each chain that has one, by `<topic>-<partition>`."""
     files: list[FileRef] = field(default_factory=list)
+    states: list[tuple[FileRef, Path]] = field(default_factory=list)
+    """The states of each chain's last entries, with the later entry whose creation outdates them."""
     damage: list[Damage] = field(default_factory=list)
 
     @property
@@ -63,28 +68,48 @@ class Chains:
 
 
 def dataset_root(path: str | Path) -> Path:
-    """The dataset's folder. Raises `UsageError` where there is none."""
-    root = Path(path)
-    if not (root / FILE).is_file():
-        found = "it has no dataset.toml" if root.is_dir() else "there is no such folder"
-        raise UsageError(f"{root}: no dataset: {found}; `sensorloom window run --out {root}` makes one")
+    """The dataset's folder, absolute. Raises `UsageError` where there is none."""
+    root = Path(path).expanduser().absolute()
+    if root.is_file():
+        raise UsageError(f"{root}: no dataset: it is a file; a dataset is a folder, the one that `--out` named")
+    if not root.is_dir():
+        raise UsageError(f"{root}: no dataset: there is no such folder; `sensorloom window run --out {root}` makes one")
+    if not any((root / name).is_dir() for name in (BELONGS, WINDOWS, LABELS)):
+        found = f"only a {FILE}, which is what a run is given" if (root / FILE).is_file() else f"it has no {FILE}"
+        near = sorted(str(other.parent) for other in root.glob(f"*/{WINDOWS}/"))
+        hint = f"; did you mean {near[0]}?" if near else "; `sensorloom window run -c … --out …` makes one"
+        raise UsageError(f"{root}: no dataset: {found}{hint}")
     return root
 
 
-def windows_folder(root: Path, config: DatasetConfig) -> Path:
-    """The folder of the windows that dataset.toml names.
+def windows_folder(root: Path, config: DatasetConfig, window: str = "") -> Path:
+    """The folder of the windows that the configuration names; `window` is its `[window]` table as JSON.
+
+    A later release may give the same table another id: then the folder whose genesis has this table is the one.
 
     Raises:
         UsageError: the folder holds windows of another spec only.
     """
     folder = root / WINDOWS / config.window.id
-    others = sorted(entry.name for entry in (root / WINDOWS).glob("*/") if entry != folder)
-    if others and not folder.exists():
-        raise UsageError(
-            f"{root / FILE}: window: its spec is {config.window.id}, but the windows here are {', '.join(others)}; "
-            "the table was changed by hand: put back the one that they were cut with"
-        )
-    return folder
+    others = sorted(entry for entry in (root / WINDOWS).glob("*/") if entry != folder)
+    if not others or folder.exists():
+        return folder
+    for other in others:
+        genesis = _genesis_or_none(other)
+        if genesis is not None and window and genesis.window == window:
+            return other
+    raise UsageError(
+        f"{root / FILE}: window: its spec is {config.window.id}, but the windows here are "
+        f"{', '.join(other.name for other in others)}; the table was changed by hand: put back the one that they were "
+        "cut with"
+    )
+
+
+def _genesis_or_none(folder: Path) -> Genesis | None:
+    try:
+        return read_genesis(folder)
+    except CorruptError:
+        return None
 
 
 def read_genesis(folder: Path) -> Genesis | None:
@@ -98,8 +123,8 @@ def read_genesis(folder: Path) -> Genesis | None:
         return None
 
 
-def read_chains(folder: Path, damaged: Damaged = "raise") -> Chains:
-    """Every chain of an operator's folder.
+def read_chains(folder: Path, damaged: Damaged = "raise", heads: Mapping[str, ChainHead] = _NO_HEADS) -> Chains:
+    """Every chain of an operator's folder; `heads` says how far they have surely come.
 
     With `damaged="skip"`, entries that cannot be read are left out and noted; the others count.
 
@@ -112,7 +137,7 @@ def read_chains(folder: Path, damaged: Damaged = "raise") -> Chains:
     for partition in range(chains.genesis.partitions):
         name = chain_folder(chains.genesis.topic, partition)
         try:
-            chain = _chain(folder, name)
+            chain = _chain(folder, name, heads.get(name, NOTHING))
         except CorruptError as error:
             if damaged == "raise":
                 raise
@@ -121,14 +146,21 @@ def read_chains(folder: Path, damaged: Damaged = "raise") -> Chains:
         if chain is not None:
             chains.heads[Path(name).name] = chain.head
             chains.files += chain.files
+            chains.states += [
+                (state, folder / entry_name(name, seq + KEPT_STATES))
+                for seq, state in chain.states
+                if seq > chain.head.seq - KEPT_STATES
+            ]
     return chains
 
 
-def _chain(folder: Path, name: str) -> Chain | None:
+def _chain(folder: Path, name: str, head: ChainHead) -> Chain | None:
     try:
         chain = read_chain(lambda entry: (folder / entry).read_bytes(), lambda entry: (folder / entry).exists(), name)
         newest = chain.head.seq if chain else -1
         states = [path.name for path in (folder / states_of(name)).glob("*")]
+        if newest < head.seq:
+            raise CorruptError(missing_entry(name, newest + 1))
         # The entry behind may have come since: a service at work moves the chain on.
         if went_further(newest, states) and not (folder / entry_name(name, newest + 1)).exists():
             raise CorruptError(missing_entry(name, newest + 1))

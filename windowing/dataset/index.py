@@ -14,7 +14,8 @@ from ingest.engine.manifest import FileRef
 from ingest.errors import CorruptError
 from labeling.marks import ResolvedMark
 from labeling.resolve import LabelPolicy, WindowLabels, WindowTimes, resolve
-from windowing.dataset.catalog import REMEDY, Damage, Damaged, read_checked
+from windowing.dataset.belongings import REMEDY
+from windowing.dataset.catalog import Damage, Damaged, read_checked
 
 ORDER: Final = ("device", "t0_ns", "recording", "anchor", "k")
 """The order of windows everywhere: device, then time."""

@@ -24,9 +24,8 @@ from ingest.errors import CorruptError, UsageError
 from labeling.marks import Fold, fold
 from labeling.sink import read_events
 from windowing.config import FILE, DatasetConfig
+from windowing.dataset.belongings import LABELS, REMEDY, RULES, Belongings, read_belongings
 from windowing.dataset.catalog import (
-    LABELS,
-    REMEDY,
     Chains,
     Damage,
     Damaged,
@@ -36,6 +35,7 @@ from windowing.dataset.catalog import (
     read_checked,
     windows_folder,
 )
+from windowing.dataset.configs import read_config
 from windowing.dataset.index import COLUMNS, label_windows, read_index
 from windowing.dataset.signals import open_shard
 
@@ -62,6 +62,8 @@ class Contents:
     config: DatasetConfig
     windows: Chains
     labels: Chains
+    rules: Mapping[str, Chains]
+    """By the revision of the rules together."""
     index: pl.DataFrame
     """The rows of the index, in no particular order."""
     marks: Fold
@@ -173,13 +175,60 @@ def open_dataset(path: str | Path, *, damaged: Damaged = "raise") -> Dataset:
 def read_contents(path: str | Path, damaged: Damaged = "raise") -> Contents:
     """Everything but the signals. Raises as `open_dataset`."""
     root = dataset_root(path)
-    config = DatasetConfig.load(root / FILE)
-    chains = read_chains(windows_folder(root, config), damaged)
-    label_chains = read_chains(root / LABELS)
+    belongings = read_belongings(root)  # before the chains: it says how far they have come at least
+    left_out = _missing(belongings, damaged)
+    current = read_config(root)
+    if current.problem is not None:
+        if damaged == "raise":
+            raise current.problem
+        left_out.append(Damage(FILE, str(current.problem), 0))
+    config = current.config
+    folder = windows_folder(root, config, current.window)
+    chains = read_chains(folder, damaged, belongings.heads_of(folder))
+    label_chains = read_chains(root / LABELS, heads=belongings.heads_of(root / LABELS))
     index, skipped = read_index(chains.folder, chains.of("index"), damaged)
-    chains.damage += skipped
+    chains.damage += [*left_out, *skipped]
     index = _vouched_for(chains, index, config, damaged)
-    return Contents(root, config, chains, label_chains, index, read_marks(label_chains))
+    rules = _rules(root, belongings, damaged)
+    for other in rules.values():
+        chains.damage += other.damage
+    for any_ in (chains, label_chains, *rules.values()):
+        chains.damage += _rest(any_, damaged)
+    return Contents(root, config, chains, label_chains, rules, index, read_marks(label_chains))
+
+
+def _rules(root: Path, belongings: Belongings, damaged: Damaged) -> dict[str, Chains]:
+    """What rules have counted belongs to the dataset as well."""
+    folders = sorted((root / RULES).glob("*/"))
+    return {folder.name: read_chains(folder, damaged, belongings.heads_of(folder)) for folder in folders}
+
+
+def _missing(belongings: Belongings, damaged: Damaged) -> list[Damage]:
+    """What is missing and can be done without. Raises `CorruptError` for what cannot, or unless damage is skipped."""
+    for missing in sorted(belongings.missing, key=lambda missing: not missing.vital):
+        if missing.vital or damaged == "raise":
+            raise CorruptError(missing.text)
+    return [Damage(str(missing.file), missing.problem, None) for missing in belongings.missing]
+
+
+def _rest(chains: Chains, damaged: Damaged) -> list[Damage]:
+    """The files that windows and labels can do without, but that belong to the dataset: states, dropped windows …
+
+    Raises:
+        CorruptError: one is damaged, unless damage is skipped.
+    """
+    found = []
+    rest = [ref for ref in chains.files if not ref.name.startswith(("signal/", "index/", "marks/"))]
+    for ref, outdating in [*((ref, None) for ref in rest), *chains.states]:
+        try:
+            read_checked(chains.folder, ref)
+        except CorruptError as error:
+            if outdating is not None and outdating.exists():
+                continue  # a service at work deletes the states that it has outdated
+            if damaged == "raise":
+                raise
+            found.append(Damage(ref.name, str(error), 0))
+    return found
 
 
 def _vouched_for(chains: Chains, index: pl.DataFrame, config: DatasetConfig, damaged: Damaged) -> pl.DataFrame:

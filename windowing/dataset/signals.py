@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from ingest.engine.manifest import FileRef
 from ingest.errors import CorruptError
-from windowing.dataset.catalog import REMEDY, check_hash, check_size
+from windowing.dataset.belongings import REMEDY
+from windowing.dataset.catalog import check_hash, check_size
 
 _HEADER_BYTES_MAX: Final = 4096
 _DTYPE: Final = np.dtype("<f4")

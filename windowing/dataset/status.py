@@ -8,7 +8,6 @@ from pathlib import Path
 import msgspec
 
 from ingest.engine.manifest import Manifest
-from windowing.dataset.catalog import RULES, read_chains
 from windowing.dataset.reader import Dataset, open_dataset
 
 
@@ -57,7 +56,6 @@ def status_of(dataset: Dataset) -> DatasetStatus:
     totals = contents.windows.totals
     labels = Counter(label or "" for label in dataset.windows()["label"])
     heads = {**contents.windows.heads, **contents.labels.heads}
-    rules = {folder.name: read_chains(folder).totals for folder in sorted((contents.root / RULES).glob("*/"))}
     return DatasetStatus(
         name=contents.config.name,
         spec=contents.config.window.id,
@@ -67,7 +65,7 @@ def status_of(dataset: Dataset) -> DatasetStatus:
         drops={reason: count for reason, count in sorted(totals.items()) if reason.startswith("drop.")},
         counts={reason: count for reason, count in sorted(totals.items()) if not reason.startswith("drop.")},
         marks=dict(sorted({**contents.marks.counts, "standing": len(contents.marks.marks)}.items())),
-        rules={revision: dict(sorted(totals.items())) for revision, totals in rules.items()},
+        rules={revision: dict(sorted(chains.totals.items())) for revision, chains in contents.rules.items()},
         shards=len(contents.windows.of("signal")),
         bytes=sum(ref.bytes for ref in [*contents.windows.files, *contents.labels.files]),
         chains=tuple(_chain_status(name, head) for name, head in sorted(heads.items())),

@@ -3,16 +3,17 @@
 Checked are: every manifest document's hash and its links to the one before it, checkpoints against the entries they
 sum up, the existence, size and hash of every file, the states that the service would go on from, each shard's header
 and shape, and each window's hash in the index against its bytes. A problem names the windows that it affects.
-A chain whose newest entry was removed is only shorter: the service does that part again from the log.
+What is missing is known from `belongs/` and `heads/` (see `windowing.dataset.belongings`); in a dataset of before there
+were these, a chain whose newest entry was removed is only shorter.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import polars as pl
@@ -20,6 +21,7 @@ import polars as pl
 from ingest.engine.chain import check_place
 from ingest.engine.genesis import NAME as GENESIS
 from ingest.engine.genesis import Genesis
+from ingest.engine.heads import HEADS, ChainHead, head_name
 from ingest.engine.manifest import (
     CHECKPOINT_EVERY,
     FileRef,
@@ -31,25 +33,29 @@ from ingest.engine.manifest import (
     sha256_of,
     summarise,
 )
-from ingest.errors import CorruptError, SensorloomError, UsageError
-from windowing.config import FILE, DatasetConfig
-from windowing.dataset.catalog import (
-    LABELS,
+from ingest.errors import CorruptError, SensorloomError
+from windowing.config import FILE
+from windowing.dataset.belongings import (
     REMEDY,
-    RULES,
+    RUN_MENDS,
     WINDOWS,
+    Belongings,
+    operator_folders,
+    read_belongings,
+)
+from windowing.dataset.catalog import (
+    KEPT_STATES,
     check_hash,
     dataset_root,
     read_checked,
     read_genesis,
+    windows_folder,
 )
+from windowing.dataset.configs import read_config
 from windowing.dataset.index import parse_index
 from windowing.dataset.signals import map_bytes, view_windows
 from windowing.fold.shards import row_hash
 from windowing.spec import WindowSpec
-
-KEPT_STATES: Final = 2
-"""The engine keeps the states of a chain's last two entries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +117,14 @@ class Verification:
     def __init__(self, path: str | Path) -> None:
         root = dataset_root(path)
         self._report = Report()
-        window = _window(root, self._report)
-        folders = [*sorted((root / WINDOWS).glob("*/")), root / LABELS, *sorted((root / RULES).glob("*/"))]
-        self._rooms = [_read_room(folder, window, self._report) for folder in folders]
+        belongings = read_belongings(root)
+        for missing in belongings.missing:
+            self._report.add(missing.file, missing.problem)
+        window, folder = _window(root, self._report)
+        self._rooms = [
+            _read_room(each, window if each == folder else None, belongings, self._report)
+            for each in operator_folders(root)
+        ]
         self.bytes = sum(ref.bytes for room in self._rooms for ref in room.all())
         """How many bytes there are to read."""
 
@@ -124,31 +135,34 @@ class Verification:
         return self._report
 
 
-def _window(root: Path, report: Report) -> WindowSpec | None:
+def _window(root: Path, report: Report) -> tuple[WindowSpec | None, Path]:
+    """What the windows are, and where they lie."""
     try:
-        spec = DatasetConfig.load(root / FILE).window
-    except UsageError as error:
+        current = read_config(root)
+        if current.problem is not None:
+            report.add(root / FILE, current.problem)
+        return current.config.window, windows_folder(root, current.config, current.window)
+    except SensorloomError as error:
         report.add(root / FILE, error)
-        return None
-    others = [folder.name for folder in (root / WINDOWS).glob("*/") if folder.name != spec.id]
-    if others:
-        report.add(root / FILE, f"its [window] table has the spec {spec.id}, the windows here are {', '.join(others)}")
-    return spec
+        return None, root / WINDOWS
 
 
-def _read_room(folder: Path, window: WindowSpec | None, report: Report) -> _Room:
-    room = _Room(folder, window if window and window.id == folder.name else None)
+def _read_room(folder: Path, window: WindowSpec | None, belongings: Belongings, report: Report) -> _Room:
+    room = _Room(folder, window)
+    known = folder in belongings.geneses  # what is wrong with its genesis is in the report then
     try:
         genesis = read_genesis(folder)
         if genesis is not None:
             _read_document(folder / GENESIS)
     except CorruptError as error:
-        report.add(folder / GENESIS, error)
-        genesis = None
+        if not known:
+            report.add(folder / GENESIS, error)
+        genesis = belongings.geneses.get(folder)
+    heads = belongings.heads_of(folder)
     for chain in sorted((folder / "manifest").glob("*/")):
         if genesis is not None and chain.name not in _chain_names(genesis):
             report.add(chain, f"a chain that the genesis does not have; it has {genesis.partitions} partitions")
-        entries = list(_read_chain(room, f"manifest/{chain.name}", genesis, report))
+        entries = list(_read_chain(room, f"manifest/{chain.name}", genesis, heads, report))
         report.entries += len(entries)
         room.files += [ref for entry in entries for ref in entry.files]
         newest = max((entry.seq for entry in entries), default=-1)
@@ -172,7 +186,9 @@ def _chain_names(genesis: Genesis) -> set[str]:
     return {f"{genesis.topic}-{partition}" for partition in range(genesis.partitions)}
 
 
-def _read_chain(room: _Room, chain: str, genesis: Genesis | None, report: Report) -> Iterator[Manifest]:
+def _read_chain(
+    room: _Room, chain: str, genesis: Genesis | None, heads: Mapping[str, ChainHead], report: Report
+) -> Iterator[Manifest]:
     """The entries that can be read, in order; every fault of the chain is reported."""
     numbers = {int(path.stem) for path in (room.folder / chain).glob("[0-9]*.json")}
     before: tuple[Manifest, bytes] | None = None
@@ -190,6 +206,9 @@ def _read_chain(room: _Room, chain: str, genesis: Genesis | None, report: Report
             report.add(path, error)
             before = None
             continue
+        head = heads.get(chain)
+        if head is not None and head.seq == seq and head.sha256 != sha256_of(data):
+            report.add(path, f"is another entry than {head_name(chain)} names; {REMEDY}")
         if seq == 0 or before is not None:
             _check_link(path, entry, before, report)
         if genesis is not None:
@@ -199,7 +218,8 @@ def _read_chain(room: _Room, chain: str, genesis: Genesis | None, report: Report
             thousand.clear()
         thousand.append((str(path), data))
         if (seq + 1) % CHECKPOINT_EVERY == 0:
-            _check_checkpoint(room.folder / checkpoint_name(chain, seq), thousand, report)
+            known = chain in heads and seq < max(numbers)  # it was written before the entry behind it
+            _check_checkpoint(room.folder / checkpoint_name(chain, seq), thousand, report, known=known)
         yield entry
 
 
@@ -222,9 +242,13 @@ def _check_kin(path: Path, entry: Manifest, genesis: Genesis, report: Report) ->
         report.add(path, f"is of {entry.operator}, {entry.topic}-{entry.partition}, spec {entry.spec}, not of {kin}")
 
 
-def _check_checkpoint(path: Path, thousand: list[tuple[str, bytes]], report: Report) -> None:
-    if not path.exists() or len(thousand) < CHECKPOINT_EVERY:
-        return  # it only spares reading; the next worker writes it
+def _check_checkpoint(path: Path, thousand: list[tuple[str, bytes]], report: Report, *, known: bool) -> None:
+    if not path.exists():
+        if known:
+            report.add(path, f"is missing; it only spares reading, and {RUN_MENDS}")
+        return
+    if len(thousand) < CHECKPOINT_EVERY:
+        return
     try:
         if decode_checkpoint(_read_document(path), str(path)) != summarise(thousand):
             report.add(path, "sums up other entries than there are")
@@ -238,7 +262,7 @@ def _check_room(room: _Room, report: Report, advance: Advance) -> None:
     report.unreferenced += sum(
         1
         for path in room.folder.glob("*/**/*")
-        if path.is_file() and path.relative_to(room.folder).parts[0] != "manifest"
+        if path.is_file() and path.relative_to(room.folder).parts[0] not in ("manifest", HEADS)
         if path.relative_to(room.folder).as_posix() not in named
     )
     index = _check_indexes(room, report, advance)

@@ -90,9 +90,6 @@ def test_a_dataset_without_windows_or_marks_opens_empty(tmp_path: Path) -> None:
     opened = open_dataset(build(tmp_path / "d", [[]], []))
     X, y, groups = opened.arrays()  # noqa: N806
     assert (len(opened), opened.classes, X.shape, len(y), len(groups)) == (0, (), (0, 4, 2), 0, 0)
-    (tmp_path / "e").mkdir()
-    (tmp_path / "e" / "dataset.toml").write_text(CONFIG)
-    assert len(open_dataset(tmp_path / "e")) == 0
 
 
 def test_no_dataset_is_wrong_usage(tmp_path: Path) -> None:
@@ -100,6 +97,24 @@ def test_no_dataset_is_wrong_usage(tmp_path: Path) -> None:
         open_dataset(tmp_path / "missing")
     with pytest.raises(UsageError, match=r"it has no dataset\.toml"):
         open_dataset(tmp_path)
+    (tmp_path / "dataset.toml").write_text(CONFIG)
+    with pytest.raises(UsageError, match="it is a file"):
+        open_dataset(tmp_path / "dataset.toml")
+    with pytest.raises(UsageError, match="which is what a run is given; `sensorloom window run"):
+        open_dataset(tmp_path)  # a project's folder, with one's own configuration
+    sample(tmp_path / "pumps")
+    with pytest.raises(UsageError, match=f"did you mean {tmp_path}/pumps"):
+        open_dataset(tmp_path)
+
+
+def test_a_path_holds_wherever_one_goes_from_there(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(dataset.parent)
+    monkeypatch.setenv("HOME", str(dataset.parent))
+    opened = [open_dataset("d"), open_dataset("~/d")]
+    monkeypatch.chdir(tmp_path)
+    assert [len(each.arrays().X) for each in opened] == [5, 5]
 
 
 def test_a_window_table_changed_by_hand_is_refused(dataset: Path, tmp_path: Path) -> None:
