@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from labeling.counting import CountedRules
 from labeling.rulefile import read_rules
 from windowing.config import DatasetConfig
 from windowing.dataset.configs import ConfigPage, window_of
@@ -40,10 +41,8 @@ class Source:
     @property
     def page(self) -> ConfigPage:
         """What a dataset keeps of it."""
-        if self.rules is None:
-            return ConfigPage(self.data.decode())
-        revisions = tuple(rule.revision for rule in self.rules.rules)
-        return ConfigPage(self.data.decode(), self.rules_text, self.rules.revision, revisions)
+        rules = None if self.rules is None else CountedRules.of(self.rules, self.rules_text)
+        return ConfigPage(self.data.decode(), rules)
 
     @property
     def window(self) -> str:

@@ -19,7 +19,7 @@ from typing import Final
 from ingest.engine.genesis import NAME as GENESIS
 from ingest.errors import UsageError
 from windowing.config import FILE
-from windowing.dataset.catalog import LABELS, RULES, WINDOWS
+from windowing.dataset.belongings import LABELS, RULES, WINDOWS
 
 DEPTH_MAX: Final = 3
 _CONFIGURATIONS: Final = (".toml", ".yaml", ".yml")

@@ -49,8 +49,10 @@ def copy_chains(source: Path, to: Path, copier: Copier) -> Copied:
         raise UsageError(f"{genesis}: is the genesis of other chains than {source / GENESIS}; give another folder")
     copier.copy(source / GENESIS, genesis)
     copied = Copied()
-    for path in sorted((source / _MANIFEST).glob("*/")):
-        copied.newest[path.name] = _copy_chain(source, to, f"{_MANIFEST}/{path.name}", copier, copied)
+    begun = {path.name for path in (source / _MANIFEST).glob("*/")}
+    headed = {path.stem for path in (source / HEADS).glob("*.json")}  # also of chains that have no entry yet
+    for name in sorted(begun | headed):
+        copied.newest[name] = _copy_chain(source, to, f"{_MANIFEST}/{name}", copier, copied)
     return copied
 
 

@@ -17,6 +17,7 @@ from ingest.engine.genesis import NAME as GENESIS
 from ingest.engine.ledger import Page, append_page, has_ledger, mend_head, page_name, read_ledger
 from ingest.engine.store import Exists, Store
 from ingest.errors import CorruptError, UsageError
+from labeling.counting import CountedRules
 from windowing.config import FILE, DatasetConfig
 
 CONFIGS: Final = "configs"
@@ -29,12 +30,8 @@ class ConfigPage(msgspec.Struct, frozen=True):
 
     toml: str
     """dataset.toml, as it was given."""
-    rules: str = ""
-    """The rule file that it names, as it was; empty: none."""
-    revision: str = ""
-    """The revision of the rules together; empty: none."""
-    revisions: tuple[str, ...] = ()
-    """The revision of each rule."""
+    rules: CountedRules | None = None
+    """The rules that it names, as they were; None: none."""
 
 
 @dataclass(frozen=True, slots=True)
