@@ -86,5 +86,13 @@ class StateVersionError(PermanentError):
     """The saved operator state was written by another, incompatible version of the code."""
 
 
-class StoreFullError(TransientError):
+class ReplacedLogError(PermanentError):
+    """The log no longer holds what a dataset has read of it: it was made anew, or restored from an older backup."""
+
+
+class StoreUnavailableError(TransientError):
+    """The store takes nothing just now (mounted read-only, no descriptor is free); nothing was made visible."""
+
+
+class StoreFullError(StoreUnavailableError):
     """The store has no room left; nothing was made visible, and nothing is lost."""

@@ -259,6 +259,7 @@ class _Service:
             topic=topic,
             group=group,
             instance=self._options.instance,
+            owner=genesis.id,
             limits=self._options.limits,
             observe=observe,
         )

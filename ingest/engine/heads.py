@@ -16,7 +16,7 @@ import msgspec
 from ingest.engine.chain import Head
 from ingest.engine.manifest import encode_document, entry_name, open_document
 from ingest.engine.store import Exists, Store
-from ingest.errors import CorruptError, StoreFullError
+from ingest.errors import CorruptError, StoreUnavailableError
 
 FORMAT: Final = 1
 HEADS: Final = "heads"
@@ -78,7 +78,7 @@ async def mark_head(store: Store, folder: str, head: Head) -> None:
     """Write down a head that is durable; where there is no room for it, the next one is."""
     entry = head.entry
     document = encode_document(ChainHead(FORMAT, entry.seq, entry.begin, entry.through, head.sha256))
-    with contextlib.suppress(StoreFullError):
+    with contextlib.suppress(StoreUnavailableError):
         await store.put([(head_name(folder), (document,))])
 
 

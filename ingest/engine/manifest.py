@@ -27,6 +27,15 @@ class FileRef(msgspec.Struct, frozen=True):
     rows: int = 0
 
 
+class LastRecord(msgspec.Struct, frozen=True):
+    """What a record is known by when the log is looked at again."""
+
+    offset: int
+    append_ns: int
+    sha256: str
+    """The first 16 hex digits, of the value."""
+
+
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One manifest entry. `begin <= offset < through` is what it covers."""
 
@@ -49,6 +58,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     spec: str
     previous: str
     """SHA-256 of the entry before this one, "" for the first: the chain cannot be cut or swapped unseen."""
+    last: LastRecord | None = None
+    """The last record that was read before `through`; None: none was, or an older version wrote the entry."""
 
 
 class Checkpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

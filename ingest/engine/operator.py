@@ -69,8 +69,9 @@ class Running(Protocol):
     def feed(self, batch: LogBatch) -> int:
         """Fold the batch in; the number of records taken.
 
-        Fewer than `len(batch)` only where the next record names a schema that `learn` has not been told:
-        the engine reads `streams` and feeds the rest again.
+        Fewer than `len(batch)` where the next record names a schema that `learn` has not been told: the engine reads
+        `streams` and feeds the rest again. Fewer too, with no `missing_schema`, where the output has become as much as
+        the operator wants to hold: the engine seals it first. At least one record, where nothing is pending.
         """
         ...
 
@@ -85,7 +86,7 @@ class Running(Protocol):
 
     @property
     def pending_bytes(self) -> int:
-        """About how many bytes of output `take` would give."""
+        """About how many bytes of output `take` would give, with what it makes of records that it still collects."""
         ...
 
     def take(self) -> Output:

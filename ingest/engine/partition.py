@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final, Protocol, TypeVar
 
 from ingest.engine.chain import Head, read_entry, read_head
 from ingest.engine.heads import check_head, mark_head, stored_head
@@ -14,6 +15,7 @@ from ingest.engine.manifest import (
     CHECKPOINT_EVERY,
     FORMAT,
     FileRef,
+    LastRecord,
     Manifest,
     chain_folder,
     checkpoint_name,
@@ -24,9 +26,11 @@ from ingest.engine.manifest import (
 )
 from ingest.engine.operator import Operator, Output, Running
 from ingest.engine.store import Exists, Store
-from ingest.errors import CorruptError, FencedError, StateVersionError, StoreFullError
+from ingest.errors import CorruptError, FencedError, StateVersionError, StoreUnavailableError
 
 T = TypeVar("T")
+TOTALS_MAX: Final = 256
+"""How many different reasons a chain counts; others make up some of them, and each stands in every entry."""
 
 
 class Offload(Protocol):
@@ -51,9 +55,19 @@ class Partition:
     """Fed up to here."""
     kept_states: tuple[str, ...] = ()
     """State files of the last two entries, newest last."""
+    last: LastRecord | None = None
+    """The last record that was fed."""
     since: float | None = None
-    """When the first record after the last seal was fed, in the loop's time."""
+    """When the first record after the last look at the output was fed, in the loop's time."""
+    unsealed: float | None = None
+    """The same, after the last seal."""
+    unsealed_bytes: int = 0
+    """Of the records that were fed since the last seal."""
+    counted: Counter[str] = field(default_factory=Counter)
+    """What outputs without a file counted, which no entry has told yet."""
     lost: list[tuple[int, int]] = field(default_factory=list)
+    more: bool = False
+    """The last output was not all that was finished: the operator gives out so much at a time."""
 
     @property
     def folder(self) -> str:
@@ -63,7 +77,7 @@ class Partition:
     @property
     def dirty(self) -> bool:
         """Is there anything that the head does not cover?"""
-        return self.position > self.begin or bool(self.lost)
+        return self.position > self.begin or bool(self.lost) or self.more
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +88,12 @@ class Seal:
     document: bytes
     output: Output
     state: bytes
+
+    @property
+    def size(self) -> int:
+        """How many bytes it holds until it is visible."""
+        published = sum(len(publication.entry.value) for publication in self.output.publications)
+        return sum(draft.size for draft in self.output.drafts) + published + len(self.state)
 
 
 async def recover(store: Store, operator: Operator, topic: str, number: int, log_begin: int) -> Partition:
@@ -108,7 +128,7 @@ async def recover(store: Store, operator: Operator, topic: str, number: int, log
         kept.insert(0, (await read_entry(store, folder, seq)).entry.state.name)
     # The worker before us may have died before it deleted the state that its last seal outdated.
     await store.delete(kept[:-2])
-    partition = Partition(topic, number, running, head, entry.through, entry.through, tuple(kept[-2:]))
+    partition = Partition(topic, number, running, head, entry.through, entry.through, tuple(kept[-2:]), entry.last)
     if known.seq < entry.seq:
         await mark_head(store, folder, head)
     await write_checkpoint(store, folder, entry.seq)
@@ -143,17 +163,43 @@ async def read_state(store: Store, ref: FileRef) -> bytes:
     return state
 
 
-def prepare(partition: Partition, operator: Operator) -> Seal:
-    """Take the output and the state, and write the entry that names them. Pure but for `Running.take`."""
+def draw(partition: Partition) -> Output:
+    """The output since the last seal; what it counts is told once, by the entry that is made of this."""
     output = partition.running.take()
+    counts, partition.counted = partition.counted, Counter()
+    counts.update(output.counts)
+    return replace(output, counts=counts)
+
+
+def is_hollow(output: Output) -> bool:
+    """Would an entry tell of nothing but numbers, and of how far the log was read?"""
+    return not output.drafts and not output.publications
+
+
+def bounded(counts: Mapping[str, int], known: Mapping[str, int]) -> dict[str, int]:
+    """The counts, their reasons' third part, which others make up (`gap.samples.REASON`), as `other` where it is new
+    and too many are known already."""
+    kept: dict[str, int] = {}
+    for reason, count in sorted(counts.items()):
+        family = reason.split(".", 2)
+        if len(family) == 3 and reason not in known and len(known.keys() | kept.keys()) >= TOTALS_MAX:
+            reason = f"{family[0]}.{family[1]}.other"
+        if count:
+            kept[reason] = kept.get(reason, 0) + count
+    return kept
+
+
+def prepare(partition: Partition, operator: Operator, output: Output | None = None) -> Seal:
+    """The state and the entry that names it and the output, which is drawn here where none is given."""
+    output = draw(partition) if output is None else output
     state = partition.running.snapshot()
     head = partition.head
     seq = head.entry.seq + 1 if head else 0
     digest = sha256_of(state)
     # The number in the name keeps equal states apart: deleting an old one must never delete a newer one.
     state_name = f"state/{partition.topic}-{partition.number}/{seq:012d}-{digest[:16]}.bin"
-    counts = {reason: count for reason, count in sorted(output.counts.items()) if count}
     totals = dict(head.entry.totals) if head else {}
+    counts = bounded(output.counts, totals)
     for reason, count in counts.items():
         totals[reason] = totals.get(reason, 0) + count
     entry = Manifest(
@@ -172,6 +218,7 @@ def prepare(partition: Partition, operator: Operator) -> Seal:
         code=operator.code,
         spec=operator.spec,
         previous=head.sha256 if head else "",
+        last=partition.last,
     )
     return Seal(entry, encode_document(entry), output, state)
 
@@ -210,8 +257,10 @@ def move_on(partition: Partition, seal: Seal) -> tuple[str, ...]:
     partition.head = Head(seal.entry, sha256_of(seal.document))
     partition.begin = seal.entry.through
     partition.kept_states = names[-2:]
-    partition.since = None
+    partition.since = partition.unsealed = None
+    partition.unsealed_bytes = 0
     partition.lost.clear()
+    partition.more = partition.running.pending_bytes > 0 and not is_hollow(seal.output)
     return names[:-2]
 
 
@@ -224,5 +273,5 @@ async def write_checkpoint(store: Store, folder: str, newest: int) -> None:
     names = [entry_name(folder, seq) for seq in range(last - CHECKPOINT_EVERY + 1, last + 1)]
     checkpoint = summarise([(entry, await store.read(entry)) for entry in names])
     # The same entries give the same checkpoint; where there is no room for it, the next worker writes it.
-    with contextlib.suppress(Exists, StoreFullError):
+    with contextlib.suppress(Exists, StoreUnavailableError):
         await store.create(name, encode_document(checkpoint))

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from ingest.engine.operator import Buffer
 from ingest.engine.plan import Op, SyncFolder, Write, create_plan, delete_plan, put_plan
-from ingest.errors import StoreFullError
+from ingest.errors import StoreUnavailableError
 
 
 class Exists(Exception):  # noqa: N818 - the answer to a question, not a fault
@@ -28,7 +28,8 @@ class Files(Protocol):
 
         Raises:
             FileExistsError: a `Link` found its name taken.
-            StoreFullError: no room; the name of the file that was being written does not exist.
+            StoreUnavailableError: no room, or nothing can be written just now; the name of the file that was being
+                written does not exist.
         """
         ...
 
@@ -109,7 +110,7 @@ class FileStore:
         try:
             await self._files.run(plan)
         except Exception:
-            with contextlib.suppress(OSError, StoreFullError):
+            with contextlib.suppress(OSError, StoreUnavailableError):
                 await self._files.run(delete_plan(op.path for op in plan if isinstance(op, Write)))
             raise
 

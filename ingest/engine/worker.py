@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, TypeVar
+from typing import Final, Literal, TypeAlias, TypeVar
 
 from ingest.engine import partition as work
 from ingest.engine.chain import Head, read_head
+from ingest.engine.continuity import check_continuity, last_of
 from ingest.engine.heads import mark_head
 from ingest.engine.manifest import Manifest, chain_folder, sha256_of
-from ingest.engine.operator import Operator
+from ingest.engine.operator import Operator, Output
 from ingest.engine.partition import Offload, Partition
+from ingest.engine.patience import Patience
 from ingest.engine.store import Store
-from ingest.errors import CorruptLogError, FencedError, LogUnavailableError, StoreFullError
-from ingest.log.protocol import Assigned, Entry, Event, Log, LogBatch, Member, Revoked, Truncated
+from ingest.errors import (
+    CorruptLogError,
+    FencedError,
+    LogUnavailableError,
+    StoreUnavailableError,
+    TransientError,
+    TruncatedLogError,
+)
+from ingest.log.protocol import Assigned, Bounds, Entry, Event, Log, LogBatch, Member, Revoked, Truncated
 from ingest.schemas import SchemaRegistry
 
 T = TypeVar("T")
 Kind: TypeAlias = Literal["recovered", "fed", "sealed", "fenced", "revoked", "lost", "waiting", "noted"]
+NOTED_MAX: Final = 1000
+"""How many different notes are told: texts with names in them that others make up have no end."""
+_SHORT_TRIES: Final = 4
+"""How often a log that seems shorter than what was read is asked again: a new leader in Kafka learns its end late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +40,14 @@ class Limits:
     """When to seal, and how long to wait."""
 
     seal_bytes: int = 16 * 1024 * 1024
+    """A partition is sealed when it has about so much output."""
+    held_bytes: int = 96 * 1024 * 1024
+    """All partitions together hold about so much output at most, what is on its way to the disk included."""
     seal_seconds: float = 60.0
+    quiet_seconds: float = 900.0
+    """A partition that has no output for so long is sealed all the same: a restart begins where its last seal ended."""
+    quiet_bytes: int = 64 * 1024 * 1024
+    """The same, after so many bytes of records."""
     poll_seconds: float = 0.25
     retry_seconds: float = 1.0
 
@@ -56,6 +75,7 @@ class Worker:
         topic: str,
         group: str,
         instance: str,
+        owner: str = "",
         limits: Limits | None = None,
         offload: Offload = asyncio.to_thread,
         observe: Callable[[Notice], None] = lambda notice: None,
@@ -66,6 +86,7 @@ class Worker:
         self._topic = topic
         self._group = group
         self._instance = instance
+        self._owner = owner
         self._limits = limits or Limits()
         self._offload = offload
         self._observe = observe
@@ -73,9 +94,15 @@ class Worker:
         self._parts: dict[int, Partition] = {}
         self._seals: dict[int, asyncio.Task[None]] = {}
         """Seals on their way to the disk, one a partition at most; feeding goes on meanwhile."""
+        self._sealing_bytes: dict[int, int] = {}
+        """What they hold."""
         self._noted: set[str] = set()
         """What people were told already: no partition tells it again."""
         self._stop = asyncio.Event()
+        self._patience = Patience(self._stop, self._limits.retry_seconds)
+        self._away = ""
+        """Why the log cannot be read just now; it was told."""
+        self._passing: tuple[type[TransientError], ...] = (StoreUnavailableError,)
 
     def stop(self) -> None:
         """Ask `run` to return; what is not sealed yet stays in the log for the next worker."""
@@ -88,27 +115,24 @@ class Worker:
             CorruptError, StateVersionError, LogConfigError, LogUnavailableError: nothing is made visible by halves;
                 what was sealed stays, and a later run goes on from there.
         """
-        await self._log.ensure(self._topic)
+        if until is None:  # a service outlasts its log; who waits for an end is told that there is none
+            self._passing = (StoreUnavailableError, LogUnavailableError)
+        await self._outlast(-1, lambda: self._log.ensure(self._topic))
         while not await self._serve(until):
             pass
 
-    async def _with_room(self, partition: int, step: Callable[[], Awaitable[T]]) -> T:
-        """The step's result, as soon as there is room for it."""
-        told = ""
-        while True:
-            try:
-                return await step()
-            except StoreFullError as error:
-                if self._stop.is_set():
-                    raise
-                if str(error) != told:
-                    told = str(error)
-                    self._tell("waiting", partition, 0, told)
-                await self._pause()
+    async def _outlast(self, partition: int, step: Callable[[], Awaitable[T]]) -> T:
+        """The step's result, as soon as there is room for it and, in a service, a log."""
+        return await self._patience.outlast(step, self._passing, lambda text: self._wait_told(partition, text))
+
+    def _wait_told(self, partition: int, text: str, position: int = 0) -> None:
+        self._tell("waiting", partition, position, text)
 
     async def _serve(self, until: Mapping[int, int] | None) -> bool:
-        """One membership; False where it was fenced and must join anew."""
-        member = await self._with_room(-1, lambda: self._log.join(self._topic, self._group, self._instance))
+        """One membership; False where it was fenced, or its log went away, and must join anew."""
+        member = await self._outlast(
+            -1, lambda: self._log.join(self._topic, self._group, self._instance, owner=self._owner)
+        )
         self._parts.clear()
         try:
             while not self._stop.is_set():
@@ -121,18 +145,30 @@ class Worker:
         except FencedError as fenced:
             self._tell("fenced", -1, 0, str(fenced))
             self._parts.clear()
-            await self._pause()
+            await self._patience.pause()
+            return False
+        except LogUnavailableError as away:
+            if LogUnavailableError not in self._passing or self._stop.is_set():
+                raise
+            if str(away) != self._away:
+                self._away = str(away)
+                self._wait_told(-1, self._away)
+            self._parts.clear()
+            await self._patience.pause()
             return False
         finally:
             self._parts.clear()
             await asyncio.gather(*self._seals.values(), return_exceptions=True)
             self._seals.clear()
+            self._sealing_bytes.clear()
             await member.close()
         return True
 
     async def _poll(self, member: Member) -> Sequence[Event]:
         try:
-            return await member.poll(self._limits.poll_seconds)
+            events = await member.poll(self._limits.poll_seconds)
+            self._away = ""
+            return events
         except CorruptLogError as rotten:
             # Bytes that rotted do not come back: go on behind them, loudly, and let the entry say so.
             self._tell("lost", rotten.partition, rotten.next_offset, str(rotten))
@@ -141,9 +177,10 @@ class Worker:
     async def _on_event(self, member: Member, event: Event, until: Mapping[int, int] | None) -> None:
         match event:
             case Assigned(numbers):
-                begins = await self._log.bounds(self._topic)
+                bounds = await self._bounds()
                 for number in numbers:
-                    part = await self._recover(number, begins[number].begin)
+                    part = await self._recover(number, bounds[number].begin)
+                    await self._check_continuity(part)
                     self._parts[number] = part
                     self._tell("recovered", number, part.position)
                     member.seek(number, part.position)
@@ -159,31 +196,63 @@ class Worker:
                 await self._skip(member, number, wanted, begin)
                 member.seek(number, begin)
             case LogBatch():
-                await self._feed(event, until)
+                await self._feed(member, event, until)
+
+    async def _bounds(self) -> dict[int, Bounds]:
+        return await self._outlast(-1, lambda: self._log.bounds(self._topic))
 
     async def _recover(self, number: int, log_begin: int) -> Partition:
-        return await self._with_room(
+        return await self._outlast(
             number, lambda: work.recover(self._store, self._operator, self._topic, number, log_begin)
         )
+
+    async def _check_continuity(self, part: Partition) -> None:
+        """Raise `ReplacedLogError` where the log is not the one that the partition's chain has read."""
+        number, begin = part.number, part.begin
+        if part.head is None:
+            return
+        for _ in range(_SHORT_TRIES):
+            bounds = await self._bounds()
+            if begin <= bounds[number].end or self._stop.is_set():
+                break
+            await self._patience.pause()
+        note = await self._outlast(
+            number, lambda: check_continuity(self._log, self._topic, number, begin, part.last, bounds)
+        )
+        if note:
+            self._note(part, note)
 
     async def _skip(self, member: Member, number: int, wanted: int, begin: int) -> None:
         """Go on behind what the log no longer has; the entry that says so comes first.
 
         A worker that slept for so long may have lost the partition meanwhile. What it makes of the records behind the
         hole nobody else makes, and what an output publishes is in the log before the `link()` that would fence it.
+
+        Raises:
+            TruncatedLogError: the hole ends beyond the log's end; an entry that says so could never be gone on from.
         """
         part = self._parts.get(number)
         if part is None:
             return
-        if part.since is None:
-            part.since = asyncio.get_running_loop().time()
+        end = (await self._bounds())[number].end
+        if begin > end:
+            raise TruncatedLogError(
+                f"{self._topic}-{number}: records from offset {wanted} on cannot be read, and the next ones are said "
+                f"to begin at {begin}, but the log ends at {end}; nothing of this was sealed: see the log's disk and "
+                "network, compare with another replica, and start again"
+            )
+        self._begin(part)
         part.running.skip(wanted, begin)
         part.lost.append((wanted, begin))
         part.position = begin
         self._tell("lost", number, begin, f"{self._topic}-{number}: the log no longer has offsets {wanted} to {begin}")
-        await self._sealed(number)
         await self._seal(member, part)
-        await self._sealed(number)
+
+    def _begin(self, part: Partition) -> None:
+        """There is something that no entry tells yet, from now on if there was nothing before."""
+        now = asyncio.get_running_loop().time()
+        part.since = now if part.since is None else part.since
+        part.unsealed = now if part.unsealed is None else part.unsealed
 
     async def _sealed(self, number: int) -> None:
         """Return when the partition's seal under way, if any, is visible."""
@@ -191,7 +260,7 @@ class Worker:
         if sealing is not None:
             await sealing
 
-    async def _feed(self, batch: LogBatch, until: Mapping[int, int] | None) -> None:
+    async def _feed(self, member: Member, batch: LogBatch, until: Mapping[int, int] | None) -> None:
         part = self._parts.get(batch.partition)
         if part is None:
             return
@@ -201,16 +270,41 @@ class Worker:
             return
         if len(batch) and batch.offsets[0] < part.position:  # fetched before a seek: fed already
             batch = batch.tail(sum(1 for offset in batch.offsets if offset < part.position))
-        if part.since is None:
-            part.since = asyncio.get_running_loop().time()
         end, rest = batch.next_offset, batch
         while len(rest) and not self._stop.is_set():
             taken = await self._offload(lambda rest=rest: part.running.feed(rest))  # type: ignore[misc]
-            rest = rest.tail(taken)
-            if len(rest):
-                await self._learn(part, int(rest.offsets[0]))
+            self._begin(part)
+            if taken:
+                part.last = last_of(rest, taken)
+                part.unsealed_bytes += sum(map(len, rest.values[:taken]))
+                rest = rest.tail(taken)
+            part.position = int(rest.offsets[0]) if len(rest) else end
+            if len(rest) and part.running.missing_schema is not None:
+                await self._learn(part, part.position)
+            else:
+                await self._relieve(member, part, full=len(rest) > 0)
         part.position = int(rest.offsets[0]) if len(rest) else end
+        if part.dirty:
+            self._begin(part)
         self._tell("fed", part.number, part.position)
+
+    async def _relieve(self, member: Member, fed: Partition, *, full: bool) -> None:
+        """Seal what holds too much: the partition just fed where it is `full`, and while all of them together do so,
+        the fullest; then wait for the disk."""
+        if full or fed.running.pending_bytes >= 2 * self._limits.seal_bytes:
+            await self._seal(member, fed)
+        while True:
+            held, sealing = {p.number: p.running.pending_bytes for p in self._parts.values()}, self._sealing_bytes
+            if sum(held.values()) + sum(sealing.values()) <= self._limits.held_bytes:
+                return
+            fullest = max((number for number in held if number not in self._seals), key=held.__getitem__, default=-1)
+            if held.get(fullest, 0) and sum(sealing.values()) < self._limits.held_bytes // 4:
+                await self._seal(member, self._parts[fullest])
+            elif self._seals:
+                await asyncio.wait(self._seals.values(), return_when=asyncio.FIRST_COMPLETED)
+                await self._reap()
+            else:
+                return
 
     async def _learn(self, part: Partition, offset: int) -> None:
         """Wait, visibly, until `streams` says what the missing schema means: a chunk is never given up for that."""
@@ -229,36 +323,59 @@ class Worker:
                     text += f", or lost there: {self._schemas.damage}; to bring it again, import one of its files again"
                 elif self._schemas.unreadable:
                     text += f"; {self._schemas.unreadable} records there are no stream description of this version"
-                self._tell("waiting", part.number, offset, text)
+                self._wait_told(part.number, text, offset)
                 told = True
-            await self._pause()
+            await self._patience.pause()
 
-    async def _seal_due(self, member: Member, until: Mapping[int, int] | None) -> None:
-        now = asyncio.get_running_loop().time()
+    async def _reap(self) -> None:
+        """See how the seals that are through have ended."""
         for number, sealing in list(self._seals.items()):
             if sealing.done():
                 await self._seals.pop(number)
+
+    async def _seal_due(self, member: Member, until: Mapping[int, int] | None) -> None:
+        now = asyncio.get_running_loop().time()
+        await self._reap()
         for part in list(self._parts.values()):
             full = part.running.pending_bytes >= self._limits.seal_bytes
             old = part.since is not None and now - part.since >= self._limits.seal_seconds
             last = until is not None and part.position >= until.get(part.number, 0)
-            behind = part.running.pending_bytes >= 2 * self._limits.seal_bytes
-            if part.number in self._seals:
-                if not (last or behind):
-                    continue
-                await self._sealed(part.number)
-            if part.dirty and (full or old or last):
+            if not part.dirty or (part.number in self._seals and not last):
+                continue
+            if full or last:
                 await self._seal(member, part)
+            elif old:
+                await self._seal_if_any(member, part, now)
+
+    async def _seal_if_any(self, member: Member, part: Partition, now: float) -> None:
+        """Seal a partition whose time has come, unless the entry would tell of next to nothing."""
+        output = await self._offload(lambda: work.draw(part))
+        long = part.unsealed is None or now - part.unsealed >= self._limits.quiet_seconds
+        much = part.unsealed_bytes >= self._limits.quiet_bytes
+        if long or much or part.lost or not work.is_hollow(output):
+            await self._seal(member, part, output)
+            return
+        part.counted, part.since = output.counts, now
+        self._tell_notes(part, output)
+        await member.commit({part.number: part.position})
 
     async def _finish_seals(self) -> None:
         while self._seals:
             await self._seals.pop(next(iter(self._seals)))
 
-    async def _seal(self, member: Member, part: Partition) -> None:
-        """Take output and state, and let them become visible while the partition is fed on."""
-        seal = await self._offload(lambda: work.prepare(part, self._operator))
+    async def _seal(self, member: Member, part: Partition, output: Output | None = None) -> None:
+        """Take output and state, and let them become visible while the partition is fed on; one after the other."""
+        await self._sealed(part.number)
+        seal = await self._offload(lambda: work.prepare(part, self._operator, output))
         outdated = work.move_on(part, seal)
-        self._seals[part.number] = asyncio.create_task(self._make_visible(member, part, seal, outdated))
+        self._sealing_bytes[part.number] = seal.size
+        sealing = asyncio.create_task(self._make_visible(member, part, seal, outdated))
+        sealing.add_done_callback(lambda done: self._let_go(part.number, done))
+        self._seals[part.number] = sealing
+
+    def _let_go(self, number: int, sealing: asyncio.Task[None]) -> None:
+        if self._seals.get(number, sealing) is sealing:
+            self._sealing_bytes.pop(number, None)
 
     async def _make_visible(self, member: Member, part: Partition, seal: work.Seal, outdated: tuple[str, ...]) -> None:
         """Make output, state and position visible together. The order of the steps is the protocol."""
@@ -267,10 +384,7 @@ class Worker:
         await self._insist(part, lambda: work.commit(self._store, part, seal))
         await mark_head(self._store, part.folder, Head(seal.entry, sha256_of(seal.document)))
         self._tell("sealed", part.number, seal.entry.through, entry=seal.entry)
-        for text in seal.output.notes:
-            if text not in self._noted:
-                self._noted.add(text)
-                self._tell("noted", part.number, seal.entry.through, text)
+        self._tell_notes(part, seal.output)
         await member.commit({part.number: seal.entry.through})
         await self._store.delete(outdated)
         await work.write_checkpoint(self._store, part.folder, seal.entry.seq)
@@ -285,21 +399,12 @@ class Worker:
 
     async def _insist(self, part: Partition, step: Callable[[], Awaitable[None]]) -> None:
         """Do a step of a seal until it succeeds: a full disk and a log that is away both pass."""
-        told = ""
-        while True:
-            try:
-                return await step()
-            except (StoreFullError, LogUnavailableError) as error:
-                if self._stop.is_set() or self._parts.get(part.number) is not part:
-                    raise
-                if str(error) != told:
-                    told = str(error)
-                    self._tell("waiting", part.number, part.begin, told)
-                await self._pause()
-
-    async def _pause(self) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stop.wait(), self._limits.retry_seconds)
+        await self._patience.outlast(
+            step,
+            (StoreUnavailableError, LogUnavailableError),
+            lambda text: self._wait_told(part.number, text, part.begin),
+            given_up=lambda: self._parts.get(part.number) is not part,
+        )
 
     async def _reached(self, until: Mapping[int, int]) -> bool:
         """Is everything before `until` sealed, by this worker or by others?"""
@@ -313,7 +418,7 @@ class Worker:
             head = await read_head(self._store, folder)
             if head is None:
                 # Where the log forgot everything before anything was sealed, no entry will ever come.
-                if end > (await self._log.bounds(self._topic))[number].begin:
+                if end > (await self._bounds())[number].begin:
                     return False
                 continue
             if head.entry.through < end:
@@ -321,6 +426,15 @@ class Worker:
             await self._store.settle(folder)  # its writer may have died before it made the entry durable
         await self._finish_seals()
         return True
+
+    def _tell_notes(self, part: Partition, output: Output) -> None:
+        for text in output.notes:
+            self._note(part, text)
+
+    def _note(self, part: Partition, text: str) -> None:
+        if text not in self._noted and len(self._noted) < NOTED_MAX:
+            self._noted.add(text)
+            self._tell("noted", part.number, part.position, text)
 
     def _tell(self, kind: Kind, partition: int, position: int, text: str = "", entry: Manifest | None = None) -> None:
         self._observe(Notice(kind, partition, position, text, entry))

@@ -55,9 +55,9 @@ class CommittedOffset(Worker):
         committed = await self._log.committed(self._topic, self._group)
         return all(committed.get(number, 0) >= end for number, end in until.items())
 
-    async def _take(self, part: Partition) -> list[tuple[str, Sequence[Buffer]]]:
+    async def _take(self, part: Partition, output: Output | None) -> list[tuple[str, Sequence[Buffer]]]:
         """The state is durable; gives the output files."""
-        output, state = part.running.take(), part.running.snapshot()
+        output, state = output or part.running.take(), part.running.snapshot()
         await self._insist(part, lambda: self._store.put([(state_name(part.number, part.position), (state,))]))
         return [(name, draft.parts) for name, draft in zip(self._names(part, output), output.drafts, strict=True)]
 
@@ -76,8 +76,8 @@ def state_name(partition: int, position: int) -> str:
 class OffsetBeforeFile(CommittedOffset):
     """Commit the offset, then write the file."""
 
-    async def _seal(self, member: Member, part: Partition) -> None:
-        files = await self._take(part)
+    async def _seal(self, member: Member, part: Partition, output: Output | None = None) -> None:
+        files = await self._take(part, output)
         await self._move_on(member, part)
         await self._insist(part, lambda: self._store.put(files))
 
@@ -85,8 +85,8 @@ class OffsetBeforeFile(CommittedOffset):
 class OffsetAfterFile(CommittedOffset):
     """Write the file, then commit the offset."""
 
-    async def _seal(self, member: Member, part: Partition) -> None:
-        files = await self._take(part)
+    async def _seal(self, member: Member, part: Partition, output: Output | None = None) -> None:
+        files = await self._take(part, output)
         await self._insist(part, lambda: self._store.put(files))
         await self._move_on(member, part)
 

@@ -20,6 +20,8 @@ from ingest.records import StreamDescription
 
 WINDOW = 5
 HIGH, LOW = 620, 380
+ROWS_MAX = 8
+"""It takes no more before it is sealed."""
 Row = tuple[Any, ...]
 
 
@@ -104,6 +106,9 @@ class RuleLikeRunning:
                 self.missing_schema = schema
                 return index
             self._take(key.decode(), boot.decode(), int(seq), int(x) * factor, offset)
+            if len(self._rows) >= ROWS_MAX:
+                self.missing_schema = None
+                return index + 1
         self.missing_schema = None
         return len(batch)
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, fields, replace
 from itertools import islice
 from unittest.mock import patch
 
+from ingest.engine.continuity import known_by
 from ingest.engine.store import FileStore
 from ingest.engine.worker import Limits, Notice, Worker
 from ingest.errors import LogUnavailableError, StoreFullError
@@ -138,6 +139,8 @@ def draw_world(rng: random.Random, protocol: Protocol, work: Workload) -> World:
         seal_seconds=rng.choice((0.5, 2.0, 10.0)),
         poll_seconds=rng.choice((0.5, 3.0)),
         retry_seconds=1.0,
+        held_bytes=rng.choice((200, 10_000)),
+        quiet_seconds=rng.choice((0.0, 5.0, 30.0)),
     )
     log = SimBroker(random.Random(rng.getrandbits(64)), partitions=partitions)
     disk = SimDisk(random.Random(rng.getrandbits(64)))
@@ -309,6 +312,12 @@ def judge_chain(world: World, number: int) -> None:
         demand(not partition.offsets, f"{where}: no entries")
         return
     demand(entries[-1].through == partition.end, f"{where}: sealed to {entries[-1].through} of {partition.end}")
+    known = {record.offset: known_by(record.offset, record.append_ns, record.value) for record in world.records(number)}
+    for entry in entries:
+        last = max((offset for offset in known if offset < entry.through), default=None)
+        if entry.last is not None or not (last is None or lost):
+            demand(entry.last in known.values(), f"{where}: entry {entry.seq} has read {entry.last}, which never was")
+            demand(bool(lost) or entry.last == known[last or 0], f"{where}: {entry.last} is not the last one read")
     published = {value for p in world.log.topics.get(MARKS, ()) for value in p.values}
     world.work.check(where, world.disk, entries, lost, world.records(number), published)
 

@@ -23,9 +23,9 @@ from ingest.files import as_log_errors, create, is_under, make_folder, put, try_
 from ingest.log.protocol import Assigned, Event, Revoked, Truncated
 from ingest.log.segments.catalog import Topic
 from ingest.log.segments.cursor import PastBeginError
-from ingest.log.segments.reader import POLL_S, Fetcher
+from ingest.log.segments.reader import Fetcher
 
-LOOK_S: Final = 0.1
+LOOK_S: Final = 0.5
 """How often a member looks who is alive."""
 CLAIM_S: Final = 0.5
 """How long a name is tried: others hold its lock for a moment when they look whether its owner lives."""
@@ -205,7 +205,7 @@ class SegmentMember:
             left_s = deadline_s - loop.time()
             if left_s <= 0:
                 return []
-            await asyncio.sleep(min(POLL_S, left_s))
+            await self._fetcher.pause(left_s)
 
     def seek(self, partition: int, offset: int) -> None:
         """Deliver an owned partition from `offset` on; ignored where it is not owned."""
