@@ -48,10 +48,10 @@ class Converter:
         raw = self._raw(data)
         if self._columns is not None:
             raw = raw[:, self._columns]
-        out[...] = raw
-        if len(self._moved):
-            columns = self._columns[self._moved] if self._columns is not None else self._moved
-            with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"):  # a device may send signalling NaNs
+            out[...] = raw
+            if len(self._moved):
+                columns = self._columns[self._moved] if self._columns is not None else self._moved
                 out[:, self._moved] = raw[:, self._moved].astype(np.float64) * self._scale[columns]
                 out[:, self._moved] += self._offset[columns]
 

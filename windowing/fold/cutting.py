@@ -87,6 +87,8 @@ class Finished:
     dropped: list[Dropped] = field(default_factory=list)
     late: list[Late] = field(default_factory=list)
     publications: list[Publication] = field(default_factory=list)
+    outrun: list[tuple[str, str, str]] = field(default_factory=list)
+    """Device, recording and stream where the other streams' windows no longer wait for one."""
     counts: Counter[str] = field(default_factory=Counter)
     bytes: int = 0
     """About how many bytes its files will have."""

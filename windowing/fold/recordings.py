@@ -39,6 +39,8 @@ class Recording:
         self.device = known.device
         self.name = known.name
         self.streams = {plan.name: Stream(plan, known, unsettled) for plan in layout.plans}
+        for stream in self.streams.values():
+            stream.peers = tuple(peer for peer in self.streams.values() if peer is not stream)
         self._unsettled = unsettled
         """Where a recording puts itself that has something to settle."""
         self.cursors: list[Cursor] = []
@@ -49,9 +51,10 @@ class Recording:
             self.cursors.append(new_cursor(layout, self.device, self.name, "epoch", 0))
             self.marks_passed = 1
 
-    def progress(self, stream: str, complete_to: int) -> None:
-        """A stream has come, or never will, before `complete_to`."""
+    def progress(self, stream: str, complete_to: int, limit_ns: int) -> None:
+        """A stream has come, or never will, before `complete_to`; times after `limit_ns` are not to be trusted."""
         self.streams[stream].progress(complete_to)
+        self.streams[stream].lead(0, limit_ns)
         self.move()
 
     def move(self) -> None:
@@ -75,11 +78,11 @@ class Recording:
         limit = min(span[1], *(stream.known_to(tolerance) for stream in self.streams.values()))
         self._open_cursors()
         cutter = self._cutter(span, offset, finished, bound_bytes)
-        done = True
+        reason, done = self._lacking(finished), True
         for cursor in self.cursors:
             hop, length = self.layout.hop, self.layout.length
             stop = (cursor.grid.at_or_before(limit) - length + 1) // hop + 1
-            done &= self._cut(cutter, cursor, stop, span[0])
+            done &= self._cut(cutter, cursor, stop, span[0], reason)
         self._finish_cursors()
         self._trim()
         if not done:
@@ -98,16 +101,15 @@ class Recording:
             return True
         self._open_cursors()
         cutter = self._cutter(span, offset, finished, bound_bytes)
-        lacking = any(stream.first_ns == NEVER for stream in self.streams.values())
-        done = True
+        reason, done = self._lacking(finished), True
         for cursor in self.cursors:
             stop = self._existing(cursor, span[1])
-            done &= self._cut(cutter, cursor, stop, span[0], "no_stream" if lacking else "")
+            done &= self._cut(cutter, cursor, stop, span[0], reason)
         self._finish_cursors()
         self._trim()
         for stream in self.streams.values():
             stream.pause()
-        if lacking and done:
+        if reason and done:
             finished.counts["no_stream.recordings"] += 1
         return done
 
@@ -119,6 +121,14 @@ class Recording:
             return 0
         firsts = ((self._first(cursor, span[0]), self._existing(cursor, span[1])) for cursor in self.cursors)
         return sum(max(0, stop - first) for first, stop in firsts)
+
+    def _lacking(self, finished: Finished) -> str:
+        """Why no window can be had, "" where they can; what streams are no longer waited for is told."""
+        for name, stream in self.streams.items():
+            if stream.outrun:
+                stream.outrun = False
+                finished.outrun.append((self.device, self.name, name))
+        return "no_stream" if any(stream.first_ns == NEVER for stream in self.streams.values()) else ""
 
     def flush(self, finished: Finished) -> None:
         """Collected samples into the buffers, to be saved; what is final is still to be settled."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from ingest.records import StreamDescription
+from ingest.showing import printable
 from windowing.fold.convert import fault_of
 from windowing.spec import StreamPlan
 
@@ -27,6 +28,15 @@ def notes_on(plans: Iterable[StreamPlan], descriptions: Iterable[StreamDescripti
                 found |= dict.fromkeys(_misfits(description, plan))
         found |= dict.fromkeys(_mixed(fitting, plan))
     return list(found)
+
+
+def lacks_stream(device: str, recording: str, stream: str) -> str:
+    """Which device lacks a stream that its windows waited for."""
+    return (
+        f"{printable(device)}: recording {printable(recording)} has had no {stream} for over a day of its time, in "
+        "which its other streams went on: windows no longer wait for it, and are dropped (no_stream, gap); see what "
+        "ails it, or leave it out of [window] channels"
+    )
 
 
 def rules_without_streams(rules: RuleSet, descriptions: Iterable[StreamDescription]) -> list[str]:

@@ -42,6 +42,7 @@ class SavedStream(msgspec.Struct, array_like=True, gc=False):
     touched_ns: int
     times: bytes
     values: bytes
+    behind: int = 0
 
 
 class SavedRecording(msgspec.Struct, array_like=True, gc=False):
@@ -160,6 +161,7 @@ def _save_stream(stream: Stream) -> SavedStream:
         touched_ns=stream.known.touched_ns,
         times=buffer.times.tobytes(),
         values=buffer.values.tobytes(),
+        behind=stream.behind,
     )
 
 
@@ -188,7 +190,7 @@ def _restore_cursor(saved: SavedRecording, entry: SavedCursor, layout: Layout) -
 
 def _restore_stream(saved: SavedStream, stream: Stream) -> None:
     stream.first_ns, stream.last_ns = saved.first_ns, saved.last_ns
-    stream.complete_to = saved.complete_to
+    stream.complete_to, stream.behind = saved.complete_to, saved.behind
     samples = np.frombuffer(saved.times, dtype="<i8")
     if len(samples):
         channels = len(stream.plan.channels)

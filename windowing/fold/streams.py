@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ingest.intake import UNSYNCED, OpenRecording
 from ingest.intervals import IntervalSet
+from ingest.lifetimes import DAY_NS, WAIT_NS
 from ingest.logtime import NEVER
 from ingest.records import Chunk
 from ingest.times import Times, advance, run_times, sample_times
@@ -23,6 +24,8 @@ from windowing.spec import StreamPlan
 
 COLLECT_SAMPLES: Final = 24_576
 """A stream collects at most so many samples; with two thirds of them it may be settled."""
+MAX_BEHIND: Final = 1 << 23
+"""Where neither is live, as with imports one after the other, a stream is waited for over so many samples of others."""
 _MAX_SPAN_NS: Final = 1 << 62
 MAX_PERIOD_NS: Final = 1 << 40
 """Half an hour: a run of slower samples is not worth a quick way."""
@@ -53,9 +56,9 @@ class Stream:
     """The state of one stream in one recording."""
 
     __slots__ = (
-        *("plan", "buffer", "first_ns", "last_ns", "complete_to", "known", "boot", "schema", "seen", "converter"),
-        *("_sample_bytes", "_num", "_den", "_next_ns", "_next_phase", "_run_t0", "_run_phase", "_run_count", "_room"),
-        *("_values", "_pieces", "_collected", "_unsettled"),
+        *("plan", "known", "peers", "buffer", "first_ns", "last_ns", "complete_to", "behind", "outrun"),
+        *("boot", "schema", "seen", "converter", "_sample_bytes", "_num", "_den", "_next_ns", "_next_phase"),
+        *("_run_t0", "_run_phase", "_run_count", "_room", "_values", "_pieces", "_collected", "_unsettled"),
     )
 
     def __init__(self, plan: StreamPlan, known: OpenRecording, unsettled: list[OpenRecording]) -> None:
@@ -70,6 +73,12 @@ class Stream:
         self.last_ns = NEVER
         self.complete_to = NEVER
         """Every sample before this has come, or never will."""
+        self.peers: tuple[Stream, ...] = ()
+        """The recording's other streams."""
+        self.behind = 0
+        """How many samples of the others have come since this one's newest."""
+        self.outrun = False
+        """The others no longer wait for it; for who wants to tell that."""
         self.boot = b""
         self.schema = b""
         self.seen = IntervalSet()
@@ -126,6 +135,8 @@ class Stream:
             self._unsettled.append(self.known)
         self._values.append(values)
         self.known.touched_ns = age_ns
+        if self.peers:
+            self.lead(count, limit_ns)
         return True
 
     def _bend(self, chunk: Chunk, limit_ns: int, age_ns: int) -> bool:
@@ -141,6 +152,7 @@ class Stream:
         self.seen.next += 1
         self.known.touched_ns = age_ns
         self._begin_run(chunk)
+        self.lead(count, limit_ns)
         return True
 
     def adopt(self, boot: bytes, seen: IntervalSet, schema: bytes, converter: Converter) -> None:
@@ -215,6 +227,21 @@ class Stream:
             self._collect(times[kept], rows[kept].tobytes())
         reasons = (("quarantine", ahead), ("late", late & ~backwards), ("backwards", backwards))
         return [Refused(reason, times[mask], rows[mask].tobytes()) for reason, mask in reasons if mask.any()]
+
+    def lead(self, samples: int, limit_ns: int) -> None:
+        """So many samples more have come, or progress: the other streams are not waited for longer than `WAIT_NS`.
+
+        What is live, within a day of its append time, is ahead at once; what is not (an import of one stream after the
+        other), when it is ahead by many samples as well. It depends on the stream's records alone.
+        """
+        self.behind = 0
+        reach = self._next_ns if self._run_count else self.complete_to
+        floor, live = reach - WAIT_NS, reach >= limit_ns - 2 * DAY_NS
+        for peer in self.peers:
+            peer.behind += samples
+            if floor > peer.complete_to and floor > peer._next_ns and (live or peer.behind > MAX_BEHIND):
+                peer.progress(floor)
+                peer.outrun = True
 
     def progress(self, complete_to: int) -> None:
         """Every sample before `complete_to` has come, or never will."""

@@ -32,11 +32,13 @@ from windowing.fold.anchors import AnchorMark, Layout
 from windowing.fold.convert import Converter
 from windowing.fold.cutting import Finished, Late
 from windowing.fold.recordings import Recording
+from windowing.fold.remarks import lacks_stream
 from windowing.fold.state import Saved, restore_recording, save_recording
 from windowing.fold.streams import Refused, Stream
 
 BOUND_BYTES: Final = 16 << 20
 """Of so much output no more is made before it was taken."""
+_MOST_NOTES: Final = 8
 
 
 class Windower:
@@ -68,6 +70,7 @@ class Windower:
         """The recordings that have something to settle."""
         self._left = False
         """Some windows are final and not cut, since there is enough output."""
+        self._lacking: dict[str, None] = {}
         self._finished = Finished()
         self._intake = Intake(self._finished.counts, None if saved is None else saved.intake)
         self.missing_schema: bytes | None = None
@@ -155,12 +158,15 @@ class Windower:
         self.settle()
         finished, self._finished = self._finished, Finished()
         self._intake.counts = self._finished.counts
+        for device, recording, stream in finished.outrun:
+            if len(self._lacking) < _MOST_NOTES:
+                self._lacking[lacks_stream(device, recording, stream)] = None
         return finished
 
     @property
     def notes(self) -> list[str]:
-        """What people should know of the clocks."""
-        return self._intake.time.notes
+        """What people should know of clocks, and of streams that are not waited for; a bounded number of texts."""
+        return [*self._intake.time.notes, *self._lacking]
 
     # One record.
 
@@ -223,7 +229,9 @@ class Windower:
         stream = recording.streams[chunk.stream]
         if stream.seen is not seen or stream.schema != chunk.schema:
             stream.adopt(chunk.boot, seen, chunk.schema, converter)
-        refused = stream.accept(chunk, times, self._intake.time.limit_ns)
+        limit_ns = self._intake.time.limit_ns
+        refused = stream.accept(chunk, times, limit_ns)
+        stream.lead(chunk.count, limit_ns)
         if refused:
             self._refuse(chunk, converter, refused)
 
@@ -232,7 +240,7 @@ class Windower:
         times = sample_times(chunk) if times is None else times
         complete_to = int(times.max()) + 1
         if recording is not None and complete_to - 1 <= self._intake.time.limit_ns:
-            recording.progress(chunk.stream, complete_to)
+            recording.progress(chunk.stream, complete_to, self._intake.time.limit_ns)
 
     def _refuse(self, chunk: Chunk, converter: Converter, refused: list[Refused]) -> None:
         finished = self._finished
@@ -296,7 +304,7 @@ class Windower:
         if record.complete_to_ns > self._intake.time.limit_ns:
             self._finished.counts["quarantine.progress"] += 1
         else:
-            recording.progress(record.stream, record.complete_to_ns)
+            recording.progress(record.stream, record.complete_to_ns, self._intake.time.limit_ns)
 
     def _on_forget(self, record: Forget) -> None:
         for key in self._intake.forget(record.device):
@@ -341,7 +349,8 @@ class Windower:
         """Let go of a recording."""
         recording = self._recordings.pop(key, None)
         if recording is not None:
-            for name in recording.streams:
+            for name, stream in recording.streams.items():
+                stream.peers = ()  # they know each other: memory is free at once
                 del self._streams[(*key, name)]
         return recording
 
