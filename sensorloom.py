@@ -121,6 +121,10 @@ _COMMANDS: Final = {
     "backup": _Command("service.sitecommands", "copy a site that may be at work: its datasets, then its log"),
     "completion": _Command("", "print what makes a shell complete these commands"),
 }
+_NO_MEMORY: Final = (
+    "out of memory: the system gives this process no more memory, or no more threads; allow it more (ulimit -v, "
+    "ulimit -u, MemoryMax= and TasksMax= of a systemd unit), or share the work among several. What was done is kept"
+)
 _SHELLS: Final = ("bash", "zsh", "tcsh")
 
 
@@ -225,6 +229,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:
         _complain(f"{error.filename or 'system'}: {error.strerror or error}")
+        return 1
+    except MemoryError:
+        _complain(_NO_MEMORY)
+        return 1
+    except RuntimeError as error:
+        if "can't start new thread" not in str(error):
+            raise
+        _complain(_NO_MEMORY)
         return 1
     finally:
         os.umask(before)

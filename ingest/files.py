@@ -5,37 +5,40 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from collections.abc import Iterator
+import resource
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
-from ingest.errors import LogUnavailableError, StoreFullError
+from ingest.errors import LogUnavailableError, StoreFullError, StoreUnavailableError
 
-_WHAT_TO_DO: Final = {
+_WHAT_TO_DO: Final[Mapping[int, str]] = {
     errno.EACCES: "give the folder to this user (chown), or name another one",
     errno.EPERM: "give the folder to this user (chown), or name another one",
-    errno.EROFS: "name a folder on a disk that can be written, or mount this one so",
+    errno.EROFS: "name a folder on a disk that can be written, or mount this one so (mount -o remount,rw)",
+    errno.ENFILE: "no process of this machine can open another file; see who has so many (lsof), or raise fs.file-max",
     errno.ENOTDIR: "a file is where a folder should be; name another folder, or move the file away",
     errno.EEXIST: "a file is where a folder should be; name another folder, or move the file away",
 }
 FULL_ERRORS: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 """What the operating system says where there is no room."""
+_PASSING: Final = frozenset((errno.EROFS, errno.EMFILE, errno.ENFILE))
+"""What passes as a full disk does: mounted read-only, no descriptor free."""
+_LOOK: Final = "see the disk and the kernel's log"
+_DESCRIPTORS: Final = 1024
+"""Enough for some 64 partitions of a log and a dataset."""
 
 
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder durable."""
-    _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
+    sync_and_close(os.open(folder, os.O_RDONLY | os.O_DIRECTORY), folder)
 
 
-def sync_file(path: Path) -> None:
-    """Make the bytes of a file durable (not its name)."""
-    _sync(path, os.O_RDWR)
-
-
-def _sync(path: Path, flags: int) -> None:
-    fd = os.open(path, flags)
+def sync_and_close(fd: int, path: Path) -> None:
+    """Make the bytes of an open file durable (not its name), and close it: who wrote them hears what went wrong with
+    them, who opens the file anew may not."""
     try:
         os.fsync(fd)
     except OSError as error:
@@ -148,6 +151,46 @@ def try_lock(path: Path) -> int | None:
         os.close(fd)
 
 
+def explained(error: OSError, where: Path | str) -> str:
+    """What the operating system says, of what, and what to do."""
+    text = f"{where}: {error.strerror or error}"
+    if error.errno == errno.EMFILE:
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return (
+            f"{text}: this process may have {limit} files open at once; allow it {max(_DESCRIPTORS, 2 * limit)} "
+            "(ulimit -n, LimitNOFILE= of a systemd unit)"
+        )
+    if error.errno in FULL_ERRORS:
+        return f"{text}{_what_is_full(error, Path(where))}"
+    return f"{text}; {_WHAT_TO_DO.get(error.errno or 0, _LOOK)}"
+
+
+def _what_is_full(error: OSError, where: Path) -> str:
+    """That inodes are used up, not bytes, looks like a lie to who sees gigabytes free."""
+    while not where.exists() and where != where.parent:
+        where = where.parent
+    with suppress(OSError):
+        found = os.statvfs(where)
+        free = found.f_bavail * found.f_frsize
+        if error.errno == errno.ENOSPC and found.f_files and not found.f_favail and free:
+            return f": its file system has no inode left, though {free:,} bytes (see df -i): many small files must go"
+    return ""
+
+
+@contextmanager
+def as_store_errors(where: Path | str) -> Iterator[None]:
+    """Tell what the operating system says and what passes by itself in a store's own errors."""
+    try:
+        yield
+    except OSError as error:
+        text = explained(error, error.filename or where)
+        if error.errno in FULL_ERRORS:
+            raise StoreFullError(f"{text}; make room, and it goes on by itself") from error
+        if error.errno in _PASSING:
+            raise StoreUnavailableError(f"{text}; then it goes on by itself") from error
+        raise
+
+
 @contextmanager
 def as_log_errors(where: Path) -> Iterator[None]:
     """Tell what the operating system says in the log's own errors."""
@@ -155,8 +198,6 @@ def as_log_errors(where: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in FULL_ERRORS:
-            raise StoreFullError(
-                f"{where}: {error.strerror}; nothing before it is lost: free some space and write again"
-            ) from error
-        what_to_do = _WHAT_TO_DO.get(error.errno or 0, "see the disk and the kernel's log")
-        raise LogUnavailableError(f"{where}: {error.strerror or error}; {what_to_do}") from error
+            text = explained(error, where)
+            raise StoreFullError(f"{text}; nothing before it is lost: free some space and write again") from error
+        raise LogUnavailableError(explained(error, where)) from error

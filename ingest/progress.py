@@ -1,4 +1,4 @@
-"""Progress of long work on stderr: a bar at a terminal, a plain line every two seconds elsewhere."""
+"""Progress of long work on stderr: a bar at a terminal, elsewhere plain lines, which become rarer."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
 LINE_EVERY_S: Final = 2.0
+"""When the first line comes; each pause is twice the one before."""
+LINE_EVERY_S_MAX: Final = 60.0
 
 
 class Progress:
@@ -25,6 +27,7 @@ class Progress:
         self._stream = stream or sys.stderr
         self._bar: Bar | None = None
         self._printed_s = time.monotonic()
+        self._pause_s = LINE_EVERY_S
 
     def __enter__(self) -> Progress:
         if self._stream.isatty():
@@ -44,8 +47,8 @@ class Progress:
         self.done += count
         if self._bar is not None:
             self._bar.advance(self._bar.task_ids[0], count)
-        elif (now := time.monotonic()) - self._printed_s >= LINE_EVERY_S:
-            self._printed_s = now
+        elif (now := time.monotonic()) - self._printed_s >= self._pause_s:
+            self._printed_s, self._pause_s = now, min(LINE_EVERY_S_MAX, 2 * self._pause_s)
             of = f" of {self.total:,} ({100 * self.done // max(1, self.total)} %)" if self.total is not None else ""
             print(f"{self.label}: {self.done:,}{of} {self.unit}", file=self._stream, flush=True)
 

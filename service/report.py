@@ -3,31 +3,53 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Final
 
 import msgspec
 
+from ingest.commandline import complaint
 from ingest.engine.worker import Notice
+from ingest.log.protocol import READINGS
 from ingest.progress import Progress
-from service.run import Ahead, RunResult
+from ingest.showing import printable
+from ingest.units import format_time
+from service.run import Ahead, Minute, RunResult
 from windowing.dataset.belongings import WINDOWS
 from windowing.dataset.reader import open_dataset
 from windowing.dataset.status import DatasetStatus, render_status, status_of
 
 TOLD: Final = ("waiting", "lost", "fenced", "noted")
 """Notices that a person should hear of."""
+QUIET_MINUTES: Final = 10
+"""How often a service says that nothing has come."""
+_LOSSES: Final = ("late.samples", "quarantine.samples", "lost.offsets", "undecodable")
 
 
 class Progressing:
-    """Shows a run's progress on stderr, in records of the log, and what a person should know of."""
+    """Shows a run's progress on stderr, in records of the log, and what a person should know of.
 
-    def __init__(self, until_idle: bool) -> None:
+    A run with an end, or at a terminal, shows how far it is; a service says a line a minute, with its time.
+    """
+
+    def __init__(self, until_idle: bool, now_s: Callable[[], float] = time.time) -> None:
         self._until_idle = until_idle
+        self._by_minutes = not until_idle and not sys.stderr.isatty()
+        self._now_s = now_s
         self._progress: Progress | None = None
         self._ahead: list[Ahead] = []
         self._reached: dict[tuple[str, int], int] = {}
+        self._owned: set[int] = set()
+        """Partitions of readings that this worker cuts."""
+        self._done = 0
+        self._minute = _Figures()
+        self._all = _Figures()
+        self._quiet = 0
 
     def __enter__(self) -> Progressing:
         return self
@@ -35,33 +57,108 @@ class Progressing:
     @property
     def done(self) -> tuple[int, int | None]:
         """Records done, and how many there are; None where there is no end."""
-        return (self._progress.done, self._progress.total) if self._progress else (0, None)
+        return self._done, self._total if self._until_idle else None
 
-    def observe(self, event: Ahead | Notice, topic: str) -> None:
+    @property
+    def _total(self) -> int:
+        return sum(end - begin for ahead in self._ahead for begin, end in ahead.bounds.values())
+
+    def observe(self, event: Ahead | Minute | Notice, topic: str) -> None:
         """Take note of what a run tells."""
-        if isinstance(event, Ahead):
-            self._ahead.append(event)
-            self._reached |= {(topic, partition): bound.begin for partition, bound in event.bounds.items()}
-            return
-        if event.kind in TOLD:
-            print(f"sensorloom: {event.text}", file=sys.stderr, flush=True)
-        if event.kind in ("recovered", "fed"):
-            self._advance((topic, event.partition), event.position)
+        match event:
+            case Ahead():
+                self._ahead.append(event)
+                self._reached |= {(topic, partition): bound.begin for partition, bound in event.bounds.items()}
+            case Minute():
+                self._end_minute(event)
+            case Notice():
+                self._on_notice(event, topic)
+
+    def _on_notice(self, notice: Notice, topic: str) -> None:
+        if notice.kind in TOLD:
+            self._say(complaint(notice.text) if notice.kind == "lost" else printable(notice.text))
+        if topic == READINGS:
+            if notice.kind == "recovered":
+                self._owned.add(notice.partition)
+            elif notice.kind == "revoked":
+                self._owned.discard(notice.partition)
+            elif notice.kind == "fenced":
+                self._owned.clear()
+            if notice.entry is not None:
+                self._minute.add(notice.entry.counts)
+                self._all.add(notice.entry.counts)
+        if notice.kind in ("recovered", "fed"):
+            self._advance((topic, notice.partition), notice.position)
 
     def _advance(self, partition: tuple[str, int], position: int) -> None:
         count = position - self._reached.get(partition, position)
-        if self._progress is None:
-            total = sum(end - begin for ahead in self._ahead for begin, end in ahead.bounds.values())
-            self._progress = Progress("window", total if self._until_idle else None, "records").__enter__()
+        if self._progress is None and not self._by_minutes:
+            self._progress = Progress("window", self._total if self._until_idle else None, "records").__enter__()
         if count > 0:  # after a fencing, work is done again
             self._reached[partition] = position
-            self._progress.advance(count)
+            self._done += count
+            self._minute.records += count
+            if self._progress is not None:
+                self._progress.advance(count)
+
+    def _end_minute(self, minute: Minute) -> None:
+        """Say how a minute was; of minutes without a record, the first and every tenth."""
+        if not self._by_minutes:
+            return
+        figures, self._minute = self._minute, _Figures()
+        self._quiet = self._quiet + 1 if figures.is_empty else 0
+        if self._quiet > 1 and self._quiet % QUIET_MINUTES:
+            return
+        behind = sum(max(0, minute.bounds[n].end - self._reached.get((READINGS, n), 0)) for n in self._owned)
+        where = f"{len(self._owned)} of {len(minute.bounds)} partitions"
+        lag = f"{behind:,} records behind" if behind else "nothing left to read"
+        if figures.is_empty:
+            self._say(f"no records for {_minutes(self._quiet)}; {where}, {lag}; {self._all.windows:,} windows so far")
+        else:
+            self._say(f"{figures}; {where}, {lag}")
+
+    def _say(self, text: str) -> None:
+        when = f"{format_time(int(self._now_s()) * 10**9)} " if self._by_minutes else ""
+        print(f"{when}sensorloom: {text}", file=sys.stderr, flush=True)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._progress is not None:
             self._progress.__exit__(kind, error, trace)
+
+
+@dataclass(slots=True)
+class _Figures:
+    """What was read, and what seals counted."""
+
+    records: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def add(self, counts: Mapping[str, int]) -> None:
+        self.counts.update(counts)
+
+    @property
+    def windows(self) -> int:
+        return self.counts["windows"]
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.records and not self.counts
+
+    def __str__(self) -> str:
+        """Losses in capitals, or they would drown."""
+        drops = {reason.partition(".")[2]: count for reason, count in self.counts.items() if reason.startswith("drop.")}
+        parts = [f"{self.records:,} records", f"{self.windows:,} windows"]
+        if drops:
+            each = ", ".join(f"{reason} {count:,}" for reason, count in sorted(drops.items()))
+            parts.append(f"{sum(drops.values()):,} dropped ({each})")
+        parts += [f"LOST {reason} {self.counts[reason]:,}" for reason in _LOSSES if self.counts[reason]]
+        return ", ".join(parts)
+
+
+def _minutes(count: int) -> str:
+    return "a minute" if count == 1 else f"{count} minutes"
 
 
 class ClosingFigures(msgspec.Struct, frozen=True):

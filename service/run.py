@@ -17,14 +17,16 @@ from ingest.engine.disk import DiskFiles
 from ingest.engine.genesis import NAME as GENESIS
 from ingest.engine.genesis import Genesis, claim_genesis
 from ingest.engine.operator import Operator
+from ingest.engine.patience import Patience
 from ingest.engine.store import FileStore
 from ingest.engine.worker import Limits, Notice, Worker
 from ingest.errors import (
     CorruptError,
     CorruptLogError,
     LogConfigError,
+    LogUnavailableError,
     StateVersionError,
-    StoreFullError,
+    StoreUnavailableError,
     UsageError,
 )
 from ingest.log.opening import open_log
@@ -34,6 +36,7 @@ from labeling.sink import LabelsOperator
 from service.anchors import read_anchors
 from service.configuration import Source, who
 from service.metering import Metered
+from service.watch import LogWatch
 from windowing.dataset.belongings import LABELS, RULES, WINDOWS
 from windowing.dataset.configs import claim_config
 from windowing.fold.anchors import Layout
@@ -83,8 +86,16 @@ class Ahead:
     bounds: Mapping[int, Bounds]
 
 
-Observe: TypeAlias = Callable[[Ahead | Notice, str], None]
-"""Is told what lies ahead in each topic, then everything that a worker does, with its topic."""
+@dataclass(frozen=True, slots=True)
+class Minute:
+    """A minute of a service is over; where the topic ends now."""
+
+    topic: str
+    bounds: Mapping[int, Bounds]
+
+
+Observe: TypeAlias = Callable[[Ahead | Minute | Notice, str], None]
+"""Is told what lies ahead in each topic, then everything that a worker does, with its topic, and each minute."""
 
 
 async def run_service(options: RunOptions, observe: Observe, stop: asyncio.Event | None = None) -> RunResult:
@@ -129,31 +140,41 @@ class _Service:
         self._ending = stop
         self._token = secrets.token_hex(8)
         self._jobs: list[_Job] = []
-        self._stopped = False
+        self._stopping = asyncio.Event()
+        self._patience = Patience(self._stopping, options.limits.retry_seconds)
         self._trouble: LogConfigError | None = None
         self._result = RunResult()
         self._noted: set[str] = set()
 
     async def run(self, source: Source) -> RunResult:
         with self._ended_by_signals() if self._ending is None else self._ended_by(self._ending):
-            window, folder = source.config.window, f"{WINDOWS}/{source.config.window.id}"
-            labels = LabelsOperator()
-            genesis, label_genesis = await self._insist(lambda: self._found(source, folder, labels))
-            anchors = await read_anchors(self._log, genesis.pinned) if genesis.pinned else ()
-            windows = Metered(WindowOperator(window, anchors), self._meter)
-            group = self._options.group or f"sensorloom-{genesis.id}"
-            await self._hire(folder, windows, genesis, f"{group}-{windows.name}")
-            if source.rules is not None:
-                await self._hire_rules(source.rules, group)
-            makers = len(self._jobs)
-            await self._hire(LABELS, labels, label_genesis, f"{group}-{labels.name}")
-            await self._work(makers)
-            if self._options.until_idle and not self._stopped:
-                await self._look_at_streams(source)
+            watch = LogWatch(self._log, lambda notice: self._observe(notice, ""))
+            async with watch.watching(READINGS, lambda ends: self._observe(Minute(READINGS, ends), READINGS)):
+                await self._found_and_work(source)
         if self._trouble is not None:
             raise self._trouble
         self._result.finished = self._options.until_idle and not self._stopped
         return self._result
+
+    @property
+    def _stopped(self) -> bool:
+        return self._stopping.is_set()
+
+    async def _found_and_work(self, source: Source) -> None:
+        window, folder = source.config.window, f"{WINDOWS}/{source.config.window.id}"
+        labels = LabelsOperator()
+        genesis, label_genesis = await self._insist(lambda: self._found(source, folder, labels))
+        anchors = await self._insist(lambda: read_anchors(self._log, genesis.pinned)) if genesis.pinned else ()
+        windows = Metered(WindowOperator(window, anchors), self._meter)
+        group = self._options.group or f"sensorloom-{genesis.id}"
+        await self._hire(folder, windows, genesis, f"{group}-{windows.name}")
+        if source.rules is not None:
+            await self._hire_rules(source.rules, group)
+        makers = len(self._jobs)
+        await self._hire(LABELS, labels, label_genesis, f"{group}-{labels.name}")
+        await self._work(makers)
+        if self._options.until_idle and not self._stopped:
+            await self._look_at_streams(source)
 
     async def _look_at_streams(self, source: Source) -> None:
         """Tell what no worker saw: devices that say other units to other workers, rules whose streams nobody has."""
@@ -195,18 +216,11 @@ class _Service:
         self._observe(Notice("noted", -1, 0, text), "")
 
     async def _insist(self, step: Callable[[], Awaitable[T]]) -> T:
-        """Do a step of the founding; waits, visibly, where there is no room for it."""
-        told = ""
-        while True:
-            try:
-                return await step()
-            except StoreFullError as error:
-                if self._stopped:
-                    raise
-                if str(error) != told:
-                    told = str(error)
-                    self._observe(Notice("waiting", -1, 0, told), "")
-                await asyncio.sleep(self._options.limits.retry_seconds)
+        """Do a step of the founding; waits, visibly, where there is no room for it, or no log without an end."""
+        log = () if self._options.until_idle else (LogUnavailableError,)
+        return await self._patience.outlast(
+            step, (StoreUnavailableError, *log), lambda text: self._observe(Notice("waiting", -1, 0, text), "")
+        )
 
     def _store(self, folder: str) -> FileStore:
         return FileStore(DiskFiles(self._options.out / folder), self._token)
@@ -236,7 +250,7 @@ class _Service:
         """A worker for an operator, up to where its topic's partitions end now."""
         topic = genesis.topic
         told_as = operator.name if operator.name == RULES else topic
-        bounds = await self._log.bounds(topic)
+        bounds = await self._insist(lambda: self._log.bounds(topic))
         self._observe(Ahead(topic, bounds), told_as)
 
         def observe(notice: Notice) -> None:
@@ -309,7 +323,7 @@ class _Service:
         self._result.bytes += size
 
     def _stop(self) -> None:
-        self._stopped = True
+        self._stopping.set()
         for job in self._jobs:
             job.worker.stop()
 

@@ -29,7 +29,7 @@ from ingest.errors import PermanentError, TransientError
 from ingest.log.opening import open_log
 from ingest.log.protocol import READINGS, Log
 from service.report import TOLD
-from service.run import Ahead, RunOptions, run_service
+from service.run import Ahead, Minute, RunOptions, run_service
 from simulators.balance import InLog, ends_of, read_back
 from simulators.broker import EmbeddedBroker
 from simulators.playing import Happening, Play, SensorReport
@@ -227,8 +227,8 @@ class _Observer:
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
 
-    def __call__(self, event: Ahead | Notice, told_as: str) -> None:
-        if isinstance(event, Ahead):
+    def __call__(self, event: Ahead | Minute | Notice, told_as: str) -> None:
+        if not isinstance(event, Notice):
             return
         if event.kind in TOLD:
             self._watch.tell(f"windowing: {event.text}")

@@ -170,3 +170,15 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     script = f"{sys.executable} -m sensorloom --help | head -1"
     done = subprocess.run(["sh", "-c", script], cwd=PROJECT, capture_output=True, text=True, timeout=60)
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't start new thread")], ids=repr)
+def test_a_memory_limit_is_words(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(words: object) -> int:
+        raise error
+
+    monkeypatch.setattr(sensorloom, "_run", run)
+    assert sensorloom.main(["window"]) == 1
+    assert capsys.readouterr().err.startswith("sensorloom: out of memory: the system gives this process no more memory")

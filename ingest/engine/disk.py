@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from ingest.engine.operator import Buffer
 from ingest.engine.plan import Fsync, Link, Op, Rename, SyncFolder, Unlink, Write
-from ingest.errors import StoreFullError, UsageError
-from ingest.files import FULL_ERRORS, make_folder, sync_file, sync_folder
+from ingest.errors import UsageError
+from ingest.files import as_store_errors, make_folder, sync_and_close, sync_folder
 from ingest.mounts import network_filesystem
 
 _WRITEBACK_BYTES = 2 << 20
@@ -37,21 +38,22 @@ class DiskFiles:
 
     def run_now(self, plan: Sequence[Op]) -> None:
         """`run` without an event loop."""
-        for op in plan:
-            try:
-                self._do(op)
-            except OSError as error:
-                if error.errno not in FULL_ERRORS:
-                    raise
-                where = error.filename or self._root
-                raise StoreFullError(f"{where}: {error.strerror}; make room, and it goes on by itself") from error
+        written: dict[str, int] = {}
+        """Files that are written and not fsynced yet: what went wrong with their pages is told to who wrote them."""
+        try:
+            for op in plan:
+                with as_store_errors(self._root):
+                    self._do(op, written)
+        finally:
+            for descriptor in written.values():
+                os.close(descriptor)
 
-    def _do(self, op: Op) -> None:
+    def _do(self, op: Op, written: dict[str, int]) -> None:
         match op:
             case Write(path, parts):
-                self._write(self._root / path, parts)
+                written[path] = self._write(self._root / path, parts)
             case Fsync(path):
-                sync_file(self._root / path)
+                sync_and_close(written.pop(path), self._root / path)
             case Rename(path, to):
                 (self._root / path).replace(self._root / to)
             case Link(path, to):
@@ -73,29 +75,30 @@ class DiskFiles:
                 break
         self._durable.add(folder)
 
-    def _write(self, path: Path, parts: Sequence[Buffer]) -> None:
+    def _write(self, path: Path, parts: Sequence[Buffer]) -> int:
+        """The open file."""
         _made(path.parent)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         try:
-            # Never truncate: after a link() whose folder could not be fsynced, the name may be an entry's second one.
-            path.unlink(missing_ok=True)
-            with path.open("xb", buffering=0) as file:
-                start = 0
-                for part in parts:
-                    rest = memoryview(part).cast("B")
-                    while rest:
-                        written = file.write(rest[:_WRITEBACK_BYTES])
-                        # Tells the kernel to begin writing this to the disk while we copy on; fsync then waits less.
-                        os.posix_fadvise(file.fileno(), start, written, os.POSIX_FADV_DONTNEED)
-                        start, rest = start + written, rest[written:]
+            start = 0
+            for part in parts:
+                rest = memoryview(part).cast("B")
+                while rest:
+                    count = os.write(descriptor, rest[:_WRITEBACK_BYTES])
+                    # Tells the kernel to begin writing this to the disk while we copy on; fsync then waits less.
+                    os.posix_fadvise(descriptor, start, count, os.POSIX_FADV_DONTNEED)
+                    start, rest = start + count, rest[count:]
         except OSError as error:
-            if error.errno in FULL_ERRORS:
-                path.unlink(missing_ok=True)
-                error.filename = str(path)
+            os.close(descriptor)
+            path.unlink(missing_ok=True)
+            error.filename = str(path)
             raise
+        return descriptor
 
     async def read(self, path: str) -> bytes:
         """See `Files`."""
-        return await asyncio.to_thread((self._root / path).read_bytes)
+        with as_store_errors(self._root / path):
+            return await asyncio.to_thread((self._root / path).read_bytes)
 
     async def exists(self, path: str) -> bool:
         """See `Files`."""
@@ -103,10 +106,9 @@ class DiskFiles:
 
     async def names(self, folder: str) -> list[str]:
         """See `Files`."""
-        try:
+        with as_store_errors(self._root / folder), contextlib.suppress(FileNotFoundError):
             return sorted(entry.name for entry in (self._root / folder).iterdir())
-        except FileNotFoundError:
-            return []
+        return []
 
 
 def _made(folder: Path) -> None:

@@ -16,7 +16,7 @@ from ingest.engine.operator import Buffer
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """Write the parts to a new file under `path`; a file of that name goes, and keeps its bytes under other names."""
+    """Write the parts to a new file under `path`, a name that nobody had before."""
 
     path: str
     parts: tuple[Buffer, ...]

@@ -32,7 +32,7 @@ from ingest.records import (
     schema_id,
 )
 from ingest.wire import encode
-from service.run import Ahead, RunOptions, RunResult, run_service
+from service.run import Ahead, Minute, RunOptions, RunResult, run_service
 from tests.windowing.dataset.test_reader import flip, shards
 from windowing.dataset.digest import dataset_digest
 from windowing.dataset.verify import Verification
@@ -313,7 +313,7 @@ def test_within_a_program_an_event_ends_the_service_and_signals_are_left_alone(s
     async def main() -> RunResult:
         stop, before = asyncio.Event(), signal.getsignal(signal.SIGTERM)
 
-        def observe(event: Ahead | Notice, topic: str) -> None:
+        def observe(event: Ahead | Minute | Notice, topic: str) -> None:
             assert signal.getsignal(signal.SIGTERM) is before
             if isinstance(event, Notice) and event.kind == "sealed":
                 stop.set()

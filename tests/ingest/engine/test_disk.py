@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -10,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from ingest.engine.disk import DiskFiles
-from ingest.engine.plan import Link, SyncFolder, Write
+from ingest.engine.plan import SyncFolder
 from ingest.engine.store import Exists, FileStore
-from ingest.errors import StoreFullError
+from ingest.errors import StoreFullError, StoreUnavailableError
+from ingest.files import explained
 
 
 def test_what_is_put_is_read_back_and_no_temporary_file_stays(tmp_path: Path) -> None:
@@ -55,6 +57,87 @@ def test_what_could_not_be_put_leaves_nothing(tmp_path: Path, monkeypatch: pytes
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["kept"]
 
 
+def test_no_name_comes_before_its_bytes_and_none_counts_before_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is fsynced is the descriptor that wrote: who opens the file anew may not hear what went wrong."""
+    done: list[tuple[str, bool]] = []
+    fsync = os.fsync
+
+    def recording(descriptor: int) -> None:
+        name = Path(f"/proc/self/fd/{descriptor}").readlink().name
+        writes = os.O_ACCMODE & fcntl.fcntl(descriptor, fcntl.F_GETFL) == os.O_WRONLY
+        assert writes == name.endswith(".tmp")
+        done.append((name.partition(".w1")[0], (tmp_path / "a/b.npy").exists()))
+        fsync(descriptor)
+
+    store = FileStore(DiskFiles(tmp_path), "w1")
+    asyncio.run(store.put([("a/first", (b"",))]))
+    monkeypatch.setattr(os, "fsync", recording)
+    asyncio.run(store.put([("a/b.npy", (b"bytes",))]))
+    assert done == [("b.npy", False), ("a", True)]
+    asyncio.run(store.create("a/entry", b"entry"))
+    assert done[2:] == [("entry", True), ("a", True)]
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_failed_fsync_is_never_acknowledged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    calls = 0
+    fsync = os.fsync
+
+    def failing(descriptor: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == number:
+            raise OSError(errno.EIO, "Input/output error")
+        fsync(descriptor)
+
+    store = FileStore(DiskFiles(tmp_path), "w1")
+    asyncio.run(store.put([("a/kept", (b"kept",))]))
+    for act in (store.put([("a/new", (b"x",))]), store.create("a/entry", b"x")):
+        calls = 0
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", failing)
+            with pytest.raises(OSError, match="Input/output error") as caught:
+                asyncio.run(act)
+        assert caught.value.filename
+    assert not [path for path in (tmp_path / "a").iterdir() if path.name.endswith(".tmp")]
+    assert number == 2 or [path.name for path in (tmp_path / "a").iterdir()] == ["kept"]
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.EROFS, r"Read-only file system; .*\(mount -o remount,rw\); then it goes on by itself"),
+        (errno.EMFILE, r"this process may have \d+ files open at once; allow it \d{4,} \(ulimit -n, LimitNOFILE="),
+        (errno.ENFILE, "no process of this machine can open another file"),
+    ],
+)
+def test_what_passes_is_waited_for_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, words: str
+) -> None:
+    store = FileStore(DiskFiles(tmp_path), "w1")
+    asyncio.run(store.put([("a/kept", (b"kept",))]))
+
+    def refuse(*args: object, **more: object) -> int:
+        raise OSError(number, os.strerror(number), str(args[0]))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refuse)
+        with pytest.raises(StoreUnavailableError, match=words):
+            asyncio.run(store.put([("a/new", (b"x",))]))
+
+
+def test_used_up_inodes_are_not_called_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = os.statvfs(tmp_path)
+    none_left = os.statvfs_result((*found[:5], 1000, 0, 0, *found[8:]))
+    monkeypatch.setattr(os, "statvfs", lambda path: none_left)
+    error = OSError(errno.ENOSPC, "No space left on device")
+    text = explained(error, tmp_path / "windows/not/there")
+    assert "has no inode left, though " in text
+    assert "df -i" in text
+
+
 def test_of_sixteen_creators_one_wins_and_the_others_leave_nothing(tmp_path: Path) -> None:
     async def attempt(worker: int) -> bool:
         try:
@@ -70,13 +153,6 @@ def test_of_sixteen_creators_one_wins_and_the_others_leave_nothing(tmp_path: Pat
         assert [path.name for path in (tmp_path / "manifest").iterdir()] == ["0.json"]
 
     asyncio.run(scenario())
-
-
-def test_writing_a_name_again_leaves_what_was_linked_from_it(tmp_path: Path) -> None:
-    files = DiskFiles(tmp_path)
-    files.run_now([Write("a", (b"sealed",)), Link("a", "entry"), Write("a", (b"again",))])
-    assert (tmp_path / "entry").read_bytes() == b"sealed"
-    assert (tmp_path / "a").read_bytes() == b"again"
 
 
 def test_a_folder_that_another_process_made_is_made_durable_up_to_the_root(
