@@ -118,6 +118,7 @@ _COMMANDS: Final = {
     "rules": _Command("labeling.commands", "check and test event rules"),
     "window": _Command("service.commands", "cut a log's streams into windows: the windowing service"),
     "dataset": _Command("windowing.commands", "see and check a dataset"),
+    "status": _Command("service.sitecommands", "how a site is: silent devices, lag, the last hour, the disk"),
     "backup": _Command("service.sitecommands", "copy a site that may be at work: its datasets, then its log"),
     "completion": _Command("", "print what makes a shell complete these commands"),
 }

@@ -15,6 +15,7 @@ import msgspec
 
 from ingest.copying import TEMPORARY, Copier
 from ingest.engine.copying import copy_chains
+from ingest.engine.ledger import BELONGS
 from ingest.errors import StoreFullError, UsageError
 from ingest.files import FULL_ERRORS, make_folder, put, sync_folder
 from ingest.log.segments.copying import copy_log
@@ -93,9 +94,13 @@ def _copy(site: Site, to: Path, copier: Copier, report: BackupReport) -> None:
 
 
 def _copy_dataset(source: Path, to: Path, copier: Copier) -> dict[str, int]:
-    """Copy the chains of a dataset, then what else is in it; the newest entry of each chain."""
+    """Copy what says how much there must be, then the chains of a dataset, then what else is in it; returns the newest
+    entry of each chain."""
     newest: dict[str, int] = {}
-    left_out: set[Path] = set()
+    left_out = {source / BELONGS}
+    for path in sorted((source / BELONGS).rglob("*")):
+        if path.is_file():
+            copier.copy(path, to / path.relative_to(source))
     for folder in operator_folders(source):
         name = folder.relative_to(source)
         copied = copy_chains(folder, to / name, copier)

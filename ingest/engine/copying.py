@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Final
 
 from ingest.copying import Copier
-from ingest.engine.chain import search_newest, states_of
+from ingest.engine.chain import states_of
 from ingest.engine.genesis import NAME as GENESIS
 from ingest.engine.heads import HEADS, head_name
+from ingest.engine.history import newest_entry
 from ingest.engine.manifest import Manifest, checkpoint_name, decode_entry, entry_name
 from ingest.errors import CorruptError, UsageError
 
@@ -54,17 +55,6 @@ def copy_chains(source: Path, to: Path, copier: Copier) -> Copied:
     for name in sorted(begun | headed):
         copied.newest[name] = _copy_chain(source, to, f"{_MANIFEST}/{name}", copier, copied)
     return copied
-
-
-def newest_entry(folder: Path, chain: str) -> int:
-    """The number of a chain's newest entry, -1 where it has none."""
-    search = search_newest()
-    probe = next(search)
-    while True:
-        try:
-            probe = search.send((folder / entry_name(chain, probe)).exists())
-        except StopIteration as stop:
-            return int(stop.value)
 
 
 def _copy_chain(source: Path, to: Path, chain: str, copier: Copier, copied: Copied) -> int:

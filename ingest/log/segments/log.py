@@ -13,6 +13,7 @@ from ingest.log.protocol import Bounds, Entry, Position
 from ingest.log.segments.catalog import Catalog, Keeping, Topic
 from ingest.log.segments.compaction import compact
 from ingest.log.segments.group import GroupFolder, SegmentMember, committed, join
+from ingest.log.segments.index import current
 from ingest.log.segments.partition import Stats
 from ingest.log.segments.reader import SegmentReader
 from ingest.log.segments.writer import Append, Job, Writer, check_entries, tell
@@ -175,7 +176,7 @@ class SegmentLog:
 
 
 def tend(topic: Topic) -> None:
-    """Retention and compaction of a topic, as its meta says; the writing thread does it as segments roll."""
+    """Retention and compaction of a topic, as its meta says, and its index: the writing thread, as segments roll."""
     meta = topic.meta
     for partition in topic.partitions:
         if meta.compacted:
@@ -183,3 +184,6 @@ def tend(topic: Topic) -> None:
         elif meta.retention_ms is not None or meta.retention_bytes is not None:
             before_ns = None if meta.retention_ms is None else time.time_ns() - meta.retention_ms * 1_000_000
             partition.forget(before_ns, meta.retention_bytes)
+    if not meta.compacted:
+        for partition in topic.partitions:
+            current(partition)
