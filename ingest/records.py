@@ -187,6 +187,12 @@ class Channel(msgspec.Struct, frozen=True, array_like=True):
     high: float | None = None
 
 
+def split_channel(text: str) -> tuple[str, str]:
+    """Stream and channel of `air.PM2.5`: a stream's name has no dot, a channel's may. Empty where there is none."""
+    stream, _, channel = text.partition(".")
+    return stream, channel
+
+
 class StreamDescription(msgspec.Struct, frozen=True, array_like=True, tag=32):
     """What a stream's bytes mean; known by `schema_id`, a hash of its content."""
 

@@ -10,14 +10,16 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import Final
 
 import yaml
 
 from ingest.errors import UsageError
+from ingest.records import split_channel
 from ingest.settings import suggest
 from ingest.units import parse_duration, parse_number
-from labeling.rules.errors import RuleError, Source
+from labeling.rules.errors import Faults, RuleError, Source
 
 VERSION: Final = 1
 CHARACTERS_MAX: Final = 1_000_000
@@ -66,6 +68,8 @@ class Document:
     let: Mapping[str, Source]
     rules: tuple[RuleText, ...]
     tests: tuple[TestText, ...]
+    faults: tuple[RuleError, ...]
+    """What is wrong with it; what it is wrong with was left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,7 @@ class _Reader:
     def __init__(self, text: str, name: str) -> None:
         self._lines = text.splitlines()
         self._name = name
+        self.faults = Faults()
 
     def source(self, node: yaml.Node) -> Source:
         """A scalar's text at its place; of one that is quoted with escapes or spread over lines, its own text."""
@@ -115,10 +120,12 @@ class _Reader:
             if not isinstance(key, yaml.ScalarNode):
                 raise self.error(key, f"{what}: found {_kind(key)} as a key, expected a word")
             if names is not None and key.value not in names:
-                raise self.error(key, f'{what}: unknown key "{key.value}"{suggest(key.value, names)}')
-            if key.value in table:
-                raise self.error(key, f'{what}: "{key.value}" is given twice')
-            table[key.value] = value
+                unknown = f'{what}: unknown key "{key.value}"{suggest(key.value, names)}'
+                self.faults.found.append(self.error(key, unknown))
+            elif key.value in table:
+                self.faults.found.append(self.error(key, f'{what}: "{key.value}" is given twice'))
+            else:
+                table[key.value] = value
         return table
 
     def items(self, node: yaml.Node, what: str) -> list[yaml.Node]:
@@ -155,7 +162,7 @@ class _Reader:
 
 
 def read_document(text: str, name: str) -> Document:
-    """The rules in a file's text; `name` names it in errors. Raises `RuleError`."""
+    """The rules in a file's text; `name` names it in errors. Raises `RuleError` where it cannot be read on."""
     if len(text) > CHARACTERS_MAX:
         raise RuleError(f"{name}: found {len(text)} characters, expected at most {CHARACTERS_MAX}")
     reader = _Reader(text, name)
@@ -167,6 +174,14 @@ def read_document(text: str, name: str) -> Document:
         raise RuleError(f"{name}: not YAML: {error}") from None
     if root is None:
         raise RuleError(f"{name}: is empty; write version: {VERSION} and rules:")
+    try:
+        return _document(reader, root)
+    except RuleError as error:
+        Faults([*reader.faults.found, error]).raise_all()
+        raise
+
+
+def _document(reader: _Reader, root: yaml.Node) -> Document:
     table = reader.table(root, FILE_KEYS, "file")
     version = reader.text(table["version"], "version") if "version" in table else None
     if version != str(VERSION):
@@ -174,28 +189,52 @@ def read_document(text: str, name: str) -> Document:
         raise reader.error(table.get("version", root), f"version: {found}; this reads version: {VERSION}")
     limits = Limits()
     if "defaults" in table:
-        limits = _limits(reader, reader.table(table["defaults"], DEFAULT_KEYS, "defaults"), limits, "defaults")
+        defaults = reader.table(table["defaults"], DEFAULT_KEYS, "defaults")
+        limits = reader.faults.attempt(lambda: _limits(reader, defaults, Limits(), "defaults"), limits)
     if "rules" not in table:
         raise reader.error(root, "rules: is missing; it lists the rules")
     nodes = reader.items(table["rules"], "rules")
     if not 0 < len(nodes) <= RULES_MAX:
         raise reader.error(table["rules"], f"rules: found {len(nodes)}, expected 1 to {RULES_MAX}")
-    rules = tuple(_rule(reader, node, limits, f"rules[{i}]") for i, node in enumerate(nodes))
-    tests = reader.items(table["tests"], "tests") if "tests" in table else []
+    attempt = reader.faults.attempt
+    read = [attempt(partial(_rule, reader, node, limits, f"rules[{i}]"), None) for i, node in enumerate(nodes)]
+    rules = tuple(rule for rule in read if rule is not None)
+    labels = {rule.label for rule in rules} if len(rules) == len(read) else None
+    none: list[yaml.Node] = []
+    listed = attempt(lambda: reader.items(table["tests"], "tests"), none) if "tests" in table else none
+    tests = [attempt(partial(_test, reader, node, f"tests[{i}]", labels), None) for i, node in enumerate(listed)]
     return Document(
-        _let(reader, table.get("let"), "let"),
+        attempt(lambda: _let(reader, table.get("let"), "let"), {}),
         rules,
-        tuple(_test(reader, node, f"tests[{i}]", {rule.label for rule in rules}) for i, node in enumerate(tests)),
+        tuple(test for test in tests if test is not None),
+        tuple(reader.faults.found),
     )
+
+
+_TO_QUOTE: Final = ("that cannot start any token", "mapping values are not allowed", "did not find expected")
+"""What YAML says of a text that should be quoted."""
+_KEY: Final = re.compile(r"\s*(?:- )?(\w+):\s+([^\s'\"{\[].*?)\s*")
+
+
+def _advice(said: str, line: str) -> str:
+    """What to do about what YAML says of a line."""
+    if "\\t" in said:
+        return "; indent with spaces"
+    if not any(words in said for words in _TO_QUOTE):
+        return ""
+    key = _KEY.fullmatch(line)
+    text = "when: '`machine-1.temp` > 80degC'" if key is None else "{}: '{}'".format(key[1], key[2].replace("'", "''"))
+    return f"; text with such characters is quoted: {text}"
 
 
 def _not_yaml(text: str, name: str, error: yaml.MarkedYAMLError) -> RuleError:
     mark = error.problem_mark or error.context_mark
-    problem = f"not YAML: {error.problem or error.context}"
+    said = error.problem or error.context or ""
     if mark is None:
-        return RuleError(f"{name}: {problem}")
+        return RuleError(f"{name}: not YAML: {said}")
     lines = text.splitlines()
     line = lines[mark.line] if mark.line < len(lines) else ""
+    problem = f"not YAML: {said}{_advice(said, line)}"
     return Source(name, mark.line + 1, 1, line, line).span(mark.column, mark.column + 1).error(problem)
 
 
@@ -239,27 +278,32 @@ def _rule(reader: _Reader, node: yaml.Node, limits: Limits, what: str) -> RuleTe
             raise reader.error(node, f"{what}: {key} is missing; a rule has at least label and when")
     label = reader.text(table["label"], f"{what}.label")
 
-    def duration(key: str) -> int:
-        return reader.duration(table[key], f"{what}.{key}") if key in table else 0
+    attempt = reader.faults.attempt
 
-    for_ns, for_samples = _least(reader, table["for"], f"{what}.for") if "for" in table else (0, 0)
+    def duration(key: str) -> int:
+        return attempt(lambda: reader.duration(table[key], f"{what}.{key}"), 0) if key in table else 0
+
+    none = (0, 0)
+    for_ns, for_samples = attempt(lambda: _least(reader, table.get("for"), f"{what}.for"), none)
     return RuleText(
         place=reader.source(table["label"]),
         label=label,
-        let=_let(reader, table.get("let"), f"{what}.let"),
+        let=attempt(lambda: _let(reader, table.get("let"), f"{what}.let"), {}),
         when=reader.expression(table["when"], f"{what}.when"),
-        until=reader.expression(table["until"], f"{what}.until") if "until" in table else None,
+        until=attempt(lambda: reader.expression(table["until"], f"{what}.until"), None) if "until" in table else None,
         for_ns=for_ns,
         for_samples=for_samples,
         hold_ns=duration("hold"),
-        pad_ns=_pad(reader, table.get("pad"), f"{what}.pad"),
+        pad_ns=attempt(lambda: _pad(reader, table.get("pad"), f"{what}.pad"), none),
         cooldown_ns=duration("cooldown"),
-        limits=_limits(reader, table, limits, what),
+        limits=attempt(lambda: _limits(reader, table, limits, what), limits),
     )
 
 
-def _least(reader: _Reader, node: yaml.Node, what: str) -> tuple[int, int]:
+def _least(reader: _Reader, node: yaml.Node | None, what: str) -> tuple[int, int]:
     """How long an event lasts at least: nanoseconds, or a number of samples."""
+    if node is None:
+        return 0, 0
     samples = _SAMPLES.fullmatch(reader.text(node, what))
     if samples is None:
         return reader.duration(node, what, ', or a number of samples, as in "3 samples"'), 0
@@ -283,7 +327,7 @@ def _pad(reader: _Reader, node: yaml.Node | None, what: str) -> tuple[int, int]:
 _TEST_KEYS: Final = ("name", "every", "units", "values", "expect")
 
 
-def _test(reader: _Reader, node: yaml.Node, what: str, labels: set[str]) -> TestText:
+def _test(reader: _Reader, node: yaml.Node, what: str, labels: set[str] | None) -> TestText:
     table = reader.table(node, _TEST_KEYS, what)
     for key in ("name", "every", "values", "expect"):
         if key not in table:
@@ -292,14 +336,14 @@ def _test(reader: _Reader, node: yaml.Node, what: str, labels: set[str]) -> Test
     if every_ns == 0:
         raise reader.error(table["every"], f"{what}.every: found 0s, expected the time between samples, as in 10ms")
     units = reader.table(table["units"], None, f"{what}.units") if "units" in table else {}
-    values = reader.table(table["values"], None, f"{what}.values")
+    values = {_bare(key): value for key, value in reader.table(table["values"], None, f"{what}.values").items()}
     for channel, value in values.items():
-        if not all(channel.rpartition(".")[::2]):
+        if not all(split_channel(channel)):
             raise reader.error(value, f'{what}.values: "{channel}" is not stream.channel, as in acc.x')
     return TestText(
         place=reader.source(table["name"]),
         name=reader.text(table["name"], f"{what}.name"),
-        units={key: reader.text(value, f"{what}.units.{key}") for key, value in units.items()},
+        units={_bare(key): reader.text(value, f"{what}.units.{key}") for key, value in units.items()},
         every_ns=every_ns,
         values={key: _column(reader, value, f"{what}.values.{key}") for key, value in values.items()},
         expect=tuple(
@@ -307,6 +351,11 @@ def _test(reader: _Reader, node: yaml.Node, what: str, labels: set[str]) -> Test
             for i, item in enumerate(reader.items(table["expect"], f"{what}.expect"))
         ),
     )
+
+
+def _bare(channel: str) -> str:
+    """A channel as it is called, without the backquotes of expressions."""
+    return channel.replace("`", "")
 
 
 def _column(reader: _Reader, node: yaml.Node, what: str) -> tuple[float, ...]:
@@ -322,13 +371,13 @@ def _column(reader: _Reader, node: yaml.Node, what: str) -> tuple[float, ...]:
     return tuple(column)
 
 
-def _expected(reader: _Reader, node: yaml.Node, what: str, labels: set[str]) -> tuple[str, int, int]:
+def _expected(reader: _Reader, node: yaml.Node, what: str, labels: set[str] | None) -> tuple[str, int, int]:
     table = reader.table(node, ("label", "start", "end"), what)
     for key in ("label", "start", "end"):
         if key not in table:
             raise reader.error(node, f"{what}: {key} is missing; write {{label: hot, start: 1s, end: 2s}}")
     label = reader.text(table["label"], f"{what}.label")
-    if label not in labels:
+    if labels is not None and label not in labels:
         raise reader.error(table["label"], f'{what}.label: no rule has the label "{label}"{suggest(label, labels)}')
     start_ns, end_ns = (reader.duration(table[key], f"{what}.{key}") for key in ("start", "end"))
     return label, start_ns, end_ns

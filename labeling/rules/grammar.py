@@ -2,8 +2,8 @@
 
     max(mag, 80ms) < 0.35g and not (motor.temp > 80degC)
 
-Channels are `stream.channel`; a name with other characters than letters, digits and _ stands in backquotes:
-`` `machine-1.temp` ``. A number and its unit are written together.
+Channels are `stream.channel`; the stream ends at the first dot. A name with other characters than letters, digits, _
+and dots stands in backquotes: `` `machine-1.temp` ``. A number and its unit are written together.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
 from ingest.errors import UsageError
+from ingest.records import split_channel
 from ingest.settings import suggest
 from ingest.units import parse_number
 from labeling.rules.ast import (
@@ -77,7 +78,7 @@ NUMBER: /(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?/
 QUANTITY.2: /(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?(UNITS|(?![eE]\d)[A-Za-z°µμ%_]\w*)/
 CHANNEL.2: /[A-Za-z_]\w*(\.\w+)+/
 NAME: /[A-Za-z_]\w*/
-QUOTED: /`[^`\n]*`/
+QUOTED: /([A-Za-z_]\w*\.)?`[^`\n]*`/
 %ignore /\s+/
 """
 _SUFFIX: Final = r"(?:" + "|".join(re.escape(name) for name in literal_names()) + r")(?!\w)"
@@ -168,7 +169,7 @@ class _Builder:
             case "quantity":
                 return _quantity(str(parts[0]), at)
             case "channel" | "quoted":
-                stream, _, name = str(parts[0]).strip("`").rpartition(".")
+                stream, name = split_channel(str(parts[0]).replace("`", ""))
                 if not stream or not name:
                     raise at.error("expected stream.channel in the backquotes, as in `machine-1.temp`")
                 return Channel(stream, name, at)
@@ -212,6 +213,9 @@ class _Builder:
             if name in FUNCTIONS:
                 raise at.error(f'"{name}" is a function; write {name}(...)')
             hint = suggest(name, names) if names else "; there are none under let"
+            rest = re.match(r"[-#/][\w-]*\.\w+", self._source.text[at.stop :])
+            if rest is not None:
+                raise at.error(f'unknown name "{name}"; a channel like this stands in backquotes: `{name}{rest[0]}`')
             raise at.error(f'unknown name "{name}"; a channel is written stream.channel, as in acc.x{hint}')
         sized = self._scope.look_up(name, at)
         self._count(sized.nodes, depth + sized.depth, at)
@@ -339,5 +343,36 @@ def _unexpected(source: Source, error: UnexpectedInput) -> RuleError:
             found, place = "the expression ends too early", source.span(end, end + 1)
         else:
             found, place = f'found "{error.token}"', source.span(error.token.start_pos or 0, error.token.end_pos or 1)
+    advice = _advice(source.text, place)
+    if advice:
+        return place.error(f"{found}; {advice}")
     named = [text for kind, text in _EXPECTED.items() if kind in expected]
     return place.error(f"{found}; expected {', '.join(named)}" if named else found)
+
+
+_MEANT: Final[Mapping[str, str]] = {
+    "=": "==",
+    "&": "and",
+    "|": "or",
+    "!": "not",
+    "AND": "and",
+    "OR": "or",
+    "NOT": "not",
+}
+"""What other languages write."""
+
+
+def _advice(text: str, place: Span) -> str:
+    """What was probably meant by what cannot stand there."""
+    before, found = text[: place.start].rstrip(), text[place.start : place.stop]
+    if found in _MEANT:
+        return f"write {_MEANT[found]}"
+    number = re.search(r"(?<![\w.])[\d.]+$", before)
+    if number is not None and found == "," and text[place.stop : place.stop + 1].isdigit():
+        return f"write a decimal point, as in {number[0]}.{text[place.stop]}"
+    rest = re.match(r"\S+", text[place.start :])
+    if number is not None and rest is not None and literal_unit(rest[0]) is not None:
+        return f"a number and its unit are written together: {number[0]}{rest[0]}"
+    if re.search(r"[A-Za-z_]\w*\.[\w .-]*$", before) and re.match(r"[\w#/-]", found):
+        return "a channel that is no plain word stands in backquotes, as in `machine-1.temp`"
+    return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -13,7 +14,7 @@ from ingest.pace import GAP_PERIODS
 from ingest.records import StreamDescription
 from labeling.rules.ast import Compare, Logic, Node, Numeric, ahead_ns, behind_ns, children, streams
 from labeling.rules.binding import Binder, Bound, Operand, Shown
-from labeling.rules.errors import RuleError
+from labeling.rules.errors import Faults, RuleError
 from labeling.rules.panes import Floats
 from labeling.rules.program import Program
 from labeling.rules.ruleset import Rule, RuleSet
@@ -213,7 +214,8 @@ def evidence(shown: Iterable[Shown], registers: Sequence[Any], at: int, prefix: 
 
 
 def check(rules: RuleSet, descriptions: Iterable[StreamDescription]) -> None:
-    """Raise `RuleError` where a rule names a channel that its stream has not, or a unit that does not fit."""
+    """Raise `RuleError` where rules name channels that their streams have not, or units that do not fit: all of it."""
+    faults = Faults()
     plans = {
         description.stream: StreamPlan(rules.rules, description)
         for description in descriptions
@@ -222,6 +224,8 @@ def check(rules: RuleSet, descriptions: Iterable[StreamDescription]) -> None:
     for index, rule in enumerate(rules.rules):
         for stream in rule.streams:
             if stream in plans and index in plans[stream].faults:
-                raise plans[stream].faults[index]
-        if len(rule.streams) > 1:
-            JoinPlan(index, rule, plans)
+                faults.found.append(plans[stream].faults[index])
+        whole = all(stream not in plans or index not in plans[stream].faults for stream in rule.streams)
+        if len(rule.streams) > 1 and whole:
+            faults.attempt(partial(JoinPlan, index, rule, plans), None)
+    faults.raise_all()

@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from ingest.records import Channel, StreamDescription
+from ingest.records import Channel, StreamDescription, split_channel
 from ingest.times import run_times
 from labeling.rules.document import TestText
 from labeling.rules.plan import check
@@ -44,7 +44,7 @@ def run_trial(rules: RuleSet, test: TestText) -> Trial:
     """
     streams: dict[str, list[str]] = {}
     for channel in test.values:
-        stream, _, name = channel.rpartition(".")
+        stream, name = split_channel(channel)
         streams.setdefault(stream, []).append(name)
     descriptions = [_describe(test, stream, names) for stream, names in streams.items()]
     check(rules, descriptions)

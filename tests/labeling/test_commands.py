@@ -74,6 +74,19 @@ def test_check_against_a_log(file: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert "rules.yaml:3:13: a temperature in degC cannot be multiplied" in capsys.readouterr().err
 
 
+def test_check_tells_all_that_is_wrong_and_what_is_hardly_meant(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file.write_text(RULES.replace("0.35g", "0.35gg").replace("120ms", "120"))
+    assert sensorloom.main(["rules", "check", str(file)]) == 2
+    said = capsys.readouterr().err
+    assert 'rules.yaml:6:32: unknown unit "gg"' in said
+    assert 'rules.yaml:7:10: rules[0].for: duration: found "120"' in said
+    file.write_text(RULES.replace("for: 120ms", "until: max(mag, 80ms) > 0.3g"))
+    assert sensorloom.main(["rules", "check", str(file)]) == 1
+    assert 'rules.yaml:7:12: "when" and "until" are both true of some values' in capsys.readouterr().err
+    assert sensorloom.main(["rules", "check", str(file), "--json"]) == 1
+    assert len(json.loads(capsys.readouterr().out)["doubts"]) == 1
+
+
 def test_a_wrong_or_missing_file_ends_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "rules.yaml"
     assert sensorloom.main(["rules", "check", str(path)]) == 2

@@ -64,6 +64,32 @@ GOLDEN = [
     ("    let: {mag: mag}\n    when: mag < 1g\n", 'rules.yaml:6:16: "mag" is defined by itself: mag → mag', "^^^"),
     ("    when: [mag]\n", "rules.yaml:6:11: rules[0].when: found a list, expected text", "^^^^^"),
     ("    when: {mag\n", "not YAML: ", "^"),
+    (
+        "    when: `machine-1.temp` > 80degC\n",
+        "text with such characters is quoted: when: '`machine-1.temp` > 80degC'",
+        "      when: `machine-1.temp` > 80degC\n            ^",
+    ),
+    ("    when: mag < 1g\n    until: it's: so\n", "is quoted: until: 'it''s: so'", "^"),
+    ("    when: mag < 1g\n\tuntil: mag > 2g\n", "; indent with spaces", "^"),
+    ("    when: mag = 1g\n", 'found "="; write ==', "^"),
+    ("    when: mag < 1g && mag > 0g\n", 'found "&"; write and', "^"),
+    ("    when: mag < 1g OR mag > 2g\n", 'found "OR"; write or', "^^"),
+    ("    when: mag < 1.5 g\n", 'found "g"; a number and its unit are written together: 1.5g', "^"),
+    ("    when: mag < 0,35g\n", 'found ","; write a decimal point, as in 0.3', "^"),
+    ("    when: machine-1.temp > 3\n", "a channel like this stands in backquotes: `machine-1.temp`", "^^^^^^^"),
+    ("    when: pump.Volume Flow > 3\n", "a channel that is no plain word stands in backquotes", "^^^^"),
+    (
+        "    when: acc.x > 1g and acc.x < 80degC\n",
+        "rules.yaml:6:34: no channel can be in degC here and in g at line 6 (1g): acc.x < 80degC",
+        "^^^^^^",
+    ),
+    ("    when: mag < 1g\n    until: mag > 3V\n", "no channel can be in V here and in g at line 6 (1g)", "^^"),
+    ("    when: mean(acc.x - acc.y, 1s) > 1g or acc.y / 2 > 3m/s\n", "no channel can be in m/s here", "^^^^"),
+    ("    when: acc.x > acc.y and acc.x > 1g and -acc.y > 1V\n", "no channel can be in V here", "^^"),
+    ("    when: acc.x > 1g + 2V\n", "V does not fit g in: 1g + 2V", "^^^^^^^"),
+    ("    when: mag < 1g\n    for: 0 samples\n", "rules[0].for: found 0 samples, expected 1 to", "^^^^^^^^^"),
+    ("    when: mag < 1g\n    for: 1e3 samples\n", 'as in "3 samples"', "^^^^^^^^^^^"),
+    ("    when: mag < 1g\n    max_gap: 0s\n", "rules[0].max_gap: found 0s, which makes every sample a gap", "^^"),
     ("    when: mag > 1e999999999g\n", 'rules.yaml:6:17: "1e999999999" is out of range; use a number up to', "^^^^"),
     ("    when: mag > 1e9999\n", 'rules.yaml:6:17: "1e9999" is out of range', "^^^^"),
     ("    when: mag < 1g\n    for: 1e999999999s\n", "rules[0].for: duration:", "^^^^"),
@@ -108,6 +134,52 @@ def test_a_wrong_file_is_refused(text: str, message: str) -> None:
     assert message in str(caught.value)
 
 
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    text = """version: 1
+let: {a: acc.q +, b: 1g}
+rules:
+  - {label: one, when: acc.x > 1gg, until: acc.x < 0gg, for: 3, hold: x, colour: red}
+  - {label: two, when: acc.x > a}
+  - {when: acc.x > 1g}
+  - {label: four, when: acc.x > 2g}
+tests:
+  - {name: t, every: 1s, values: {acc.x: [1]}, expect: [{label: none, start: 0s, end: 1s}]}
+  - {name: u, every: 0s, values: {acc.x: [1]}, expect: []}
+"""
+    with pytest.raises(RuleError) as caught:
+        compile_rules(text, "rules.yaml")
+    heads = [line for line in str(caught.value).splitlines() if line.startswith("rules.yaml:")]
+    words = (
+        *("too early", "gg", "gg", 'found "3"', 'found "x"', "colour"),
+        *("label is missing", "found 0s"),
+    )
+    assert len(heads) == len(words), heads
+    lines = [int(line.split(":")[1]) for line in heads]
+    assert lines == sorted(lines)
+    for word in words:
+        assert any(word in line for line in heads), word
+    many = "".join(f"  - {{label: x{i}, when: acc.x > {i}gg}}\n" for i in range(80))
+    with pytest.raises(RuleError, match="and 30 more$"):
+        compile_rules(f"version: 1\nrules:\n{many}", "rules.yaml")
+
+
+def test_all_that_does_not_fit_the_streams_is_said_at_once() -> None:
+    listed = ("acc.w > 1g", "acc.x > 1degC", "acc.x > motor.speed * 1g", "acc.x > 1g")
+    text = "".join(f"  - {{label: x, when: {when}, max_gap: 5s}}\n" for when in listed)
+    with pytest.raises(RuleError) as caught:
+        check(compile_rules(f"version: 1\nrules:\n{text}", "rules.yaml"), STREAMS)
+    for words in ('no channel "w"', "degC does not fit g", 'no channel "speed"'):
+        assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("when", ["air.PM2.5 > 75", "'`air.PM2.5` > 75'", "'air.`PM2.5` > 75'"])
+def test_a_channel_may_have_dots(when: str) -> None:
+    air = StreamDescription("air", (Channel("PM2.5", "ug/m3"), Channel("PM2", "g")), "float32", 1)
+    rules = compile_rules(f"version: 1\nrules:\n  - {{label: dust, when: {when}}}\n", "rules.yaml")
+    assert rules.streams == {"air"}
+    check(rules, [air])
+
+
 STREAMS = [
     StreamDescription("acc", tuple(Channel(axis, "g") for axis in "xyz"), "int16", 100),
     StreamDescription("motor", (Channel("temp", "degC"), Channel("load", "%"), Channel("flow", "l/min")), "float32", 1),
@@ -119,7 +191,7 @@ STREAMS = [
     [
         ("acc.w > 1g", 'stream acc has no channel "w"; known: x, y, z.'),
         ("acc.x > 1degC", "degC does not fit g in: acc.x > 1degC"),
-        ("acc.x + 2s > 1g", "s does not fit g in: acc.x + 2s"),
+        ("acc.x + 2s > 1s", "s does not fit g in: acc.x + 2s"),
         ("norm(acc.x, acc.y) > 1m/s", "m/s does not fit g"),
         ("motor.temp + motor.temp > 3", "adds two temperatures"),
         ("2 * motor.temp > 30degC", "a temperature in degC cannot be multiplied"),
