@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
+from ingest.attributes import parse_attributes
 from ingest.chunker import Limits
 from ingest.commandline import complaint
 from ingest.errors import CorruptLogError, UsageError
@@ -107,6 +108,7 @@ def _register_readings(parser: argparse.ArgumentParser) -> None:
     add("--repeated", metavar="HOW", help="rows of one time: spread them until the next, keep the first, or drop all")
     add("--decimal", metavar="MARK", default="point", help="of numbers in text: point (default) or comma")
     add("--recording", metavar="R", help="its id (default: import- and a hash of the content)")
+    add("--set", action="append", default=[], metavar="NAME=VALUE", help="what is so of the recording: subject=u07")
     add("--open", action="store_true", help="leave the recording open: the files of other streams join it")
     add("--dtype", default="auto", help="sample type (default: the smallest that is exact)")
     add("--chunk", default="1s", metavar="SPAN", help="a chunk closes after this span (1s); more suits slow streams")
@@ -232,6 +234,7 @@ def readings_options(args: argparse.Namespace) -> ReadingsOptions:
         decimal_comma=_decimal_comma(args.decimal),
         recording=args.recording,
         open=args.open,
+        attributes=parse_attributes(args.set, "--set"),
         channel_names=None if args.channel_names is None else _words("--channel-names", args.channel_names),
         dtype=args.dtype,
         limits=Limits(span_ns, size),

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,12 +45,3 @@ class Source:
     def window(self) -> str:
         """The `[window]` table as JSON."""
         return window_of(self.data.decode())
-
-
-def who() -> str:
-    """Who runs this, for ledgers: `user@host`, the number of a user without a name."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"

@@ -191,7 +191,7 @@ def closing_figures(out: Path, result: RunResult) -> ClosingFigures:
         python=(
             "import sensorloom",
             f"dataset = sensorloom.open({str(out)!r})",
-            "X, y, groups = dataset.arrays()  # (windows, steps, channels) float32, class index, recording",
+            "X, y, groups = dataset.arrays()  # (windows, steps, channels) float32, class index, device",
         ),
     )
 

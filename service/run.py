@@ -34,11 +34,12 @@ from ingest.log.protocol import MARKS, READINGS, Bounds, Log
 from ingest.schemas import SchemaRegistry
 from labeling.sink import LabelsOperator
 from service.anchors import read_anchors
-from service.configuration import Source, who
+from service.configuration import Source
 from service.metering import Metered
 from service.watch import LogWatch
 from windowing.dataset.belongings import LABELS, RULES, WINDOWS
 from windowing.dataset.configs import claim_config
+from windowing.dataset.who import who
 from windowing.fold.anchors import Layout
 from windowing.fold.operator import WindowOperator
 from windowing.fold.remarks import notes_on, rules_without_streams

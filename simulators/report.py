@@ -67,7 +67,7 @@ class Report:
         return (
             "import sensorloom",
             f"dataset = sensorloom.open({str(self.dataset)!r})",
-            "X, y, groups = dataset.arrays()   # (windows, steps, channels) float32, class index, recording",
+            "X, y, groups = dataset.arrays()   # (windows, steps, channels) float32, class index, device",
         )
 
     def as_dict(self) -> dict[str, Any]:

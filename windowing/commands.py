@@ -24,6 +24,28 @@ def register(subparsers: Any) -> None:
         action.add_argument("path", metavar="DATASET", help="the dataset's folder")
         action.add_argument("--json", action="store_true", help="print one JSON object")
         action.set_defaults(run=run)
+    _register_exclude(actions)
+
+
+def _register_exclude(actions: Any) -> None:
+    action = actions.add_parser(
+        "exclude",
+        help="take a range of a device out of a dataset, or put it back",
+        description="Windows that touch the range leave the dataset at every later opening, and are counted; no file "
+        "is changed for it, and --undo puts them back. Without a device: list what was taken out.",
+        epilog="example: sensorloom dataset exclude site/dataset pump-7 --from 2026-03-01T08:00:00Z "
+        "--to 2026-03-01T09:30:00Z --reason 'sensor was loose'",
+    )
+    add = action.add_argument
+    add("path", metavar="DATASET", help="the dataset's folder")
+    add("device", metavar="DEVICE", nargs="?", help="whose windows; leave it out to list what was taken out")
+    add("--from", dest="since", metavar="TIME", help="the range's first instant")
+    add("--to", dest="until", metavar="TIME", help="where it ends, itself no longer in it")
+    add("--recording", metavar="R", help="only of this recording; all of it where no range is given")
+    add("--reason", metavar="TEXT", help="why; it is kept, with your name and the time")
+    add("--undo", type=int, metavar="NUMBER", help="take back the exclusion of this number")
+    add("--json", action="store_true", help="print one JSON object")
+    action.set_defaults(run=run_exclude)
 
 
 def run_status(args: argparse.Namespace) -> int:
@@ -41,6 +63,27 @@ def run_digest(args: argparse.Namespace) -> int:
 
     digest = dataset_digest(args.path)
     print(_json(digest._asdict()) if args.json else f"{digest.digest}  {digest.windows} windows")
+    return 0
+
+
+def run_exclude(args: argparse.Namespace) -> int:
+    """`sensorloom dataset exclude`."""
+    import asyncio
+
+    from ingest.errors import UsageError
+    from ingest.units import parse_time
+    from windowing.dataset.excluding import Asked, change, list_exclusions, render_exclusions
+
+    if args.device is None and args.undo is None:
+        listed = list_exclusions(args.path)
+        print(_json(listed) if args.json else render_exclusions(listed))
+        return 0
+    if args.device is not None and args.undo is not None:
+        raise UsageError("exclude: give a device, or --undo with a number")
+    since, until = (None if text is None else parse_time(text) for text in (args.since, args.until))
+    asked = Asked(args.device, since, until, args.recording, args.reason or "", args.undo)
+    changed = asyncio.run(change(args.path, asked))
+    print(_json(changed) if args.json else render_exclusions([changed]))
     return 0
 
 

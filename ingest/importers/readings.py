@@ -9,7 +9,7 @@ left out.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -36,7 +36,7 @@ from ingest.times import Times, period_of
 from ingest.units import format_time
 from ingest.wire import MAX_SPAN_NS, encode
 
-_NOT_CONTENT: Final = ("open", "limits", "rate")
+_NOT_CONTENT: Final = ("open", "limits", "rate", "attributes")
 """Options that the boot does not hold, or holds in another form."""
 _NEWER: Final = ("origin", "repeated", "decimal_comma")
 """Options that came later: the boot holds them where they are said, so that older imports keep theirs."""
@@ -64,6 +64,8 @@ class ReadingsOptions:
     """What happens to rows that repeat a time; None: as "first", but never to more than a tenth of the rows."""
     recording: str | None = None
     open: bool = False
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    """What is so of the recording as a whole: see `ingest.attributes`."""
     channel_names: tuple[str, ...] | None = None
     scales: tuple[float, ...] = (1.0,)
     """Physical value per raw one, in the channel's unit: one for all channels, or one each."""
@@ -210,7 +212,8 @@ class Prepared:
         for number, run in enumerate(self.runs):
             origin = Origin(device, run.recording, stream, boot, schema, Clock("import"))
             reason = CLOCK_STEP if number else "import"
-            yield RecordingStart(device, run.recording, boot, int(run.times[0]), reason)
+            attributes = dict(self.options.attributes)
+            yield RecordingStart(device, run.recording, boot, int(run.times[0]), reason, attributes=attributes)
             chunk: Chunk | None = None
             for chunk in _chunks(origin, run, self.options.limits, seq):
                 yield chunk

@@ -14,13 +14,16 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Never
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ingest.engine.manifest import FileRef
 from ingest.errors import CorruptError, UsageError
+from ingest.settings import suggest
 from labeling.marks import Fold, fold
 from labeling.sink import read_events
 from windowing.config import FILE, DatasetConfig
@@ -36,11 +39,16 @@ from windowing.dataset.catalog import (
     windows_folder,
 )
 from windowing.dataset.configs import read_config
+from windowing.dataset.exclusions import Excluded, read_exclusions, without
+from windowing.dataset.heard import read_recordings, read_streams
 from windowing.dataset.index import COLUMNS, label_windows, read_index
 from windowing.dataset.signals import open_shard
 
 if TYPE_CHECKING:
     import polars as pl
+
+
+_ARGUMENTS: Final = ("unlabelled", "groups")
 
 
 class Arrays(NamedTuple):
@@ -51,7 +59,7 @@ class Arrays(NamedTuple):
     y: NDArray[np.int64]
     """(windows,) int64: index into `Dataset.classes`"""
     groups: NDArray[np.str_]
-    """(windows,): the recording; `device/recording` where two devices have recordings of one name"""
+    """(windows,): the device; or the recording, or an attribute of it, as was asked for"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +73,16 @@ class Contents:
     rules: Mapping[str, Chains]
     """By the revision of the rules together."""
     index: pl.DataFrame
-    """The rows of the index, in no particular order."""
+    """The rows of the index, in no particular order, without what was excluded."""
     marks: Fold
+    recordings: pl.DataFrame
+    """Recordings that said something of themselves: device, recording, and a column an attribute."""
+    streams: pl.DataFrame
+    """What streams came, in which units: see `windowing.fold.shards.STREAMS_SCHEMA`."""
+    exclusions: Mapping[Excluded, int]
+    """What people took out and did not put back, and how many windows each takes out."""
+    shards: Mapping[str, tuple[Path, FileRef]]
+    """Every shard by its name: its operator's folder, and what its manifest entry says of it."""
 
 
 class Dataset:
@@ -75,9 +91,10 @@ class Dataset:
     def __init__(self, contents: Contents) -> None:
         self.contents = contents
         table, labels = label_windows(contents.index, contents.marks.marks, contents.config.labels)
-        self._table = table.select(*COLUMNS, "label", "share", "mark")
+        self._table = table.select(*COLUMNS, "label", "share", "mark").join(
+            contents.recordings, ["device", "recording"], "left", maintain_order="left"
+        )
         self._labels = labels
-        self._shards = {Path(ref.name).name: ref for ref in contents.windows.of("signal")}
         self._hashed: set[str] = set()
 
     def __len__(self) -> int:
@@ -85,8 +102,20 @@ class Dataset:
         return len(self._table)
 
     def __repr__(self) -> str:
-        cut = ", ".join(f"{chain} at {seq}" for chain, seq in self.cut.items())
-        return f"<Dataset {self.contents.config.name}: {len(self)} windows, cut {cut or 'empty'}>"
+        window = self.contents.config.window
+        classes = ", ".join(self.classes) or "no labels"
+        shape = f"{window.length} × {len(window.channels)} at {float(window.rate):g} Hz"
+        return f"<Dataset {self.name}: {len(self)} windows, {shape}; {classes}>"
+
+    @property
+    def name(self) -> str:
+        """The dataset's name."""
+        return self.contents.config.name
+
+    @property
+    def rate(self) -> Fraction:
+        """The rate of the windows' grid in hertz."""
+        return self.contents.config.window.rate
 
     @property
     def cut(self) -> Mapping[str, int]:
@@ -112,26 +141,37 @@ class Dataset:
         """The windows as a table, in the order of device, then time.
 
         Columns: window (its id), device, recording, anchor, k, t0_ns, t1_ns, shard, row, coverage, label (null where
-        there is none), share (of the window's time under the label), mark (the id of the mark that gave the label).
+        there is none), share (of the window's time under the label), mark (the id of the mark that gave the label); and
+        the recordings' attributes, as in subject, null where a recording does not have it.
         """
         return self._table
 
-    def arrays(self, unlabelled: Literal["drop", "keep"] = "drop") -> Arrays:
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """The attributes that at least one recording has."""
+        return tuple(self.contents.recordings.columns[2:])
+
+    def arrays(self, unlabelled: Literal["drop", "keep"] = "drop", *, groups: str = "device", **wrong: Never) -> Arrays:
         """`X, y, groups` in the order of `windows()`.
 
         Windows without a label are dropped: -1 would be a class like any other to scikit-learn. `"keep"` keeps them,
-        with -1 in `y`.
+        with -1 in `y`. `groups` is what never belongs on both sides of a split: "device", "recording", or an attribute
+        of the recordings, as in "subject".
 
         Raises:
             CorruptError: a shard that is needed is damaged; nothing is returned.
-            UsageError: `unlabelled` is neither.
+            UsageError: `unlabelled` or `groups` is none of these, or a window's recording does not have the attribute.
+            TypeError: an argument of another name.
         """
+        if wrong:
+            raise TypeError(f"arrays: unknown argument {next(iter(wrong))!r}{suggest(next(iter(wrong)), _ARGUMENTS)}")
         if unlabelled not in ("drop", "keep"):
             raise UsageError(f'arrays: unlabelled: found "{unlabelled}"; use "drop" or "keep"')
         y = self._labels.label
         kept = np.flatnonzero(y >= 0) if unlabelled == "drop" else np.arange(len(y))
-        table = self._table.select("shard", "row")[kept]
-        return Arrays(self._signals(table), y[kept], self._groups()[kept])
+        table = self._table[kept]
+        names = self._groups(table, groups)
+        return Arrays(self._signals(table.select("shard", "row")), y[kept], names)
 
     def _signals(self, table: pl.DataFrame) -> NDArray[np.float32]:
         """The windows at `(shard, row)` in the table's order; each shard is opened once."""
@@ -144,20 +184,29 @@ class Dataset:
 
     def _open_shard(self, name: str) -> NDArray[np.float32]:
         window = self.contents.config.window
-        folder = self.contents.windows.folder
-        ref, fresh = self._shards[name], name not in self._hashed
+        (folder, ref), fresh = self.contents.shards[name], name not in self._hashed
         shard = open_shard(folder, ref, window.length, len(window.channels), hashed=fresh)
         self._hashed.add(name)
         return shard
 
-    def _groups(self) -> NDArray[np.str_]:
+    def _groups(self, table: pl.DataFrame, groups: str) -> NDArray[np.str_]:
         import polars as pl
 
-        pairs = self._table.select("device", "recording").unique()
-        name = pl.col("recording")
-        if pairs["recording"].n_unique() < len(pairs):
-            name = pl.concat_str("device", "recording", separator="/")
-        return np.array(self._table.select(name).to_series().to_list(), dtype=np.str_)
+        known = ("device", "recording", *self.attributes)
+        if groups not in known:
+            raise UsageError(f'arrays: groups: found "{groups}"{suggest(groups, known)}')
+        name = pl.col(groups)
+        if groups == "recording":
+            pairs = self._table.select("device", "recording").unique()
+            if pairs["recording"].n_unique() < len(pairs):
+                name = pl.concat_str("device", "recording", separator="/")
+        lacking = table.filter(pl.col(groups).is_null())
+        if len(lacking):
+            raise UsageError(
+                f'arrays: groups: {len(lacking)} windows have no "{groups}", as those of recording '
+                f"{lacking['recording'][0]} of {lacking['device'][0]}; give it by --set {groups}=… with its import"
+            )
+        return np.array(table.select(name).to_series().to_list(), dtype=np.str_)
 
 
 def open_dataset(path: str | Path, *, damaged: Damaged = "raise") -> Dataset:
@@ -189,12 +238,26 @@ def read_contents(path: str | Path, damaged: Damaged = "raise") -> Contents:
     index, skipped = read_index(chains.folder, chains.of("index"), damaged)
     chains.damage += [*left_out, *skipped]
     index = _vouched_for(chains, index, config, damaged)
+    standing = [each for each in read_exclusions(root) if not each.undone]
+    index, counts = without(index, [each.what for each in standing])
     rules = _rules(root, belongings, damaged)
     for other in rules.values():
         chains.damage += other.damage
     for any_ in (chains, label_chains, *rules.values()):
         chains.damage += _rest(any_, damaged)
-    return Contents(root, config, chains, label_chains, rules, index, read_marks(label_chains))
+    return Contents(
+        root=root,
+        config=config,
+        windows=chains,
+        labels=label_chains,
+        rules=rules,
+        index=index,
+        marks=read_marks(label_chains),
+        recordings=read_recordings(chains, damaged),
+        streams=read_streams(chains, damaged),
+        exclusions=dict(zip(standing, counts, strict=True)),
+        shards={Path(ref.name).name: (chains.folder, ref) for ref in chains.of("signal")},
+    )
 
 
 def _rules(root: Path, belongings: Belongings, damaged: Damaged) -> dict[str, Chains]:

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import msgspec
 
-from ingest.engine.manifest import Manifest
+from ingest.engine.manifest import Manifest, chain_folder, entry_name
+from ingest.units import exact_time
+from windowing.dataset.exclusions import Excluded
+from windowing.dataset.heard import units_of, unnamed_streams
 from windowing.dataset.reader import Dataset, open_dataset
 
 
@@ -20,6 +23,28 @@ class ChainStatus(msgspec.Struct, frozen=True):
     """The first offset that is not sealed."""
     lost: int
     """Records that the log no longer had when they were wanted."""
+    sealed_ns: int
+    """When the newest entry's file was written: of a copy, when it was copied, where that did not keep times."""
+    sealed: str
+    """The same as text, with nine digits."""
+    append_ns: int | None
+    """The append time of the last record before `through`; None where it is not known."""
+    append: str | None
+
+
+class ExcludedStatus(msgspec.Struct, frozen=True):
+    """Something that was taken out."""
+
+    number: int
+    device: str
+    start_ns: int | None
+    start: str | None
+    end_ns: int | None
+    end: str | None
+    recording: str | None
+    reason: str
+    author: str
+    windows: int
 
 
 class DatasetStatus(msgspec.Struct, frozen=True):
@@ -39,6 +64,12 @@ class DatasetStatus(msgspec.Struct, frozen=True):
     """The marks that stand, and what the fold of their events set aside, by reason."""
     rules: dict[str, dict[str, int]]
     """What rules counted, by revision: their marks, the samples that they saw, those that some rule cannot run on …"""
+    excluded: tuple[ExcludedStatus, ...]
+    """What people took out and did not put back."""
+    units: dict[str, dict[str, int]]
+    """By channel: the units in which it came, each with the number of recordings; several are mixed in windows."""
+    unnamed: dict[str, int]
+    """The streams that no window names, each with the number of recordings."""
     shards: int
     bytes: int
     """Of every file that the manifests name, states left out."""
@@ -55,7 +86,11 @@ def status_of(dataset: Dataset) -> DatasetStatus:
     contents = dataset.contents
     totals = contents.windows.totals
     labels = Counter(label or "" for label in dataset.windows()["label"])
-    heads = {**contents.windows.heads, **contents.labels.heads}
+    chains = [
+        _chain_status(folder.folder, name, head)
+        for folder in (contents.windows, contents.labels)
+        for name, head in folder.heads.items()
+    ]
     return DatasetStatus(
         name=contents.config.name,
         spec=contents.config.window.id,
@@ -66,14 +101,45 @@ def status_of(dataset: Dataset) -> DatasetStatus:
         counts={reason: count for reason, count in sorted(totals.items()) if not reason.startswith("drop.")},
         marks=dict(sorted({**contents.marks.counts, "standing": len(contents.marks.marks)}.items())),
         rules={revision: dict(sorted(chains.totals.items())) for revision, chains in contents.rules.items()},
-        shards=len(contents.windows.of("signal")),
+        excluded=tuple(_excluded(each, windows) for each, windows in contents.exclusions.items()),
+        units={channel: dict(units) for channel, units in units_of(contents.streams)},
+        unnamed=unnamed_streams(contents.streams),
+        shards=len(contents.shards),
         bytes=sum(ref.bytes for ref in [*contents.windows.files, *contents.labels.files]),
-        chains=tuple(_chain_status(name, head) for name, head in sorted(heads.items())),
+        chains=tuple(sorted(chains, key=lambda chain: chain.chain)),
     )
 
 
-def _chain_status(name: str, head: Manifest) -> ChainStatus:
-    return ChainStatus(name, head.seq, head.through, head.totals.get("lost.offsets", 0))
+def _chain_status(folder: Path, name: str, head: Manifest) -> ChainStatus:
+    entry = folder / entry_name(chain_folder(head.topic, head.partition), head.seq)
+    sealed_ns = entry.stat().st_mtime_ns
+    append_ns = None if head.last is None else head.last.append_ns
+    return ChainStatus(
+        name,
+        head.seq,
+        head.through,
+        head.totals.get("lost.offsets", 0),
+        sealed_ns,
+        exact_time(sealed_ns),
+        append_ns,
+        None if append_ns is None else exact_time(append_ns),
+    )
+
+
+def _excluded(each: Excluded, windows: int) -> ExcludedStatus:
+    what = each.what
+    return ExcludedStatus(
+        each.number,
+        what.device,
+        what.start_ns,
+        None if what.start_ns is None else exact_time(what.start_ns),
+        what.end_ns,
+        None if what.end_ns is None else exact_time(what.end_ns),
+        what.recording,
+        what.reason,
+        each.author,
+        windows,
+    )
 
 
 def render_status(status: DatasetStatus) -> str:
@@ -87,9 +153,19 @@ def render_status(status: DatasetStatus) -> str:
     for revision, counts in status.rules.items():
         rows.append(("rules", f"revision {revision}"))
         rows += [(f"  {reason}", f"{count:,}") for reason, count in counts.items()]
+    for each in status.excluded:
+        span = f"{each.start or 'its begin'} to {each.end or 'its end'}"
+        of = each.device if each.recording is None else f"{each.device}, recording {each.recording}"
+        rows.append(("excluded", f"{each.windows:,} windows, {each.number}: {of}, {span} ({each.reason})"))
+    for channel, units in status.units.items():
+        if len(units) > 1:
+            told = ", ".join(f"{unit} ({count} recordings)" for unit, count in units.items())
+            rows.append(("units", f"{channel} came in {told}: name the one that you want in [window.units]"))
+    for stream, count in status.unnamed.items():
+        rows.append(("not named", f"the stream {stream} of {count} recordings is in no window"))
     rows.append(("sealed", "" if status.chains else "nothing yet"))
     for chain in status.chains:
         lost = f", {chain.lost:,} records lost" if chain.lost else ""
-        rows.append((f"  {chain.chain}", f"entry {chain.seq}, through offset {chain.through}{lost}"))
+        rows.append((f"  {chain.chain}", f"entry {chain.seq}, through offset {chain.through}{lost}, at {chain.sealed}"))
     width = max(len(name) for name, _ in rows) + 2
     return "\n".join(f"{name:<{width}}{text}".rstrip() for name, text in rows)

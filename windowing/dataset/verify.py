@@ -52,6 +52,7 @@ from windowing.dataset.catalog import (
     windows_folder,
 )
 from windowing.dataset.configs import read_config
+from windowing.dataset.exclusions import EXCLUSIONS, read_exclusions
 from windowing.dataset.index import parse_index
 from windowing.dataset.signals import map_bytes, view_windows
 from windowing.fold.shards import row_hash
@@ -121,6 +122,10 @@ class Verification:
         for missing in belongings.missing:
             self._report.add(missing.file, missing.problem)
         window, folder = _window(root, self._report)
+        try:
+            read_exclusions(root)
+        except CorruptError as error:
+            self._report.add(root / EXCLUSIONS, error)
         self._rooms = [
             _read_room(each, window if each == folder else None, belongings, self._report)
             for each in operator_folders(root)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ingest.engine.operator import Publication
 from ingest.times import Times
 from windowing.fold.anchors import Cursor, Layout
+from windowing.fold.heard import Described, Started
 from windowing.fold.resample import FAR_NS, Flags, Samples, blank, resample
 
 Signal = NDArray[np.float32]
@@ -86,6 +87,8 @@ class Finished:
     blocks: list[Block] = field(default_factory=list)
     dropped: list[Dropped] = field(default_factory=list)
     late: list[Late] = field(default_factory=list)
+    started: list[Started] = field(default_factory=list)
+    described: list[Described] = field(default_factory=list)
     publications: list[Publication] = field(default_factory=list)
     outrun: list[tuple[str, str, str]] = field(default_factory=list)
     """Device, recording and stream where the other streams' windows no longer wait for one."""

@@ -9,6 +9,7 @@ import io
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -16,8 +17,29 @@ from xxhash import xxh3_128_digest
 
 from ingest.engine.operator import Buffer, Draft, Output
 from windowing.fold.cutting import Block, Dropped, Finished, Late
+from windowing.fold.heard import Started
 
 SIGNAL, INDEX, DROPPED, LATE = "signal", "index", "dropped", "late"
+RECORDINGS, STREAMS = "recordings", "streams"
+RECORDINGS_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "device": pl.String,
+    "recording": pl.String,
+    "offset": pl.Int64,
+    "start_ns": pl.Int64,
+    "attributes": pl.String,
+}
+"""The columns of a recordings file: what recordings say of themselves, as a JSON object."""
+STREAMS_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "device": pl.String,
+    "recording": pl.String,
+    "stream": pl.String,
+    "offset": pl.Int64,
+    "named": pl.Boolean,
+    "rate_hz": pl.Float64,
+    "channels": pl.List(pl.String),
+    "units": pl.List(pl.String),
+}
+"""The columns of a streams file: see `windowing.fold.heard.Described`."""
 
 
 def encode_output(finished: Finished) -> Output:
@@ -31,6 +53,11 @@ def encode_output(finished: Finished) -> Output:
             drafts.append(_draft(DROPPED, "d", dropped_table(finished.dropped)))
         if finished.late:
             drafts.append(_draft(LATE, "l", late_table(finished.late)))
+        if finished.started:
+            drafts.append(_draft(RECORDINGS, "r", recordings_table(finished.started)))
+        if finished.described:
+            table = pl.DataFrame(finished.described, schema=STREAMS_SCHEMA, orient="row")
+            drafts.append(_draft(STREAMS, "t", table))
         if signalling is not None and index is not None:
             signal = signalling.result()
             drafts += [signal, _draft(INDEX, "i", name_shard(index, signal.name.rpartition("/")[2]))]
@@ -154,6 +181,12 @@ def dropped_table(dropped: Sequence[Dropped]) -> pl.DataFrame:
         },
         orient="row",
     )
+
+
+def recordings_table(started: Sequence[Started]) -> pl.DataFrame:
+    """One row a recording that said something of itself, as `RECORDINGS_SCHEMA` has it."""
+    rows = [(*entry[:4], msgspec.json.encode(entry.attributes, order="sorted").decode()) for entry in started]
+    return pl.DataFrame(rows, schema=RECORDINGS_SCHEMA, orient="row")
 
 
 def late_table(late: Sequence[Late]) -> pl.DataFrame:

@@ -31,6 +31,7 @@ from ingest.wire import check_chunk, parse
 from windowing.fold.anchors import AnchorMark, Layout
 from windowing.fold.convert import Converter
 from windowing.fold.cutting import Finished, Late
+from windowing.fold.heard import Hearing, started
 from windowing.fold.recordings import Recording
 from windowing.fold.remarks import lacks_stream
 from windowing.fold.state import Saved, restore_recording, save_recording
@@ -72,6 +73,7 @@ class Windower:
         """Some windows are final and not cut, since there is enough output."""
         self._lacking: dict[str, None] = {}
         self._finished = Finished()
+        self._hearing = Hearing()
         self._intake = Intake(self._finished.counts, None if saved is None else saved.intake)
         self.missing_schema: bytes | None = None
         """The schema id that `feed` stopped at."""
@@ -184,6 +186,7 @@ class Windower:
             counts["forgotten.samples"] += chunk.count
             return True
         if chunk.stream not in self._plans:
+            self._hear(chunk)
             counts["unnamed.samples"] += chunk.count
             known = self._intake.pass_by(chunk)
             if known is not None:
@@ -193,6 +196,7 @@ class Windower:
         if converter is None:
             self.missing_schema = chunk.schema
             return False
+        self._hear(chunk)
         if len(chunk.values) != chunk.count * converter.sample_bytes:
             found, expected = len(chunk.values), chunk.count * converter.sample_bytes
             raise WireError(f"chunk: found {found} bytes of values, its schema says {expected}")
@@ -215,6 +219,13 @@ class Windower:
         else:
             self._accept(chunk, times, recording, converter, seen)
         return True
+
+    def _hear(self, chunk: Chunk) -> None:
+        named = chunk.stream in self._plans
+        heard = self._hearing.stream(chunk, self._offset, self._schemas.get(chunk.schema), named=named)
+        if heard is not None:
+            self._finished.described.append(heard)
+            self._finished.bytes += 128
 
     def _ready(self, chunk: Chunk) -> bool:
         """Settle what a stream's next description must not touch; False where there is enough output before that."""
@@ -281,6 +292,10 @@ class Windower:
     def _on_start(self, record: RecordingStart) -> None:
         self._touch((record.device, record.recording))
         self._finished.counts["started.recordings"] += 1
+        heard = started(record, self._offset)
+        if heard is not None:
+            self._finished.started.append(heard)
+            self._finished.bytes += 128
 
     def _on_end(self, record: RecordingEnd) -> None:
         key = (record.device, record.recording)

@@ -38,7 +38,8 @@ def test_windows_come_by_device_then_time(dataset: Path) -> None:
     assert opened.channels == ("acc.x", "acc.y")
     assert opened.classes == ("run", "stop")
     assert opened.cut == {"readings-0": 2, "readings-1": 2, "marks-0": 0}
-    assert "14 windows" in repr(opened)
+    assert repr(opened) == "<Dataset pumps: 14 windows, 4 × 2 at 1 Hz; run, stop>"
+    assert (opened.name, float(opened.rate)) == ("pumps", 1.0)
 
 
 def test_labels_share_and_mark(dataset: Path) -> None:
@@ -55,7 +56,8 @@ def test_arrays_are_the_labelled_windows(dataset: Path) -> None:
     np.testing.assert_array_equal(X, np.stack([window.signal for window in wanted]))
     assert (X.dtype.name, y.dtype.name) == ("float32", "int64")
     assert [opened.classes[index] for index in y] == ["run", "run", "run", "stop", "run"]
-    assert groups.tolist() == ["a/r"] * 4 + ["b/r"]
+    assert groups.tolist() == ["a"] * 4 + ["b"]
+    assert opened.arrays(groups="recording").groups.tolist() == ["a/r"] * 4 + ["b/r"]
 
 
 def test_unlabelled_windows_are_minus_one_for_those_who_ask(dataset: Path) -> None:
@@ -65,11 +67,13 @@ def test_unlabelled_windows_are_minus_one_for_those_who_ask(dataset: Path) -> No
     assert len(groups) == 14
     with pytest.raises(UsageError, match="unlabelled"):
         open_dataset(dataset).arrays(unlabelled="maybe")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match='Did you mean "unlabelled"'):
+        open_dataset(dataset).arrays(unlabeled="keep")  # type: ignore[arg-type]
 
 
 def test_groups_are_plain_recordings_where_those_are_unique(tmp_path: Path) -> None:
     root = build(tmp_path / "d", [[Window("a", "r1", 0), Window("b", "r2", 0)]], [])
-    assert open_dataset(root).arrays(unlabelled="keep").groups.tolist() == ["r1", "r2"]
+    assert open_dataset(root).arrays(unlabelled="keep", groups="recording").groups.tolist() == ["r1", "r2"]
 
 
 def test_edits_and_retracts_count_at_opening(tmp_path: Path) -> None:

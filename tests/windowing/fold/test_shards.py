@@ -62,10 +62,10 @@ def test_every_file_is_named_by_its_content() -> None:
         assert draft.sha256 == digest
         assert (
             name.partition(".")[0]
-            == f"{ {'signal': 's', 'index': 'i', 'dropped': 'd', 'late': 'l'}[folder] }-{digest[:16]}"
+            == f"{ {'signal': 's', 'index': 'i', 'dropped': 'd', 'late': 'l', 'streams': 't'}[folder] }-{digest[:16]}"
         )
         assert draft.size == len(files[folder])
-    assert set(files) == {"signal", "index", "dropped", "late"}
+    assert set(files) == {"signal", "index", "dropped", "late", "streams"}
 
 
 def test_the_index_finds_and_checks_every_row() -> None:

@@ -1,0 +1,84 @@
+"""What a dataset knows of recordings and streams: attributes to split by, units, and streams that nobody named."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import msgspec
+import polars as pl
+
+from ingest.errors import CorruptError
+from windowing.dataset.belongings import REMEDY
+from windowing.dataset.catalog import Chains, Damaged, read_checked
+from windowing.fold.shards import RECORDINGS, RECORDINGS_SCHEMA, STREAMS, STREAMS_SCHEMA
+
+_KEYS = ("device", "recording")
+_Schema = Mapping[str, "pl.DataType | type[pl.DataType]"]
+
+
+class UnitsOfStream(NamedTuple):
+    """The units in which a channel came, each with the number of recordings."""
+
+    channel: str
+    units: Mapping[str, int]
+
+
+def read_recordings(chains: Chains, damaged: Damaged = "raise") -> pl.DataFrame:
+    """One row a recording that said something of itself: device, recording, and a column an attribute.
+
+    Of what is said twice, what was said later counts. Raises `CorruptError`.
+    """
+    table = _read(chains, RECORDINGS, RECORDINGS_SCHEMA, damaged).sort("offset")
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for device, recording, text in table.select(*_KEYS, "attributes").iter_rows():
+        found.setdefault((device, recording), {}).update(msgspec.json.decode(text, type=dict[str, str]))
+    names = sorted({name for attributes in found.values() for name in attributes})
+    rows = [(*key, *(attributes.get(name) for name in names)) for key, attributes in sorted(found.items())]
+    return pl.DataFrame(rows, schema=dict.fromkeys((*_KEYS, *names), pl.String), orient="row")
+
+
+def read_streams(chains: Chains, damaged: Damaged = "raise") -> pl.DataFrame:
+    """One row a stream of a recording and description: see `STREAMS_SCHEMA`. Raises `CorruptError`."""
+    return _read(chains, STREAMS, STREAMS_SCHEMA, damaged).sort("device", "recording", "stream", "offset")
+
+
+def units_of(streams: pl.DataFrame) -> list[UnitsOfStream]:
+    """In which units each named channel came, and in how many recordings each."""
+    rows = streams.filter("named").select(*_KEYS, "stream", "channels", "units").explode("channels", "units")
+    counted = (
+        rows.drop_nulls("channels")
+        .select(*_KEYS, channel=pl.concat_str("stream", "channels", separator="."), unit="units")
+        .unique()
+        .group_by("channel", "unit")
+        .len()
+        .sort("channel", "unit")
+    )
+    found: dict[str, dict[str, int]] = {}
+    for channel, unit, count in counted.iter_rows():
+        found.setdefault(channel, {})[unit] = count
+    return [UnitsOfStream(channel, units) for channel, units in found.items()]
+
+
+def unnamed_streams(streams: pl.DataFrame) -> dict[str, int]:
+    """The streams that no window names, and in how many recordings each came."""
+    rows = streams.filter(~pl.col("named")).select(*_KEYS, "stream").unique()
+    return dict(rows.group_by("stream").len().sort("stream").iter_rows())
+
+
+def _read(chains: Chains, kind: str, schema: _Schema, damaged: Damaged) -> pl.DataFrame:
+    """The rows of a kind of files; a damaged file lacks, where damage is skipped, which its opener has noted."""
+    tables = [pl.DataFrame(schema=dict(schema))]
+    for ref in chains.of(kind):
+        try:
+            data = read_checked(chains.folder, ref)
+        except CorruptError:
+            if damaged == "raise":
+                raise
+            continue
+        try:
+            tables.append(pl.read_parquet(io.BytesIO(data)).select(list(schema)))
+        except Exception as error:  # polars raises whatever its Parquet reader meets
+            raise CorruptError(f"{chains.folder / ref.name}: not Parquet: {error}; {REMEDY}") from None
+    return pl.concat(tables)
