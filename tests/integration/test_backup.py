@@ -70,18 +70,27 @@ def plainly(source: Site, to: Path, tool: str, order: tuple[str, str]) -> None:
             subprocess.run(["cp", "-a", source.folder / name, to], capture_output=True, check=False)
 
 
-def goes_on(copy: Site) -> Done:
-    """The copied dataset on the copied log, to the end; where that works it is what the log alone gives."""
+def goes_on(copy: Site, *, plain: bool) -> Done:
+    """The copied dataset on the copied log, to the end; where that works it is what the log alone gives.
+
+    A plain copy may have an entry whose files came into being after their folder was copied: they are named.
+    """
     done = copy.drain()
-    if done.code == 0:
+    if done.code == 0 and not (plain and lacks_files(copy)):
         fresh = Site(copy.folder)
         fresh.out = copy.folder / "fresh"
         assert fresh.drain().code == 0
         assert copy.digest() == fresh.digest()
         assert copy("dataset", "verify", copy.out).code == 0
-        for topic in ("readings", "streams"):
-            assert copy("log", "cat", topic, "--until-idle", "--log", copy.log).err == ""
+    for topic in ("readings", "streams"):
+        assert copy("log", "cat", topic, "--until-idle", "--log", copy.log).err == ""
     return done
+
+
+def lacks_files(copy: Site) -> bool:
+    opened = copy("dataset", "digest", copy.out)
+    assert opened.code == 0 or "is missing" in opened.err, opened
+    return opened.code != 0
 
 
 @pytest.mark.timeout(300)
@@ -103,22 +112,23 @@ def test_copies_of_a_site_at_work(tmp_path: Path) -> None:
         assert sensorloom.main(["dataset", "verify", str(tmp_path / name / "dataset")]) == 0
         record = json.loads((tmp_path / name / "backup.json").read_text())
         assert record["logs"]["log"]["readings"] > 0
-        _goes_on_with_both_logs(Site(tmp_path / name), site)
+        _goes_on_with_both_logs(Site(tmp_path / name), site, plain=False)
     for tool in ("tar", "cp"):
-        _goes_on_with_both_logs(Site(tmp_path / f"{tool}-dataset"), site)
-        done = goes_on(Site(tmp_path / f"{tool}-log"))
+        _goes_on_with_both_logs(Site(tmp_path / f"{tool}-dataset"), site, plain=True)
+        done = goes_on(Site(tmp_path / f"{tool}-log"), plain=True)
         if done.code:  # the log's copy is older than the dataset's
-            assert "lost its end" in done.err or "another log" in done.err, done
+            assert any(words in done.err for words in ("lost its end", "another log", "is missing")), done
 
 
-def _goes_on_with_both_logs(copy: Site, site: Site) -> None:
+def _goes_on_with_both_logs(copy: Site, site: Site, *, plain: bool) -> None:
     """A copied dataset goes on with the log of then and with the one of now."""
     then = copy.copy(copy.folder.with_name(f"{copy.folder.name}-then"))
-    done = goes_on(then)
+    done = goes_on(then, plain=plain)
     assert done.code == 0, done
     copy.log = site.log
     assert copy.drain().code == 0
-    assert copy.digest() == site.digest()
+    if not (plain and lacks_files(copy)):
+        assert copy.digest() == site.digest()
 
 
 def test_a_backup_is_refused_where_it_would_take_something_back(tmp_path: Path) -> None:
