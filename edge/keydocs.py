@@ -16,8 +16,8 @@ from edge.keys import SOURCE, TABLES
 from edge.protocol import Key
 from edge.sources import SOURCES, source_type
 from ingest.errors import UsageError
+from ingest.measures import UNITS
 from ingest.settings import suggest
-from labeling.rules.units import UNITS
 
 MARKS: Final = ("<!-- keys -->", "<!-- /keys -->")
 _WIDTH: Final = 78

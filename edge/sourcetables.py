@@ -12,10 +12,10 @@ from edge.protocol import ClockKind, SourceConfig
 from edge.sources import source_type
 from edge.tables import address_part, by_channel, name, one_of, quantity, shown, text
 from ingest.errors import UsageError
+from ingest.measures import check_unit
 from ingest.records import SampleType
 from ingest.settings import check_keys
 from ingest.units import parse_duration, parse_rate
-from labeling.rules.units import check_unit
 
 _EXAMPLE: Final = 'as in { x = "g", y = "g" }'
 

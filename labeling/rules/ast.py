@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal, TypeAlias
 
+from ingest.measures import Unit
 from labeling.rules.errors import Span
-from labeling.rules.units import Unit
 
 RollKind: TypeAlias = Literal["max", "min", "mean", "std"]
 ArithmeticOp: TypeAlias = Literal["+", "-", "*", "/"]

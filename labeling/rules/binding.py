@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import NamedTuple, TypeAlias
 
+from ingest.measures import ANY, NUMBER, Unit, conversion, convert, product
 from ingest.settings import suggest
 from labeling.rules.ast import (
     Arithmetic,
@@ -27,7 +28,6 @@ from labeling.rules.document import Limits
 from labeling.rules.errors import Span
 from labeling.rules.kernels import RollSpec
 from labeling.rules.program import Program
-from labeling.rules.units import ANY, NUMBER, Unit, conversion, convert, product
 
 
 class Operand(NamedTuple):

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final, NamedTuple, TypeAlias
 
+from ingest.measures import Dimensions, Unit, product
 from labeling.rules.ast import (
     Arithmetic,
     Call,
@@ -34,7 +35,6 @@ from labeling.rules.ast import (
 )
 from labeling.rules.errors import RuleError, Span
 from labeling.rules.ruleset import Rule
-from labeling.rules.units import Dimensions, Unit, product
 
 _ALTERNATIVES_MAX: Final = 256
 """A condition of more alternatives is not looked at."""

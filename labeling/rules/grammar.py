@@ -18,6 +18,7 @@ from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
 from ingest.errors import UsageError
+from ingest.measures import UNITS, convert, literal_names, literal_unit
 from ingest.records import split_channel
 from ingest.settings import suggest
 from ingest.units import parse_number
@@ -37,7 +38,6 @@ from labeling.rules.ast import (
     RollKind,
 )
 from labeling.rules.errors import RuleError, Source, Span
-from labeling.rules.units import UNITS, convert, literal_names, literal_unit
 
 LENGTH_MAX: Final = 4000
 """Characters of one expression."""

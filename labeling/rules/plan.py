@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ingest.measures import ANY, channel_unit
 from ingest.pace import GAP_PERIODS
 from ingest.records import StreamDescription
 from labeling.rules.ast import Compare, Logic, Node, Numeric, ahead_ns, behind_ns, children, streams
@@ -18,7 +19,6 @@ from labeling.rules.errors import Faults, RuleError
 from labeling.rules.panes import Floats
 from labeling.rules.program import Program
 from labeling.rules.ruleset import Rule, RuleSet
-from labeling.rules.units import ANY, channel_unit
 
 REACH_SAMPLES_MAX: Final = 1 << 18
 """A rule that looks ahead keeps at most so many samples of a stream with a rate."""

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from labeling.rules.units import NUMBER, UNITS, channel_unit, convert, literal_names, literal_unit, product
+from ingest.measures import NUMBER, UNITS, channel_unit, convert, literal_names, literal_unit, product
 
 
 @pytest.mark.parametrize(
