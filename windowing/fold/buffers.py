@@ -9,6 +9,8 @@ from ingest.times import Times
 from windowing.fold.resample import Values
 
 _FIRST_CAPACITY = 1024
+_KEPT_CAPACITY = 8192
+"""A larger room is given back when it is next to empty: many streams had their backlogs at different times."""
 
 
 class SampleBuffer:
@@ -71,3 +73,5 @@ class SampleBuffer:
         """Let go of what no instant at or after `low_ns` needs: all before the last sample at or before it."""
         if self._stop > self._start:
             self._start += max(0, int(self.times.searchsorted(low_ns, side="right")) - 1)
+        if len(self._times) > _KEPT_CAPACITY and 8 * len(self) < len(self._times):
+            self._move(0, self._values.dtype)

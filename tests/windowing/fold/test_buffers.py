@@ -32,3 +32,13 @@ def test_its_memory_is_bounded_by_what_it_keeps() -> None:
         times[:], values[:] = np.arange(i * 100, i * 100 + 100), 0
         buffer.trim(i * 100)
     assert len(buffer._times) <= 4096
+
+
+def test_a_large_room_that_is_next_to_empty_is_given_back() -> None:
+    buffer = SampleBuffer(3)
+    times, values = buffer.room(100_000, np.float32)
+    times[:], values[:] = np.arange(100_000), np.arange(300_000).reshape(-1, 3)
+    buffer.trim(99_990)
+    assert len(buffer._times) <= 1024
+    assert buffer.times.tolist() == [*range(99_990, 100_000)]
+    assert buffer.values[0].tolist() == [299_970, 299_971, 299_972]
