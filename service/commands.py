@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 from ingest.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from service.run import RunOptions
+    from service.survey import Survey
+    from windowing.spec import WindowSpec
 
 _RUN_EXAMPLE: Final = "sensorloom window run -c dataset.toml --log segments:site/log --out site/dataset --until-idle"
 
@@ -38,6 +42,60 @@ def register(subparsers: Any) -> None:
     add("--seal-seconds", default="60", metavar="S", help="seal at least so often (%(default)s)")
     add("--json", action="store_true", help="print one JSON object at the end")
     action.set_defaults(run=run_window)
+    _register_check(actions)
+
+
+def _register_check(actions: Any) -> None:
+    action = actions.add_parser(
+        "check",
+        help="see what a configuration would make of a log",
+        description="Read a log once and tell which streams, rates and units are in it, how many windows there would "
+        "be, and why others would not, with the key that changes it. Nothing is written; exit code 1 where there would "
+        "be none.",
+        epilog="example: sensorloom window check -c dataset.toml --log segments:site/log",
+    )
+    add = action.add_argument
+    add("-c", "--config", required=True, metavar="FILE", help="dataset.toml")
+    add("--log", required=True, metavar="URL", help="segments:DIR or kafka://host:9092[,host:9092]")
+    add("--json", action="store_true", help="print one JSON object")
+    action.set_defaults(run=run_check)
+
+
+def run_check(args: argparse.Namespace) -> int:
+    """`sensorloom window check`; 1 where there would be no windows."""
+    from ingest.log.opening import check_begun
+    from service.checking import render_report, report_of
+    from service.configuration import Source
+
+    source = Source.read(args.config)
+    check_begun(args.log)
+    report = report_of(_survey(args.log, source.config.window))
+    print(_json(report) if args.json else render_report(report))
+    _tell(report.causes)
+    return 0 if report.windows else 1
+
+
+def _survey(url: str, spec: WindowSpec) -> Survey:
+    import asyncio
+
+    from ingest.log.opening import open_log
+    from ingest.progress import Progress
+    from service.survey import survey
+
+    async def look() -> Survey:
+        log = open_log(url)
+        try:
+            with Progress("check", None, "records") as progress:
+                return await survey(log, spec, progress)
+        finally:
+            await log.close()
+
+    return asyncio.run(look())
+
+
+def _tell(causes: Sequence[str]) -> None:
+    for cause in causes:
+        print(f"sensorloom: {cause}", file=sys.stderr)
 
 
 def run_window(args: argparse.Namespace) -> int:
@@ -59,7 +117,19 @@ def run_window(args: argparse.Namespace) -> int:
     if options.until_idle and not result.finished:
         print("sensorloom: ended before the log was drained; run it again to go on", file=sys.stderr)
         return 1
+    if options.until_idle and not figures.dataset.counts.get("windows"):
+        return _explain_nothing(options)
     return 0
+
+
+def _explain_nothing(options: RunOptions) -> int:
+    """Say why a run made no window, in the words of `window check`."""
+    from service.causes import causes
+    from service.configuration import Source
+
+    print("sensorloom: no window was made:", file=sys.stderr)
+    _tell(causes(_survey(options.log, Source.read(options.config).config.window)))
+    return 1
 
 
 def _run_options(args: argparse.Namespace) -> RunOptions:
