@@ -7,6 +7,7 @@ acknowledged is sent again until it is, as an agent would; now and then somethin
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import signal
 import sys
@@ -18,24 +19,38 @@ from numpy.typing import NDArray
 
 from ingest.errors import LogUnavailableError
 from ingest.log.opening import open_log
-from ingest.log.protocol import READINGS, STREAMS, Entry, Log
+from ingest.log.protocol import READINGS, STREAMS, Entry, Log, partition_of
 from ingest.records import Channel, Chunk, RecordingEnd, RecordingStart, StreamDescription, schema_id
 from ingest.wire import encode
 
-DEVICES: Final = tuple(f"pump-{number}" for number in range(6))
+PARTITIONS: Final = 6
+IDLE: Final = 2
+"""Partitions whose only device says the same for ever: their shards are equal, byte for byte."""
 PER_CHUNK: Final = 100
 PERIOD_NS: Final = 10_000_000
 START_NS: Final = 1_700_000_000 * 10**9
 BOOT: Final = bytes(range(16))
-PARTITIONS: Final = 4
 STREAM: Final = StreamDescription(
     "acc", tuple(Channel(name, "g", scale=0.001) for name in "xyz"), "int16", rate_num=100
 )
 SCHEMA: Final = schema_id(STREAM)
 
 
+def _named(stem: str, partitions: range, count: int) -> list[str]:
+    """So many names, in turn of each of these partitions."""
+    names = (f"{stem}-{number}" for number in itertools.count())
+    wanted = [partitions[number % len(partitions)] for number in range(count)]
+    return [next(name for name in names if partition_of(name.encode(), PARTITIONS) == number) for number in wanted]
+
+
+IDLERS: Final = _named("idle", range(IDLE), IDLE)
+DEVICES: Final = (*sorted(IDLERS), *sorted(_named("pump", range(IDLE, PARTITIONS), 6)))
+
+
 def counts_of(device: str, start: int, stop: int) -> NDArray[np.int16]:
-    """The raw counts of samples `[start, stop)`: `(samples, 3) int16`, another sequence for each device."""
+    """The raw counts of samples `[start, stop)`: `(samples, 3) int16`, another sequence for each pump."""
+    if device in IDLERS:
+        return np.full((stop - start, 3), 5, "<i2")
     index = np.arange(start, stop)[:, None] * np.array([7, 11, 13]) + DEVICES.index(device) * 1000
     counts: NDArray[np.int16] = (index % 32749 - 16000).astype("<i2")
     return counts

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,20 +73,21 @@ class Storm:
             assert time.monotonic() < deadline, f"no new entry in {patience_s} s after {self.happened}: {self.tail()}"
             time.sleep(0.02)
 
-    def tail(self) -> str:
-        return (self.folder / "processes.log").read_text()[-3000:]
+    @property
+    def said(self) -> str:
+        """What all processes have said."""
+        return (self.folder / "processes.log").read_text()
 
-    def revive(self) -> None:
-        """As a supervisor does: a worker that was started while nobody answered gives up, and is started again."""
-        for number, worker in list(self.workers.items()):
-            if worker.poll() is not None:
-                assert worker.returncode == 1, self.tail()
-                assert "nobody answers" in self.tail(), self.tail()
-                self.happened.append(f"worker-{number} revived")
-                self.start_worker(number)
+    def tail(self) -> str:
+        return self.said[-3000:]
+
+    def assert_alive(self) -> None:
+        """Nobody has given up: a worker waits for whatever passes."""
+        ended = {number: worker.returncode for number, worker in self.workers.items() if worker.poll() is not None}
+        assert not ended, f"{ended}, {self.happened}: {self.tail()}"
 
     def round(self, chance: random.Random, number: int) -> None:
-        self.revive()
+        self.assert_alive()
         self.await_seals(chance.randint(1, 4))
         time.sleep(chance.random() * 0.3)
         if self.kill_log is not None and number % 5 == 4:
@@ -94,24 +96,38 @@ class Storm:
             return
         victim = chance.choice(sorted(self.workers))
         self.workers[victim].kill()
-        assert self.workers[victim].wait() in (-signal.SIGKILL, 1), self.tail()
+        assert self.workers[victim].wait() == -signal.SIGKILL, self.tail()
         self.happened.append(f"worker-{victim}")
         if chance.random() < 0.5:
             self.start_worker(victim, dies_at_seal=chance.randint(1, 3))
-            assert self.workers[victim].wait(timeout=60) in (-signal.SIGKILL, 1), self.tail()
+            assert self.workers[victim].wait(timeout=60) == -signal.SIGKILL, self.tail()
             self.happened.append(f"worker-{victim} after link()")
         self.start_worker(victim)
 
     def run(self, rounds: int) -> int:
         """The storm, then calm: everything in the log is sealed. The number of acknowledged chunks a device."""
         chance = random.Random(self.seed)
-        acknowledged = self.folder / "acknowledged"
-        producer = self._python("tests.integration.producer", self.url, str(acknowledged), str(self.seed))
-        try:
-            self.start_worker(0)
-            self.start_worker(1)
+        with self.raging(2):
             for number in range(rounds):
                 self.round(chance, number)
+        return self.acknowledged()
+
+    @property
+    def _notes(self) -> Path:
+        return self.folder / "acknowledged"
+
+    def acknowledged(self) -> int:
+        """How many chunks of each device are surely in the log."""
+        return len(self._notes.read_text().split())
+
+    @contextlib.contextmanager
+    def raging(self, workers: int) -> Iterator[None]:
+        """A producer and so many workers run until the end of the block; then all that is in the log is sealed."""
+        producer = self._python("tests.integration.producer", self.url, str(self._notes), str(self.seed))
+        try:
+            for number in range(workers):
+                self.start_worker(number)
+            yield
             producer.terminate()
             assert producer.wait(timeout=60) == 0, self.tail()
             for worker in self.workers.values():
@@ -124,7 +140,6 @@ class Storm:
                 process.kill()
                 process.wait()
         command(*self._window_words("calm"), "--until-idle")
-        return len(acknowledged.read_text().split())
 
     def check(self, chunks: int) -> None:
         """Every acknowledged sample is in, once, in the windows that NumPy cuts."""

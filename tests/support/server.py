@@ -48,6 +48,7 @@ class Server(ABC):
         self._owner = owner or os.getpid()
         self._folder = Path(tempfile.mkdtemp(prefix=f"sensorloom-{name}-"))
         self.log_path: Final = self._folder / "server.log"
+        self._launched_at = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._guard: subprocess.Popen[bytes] | None = None
 
@@ -73,8 +74,13 @@ class Server(ABC):
 
     def restart(self) -> None:
         """Start (again) on the same data and ports, and wait until it serves."""
+        self.launch()
+        self.await_service()
+
+    def launch(self) -> None:
+        """Start (again) on the same data and ports."""
         with self.log_path.open("ab") as log:
-            begin = log.tell()
+            self._launched_at = log.tell()
             self._process = subprocess.Popen(
                 self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
@@ -82,11 +88,15 @@ class Server(ABC):
         self._guard = subprocess.Popen(
             guard, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
         )
+
+    def await_service(self) -> None:
+        """Wait until it serves."""
         deadline = time.monotonic() + self.start_s
-        while not self._serves(self._said_since(begin)):
+        while not self._serves(self._said_since(self._launched_at)):
             if not self.running or time.monotonic() > deadline:
-                state = f"not ready in {self.start_s:g} s" if self.running else f"exit code {self._process.returncode}"
-                said = self._said_since(begin)[-3000:]
+                ended = self._process is not None and not self.running
+                state = f"exit code {self._process.returncode}" if ended else f"not ready in {self.start_s:g} s"  # type: ignore[union-attr]
+                said = self._said_since(self._launched_at)[-3000:]
                 raise ServerError(f"{self._name}: {state}; the end of {self.log_path}:\n{said}")
             time.sleep(0.02)
 

@@ -91,6 +91,8 @@ class Cluster:
         self._reached = False
         self._lock = asyncio.Lock()
         self._known: dict[str, setup.Setup] = {}
+        self._counts: dict[str, int] = {}
+        """Partitions of each topic when this process first used it: its keys stay where they are until it ends."""
         self._faults: dict[str, str] = {}
         """What breaks a promise of topics that were in order when this process first used them."""
         self._doubted: set[str] = set()
@@ -231,7 +233,7 @@ class Cluster:
             await self._look_at(topic, known)
         if topic in self._faults:
             raise self.unavailable(f'topic "{topic}"', self._faults[topic])
-        return TopicInfo(known.partitions, self._known[topic].max_message_bytes)
+        return TopicInfo(self._counts[topic], self._known[topic].max_message_bytes)
 
     async def _meet(self, topic: str) -> TopicInfo:
         spec = spec_of(topic)
@@ -247,7 +249,7 @@ class Cluster:
         fault = setup.fault(spec, found, self.bootstrap)
         if fault:
             raise self.refusal(f'topic "{topic}"', fault)
-        self._known[topic] = found
+        self._known[topic], self._counts[topic] = found, found.partitions
         self._remark(*setup.remarks(spec, found, self.bootstrap))
         return TopicInfo(found.partitions, found.max_message_bytes)
 

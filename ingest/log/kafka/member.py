@@ -26,6 +26,9 @@ from ingest.log.protocol import Assigned, Event, Revoked, Truncated
 
 SESSION_MS: Final = 6_000
 """A killed member's partitions are free after this; Kafka's lowest default bound."""
+_SESSION_S: Final = SESSION_MS / 1000
+METADATA_AGE_MS: Final = 30_000
+"""How soon partitions that were added are noticed."""
 HEARTBEAT_MS: Final = 500
 HAND_OVER_S: Final = 3.0
 """Below the session, which is also the time that a rebalance waits for its members."""
@@ -99,6 +102,7 @@ class KafkaMember:
             session_timeout_ms=SESSION_MS,
             heartbeat_interval_ms=HEARTBEAT_MS,
             max_poll_interval_ms=IDLE_MAX_MS,
+            metadata_max_age_ms=METADATA_AGE_MS,
             request_timeout_ms=cluster.request_timeout_ms,
         )
         self._listener = _Listener(self._consumer, self._fetcher)
@@ -151,15 +155,20 @@ class KafkaMember:
     async def _check(self) -> None:
         """Pass on what went wrong with the membership, and show aiokafka that this member is in use."""
         self._check_rival()
-        since = self._listener.rebalancing_since
+        since, silence, key = self._listener.rebalancing_since, self._cluster.silence, ("join", self._name)
         if since is None:
+            silence.answered(key)
             try:
                 await self._consumer.getmany(timeout_ms=0)
             except kafka_errors.KafkaError as error:
                 if is_transient(error) or type(error) is kafka_errors.KafkaError:
                     raise self._cluster.unavailable(f"member of {self._name}", error) from error
                 raise self._cluster.refusal(f"member of {self._name}", error) from error
-        elif time.monotonic() - since > self._cluster.timeout_s:
+            return
+        if time.monotonic() - since > _SESSION_S:  # the time that it may take where a member was killed
+            silence.asked(key, f"join {self._name}", since)
+        if time.monotonic() - since > self._cluster.timeout_s:
+            silence.given_up(key, time.monotonic())
             self._listener.rebalancing_since = time.monotonic()
             raise self._cluster.unavailable(f"join {self._name}", f"not done in {self._cluster.timeout_s} s")
 

@@ -192,8 +192,8 @@ class Publisher:
             self._cluster.doubt(topic)
             return self._cluster.unavailable(
                 what,
-                f"a batch of {size} bytes is too large, though the topic took {taken} (max.message.bytes) when it was "
-                "asked; asking again, to send smaller ones",
+                f"a batch of {size} bytes is more than the topic takes since its max.message.bytes was changed "
+                f"({taken} when it was last asked); asking again, to send smaller ones",
             )
         if isinstance(error, kafka_errors.TopicAuthorizationFailedError) and not is_transient(error):
             return self._cluster.refusal(what, error)

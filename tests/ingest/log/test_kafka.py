@@ -320,6 +320,34 @@ def test_closing_while_the_broker_is_away_leaves_nothing_for_the_event_loop_to_c
     assert asyncio.run(scenario()) == []
 
 
+def test_a_silent_broker_is_told_to_whom_it_concerns_and_no_more_once_it_answers(
+    broker: KafkaBroker, topic: str
+) -> None:
+    async def main() -> None:
+        log = KafkaLog(broker.bootstrap, partitions=1)
+        await log.ensure(topic)
+        reader = log.reader(topic, {0: 0})
+        await reader.fetch(0.1)
+        assert log.trouble == ""
+        os.kill(broker.pid, signal.SIGSTOP)
+        try:
+            while not log.trouble:
+                await reader.fetch(0.1)
+            assert f"kafka://{broker.bootstrap}: no answer for " in log.trouble
+            assert f'(reading topic "{topic}"), waiting: a connection, but no answer' in log.trouble
+            told = log.trouble
+            await reader.fetch(2.0)
+            assert log.trouble == told
+        finally:
+            os.kill(broker.pid, signal.SIGCONT)
+        while log.trouble:
+            await reader.fetch(0.1)
+        await reader.close()
+        await log.close()
+
+    asyncio.run(main())
+
+
 async def give_up(log: KafkaLog, topic: str) -> None:
     """Begin to append, and be cancelled."""
     append = asyncio.create_task(log.append(topic, [Entry(b"k", b"given up")]))

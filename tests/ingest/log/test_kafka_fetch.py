@@ -11,6 +11,7 @@ import pytest
 from aiokafka import errors as kafka_errors
 
 from ingest.errors import CorruptLogError, LogConfigError, LogUnavailableError, SensorloomError
+from ingest.log.kafka import fetch as fetch_module
 from ingest.log.kafka.cluster import Cluster
 from ingest.log.kafka.fetch import Fetched, PartitionFetcher
 from ingest.log.kafka.silence import Silence
@@ -164,3 +165,59 @@ def test_an_interrupt_ends_the_wait() -> None:
         assert await waiting == Fetched([], {})
 
     fetch_with(FakeCluster(lambda wanted: []), steps)
+
+
+def test_each_silence_of_a_partition_has_its_own_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a leader, answered, without a leader again much later: the second silence is as long as itself."""
+    now_s = [0.0]
+    monkeypatch.setattr(fetch_module, "time", SimpleNamespace(monotonic=lambda: now_s[0]))
+    monkeypatch.setattr(fetch_module, "_RETRY_S", 0.0)
+    cluster = FakeCluster(lambda wanted: [(p, 0, b"") for p in wanted])
+    cluster.timeout_s = 120.0
+
+    async def steps(fetcher: PartitionFetcher) -> None:
+        async def for_s(seconds: float, leader: int | None) -> None:
+            cluster.cluster.leader_for_partition = lambda tp: leader
+            until_s = now_s[0] + seconds
+            while now_s[0] < until_s:
+                assert await fetcher.fetch(0.0) == Fetched([], {})
+                await asyncio.sleep(0)
+                now_s[0] += 0.5
+
+        fetcher.seek(0, 0)
+        fetcher.seek(1, 0)
+        for _ in range(3):
+            await for_s(100.0, None)
+            await for_s(60.0, 1)
+        assert cluster.silence.longest(now_s[0]) is None
+        await for_s(110.0, None)
+        longest = cluster.silence.longest(now_s[0])
+        assert longest is not None
+        assert longest.what == 'reading topic "readings"'
+        with pytest.raises(LogUnavailableError, match=r"partitions \[0, 1\] have no leader"):
+            await for_s(20.0, None)
+
+    fetch_with(cluster, steps)
+
+
+def test_a_damaged_batch_that_came_right_the_second_time_is_no_damage() -> None:
+    answers = iter([rotten(record_batch(0, [b"v"])), record_batch(0, [b"v"])])
+
+    async def steps(fetcher: PartitionFetcher) -> None:
+        fetcher.seek(0, 0)
+        assert places(await fetcher.fetch(1.0)) == [(0, 0)]
+
+    fetch_with(FakeCluster(lambda wanted: [(p, 0, next(answers, b"")) for p in wanted]), steps)
+
+
+@pytest.mark.parametrize(
+    ("version", "row"),
+    [
+        (4, (3, 0, 20, 10, [(7, 4)], b"data")),
+        (5, (3, 0, 20, 10, 0, [(7, 4)], b"data")),
+        (11, (3, 0, 20, 10, 0, [(7, 4)], -1, b"data")),
+    ],
+)
+def test_answers_of_any_version_say_what_was_aborted_and_where_it_ends(version: int, row: tuple[Any, ...]) -> None:
+    (found,) = fetch_module._rows(SimpleNamespace(topics=[("readings", [row])], API_VERSION=version))
+    assert found == (3, 0, 10, [(7, 4)], b"data")
