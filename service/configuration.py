@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,10 @@ class Source:
             return cls(data, config)
         file = Path(path).parent / config.rules
         return cls(data, config, read_rules(file), file.read_text(encoding="utf-8"))
+
+    def founded(self, root: Path) -> Source:
+        """As it holds for the dataset in `root`: see `DatasetConfig.founded`."""
+        return replace(self, config=self.config.founded(root))
 
     @property
     def page(self) -> ConfigPage:

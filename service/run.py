@@ -162,6 +162,7 @@ class _Service:
         return self._stopping.is_set()
 
     async def _found_and_work(self, source: Source) -> None:
+        source = source.founded(self._options.out)
         window, folder = source.config.window, f"{WINDOWS}/{source.config.window.id}"
         labels = LabelsOperator()
         genesis, label_genesis = await self._insist(lambda: self._found(source, folder, labels))

@@ -7,7 +7,7 @@ time, since labels are made when a dataset is opened.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +34,11 @@ class DatasetConfig:
     def load(cls, path: str | Path) -> DatasetConfig:
         """The configuration in a file. Raises `UsageError`."""
         return cls.parse(read_toml(path), str(path))
+
+    def founded(self, root: Path) -> DatasetConfig:
+        """As it holds for the dataset in `root`, whose windows may have been begun under semantics of before."""
+        ids = {path.parent.name for path in root.glob("windows/*/genesis.json")}
+        return replace(self, window=self.window.among(ids))
 
     @classmethod
     def parse(cls, table: Mapping[str, Any], where: str) -> DatasetConfig:

@@ -7,14 +7,16 @@ neither are the marks of a mark-anchored run: their ids are in the window ids.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 import msgspec
 
 from ingest.errors import UsageError
+from ingest.records import split_channel
 from ingest.settings import check_keys, suggest
 from ingest.times import NS, period_of
 from ingest.units import parse_duration, parse_rate
@@ -22,14 +24,21 @@ from ingest.units import parse_duration, parse_rate
 Anchor: TypeAlias = Literal["epoch", "recording", "mark"]
 Interpolation: TypeAlias = Literal["linear", "hold", "nearest", "none"]
 
-SEMANTICS: Final = 1
-"""Raised when the same specification gives other windows or other bytes than before."""
+SEMANTICS: Final = 2
+"""Raised when the same specification gives other windows or other bytes than before: a dataset goes on under those that
+it was founded with, a new one has the newest.
+
+1: an empty cell is missing whatever stands beside it; without `max_gap`, 500 ms; the last dot ends a stream's name.
+2: empty cells are bridged as missing rows are; without `max_gap`, the stream's own periods say what is a gap
+   (`ingest.pace`); the first dot ends a stream's name, as in rules.
+"""
 DEFAULT_MAX_GAP: Final = "500ms"
 DEFAULT_MAX_CLOCK_UNCERTAINTY: Final = "1h"
 _MAX_SPAN_NS: Final = 1 << 60
 _MAX_RATE_HZ: Final = 10**8
 _MAX_DENOMINATOR: Final = 1 << 32
 _MAX_CELLS: Final = 1 << 28
+_SAMPLES: Final = re.compile(r"\s*(?P<count>[0-9]{1,9})\s*samples?\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +46,8 @@ class StreamRule:
     """How instants between the samples of a stream get their values, and over which distance at most."""
 
     interpolation: Interpolation = "linear"
-    max_gap_ns: int = 500_000_000
+    max_gap_ns: int | None = 500_000_000
+    """None: some of the stream's own periods."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +80,14 @@ class WindowSpec:
     anchor: Anchor = "epoch"
     rule: StreamRule = StreamRule()
     min_coverage: Fraction = Fraction(1)
-    """The least share of a window's steps that each channel must have a value for."""
+    """The least share of a window's instants that each of its channels must have a value for."""
     overrides: Mapping[str, StreamRule] = field(default_factory=dict)
     """Rules of single streams, by name."""
     units: Mapping[str, str] = field(default_factory=dict)
     """The unit that a stream (`acc`) or channel (`acc.x`) must have."""
     max_uncertainty_ns: int = parse_duration(DEFAULT_MAX_CLOCK_UNCERTAINTY)
     """As in `StreamPlan`."""
+    semantics: int = SEMANTICS
 
     def __post_init__(self) -> None:
         _check(self)
@@ -86,11 +97,11 @@ class WindowSpec:
         """The named streams, in the order of their first channel; the first is the reference of anchors."""
         columns: dict[str, list[int]] = {}
         for column, channel in enumerate(self.channels):
-            columns.setdefault(channel.rpartition(".")[0], []).append(column)
+            columns.setdefault(self.split(channel)[0], []).append(column)
         return tuple(
             StreamPlan(
                 name,
-                tuple(self.channels[column].rpartition(".")[2] for column in listed),
+                tuple(self.split(self.channels[column])[1] for column in listed),
                 tuple(listed),
                 tuple(self.units.get(self.channels[column], self.units.get(name)) for column in listed),
                 self.overrides.get(name, self.rule),
@@ -98,6 +109,34 @@ class WindowSpec:
             )
             for name, listed in columns.items()
         )
+
+    def split(self, channel: str) -> tuple[str, str]:
+        """Stream and channel of one of the channels, `("air", "PM2.5")` of `air.PM2.5`; empty where there is no dot."""
+        if self.semantics == 1:
+            stream, _, name = channel.rpartition(".")
+            return stream, name
+        return split_channel(channel)
+
+    @property
+    def former(self) -> WindowSpec:
+        """The same table under the semantics of before."""
+        fixed = parse_duration(DEFAULT_MAX_GAP)
+
+        def known(rule: StreamRule) -> StreamRule:
+            return rule if rule.max_gap_ns is not None else StreamRule(rule.interpolation, fixed)
+
+        overrides = {name: known(rule) for name, rule in self.overrides.items()}
+        return replace(self, semantics=1, rule=known(self.rule), overrides=overrides)
+
+    def among(self, ids: Container[str]) -> WindowSpec:
+        """This table under the semantics that a dataset was founded with, which has windows of these specifications."""
+        if self.semantics == 1 or self.id in ids:
+            return self
+        try:
+            former = self.former
+        except UsageError:  # it could not be said then
+            return self
+        return former if former.id in ids else self
 
     @property
     def period(self) -> tuple[int, int]:
@@ -118,7 +157,7 @@ class WindowSpec:
     def id(self) -> str:
         """The first 16 hex digits of the SHA-256 of what determines positions and signal bytes."""
         content: dict[str, object] = {
-            "semantics": SEMANTICS,
+            "semantics": self.semantics,
             "length": self.length,
             "hop": self.hop,
             "rate": [self.rate.numerator, self.rate.denominator],
@@ -146,7 +185,7 @@ class WindowSpec:
                 raise UsageError(f"{where}: {key} is missing; give at least length, rate and channels")
         rate = _located(where, "rate", parse_rate, _text(table["rate"], f"{where}.rate", "50Hz"))
         length = _steps(table["length"], rate, f"{where}.length")
-        rule = _rule(table, StreamRule("linear", parse_duration(DEFAULT_MAX_GAP)), where)
+        rule = _rule(table, StreamRule("linear", None), where)
         try:
             return cls(
                 length=length,
@@ -155,7 +194,7 @@ class WindowSpec:
                 channels=_channels(table["channels"], where),
                 anchor=_choice(table.get("anchor", "epoch"), get_args(Anchor), f"{where}.anchor"),
                 rule=rule,
-                min_coverage=_share(table.get("min_coverage", 1), f"{where}.min_coverage"),
+                min_coverage=_coverage(table.get("min_coverage", 1), length, f"{where}.min_coverage"),
                 overrides=_overrides(table.get("streams", {}), rule, f"{where}.streams"),
                 units=_units(table.get("units", {}), f"{where}.units"),
                 max_uncertainty_ns=_duration(table, "max_clock_uncertainty", DEFAULT_MAX_CLOCK_UNCERTAINTY, where),
@@ -175,8 +214,7 @@ def _check(spec: WindowSpec) -> None:
     if not spec.channels or len(set(spec.channels)) != len(spec.channels):
         raise UsageError(f"channels: found {list(spec.channels)}, expected at least one, and each once")
     for channel in spec.channels:
-        stream, _, name = channel.rpartition(".")
-        if not stream or not name:
+        if not all(spec.split(channel)):
             raise UsageError(f'channels: "{channel}" is not stream.channel, as in acc.x')
     if spec.rate.numerator > _MAX_DENOMINATOR or not 0 < spec.rate <= _MAX_RATE_HZ:
         raise UsageError(f"rate: {spec.rate} Hz; use a rate up to {_MAX_RATE_HZ} Hz that is a simple fraction")
@@ -191,12 +229,12 @@ def _check(spec: WindowSpec) -> None:
     if spec.max_uncertainty_ns <= 0:
         raise UsageError('max_clock_uncertainty: expected a duration above 0, as in "1s"')
     for rule in (spec.rule, *spec.overrides.values()):
-        if not 0 <= rule.max_gap_ns < _MAX_SPAN_NS:
+        if rule.max_gap_ns is not None and not 0 <= rule.max_gap_ns < _MAX_SPAN_NS:
             raise UsageError(f"max_gap: {rule.max_gap_ns} ns is out of range; use 0 s or more")
 
 
 def _check_names(spec: WindowSpec) -> None:
-    streams = {channel.rpartition(".")[0] for channel in spec.channels}
+    streams = {spec.split(channel)[0] for channel in spec.channels}
     for name in spec.overrides:
         if name not in streams:
             raise UsageError(f'streams: "{name}" is no stream of the channels{suggest(name, streams)}')
@@ -224,10 +262,27 @@ def _choice(value: object, known: tuple[str, ...], where: str) -> Any:
     return value
 
 
-def _share(value: object, where: str) -> Fraction:
+def _coverage(value: object, length: int, where: str) -> Fraction:
+    """The share of a window of `length` steps that is meant: a share, or a number of samples."""
+    count = _count(value)
+    if count is not None:
+        if not 0 < count <= length:
+            raise UsageError(f"{where}: found {value!r}, a window has 1 to {length} samples")
+        return Fraction(count, length)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
-        raise UsageError(f"{where}: found {value!r}, expected a share above 0 and up to 1, as in 0.8")
+        raise UsageError(
+            f"{where}: found {value!r}, expected a share above 0 and up to 1, as in 0.8, or a number of samples, as in "
+            '"100 samples"'
+        )
     return Fraction(str(value))
+
+
+def _count(value: object) -> int | None:
+    """The number in `5 samples`, or a whole number above 1, which is no share."""
+    if isinstance(value, int) and not isinstance(value, bool) and value > 1:
+        return value
+    found = _SAMPLES.fullmatch(value) if isinstance(value, str) else None
+    return int(found["count"]) if found else None
 
 
 def _steps(value: object, rate: Fraction, where: str) -> int:
@@ -252,7 +307,7 @@ def _steps(value: object, rate: Fraction, where: str) -> int:
 def _channels(value: object, where: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise UsageError(f'{where}.channels: found {value!r}, expected a list such as ["acc.x", "acc.y"]')
-    return tuple(value)
+    return tuple(item.replace("`", "") for item in value)
 
 
 def _duration(table: Mapping[str, Any], key: str, default: str, where: str) -> int:
@@ -285,4 +340,6 @@ def _overrides(value: object, default: StreamRule, where: str) -> dict[str, Stre
 
 
 def _units(value: object, where: str) -> dict[str, str]:
-    return {name: _text(unit, f"{where}.{name}", "m/s2") for name, unit in _table(value, where).items()}
+    return {
+        name.replace("`", ""): _text(unit, f"{where}.{name}", "m/s2") for name, unit in _table(value, where).items()
+    }

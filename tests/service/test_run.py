@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import msgspec
@@ -36,6 +37,7 @@ from service.run import Ahead, Minute, RunOptions, RunResult, run_service
 from tests.windowing.dataset.test_reader import flip, shards
 from windowing.dataset.digest import dataset_digest
 from windowing.dataset.verify import Verification
+from windowing.spec import WindowSpec
 
 PROJECT = Path(__file__).resolve().parents[2]
 RATE, START_NS = 50, 1_700_000_000 * 10**9
@@ -228,6 +230,23 @@ def test_labels_may_change_and_windows_may_not(site: Site, capsys: pytest.Captur
     assert site.drain() == 2
     assert "use another --out" in capsys.readouterr().err
     assert sensorloom.open(site.out).classes == ("none", "run", "stop")
+
+
+def test_a_dataset_goes_on_under_the_semantics_that_it_was_founded_with(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        before.setattr(WindowSpec, "among", lambda spec, ids: spec.former)
+        assert site.drain() == 0
+    found, genesis = site.genesis()
+    spec = WindowSpec.from_table(tomllib.loads(site.config.read_text())["window"])
+    assert genesis.spec == spec.former.id != spec.id
+    record(site.log, "c", 10)
+    assert site.drain() == 0
+    assert site.genesis()[0] == found
+    dataset = sensorloom.open(site.out)
+    assert {*dataset.windows()["device"]} == {"a", "b", "c"}
+    assert sensorloom.main(["dataset", "verify", str(site.out)]) == 0
 
 
 def test_another_log_is_refused(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,6 +27,7 @@ def cell(series: Series, g: int, rule: StreamRule, tolerance: int) -> Cell:
     before = [i for i, t in enumerate(times) if t < g]
     after = [i for i, t in enumerate(times) if t > g]
     following = times[after[0]] if after else complete_to if g < complete_to - tolerance else 0
+    assert rule.max_gap_ns is not None
     hole = bool(before) and following - times[before[-1]] > rule.max_gap_ns
     if rule.interpolation == "hold":
         near = bool(before) and g - times[before[-1]] <= rule.max_gap_ns
@@ -39,6 +40,14 @@ def cell(series: Series, g: int, rule: StreamRule, tolerance: int) -> Cell:
     share = (g - times[a]) / (times[b] - times[a])
     with np.errstate(all="ignore"):
         return Cell(values[a] + (values[b] - values[a]) * share, False)
+
+
+def of_channel(series: Series, column: int) -> Series:
+    """The samples at which one channel has a value that float32 holds."""
+    times, values, complete_to = series
+    with np.errstate(all="ignore"):
+        there = np.isfinite(values[:, column].astype(np.float32))
+    return [t for t, kept in zip(times, there, strict=True) if kept], values[there, column : column + 1], complete_to
 
 
 def windows(
@@ -56,11 +65,18 @@ def windows(
         rows = np.full((spec.length, len(spec.channels)), np.nan)
         gap = False
         for plan, series in zip(spec.streams, streams, strict=True):
+            own = [of_channel(series, at) for at in range(len(plan.columns))]
             for i, g in enumerate(instants):
                 found = cell(series, g, plan.rule, spec.tolerance_ns)
                 gap |= found.gap
-                if found.values is not None:
-                    rows[i, plan.columns] = found.values
+                if spec.semantics == 1:
+                    if found.values is not None:
+                        rows[i, plan.columns] = found.values
+                    continue
+                for column, channel in zip(plan.columns, own, strict=True):
+                    value = cell(channel, g, plan.rule, spec.tolerance_ns).values
+                    if value is not None:
+                        rows[i, column] = value[0]
         with np.errstate(all="ignore"):
             rows = rows.astype(np.float32)
         rows[~np.isfinite(rows)] = np.nan  # what float32 does not hold is missing

@@ -38,6 +38,7 @@ def specs(draw: st.DrawFn, streams: int) -> WindowSpec:
         rule=draw(rules(period_ns)),
         min_coverage=draw(st.sampled_from([Fraction(1), Fraction("0.8"), Fraction("0.3")])),
         overrides={"a": draw(rules(period_ns))} if draw(st.booleans()) else {},
+        semantics=draw(st.sampled_from([1, 2, 2])),
     )
 
 

@@ -33,7 +33,7 @@ def test_the_table_of_the_handbook() -> None:
 def test_defaults() -> None:
     spec = WindowSpec.from_table({"length": 128, "rate": "50Hz", "channels": ["acc.x"]})
     assert (spec.hop, spec.anchor, spec.min_coverage) == (128, "epoch", Fraction(1))
-    assert spec.rule == StreamRule("linear", 500_000_000)
+    assert spec.rule == StreamRule("linear", None)
 
 
 def test_samples_and_durations_are_the_same_specification() -> None:
@@ -49,8 +49,40 @@ def test_streams_and_their_rules() -> None:
     acc, temp, dotted = spec.streams
     assert (acc.name, acc.channels, acc.columns, acc.units) == ("acc", ("x", "y"), (0, 2), ("g", "m/s2"))
     assert (temp.rule, temp.units) == (StreamRule("hold", 10 * 10**9), (None,))
-    assert (dotted.name, dotted.channels) == ("a.b", ("c",))
+    assert (dotted.name, dotted.channels) == ("a", ("b.c",))
     assert dotted.rule == spec.rule
+
+
+def test_a_channel_with_a_dot_is_named_as_it_is_or_in_backquotes() -> None:
+    table = {**TABLE, "channels": ["air.PM2.5", "`air.PM10`", "air.`x y`"], "units": {"`air.PM2.5`": "ug/m3"}}
+    (air,) = WindowSpec.from_table(table).streams
+    assert (air.name, air.channels, air.units) == ("air", ("PM2.5", "PM10", "x y"), ("ug/m3", None, None))
+
+
+@pytest.mark.parametrize(
+    ("value", "steps"), [("100 samples", 100), ("1 sample", 1), (2, 2), (128, 128), (1, 128), (0.5, 64)]
+)
+def test_coverage_is_a_share_or_a_number_of_samples(value: object, steps: int) -> None:
+    assert WindowSpec.from_table({**TABLE, "min_coverage": value}).min_steps == steps
+
+
+def test_a_dataset_goes_on_under_the_semantics_that_it_was_founded_with() -> None:
+    spec = WindowSpec.from_table(TABLE)
+    assert spec.former.id == "905651d4157e2957"
+    assert spec.among({"another"}) is spec
+    assert spec.among({spec.id, spec.former.id}) is spec
+    assert spec.among({spec.former.id}) == spec.former
+    assert spec.former.among({spec.id}) == spec.former
+
+
+def test_what_the_semantics_of_before_were() -> None:
+    table = {"length": 5, "rate": "50Hz", "channels": ["a.b.c", "acc.x"], "streams": {"acc": {"interpolation": "hold"}}}
+    former = WindowSpec.from_table(table).former
+    dotted, acc = former.streams
+    assert (dotted.name, dotted.channels) == ("a.b", ("c",))
+    assert (dotted.rule, acc.rule) == (StreamRule("linear", 500_000_000), StreamRule("hold", 500_000_000))
+    only_now = WindowSpec.from_table({**TABLE, "channels": ["a.b.c", "d.x"], "units": {"a": "g"}})
+    assert only_now.among({"former"}) is only_now
 
 
 CHANGES: list[dict[str, Any]] = [
@@ -74,7 +106,7 @@ def test_the_hash_tells_every_specification_apart() -> None:
 
 
 def test_the_hash_stays_for_life() -> None:
-    assert WindowSpec.from_table(TABLE).id == "905651d4157e2957"
+    assert WindowSpec.from_table(TABLE).id == "16ae2e1269ebd312"
 
 
 @pytest.mark.parametrize(
@@ -103,6 +135,10 @@ def test_the_hash_stays_for_life() -> None:
         ({"max_gap": "-1s"}, r"max_gap"),
         ({"min_coverage": 0}, r"min_coverage: found 0"),
         ({"min_coverage": 1.1}, r"min_coverage"),
+        ({"min_coverage": True}, r"min_coverage: found True"),
+        ({"min_coverage": 129}, r"min_coverage: found 129, a window has 1 to 128 samples"),
+        ({"min_coverage": "0 samples"}, r"min_coverage: found '0 samples', a window has"),
+        ({"min_coverage": "80 %"}, r'min_coverage: found .80 %., expected .* as in "100 samples"'),
         ({"streams": {"ac": {}}}, r'streams: "ac" is no stream.*Did you mean "acc"'),
         ({"streams": {"acc": {"gap": 1}}}, r'streams.acc: unknown key "gap"'),
         ({"streams": 5}, r"streams: found 5, expected a table"),

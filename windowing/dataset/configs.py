@@ -62,14 +62,14 @@ def read_config(root: Path) -> CurrentConfig:
     if not pages:
         if copy is None:
             raise CorruptError(f"{path}: is missing; {MEND}")
-        return CurrentConfig(DatasetConfig.load(path), None, window_of(copy.decode()))
+        return CurrentConfig(DatasetConfig.load(path).founded(root), None, window_of(copy.decode()))
     page, where = _body(pages[-1]), root / page_name(CONFIGS, pages[-1].number)
     problem = None
     if copy is None:
         problem = CorruptError(f"{path}: is missing; {MEND}")
     elif copy not in [_body(last).toml.encode() for last in pages[-2:]]:
         problem = CorruptError(f"{path}: is not what the last run put there ({where}): damaged or edited; {MEND}")
-    config = DatasetConfig.parse(loads(page.toml), str(where))
+    config = DatasetConfig.parse(loads(page.toml), str(where)).founded(root)
     return CurrentConfig(config, page, window_of(page.toml), pages[-1].time_ns, pages[-1].author, problem)
 
 
@@ -91,7 +91,7 @@ async def claim_config(store: Store, root: Path, asked: ConfigPage, where: str, 
         UsageError: the dataset has windows of another specification, or its only configuration cannot be read.
         CorruptError: the ledger is damaged.
     """
-    config = DatasetConfig.parse(loads(asked.toml), where)
+    config = DatasetConfig.parse(loads(asked.toml), where).founded(root)
     await mend_head(store, root, CONFIGS)
     current = await _current(store, root, asked.toml.encode())
     if current is not None and current.config.window.id != config.window.id:

@@ -34,6 +34,8 @@ class Layout:
     tolerance_ns: int
     min_steps: int
     plans: tuple[StreamPlan, ...]
+    bridges: bool
+    """Empty cells are bridged as missing rows are."""
 
     @classmethod
     def of(cls, spec: WindowSpec) -> Layout:
@@ -48,6 +50,7 @@ class Layout:
             spec.tolerance_ns,
             spec.min_steps,
             spec.streams,
+            spec.semantics > 1,
         )
 
 

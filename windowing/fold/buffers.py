@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.times import Times
-from windowing.fold.resample import Values
+from windowing.fold.resample import FAR_NS, Carried, Values, measured
 
 _FIRST_CAPACITY = 1024
 _KEPT_CAPACITY = 8192
@@ -16,13 +16,15 @@ _KEPT_CAPACITY = 8192
 class SampleBuffer:
     """Samples of one stream, strictly rising in time; `(n,) int64` ns UTC and `(n, channels)` float32 or float64."""
 
-    __slots__ = ("_start", "_stop", "_times", "_values")
+    __slots__ = ("_start", "_stop", "_times", "_values", "carried")
 
     def __init__(self, channels: int) -> None:
         self._times: Times = np.empty(0, dtype=np.int64)
         self._values: Values = np.empty((0, channels), dtype=np.float32)
         self._start = 0
         self._stop = 0
+        self.carried: Carried | None = None
+        """Values that were let go of, of channels that the first sample kept has none for."""
 
     def __len__(self) -> int:
         return self._stop - self._start
@@ -72,6 +74,25 @@ class SampleBuffer:
     def trim(self, low_ns: int) -> None:
         """Let go of what no instant at or after `low_ns` needs: all before the last sample at or before it."""
         if self._stop > self._start:
-            self._start += max(0, int(self.times.searchsorted(low_ns, side="right")) - 1)
+            passed = max(0, int(self.times.searchsorted(low_ns, side="right")) - 1)
+            if passed:
+                self._carry(passed)
+                self._start += passed
         if len(self._times) > _KEPT_CAPACITY and 8 * len(self) < len(self._times):
             self._move(0, self._values.dtype)
+
+    def _carry(self, passed: int) -> None:
+        """Of channels that are empty in row `passed`, remember the newest value before it."""
+        empty = ~measured(self.values[passed])
+        if not empty.any():
+            self.carried = None
+            return
+        channels = self._values.shape[1]
+        before = self.carried or Carried(np.full(channels, -FAR_NS), np.zeros(channels))
+        times, values = before.times.copy(), before.values.copy()
+        for column in np.flatnonzero(empty):
+            there = np.flatnonzero(measured(self.values[:passed, column]))
+            if len(there):
+                times[column], values[column] = self.times[there[-1]], self.values[there[-1], column]
+        times[~empty] = -FAR_NS
+        self.carried = Carried(times, values)

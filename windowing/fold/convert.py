@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
 from typing import Final, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ingest.records import StreamDescription
+from ingest.times import NS
 from windowing.fold.resample import Values
 from windowing.spec import StreamPlan
 
@@ -23,13 +26,16 @@ class Converter:
     holds every raw value, the result is float32.
     """
 
-    __slots__ = ("_columns", "_dtype", "_moved", "_offset", "_scale", "fault", "kind", "sample_bytes")
+    __slots__ = ("_columns", "_dtype", "_moved", "_offset", "_scale", "fault", "kind", "period_ns", "sample_bytes")
 
     def __init__(self, description: StreamDescription, plan: StreamPlan) -> None:
         channels = description.channels
         self._dtype: np.dtype[np.generic] = np.dtype(description.dtype).newbyteorder("<")
         self.sample_bytes = self._dtype.itemsize * len(channels)
         """Bytes that one sample takes in a chunk."""
+        rate = Fraction(description.rate_num, description.rate_den) if description.rate_num > 0 else Fraction(0)
+        self.period_ns = math.ceil(NS / rate) if rate else 0
+        """The nominal period; 0 where there is none."""
         self._scale = np.array([channel.scale for channel in channels], dtype=np.float64)
         self._offset = np.array([channel.offset for channel in channels], dtype=np.float64)
         by_name = {channel.name: index for index, channel in enumerate(channels)}

@@ -14,7 +14,7 @@ from ingest.engine.operator import Publication
 from ingest.times import Times
 from windowing.fold.anchors import Cursor, Layout
 from windowing.fold.heard import Described, Started
-from windowing.fold.resample import FAR_NS, Flags, Samples, blank, resample
+from windowing.fold.resample import FAR_NS, Flags, Samples, blank, of_channel, resample
 
 Signal = NDArray[np.float32]
 _T = TypeVar("_T", bound=np.generic)
@@ -246,7 +246,23 @@ class Cutter:
             return values, None, gap
         missing = ~np.isfinite(values)
         values = np.where(missing, np.float32(np.nan), values)
+        if layout.bridges and self._bridge(values, missing, instants):
+            missing = np.isnan(values)
         return values, ~missing, gap
+
+    def _bridge(self, values: Signal, missing: Flags, instants: Times) -> bool:
+        """Fill the empty cells of channels from their own neighbours, in place; were there any?"""
+        any_empty = False
+        for plan, source in zip(self._layout.plans, self._sources, strict=True):
+            for at, column in enumerate(plan.columns):
+                if missing[:, column].any():
+                    own = of_channel(source, at)
+                    if len(own.times) != len(source.times) or own.times.tobytes() != source.times.tobytes():
+                        found = resample(own, instants)
+                        valid = True if found.valid is None else found.valid
+                        values[:, column] = np.where(valid, found.values[:, 0], np.float32(np.nan))
+                        any_empty = True
+        return any_empty
 
     def _judge(
         self, valid: Flags | None, gap: Flags | None, begins: Times, instants: Times, step: int

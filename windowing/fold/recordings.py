@@ -38,7 +38,7 @@ class Recording:
         """The device's marks, by start."""
         self.device = known.device
         self.name = known.name
-        self.streams = {plan.name: Stream(plan, known, unsettled) for plan in layout.plans}
+        self.streams = {plan.name: Stream(plan, known, unsettled, layout.bridges) for plan in layout.plans}
         for stream in self.streams.values():
             stream.peers = tuple(peer for peer in self.streams.values() if peer is not stream)
         self._unsettled = unsettled
@@ -75,6 +75,8 @@ class Recording:
         if span is None:
             return True
         tolerance = self.layout.tolerance_ns
+        for stream in self.streams.values():
+            stream.measure()
         limit = min(span[1], *(stream.known_to(tolerance) for stream in self.streams.values()))
         self._open_cursors()
         cutter = self._cutter(span, offset, finished, bound_bytes)
@@ -99,6 +101,8 @@ class Recording:
         span = self._span()
         if span is None:
             return True
+        for stream in self.streams.values():
+            stream.measure(over=True)
         self._open_cursors()
         cutter = self._cutter(span, offset, finished, bound_bytes)
         reason, done = self._lacking(finished), True
@@ -222,4 +226,5 @@ class Recording:
         if layout.anchor == "mark" and self.marks_passed < len(self.marks):
             low = min(low, max(self.marks[self.marks_passed].start_ns, reference.complete_to))
         for stream in self.streams.values():
-            stream.buffer.trim(low - layout.tolerance_ns)
+            if stream.rule is not None:
+                stream.buffer.trim(low - layout.tolerance_ns)

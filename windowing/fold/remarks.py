@@ -23,6 +23,8 @@ def notes_on(plans: Iterable[StreamPlan], descriptions: Iterable[StreamDescripti
     for plan in plans:
         own = [description for description in known if description.stream == plan.name]
         fitting = [description for description in own if fault_of(description, plan) is None]
+        for description in fitting:
+            found |= dict.fromkeys(_too_slow(description, plan))
         for description in own:
             if description not in fitting:
                 found |= dict.fromkeys(_misfits(description, plan))
@@ -48,6 +50,17 @@ def rules_without_streams(rules: RuleSet, descriptions: Iterable[StreamDescripti
         for label, names in named
         if names
     ]
+
+
+def _too_slow(description: StreamDescription, plan: StreamPlan) -> Iterator[str]:
+    """A `max_gap` shorter than the stream's own period bridges nothing at all."""
+    max_gap_ns, rate = plan.rule.max_gap_ns, description.rate_num / description.rate_den
+    if max_gap_ns and 0 < rate * max_gap_ns < 10**9:
+        yield (
+            f"{plan.name}: its samples come every {1 / rate:g} s, and a max_gap of {max_gap_ns / 1e9:g} s is shorter: "
+            "nothing between them is bridged, and windows off their times are dropped as gap; give a longer one, or "
+            "none: without it, it is some of the stream's own periods"
+        )
 
 
 def _misfits(description: StreamDescription, plan: StreamPlan) -> Iterator[str]:

@@ -16,6 +16,14 @@ Flags: TypeAlias = NDArray[np.bool_]
 FAR_NS = 1 << 62
 
 
+class Carried(NamedTuple):
+    """Each channel's newest value before the samples at hand."""
+
+    times: Times
+    """`(channels,)`; `-FAR_NS` where there is none, or where none is needed."""
+    values: NDArray[np.float64]
+
+
 class Samples(NamedTuple):
     """The known samples of a stream around the instants asked for, and the rule that fills between them."""
 
@@ -28,6 +36,7 @@ class Samples(NamedTuple):
     rule: StreamRule
     tolerance_ns: int
     """A sample this near to an instant is the sample at it."""
+    carried: Carried | None = None
 
 
 class Resampled(NamedTuple):
@@ -39,6 +48,31 @@ class Resampled(NamedTuple):
     """`(instants,)`: a value is there; None: everywhere."""
     gap: Flags | None
     """`(instants,)`: missing inside a hole longer than the rule's `max_gap`; None: nowhere."""
+
+
+def gap_of(rule: StreamRule) -> int:
+    """The rule's `max_gap_ns`, which is known where there are samples."""
+    assert rule.max_gap_ns is not None
+    return rule.max_gap_ns
+
+
+def measured(values: Values) -> Flags:
+    """Which values are some: no NaN, and nothing that float32 does not hold; of the same shape."""
+    with np.errstate(all="ignore"):
+        return np.isfinite(values.astype(np.float32, copy=False))
+
+
+def of_channel(samples: Samples, column: int) -> Samples:
+    """The samples at which one channel has a value: its empty cells are no samples of it."""
+    values = samples.values[:, column]
+    there = measured(values)
+    times = samples.times[there]
+    kept: Values = values[there].reshape(-1, 1)
+    carried = samples.carried
+    if carried is not None and carried.times[column] > -FAR_NS:
+        times = np.concatenate((carried.times[column : column + 1], times))
+        kept = np.concatenate((carried.values[column : column + 1, None], kept)).astype(np.float64, copy=False)
+    return Samples(times, kept, -FAR_NS, samples.rule, samples.tolerance_ns)
 
 
 def resample(samples: Samples, instants: Times) -> Resampled:
@@ -67,7 +101,8 @@ def _same(times: Times, instants: Times, tolerance: int) -> bool:
 
 
 def _between(samples: Samples, instants: Times) -> Resampled:
-    times, values, hole_to_ns, rule, tolerance = samples
+    times, values, hole_to_ns, rule, tolerance, _ = samples
+    max_gap_ns = gap_of(rule)
     last = len(times) - 1
     before = times.searchsorted(instants, side="right") - 1
     has_before, has_after = before >= 0, before < last
@@ -78,11 +113,11 @@ def _between(samples: Samples, instants: Times) -> Resampled:
     exact = has_before & (since <= tolerance)
     # a sample just after its instant stands for it, unless one at or just before does
     ahead = ~exact & has_after & (until <= tolerance)
-    short = has_before & has_after & (since + until <= rule.max_gap_ns)
+    short = has_before & has_after & (since + until <= max_gap_ns)
     itself = exact | ahead
     chosen = np.where(ahead, after, before)
     if rule.interpolation == "hold":
-        valid = itself | (has_before & (since <= rule.max_gap_ns))
+        valid = itself | (has_before & (since <= max_gap_ns))
     elif rule.interpolation == "none":
         valid = itself
     else:
@@ -94,7 +129,7 @@ def _between(samples: Samples, instants: Times) -> Resampled:
         result = _weigh(result, values.take(before, axis=0), values.take(after, axis=0), since, until, itself)
     if bool(valid.all()):
         return Resampled(result, None, None)
-    hole = np.where(has_after, since + until > rule.max_gap_ns, instants < hole_to_ns)
+    hole = np.where(has_after, since + until > max_gap_ns, instants < hole_to_ns)
     gap = ~valid & has_before & hole
     return Resampled(result, valid, gap if bool(gap.any()) else None)
 
@@ -116,15 +151,16 @@ def blank(samples: Samples, start_ns: int) -> tuple[int, bool]:
 
     `until_ns == start_ns` where it has, or may have, a value at `start_ns`.
     """
-    times, _, hole_to_ns, rule, tolerance = samples
+    times, _, hole_to_ns, rule, tolerance, _ = samples
+    max_gap_ns = gap_of(rule)
     at = int(times.searchsorted(start_ns + tolerance, side="right"))
     after = int(times[at]) if at < len(times) else FAR_NS
     if at == 0:
         return max(after - tolerance, start_ns), False
     before = int(times[at - 1])
-    reach = rule.max_gap_ns if rule.interpolation == "hold" else 0
+    reach = max_gap_ns if rule.interpolation == "hold" else 0
     if start_ns - before <= max(tolerance, reach):
         return start_ns, False
     if at < len(times):
-        return (after - tolerance, True) if after - before > rule.max_gap_ns else (start_ns, False)
+        return (after - tolerance, True) if after - before > max_gap_ns else (start_ns, False)
     return (hole_to_ns, True) if start_ns < hole_to_ns else (FAR_NS, False)

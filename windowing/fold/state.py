@@ -15,7 +15,9 @@ from ingest.intake import SavedRecording as KnownRecording
 from ingest.logtime import NEVER
 from windowing.fold.anchors import AnchorMark, Cursor, Layout, new_cursor
 from windowing.fold.recordings import Recording
+from windowing.fold.resample import Carried, gap_of
 from windowing.fold.streams import Stream
+from windowing.spec import StreamRule
 
 STATE_VERSION: Final = 1
 """Raised when the saved state's format or meaning changes; another version is refused."""
@@ -43,6 +45,10 @@ class SavedStream(msgspec.Struct, array_like=True, gc=False):
     times: bytes
     values: bytes
     behind: int = 0
+    max_gap_ns: int = -1
+    """What is a gap; -1: nobody knows yet."""
+    carried: bytes = b""
+    """`windowing.fold.resample.Carried`: times, then values; empty: none."""
 
 
 class SavedRecording(msgspec.Struct, array_like=True, gc=False):
@@ -162,6 +168,8 @@ def _save_stream(stream: Stream) -> SavedStream:
         times=buffer.times.tobytes(),
         values=buffer.values.tobytes(),
         behind=stream.behind,
+        max_gap_ns=-1 if stream.rule is None else gap_of(stream.rule),
+        carried=b"" if buffer.carried is None else b"".join(part.tobytes() for part in buffer.carried),
     )
 
 
@@ -191,6 +199,12 @@ def _restore_cursor(saved: SavedRecording, entry: SavedCursor, layout: Layout) -
 def _restore_stream(saved: SavedStream, stream: Stream) -> None:
     stream.first_ns, stream.last_ns = saved.first_ns, saved.last_ns
     stream.complete_to, stream.behind = saved.complete_to, saved.behind
+    if saved.max_gap_ns >= 0:
+        stream.rule = StreamRule(stream.plan.rule.interpolation, saved.max_gap_ns)
+    if saved.carried:
+        half = len(saved.carried) // 2
+        carried = np.frombuffer(saved.carried[:half], "<i8"), np.frombuffer(saved.carried[half:], "<f8")
+        stream.buffer.carried = Carried(*carried)
     samples = np.frombuffer(saved.times, dtype="<i8")
     if len(samples):
         channels = len(stream.plan.channels)

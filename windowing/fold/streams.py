@@ -15,12 +15,13 @@ from ingest.intake import UNSYNCED, OpenRecording
 from ingest.intervals import IntervalSet
 from ingest.lifetimes import DAY_NS, WAIT_NS
 from ingest.logtime import NEVER
+from ingest.pace import GAP_FLOOR_NS, STEPS, rated_gap_ns, unrated_gap_ns
 from ingest.records import Chunk
 from ingest.times import Times, advance, run_times, sample_times
 from windowing.fold.buffers import SampleBuffer
 from windowing.fold.convert import Converter
-from windowing.fold.resample import Samples
-from windowing.spec import StreamPlan
+from windowing.fold.resample import FAR_NS, Samples, gap_of, measured
+from windowing.spec import StreamPlan, StreamRule
 
 COLLECT_SAMPLES: Final = 24_576
 """A stream collects at most so many samples; with two thirds of them it may be settled."""
@@ -56,13 +57,31 @@ class Stream:
     """The state of one stream in one recording."""
 
     __slots__ = (
-        *("plan", "known", "peers", "buffer", "first_ns", "last_ns", "complete_to", "behind", "outrun"),
+        *(
+            "plan",
+            "rule",
+            "bridges",
+            "known",
+            "peers",
+            "buffer",
+            "first_ns",
+            "last_ns",
+            "complete_to",
+            "behind",
+            "outrun",
+        ),
         *("boot", "schema", "seen", "converter", "_sample_bytes", "_num", "_den", "_next_ns", "_next_phase"),
-        *("_run_t0", "_run_phase", "_run_count", "_room", "_values", "_pieces", "_collected", "_unsettled"),
+        *("outrun", "_run_t0", "_run_phase", "_run_count", "_room", "_values", "_pieces", "_collected", "_unsettled"),
     )
 
-    def __init__(self, plan: StreamPlan, known: OpenRecording, unsettled: list[OpenRecording]) -> None:
+    def __init__(
+        self, plan: StreamPlan, known: OpenRecording, unsettled: list[OpenRecording], bridges: bool = True
+    ) -> None:
         self.plan = plan
+        self.rule: StreamRule | None = plan.rule if plan.rule.max_gap_ns is not None else None
+        """How instants between samples get their values; None as long as nobody knows what is a gap."""
+        self.bridges = bridges
+        """Empty cells are bridged as missing rows are."""
         self.known = known
         """What the intake knows of the recording."""
         self._unsettled = unsettled
@@ -160,6 +179,8 @@ class Stream:
         self._end_run()
         self.boot, self.seen, self.schema, self.converter = boot, seen, schema, converter
         self._sample_bytes = converter.sample_bytes
+        if self.rule is None and self.first_ns == NEVER and converter.period_ns:
+            self.rule = StreamRule(self.plan.rule.interpolation, rated_gap_ns(converter.period_ns))
 
     def accept(self, chunk: Chunk, times: Times | None, limit: int) -> list[Refused]:
         """Take any new chunk of the adopted schema; the samples that come too late or lie too far ahead come back.
@@ -280,19 +301,63 @@ class Stream:
     def known_to(self, tolerance_ns: int) -> int:
         """The latest instant whose value no later record can change."""
         certain = self.complete_to - 1 - tolerance_ns
-        if self.last_ns == NEVER or self.plan.rule.interpolation == "hold":
+        if self.last_ns == NEVER:
+            return certain
+        if self.rule is None:
+            return NEVER
+        if self.rule.interpolation == "hold":
             return max(self.last_ns, certain)
-        return max(self.last_ns, certain) if self._open_hole else self.last_ns
+        known = max(self.last_ns, certain) if self._open_hole else self.last_ns
+        return known if self.rule.interpolation == "none" or not self.bridges else min(known, self._bridged_to())
+
+    def _bridged_to(self) -> int:
+        """The latest instant at which no channel is empty that may yet be bridged from a sample to come."""
+        buffer, oldest_ns = self.buffer, self.complete_to - self._max_gap_ns
+        empty = np.flatnonzero(~measured(buffer.values[-1])) if len(buffer) else ()
+        if not len(empty):
+            return FAR_NS
+        near = int(buffer.times.searchsorted(oldest_ns))
+        bridged_to = FAR_NS
+        for column in empty:
+            there = np.flatnonzero(measured(buffer.values[near:, column]))
+            if len(there):
+                bridged_to = min(bridged_to, int(buffer.times[near + there[-1]]))
+            elif buffer.carried is not None and buffer.carried.times[column] >= oldest_ns:
+                bridged_to = min(bridged_to, int(buffer.carried.times[column]))
+        return bridged_to
+
+    @property
+    def _max_gap_ns(self) -> int:
+        return 0 if self.rule is None else gap_of(self.rule)
 
     @property
     def _open_hole(self) -> bool:
         """Certainly no sample follows the last one within `max_gap`."""
-        return self.last_ns != NEVER and self.complete_to - self.last_ns > self.plan.rule.max_gap_ns
+        return self.last_ns != NEVER and self.complete_to - self.last_ns > self._max_gap_ns
+
+    def measure(self, *, over: bool = False) -> None:
+        """Say what is a gap where no table and no nominal rate does: by the lower median of the stream's first steps.
+
+        Its first `STEPS` are waited for, for a day, or to the end of the recording (`over`): which they are depends on
+        the samples alone.
+        """
+        if self.rule is not None or self.first_ns == NEVER:
+            return
+        times = self.buffer.times
+        if len(times) <= STEPS and not over:
+            if self.complete_to - self.first_ns < DAY_NS:
+                return
+            times = times[times < self.first_ns + DAY_NS]
+        steps = np.sort(np.diff(times[: STEPS + 1]))
+        gap_ns = unrated_gap_ns(int(steps[(len(steps) - 1) // 2])) if len(steps) else GAP_FLOOR_NS
+        self.rule = StreamRule(self.plan.rule.interpolation, gap_ns)
 
     def samples(self, tolerance_ns: int) -> Samples:
         """The samples in the buffer, for `windowing.fold.resample`."""
         hole_to_ns = self.complete_to - tolerance_ns if self._open_hole else NEVER
-        return Samples(self.buffer.times, self.buffer.values, hole_to_ns, self.plan.rule, tolerance_ns)
+        rule = self.rule or StreamRule(self.plan.rule.interpolation, 0)
+        carried = self.buffer.carried if self.bridges else None
+        return Samples(self.buffer.times, self.buffer.values, hole_to_ns, rule, tolerance_ns, carried)
 
 
 def _times_of(piece: _Piece) -> NDArray[np.int64]:

@@ -31,7 +31,7 @@ from tests.windowing.feeding import BOOT, NOW_NS, START_NS, Collected, Source, b
 from windowing.fold.anchors import AnchorMark
 from windowing.fold.operator import WindowOperator
 from windowing.fold.streams import Stream
-from windowing.spec import WindowSpec
+from windowing.spec import StreamRule, WindowSpec
 
 DAY_NS = 86_400 * 10**9
 PERIOD = Fraction(20_000_000)
@@ -328,7 +328,7 @@ def test_a_hole_of_fifty_years_without_any_stream_is_a_few_rows() -> None:
 
 def test_edges_and_thin_windows() -> None:
     acc = Source(ACC)
-    spec = WindowSpec(5, 5, Fraction(50), ("acc.x", "acc.y"), min_coverage=Fraction(4, 5))
+    spec = WindowSpec(5, 5, Fraction(50), ("acc.x", "acc.y"), rule=StreamRule("none"), min_coverage=Fraction(4, 5))
     values = ones(20)
     values[5:8, 1] = np.nan
     values[11, 0] = np.nan
@@ -349,7 +349,7 @@ def test_a_value_that_no_float32_holds_is_missing(dtype: Any, value: float, leas
     acc, values = Source(description), ones(20).astype(dtype)
     with np.errstate(over="ignore"):
         values[7, 1] = np.array(value).astype(dtype)
-    spec = WindowSpec(5, 5, Fraction(50), ("acc.x", "acc.y"), min_coverage=least)
+    spec = WindowSpec(5, 5, Fraction(50), ("acc.x", "acc.y"), rule=StreamRule("none"), min_coverage=least)
     found = run(spec, [acc.regular(at(0), 0, PERIOD, values), acc.end()], [description])
     first = START_NS // (5 * STEP)
     coverage = {row["k"] - first: (row["coverage"], row["mask"] != b"") for row in found.rows}
