@@ -30,6 +30,7 @@ class Parser(argparse.ArgumentParser):
     def add_argument(self, *names: Any, **given: Any) -> argparse.Action:
         """See `argparse.ArgumentParser`; options go into their groups."""
         if given.get("required"):
+            given.setdefault("action", _Once)
             self._must = self._must or self.add_argument_group("must be given")
             return self._must.add_argument(*names, **given)
         if "--json" in names:
@@ -69,6 +70,19 @@ class Parser(argparse.ArgumentParser):
         given = (word.partition("=")[0] for word in self._given if word.startswith("--"))
         unknown = next((word for word in given if word not in known and word != "--"), "")
         return f"; {unknown} is no option{_did_you_mean(unknown, known)}" if unknown else ""
+
+
+class _Once(argparse.Action):
+    """Stores a value; of two, the first would be forgotten without a word."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        given = namespace.__dict__.setdefault("_given", set())
+        if self.dest in given:
+            parser.error(f"{option} is given twice; give it once")
+        given.add(self.dest)
+        setattr(namespace, self.dest, values)
 
 
 def _did_you_mean(given: str, known: list[str]) -> str:

@@ -15,6 +15,7 @@ from ingest.attributes import parse_attributes
 from ingest.chunker import Limits
 from ingest.commandline import complaint
 from ingest.errors import CorruptLogError, UsageError
+from ingest.exact import with_exact_times
 from ingest.log.opening import check_begun, open_log
 from ingest.log.protocol import Log
 from ingest.progress import Progress
@@ -44,7 +45,8 @@ and is told; a jump forward is a gap. A file that lies newest first is turned ro
 rows. Numbers are times only with their --time-unit; a clock that counts from something else needs --origin or --start.
 
 What became of every line is in the summary. Comments (#) and blank lines say nothing; a quote in the middle of a cell
-is a character like others. Importing the same file with the same options again adds nothing downstream.
+is a character like others. Importing the same file with the same options again adds nothing downstream, also with
+another --chunk.
 """
 _MARKS_EXAMPLE: Final = """\
 example:
@@ -395,8 +397,8 @@ def run_log_stats(args: argparse.Namespace) -> int:
 
 
 def _json(value: Any) -> str:
-    """One line of JSON; NaN becomes null."""
-    return msgspec.json.encode(value).decode()
+    """One line of JSON, each instant as text, too; NaN becomes null."""
+    return msgspec.json.encode(with_exact_times(value)).decode()
 
 
 def _print_table(rows: Sequence[dict[str, Any]]) -> None:

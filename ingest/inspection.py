@@ -16,12 +16,17 @@ from ingest.log.protocol import READINGS, Bounds, Log, LogBatch, partition_of
 from ingest.records import Chunk, Gap, Record, StreamDescription
 from ingest.schemas import SchemaRegistry
 from ingest.settings import meant, suggest
+from ingest.showing import shown_bytes
 from ingest.times import sample_times
 from ingest.units import format_time
 from ingest.wire import decode
 
 FETCH_TIMEOUT_S: Final = 1.0
 _DEVICES_SHOWN: Final = 10
+_ID_BYTES: Final = 16
+"""Boots and schemas are so long, and shown whole."""
+_SHOWN_BYTES: Final = 60
+"""Characters of other bytes in a line."""
 END_FIELDS: Final = ("end_ns", "complete_to_ns", "time_ns", "start_ns")
 """A record's own time is the first of these that it has; a chunk's is its last sample."""
 
@@ -128,7 +133,7 @@ class Describer:
         head = f"{located.topic}/{located.partition}@{located.offset}"
         record = located.record
         if record is None:
-            return f"{head} unreadable: {located.problem}"
+            return f"{head} {shown_bytes(located.key, _SHOWN_BYTES)} unreadable: {located.problem}"
         words = [head, *([record.device] if not isinstance(record, StreamDescription) else []), kind_of(record)]
         if not isinstance(record, Chunk):
             return " ".join([*words, *(f"{n}={v}" for n, v in _fields(record).items() if n != "device" and v != "")])
@@ -155,7 +160,7 @@ class Describer:
             "append_ns": located.append_ns,
         }
         if record is None:
-            return place | {"kind": "unreadable", "reason": located.problem}
+            return place | {"kind": "unreadable", "key": located.key.hex(), "reason": located.problem}
         place["kind"] = kind_of(record)
         if not isinstance(record, Chunk):
             return place | _plain(record)
@@ -224,12 +229,17 @@ def _fields(record: Record) -> dict[str, Any]:
         if name.endswith("_ns"):
             told[name.removesuffix("_ns")] = format_time(value) if value else ""
         elif isinstance(value, bytes):
-            told[name] = value.hex()
+            told[name] = value.hex() if len(value) <= _ID_BYTES else _excerpt(value)
         elif name == "channels":
             told[name] = ",".join(f"{c.name}[{c.unit}]" for c in value)
         elif value is not None and value != {}:
             told[name] = value
     return told
+
+
+def _excerpt(value: bytes) -> str:
+    """The beginning of many bytes, as text where it is some; `--json` has all of them."""
+    return f"{shown_bytes(value[: 2 * _SHOWN_BYTES], _SHOWN_BYTES)} ({len(value):,} bytes)"
 
 
 # --- figures ----------------------------------------------------------------------------------------------------------

@@ -45,8 +45,11 @@ def parse(data: bytes) -> Record:
         WireError: unknown version, unknown kind, or bytes that are no record.
     """
     if not data or data[0] != VERSION:
-        found = f"version {data[0]}" if data else "no bytes"
-        raise WireError(f"record: found {found}, expected version {VERSION}; upgrade sensorloom, or see deadletter")
+        if not data:
+            raise WireError("record: found no bytes: so is written what somebody deleted from a compacted topic")
+        raise WireError(
+            f"record: found version {data[0]}, expected version {VERSION}: upgrade sensorloom, if a newer one wrote it"
+        )
     # A short copy costs less than a view.
     body = data[1:] if len(data) < _SHORT else memoryview(data)[1:]
     try:

@@ -102,13 +102,16 @@ def run_window(args: argparse.Namespace) -> int:
     """`sensorloom window run`; 1 where `--until-idle` was ended before it was done."""
     import asyncio
 
-    from ingest.log.opening import check_begun
+    from ingest.log.opening import check_begun, is_begun
     from service.report import Progressing, closing_figures, render_closing
     from service.run import run_service
+    from service.site import operator_folders
 
     options = _run_options(args)
-    if options.until_idle:
+    if options.until_idle or any(operator_folders(options.out)):
         check_begun(options.log)
+    elif not is_begun(options.log):
+        print(f"sensorloom: {options.log}: there is no log yet; one is begun here", file=sys.stderr)
     with Progressing(options.until_idle) as progressing:
         result = asyncio.run(run_service(options, progressing.observe))
     if options.until_idle or args.json:

@@ -96,4 +96,6 @@ def run_status(args: argparse.Namespace) -> int:
 def _json(value: object) -> str:
     import msgspec
 
-    return msgspec.json.encode(value).decode()
+    from ingest.exact import with_exact_times
+
+    return msgspec.json.encode(with_exact_times(msgspec.to_builtins(value))).decode()

@@ -16,6 +16,9 @@ from ingest.wire import decode
 CLOCK_STEP: Final = "clock_step"
 """Why a recording begins or ends where the clock stepped back."""
 
+CONTENT_BYTES: Final = 12
+"""So many bytes of an import's boot are its content's; the others say how it was cut into chunks."""
+
 
 @dataclass(slots=True)
 class Known:
@@ -24,7 +27,8 @@ class Known:
     end_ns: int = 0
     """The end of its newest sample."""
     ended: bool = False
-    boots: set[bytes] = field(default_factory=set)
+    contents: set[bytes] = field(default_factory=set)
+    """Of the files that are in it: what their boots begin with."""
     split_off: bool = False
     """A clock step began it, not a person."""
 
@@ -47,7 +51,7 @@ class Joined:
         """Raise `UsageError` where a new file would join a recording that has ended; the same file may come again."""
         for name in recordings:
             known = self.known.get(name)
-            if known is not None and known.ended and boot not in known.boots:
+            if known is not None and known.ended and boot[:CONTENT_BYTES] not in known.contents:
                 raise UsageError(
                     f'import: recording "{name}" of {device} has ended; '
                     "choose another --recording, and give --open to all of its files but the last"
@@ -85,7 +89,7 @@ def _take(known: dict[str, Known], batch: LogBatch, device: str, recording: str)
         if not isinstance(record, Chunk | RecordingStart | RecordingEnd) or not _belongs(record.recording, recording):
             continue
         found = known.setdefault(record.recording, Known())
-        found.boots.add(record.boot)
+        found.contents.add(record.boot[:CONTENT_BYTES])
         if isinstance(record, Chunk):
             found.end_ns = max(found.end_ns, chunk_end_ns(record))
         elif isinstance(record, RecordingStart):

@@ -1,9 +1,9 @@
 """A file of samples into the log: the stream's description, then a recording's start, chunks and end.
 
-An import is named by its content: its boot is a hash of the file's content and of the options that matter, so that
-importing twice adds nothing downstream. What happens to times that repeat or step back is told in `order`. What became
-of every line of a text is in the summary: lines = header + comments + blank + continued + torn ones + samples + rows
-left out.
+An import is named by its content: its recording, and most of its boot, are a hash of the file's content and of the
+options that matter, so that importing twice adds nothing downstream, however each was cut into chunks. What happens to
+times that repeat or step back is told in `order`. What became of every line of a text is in the summary: lines =
+header + comments + blank + continued + torn ones + samples + rows left out.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ingest.chunker import Limits, Origin, chunk_end_ns, periodic_chunks, stamped_chunks
 from ingest.errors import LogConfigError, PermanentError, UsageError
-from ingest.importers.joining import CLOCK_STEP, Joined, find_joined
+from ingest.importers.joining import CLOCK_STEP, CONTENT_BYTES, Joined, find_joined
 from ingest.importers.numbers import choose, pack
 from ingest.importers.order import Ordered, Repeated, order
 from ingest.importers.publish import publish
@@ -29,6 +29,7 @@ from ingest.importers.source import Lines, Source, Table, read_source
 from ingest.importers.stamps import Reading, check_plausible, read_stamp, read_stamps
 from ingest.importers.tables import read_table
 from ingest.log.protocol import READINGS, STREAMS, Entry, Log
+from ingest.measures import check_unit
 from ingest.progress import Progress
 from ingest.records import Channel, Chunk, Clock, Record, RecordingEnd, RecordingStart, StreamDescription, schema_id
 from ingest.settings import suggest
@@ -36,6 +37,7 @@ from ingest.times import Times, period_of
 from ingest.units import format_time
 from ingest.wire import MAX_SPAN_NS, encode
 
+_LIMITS: Final = Limits()
 _NOT_CONTENT: Final = ("open", "limits", "rate", "attributes")
 """Options that the boot does not hold, or holds in another form."""
 _NEWER: Final = ("origin", "repeated", "decimal_comma")
@@ -104,6 +106,11 @@ class ReadingsOptions:
         for option, name in (*names, *(("--unit", unit) for unit in self.units)):
             if not name or not name.isprintable() or name != name.strip():
                 raise UsageError(f'import: {option}: "{name}" is no name')
+        for unit in self.units:
+            try:
+                check_unit(unit)
+            except UsageError as error:
+                raise UsageError(f"import: --unit: {error}") from None
         if "." in self.stream:
             raise UsageError(f'import: --stream: "{self.stream}" has a dot, which separates a stream from its channel')
 
@@ -124,15 +131,23 @@ class ReadingsOptions:
         rate = self.rate or Fraction(0)
         return StreamDescription(self.stream, channels, dtype, rate.numerator, rate.denominator)
 
-    def boot(self, source: Source) -> bytes:
-        """16 bytes that the same content under the same options always has."""
+    def content(self, source: Source) -> bytes:
+        """16 bytes that the same content under the same options always has, however it is cut into chunks."""
         matters = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in _NOT_CONTENT}
         for name in _NEWER:
             if not matters[name]:
                 del matters[name]
-        matters |= {"chunk": (self.limits.span_ns, self.limits.bytes), "rate": str(self.rate)}
+        matters |= {"chunk": (_LIMITS.span_ns, _LIMITS.bytes), "rate": str(self.rate)}
         told = msgspec.json.encode(matters, order="sorted")
         return hashlib.sha256(source.digest() + told).digest()[:16]
+
+    def boot(self, content: bytes) -> bytes:
+        """The boot of an import of this content: cut otherwise, its numbers mean other samples, and it is another boot
+        of the same content."""
+        if self.limits == _LIMITS:
+            return content
+        limits = b"%d,%d" % (self.limits.span_ns, self.limits.bytes)
+        return content[:CONTENT_BYTES] + hashlib.sha256(content + limits).digest()[: len(content) - CONTENT_BYTES]
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,8 +270,9 @@ def prepare(source: Source, options: ReadingsOptions) -> Prepared:
     table = replace(table, values=values)
     dtype = choose(table.values, options.dtype, table.place)
     description = options.describe(dtype)
-    boot = options.boot(source)
-    base = options.recording or f"import-{boot.hex()[:12]}"
+    content = options.content(source)
+    boot = options.boot(content)
+    base = options.recording or f"import-{content.hex()[:12]}"
     summary = Summary(options.device, options.stream, boot.hex(), dtype, [c.name for c in description.channels], 0)
     summary.notes += table.notes
     if table.lines is not None:

@@ -100,9 +100,14 @@ def _options(url: str, query: str, known: _Options, partitions: int | None) -> d
     return values
 
 
-def check_begun(url: str) -> None:
-    """Raise `UsageError` where `url` names a `segments` log that nobody has begun: who wants to read mistyped it."""
+def is_begun(url: str) -> bool:
+    """Whether `url` names a log that somebody has begun, as far as that can be told without asking a server."""
     address = url.partition("?")[0]
     folder = address.removeprefix("segments:")
-    if folder != address and not Path(folder).is_dir():
+    return folder == address or Path(folder).is_dir()
+
+
+def check_begun(url: str) -> None:
+    """Raise `UsageError` where `url` names a `segments` log that nobody has begun: who wants to read mistyped it."""
+    if not is_begun(url):
         raise UsageError(f"{url}: there is no log; check the folder's name")

@@ -10,7 +10,7 @@ import pytest
 from ingest.errors import UsageError
 from ingest.inspection import Describer, Located, kind_of, partition_figures, records, stream_figures
 from ingest.log.protocol import READINGS, STREAMS, Entry
-from ingest.records import Channel, Chunk, Record, StreamDescription, schema_id
+from ingest.records import Channel, Chunk, DeadLetter, Record, StreamDescription, schema_id
 from ingest.wire import encode
 from simulators.doubles.log import ListLog
 from tests.ingest.kinds import BOOT, EXAMPLES, T0
@@ -55,7 +55,8 @@ def test_other_records_show_their_fields() -> None:
         "start=2026-11-24T02:00:00Z end=2026-11-24T02:00:00.000000005Z samples=-1 reason=spool_full"
     )
     assert line(DESCRIPTION).startswith("readings/1@7 stream_description stream=acc channels=x[g],t[degC] dtype=int16")
-    assert line(None, "bad bytes") == "readings/1@7 unreadable: bad bytes"
+    assert line(None, "bad bytes") == "readings/1@7 pump-7 unreadable: bad bytes"
+
     for name, record in EXAMPLES.items():
         assert name.startswith(kind_of(record))
         assert "\n" not in line(record)
@@ -157,3 +158,11 @@ def test_figures() -> None:
         assert await stream_figures(log, "nobody") == {}
 
     asyncio.run(run())
+
+
+def test_of_many_bytes_a_line_shows_the_first() -> None:
+    letter = DeadLetter("pump-7", "readings", 1, 7, "no record", b"GET / HTTP/1.1\r\n" + bytes(65_520))
+    shown = line(letter)
+    assert len(shown) < 200
+    assert "value=GET / HTTP/1.1\\r\\n\\x00\\x00" in shown
+    assert shown.endswith("… (65,536 bytes)")

@@ -332,3 +332,26 @@ def test_what_became_of_every_line_is_in_the_summary() -> None:
 def test_options_about_times_that_contradict_each_other_are_refused(given: Any, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         prepare(text("t,x\n1,2\n"), given)
+
+
+def test_an_import_is_known_by_its_content_however_it_is_cut(tmp_path: Path) -> None:
+    path = tmp_path / "acc.csv"
+    path.write_text("x\n" + "".join(f"{i}\n" for i in range(100)))
+    base = at_rate("x", 10)
+    one, other, third = (
+        prepare(read_source(path), replace(base, limits=Limits(span, size)))
+        for span, size in ((10**9, 32_000), (5 * 10**9, 32_000), (10**9, 20))
+    )
+    assert one.summary.recordings == other.summary.recordings == third.summary.recordings
+    assert len({one.boot, other.boot, third.boot}) == 3
+    assert {prepared.boot[:12] for prepared in (one, other, third)} == {one.boot[:12]}
+    assert one.summary.recordings == [f"import-{one.boot.hex()[:12]}"]
+    changed = prepare(read_source(path), replace(base, scales=(2.0,)))
+    assert changed.boot[:12] != one.boot[:12]
+
+
+@pytest.mark.parametrize("unit", ["gee", "celsius", "m/s/s", "two words"])
+def test_a_unit_that_is_none_is_refused(unit: str) -> None:
+    with pytest.raises(UsageError, match="--unit: unknown unit"):
+        replace(at_rate("x"), units=(unit,)).check()
+    replace(at_rate("x"), units=("{items}",)).check()
