@@ -35,6 +35,11 @@ def register(subparsers: Any) -> None:
     add("-c", "--config", required=True, metavar="FILE", help="dataset.toml")
     add("--log", required=True, metavar="URL", help="segments:DIR or kafka://host:9092[,host:9092]")
     add("--out", required=True, metavar="DATASET", help="the dataset's folder, on a local disk")
+    add(
+        "--after",
+        metavar="OLD",
+        help="begin a new dataset where this one ends, which an older version wrote: nobody may go on with it",
+    )
     add("--until-idle", action="store_true", help="end when everything is sealed that is in the log now")
     add("--group", metavar="NAME", help="begin the consumer groups' names so, instead of with the dataset's own id")
     add("--instance", metavar="NAME", help="this worker's lasting name; by default made of host and process")
@@ -160,6 +165,7 @@ def _run_options(args: argparse.Namespace) -> RunOptions:
         instance=args.instance or f"{socket.gethostname()}-{os.getpid()}",
         group=args.group,
         until_idle=args.until_idle,
+        after=Path(args.after) if args.after else None,
         limits=Limits(seal_bytes=seal_bytes, seal_seconds=seconds),
     )
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, TypeAlias, TypedDict, TypeVar
 
 from ingest.engine.disk import DiskFiles
 from ingest.engine.genesis import NAME as GENESIS
@@ -64,6 +64,8 @@ class RunOptions:
     """What the names of the consumer groups begin with; None: the dataset's own."""
     until_idle: bool = False
     """End when everything is sealed that was in the log at the start."""
+    after: Path | None = None
+    """Another dataset of the same log, after which a new one goes on."""
     limits: Limits = field(default_factory=Limits)
 
 
@@ -109,6 +111,8 @@ async def run_service(options: RunOptions, observe: Observe, stop: asyncio.Event
     source = Source.read(options.config)
     if options.out.exists() and not options.out.is_dir():
         raise UsageError(f"--out: {options.out} is a file; name the dataset's folder")
+    if options.after is not None and options.after.resolve() == options.out.resolve():
+        raise UsageError(f"--after: {options.after} is --out itself; name a new folder there")
     log = open_log(options.log)
     try:
         return await _Service(options, log, observe, stop).run(source)
@@ -124,6 +128,13 @@ class _Job:
     topic: str
     worker: Worker
     until: Mapping[int, int]
+
+
+class _Old(TypedDict, total=False):
+    """Further arguments of `claim_genesis`."""
+
+    old: FileStore
+    old_where: str
 
 
 def _given(result: T | BaseException) -> T:
@@ -205,6 +216,7 @@ class _Service:
             pin=window.anchor == "mark",
             root=root,
             tell=self._tell,
+            **self._old(WINDOWS),
         )
         where = str(self._options.out / LABELS / GENESIS)
         marks = claim_genesis(
@@ -213,6 +225,18 @@ class _Service:
         claims = await asyncio.gather(windows, marks, return_exceptions=True)
         genesis, label_genesis = (_given(claim) for claim in claims)
         return genesis, label_genesis
+
+    def _old(self, folder: str) -> _Old:
+        """Where the dataset after which this one goes on has an operator: its windows, whatever they are called, or its
+        rules of the same revision."""
+        if self._options.after is None:
+            return {}
+        at = self._options.after / folder
+        if folder == WINDOWS:
+            at = next((path.parent for path in at.glob(f"*/{GENESIS}")), at / GENESIS)
+        elif not (at / GENESIS).exists():
+            return {}
+        return {"old": FileStore(DiskFiles(at), self._token), "old_where": str(at / GENESIS)}
 
     def _tell(self, text: str) -> None:
         self._observe(Notice("noted", -1, 0, text), "")
@@ -244,6 +268,7 @@ class _Service:
                 where=where,
                 root=self._store(""),
                 tell=self._tell,
+                **self._old(folder),
             )
         )
         await self._hire(folder, operator, genesis, f"{group}-{operator.name}-{operator.spec}")
@@ -276,6 +301,7 @@ class _Service:
             group=group,
             instance=self._options.instance,
             owner=genesis.id,
+            after=genesis.after,
             limits=self._options.limits,
             observe=observe,
         )

@@ -12,9 +12,10 @@ from typing import Final
 
 import msgspec
 
+from ingest.engine.chain import read_head
 from ingest.engine.heads import begin_heads
 from ingest.engine.ledger import BELONGS
-from ingest.engine.manifest import chain_folder, encode_document, open_document
+from ingest.engine.manifest import LastRecord, chain_folder, encode_document, open_document
 from ingest.engine.operator import Operator
 from ingest.engine.store import Exists, Store
 from ingest.errors import CorruptError, LogConfigError, StateVersionError, UsageError
@@ -23,6 +24,15 @@ from ingest.log.protocol import MARKS, Log
 FORMAT: Final = 1
 NAME: Final = "genesis.json"
 """Its name in the operator's folder."""
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """Where a chain of another dataset ends, and one of this goes on."""
+
+    partition: int
+    through: int
+    last: LastRecord | None = None
+    """The last record that was read there."""
 
 
 class Genesis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,6 +54,10 @@ class Genesis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The `[window]` table that `spec` is the hash of, as JSON: to write a lost dataset.toml again."""
     pinned: tuple[tuple[int, int, int], ...] = ()
     """For windows anchored at marks, `(partition, begin, end)` of `marks`: the marks in these offsets are anchors."""
+    after: tuple[Ending, ...] = ()
+    """The chains begin where those of another dataset ended: its records were cut there."""
+    after_id: str = ""
+    """The other one's `id`."""
 
 
 def encode_genesis(genesis: Genesis) -> bytes:
@@ -65,10 +79,11 @@ def decode_genesis(data: bytes, where: str) -> Genesis:
 def check_genesis(found: Genesis, now: Genesis, where: str) -> None:
     """Raise where a worker that would write `now` must not go on with chains that began as `found`.
 
-    The id and the pinned marks may differ: the first worker's count, for every worker.
+    The id and the pinned marks may differ: the first worker's count, for every worker. So does what it goes on after,
+    where this run names nothing.
 
     Raises:
-        UsageError: another spec or another log.
+        UsageError: another spec or another log, or it goes on after another dataset.
         LogConfigError: the topic's partition count has changed.
         StateVersionError: another version of the code.
     """
@@ -82,6 +97,14 @@ def check_genesis(found: Genesis, now: Genesis, where: str) -> None:
             f"{where}: began with the log {found.log}, this one is {now.log}: offsets of one mean nothing in the "
             "other; use the first log, or another --out"
         )
+    if now.after_id and found.after_id != now.after_id:
+        begun = f"goes on after the dataset {found.after_id}" if found.after_id else "goes on after none"
+        raise UsageError(f"{where}: {begun}, not after {now.after_id}; use another --out, or leave --after out")
+    if now.after_id and found.after != now.after:
+        raise UsageError(
+            f"{where}: the dataset {found.after_id} went on after this one began at its end, so that records are cut "
+            "twice; begin anew with another --out, and let nobody go on with the older one"
+        )
     if found.partitions != now.partitions:
         raise LogConfigError(
             f"{where}: topic {found.topic} had {found.partitions} partitions, now it has {now.partitions}: devices "
@@ -90,7 +113,7 @@ def check_genesis(found: Genesis, now: Genesis, where: str) -> None:
     if found.code != now.code:
         raise StateVersionError(
             f"{where}: written by code version {found.code}, this is version {now.code}; "
-            "rebuild into another --out from the log"
+            "go on into another --out with --after and this dataset, or rebuild there from the log"
         )
 
 
@@ -106,12 +129,15 @@ async def claim_genesis(
     pin: bool = False,
     root: Store | None = None,
     tell: Callable[[str], None] = lambda text: None,
+    old: Store | None = None,
+    old_where: str = "",
 ) -> Genesis:
     """The genesis of an operator's folder, `store`; written if nothing is there, else compared with what is now.
 
     `where` names it in errors; `window` is the `[window]` table as JSON; `pin`: the windows are anchored at the marks
     that are there now. `root` is the dataset's folder, which keeps a copy: what is missing here is missed by that, and
-    made again where that can be; `tell` is told so.
+    made again where that can be; `tell` is told so. `old` is another dataset's folder of the operator, after which this
+    one goes on; `old_where` names it.
 
     Raises:
         UsageError, LogConfigError, StateVersionError: it rests on something else (see `check_genesis`).
@@ -137,6 +163,9 @@ async def claim_genesis(
     now = Genesis(
         FORMAT, operator.name, topic, partitions, identity, operator.spec, operator.code, new_id, window, pinned
     )
+    if old is not None:
+        after_id, after = await read_endings(old, now, old_where)
+        now = msgspec.structs.replace(now, after=after, after_id=after_id)
     try:
         await store.create(NAME, encode_genesis(now))
         found = now
@@ -146,6 +175,28 @@ async def claim_genesis(
     if root is not None:
         await _keep(store, root, found)
     return found
+
+
+async def read_endings(old: Store, now: Genesis, where: str) -> tuple[str, tuple[Ending, ...]]:
+    """The id of an older genesis of the same operator, and where its chains end. Their states are not looked at: a
+    later version may understand none of them.
+
+    Raises:
+        UsageError: there is none, or it is of another log.
+        LogConfigError: it had another number of partitions.
+        CorruptError: it, or an entry, is damaged.
+    """
+    try:
+        found = decode_genesis(await old.read(NAME), where)
+    except FileNotFoundError:
+        raise UsageError(f"--after: {where} is missing: there are no {now.operator} to go on after") from None
+    check_genesis(msgspec.structs.replace(found, spec=now.spec, code=now.code), now, where)
+    endings = {ending.partition: ending for ending in found.after}
+    for number in range(found.partitions):
+        head = await read_head(old, chain_folder(found.topic, number))
+        if head is not None:
+            endings[number] = Ending(number, head.entry.through, head.entry.last)
+    return found.id, tuple(endings[number] for number in sorted(endings))
 
 
 def kept_name(operator: str, spec: str) -> str:

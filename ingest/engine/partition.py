@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, TypeVar
 
 from ingest.engine.chain import Head, read_entry, read_head
+from ingest.engine.genesis import Ending
 from ingest.engine.heads import check_head, mark_head, stored_head
 from ingest.engine.manifest import (
     CHECKPOINT_EVERY,
@@ -52,7 +53,7 @@ class Partition:
     begin: int
     """Where the next entry begins: the head's `through`."""
     position: int
-    """Fed up to here."""
+    """Fed up to here; less than `begin` while what another chain has sealed is read again."""
     kept_states: tuple[str, ...] = ()
     """State files of the last two entries, newest last."""
     last: LastRecord | None = None
@@ -96,8 +97,13 @@ class Seal:
         return sum(draft.size for draft in self.output.drafts) + published + len(self.state)
 
 
-async def recover(store: Store, operator: Operator, topic: str, number: int, log_begin: int) -> Partition:
+async def recover(
+    store: Store, operator: Operator, topic: str, number: int, log_begin: int, after: Ending | None = None
+) -> Partition:
     """The partition as its last entry left it; at the log's first record where there is no entry yet.
+
+    A chain that goes on `after` another one begins where that ended. What the log still has before it is read too, and
+    its output thrown away: so the operator's state is what it would have been.
 
     Raises:
         CorruptError: the entry or its state is damaged.
@@ -108,7 +114,8 @@ async def recover(store: Store, operator: Operator, topic: str, number: int, log
     head = await read_head(store, folder)
     check_head(known, head, folder, log_begin)
     if head is None:
-        return Partition(topic, number, operator.start(None), None, log_begin, log_begin)
+        begin, last = (after.through, after.last) if after else (log_begin, None)
+        return Partition(topic, number, operator.start(None), None, begin, min(begin, log_begin), last=last)
     # Another worker may have died, or sleep, between link() and the fsync of the folder: what we build on must not
     # vanish. So first look, then settle: what was seen is durable then.
     await store.settle(folder)
@@ -121,7 +128,7 @@ async def recover(store: Store, operator: Operator, topic: str, number: int, log
         if newer is None or newer.entry.seq == entry.seq:
             raise
         # Others moved the chain on meanwhile and deleted this state as outdated.
-        return await recover(store, operator, topic, number, log_begin)
+        return await recover(store, operator, topic, number, log_begin, after)
     running = operator.start(state)
     kept = [entry.state.name]
     for seq in range(entry.seq - 1, max(entry.seq - 3, -1), -1):
@@ -145,7 +152,7 @@ def check_kinship(entry: Manifest, operator: Operator, where: str) -> None:
     if entry.code != operator.code:
         raise StateVersionError(
             f"{where}: state of code version {entry.code}, this is version {operator.code}; "
-            "rebuild into another output folder from the log"
+            "go on into another --out with --after and this dataset, or rebuild there from the log"
         )
 
 
@@ -169,6 +176,12 @@ def draw(partition: Partition) -> Output:
     counts, partition.counted = partition.counted, Counter()
     counts.update(output.counts)
     return replace(output, counts=counts)
+
+
+def discard(partition: Partition) -> None:
+    """Throw away what was finished: another chain has it."""
+    while not is_hollow(partition.running.take()) and partition.running.pending_bytes:
+        pass
 
 
 def is_hollow(output: Output) -> bool:

@@ -10,6 +10,7 @@ from typing import Final, Literal, TypeAlias, TypeVar
 from ingest.engine import partition as work
 from ingest.engine.chain import Head, read_head
 from ingest.engine.continuity import check_continuity, last_of
+from ingest.engine.genesis import Ending
 from ingest.engine.heads import mark_head
 from ingest.engine.manifest import Manifest, chain_folder, sha256_of
 from ingest.engine.operator import Operator, Output
@@ -76,6 +77,7 @@ class Worker:
         group: str,
         instance: str,
         owner: str = "",
+        after: Sequence[Ending] = (),
         limits: Limits | None = None,
         offload: Offload = asyncio.to_thread,
         observe: Callable[[Notice], None] = lambda notice: None,
@@ -87,6 +89,7 @@ class Worker:
         self._group = group
         self._instance = instance
         self._owner = owner
+        self._after = {ending.partition: ending for ending in after}
         self._limits = limits or Limits()
         self._offload = offload
         self._observe = observe
@@ -178,12 +181,17 @@ class Worker:
         match event:
             case Assigned(numbers):
                 bounds = await self._bounds()
+                late = []
                 for number in numbers:
                     part = await self._recover(number, bounds[number].begin)
                     await self._check_continuity(part)
                     self._parts[number] = part
+                    if part.head is None and number not in self._after and part.begin > 0:
+                        late.append(number)
                     self._tell("recovered", number, part.position)
                     member.seek(number, part.position)
+                if late:
+                    self._note(self._parts[late[0]], _begins_late(self._topic, late, bounds))
             case Revoked(numbers):
                 for number in numbers:
                     if self._parts.pop(number, None) is not None:
@@ -203,13 +211,14 @@ class Worker:
 
     async def _recover(self, number: int, log_begin: int) -> Partition:
         return await self._outlast(
-            number, lambda: work.recover(self._store, self._operator, self._topic, number, log_begin)
+            number,
+            lambda: work.recover(self._store, self._operator, self._topic, number, log_begin, self._after.get(number)),
         )
 
     async def _check_continuity(self, part: Partition) -> None:
         """Raise `ReplacedLogError` where the log is not the one that the partition's chain has read."""
         number, begin = part.number, part.begin
-        if part.head is None:
+        if part.head is None and number not in self._after:
             return
         for _ in range(_SHORT_TRIES):
             bounds = await self._bounds()
@@ -241,6 +250,12 @@ class Worker:
                 f"to begin at {begin}, but the log ends at {end}; nothing of this was sealed: see the log's disk and "
                 "network, compare with another replica, and start again"
             )
+        if part.position < part.begin:
+            part.running.skip(wanted, min(begin, part.begin))
+            part.position = wanted = min(begin, part.begin)
+            await self._offload(lambda: work.discard(part))
+            if begin == part.position:
+                return
         self._begin(part)
         part.running.skip(wanted, begin)
         part.lost.append((wanted, begin))
@@ -270,6 +285,12 @@ class Worker:
             return
         if len(batch) and batch.offsets[0] < part.position:  # fetched before a seek: fed already
             batch = batch.tail(sum(1 for offset in batch.offsets if offset < part.position))
+        if part.position < part.begin:
+            early = batch.before(part.begin)
+            await self._warm(part, early)
+            if part.position < part.begin or batch.next_offset <= part.begin:
+                return
+            batch = batch.tail(len(early))
         end, rest = batch.next_offset, batch
         while len(rest) and not self._stop.is_set():
             taken = await self._offload(lambda rest=rest: part.running.feed(rest))  # type: ignore[misc]
@@ -286,6 +307,18 @@ class Worker:
         part.position = int(rest.offsets[0]) if len(rest) else end
         if part.dirty:
             self._begin(part)
+        self._tell("fed", part.number, part.position)
+
+    async def _warm(self, part: Partition, batch: LogBatch) -> None:
+        """Read again what another chain has sealed, for the sake of the state."""
+        rest = batch
+        while len(rest) and not self._stop.is_set():
+            rest = rest.tail(await self._offload(lambda rest=rest: part.running.feed(rest)))  # type: ignore[misc]
+            if len(rest) and part.running.missing_schema is not None:
+                await self._learn(part, int(rest.offsets[0]))
+            else:
+                await self._offload(lambda: work.discard(part))
+        part.position = int(rest.offsets[0]) if len(rest) else batch.next_offset
         self._tell("fed", part.number, part.position)
 
     async def _relieve(self, member: Member, fed: Partition, *, full: bool) -> None:
@@ -418,7 +451,8 @@ class Worker:
             head = await read_head(self._store, folder)
             if head is None:
                 # Where the log forgot everything before anything was sealed, no entry will ever come.
-                if end > (await self._bounds())[number].begin:
+                after = self._after[number].through if number in self._after else 0
+                if end > max(after, (await self._bounds())[number].begin):
                     return False
                 continue
             if head.entry.through < end:
@@ -438,3 +472,9 @@ class Worker:
 
     def _tell(self, kind: Kind, partition: int, position: int, text: str = "", entry: Manifest | None = None) -> None:
         self._observe(Notice(kind, partition, position, text, entry))
+
+
+def _begins_late(topic: str, numbers: Sequence[int], bounds: Mapping[int, Bounds]) -> str:
+    """What to say where chains begin behind what was."""
+    where = ", ".join(f"{topic}-{number} at offset {bounds[number].begin}" for number in numbers)
+    return f"this begins where the log does: {where}; what was before, retention has taken"

@@ -352,3 +352,40 @@ def test_several_workers_that_start_at_once_found_one_dataset(site: Site) -> Non
         assert json.loads(out)["finished"]
     assert len(sensorloom.open(site.out)) == 34
     assert Verification(site.out).run(lambda count: None).problems == []
+
+
+def test_a_new_dataset_goes_on_where_an_older_one_ended(site: Site, tmp_path: Path) -> None:
+    """Windows across the cut are there once: what the log still has is read again for the state."""
+    log = f"segments:{tmp_path}/log2"
+    describe(log)
+    site.log, whole = log, tmp_path / "whole"
+    record(log, "a", 7, end=False)
+    record(log, "b", 3, end=False)
+    assert site.drain() == 0
+    record(log, "a", 12, first=7)
+    record(log, "b", 9, first=3)
+    old, site.out = site.out, tmp_path / "new"
+    assert site.drain("--after", str(old)) == 0
+    assert site.drain() == 0
+    new, site.out = site.out, whole
+    assert site.drain() == 0
+    keys = [{(w[1], w[5]) for w in sensorloom.open(out).windows().iter_rows()} for out in (old, new, whole)]
+    assert keys[0].isdisjoint(keys[1])
+    assert keys[0] | keys[1] == keys[2]
+    assert min(len(found) for found in keys) > 10
+
+
+def test_what_one_cannot_go_on_after_is_named(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert site.drain("--after", str(site.out)) == 2
+    assert "is --out itself" in capsys.readouterr().err
+    assert site.drain("--after", str(tmp_path / "nowhere")) == 2
+    assert "is missing: there are no windows to go on after" in capsys.readouterr().err
+    assert site.drain() == 0
+    old, site.out = site.out, tmp_path / "new"
+    assert site.drain("--after", str(old)) == 0
+    new, site.out = site.out, old
+    record(site.log, "c", 3)
+    assert site.drain() == 0
+    site.out = new
+    assert site.drain("--after", str(old)) == 2
+    assert "went on after this one began at its end" in capsys.readouterr().err

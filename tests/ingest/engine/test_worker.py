@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from ingest.engine.genesis import Ending
 from ingest.engine.manifest import Manifest, chain_folder, decode_entry, encode_document
 from ingest.engine.operator import Output
 from ingest.engine.partition import TOTALS_MAX, bounded
@@ -36,6 +37,8 @@ class Puffing(Summing):
         return 100 * len(self.lines)
 
     def feed(self, batch: LogBatch) -> int:
+        if len(self.lines) >= 3:
+            return 0
         taken = super().feed(batch if len(batch) <= 3 else head(batch, 3))
         Puffing.most = max(Puffing.most, len(self.lines))
         return taken
@@ -101,10 +104,17 @@ class Site:
             self.partition(number).append(Entry(b"d", b"%d" % (base + index)), at_ns + index)
         self.broker.wake()
 
-    def worker(self, log: SimLog | None = None, limits: Limits | None = None, kind: type[Summing] = Summing) -> Worker:
+    def worker(
+        self,
+        log: SimLog | None = None,
+        limits: Limits | None = None,
+        kind: type[Summing] = Summing,
+        after: Sequence[Ending] = (),
+        disk: SimDisk | None = None,
+    ) -> Worker:
         self.started += 1
         process = Process(f"w.{self.started}", Chance(random.Random(3), CALM))
-        store = FileStore(self.files(self.disk, process), f"w.{self.started}")
+        store = FileStore(self.files(disk or self.disk, process), f"w.{self.started}")
         return Worker(
             log or SimLog(self.broker, process),
             store,
@@ -112,6 +122,7 @@ class Site:
             topic=TOPIC,
             group="g",
             instance="w",
+            after=after,
             limits=limits or Limits(poll_seconds=0.5, retry_seconds=1.0),
             offload=process.offload,
             observe=self.notices.append,
@@ -121,10 +132,19 @@ class Site:
         ends = {number: partition.end for number, partition in enumerate(self.broker.ensure(TOPIC, None))}
         await self.worker(**how).run(ends)  # type: ignore[arg-type]
 
-    def entries(self, number: int = 0) -> list[Manifest]:
-        folder = chain_folder(TOPIC, number)
-        names = [name for name in self.disk.names(folder) if name.endswith(".json") and "check" not in name]
-        return [decode_entry(self.disk.read(f"{folder}/{name}"), name) for name in names]
+    def entries(self, number: int = 0, disk: SimDisk | None = None) -> list[Manifest]:
+        folder, disk = chain_folder(TOPIC, number), disk or self.disk
+        names = [name for name in disk.names(folder) if name.endswith(".json") and "check" not in name]
+        return [decode_entry(disk.read(f"{folder}/{name}"), name) for name in names]
+
+    def lines(self, disk: SimDisk | None = None) -> list[str]:
+        disk = disk or self.disk
+        files = [ref.name for entry in self.entries(disk=disk) for ref in entry.files]
+        return [line for name in files for line in disk.read(name).decode().splitlines()]
+
+    def ending(self) -> Ending:
+        head = self.entries()[-1]
+        return Ending(0, head.through, head.last)
 
     def texts(self, kind: str) -> list[str]:
         return [notice.text for notice in self.notices if notice.kind == kind]
@@ -285,6 +305,21 @@ def test_where_retention_took_the_record_only_the_hole_is_told(begin: int) -> No
     play(scenario)
 
 
+def test_who_begins_behind_what_was_says_so() -> None:
+    async def scenario() -> None:
+        site = Site(partitions=2)
+        site.fill(5)
+        site.fill(5, 1)
+        site.partition(1).truncate(3)
+        await site.drain()
+        await site.drain()
+        assert site.texts("noted") == [
+            "this begins where the log does: readings-1 at offset 3; what was before, retention has taken"
+        ]
+
+    play(scenario)
+
+
 def test_an_entry_of_an_older_version_goes_on_and_gains_the_proof() -> None:
     async def scenario() -> None:
         site = Site()
@@ -347,6 +382,58 @@ def test_no_hole_beyond_the_log_is_sealed(next_offset: int) -> None:
         with pytest.raises(TruncatedLogError, match="but the log ends at 5; nothing of this was sealed"):
             await site.drain(log=log)
         assert site.entries() == []
+
+    play(scenario)
+
+
+# A chain that goes on where another one ended.
+
+
+@pytest.mark.parametrize("kind", [Summing, Puffing])
+@pytest.mark.parametrize("more", [0, 1, 30])
+def test_a_chain_goes_on_after_another_with_the_state_that_it_would_have(kind: type[Summing], more: int) -> None:
+    async def scenario() -> None:
+        site, new = Site(), SimDisk(random.Random(5))
+        site.fill(20)
+        await site.drain(kind=kind)
+        after = site.ending()
+        site.fill(more, base=20, at_ns=1000)
+        for _ in range(2):  # and again from its own entries
+            await site.drain(kind=kind, after=[after], disk=new)
+        sums = [sum(range(number + 1)) for number in range(20, 20 + more)]
+        assert site.lines(new) == [f"{20 + at} {total}" for at, total in enumerate(sums)]
+        assert [entry.begin for entry in site.entries(disk=new)][:1] == ([20] if more else [])
+        if more:
+            assert site.entries(disk=new)[-1].totals == {"lines": more, "records": more}
+
+    play(scenario)
+
+
+@pytest.mark.parametrize(("begin", "lost"), [(15, []), (20, []), (25, [(20, 25)])])
+def test_what_the_log_has_lost_before_the_end_is_no_loss(begin: int, lost: list[tuple[int, int]]) -> None:
+    async def scenario() -> None:
+        site, new = Site(), SimDisk(random.Random(5))
+        site.fill(20)
+        await site.drain()
+        site.fill(10, base=20, at_ns=1000)
+        site.partition().truncate(begin)
+        await site.drain(after=[site.ending()], disk=new)
+        assert [hole for entry in site.entries(disk=new) for hole in entry.lost] == lost
+        assert site.entries(disk=new)[-1].through == 30
+        assert [int(line.split()[0]) for line in site.lines(new) if "lost" not in line] == [*range(max(20, begin), 30)]
+
+    play(scenario)
+
+
+def test_nobody_goes_on_after_a_chain_of_another_log() -> None:
+    async def scenario() -> None:
+        site, new = Site(), SimDisk(random.Random(5))
+        site.fill(20)
+        await site.drain()
+        site.broker.topics[TOPIC] = [SimPartition()]
+        site.fill(40, base=7, at_ns=1000)
+        with pytest.raises(ReplacedLogError):
+            await site.drain(after=[site.ending()], disk=new)
 
     play(scenario)
 
