@@ -96,6 +96,8 @@ class Cluster:
         self._faults: dict[str, str] = {}
         """What breaks a promise of topics that were in order when this process first used them."""
         self._doubted: set[str] = set()
+        self._open_told: set[tuple[str, int]] = set()
+        """Partitions in which an open transaction was told: some producers always have one."""
         self.silence: Final = Silence()
         self.remarks: Final[list[str]] = []
         """See `ingest.log.protocol.Log`."""
@@ -334,25 +336,25 @@ class Cluster:
 
     async def bounds(self, topic: str) -> dict[int, Bounds]:
         """Begin and end of every partition; the end is where an open transaction of a foreign producer begins."""
-        begins, ends = await self._begins(topic), await self._offsets(topic, _LATEST, READ_COMMITTED)
-        written = await self._offsets(topic, _LATEST, _READ_UNCOMMITTED)
-        for partition, end in sorted(ends.items()):
-            if end < written[partition]:
+        # In this order: what is written while the two are asked is no open transaction.
+        written = await self.written(topic)
+        ends = await self._offsets(topic, _LATEST, READ_COMMITTED)
+        for partition, bounds in written.items():
+            if ends[partition] < bounds.end and (topic, partition) not in self._open_told:
+                self._open_told.add((topic, partition))
                 self._remark(
-                    f'topic "{topic}": a transaction of another producer is open at offset {end} of partition '
-                    f"{partition}; what lies behind it, {written[partition] - end} so far, is read when it ends"
+                    f'topic "{topic}": a transaction of another producer is open at offset {ends[partition]} of '
+                    f"partition {partition}; what lies behind it is read when it ends"
                 )
-        return {partition: Bounds(begin, ends[partition]) for partition, begin in begins.items()}
+        return {partition: Bounds(bounds.begin, ends[partition]) for partition, bounds in written.items()}
 
     async def written(self, topic: str) -> dict[int, Bounds]:
         """Begin and high watermark of every partition: open transactions lie before that."""
-        begins, ends = await self._begins(topic), await self._offsets(topic, _LATEST, _READ_UNCOMMITTED)
-        return {partition: Bounds(begin, max(begin, ends[partition])) for partition, begin in begins.items()}
-
-    async def _begins(self, topic: str) -> dict[int, int]:
         if topic not in self._known and topic not in await self.topics():
             raise self.refusal(f'topic "{topic}"', "it does not exist")
-        return dict(sorted((await self._offsets(topic, _EARLIEST, _READ_UNCOMMITTED)).items()))
+        begins = await self._offsets(topic, _EARLIEST, _READ_UNCOMMITTED)
+        ends = await self._offsets(topic, _LATEST, _READ_UNCOMMITTED)
+        return {partition: Bounds(begin, max(begin, ends[partition])) for partition, begin in sorted(begins.items())}
 
     async def _offsets(self, topic: str, when: int, isolation: int) -> dict[int, int]:
         async def ask(client: Any) -> dict[int, int]:

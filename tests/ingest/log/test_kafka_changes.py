@@ -105,6 +105,28 @@ def test_what_was_aborted_is_no_data_and_an_open_transaction_is_not_read_past(ad
     asyncio.run(main())
 
 
+def test_what_is_written_meanwhile_is_no_open_transaction(address: str) -> None:
+    async def main() -> None:
+        log, writer = KafkaLog(address, partitions=1), KafkaLog(address, partitions=1)
+        await writer.append(READINGS, [Entry(b"k", b"0")])
+        over = asyncio.Event()
+
+        async def write() -> None:
+            while not over.is_set():
+                await writer.append(READINGS, [Entry(b"k", b"v")] * 3)
+
+        writing = asyncio.create_task(write())
+        ends = [(await log.bounds(READINGS))[0].end for _ in range(50)]
+        over.set()
+        await writing
+        assert len(set(ends)) > 1
+        assert log.remarks == []
+        await writer.close()
+        await log.close()
+
+    asyncio.run(main())
+
+
 # --- settings
 
 
