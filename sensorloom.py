@@ -129,14 +129,14 @@ _NO_MEMORY: Final = (
 _SHELLS: Final = ("bash", "zsh", "tcsh")
 
 
-def open(path: str | Path, *, damaged: Literal["raise", "skip"] = "raise") -> Dataset:
-    """Open a dataset folder at its newest cut.
+def open(path: str | Path | Sequence[str | Path], *, damaged: Literal["raise", "skip"] = "raise") -> Dataset:
+    """Open a dataset folder at its newest cut; several, an old one and those that went on where it ended, as one.
 
     `damaged="skip"` leaves out shards that are damaged, counted, where "raise" refuses to open.
 
     Raises:
-        UsageError: there is no dataset.
-        CorruptError: a file of it is damaged.
+        UsageError: there is no dataset, or several hold other windows.
+        CorruptError: a file is damaged or missing, or a window is in two datasets.
     """
     from windowing.dataset.reader import open_dataset
 

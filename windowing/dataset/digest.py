@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from windowing.dataset.index import COLUMNS
 from windowing.dataset.reader import Contents, read_contents
 from windowing.dataset.signals import open_shard
 
@@ -38,13 +39,13 @@ def digest_of(lines: Iterable[str]) -> Digest:
 
 def dataset_digest(path: str | Path) -> Digest:
     """The digest of the dataset in a folder. Raises `UsageError`, `CorruptError`."""
-    return digest_of(_lines(read_contents(path)))
+    return digest_of(_lines(read_contents(path, columns=(*COLUMNS, "mask"))))
 
 
 def _lines(contents: Contents) -> Iterator[str]:
-    window, folder = contents.config.window, contents.windows.folder
-    refs = {Path(ref.name).name: ref for ref in contents.windows.of("signal")}
+    window = contents.config.window
     for (name,), rows in contents.index.select("window", "row", "mask", "shard").group_by("shard"):
-        shard = open_shard(folder, refs[str(name)], window.length, len(window.channels), hashed=True)
+        folder, ref = contents.shards[str(name)]
+        shard = open_shard(folder, ref, window.length, len(window.channels), hashed=True)
         for identity, row, mask in rows.select("window", "row", "mask").iter_rows():
             yield digest_line(identity, shard[row], mask)

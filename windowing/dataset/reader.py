@@ -12,7 +12,7 @@ so that `len`, `windows` and `arrays` agree. Damaged marks are never skipped: wi
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -42,6 +42,7 @@ from windowing.dataset.configs import read_config
 from windowing.dataset.exclusions import Excluded, read_exclusions, without
 from windowing.dataset.heard import read_recordings, read_streams
 from windowing.dataset.index import COLUMNS, label_windows, read_index
+from windowing.dataset.joining import join_contents
 from windowing.dataset.signals import open_shard
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ class Contents:
     """What people took out and did not put back, and how many windows each takes out."""
     shards: Mapping[str, tuple[Path, FileRef]]
     """Every shard by its name: its operator's folder, and what its manifest entry says of it."""
+    others: tuple[Contents, ...] = ()
+    """The datasets that are opened as one with this one."""
 
 
 class Dataset:
@@ -119,13 +122,22 @@ class Dataset:
 
     @property
     def cut(self) -> Mapping[str, int]:
-        """The newest sequence number of every chain when it was opened, by `<topic>-<partition>`."""
-        return {**self.contents.windows.cut, **self.contents.labels.cut}
+        """The newest sequence number of every chain when it was opened, by `<topic>-<partition>`; of several datasets,
+        each behind its folder."""
+        found: dict[str, int] = {}
+        for each in self._parts:
+            before = f"{each.root}/" if self.contents.others else ""
+            found |= {before + chain: seq for chain, seq in {**each.windows.cut, **each.labels.cut}.items()}
+        return found
 
     @property
     def damaged(self) -> tuple[Damage, ...]:
         """What `damaged="skip"` left out."""
-        return tuple(self.contents.windows.damage)
+        return tuple(damage for each in self._parts for damage in each.windows.damage)
+
+    @property
+    def _parts(self) -> tuple[Contents, ...]:
+        return (*self.contents.others, self.contents)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -209,8 +221,11 @@ class Dataset:
         return np.array(table.select(name).to_series().to_list(), dtype=np.str_)
 
 
-def open_dataset(path: str | Path, *, damaged: Damaged = "raise") -> Dataset:
+def open_dataset(path: str | Path | Sequence[str | Path], *, damaged: Damaged = "raise") -> Dataset:
     """The dataset in a folder, at its newest cut. See the module's text for what is checked when.
+
+    Several folders, an old one and those that went on where it ended, are one dataset: their windows must be of one
+    kind, and none in two of them. The last one's `[labels]` count.
 
     Raises:
         UsageError: there is no dataset, or `damaged` is neither "raise" nor "skip".
@@ -218,11 +233,13 @@ def open_dataset(path: str | Path, *, damaged: Damaged = "raise") -> Dataset:
     """
     if damaged not in ("raise", "skip"):
         raise UsageError(f'open: damaged: found "{damaged}"; use "raise" or "skip"')
-    return Dataset(read_contents(path, damaged))
+    if isinstance(path, str | Path):
+        return Dataset(read_contents(path, damaged))
+    return Dataset(join_contents([read_contents(each, damaged) for each in path]))
 
 
-def read_contents(path: str | Path, damaged: Damaged = "raise") -> Contents:
-    """Everything but the signals. Raises as `open_dataset`."""
+def read_contents(path: str | Path, damaged: Damaged = "raise", columns: Sequence[str] = COLUMNS) -> Contents:
+    """Everything but the signals, with these columns of the index. Raises as `open_dataset`."""
     root = dataset_root(path)
     belongings = read_belongings(root)  # before the chains: it says how far they have come at least
     left_out = _missing(belongings, damaged)
@@ -235,7 +252,7 @@ def read_contents(path: str | Path, damaged: Damaged = "raise") -> Contents:
     folder = windows_folder(root, config, current.window)
     chains = read_chains(folder, damaged, belongings.heads_of(folder))
     label_chains = read_chains(root / LABELS, heads=belongings.heads_of(root / LABELS))
-    index, skipped = read_index(chains.folder, chains.of("index"), damaged)
+    index, skipped = read_index(chains.folder, chains.of("index"), damaged, columns)
     chains.damage += [*left_out, *skipped]
     index = _vouched_for(chains, index, config, damaged)
     standing = [each for each in read_exclusions(root) if not each.undone]

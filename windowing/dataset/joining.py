@@ -1,0 +1,88 @@
+"""Several datasets of the same windows as one: an old one, and the one that went on where it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from ingest.errors import CorruptError, UsageError
+from labeling.marks import Fold, mark_order
+
+if TYPE_CHECKING:
+    from windowing.dataset.reader import Contents
+
+_PLACE: Final = ("device", "recording", "anchor", "k")
+_SAME: Final = ("length", "hop", "rate", "channels", "anchor", "units")
+"""What must be equal for windows to lie in one array, and to mean the same."""
+
+
+def join_contents(contents: Sequence[Contents]) -> Contents:
+    """All windows of several datasets; the last one's configuration counts.
+
+    Of datasets of one log the marks of the one that has read furthest count: it has all that the others have, and knows
+    what was taken back since.
+
+    Raises:
+        UsageError: none is given, one is given twice, or they hold other windows.
+        CorruptError: a window is in two of them: they overlap.
+    """
+    if not contents:
+        raise UsageError("open: no dataset is given")
+    last = contents[-1]
+    for number, each in enumerate(contents):
+        if any(each.root.resolve() == other.root.resolve() for other in contents[:number]):
+            raise UsageError(f"open: {each.root} is given twice")
+        _check_same(each, last)
+    index = pl.concat([each.index for each in contents], rechunk=True)
+    _check_apart(index, contents)
+    recordings = pl.concat([each.recordings for each in contents], how="diagonal")
+    return replace(
+        last,
+        index=index,
+        marks=_marks(contents),
+        recordings=recordings.unique(["device", "recording"], keep="last", maintain_order=True),
+        streams=pl.concat([each.streams for each in contents]),
+        exclusions={excluded: count for each in contents for excluded, count in each.exclusions.items()},
+        shards={name: place for each in contents for name, place in each.shards.items()},
+        others=tuple(contents[:-1]),
+    )
+
+
+def _check_same(each: Contents, last: Contents) -> None:
+    for name in _SAME:
+        found, wanted = getattr(each.config.window, name), getattr(last.config.window, name)
+        if found != wanted:
+            raise UsageError(f"open: {each.root} has other windows than {last.root}: {name} {found}, not {wanted}")
+
+
+def _check_apart(index: pl.DataFrame, contents: Sequence[Contents]) -> None:
+    twice = index.filter(pl.struct(_PLACE).is_duplicated())
+    if not len(twice):
+        return
+    window = twice["window"][0]
+    where = [str(each.root) for each in contents if window in set(each.index["window"])] or [str(contents[-1].root)]
+    raise CorruptError(
+        f"open: {len(twice.unique(_PLACE)):,} windows are there more than once, as {window} in {' and '.join(where)}: "
+        "these datasets overlap; one that goes on with another begins where that one ends"
+    )
+
+
+def _marks(contents: Sequence[Contents]) -> Fold:
+    """The marks of each log, as far as the dataset knows them that has read furthest."""
+    furthest: dict[str, Contents] = {}
+    for each in contents:
+        log = each.labels.genesis.log if each.labels.genesis is not None else ""
+        if log not in furthest or _read(each) >= _read(furthest[log]):
+            furthest[log] = each
+    if len(furthest) == 1:
+        return next(iter(furthest.values())).marks
+    marks = tuple(sorted((mark for each in furthest.values() for mark in each.marks.marks), key=mark_order))
+    return replace(contents[-1].marks, marks=marks)
+
+
+def _read(contents: Contents) -> int:
+    """How far a dataset has read the marks."""
+    return sum(head.through for head in contents.labels.heads.values())
