@@ -382,9 +382,9 @@ def test_what_one_cannot_go_on_after_is_named(site: Site, tmp_path: Path, capsys
     assert "is missing: there are no windows to go on after" in capsys.readouterr().err
     assert site.drain() == 0
     old, site.out = site.out, tmp_path / "new"
+    record(site.log, "c", 5)
     assert site.drain("--after", str(old)) == 0
     new, site.out = site.out, old
-    record(site.log, "c", 3)
     assert site.drain() == 0
     site.out = new
     assert site.drain("--after", str(old)) == 2

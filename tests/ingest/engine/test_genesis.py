@@ -56,7 +56,7 @@ def test_the_same_goes_on_and_what_a_later_worker_would_draw_or_pin_is_not_asked
         ({"spec": "xyz"}, UsageError, "spec abc, the run asks for windows of readings with xyz; use another --out"),
         ({"log": "log-2"}, UsageError, "began with the log log-1, this one is log-2"),
         ({"partitions": 6}, LogConfigError, "had 4 partitions, now it has 6.*use another --out"),
-        ({"code": 2}, StateVersionError, "code version 1, this is version 2; rebuild"),
+        ({"code": 2}, StateVersionError, "code version 1, this is version 2; go on"),
     ],
 )
 def test_a_difference_refuses(change: dict[str, object], error: type[SensorloomError], message: str) -> None:

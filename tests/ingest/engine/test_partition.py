@@ -106,7 +106,7 @@ def test_foreign_chains_are_refused_with_the_way_out(tmp_path: Path) -> None:
     async def scenario() -> None:
         store = store_at(tmp_path)
         await feed_and_seal(store, await recover(store), [1])
-        with pytest.raises(StateVersionError, match="code version 1, this is version 2; rebuild"):
+        with pytest.raises(StateVersionError, match="code version 1, this is version 2; go on"):
             await recover(store, SumOperator(code=2))
         with pytest.raises(StateVersionError, match="spec plain, this is sum with other; use another output"):
             await recover(store, SumOperator(spec="other"))
