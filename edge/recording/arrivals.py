@@ -306,7 +306,7 @@ class ArrivalTimes:
         line, period = self._line, self._line.period
         off = self._origin + line.at(self._index - 1) - self._last
         drift = (period - self._step) / period * HORIZON_NS
-        if max(abs(off), abs(off + drift)) <= max(NEAR_NS, min(line.error_ns, 5 * NEAR_NS)):
+        if max(abs(off), abs(off + drift)) <= max(NEAR_NS, min(line.error_ns / 2, 2 * NEAR_NS)):
             return
         soon_ns = HORIZON_NS if abs(off) < 10 * NEAR_NS else BEND_HORIZON_NS
         wanted = period * (1 + off / soon_ns)

@@ -10,7 +10,10 @@ never moves it, however late it is. Pure, constant in memory and, amortised, in 
 from __future__ import annotations
 
 from bisect import bisect_right
+from math import inf
 from typing import Final
+
+from edge.recording.posterior import LEAST, Corners, expected_slope
 
 WINDOW_NS: Final = 60e9
 """A generation of arrivals is at least so long before it takes over from the one before it …"""
@@ -19,6 +22,10 @@ WINDOW_POINTS: Final = 400
 WINDOW_MAX_NS: Final = 600e9
 JITTER_NS: Final = 10e6
 """The jitter that is expected before any is seen."""
+_SURE: Final = 4.0
+"""So many standard deviations off, a period is another one."""
+FEW: Final = 500
+"""With more arrivals than this the likeliest line is as good as the mean of all that can be."""
 _JITTER_MIN_NS: Final = 2e3
 _JITTER_WEIGHT: Final = 0.002
 _CONFIDENCE: Final = 4.0
@@ -29,46 +36,70 @@ _FAR: Final = 4.0
 
 
 class _Hull:
-    """The lower convex hull of points with rising abscissa."""
+    """The convex hull of points with rising abscissa: its lower and its upper corners."""
 
-    __slots__ = ("count", "first", "indices", "sum", "times")
+    __slots__ = ("count", "first", "lower", "sum", "sum_ns", "upper")
 
     def __init__(self) -> None:
-        self.indices: list[int] = []
-        self.times: list[float] = []
+        self.lower = Corners([], [])
+        self.upper = Corners([], [])
         self.count = 0
         self.sum = 0
+        self.sum_ns = 0.0
         self.first = (0, 0.0)
 
     def add(self, index: int, at: float) -> None:
-        indices, times = self.indices, self.times
         if not self.count:
             self.first = (index, at)
         self.count += 1
         self.sum += index
-        while len(indices) > 1:
-            before, last = indices[-2], indices[-1]
-            if (times[-1] - times[-2]) * (index - last) < (at - times[-1]) * (last - before):
-                break
-            indices.pop()
-            times.pop()
-        indices.append(index)
-        times.append(at)
+        self.sum_ns += at
+        _extend(self.lower, index, at, 1)
+        _extend(self.upper, index, at, -1)
 
     def span_ns(self) -> float:
-        return self.times[-1] - self.first[1] if self.count else 0.0
+        return self.lower.times[-1] - self.first[1] if self.count else 0.0
 
     def slope(self) -> float | None:
         """Of the edge below the mean abscissa; None where there is no edge."""
-        if len(self.indices) < 2:
+        indices, times = self.lower
+        if len(indices) < 2:
             return None
-        edge = min(max(bisect_right(self.indices, self.sum / self.count), 1), len(self.indices) - 1)
-        run = self.indices[edge] - self.indices[edge - 1]
-        return (self.times[edge] - self.times[edge - 1]) / run
+        edge = min(max(bisect_right(indices, self.sum / self.count), 1), len(indices) - 1)
+        return (times[edge] - times[edge - 1]) / (indices[edge] - indices[edge - 1])
+
+    def expected_slope(self) -> tuple[float, float] | None:
+        """The mean of all slopes that can be, where so few points are known that this is another one; and how far it is
+        off, as standard deviations go. None where there is no edge."""
+        slope = self.slope()
+        if slope is None:
+            return None
+        if not LEAST <= self.count <= FEW:
+            return slope, inf
+        mean = self.sum / self.count, self.sum_ns / self.count
+        return expected_slope(self.lower, self.upper, self.count, mean, slope)
+
+    def mean_height(self, slope: float, intercept: float) -> float:
+        """Of the points above a line."""
+        return (self.sum_ns - slope * self.sum) / self.count - intercept
 
     def support(self, slope: float) -> float:
         """The greatest intercept of a line of this slope that no point lies below."""
-        return min(at - slope * index for index, at in zip(self.indices, self.times, strict=True))
+        return min(at - slope * index for index, at in zip(*self.lower, strict=True))
+
+
+def _extend(corners: Corners, index: int, at: float, sign: int) -> None:
+    """A point behind all others: it takes those that lie in its way out of the hull (A. Andrew 1979)."""
+    indices, times = corners
+    while len(indices) > 1:
+        before, last = indices[-2], indices[-1]
+        bend = (at - times[-1]) * (last - before) - (times[-1] - times[-2]) * (index - last)
+        if sign * bend > 0:
+            break
+        indices.pop()
+        times.pop()
+    indices.append(index)
+    times.append(at)
 
 
 class Envelope:
@@ -80,8 +111,12 @@ class Envelope:
     def __init__(self, period_ns: float, jitter_ns: float = JITTER_NS) -> None:
         self.period = period_ns
         """The period that is believed now, ns."""
-        self.jitter = jitter_ns
-        """About how much the latency varies, ns."""
+        self._usual_ns = jitter_ns
+        """How much the latency varied, when it came to the line as it was then."""
+        self._deviation_ns = inf
+        """The standard deviation of the period, where it is known."""
+        self._spread_ns = 0.0
+        """How much it varies by the line as it is now."""
         self._prior = period_ns
         self._intercept = 0.0
         self._seen = 0
@@ -91,6 +126,7 @@ class Envelope:
     def restart(self, prior_ns: float, *points: tuple[int, float]) -> None:
         """What was true before `points` is so no more; `prior_ns` is the first guess of the period from now on."""
         self._prior = self.period = prior_ns
+        self._deviation_ns = inf
         self._old, self._young = _Hull(), _Hull()
         for index, at in points:
             self.add(index, at)
@@ -102,7 +138,8 @@ class Envelope:
             latency = max(0.0, at_ns - self.at(index))
             self._seen += 1
             weight = max(_JITTER_WEIGHT, 1 / (self._seen + 10))
-            self.jitter = max(_JITTER_MIN_NS, self.jitter + weight * (min(2 * latency, 3 * self.jitter) - self.jitter))
+            usual = self._usual_ns
+            self._usual_ns = max(_JITTER_MIN_NS, usual + weight * (min(2 * latency, 3 * usual) - usual))
             self._intercept = min(self._intercept, at_ns - self.period * index)
         else:
             self._intercept = at_ns - self.period * index
@@ -119,14 +156,23 @@ class Envelope:
 
     def refresh(self) -> None:
         """Believe what the arrivals say by now; the first guess, while they leave room for it."""
-        slope = self._old.slope()
-        if slope is None:
+        found = self._old.expected_slope()
+        if found is None:
             return
+        slope, self._deviation_ns = found
         room = self.room_ns
         if abs(self._prior - slope) < _FAR * room:
             slope = min(max(self._prior, slope - room), slope + room)
         self.period = max(1.0, slope)
-        self._intercept = self._old.support(self.period)
+        support = self._old.support(self.period)
+        is_few = LEAST <= self._old.count <= FEW
+        self._spread_ns = 2 * self._old.mean_height(self.period, support) if is_few else 0.0
+        self._intercept = support - self.jitter / (self._old.count + 2)  # the least of so few is not the least of all
+
+    @property
+    def jitter(self) -> float:
+        """About how much the latency varies, ns; a single one that is far off counts little."""
+        return max(self._usual_ns, min(self._spread_ns, 3 * self._usual_ns))
 
     @property
     def count(self) -> int:
@@ -141,5 +187,5 @@ class Envelope:
     @property
     def room_ns(self) -> float:
         """About how far the period may be off."""
-        run = self._old.indices[-1] - self._old.first[0] if self._old.count else 0
-        return 2 * self.error_ns / run if run else float("inf")
+        run = self._old.lower.indices[-1] - self._old.first[0] if self._old.count else 0
+        return min(2 * self.error_ns / run, _SURE * self._deviation_ns) if run else inf

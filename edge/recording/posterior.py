@@ -1,0 +1,84 @@
+"""What few arrivals say of the line below them: the mean of all lines that can be, each as often as it is likely. Pure.
+
+Of latencies no more is known than that they are never negative, and of one kind. Two kinds are set against each other:
+spread evenly up to some most, or falling off exponentially from the least on. Where place and scale are unknown (their
+densities flat, and 1/scale), a slope is as likely as F ** (1 - n) for n arrivals: F is the width of the strip that
+holds them all (even), or their mean height above the line below them (falling). The mean over that is E. Pitman's (The
+estimation of the location and scale parameters, Biometrika 1939): no estimate that moves and scales with the arrivals
+errs less. It errs half as far as the likeliest slope, which jumps from edge to edge of a hull as arrivals come.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import lgamma, log
+from typing import Final, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+LEAST: Final = 8
+"""With fewer arrivals nearly any slope can be: their mean says less than the likeliest."""
+_UNLIKELY: Final = 10.0
+"""Slopes that are exp(this) times less likely than the likeliest are left out."""
+_GRID: Final = 129
+_DOUBLINGS: Final = 40
+Floats: TypeAlias = NDArray[np.float64]
+
+
+class Corners(NamedTuple):
+    """Corners of a convex hull, by rising index."""
+
+    indices: list[int]
+    times: list[float]
+
+
+def expected_slope(
+    lower: Corners, upper: Corners, count: int, mean: tuple[float, float], slope: float
+) -> tuple[float, float]:
+    """The slope that is to be expected, ns per index, and its standard deviation.
+
+    `lower` and `upper` are the hulls of `count` arrivals with that mean (index, ns); `slope` is that of the edge of the
+    lower hull below the mean: the likeliest, were latencies exponential.
+    """
+    likely = _Likelihood(_residuals(lower, mean, slope), _residuals(upper, mean, slope), count)
+    grid = np.linspace(-likely.reach(-1), likely.reach(1), _GRID)
+    logs = likely.of(grid)
+    weights = np.exp(logs - logs.max())
+    weights /= weights.sum()
+    steeper = float(weights @ grid)
+    return slope + steeper, float(weights @ (grid - steeper) ** 2) ** 0.5
+
+
+def _residuals(corners: Corners, mean: tuple[float, float], slope: float) -> tuple[Floats, Floats]:
+    """Index and height above the line through the mean, of each corner."""
+    indices = np.array(corners.indices, np.float64) - mean[0]
+    return indices, np.array(corners.times, np.float64) - mean[1] - slope * indices
+
+
+@dataclass(frozen=True, slots=True)
+class _Likelihood:
+    """Of lines that are so much steeper than the one from which the corners' heights are measured."""
+
+    low: tuple[Floats, Floats]
+    high: tuple[Floats, Floats]
+    count: int
+
+    def of(self, steeper: Floats) -> Floats:
+        """Its logarithm, `(lines,)`."""
+        power = self.count - 1
+        least = (self.low[1] - np.multiply.outer(steeper, self.low[0])).min(axis=1)
+        most = (self.high[1] - np.multiply.outer(steeper, self.high[0])).max(axis=1)
+        even = -power * np.log(np.maximum(most - least, 1.0)) - log(self.count * power)
+        falling = lgamma(power) - power * np.log(self.count * np.maximum(-least, 1.0)) - log(self.count)
+        found: Floats = np.logaddexp(even, falling)
+        return found
+
+    def reach(self, sign: int) -> float:
+        """How much steeper (`sign` 1) or flatter (-1) a line can be."""
+        width = max(1.0, float(self.high[1].max() - self.low[1].min()))
+        first = width / (1e3 * self.count * max(1.0, float(np.abs(self.low[0]).max())))
+        steps = first * np.exp2(np.arange(_DOUBLINGS, dtype=np.float64))
+        logs = self.of(sign * steps)
+        unlikely = logs < np.maximum.accumulate(logs) - _UNLIKELY
+        return float(steps[int(unlikely.argmax())] if unlikely.any() else steps[-1])
