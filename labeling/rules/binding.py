@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from ingest.measures import ANY, NUMBER, Unit, conversion, convert, product
 from ingest.settings import suggest
@@ -28,6 +28,8 @@ from labeling.rules.document import Limits
 from labeling.rules.errors import Span
 from labeling.rules.kernels import RollSpec
 from labeling.rules.program import Program
+
+_SHOWN_CHARACTERS_MAX: Final = 200
 
 
 class Operand(NamedTuple):
@@ -124,7 +126,8 @@ class Binder:
         left, right, unit = self._aligned(self.value(node.left), self.value(node.right), node.at)
         registers = self._register(left), self._register(right)
         for value, register, side in ((left, registers[0], node.left), (right, registers[1], node.right)):
-            name = f"{side.at.text} [{unit.name}]" if unit is not None and unit.name else side.at.text
+            text = side.at.text[:_SHOWN_CHARACTERS_MAX]  # it is in every mark
+            name = f"{text} [{unit.name}]" if unit is not None and unit.name else text
             shown.append(Shown(name, register, None if value.constant is None else _constant(value)))
         return self.program.emit(node.op, *registers)
 

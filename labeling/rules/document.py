@@ -27,6 +27,9 @@ RULES_MAX: Final = 1000
 _DURATION_NS_MAX: Final = 1 << 60
 _SAMPLES: Final = re.compile(r"\s*(\d{1,12})\s*samples?\s*", re.ASCII)
 _SAMPLES_MAX: Final = 10**9
+_COLUMN_MAX: Final = 1_000_000
+"""Numbers of a channel of a test."""
+_TEST_NS_MAX: Final = 1 << 60
 FILE_KEYS: Final = ("version", "defaults", "let", "rules", "tests")
 DEFAULT_KEYS: Final = ("max_gap", "max_age", "coverage")
 RULE_KEYS: Final = ("label", "let", "when", "until", "for", "hold", "pad", "cooldown", *DEFAULT_KEYS)
@@ -340,12 +343,15 @@ def _test(reader: _Reader, node: yaml.Node, what: str, labels: set[str] | None) 
     for channel, value in values.items():
         if not all(split_channel(channel)):
             raise reader.error(value, f'{what}.values: "{channel}" is not stream.channel, as in acc.x')
+    columns = {key: _column(reader, value, f"{what}.values.{key}") for key, value in values.items()}
+    if every_ns * max(map(len, columns.values()), default=0) > _TEST_NS_MAX:
+        raise reader.error(table["every"], f"{what}.every: the samples would take more than 36 years")
     return TestText(
         place=reader.source(table["name"]),
         name=reader.text(table["name"], f"{what}.name"),
         units={_bare(key): reader.text(value, f"{what}.units.{key}") for key, value in units.items()},
         every_ns=every_ns,
-        values={key: _column(reader, value, f"{what}.values.{key}") for key, value in values.items()},
+        values=columns,
         expect=tuple(
             _expected(reader, item, f"{what}.expect[{i}]", labels)
             for i, item in enumerate(reader.items(table["expect"], f"{what}.expect"))
@@ -365,9 +371,12 @@ def _column(reader: _Reader, node: yaml.Node, what: str) -> tuple[float, ...]:
         value, _, times = reader.text(item, what).partition("*")
         try:
             count = int(times) if times else 1
-            column += [float("nan") if value.strip() == "-" else float(value)] * min(count, CHARACTERS_MAX)
+            number = float("nan") if value.strip() == "-" else float(value)
         except ValueError:
             raise reader.error(item, f"{what}: expected a number, 1.5 * 20 for twenty of them, or -") from None
+        if not 0 <= count <= _COLUMN_MAX - len(column):
+            raise reader.error(item, f"{what}: expected at most {_COLUMN_MAX} numbers in all")
+        column += [number] * count
     return tuple(column)
 
 

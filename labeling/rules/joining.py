@@ -91,8 +91,8 @@ class Join:
         """One of the streams is complete to there."""
         self.horizon_ns = max(self.horizon_ns, complete_to_ns - WAIT_NS)
 
-    def add(self, stream: str, axis: Axis | AxisPart, lanes: Mapping[int, Floats]) -> None:
-        """More samples of a stream; those that nobody waits for any more are left out."""
+    def add(self, stream: str, axis: Axis | AxisPart, lanes: Mapping[int, Floats]) -> int:
+        """More samples of a stream; how many are left out since nobody waits for them any more."""
         buffer, times = self.buffers[stream], axis.times
         periods = axis.periods if not isinstance(axis.periods, int) else np.full(len(times) + 1, axis.periods)
         skip = int(times.searchsorted(self.done_ns))
@@ -103,6 +103,7 @@ class Join:
         buffer.times = np.concatenate((buffer.times, times[skip:]))
         buffer.periods = np.concatenate((buffer.periods, periods[1 + skip :]))
         buffer.period_ns = axis.period_ns
+        return skip
 
     def drop(self, stream: str) -> None:
         """Forget a stream's samples: they no longer mean what its next ones do."""

@@ -38,6 +38,7 @@ from labeling.rules.state import RuleState
 CODE: Final = 1000 * SEMANTICS + STATE_VERSION
 """The version of the saved state and of what rules mean."""
 _DIGEST: Final = 16
+_NOTE_CHARACTERS_MAX: Final = 1000
 
 
 class _Saved(msgspec.Struct, array_like=True, gc=False):
@@ -187,7 +188,13 @@ class RunningRules:
         """See `Running`: the marks that were finished, to be published before the seal."""
         marks = sorted(self._state.take(), key=_order)
         notes = [
-            f'rule "{label}" does not run on {where}: {reason}' for (label, reason), where in self._state.faults.items()
+            f'rule "{label}" does not run on {where}: {shortened(reason)}'
+            for (label, reason), where in self._state.faults.items()
+        ]
+        notes += [
+            f'rule "{label}" waited a day for {stream}, which {device} for one does not send any more: '
+            "without it, it is unknown there; what comes of it later is left out, counted as unwaited.samples"
+            for (label, stream), device in self._state.unwaited.items()
         ]
         output = Output((), tuple(map(_publication, marks)), Counter(self._counts), [*self._intake.time.notes, *notes])
         self._counts.clear()
@@ -197,6 +204,11 @@ class RunningRules:
         """See `Running`."""
         body = msgspec.msgpack.encode(_Saved(self._intake.save(), save(self._state)))
         return hashlib.sha256(body).digest()[:_DIGEST] + body
+
+
+def shortened(text: str) -> str:
+    """A text that quotes what devices say, of bounded length."""
+    return text if len(text) <= _NOTE_CHARACTERS_MAX else text[:_NOTE_CHARACTERS_MAX] + " …"
 
 
 def _order(mark: MarkAdd) -> tuple[str, int, int, str]:

@@ -18,13 +18,16 @@ from ingest.times import Times
 from labeling.marks import RULE, rule_mark_id
 from labeling.rules.errors import RuleError
 from labeling.rules.joining import Join
-from labeling.rules.kernels import NEVER, TAIL, Axis, Pace, RollState, every
+from labeling.rules.kernels import NEVER, TAIL, Axis, AxisPart, Pace, RollState, every
 from labeling.rules.lookahead import Ahead
+from labeling.rules.panes import Floats
 from labeling.rules.plan import BoundRule, JoinPlan, StreamPlan, evidence
 from labeling.rules.program import Tri
 from labeling.rules.ruleset import Rule, RuleSet
 from labeling.rules.tracker import END, FAR, Paced, Tracker
 
+FAULTS_MAX: Final = 200
+PLANS_MAX: Final = 1000
 COLLECT_SAMPLES: Final = 16_384
 """A stream collects at most about so many samples before they are worked out."""
 CHANGED: Final = "closed by another description of the stream"
@@ -99,7 +102,10 @@ class RuleState:
         self.counts: Counter[str] = Counter()
         """`samples`, `late.samples`, `marks`, `fault.samples` (of streams that some rule cannot run on) …"""
         self.faults: dict[tuple[str, str], str] = {}
-        """Where a rule does not run: by its label and the reason, the device and stream that were met first."""
+        """Where a rule does not run: by its label and the reason, the device and stream that were met first; the first
+        `FAULTS_MAX` reasons, since what they quote is what devices call their channels."""
+        self.unwaited: dict[tuple[str, str], str] = {}
+        """By a joining rule's label and a stream that it gave up for a day's silence: the device that was met first."""
         self.recordings: dict[tuple[str, str], Recording] = {}
         self._plans: dict[StreamDescription, StreamPlan] = {}
         self._marks: list[MarkAdd] = []
@@ -196,8 +202,14 @@ class RuleState:
         """What the rules want of a stream so described."""
         plan = self._plans.get(description)
         if plan is None:
+            if len(self._plans) >= PLANS_MAX:
+                self._plans.clear()  # whoever works under one keeps it
             plan = self._plans[description] = StreamPlan(self.rules.rules, description)
         return plan
+
+    def _note_fault(self, label: str, fault: RuleError, where: str) -> None:
+        if len(self.faults) < FAULTS_MAX:
+            self.faults.setdefault((label, str(fault)), where)
 
     def _reach(self, record: Recording, stream: str, complete_to_ns: int) -> None:
         record.streams[stream].complete_to = complete_to_ns
@@ -230,8 +242,9 @@ class RuleState:
             state.plan = plan
             return
         if before is not None:
-            for index in before.aheads:
-                self._look_ahead(record, stream, index, to_end=True)
+            with np.errstate(all="ignore"):
+                for index in before.aheads:
+                    self._look_ahead(record, stream, index, to_end=True)
             for index, rule in enumerate(self.rules.rules):
                 if stream in rule.streams:
                     record.trackers[index].end({CHANGED: 1.0}, self._pace(record, index), from_ns)
@@ -266,7 +279,7 @@ class RuleState:
         finished = ahead.work(plan, state.plan.period_ns, limit_ns, at_once=at_once)
         if finished is not None and join is not None:
             lanes = state.plan.lanes[index]
-            join.add(stream, finished.axis, {lane: finished.registers[lane] for lane in lanes})
+            self._add_lanes(join, stream, finished.axis, {lane: finished.registers[lane] for lane in lanes})
         elif finished is not None and plan.rule is not None:
             _advance(record.trackers[index], plan.rule, finished.axis.times, finished.registers, finished.axis)
         if plan.rule is not None:
@@ -287,7 +300,7 @@ class RuleState:
             for index, fault in plan.faults.items():
                 label = self.rules.rules[index].label
                 self.counts[f"fault.samples.{label}"] += len(times)
-                self.faults.setdefault((label, str(fault)), f"{record.device}/{stream}")
+                self._note_fault(label, fault, f"{record.device}/{stream}")
         axis = Axis(state.tail, times, plan.period_ns)
         registers = plan.program.run(plan.columns(raw), axis, state.rolls)
         state.tail = axis.tail()
@@ -297,7 +310,12 @@ class RuleState:
             state.aheads[index].add(looking, times, registers)
         for index, lanes in plan.lanes.items():
             if index not in plan.faults and index not in plan.aheads:
-                record.joins[index].add(stream, axis, {lane: registers[lane] for lane in lanes})
+                self._add_lanes(record.joins[index], stream, axis, {lane: registers[lane] for lane in lanes})
+
+    def _add_lanes(self, join: Join, stream: str, axis: Axis | AxisPart, lanes: Mapping[int, Floats]) -> None:
+        unwaited = join.add(stream, axis, lanes)
+        if unwaited:
+            self.counts["unwaited.samples"] += unwaited
 
     def _join(self, record: Recording, index: int, join: Join, complete_to_ns: int) -> None:
         rule = self.rules.rules[index]
@@ -317,6 +335,10 @@ class RuleState:
         bound = join.plan.rule
         times, axis, inputs = join.instants(limit, rule.max_age_ns)
         if len(times):
+            if times[-1] >= max(low, complete_to_ns):
+                for stream, state in zip(rule.streams, states, strict=True):
+                    if state.done_to(index) <= times[-1]:
+                        self.unwaited.setdefault((rule.label, stream), record.device)
             registers = join.plan.program.run(inputs)
             _advance(record.trackers[index], bound, times, registers, axis)
         record.trackers[index].pass_to(limit, join.pace(limit))
@@ -328,7 +350,7 @@ class RuleState:
         try:
             return JoinPlan(index, rule, plans)
         except RuleError as fault:
-            self.faults.setdefault((rule.label, str(fault)), f"{record.device}/{', '.join(rule.streams)}")
+            self._note_fault(rule.label, fault, f"{record.device}/{', '.join(rule.streams)}")
             self.counts[f"fault.samples.{rule.label}"] += record.joins[index].waiting
             return None
 

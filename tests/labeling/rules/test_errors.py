@@ -105,6 +105,12 @@ def test_an_error_shows_its_place(lines: str, message: str, place: str) -> None:
     assert place in str(caught.value)
 
 
+TEST = """version: 1
+rules: [{{label: x, when: a.b > 1}}]
+tests: [{{name: t, every: {}, values: {{a.b: [{}]}}, expect: []}}]
+"""
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -126,6 +132,11 @@ def test_an_error_shows_its_place(lines: str, message: str, place: str) -> None:
             "rules[1] says the same as rules[0]",
         ),
         ("version: 1\nrules: [{label: x, when: a.b > 1}]\ntests: [{name: t}]", "tests[0]: every is missing"),
+        (TEST.format("1s", "1 * 1000000, 1"), "tests[0].values.a.b: expected at most 1000000 numbers in all"),
+        (TEST.format("1s", "1 * -1"), "tests[0].values.a.b: expected at most 1000000 numbers in all"),
+        (TEST.format("1s", "1 * " + "9" * 5000), "tests[0].values.a.b: expected a number"),
+        (TEST.format("400d", "1 * 1000000"), "tests[0].every: the samples would take more than 36 years"),
+        (TEST.format("1e999999999s", "1"), "tests[0].every: duration: "),
     ],
 )
 def test_a_wrong_file_is_refused(text: str, message: str) -> None:

@@ -175,6 +175,20 @@ def test_an_abandoned_recording_is_closed_and_may_go_on() -> None:
     assert running.take().counts["duplicate.chunks"] == 0
 
 
+def test_a_stream_that_stopped_is_told_once_it_is_not_waited_for() -> None:
+    gps = StreamDescription("gps", (Channel("speed", "m/s"),), "float32", 1)
+    rules = compile_rules("version: 1\nrules: [{label: both, when: acc.x > 1g and gps.speed > 1m/s}]", "rules.yaml")
+    made = RulesOperator(rules)
+    made.learn(schema_id(ACC), ACC)
+    made.learn(schema_id(gps), gps)
+    running = made.start(None)
+    for day in range(3):
+        progress = Progress("d", "r", "acc", BOOT, T0 + day * DAY_NS + 20 * MS)
+        running.feed(batch([chunk(0, 0, [0, 2]), progress], 2 * day, T0 + day * DAY_NS))
+    (note,) = running.take().notes
+    assert note.startswith('rule "both" waited a day for gps, which d for one does not send any more')
+
+
 def test_a_damaged_state_is_refused() -> None:
     made = operator()
     saved = bytearray(made.start(None).snapshot())

@@ -141,9 +141,13 @@ def test_timers_run_on_progress() -> None:
     state = RuleState(rules_of("when: acc.x > 1g, hold: 200ms"))
     feed(state, [2, 2, 0])
     assert state.take() == []
-    state.progress("d", "r", "acc", T0 + 200 * MS)
-    assert state.take() == []
-    state.progress("d", "r", "acc", T0 + 221 * MS)
+    state.progress("d", "r", "acc", T0 + 220 * MS)
+    assert state.take() == [], "a sample right at the end of hold would bridge it"
+    other = restore(state.rules, save(state))
+    feed(other, [2, 0], first=22)
+    other.end("d", "r")
+    assert spans(other.take()) == [(0, 23)]
+    state.progress("d", "r", "acc", T0 + 220 * MS + 1)
     assert spans(state.take()) == [(0, 2)]
 
 
@@ -171,6 +175,88 @@ def test_a_sample_right_at_max_gap_goes_on() -> None:
     assert state.take() == []
     feed(state, [2, 0], first=4)
     assert spans(state.take()) == [(0, 5)]
+
+
+def test_a_gap_is_longer_than_max_gap_by_a_nanosecond_at_least() -> None:
+    for late, marked in ((0, [(0, 5)]), (1, [(0, 1), (pytest.approx(4), 5)])):
+        state = RuleState(rules_of("when: acc.x > 1g, max_gap: 40ms"))
+        times = T0 + np.array([0, 40 * MS + late, 50 * MS])
+        state.feed("d", "r", "acc", times, np.array([[200], [200], [0]], dtype=np.int16), ACC)
+        assert spans(state.take()) == marked
+        state = RuleState(rules_of("when: acc.x > 1g, max_gap: 40ms"))
+        feed(state, [2])
+        state.progress("d", "r", "acc", T0 + 40 * MS + late)
+        assert spans(state.take()) == marked[: late and 1]
+
+
+def test_unknown_samples_count_towards_a_gap_to_the_nanosecond() -> None:
+    for late, marked in ((0, [(0, 600)]), (1, [(0, 100), (pytest.approx(500), 600)])):
+        state = RuleState(rules_of("when: gps.speed > 1m/s, max_gap: 5s"))
+        times = T0 + np.array([0, 10**9, 5 * 10**9 + late, 6 * 10**9])
+        values = np.array([[3], [np.nan], [3], [0]], dtype=np.float32)
+        state.feed("d", "r", "gps", times, values, GPS)
+        assert spans(state.take()) == marked
+
+
+def test_a_sample_stands_in_for_its_streams_next_for_max_age_and_no_longer() -> None:
+    for late, marked in ((0, [(0, 41)]), (1, [(0, 1)])):
+        state = RuleState(rules_of("when: acc.x > 1g and gps.speed > 1m/s, max_age: 400ms, max_gap: 300ms"))
+        state.feed("d", "r", "gps", np.array([T0]), np.full((1, 1), 3, dtype=np.float32), GPS)
+        times = T0 + np.array([0, 200 * MS, 400 * MS + late])
+        if late:
+            times = times[[0, 2]]
+        state.feed("d", "r", "acc", times, np.full((len(times), 1), 200, dtype=np.int16), ACC)
+        state.end("d", "r")
+        assert spans(state.take()) == marked
+
+
+@pytest.mark.parametrize(("coverage", "marked"), [("0.75", [(0, 4)]), ("0.7501", [])])
+def test_coverage_is_met_by_what_equals_it(coverage: str, marked: list[tuple[float, float]]) -> None:
+    state = RuleState(rules_of(f"when: 'max(acc.x, 40ms) > 1g', until: acc.x < 0g, coverage: {coverage}"))
+    times = T0 + np.array([0, 10, 20, 40]) * MS
+    values = np.array([[200], [200], [200], [-100]], dtype=np.int16)
+    state.feed("d", "r", "acc", times, values, ACC)
+    assert spans(state.take()) == [(2, end) for _, end in marked]
+
+
+def test_a_silent_stream_is_given_up_after_a_day_to_the_nanosecond_and_told() -> None:
+    def marked(complete_to: int) -> RuleState:
+        state = RuleState(rules_of("when: acc.x > 1g or gps.speed > 1m/s, until: acc.x < 1g, max_gap: 10d"))
+        feed(state, [0, 2, 0])
+        state.progress("d", "r", "acc", complete_to)
+        return state
+
+    third = T0 + 20 * MS
+    state = marked(third + WAIT_NS)
+    assert state.take() == [], "it may yet say something of the third sample"
+    state = marked(third + WAIT_NS + 1)
+    assert spans(state.take()) == [(1, 2)]
+    assert state.unwaited == {("event", "gps"): "d"}
+    state.feed("d", "r", "gps", np.array([T0, third, third + 10**9]), np.full((3, 1), 5, dtype=np.float32), GPS)
+    state.end("d", "r")
+    assert state.counts["unwaited.samples"] == 2
+    assert spans(state.take()) == [(102, 103)]
+
+
+def test_a_stream_that_is_only_slow_is_not_given_up() -> None:
+    state = RuleState(rules_of("when: acc.x > 1g or gps.speed > 1m/s"))
+    feed(state, [0, 2, 0])
+    state.feed("d", "r", "gps", np.array([T0]), np.zeros((1, 1), dtype=np.float32), GPS)
+    state.end("d", "r")
+    assert spans(state.take()) == [(1, 2)]
+    assert state.unwaited == {}
+
+
+def test_what_devices_call_their_channels_fills_no_memory() -> None:
+    state = RuleState(rules_of("when: acc.x > 1g"))
+    for number in range(1500):
+        odd = StreamDescription("acc", (Channel(f"c{number}", "g"),), "float32", 100)
+        state.feed(f"d{number}", "r", "acc", np.array([T0]), np.zeros((1, 1), dtype=np.float32), odd)
+        state.take()
+        state.end(f"d{number}", "r")
+    assert len(state.faults) == 200
+    assert len(state._plans) <= 1000
+    assert state.counts["fault.samples"] == 1500
 
 
 @pytest.mark.parametrize("condition", ["gps.speed > 1m/s", "gps.speed != 7m/s"])
