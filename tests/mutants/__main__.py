@@ -16,6 +16,7 @@ from typing import Final
 
 from tests.mutants.harness import FAILED, Copy, Mutant, StaleMutantError
 from tests.mutants.mutants import MUTANTS
+from tests.mutants.rules import RULES
 
 WORKERS: Final = 2
 
@@ -34,7 +35,7 @@ def verdict(copy: Copy, mutant: Mutant) -> str:
 
 def main(words: Sequence[str]) -> int:
     """Judge them; 2 where none is named so, or the tests fail without any mutant."""
-    chosen = [each for each in MUTANTS if not words or any(word in each.name + each.file for word in words)]
+    chosen = [each for each in (*MUTANTS, *RULES) if not words or any(word in each.name + each.file for word in words)]
     if not chosen:
         print(f"no mutant is named like {', '.join(words)}", file=sys.stderr)
         return 2

@@ -33,7 +33,7 @@ def inputs(seed: int, case: Case) -> tuple[np.random.Generator, Descriptions, St
 
 
 @pytest.mark.parametrize("name", CASES)
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(seed=SEEDS)
 def test_streamed_is_batch_byte_by_byte(name: str, seed: int) -> None:
     rng, descriptions, streams = inputs(seed, CASES[name])
@@ -45,7 +45,7 @@ def test_streamed_is_batch_byte_by_byte(name: str, seed: int) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(seed=SEEDS)
 def test_a_rule_marks_what_it_means(name: str, seed: int) -> None:
     case = CASES[name]

@@ -1,0 +1,229 @@
+"""The mutants of rules: bounds that are off by one, ends that leave samples out, and what depends on batches."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.mutants.harness import Mutant
+
+_PACE: Final = "ingest/pace.py"
+_TRACKER: Final = "labeling/rules/tracker.py"
+_JOINING: Final = "labeling/rules/joining.py"
+_LOOKAHEAD: Final = "labeling/rules/lookahead.py"
+_KERNELS: Final = "labeling/rules/kernels.py"
+_PANES: Final = "labeling/rules/panes.py"
+_STATE: Final = "labeling/rules/state.py"
+_T_PACE: Final = "tests/ingest/test_pace.py"
+_T_STATE: Final = "tests/labeling/rules/test_state.py"
+_T_KERNELS: Final = "tests/labeling/rules/test_kernels.py"
+_T_FALLS: Final = "tests/labeling/rules/test_falls.py"
+_T_MEANS: Final = "tests/labeling/rules/test_meaning.py::test_a_rule_marks_what_it_means"
+_T_GIVEN_UP: Final = (
+    "tests/labeling/rules/test_meaning.py"
+    "::test_when_a_stream_is_given_up_marks_do_not_depend_on_when_they_are_asked_for"
+)
+
+RULES: Final[list[Mutant]] = [
+    # --- exact bounds
+    Mutant(
+        "a sample right at max_gap is behind a gap",
+        _TRACKER,
+        "np.flatnonzero(times - before > max_gaps)",
+        "np.flatnonzero(times - before >= max_gaps)",
+        _T_STATE,
+    ),
+    Mutant(
+        "the quick way takes a gap of one nanosecond too much",
+        _TRACKER,
+        "batch.steady and int(times[0]) - state.known_ns <= max_gaps",
+        "batch.steady and int(times[0]) - state.known_ns <= max_gaps + 1",
+        _T_STATE,
+    ),
+    Mutant(
+        "progress right to max_gap ends the event",
+        _TRACKER,
+        "complete_to_ns - state.known_ns > self._max_gap_ns(pace)",
+        "complete_to_ns - state.known_ns >= self._max_gap_ns(pace)",
+        _T_STATE,
+    ),
+    Mutant(
+        "an off stretch as long as hold is not bridged",
+        _TRACKER,
+        "onset_ns - state.waiting.end_ns > self._timing.hold_ns",
+        "onset_ns - state.waiting.end_ns >= self._timing.hold_ns",
+        _T_STATE,
+    ),
+    Mutant(
+        "progress right to hold gives the event up",
+        _TRACKER,
+        "complete_to_ns - state.waiting.end_ns > self._timing.hold_ns",
+        "complete_to_ns - state.waiting.end_ns >= self._timing.hold_ns",
+        _T_STATE,
+    ),
+    Mutant(
+        "what lasts as long as for is no event",
+        _TRACKER,
+        "event.end_ns - event.start_ns < timing.for_ns",
+        "event.end_ns - event.start_ns <= timing.for_ns",
+        _T_STATE,
+    ),
+    Mutant(
+        "as many samples as for says are too few",
+        _TRACKER,
+        "event.samples < timing.for_samples",
+        "event.samples <= timing.for_samples > 0",
+        _T_STATE,
+    ),
+    Mutant(
+        "what begins right after the cooldown is none",
+        _TRACKER,
+        "event.start_ns < state.calm_ns",
+        "event.start_ns <= state.calm_ns",
+        _T_STATE,
+    ),
+    Mutant(
+        "a sample as old as max_age is too old",
+        _JOINING,
+        "(times - buffer.times[places] <= longest)",
+        "(times - buffer.times[places] < longest)",
+        _T_STATE,
+    ),
+    Mutant(
+        "a step as long as max_gap covers nothing",
+        _KERNELS,
+        "np.where(axis.steps <= (longest",
+        "np.where(axis.steps < (longest",
+        _T_MEANS,
+    ),
+    Mutant(
+        "coverage that is met is too little",
+        _KERNELS,
+        "out[sums[last] - sums[last - np.minimum(counts, TAIL)] < spec.needed_ns] = np.nan",
+        "out[sums[last] - sums[last - np.minimum(counts, TAIL)] <= spec.needed_ns] = np.nan",
+        _T_STATE,
+    ),
+    Mutant(
+        "a silent stream is given up a nanosecond early",
+        _JOINING,
+        "self.horizon_ns = max(self.horizon_ns, complete_to_ns - WAIT_NS)",
+        "self.horizon_ns = max(self.horizon_ns, complete_to_ns - WAIT_NS + 1)",
+        _T_STATE,
+    ),
+    # --- where a mark ends
+    Mutant(
+        "a mark leaves its last sample out",
+        _TRACKER,
+        "end_ns = max(known_ns + 1, min(known_ns + min(pace.period_ns, max_gap_ns), limit_ns))",
+        "end_ns = known_ns",
+        _T_STATE,
+    ),
+    Mutant(
+        "a mark reaches into what follows another description",
+        _TRACKER,
+        "min(known_ns + min(pace.period_ns, max_gap_ns), limit_ns)",
+        "known_ns + min(pace.period_ns, max_gap_ns)",
+        _T_STATE,
+    ),
+    Mutant(
+        "a mark ends behind a given max_gap",
+        _TRACKER,
+        "min(pace.period_ns, max_gap_ns)",
+        "pace.period_ns",
+        _T_STATE,
+    ),
+    Mutant(
+        "bridged stretches are not counted",
+        _TRACKER,
+        "state.samples += state.waiting.samples + 1",
+        "state.samples = state.waiting.samples + 1",
+        _T_STATE,
+    ),
+    # --- a stream's own period
+    Mutant("a gap is four periods", _PACE, "GAP_PERIODS: Final = 5", "GAP_PERIODS: Final = 4", f"{_T_PACE} {_T_STATE}"),
+    Mutant(
+        "the upper median",
+        _PACE,
+        "first + (known - 1) // 2",
+        "first + known // 2",
+        _T_PACE,
+    ),
+    Mutant(
+        "an instant's own step tells whether it is a gap",
+        _KERNELS,
+        "measured_periods(self.times_all[TAIL - 1 - STEPS :])",
+        "np.append(measured_periods(self.times_all[TAIL - 1 - STEPS :])[1:], 1)",
+        _T_MEANS,
+    ),
+    Mutant(
+        "a join goes by its slowest stream",
+        _JOINING,
+        "np.min([gaps for _, gaps in paces], axis=0)",
+        "np.max([gaps for _, gaps in paces], axis=0)",
+        _T_STATE,
+    ),
+    # --- what looks ahead
+    Mutant(
+        "looks ahead by half a span too little",
+        _STATE,
+        "state.complete_to - plan.ahead_ns, given_up_ns",
+        "state.complete_to - plan.ahead_ns // 2, given_up_ns",
+        _T_FALLS,
+    ),
+    Mutant(
+        "keeps too little of what lies behind",
+        _LOOKAHEAD,
+        "next_ns - plan.behind_ns",
+        "next_ns - plan.behind_ns // 2",
+        _T_FALLS,
+    ),
+    Mutant(
+        "forgets at a recording's end what still waits",
+        _STATE,
+        "limit_ns = state.complete_to if to_end else",
+        "limit_ns = state.complete_to - plan.ahead_ns if to_end else",
+        _T_STATE,
+    ),
+    Mutant(
+        "what is given up looks at what came later",
+        _STATE,
+        "reach_ns = 0 if ahead is None else ahead.ahead_ns",
+        "reach_ns = 0",
+        _T_GIVEN_UP,
+    ),
+    Mutant(
+        "a join does not wait for what looks ahead",
+        _STATE,
+        "return self.complete_to if ahead is None else ahead.done_ns",
+        "return self.complete_to",
+        _T_FALLS,
+    ),
+    Mutant(
+        "the pane of an instant is that of its last sample",
+        _PANES,
+        "own = groups.indexes[groups.of[newest]] == indexes",
+        "own = indexes == indexes",
+        _T_KERNELS,
+    ),
+    # --- batches
+    Mutant(
+        "the tail is one sample short",
+        _KERNELS,
+        "return self.times_all[-TAIL:].copy()",
+        "return np.append(self.times_all[-TAIL:-1], self.times_all[-2])",
+        _T_FALLS,
+    ),
+    Mutant(
+        "a pane is begun anew by each batch",
+        _PANES,
+        "bool(carried.indexes[-1] == self.indexes[0])",
+        "False",
+        _T_FALLS,
+    ),
+    Mutant(
+        "an unknown value counts as one",
+        _KERNELS,
+        "known = np.isfinite(values)\n    whole = every(known)",
+        "known = np.ones(len(values), dtype=np.bool_)\n    whole = every(known)",
+        _T_FALLS,
+    ),
+]
