@@ -169,12 +169,29 @@ async def claim_genesis(
     try:
         await store.create(NAME, encode_genesis(now))
         found = now
+        await _tell_begin(log, now, tell)
     except Exists:
         found = decode_genesis(await store.read(NAME), where)
     check_genesis(found, now, where)
     if root is not None:
         await _keep(store, root, found)
     return found
+
+
+async def _tell_begin(log: Log, now: Genesis, tell: Callable[[str], None]) -> None:
+    """Tell where a new dataset begins behind records that the log no longer has, and none before it had read."""
+    read = {ending.partition: ending.through for ending in now.after}
+    gone = {
+        number: bound.begin
+        for number, bound in (await log.bounds(now.topic)).items()
+        if bound.begin > read.get(number, 0)
+    }
+    if gone:
+        where = ", ".join(f"{now.topic}-{number} up to offset {begin}" for number, begin in sorted(gone.items()))
+        tell(
+            f"the log no longer has {where}: what {now.operator} would have made of it is not in this dataset; an "
+            "older dataset that has it can be opened together with this one"
+        )
 
 
 async def read_endings(old: Store, now: Genesis, where: str) -> tuple[str, tuple[Ending, ...]]:

@@ -39,6 +39,15 @@ def read_recordings(chains: Chains, damaged: Damaged = "raise") -> pl.DataFrame:
     return pl.DataFrame(rows, schema=dict.fromkeys((*_KEYS, *names), pl.String), orient="row")
 
 
+def with_attributes(windows: pl.DataFrame, recordings: pl.DataFrame) -> pl.DataFrame:
+    """The windows with the attributes of their recordings as columns; the other columns are not copied."""
+    names = recordings.columns[len(_KEYS) :]
+    if not names:
+        return windows
+    found = windows.select(_KEYS).join(recordings, list(_KEYS), "left", maintain_order="left")
+    return windows.with_columns(found[name] for name in names)
+
+
 def read_streams(chains: Chains, damaged: Damaged = "raise") -> pl.DataFrame:
     """One row a stream of a recording and description: see `STREAMS_SCHEMA`. Raises `CorruptError`."""
     return _read(chains, STREAMS, STREAMS_SCHEMA, damaged).sort("device", "recording", "stream", "offset")

@@ -64,7 +64,7 @@ def read_index(
                 if damaged == "raise":
                     raise
                 skipped.append(Damage(ref.name, str(error), ref.rows))
-    return pl.concat(tables, rechunk=True), skipped
+    return pl.concat(tables), skipped
 
 
 def _read_together(folder: Path, refs: Sequence[FileRef], columns: Sequence[str]) -> pl.DataFrame | None:
@@ -92,11 +92,26 @@ def parse_index(data: bytes, where: Path, rows: int) -> pl.DataFrame:
     return table
 
 
+def in_order(index: pl.DataFrame) -> pl.DataFrame:
+    """The rows in the order of windows; `index` is emptied, so that no more than a column of it is there twice.
+
+    Polars would sort by rows of all keys, texts included: twice the table itself.
+    """
+    keys = []
+    for name in ORDER:
+        column = index[name]
+        if column.dtype == pl.String:
+            column = column.cast(pl.Enum(column.unique().sort())).to_physical()
+        keys.append(column.to_numpy())
+    order = pl.Series(np.lexsort(keys[::-1]))
+    return pl.DataFrame([index.drop_in_place(name).gather(order) for name in index.columns])
+
+
 def label_windows(
     index: pl.DataFrame, marks: tuple[ResolvedMark, ...], policy: LabelPolicy
 ) -> tuple[pl.DataFrame, WindowLabels]:
-    """The windows in their order with the columns label, share and mark; and the labels as arrays beside them."""
-    table = index.sort(ORDER)
+    """The windows, which are in their order, with the columns label, share and mark; and the labels as arrays."""
+    table = index
     devices = table["device"].unique().sort()
     code = table["device"].replace_strict(devices, range(len(devices)), return_dtype=pl.Int64)
     known = pl.DataFrame(

@@ -10,6 +10,7 @@ import polars as pl
 
 from ingest.errors import CorruptError, UsageError
 from labeling.marks import Fold, mark_order
+from windowing.dataset.index import in_order
 
 if TYPE_CHECKING:
     from windowing.dataset.reader import Contents
@@ -36,7 +37,9 @@ def join_contents(contents: Sequence[Contents]) -> Contents:
         if any(each.root.resolve() == other.root.resolve() for other in contents[:number]):
             raise UsageError(f"open: {each.root} is given twice")
         _check_same(each, last)
-    index = pl.concat([each.index for each in contents], rechunk=True)
+    for each in contents:
+        _check_end(each, contents)
+    index = in_order(pl.concat([each.index for each in contents]))
     _check_apart(index, contents)
     recordings = pl.concat([each.recordings for each in contents], how="diagonal")
     return replace(
@@ -56,6 +59,25 @@ def _check_same(each: Contents, last: Contents) -> None:
         found, wanted = getattr(each.config.window, name), getattr(last.config.window, name)
         if found != wanted:
             raise UsageError(f"open: {each.root} has other windows than {last.root}: {name} {found}, not {wanted}")
+
+
+def _check_end(new: Contents, contents: Sequence[Contents]) -> None:
+    """Raise `UsageError` where a dataset does not begin where the one ended after which it went on."""
+    genesis = new.windows.genesis
+    if genesis is None or not genesis.after_id:
+        return
+    for old in contents:
+        if old.windows.genesis is None or old.windows.genesis.id != genesis.after_id:
+            continue
+        ends = {head.partition: head.through for head in old.windows.heads.values()}
+        for ending in genesis.after:
+            if ends.get(ending.partition, ending.through) != ending.through:
+                chain = f"{genesis.topic}-{ending.partition}"
+                raise UsageError(
+                    f"open: {old.root} went on to offset {ends[ending.partition]} of {chain} "
+                    f"after {new.root} had begun at {ending.through}: what lies between is in both; stop its service, "
+                    "and make the new one again with --after"
+                )
 
 
 def _check_apart(index: pl.DataFrame, contents: Sequence[Contents]) -> None:

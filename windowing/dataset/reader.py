@@ -40,8 +40,8 @@ from windowing.dataset.catalog import (
 )
 from windowing.dataset.configs import read_config
 from windowing.dataset.exclusions import Excluded, read_exclusions, without
-from windowing.dataset.heard import read_recordings, read_streams
-from windowing.dataset.index import COLUMNS, label_windows, read_index
+from windowing.dataset.heard import read_recordings, read_streams, with_attributes
+from windowing.dataset.index import COLUMNS, in_order, label_windows, read_index
 from windowing.dataset.joining import join_contents
 from windowing.dataset.signals import open_shard
 
@@ -74,7 +74,7 @@ class Contents:
     rules: Mapping[str, Chains]
     """By the revision of the rules together."""
     index: pl.DataFrame
-    """The rows of the index, in no particular order, without what was excluded."""
+    """The rows of the index in the order of windows, without what was excluded."""
     marks: Fold
     recordings: pl.DataFrame
     """Recordings that said something of themselves: device, recording, and a column an attribute."""
@@ -94,9 +94,7 @@ class Dataset:
     def __init__(self, contents: Contents) -> None:
         self.contents = contents
         table, labels = label_windows(contents.index, contents.marks.marks, contents.config.labels)
-        self._table = table.select(*COLUMNS, "label", "share", "mark").join(
-            contents.recordings, ["device", "recording"], "left", maintain_order="left"
-        )
+        self._table = with_attributes(table.select(*COLUMNS, "label", "share", "mark"), contents.recordings)
         self._labels = labels
         self._hashed: set[str] = set()
 
@@ -257,6 +255,7 @@ def read_contents(path: str | Path, damaged: Damaged = "raise", columns: Sequenc
     index = _vouched_for(chains, index, config, damaged)
     standing = [each for each in read_exclusions(root) if not each.undone]
     index, counts = without(index, [each.what for each in standing])
+    index = in_order(index)
     rules = _rules(root, belongings, damaged)
     for other in rules.values():
         chains.damage += other.damage

@@ -10,6 +10,7 @@ import pytest
 import sensorloom
 from ingest.errors import CorruptError, UsageError
 from ingest.records import Mark
+from tests.service.test_run import Site, record
 from tests.windowing.sample_dataset import CONFIG, Window, build, mark
 
 MARKS: list[Mark] = [mark("run", 0, 12), mark("stop", 16, 20)]
@@ -63,3 +64,20 @@ def test_damage_is_named_in_each(tmp_path: Path) -> None:
     opened = sensorloom.open([old, new], damaged="skip")
     assert opened.windows()["k"].to_list() == [3, 4]
     assert [damage.windows for damage in opened.damaged] == [3]
+
+
+def test_a_dataset_that_goes_on_after_another_is_one_with_it(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    record(site.log, "a", 6, end=False)
+    assert site.drain() == 0
+    old, site.out = site.out, tmp_path / "new"
+    record(site.log, "a", 12, first=6)
+    assert site.drain("--after", str(old)) == 0
+    both = sensorloom.open([old, site.out])
+    site.out = tmp_path / "whole"
+    assert site.drain() == 0
+    assert both.windows()["t0_ns"].to_list() == sensorloom.open(site.out).windows()["t0_ns"].to_list()
+    site.out = old
+    assert site.drain() == 0
+    with pytest.raises(UsageError, match=r"went on to offset \d+ of readings-\d after .*new had begun at"):
+        sensorloom.open([old, tmp_path / "new"])
