@@ -19,6 +19,7 @@ from ingest.engine.manifest import LastRecord, chain_folder, encode_document, op
 from ingest.engine.operator import Operator
 from ingest.engine.store import Exists, Store
 from ingest.errors import CorruptError, LogConfigError, StateVersionError, UsageError
+from ingest.formats import newer_format
 from ingest.log.protocol import MARKS, Log
 
 FORMAT: Final = 1
@@ -67,10 +68,12 @@ def encode_genesis(genesis: Genesis) -> bytes:
 
 def decode_genesis(data: bytes, where: str) -> Genesis:
     """The genesis in `data`; `where` names it in errors. Raises `CorruptError`."""
+    body = open_document(data, where)
     try:
-        genesis = msgspec.json.decode(open_document(data, where), type=Genesis)
+        genesis = msgspec.json.decode(body, type=Genesis)
     except (msgspec.MsgspecError, ValueError) as error:
-        raise CorruptError(f"{where}: not a genesis: {error}; restore it from a backup") from None
+        problem = newer_format(body, FORMAT) or f"not a genesis: {error}; restore it from a backup"
+        raise CorruptError(f"{where}: {problem}") from None
     if genesis.format != FORMAT:
         raise CorruptError(f"{where}: found format {genesis.format}, expected {FORMAT}; upgrade sensorloom")
     return genesis

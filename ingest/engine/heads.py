@@ -17,6 +17,7 @@ from ingest.engine.chain import Head
 from ingest.engine.manifest import encode_document, entry_name, open_document
 from ingest.engine.store import Exists, Store
 from ingest.errors import CorruptError, StoreUnavailableError
+from ingest.formats import newer_format
 
 FORMAT: Final = 1
 HEADS: Final = "heads"
@@ -45,10 +46,12 @@ def head_name(folder: str) -> str:
 
 def decode_head(data: bytes, where: str) -> ChainHead:
     """The head in `data`; `where` names it in errors. Raises `CorruptError`."""
+    body = open_document(data, where)
     try:
-        head = msgspec.json.decode(open_document(data, where), type=ChainHead)
+        head = msgspec.json.decode(body, type=ChainHead)
     except (msgspec.MsgspecError, ValueError) as error:
-        raise CorruptError(f"{where}: not the head of a chain: {error}") from None
+        problem = newer_format(body, FORMAT) or f"not the head of a chain: {error}"
+        raise CorruptError(f"{where}: {problem}") from None
     if head.format != FORMAT:
         raise CorruptError(f"{where}: found format {head.format}, expected {FORMAT}; upgrade sensorloom")
     return head

@@ -17,6 +17,7 @@ from ingest.engine.heads import NOTHING, ChainHead, decode_head
 from ingest.engine.manifest import encode_document, open_document, sha256_of
 from ingest.engine.store import Exists, Store
 from ingest.errors import CorruptError
+from ingest.formats import newer_format
 
 FORMAT: Final = 1
 BELONGS: Final = "belongs"
@@ -49,10 +50,12 @@ def belongs_name(name: str) -> str:
 
 def decode_page(data: bytes, where: str) -> Page:
     """The page in `data`; `where` names it in errors. Raises `CorruptError`."""
+    body = open_document(data, where)
     try:
-        page = msgspec.json.decode(open_document(data, where), type=Page)
+        page = msgspec.json.decode(body, type=Page)
     except (msgspec.MsgspecError, ValueError) as error:
-        raise CorruptError(f"{where}: not a page of a ledger: {error}; {RESTORE}") from None
+        problem = newer_format(body, FORMAT) or f"not a page of a ledger: {error}; {RESTORE}"
+        raise CorruptError(f"{where}: {problem}") from None
     if page.format != FORMAT:
         raise CorruptError(f"{where}: found format {page.format}, expected {FORMAT}; upgrade sensorloom")
     return page

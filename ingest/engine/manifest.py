@@ -13,6 +13,7 @@ from collections.abc import Iterable
 import msgspec
 
 from ingest.errors import CorruptError
+from ingest.formats import newer_format
 
 FORMAT = 1
 CHECKPOINT_EVERY = 1000
@@ -115,10 +116,11 @@ def open_document(data: bytes, where: str) -> msgspec.Raw:
 
 def decode_entry(data: bytes, where: str) -> Manifest:
     """The entry in `data`; `where` names it in errors. Raises `CorruptError`."""
+    body = open_document(data, where)
     try:
-        entry = msgspec.json.decode(open_document(data, where), type=Manifest)
+        entry = msgspec.json.decode(body, type=Manifest)
     except (msgspec.MsgspecError, ValueError) as error:
-        raise CorruptError(f"{where}: not a manifest entry: {error}") from None
+        raise CorruptError(f"{where}: {newer_format(body, FORMAT) or f'not a manifest entry: {error}'}") from None
     if entry.format != FORMAT:
         raise CorruptError(f"{where}: found format {entry.format}, expected {FORMAT}; upgrade sensorloom")
     return entry
@@ -126,10 +128,11 @@ def decode_entry(data: bytes, where: str) -> Manifest:
 
 def decode_checkpoint(data: bytes, where: str) -> Checkpoint:
     """The checkpoint in `data`. Raises `CorruptError`."""
+    body = open_document(data, where)
     try:
-        return msgspec.json.decode(open_document(data, where), type=Checkpoint)
+        return msgspec.json.decode(body, type=Checkpoint)
     except (msgspec.MsgspecError, ValueError) as error:
-        raise CorruptError(f"{where}: not a checkpoint: {error}") from None
+        raise CorruptError(f"{where}: {newer_format(body, FORMAT) or f'not a checkpoint: {error}'}") from None
 
 
 def sha256_of(data: bytes) -> str:

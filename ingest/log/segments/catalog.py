@@ -25,6 +25,7 @@ import msgspec
 
 from ingest.errors import CorruptError, LogConfigError
 from ingest.files import as_log_errors, create, make_folder, put, sync_folder, write_synced
+from ingest.formats import newer_format
 from ingest.log.protocol import TOPICS, Entry, TopicSpec, partition_of
 from ingest.log.segments.absent import AbsentPartition
 from ingest.log.segments.partition import READ_ONLY_ERRORS, Partition, create_partition
@@ -239,6 +240,8 @@ class Catalog:
         try:
             meta = msgspec.json.decode(data, type=Meta)
         except (msgspec.MsgspecError, ValueError) as error:
+            if problem := newer_format(data, _FORMAT):
+                raise LogConfigError(f"{path}: {problem}") from None
             raise CorruptError(f"{path}: not a topic's description: {error}; restore it from a backup") from None
         if meta.format != _FORMAT:
             raise LogConfigError(f"{path}: found format {meta.format}, expected {_FORMAT}; upgrade sensorloom")
