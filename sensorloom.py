@@ -113,8 +113,9 @@ _COMMANDS: Final = {
     "demo": _Command("simulators.commands", "the whole live line for a while: virtual sensors to labelled shards"),
     "simulate": _Command("simulators.commands", "virtual sensors with known truth and chosen faults"),
     "agent": _Command("edge.commands", "read sensors and publish them: the edge agent"),
-    "import": _Command("ingest.commands", "bring recordings or marks into a log"),
+    "import": _Command("labeling.markcommands", "bring recordings or marks into a log"),
     "log": _Command("ingest.commands", "look into a log"),
+    "marks": _Command("labeling.markcommands", "see and correct marks: list, edit, retract, undo"),
     "rules": _Command("labeling.commands", "check and test event rules"),
     "window": _Command("service.commands", "cut a log's streams into windows: the windowing service"),
     "dataset": _Command("windowing.commands", "see and check a dataset"),
@@ -129,10 +130,17 @@ _NO_MEMORY: Final = (
 _SHELLS: Final = ("bash", "zsh", "tcsh")
 
 
-def open(path: str | Path | Sequence[str | Path], *, damaged: Literal["raise", "skip"] = "raise") -> Dataset:
+def open(
+    path: str | Path | Sequence[str | Path],
+    *,
+    damaged: Literal["raise", "skip"] = "raise",
+    rules: str | None = None,
+) -> Dataset:
     """Open a dataset folder at its newest cut; several, an old one and those that went on where it ended, as one.
 
-    `damaged="skip"` leaves out shards that are damaged, counted, where "raise" refuses to open.
+    `damaged="skip"` leaves out shards that are damaged, counted, where "raise" refuses to open. Labels count the marks
+    of people and of the rules that the last run named; `rules` counts those of an earlier revision instead, or "none"
+    or "all" of them.
 
     Raises:
         UsageError: there is no dataset, or several hold other windows.
@@ -140,7 +148,7 @@ def open(path: str | Path | Sequence[str | Path], *, damaged: Literal["raise", "
     """
     from windowing.dataset.reader import open_dataset
 
-    return open_dataset(path, damaged=damaged)
+    return open_dataset(path, damaged=damaged, rules=rules)
 
 
 def _parser(modules: Sequence[str]) -> argparse.ArgumentParser:

@@ -16,7 +16,7 @@ MAX_ATTRIBUTES: Final = 32
 MAX_CHARACTERS: Final = 200
 TAKEN: Final = frozenset(
     {"window", "device", "recording", "anchor", "k", "t0_ns", "t1_ns", "shard", "row", "coverage"}
-    | {"label", "share", "mark", "author", "tool", "time", "revision"}
+    | {"label", "share", "mark", "author", "tool", "mark_time_ns", "time", "revision"}
 )
 """Names that mean something else in a table of windows."""
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")

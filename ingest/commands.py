@@ -1,4 +1,4 @@
-"""`sensorloom import readings|marks` and `sensorloom log topics|cat|stats`."""
+"""`sensorloom import readings` and `sensorloom log topics|cat|stats`."""
 
 from __future__ import annotations
 
@@ -48,32 +48,22 @@ What became of every line is in the summary. Comments (#) and blank lines say no
 is a character like others. Importing the same file with the same options again adds nothing downstream, also with
 another --chunk.
 """
-_MARKS_EXAMPLE: Final = """\
-example:
-  sensorloom import marks marks.csv --log segments:log
-
-The header is device,start,end,label, and optionally author and confidence. Times are ISO 8601 with a zone, integer
-nanoseconds since 1970, or numbers with their unit (1767225600s, or --time-unit s for all of them); an empty end is an
-instant. Nothing is written when a row is bad. Importing again adds nothing.
-"""
 
 
 def register(subparsers: Subparsers) -> None:
-    """Add the commands `import` and `log`."""
-    importing = subparsers.add_parser("import", help="bring recordings or marks into a log")
-    kinds = importing.add_subparsers(dest="kind", metavar="KIND", required=True)
-    _register_readings(_add(kinds, "readings", "bring a recording into the log", _READINGS_EXAMPLE))
-    marks = _add(kinds, "marks", "bring marks into the log", _MARKS_EXAMPLE)
-    marks.add_argument("file", metavar="FILE", help="CSV")
-    marks.add_argument("--time-unit", metavar="UNIT", help="s, ms, us or ns, of times that are numbers")
-    _add_log(marks, "write to", creates=True)
-    marks.set_defaults(run=run_import_marks)
+    """Add the command `log`."""
     looking = subparsers.add_parser("log", help="look into a log")
     views = looking.add_subparsers(dest="view", metavar="VIEW", required=True)
     _register_log(views)
 
 
-def _add(subparsers: Subparsers, name: str, purpose: str, epilog: str) -> argparse.ArgumentParser:
+def register_import_readings(kinds: Subparsers) -> None:
+    """Add what `sensorloom import` brings in, marks left out: what stands of them is not this package's to know."""
+    _register_readings(add_command(kinds, "readings", "bring a recording into the log", _READINGS_EXAMPLE))
+
+
+def add_command(subparsers: Subparsers, name: str, purpose: str, epilog: str) -> argparse.ArgumentParser:
+    """A command whose help ends with `epilog` as it is."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         name,
         help=purpose,
@@ -85,7 +75,8 @@ def _add(subparsers: Subparsers, name: str, purpose: str, epilog: str) -> argpar
     return parser
 
 
-def _add_log(parser: argparse.ArgumentParser, purpose: str, *, creates: bool) -> None:
+def add_log(parser: argparse.ArgumentParser, purpose: str, *, creates: bool) -> None:
+    """The options `--log` and `--json`; `creates`: topics that are missing are made."""
     parser.add_argument("--log", required=True, metavar="URL", help=f"{purpose}: segments:DIR or kafka://host:9092")
     if creates:
         parser.add_argument("--partitions", type=int, metavar="N", help="of topics that do not exist yet")
@@ -117,15 +108,17 @@ def _register_readings(parser: argparse.ArgumentParser) -> None:
     add("--chunk-bytes", default="32kB", metavar="SIZE", help="or at this size (32kB)")
     add("--array", metavar="NAME", help="which array of an .npz file")
     add("--max-bytes", metavar="SIZE", default="1GB", help="the most that a packed file may unpack to (1GB)")
-    _add_log(parser, "write to", creates=True)
+    add_log(parser, "write to", creates=True)
     parser.set_defaults(run=run_import_readings)
 
 
 def _register_log(views: Subparsers) -> None:
-    topics = _add(views, "topics", "list the topics of a log", "example: sensorloom log topics --log segments:log")
-    _add_log(topics, "look into", creates=False)
+    topics = add_command(
+        views, "topics", "list the topics of a log", "example: sensorloom log topics --log segments:log"
+    )
+    add_log(topics, "look into", creates=False)
     topics.set_defaults(run=run_log_topics)
-    cat = _add(
+    cat = add_command(
         views,
         "cat",
         "print the records of a topic, one a line",
@@ -139,9 +132,9 @@ def _register_log(views: Subparsers) -> None:
     cat.add_argument("--from", dest="since", metavar="TIME", help="only records that reach to this time or past it")
     cat.add_argument("--until-idle", action="store_true", help="end at the end the log has now, do not follow it")
     cat.add_argument("--limit", type=int, metavar="N", help="end after so many records")
-    _add_log(cat, "look into", creates=False)
+    add_log(cat, "look into", creates=False)
     cat.set_defaults(run=run_log_cat)
-    stats = _add(
+    stats = add_command(
         views,
         "stats",
         "show what a log's partitions hold",
@@ -149,11 +142,12 @@ def _register_log(views: Subparsers) -> None:
     )
     stats.add_argument("--device", help="also count this device's chunks, samples and bytes by stream")
     stats.add_argument("--group", help="also show how far this consumer group is behind")
-    _add_log(stats, "look into", creates=False)
+    add_log(stats, "look into", creates=False)
     stats.set_defaults(run=run_log_stats)
 
 
-def _with_log(args: argparse.Namespace, work: Callable[[Log], Awaitable[T]]) -> T:
+def with_log(args: argparse.Namespace, work: Callable[[Log], Awaitable[T]]) -> T:
+    """What `work` gives for the log of `--log`, which must be there unless the command creates it."""
     partitions = getattr(args, "partitions", None)
     if partitions is not None and partitions < 1:
         raise UsageError(f"--partitions: found {partitions}, expected 1 or more")
@@ -191,16 +185,18 @@ def _scales(text: str) -> tuple[float, ...]:
     return scales
 
 
-def _origin(text: str | None) -> tuple[str, int] | None:
+def parse_origin(text: str | None) -> tuple[str, int] | None:
+    """The value and the instant of `VALUE=TIME`. Raises `UsageError`."""
     if text is None:
         return None
     value, _, time = text.partition("=")
     if not value.strip() or not time:
         raise UsageError(f'--origin: found "{text}", expected VALUE=TIME, as in 12.5=2026-01-01T00:00:00Z')
-    return value.strip(), _time("--origin", time)
+    return value.strip(), time_of_option("--origin", time)
 
 
-def _time(option: str, text: str) -> int:
+def time_of_option(option: str, text: str) -> int:
+    """A time that an option gives. Raises `UsageError` that names the option."""
     try:
         return parse_time(text)
     except UsageError as error:
@@ -227,11 +223,11 @@ def readings_options(args: argparse.Namespace) -> ReadingsOptions:
         units=_words("--unit", args.unit),
         scales=_scales(args.scale),
         rate=None if args.rate is None else parse_rate(args.rate),
-        start_ns=None if args.start is None else _time("--start", args.start),
+        start_ns=None if args.start is None else time_of_option("--start", args.start),
         time_column=args.time_column,
         time_unit=args.time_unit,
         timezone=args.timezone,
-        origin=_origin(args.origin),
+        origin=parse_origin(args.origin),
         repeated=args.repeated,
         decimal_comma=_decimal_comma(args.decimal),
         recording=args.recording,
@@ -264,26 +260,11 @@ def run_import_readings(args: argparse.Namespace) -> int:
         with Progress("import", prepared.summary.samples, "samples") as progress:
             return await publish_readings(log, prepared, progress)
 
-    _report_import(_with_log(args, work).as_dict(), as_json=args.json)
+    report_import(with_log(args, work).as_dict(), as_json=args.json)
     return 0
 
 
-def run_import_marks(args: argparse.Namespace) -> int:
-    """`sensorloom import marks`."""
-    from ingest.importers.marks import MarksSummary, import_marks
-
-    async def work(log: Log) -> MarksSummary:
-        with Progress("import", None, "marks") as progress:
-            return await import_marks(log, args.file, progress, args.time_unit)
-
-    summary = _with_log(args, work).as_dict()
-    for note in summary["notes"]:
-        print(f"{args.file}: {note}", file=sys.stderr)
-    _report_import(summary, as_json=args.json)
-    return 0
-
-
-def _report_import(summary: dict[str, Any], *, as_json: bool) -> None:
+def report_import(summary: dict[str, Any], *, as_json: bool) -> None:
     """A summary whose notes are on stderr already."""
     _report(summary if as_json else {name: it for name, it in summary.items() if name != "notes"}, as_json=as_json)
 
@@ -291,7 +272,7 @@ def _report_import(summary: dict[str, Any], *, as_json: bool) -> None:
 def _report(summary: dict[str, Any], *, as_json: bool) -> None:
     """A summary as one JSON object, or as lines of name and value."""
     if as_json:
-        print(_json(summary))
+        print(to_json(summary))
         return
     width = max(len(name) for name in summary)
     for name, value in summary.items():
@@ -324,11 +305,11 @@ def run_log_topics(args: argparse.Namespace) -> int:
             rows.append({"topic": topic, "partitions": partitions, "records": records})
         return rows
 
-    rows = _with_log(args, work)
+    rows = with_log(args, work)
     if args.json:
-        print(_json({"log": args.log, "topics": rows}))
+        print(to_json({"log": args.log, "topics": rows}))
     else:
-        _print_table(rows)
+        print_table(rows)
     return 0
 
 
@@ -336,7 +317,7 @@ def run_log_cat(args: argparse.Namespace) -> int:
     """`sensorloom log cat`: ends at a signal, unless `--until-idle` or `--limit` ends it before."""
     from ingest.inspection import Describer, check_device, records
 
-    since = None if args.since is None else _time("--from", args.since)
+    since = None if args.since is None else time_of_option("--from", args.since)
     if args.limit is not None and args.limit < 1:
         raise UsageError(f"--limit: found {args.limit}, expected 1 or more")
 
@@ -348,7 +329,7 @@ def run_log_cat(args: argparse.Namespace) -> int:
             records(log, args.topic, args.device, since, until_idle=args.until_idle, on_damage=damage.tell)
         ) as all_:
             async for located in all_:
-                line = _json(await describer.data(located)) if args.json else await describer.line(located)
+                line = to_json(await describer.data(located)) if args.json else await describer.line(located)
                 print(line if args.json else printable(line), flush=not args.until_idle)
                 printed += 1
                 if printed == args.limit:
@@ -356,7 +337,7 @@ def run_log_cat(args: argparse.Namespace) -> int:
         if args.device and not printed:
             await check_device(log, args.topic, args.device)
 
-    _with_log(args, work)
+    with_log(args, work)
     return damage.code
 
 
@@ -384,25 +365,25 @@ def run_log_stats(args: argparse.Namespace) -> int:
             await check_device(log, READINGS, args.device)
         return partitions, [{"stream": name, **figures.as_dict()} for name, figures in sorted(streams.items())]
 
-    partitions, streams = _with_log(args, work)
+    partitions, streams = with_log(args, work)
     if args.json:
         told = {"log": args.log, "partitions": partitions}
-        print(_json(told | ({"device": args.device, "streams": streams} if args.device else {})))
+        print(to_json(told | ({"device": args.device, "streams": streams} if args.device else {})))
         return damage.code
-    _print_table(partitions)
+    print_table(partitions)
     if args.device:
         print(f"\n{printable(args.device)}:" if streams else f"\n{printable(args.device)}: neither chunks nor gaps")
-        _print_table([row | {"recordings": len(row["recordings"])} for row in streams])
+        print_table([row | {"recordings": len(row["recordings"])} for row in streams])
     return damage.code
 
 
-def _json(value: Any) -> str:
+def to_json(value: Any) -> str:
     """One line of JSON, each instant as text, too; NaN becomes null."""
     return msgspec.json.encode(with_exact_times(value)).decode()
 
 
-def _print_table(rows: Sequence[dict[str, Any]]) -> None:
-    """Rows of equal keys as aligned columns."""
+def print_table(rows: Sequence[dict[str, Any]]) -> None:
+    """Print rows of equal keys as aligned columns."""
     if not rows:
         return
     shown = [{name.removesuffix("_ns"): _cell(name, value) for name, value in row.items()} for row in rows]

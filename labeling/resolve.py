@@ -46,6 +46,9 @@ class LabelPolicy:
     """The share of the window's time that the winner must cover under `majority`."""
     background: str | None = None
     """The label of windows that no mark touches; None: they have no label."""
+    classes: tuple[str, ...] = ()
+    """The labels that count as classes, in the order of their numbers; (): all of them, in the order of their first
+    appearance. Resolving does not ask for it: marks of other labels compete like all."""
 
 
 @dataclass(frozen=True, slots=True)

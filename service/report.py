@@ -19,6 +19,7 @@ from ingest.log.protocol import READINGS
 from ingest.progress import Progress
 from ingest.showing import printable
 from ingest.units import format_time
+from service.labelling import Relabelled, relabelled
 from service.run import Ahead, Minute, RunResult
 from windowing.dataset.belongings import WINDOWS
 from windowing.dataset.reader import open_dataset
@@ -170,6 +171,8 @@ class ClosingFigures(msgspec.Struct, frozen=True):
     chunks: int
     bytes_per_sample: float | None
     """Bytes of the readings in the log, everything included, for each sample; None where there were no samples."""
+    relabelled: Relabelled | None
+    """What a changed configuration changed; None where it is as before."""
     dataset: DatasetStatus
     shards: str
     """The folder where the shards lie."""
@@ -179,13 +182,15 @@ class ClosingFigures(msgspec.Struct, frozen=True):
 
 def closing_figures(out: Path, result: RunResult) -> ClosingFigures:
     """The figures at the end of a run into `out`. Raises `CorruptError`."""
-    status = status_of(open_dataset(out))
+    dataset = open_dataset(out)
+    status = status_of(dataset)
     samples = result.counts["samples"]
     return ClosingFigures(
         finished=result.finished,
         samples=samples,
         chunks=result.counts["chunks"],
         bytes_per_sample=round(result.bytes / samples, 3) if samples else None,
+        relabelled=None if result.before is None else relabelled(dataset, result.before),
         dataset=status,
         shards=str(out / WINDOWS / status.spec / "signal"),
         python=(
@@ -202,9 +207,15 @@ def render_closing(figures: ClosingFigures) -> str:
     return "\n".join(
         (
             f"this run: {figures.samples:,} samples in {figures.chunks:,} chunks{per_sample}",
+            *([] if figures.relabelled is None else _relabelled_lines(figures.relabelled)),
             render_status(figures.dataset),
             f"shards: {figures.shards}",
             "",
             *(f"    {line}" for line in figures.python),
         )
     )
+
+
+def _relabelled_lines(changed: Relabelled) -> list[str]:
+    first = f"relabelled: {changed.windows:,} windows have another label than under the configuration before"
+    return [first, *(f"  {old or '(none)'} -> {new or '(none)'}  {count:,}" for old, new, count in changed.changes)]

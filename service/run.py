@@ -34,11 +34,14 @@ from ingest.log.protocol import MARKS, READINGS, Bounds, Log
 from ingest.schemas import SchemaRegistry
 from labeling.sink import LabelsOperator
 from service.anchors import read_anchors
+from service.classing import LabelsStore, note, number_classes, numbers_so_far
 from service.configuration import Source
+from service.labelling import Labelling, labelling_of
 from service.metering import Metered
 from service.watch import LogWatch
 from windowing.dataset.belongings import LABELS, RULES, WINDOWS
 from windowing.dataset.configs import claim_config
+from windowing.dataset.labelled import Choice
 from windowing.dataset.who import who
 from windowing.fold.anchors import Layout
 from windowing.fold.operator import WindowOperator
@@ -48,6 +51,8 @@ if TYPE_CHECKING:
     from labeling.rules.compile import RuleSet
 
 T = TypeVar("T")
+LABELS_SECONDS: Final = 2.0
+"""Labels are sealed at least so often."""
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -79,6 +84,8 @@ class RunResult:
     """What the seals of windows in this run counted, by reason."""
     bytes: int = 0
     """Of the readings that this run took, as they lie in the log."""
+    before: Labelling | None = None
+    """How the dataset was labelled before this run, where that was otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +183,9 @@ class _Service:
         source = source.founded(self._options.out)
         window, folder = source.config.window, f"{WINDOWS}/{source.config.window.id}"
         labels = LabelsOperator()
-        genesis, label_genesis = await self._insist(lambda: self._found(source, folder, labels))
+        before, numbers = labelling_of(self._options.out), numbers_so_far(self._options.out, self._options.after)
+        genesis, label_genesis = await self._insist(lambda: self._found(source, folder, labels, numbers))
+        self._compare(before, source)
         anchors = await self._insist(lambda: read_anchors(self._log, genesis.pinned)) if genesis.pinned else ()
         windows = Metered(WindowOperator(window, anchors), self._meter)
         group = self._options.group or f"sensorloom-{genesis.id}"
@@ -200,11 +209,14 @@ class _Service:
             if text not in self._noted:
                 self._observe(Notice("noted", -1, 0, text), READINGS)
 
-    async def _found(self, source: Source, folder: str, labels: LabelsOperator) -> tuple[Genesis, Genesis]:
-        """The geneses of windows and labels."""
+    async def _found(
+        self, source: Source, folder: str, labels: LabelsOperator, numbers: Sequence[str]
+    ) -> tuple[Genesis, Genesis]:
+        """The geneses of windows and labels; `numbers` are the classes so far."""
         window = source.config.window
         out, root = self._options.out, self._store("")
         await claim_config(root, out, source.page, str(self._options.config), time_ns=time.time_ns(), author=who())
+        await number_classes(root, self._log, out, source, numbers)
         windows = claim_genesis(
             self._store(folder),
             self._log,
@@ -238,6 +250,15 @@ class _Service:
             return {}
         return {"old": FileStore(DiskFiles(at), self._token), "old_where": str(at / GENESIS)}
 
+    def _compare(self, before: Labelling | None, source: Source) -> None:
+        """Remember how windows were labelled so far where that changes now, and say which rules changed."""
+        now = Labelling(source.config.labels, Choice(source.page.rules))
+        if before is None or not before.differs(now):
+            return
+        self._result.before = before
+        for text in before.changes_to(now):
+            self._tell(text)
+
     def _tell(self, text: str) -> None:
         self._observe(Notice("noted", -1, 0, text), "")
 
@@ -249,7 +270,18 @@ class _Service:
         )
 
     def _store(self, folder: str) -> FileStore:
-        return FileStore(DiskFiles(self._options.out / folder), self._token)
+        return FileStore(*self._place(folder))
+
+    def _limits(self, folder: str) -> Limits:
+        """A mark that a person sets is to be seen soon: labels are a few kilobytes a seal."""
+        limits = self._options.limits
+        return replace(limits, seal_seconds=min(LABELS_SECONDS, limits.seal_seconds)) if folder == LABELS else limits
+
+    def _place(self, folder: str) -> tuple[DiskFiles, str]:
+        return DiskFiles(self._options.out / folder), self._token
+
+    async def _number(self, labels: Sequence[str]) -> None:
+        await note(self._store(""), self._options.out, labels)
 
     async def _hire_rules(self, rules: RuleSet, group: str) -> None:
         """A worker for the rules, with a folder for their revision: changed rules begin anew at the log's start."""
@@ -295,14 +327,14 @@ class _Service:
 
         worker = Worker(
             self._log,
-            self._store(folder),
+            self._store(folder) if folder != LABELS else LabelsStore(*self._place(folder), self._number),
             operator,
             topic=topic,
             group=group,
             instance=self._options.instance,
             owner=genesis.id,
             after=genesis.after,
-            limits=self._options.limits,
+            limits=self._limits(folder),
             observe=observe,
         )
         until = {partition: bound.end for partition, bound in bounds.items()}

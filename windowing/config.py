@@ -64,7 +64,7 @@ class DatasetConfig:
 
 def parse_labels(table: Mapping[str, Any], where: str) -> LabelPolicy:
     """The label policy in a `[labels]` table; `where` names it in errors. Raises `UsageError`."""
-    check_keys(table, ("policy", "min_share", "background"), where)
+    check_keys(table, ("policy", "min_share", "background", "classes"), where)
     default = LabelPolicy()
     policy = next((known for known in POLICIES if known == table.get("policy", default.policy)), None)
     if policy is None:
@@ -75,7 +75,20 @@ def parse_labels(table: Mapping[str, Any], where: str) -> LabelPolicy:
     background = table.get("background")
     if background is not None and (not isinstance(background, str) or not background):
         raise UsageError(f'{where}.background: found {background!r}; use a label, as in background = "none"')
-    return LabelPolicy(policy, float(share), background)
+    return LabelPolicy(policy, float(share), background, _classes(table.get("classes"), background, where))
+
+
+def _classes(found: Any, background: str | None, where: str) -> tuple[str, ...]:
+    if found is None:
+        return ()
+    if not isinstance(found, list) or not found or not all(isinstance(it, str) and it for it in found):
+        raise UsageError(f'{where}.classes: found {found!r}; list labels, as in classes = ["idle", "run"]')
+    twice = next((label for label in found if found.count(label) > 1), None)
+    if twice is not None:
+        raise UsageError(f'{where}.classes: "{twice}" is there twice')
+    if background is not None and background not in found:
+        raise UsageError(f'{where}.background: "{background}" is not in classes{suggest(background, found)}')
+    return tuple(found)
 
 
 def _table(table: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any] | None:

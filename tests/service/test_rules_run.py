@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import sensorloom
 from ingest.chunker import Limits, Origin, periodic_chunks
 from ingest.log.opening import open_log
 from ingest.log.protocol import MARKS, READINGS, STREAMS, Entry
-from ingest.records import Channel, MarkAdd, Record, RecordingEnd, StreamDescription, schema_id
+from ingest.records import Channel, MarkAdd, MarkEdit, MarkRetract, Record, RecordingEnd, StreamDescription, schema_id
 from ingest.wire import encode
 from labeling.rules.compile import compile_rules
 from tests.support.logs import read_log
@@ -36,7 +37,7 @@ channels = ["acc.x"]
 
 def put(url: str, topic: str, *entries: Entry) -> None:
     async def run() -> None:
-        log = open_log(url, partitions=2)
+        log = open_log(url)
         await log.ensure(topic)
         await log.append(topic, entries)
         await log.close()
@@ -93,7 +94,7 @@ def test_a_second_run_and_other_rules(site: Path, capsys: pytest.CaptureFixture[
     run(site, capsys)
     marks = marks_of(url)
     assert len({mark.id for mark in marks}) == 2 + 3, "the rule that did not change makes the same marks again"
-    assert sensorloom.open(site / "out").classes == ("moved", "still")
+    assert sensorloom.open(site / "out").classes == ("still", "moved")
     revision = compile_rules((site / "rules.yaml").read_text(), "rules.yaml").revision
     assert (site / "out" / "rules" / revision / "genesis.json").exists()
 
@@ -132,3 +133,95 @@ def test_damage_to_the_rules_own_chain_is_found(site: Path, capsys: pytest.Captu
     capsys.readouterr()
     assert sensorloom.main(["dataset", "verify", str(site / "out")]) == 1
     assert str(entry) in capsys.readouterr().err
+
+
+def labels_of(out: Path, rules: str | None = None) -> Counter[str | None]:
+    return Counter(sensorloom.open(out, rules=rules).windows()["label"])
+
+
+def test_a_corrected_rule_corrects_the_labels(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(site, capsys)["relabelled"] is None
+    assert labels_of(site / "out") == {"still": 6, None: 34}
+    first = compile_rules((site / "rules.yaml").read_text(), "rules.yaml").revision
+    (site / "rules.yaml").write_text(RULES.replace("0.35g", "0.001g"))
+    told = run(site, capsys)["relabelled"]
+    assert told == {"windows": 6, "changes": [["still", "", 6]]}
+    assert labels_of(site / "out") == {None: 40}
+    assert labels_of(site / "out", rules=first) == {"still": 6, None: 34}, "to compare"
+    (site / "rules.yaml").write_text(RULES.replace("still", "calm"))
+    assert run(site, capsys)["relabelled"] == {"windows": 6, "changes": [["", "calm", 6]]}
+    assert labels_of(site / "out", rules="all") == {"calm": 6, None: 34}, "of two rules' equal marks the first label"
+    (site / "dataset.toml").write_text(CONFIG.replace('rules = "rules.yaml"\n', ""))
+    run(site, capsys)
+    assert labels_of(site / "out") == {None: 40}
+    (site / "dataset.toml").write_text(CONFIG)
+    (site / "rules.yaml").write_text(RULES)
+    run(site, capsys)
+    assert labels_of(site / "out") == {"still": 6, None: 34}
+    assert sensorloom.open(site / "out").classes == ("still", "calm"), "numbers are for ever"
+    assert run(site, capsys)["relabelled"] is None
+
+
+def test_another_dataset_of_the_log_counts_its_own_rules(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(site, capsys)
+    (site / "rules.yaml").write_text("version: 1\nrules:\n  - {label: hot, when: acc.x > 80m/s2}\n")
+    command = ["window", "run", "-c", str(site / "dataset.toml"), "--log", f"segments:{site / 'log'}"]
+    assert sensorloom.main([*command, "--out", str(site / "new"), "--until-idle"]) == 0
+    assert labels_of(site / "new") == {None: 40}
+    assert sensorloom.open(site / "new").classes == ("hot",)
+    assert labels_of(site / "out") == {"still": 6, None: 34}
+    assert "other_rules" in capsys.readouterr().out
+
+
+def test_a_raised_meaning_of_the_rules_relabels(
+    site: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A release may change what a kernel means: the marks of before count no longer, nor twice."""
+    run(site, capsys)
+    monkeypatch.setattr("labeling.rules.ruleset.SEMANTICS", 999)
+    assert run(site, capsys)["relabelled"] == {"windows": 0, "changes": []}
+    dataset = sensorloom.open(site / "out")
+    assert labels_of(site / "out") == {"still": 6, None: 34}
+    assert (len(dataset.counting.marks), dict(dataset.counting.counts)) == (2, {"other_rules": 2})
+
+
+def test_a_person_keeps_a_rules_mark_that_they_edited(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(site, capsys)
+    url = f"segments:{site / 'log'}"
+    first, second = sorted(marks_of(url), key=lambda mark: mark.start_ns)
+    edited = MarkEdit("pump", first.id, "ann", "operator", label="parked")
+    retracted = MarkRetract("pump", second.id, "ann", "operator")
+    put(url, MARKS, Entry(b"pump", encode(edited)), Entry(b"pump", encode(retracted)))
+    run(site, capsys)
+    assert labels_of(site / "out") == {"parked": 4, None: 36}
+    (site / "rules.yaml").write_text(RULES.replace("120ms", "130ms"))
+    run(site, capsys)
+    assert labels_of(site / "out") == {"parked": 4, "still": 2, None: 34}, "a retract was of one rule's mark"
+    (site / "rules.yaml").write_text(RULES)
+    run(site, capsys)
+    assert labels_of(site / "out") == {"parked": 4, None: 36}
+
+
+def test_each_window_says_who_labelled_it_when_and_by_which_rule(
+    site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(site, capsys)
+    mark = marks_of(f"segments:{site / 'log'}")[0]
+    table = sensorloom.open(site / "out").windows()
+    row = table.filter(table["mark"] == mark.id).row(0, named=True)
+    assert (row["author"], row["tool"], row["revision"]) == ("rules.yaml", "rule", mark.revision)
+    assert row["mark_time_ns"] > START_NS
+    assert mark.revision == compile_rules(RULES, "rules.yaml").rules[0].revision
+    none = table.filter(table["label"].is_null()).row(0, named=True)
+    assert [none[name] for name in ("mark", "author", "tool", "mark_time_ns", "revision")] == [None] * 5
+
+
+def test_an_unknown_revision_is_refused_with_those_there_were(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(site, capsys)
+    rules = compile_rules(RULES, "rules.yaml")
+    with pytest.raises(sensorloom.UsageError, match=f'rules: found "nope"; known: .*{rules.revision}.*none'):
+        sensorloom.open(site / "out", rules="nope")
+    assert labels_of(site / "out", rules=rules.rules[0].revision) == {"still": 6, None: 34}
+    assert labels_of(site / "out", rules="none") == {None: 40}
+    dataset = sensorloom.open(site / "out")
+    assert dataset.rules == rules.revision

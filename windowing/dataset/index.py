@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from ingest.engine.manifest import FileRef
 from ingest.errors import CorruptError
@@ -21,6 +22,8 @@ ORDER: Final = ("device", "t0_ns", "recording", "anchor", "k")
 """The order of windows everywhere: device, then time."""
 COLUMNS: Final = ("window", "device", "recording", "anchor", "k", "t0_ns", "t1_ns", "shard", "row", "coverage")
 """The columns of an index file that people see, in their order."""
+LABEL_COLUMNS: Final = ("label", "share", "mark", "author", "tool", "mark_time_ns", "revision")
+"""What labels add to them."""
 _TOGETHER: Final = 500
 """So many files are read by one call."""
 INDEX_SCHEMA: Final = {
@@ -110,7 +113,7 @@ def in_order(index: pl.DataFrame) -> pl.DataFrame:
 def label_windows(
     index: pl.DataFrame, marks: tuple[ResolvedMark, ...], policy: LabelPolicy
 ) -> tuple[pl.DataFrame, WindowLabels]:
-    """The windows, which are in their order, with the columns label, share and mark; and the labels as arrays."""
+    """The windows, which are in their order, with the columns of `LABEL_COLUMNS`; and the labels as arrays."""
     table = index
     devices = table["device"].unique().sort()
     code = table["device"].replace_strict(devices, range(len(devices)), return_dtype=pl.Int64)
@@ -128,14 +131,23 @@ def label_windows(
         anchor.fill_null(-1).to_numpy(),
     )
     labels = resolve(times, marks, policy)
+    marked_ns = pl.Series([*(mark.marked_ns for mark in marks), None], dtype=pl.Int64)
     return table.with_columns(
         _named(labels.label, labels.classes).alias("label"),
         pl.Series("share", labels.share),
         _named(labels.mark, [mark.id for mark in marks]).alias("mark"),
+        _named(labels.mark, [mark.author for mark in marks]).alias("author"),
+        _named(labels.mark, [mark.tool for mark in marks]).alias("tool"),
+        _of_marks(labels.mark, marked_ns).alias("mark_time_ns"),
+        _named(labels.mark, [mark.revision or None for mark in marks]).alias("revision"),
     ), labels
 
 
-def _named(codes: np.ndarray[tuple[int], np.dtype[np.int64]], names: Iterable[str]) -> pl.Series:
+def _named(codes: NDArray[np.int64], names: Iterable[str | None]) -> pl.Series:
     """The names that `codes` index, null for -1."""
-    table = pl.Series([*names, None], dtype=pl.String)
+    return _of_marks(codes, pl.Series([*names, None], dtype=pl.String))
+
+
+def _of_marks(codes: NDArray[np.int64], table: pl.Series) -> pl.Series:
+    """The values that `codes` index; for -1 the last one, which is null."""
     return table.gather(np.where(codes < 0, len(table) - 1, codes))

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Never
 import numpy as np
 from numpy.typing import NDArray
 
+from ingest.engine.ledger import read_ledger
 from ingest.engine.manifest import FileRef
 from ingest.errors import CorruptError, UsageError
 from ingest.settings import suggest
@@ -41,8 +42,9 @@ from windowing.dataset.catalog import (
 from windowing.dataset.configs import read_config
 from windowing.dataset.exclusions import Excluded, read_exclusions, without
 from windowing.dataset.heard import read_recordings, read_streams, with_attributes
-from windowing.dataset.index import COLUMNS, in_order, label_windows, read_index
+from windowing.dataset.index import COLUMNS, LABEL_COLUMNS, in_order, label_windows, read_index
 from windowing.dataset.joining import join_contents
+from windowing.dataset.labelled import CLASSES, Choice, choose, codes_of, known_classes
 from windowing.dataset.signals import open_shard
 
 if TYPE_CHECKING:
@@ -76,6 +78,9 @@ class Contents:
     index: pl.DataFrame
     """The rows of the index in the order of windows, without what was excluded."""
     marks: Fold
+    """All marks that stand, of every rule that ever ran on the log too."""
+    choice: Choice
+    """The rules whose marks count."""
     recordings: pl.DataFrame
     """Recordings that said something of themselves: device, recording, and a column an attribute."""
     streams: pl.DataFrame
@@ -84,6 +89,8 @@ class Contents:
     """What people took out and did not put back, and how many windows each takes out."""
     shards: Mapping[str, tuple[Path, FileRef]]
     """Every shard by its name: its operator's folder, and what its manifest entry says of it."""
+    classes: tuple[str, ...] = ()
+    """The labels that have a number for ever, in its order."""
     others: tuple[Contents, ...] = ()
     """The datasets that are opened as one with this one."""
 
@@ -93,9 +100,12 @@ class Dataset:
 
     def __init__(self, contents: Contents) -> None:
         self.contents = contents
-        table, labels = label_windows(contents.index, contents.marks.marks, contents.config.labels)
-        self._table = with_attributes(table.select(*COLUMNS, "label", "share", "mark"), contents.recordings)
-        self._labels = labels
+        self.counting: Final = contents.choice.count(contents.marks.marks)
+        """The marks that count, and how many others stand."""
+        policy = contents.config.labels
+        table, labels = label_windows(contents.index, self.counting.marks, policy)
+        self._table = with_attributes(table.select(*COLUMNS, *LABEL_COLUMNS), contents.recordings)
+        self._codes = codes_of(labels, policy.classes, contents.classes)
         self._hashed: set[str] = set()
 
     def __len__(self) -> int:
@@ -139,8 +149,19 @@ class Dataset:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The labels that at least one window has, sorted; `y` indexes into them."""
-        return self._labels.classes
+        """What `y` indexes into: `[labels] classes`, or every label that ever was, in the order of its first
+        appearance: a label keeps its number, whatever comes."""
+        return self._codes.classes
+
+    @property
+    def unknown(self) -> Mapping[str, int]:
+        """How many windows have a label that `[labels] classes` does not name, by label: in `y` they are unlabelled."""
+        return self._codes.unknown
+
+    @property
+    def rules(self) -> str:
+        """The revision of the rules whose marks count, "none" or "all"."""
+        return self.contents.choice.name
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -151,8 +172,10 @@ class Dataset:
         """The windows as a table, in the order of device, then time.
 
         Columns: window (its id), device, recording, anchor, k, t0_ns, t1_ns, shard, row, coverage, label (null where
-        there is none), share (of the window's time under the label), mark (the id of the mark that gave the label); and
-        the recordings' attributes, as in subject, null where a recording does not have it.
+        there is none), share (of the window's time under the label), mark (the id of the mark that gave the label),
+        and of that mark its author, tool, mark_time_ns (when the log took what made it so, ns UTC) and revision (of its
+        rule; null for a person's); and the recordings' attributes, as in subject, null where a recording does not have
+        it.
         """
         return self._table
 
@@ -164,9 +187,9 @@ class Dataset:
     def arrays(self, unlabelled: Literal["drop", "keep"] = "drop", *, groups: str = "device", **wrong: Never) -> Arrays:
         """`X, y, groups` in the order of `windows()`.
 
-        Windows without a label are dropped: -1 would be a class like any other to scikit-learn. `"keep"` keeps them,
-        with -1 in `y`. `groups` is what never belongs on both sides of a split: "device", "recording", or an attribute
-        of the recordings, as in "subject".
+        Windows without a label, or with one that is not in `classes`, are dropped: -1 would be a class like any other
+        to scikit-learn. `"keep"` keeps them, with -1 in `y`. `groups` is what never belongs on both sides of a split:
+        "device", "recording", or an attribute of the recordings, as in "subject".
 
         Raises:
             CorruptError: a shard that is needed is damaged; nothing is returned.
@@ -177,7 +200,7 @@ class Dataset:
             raise TypeError(f"arrays: unknown argument {next(iter(wrong))!r}{suggest(next(iter(wrong)), _ARGUMENTS)}")
         if unlabelled not in ("drop", "keep"):
             raise UsageError(f'arrays: unlabelled: found "{unlabelled}"; use "drop" or "keep"')
-        y = self._labels.label
+        y = self._codes.y
         kept = np.flatnonzero(y >= 0) if unlabelled == "drop" else np.arange(len(y))
         table = self._table[kept]
         names = self._groups(table, groups)
@@ -219,24 +242,33 @@ class Dataset:
         return np.array(table.select(name).to_series().to_list(), dtype=np.str_)
 
 
-def open_dataset(path: str | Path | Sequence[str | Path], *, damaged: Damaged = "raise") -> Dataset:
+def open_dataset(
+    path: str | Path | Sequence[str | Path], *, damaged: Damaged = "raise", rules: str | None = None
+) -> Dataset:
     """The dataset in a folder, at its newest cut. See the module's text for what is checked when.
 
     Several folders, an old one and those that went on where it ended, are one dataset: their windows must be of one
     kind, and none in two of them. The last one's `[labels]` count.
+    `rules` counts the marks of another revision of the rules than the configuration's, of "none" or of "all".
 
     Raises:
-        UsageError: there is no dataset, or `damaged` is neither "raise" nor "skip".
+        UsageError: there is no dataset, `damaged` is neither "raise" nor "skip", or it never had such rules.
         CorruptError: a file is damaged; with "skip", only where the labels of the others would suffer.
     """
     if damaged not in ("raise", "skip"):
         raise UsageError(f'open: damaged: found "{damaged}"; use "raise" or "skip"')
     if isinstance(path, str | Path):
-        return Dataset(read_contents(path, damaged))
-    return Dataset(join_contents([read_contents(each, damaged) for each in path]))
+        return Dataset(read_contents(path, damaged, rules=rules))
+    paths = list(path)  # the last one's rules count
+    asked = [*(None for _ in paths[1:]), rules]
+    return Dataset(
+        join_contents([read_contents(each, damaged, rules=it) for each, it in zip(paths, asked, strict=False)])
+    )
 
 
-def read_contents(path: str | Path, damaged: Damaged = "raise", columns: Sequence[str] = COLUMNS) -> Contents:
+def read_contents(
+    path: str | Path, damaged: Damaged = "raise", columns: Sequence[str] = COLUMNS, *, rules: str | None = None
+) -> Contents:
     """Everything but the signals, with these columns of the index. Raises as `open_dataset`."""
     root = dataset_root(path)
     belongings = read_belongings(root)  # before the chains: it says how far they have come at least
@@ -256,23 +288,26 @@ def read_contents(path: str | Path, damaged: Damaged = "raise", columns: Sequenc
     standing = [each for each in read_exclusions(root) if not each.undone]
     index, counts = without(index, [each.what for each in standing])
     index = in_order(index)
-    rules = _rules(root, belongings, damaged)
-    for other in rules.values():
+    rule_chains = _rules(root, belongings, damaged)
+    for other in rule_chains.values():
         chains.damage += other.damage
-    for any_ in (chains, label_chains, *rules.values()):
+    for any_ in (chains, label_chains, *rule_chains.values()):
         chains.damage += _rest(any_, damaged)
+    marks = read_marks(label_chains)
     return Contents(
         root=root,
         config=config,
         windows=chains,
         labels=label_chains,
-        rules=rules,
+        rules=rule_chains,
         index=index,
-        marks=read_marks(label_chains),
+        marks=marks,
+        choice=choose(root, current, rules),
         recordings=read_recordings(chains, damaged),
         streams=read_streams(chains, damaged),
         exclusions=dict(zip(standing, counts, strict=True)),
         shards={Path(ref.name).name: (chains.folder, ref) for ref in chains.of("signal")},
+        classes=known_classes(read_ledger(root, CLASSES)),  # behind the marks: they have numbers before they are seen
     )
 
 

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Final
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from ingest.engine.manifest import Manifest, chain_folder, entry_name
+from ingest.showing import printable
 from ingest.units import exact_time
+from labeling.strays import Stray, strays
 from windowing.dataset.exclusions import Excluded
 from windowing.dataset.heard import units_of, unnamed_streams
+from windowing.dataset.labelled import ALL, NONE
 from windowing.dataset.reader import Dataset, open_dataset
+
+SHOWN_STRAYS_MAX: Final = 10
 
 
 class ChainStatus(msgspec.Struct, frozen=True):
@@ -61,7 +69,8 @@ class DatasetStatus(msgspec.Struct, frozen=True):
     counts: dict[str, int]
     """What else the windower counted: samples, chunks, late, duplicate …"""
     marks: dict[str, int]
-    """The marks that stand, and what the fold of their events set aside, by reason."""
+    """The marks that stand, those of them that count, those of rules that do not, those over no window, and what the
+    fold of their events set aside, by reason."""
     rules: dict[str, dict[str, int]]
     """What rules counted, by revision: their marks, the samples that they saw, those that some rule cannot run on …"""
     excluded: tuple[ExcludedStatus, ...]
@@ -74,6 +83,12 @@ class DatasetStatus(msgspec.Struct, frozen=True):
     bytes: int
     """Of every file that the manifests name, states left out."""
     chains: tuple[ChainStatus, ...]
+    counted_rules: str = NONE
+    """The revision of the rules whose marks count, "none" or "all"."""
+    unknown: dict[str, int] = {}
+    """Windows whose label `[labels] classes` does not name, by label: they are unlabelled."""
+    strays: tuple[Stray, ...] = ()
+    """The marks that count and touch no window, by device."""
 
 
 def dataset_status(path: str | Path) -> DatasetStatus:
@@ -91,6 +106,10 @@ def status_of(dataset: Dataset) -> DatasetStatus:
         for folder in (contents.windows, contents.labels)
         for name, head in folder.heads.items()
     ]
+    counting = dataset.counting
+    astray = strays(counting.marks, _spans(dataset))
+    marks = {**contents.marks.counts, **counting.counts, "standing": len(contents.marks.marks)}
+    marks |= {"counted": len(counting.marks), "over_no_window": sum(stray.marks for stray in astray)}
     return DatasetStatus(
         name=contents.config.name,
         spec=contents.config.window.id,
@@ -99,7 +118,7 @@ def status_of(dataset: Dataset) -> DatasetStatus:
         labels=dict(sorted(labels.items())),
         drops={reason: count for reason, count in sorted(totals.items()) if reason.startswith("drop.")},
         counts={reason: count for reason, count in sorted(totals.items()) if not reason.startswith("drop.")},
-        marks=dict(sorted({**contents.marks.counts, "standing": len(contents.marks.marks)}.items())),
+        marks=dict(sorted(marks.items())),
         rules={revision: dict(sorted(chains.totals.items())) for revision, chains in contents.rules.items()},
         excluded=tuple(_excluded(each, windows) for each, windows in contents.exclusions.items()),
         units={channel: dict(units) for channel, units in units_of(contents.streams)},
@@ -107,7 +126,16 @@ def status_of(dataset: Dataset) -> DatasetStatus:
         shards=len(contents.shards),
         bytes=sum(ref.bytes for ref in [*contents.windows.files, *contents.labels.files]),
         chains=tuple(sorted(chains, key=lambda chain: chain.chain)),
+        counted_rules=dataset.rules,
+        unknown=dict(dataset.unknown),
+        strays=tuple(astray),
     )
+
+
+def _spans(dataset: Dataset) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """From when to when each device's windows go."""
+    table = dataset.windows().select("device", "t0_ns", "t1_ns").partition_by("device", as_dict=True)
+    return {str(device): (rows["t0_ns"].to_numpy(), rows["t1_ns"].to_numpy()) for (device,), rows in table.items()}
 
 
 def _chain_status(folder: Path, name: str, head: Manifest) -> ChainStatus:
@@ -150,8 +178,13 @@ def render_status(status: DatasetStatus) -> str:
     for title, counts in (("dropped", status.drops), ("counted", status.counts), ("marks", status.marks)):
         rows.append((title, "" if counts else "nothing"))
         rows += [(f"  {reason.removeprefix('drop.')}", f"{count:,}") for reason, count in counts.items()]
+    rows += [("  touch nothing", printable(stray.text)) for stray in status.strays[:SHOWN_STRAYS_MAX]]
+    if len(status.strays) > SHOWN_STRAYS_MAX:
+        rows.append(("", f"and marks of {len(status.strays) - SHOWN_STRAYS_MAX:,} more devices; see --json"))
+    rows += [("  no class", f'{count:,} windows are "{label}"') for label, count in status.unknown.items()]
     for revision, counts in status.rules.items():
-        rows.append(("rules", f"revision {revision}"))
+        counts_now = status.counted_rules in (revision, ALL)
+        rows.append(("rules", f"revision {revision}{'' if counts_now else ': its marks do not count'}"))
         rows += [(f"  {reason}", f"{count:,}") for reason, count in counts.items()]
     for each in status.excluded:
         span = f"{each.start or 'its begin'} to {each.end or 'its end'}"

@@ -22,6 +22,7 @@ from ingest.engine.chain import check_place
 from ingest.engine.genesis import NAME as GENESIS
 from ingest.engine.genesis import Genesis
 from ingest.engine.heads import HEADS, ChainHead, head_name
+from ingest.engine.ledger import read_ledger
 from ingest.engine.manifest import (
     CHECKPOINT_EVERY,
     FileRef,
@@ -54,6 +55,7 @@ from windowing.dataset.catalog import (
 from windowing.dataset.configs import read_config
 from windowing.dataset.exclusions import EXCLUSIONS, read_exclusions
 from windowing.dataset.index import parse_index
+from windowing.dataset.labelled import CLASSES
 from windowing.dataset.signals import map_bytes, view_windows
 from windowing.fold.shards import row_hash
 from windowing.spec import WindowSpec
@@ -126,6 +128,7 @@ class Verification:
             read_exclusions(root)
         except CorruptError as error:
             self._report.add(root / EXCLUSIONS, error)
+        _read_classes(root, self._report)
         self._rooms = [
             _read_room(each, window if each == folder else None, belongings, self._report)
             for each in operator_folders(root)
@@ -150,6 +153,13 @@ def _window(root: Path, report: Report) -> tuple[WindowSpec | None, Path]:
     except SensorloomError as error:
         report.add(root / FILE, error)
         return None, root / WINDOWS
+
+
+def _read_classes(root: Path, report: Report) -> None:
+    try:
+        read_ledger(root, CLASSES)
+    except CorruptError as error:
+        report.add(root / CLASSES, error)
 
 
 def _read_room(folder: Path, window: WindowSpec | None, belongings: Belongings, report: Report) -> _Room:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ingest.errors import UsageError
-from ingest.importers.marks import import_marks, mark_id, read_marks
+from ingest.importers.marks import MarkTimes, import_marks, mark_id, read_file, read_marks
 from ingest.log.protocol import partition_of
 from ingest.records import MarkAdd
 from ingest.units import parse_time
@@ -94,13 +94,13 @@ def test_a_bad_row_is_named_and_nothing_is_written(tmp_path: Path, content: str 
 
 def test_times_may_be_numbers_of_a_unit_that_is_said(tmp_path: Path) -> None:
     path = written(tmp_path, HEADER + "d,1767225600,1767225600.25,a\nd,2026-01-01T00:00:02Z,,a\n")
-    first, second = read_marks(path, "s")
+    first, second = read_marks(path, MarkTimes("s"))
     assert (first.start_ns, first.end_ns) == (1_767_225_600 * 10**9, 1_767_225_600_250_000_000)
     assert second.start_ns == first.start_ns + 2 * 10**9
     (told,) = read_marks(written(tmp_path, HEADER + "d,1767225600123ms,,a\n"))
     assert told.start_ns == 1_767_225_600_123_000_000
     with pytest.raises(UsageError, match='--time-unit: unknown unit "sec"; known: s, ms, us, ns'):
-        read_marks(path, "sec")
+        read_marks(path, MarkTimes("sec"))
 
 
 def test_a_file_of_carriage_returns_is_read_line_by_line(tmp_path: Path) -> None:
@@ -136,3 +136,61 @@ def test_what_became_of_every_line_is_in_the_summary(tmp_path: Path) -> None:
 def test_a_file_without_rows_brings_no_marks(tmp_path: Path) -> None:
     summary = asyncio.run(import_marks(ListLog(), written(tmp_path, HEADER)))
     assert (summary.marks, summary.labels) == (0, {})
+
+
+def test_an_end_is_exclusive_unless_it_is_said_otherwise(tmp_path: Path) -> None:
+    path = written(tmp_path, HEADER + "d,2026-01-01T00:00:00Z,2026-01-01T00:00:05Z,a\nd,2026-01-01T00:00:00Z,,b\n")
+    assert [mark.end_ns - mark.start_ns for mark in read_marks(path)] == [5 * 10**9, 0]
+    ranged, instant = read_marks(path, MarkTimes(inclusive=True))
+    assert (ranged.end_ns - ranged.start_ns, instant.end_ns - instant.start_ns) == (5 * 10**9 + 1, 0)
+    assert ranged.id == mark_id("d", ranged.start_ns, ranged.end_ns, "a", "")
+
+
+def test_numbers_count_from_an_origin_that_is_said(tmp_path: Path) -> None:
+    start = parse_time("2026-01-01T00:00:00Z")
+    path = written(tmp_path, HEADER + "d,12.5,13.000000001,a\nd,-1,2026-01-01T00:00:01Z,b\n")
+    first, second = read_marks(path, MarkTimes("s", origin=("12.5", start)))
+    assert (first.start_ns, first.end_ns) == (start, start + 500_000_001)
+    assert (second.start_ns, second.end_ns) == (start - 13_500_000_000, start + 10**9)
+    with pytest.raises(UsageError, match="--origin: say --time-unit s, ms, us or ns as well"):
+        read_marks(path, MarkTimes(origin=("0", start)))
+    with pytest.raises(UsageError, match='"x" is no number'):
+        read_marks(path, MarkTimes("s", origin=("x", start)))
+    with pytest.raises(UsageError, match='line 2: time: "9e18" is out of range'):
+        read_marks(written(tmp_path, HEADER + "d,9e18,,a\n"), MarkTimes("s", origin=("0", start)))
+
+
+def test_times_without_a_zone_are_read_in_the_one_that_is_said(tmp_path: Path) -> None:
+    rows = "d,2026-07-01T02:00:00,2026-07-01 02:00:01.5,a\nd,2026-01-01T02:00:00Z,2026-01-01T04:00:00+01:00,b\n"
+    first, second = read_marks(written(tmp_path, HEADER + rows), MarkTimes(timezone="Europe/Brussels"))
+    assert first.start_ns == parse_time("2026-07-01T00:00:00Z")
+    assert first.end_ns == first.start_ns + 1_500_000_000
+    assert second.end_ns - second.start_ns == 3600 * 10**9
+    (shifted,) = read_marks(written(tmp_path, HEADER + "d,2026-07-01T02:00:00,,a\n"), MarkTimes(timezone="-02:30"))
+    assert shifted.start_ns == parse_time("2026-07-01T04:30:00Z")
+    assert read_marks(written(tmp_path, HEADER + f"d,{START},,a\n"), MarkTimes(timezone="UTC"))[0].start_ns == START
+
+
+@pytest.mark.parametrize(
+    ("time", "message"),
+    [
+        ("2026-03-29T02:30:00", 'line 2: time: ".*" does not exist in Europe/Brussels'),
+        (
+            "2026-10-25T02:30:00",
+            "line 2: .* comes twice in .*, as 2026-10-25T02:30:00.02:00 and as .*.01:00: write",
+        ),
+        ("2026-13-01T02:30:00", "line 2: time: .*month"),
+        ("2026-01-01", "line 2: time: .* is no ISO 8601 time"),
+    ],
+)
+def test_a_local_time_that_clocks_never_or_twice_showed_is_refused(tmp_path: Path, time: str, message: str) -> None:
+    path = written(tmp_path, HEADER + f"d,{time},,a\n")
+    with pytest.raises(UsageError, match=message):
+        read_marks(path, MarkTimes(timezone="Europe/Brussels"))
+    with pytest.raises(UsageError, match='--timezone: "Europe/Atlantis" is no zone'):
+        read_marks(path, MarkTimes(timezone="Europe/Atlantis"))
+
+
+def test_a_mark_is_found_again_by_its_line(tmp_path: Path) -> None:
+    file = read_file(written(tmp_path, HEADER + f"d,{START},,a\n\ne,{START},,b\nd,{START},,a\n"))
+    assert [file.line_of[mark.device, mark.id] for mark in file.marks] == [2, 4]
