@@ -98,7 +98,8 @@ def check_genesis(found: Genesis, now: Genesis, where: str) -> None:
     if found.log != now.log:
         raise UsageError(
             f"{where}: began with the log {found.log}, this one is {now.log}: offsets of one mean nothing in the "
-            "other; use the first log, or another --out"
+            "other; use the first log, or another --out. If it is the first log and has lost its file `identity`, "
+            f"write {found.log} into it"
         )
     if now.after_id and found.after_id != now.after_id:
         begun = f"goes on after the dataset {found.after_id}" if found.after_id else "goes on after none"

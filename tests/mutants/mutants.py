@@ -21,6 +21,9 @@ _HANDOVER: Final = "edge/sources/serial/handover.py"
 _FILES: Final = "ingest/log/segments/files.py"
 _COMPACTION: Final = "ingest/log/segments/compaction.py"
 _PARTITION: Final = "ingest/log/segments/partition.py"
+_SEGMENT: Final = "ingest/log/segments/segment.py"
+_INDEX: Final = "ingest/log/segments/index.py"
+_T_INDEX: Final = "tests/ingest/log/test_index.py"
 _T_PUBLISHER: Final = "tests/edge/agent/test_publisher.py"
 _T_AGENT: Final = "tests/edge/agent/test_agent.py"
 _T_UNWRITTEN: Final = "tests/edge/agent/test_unwritten.py"
@@ -225,16 +228,79 @@ MUTANTS: Final[list[Mutant]] = [
     Mutant(
         "recovers to what is not durable",
         _PARTITION,
-        "        os.fdatasync(fd)\n        sync_folder(self.folder)\n",
+        "        os.fdatasync(self._active_fd(found.head.base))\n        sync_folder(self.folder)\n",
         "        sync_folder(self.folder)\n",
         _T_PARTITION,
     ),
     Mutant(
         "recovers to a name that is not durable",
         _PARTITION,
-        "        os.fdatasync(fd)\n        sync_folder(self.folder)\n",
-        "        os.fdatasync(fd)\n",
+        "        os.fdatasync(self._active_fd(found.head.base))\n        sync_folder(self.folder)\n",
+        "        os.fdatasync(self._active_fd(found.head.base))\n",
         _T_PARTITION,
+    ),
+    Mutant(
+        "takes a copy's head for a bound of what was durable",
+        _PARTITION,
+        "            old = old._replace(durable=0)\n",
+        "            pass\n",
+        _T_PARTITION,
+    ),
+    Mutant(
+        "takes every head for a copy's",
+        _PARTITION,
+        "if old is not None and old.is_copy(boot_id(), self._home):",
+        "if old is not None:",
+        _T_PARTITION,
+    ),
+    Mutant(
+        "forgets a segment whose last record is just young enough",
+        _PARTITION,
+        "self._begin_ns(after, head) < before_ns",
+        "self._begin_ns(after, head) <= before_ns",
+        _T_PARTITION,
+    ),
+    Mutant(
+        "closes a segment whose last record is just young enough",
+        _PARTITION,
+        "head.position and head.append_ns < before_ns:",
+        "head.position and head.append_ns <= before_ns:",
+        _T_PARTITION,
+    ),
+    Mutant(
+        "keeps a segment more than the bound",
+        _PARTITION,
+        "total - size < keep_bytes",
+        "total - size <= keep_bytes",
+        _T_PARTITION,
+    ),
+    Mutant(
+        "keeps a segment that ends where it is trimmed",
+        _PARTITION,
+        "if after <= before]",
+        "if after < before]",
+        _T_PARTITION,
+    ),
+    Mutant(
+        "takes a record that is a byte too long for a segment",
+        _SEGMENT,
+        "        if room < 0:\n",
+        "        if room < -1:\n",
+        "tests/ingest/log/test_segment.py",
+    ),
+    Mutant(
+        "believes the index of another file",
+        _INDEX,
+        "if found.home == head.home and",
+        "if",
+        _T_INDEX,
+    ),
+    Mutant(
+        "gives a spot's record without a look at its checksum",
+        _INDEX,
+        "if frame is not None and frame.offset == spot.offset:",
+        "if frame is not None:",
+        _T_INDEX,
     ),
     Mutant(
         "commits without an fsync",

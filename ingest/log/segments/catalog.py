@@ -15,7 +15,7 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -213,6 +213,17 @@ class Catalog:
             )
         self._retain(topic)
         return topic
+
+    def closed(self) -> Iterator[Topic]:
+        """The topics that are not open here, each opened for as long as the caller looks at it."""
+        for name in self.topics():
+            if name not in self._open:
+                with as_log_errors(self._folder(name)):
+                    topic = self._load(name)
+                try:
+                    yield topic
+                finally:
+                    _close(topic)
 
     def _retain(self, topic: Topic) -> None:
         meta = self._keeping.retained(topic.meta, _spec(topic.name))

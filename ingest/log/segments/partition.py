@@ -265,6 +265,8 @@ class Partition:
         except OSError:
             with self.locked() as head:
                 if (head.rewinds, head.base) == (written.head.rewinds, written.head.base):
+                    if head.durable >= written.head.next_offset:
+                        self._write_again(written)
                     self._rewind(head)
             raise
         finally:
@@ -277,6 +279,13 @@ class Partition:
             if head.base == written.head.base and head.durable < written.head.next_offset:
                 durable, position = written.head.next_offset, written.head.position
                 self._put(head._replace(durable=durable, durable_position=position))
+
+    def _write_again(self, written: Written) -> None:
+        """Another process has since fsynced more behind these records, by a file that it opened after the failure was
+        told, and took them for durable: what the disk did not get of them is still in memory."""
+        fd = self._active_fd(written.head.base)
+        write_all(fd, read_again(fd, written.head.position, 0), 0)
+        os.fdatasync(fd)
 
     def roll(self, head: Head) -> Head:
         """Begin a new segment, under the lock; what is in the old one is durable from then on."""

@@ -93,6 +93,8 @@ class Writer:
         """The fsync that is under way."""
         self._touched: list[Topic] = []
         self._tended: dict[str, tuple[float, list[int]]] = {}
+        self._looked_s = time.monotonic()
+        """When topics were tended last that nobody writes here."""
         self._synced_s = 0.0
 
     def submit(self, append: Append | Job) -> None:
@@ -240,6 +242,11 @@ class Writer:
                     self._tended[topic.name] = time.monotonic(), bases
                     self._tend(topic)
         self._touched.clear()
+        if time.monotonic() - self._looked_s >= TEND_S:
+            self._looked_s = time.monotonic()
+            with suppress(SensorloomError, OSError):
+                for topic in self._catalog.closed():
+                    self._tend(topic)
 
 
 def tell(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:

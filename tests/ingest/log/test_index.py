@@ -117,6 +117,19 @@ def test_damage_in_a_segment_is_stepped_over(partition: Partition) -> None:
     assert {b"k0", b"k19"} <= known
 
 
+def test_a_record_that_is_damaged_or_another_is_not_given(partition: Partition) -> None:
+    write(partition, b"a", b"b")
+    spot = current(partition).keys[b"a"]
+    assert read_at(partition.folder, spot) == b"0"
+    assert read_at(partition.folder, spot._replace(offset=1)) is None
+    assert read_at(partition.folder, spot._replace(position=spot.position + 3)) is None
+    assert read_at(partition.folder, spot._replace(position=10_000)) is None
+    data = bytearray(partition.path(0).read_bytes())
+    data[spot.position + 34] ^= 1
+    partition.path(0).write_bytes(data)
+    assert read_at(partition.folder, spot) is None
+
+
 def test_keys_without_number_are_forgotten(partition: Partition, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(index_module, "KEYS_MAX", 5)
     write(partition, *[b"k%d" % n for n in range(20)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import struct
@@ -12,7 +13,7 @@ from zlib import crc32
 import pytest
 
 from ingest.errors import CorruptLogError, TruncatedLogError
-from ingest.files import create, make_folder, put
+from ingest.files import create, make_folder, put, write_all
 from ingest.log.protocol import Entry
 from ingest.log.segments import partition as partition_module
 from ingest.log.segments.compaction import compact
@@ -622,3 +623,64 @@ def test_a_head_of_the_first_format_is_read(disk: Disk) -> None:
     assert append(partition, entries(5, 6)) == 5
     assert read_from(partition) == values(0, 6)
     assert partition.head().home.inode == (disk.folder / "head").stat().st_ino
+
+
+# --- exact bounds
+
+
+def test_a_record_that_is_just_young_enough_keeps_its_segment(disk: Disk) -> None:
+    partition = disk.open(segment_bytes=300)  # five records a segment
+    for i in range(12):
+        disk.clock.now_ns = 1_000 + i
+        append(partition, entries(i, i + 1))
+    assert partition.forget(1_011, None) == 2  # the newest record is of just that time: its segment stays open
+    assert partition.bases(partition.head()) == [10]
+    assert partition.forget(1_011, None) == 0
+    assert partition.forget(1_012, None) == 1
+    assert partition.bases(partition.head()) == [12]
+
+
+def test_a_partition_keeps_just_as_much_as_is_asked_for(disk: Disk) -> None:
+    partition = disk.open(segment_bytes=300)
+    append(partition, entries(0, 22))
+    sizes = [path.stat().st_size for path in disk.segments()]
+    assert len(sizes) == 5
+    assert partition.forget(None, sum(sizes[1:]) + 1) == 0  # without the oldest there would be one byte too few
+    assert partition.forget(None, sum(sizes[1:])) == 1
+
+
+def test_trimming_takes_what_ends_at_the_offset(disk: Disk) -> None:
+    partition = disk.open(segment_bytes=300)
+    append(partition, entries(0, 12))
+    assert partition.trim(4) == 0
+    assert partition.trim(5) == 1
+    assert partition.trim(9) == 0
+    assert partition.trim(12) == 1
+    assert read_from(partition, 10) == values(10, 12)
+
+
+def test_what_another_process_took_for_durable_after_a_failed_fsync_is_written_again(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel tells a failed write-back once: a file that is opened afterwards knows nothing of it."""
+    partition, other = disk.open(), disk.open()
+    append(partition, entries(0, 2))
+    written = partition.append(entries(2, 4))
+    real, done = os.fdatasync, []
+
+    def failing(fd: int) -> None:
+        monkeypatch.setattr(os, "fdatasync", real)
+        append(other, entries(4, 6))  # after the failure, before it is dealt with
+        monkeypatch.setattr(os, "fdatasync", lambda fd: done.append("fdatasync") or real(fd))  # type: ignore[func-returns-value]
+        monkeypatch.setattr(partition_module, "write_all", writing)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def writing(fd: int, data: bytes, position: int) -> None:
+        done.append(f"{position}+{len(data)}")
+        write_all(fd, data, position)
+
+    monkeypatch.setattr(os, "fdatasync", failing)
+    with pytest.raises(OSError, match="Input/output error"):
+        partition.sync(written)
+    assert done[:2] == [f"0+{written.head.position}", "fdatasync"]
+    assert read_from(disk.open()) == values(0, 6)

@@ -31,7 +31,7 @@ from ingest.errors import (
 )
 from ingest.log.opening import open_log
 from ingest.log.protocol import Assigned, Bounds, Entry, Position, Revoked
-from ingest.log.segments import SegmentLog, catalog
+from ingest.log.segments import SegmentLog, catalog, writer
 from ingest.log.segments.log import tend
 from tests.ingest.log.contract import spread
 
@@ -726,3 +726,26 @@ def test_an_identity_that_somebody_wrote_back_counts_before_the_second_copy(tmp_
     assert asyncio.run(identity()) == wanted
     (tmp_path / "identity").unlink()
     assert asyncio.run(identity()) == wanted
+
+
+def test_retention_looks_at_topics_that_nobody_writes_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "TEND_S", 0.05)
+
+    async def main() -> None:
+        log = SegmentLog(tmp_path, partitions=1, retention_bytes=3_000, segment_bytes=1_000)
+        for _ in range(10):
+            await log.append("idle", [Entry(b"k", bytes(500))])
+        await log.close()
+        other = SegmentLog(tmp_path, partitions=1)
+        meta = tmp_path / "topics" / "idle" / "meta.json"
+        meta.write_text(meta.read_text().replace('"retention_bytes":3000', '"retention_bytes":1000'))
+        begin = (await other.bounds("idle"))[0].begin
+        await other.close()
+        third = SegmentLog(tmp_path, partitions=1)
+        while len(list((tmp_path / "topics" / "idle" / "0").glob("*.log"))) > 2:
+            await third.append("busy", [Entry(b"k", b"v")])
+            await asyncio.sleep(0.02)
+        assert (await third.bounds("idle"))[0].begin > begin
+        await third.close()
+
+    asyncio.run(main())
