@@ -20,6 +20,7 @@ from ingest.errors import CorruptLogError
 from ingest.log.protocol import LogBatch
 
 _NS_PER_MS: Final = 1_000_000
+_LOG_APPEND_TIME: Final = 1
 _FRAME: Final = struct.Struct(">qi")
 """Base offset, and the length of what follows the two."""
 _CLAIMS: Final = struct.Struct(">q15xi30xi")
@@ -51,13 +52,20 @@ class _Columns:
         self.keys: list[bytes] = []
         self.values: list[bytes] = []
 
-    def add(self, batch: Iterable[Any], position: int) -> None:
+    def add(self, batch: Any, position: int) -> None:
         """The records at and after `position`."""
         records = list(batch)
         if records and records[0].offset < position:
             records = [record for record in records if record.offset >= position]
-        self.offsets += [record.offset for record in records]
-        self.times += [record.timestamp * _NS_PER_MS for record in records]
+        if not records:
+            return
+        first, last = records[0], records[-1]
+        dense = last.offset - first.offset == len(records) - 1  # but for compacted topics
+        self.offsets += range(first.offset, last.offset + 1) if dense else [record.offset for record in records]
+        if first.timestamp_type == _LOG_APPEND_TIME:  # one for all of the batch
+            self.times += [first.timestamp * _NS_PER_MS] * len(records)
+        else:
+            self.times += [record.timestamp * _NS_PER_MS for record in records]
         self.keys += [record.key or b"" for record in records]
         self.values += [record.value or b"" for record in records]
 
