@@ -21,6 +21,8 @@ from tests.integration.recordings import command
 
 PROJECT = Path(__file__).resolve().parents[2]
 LENGTH, HOP = 256, 128
+PATIENCE_S = 240.0
+"""How long anything may take that must happen, on a machine that has other work."""
 CONFIG = f"""name = "storm"
 
 [window]
@@ -66,7 +68,7 @@ class Storm:
     def entries(self) -> int:
         return sum(1 for _ in self.dataset.glob("windows/*/manifest/*/0*.json"))
 
-    def await_seals(self, more: int, patience_s: float = 60.0) -> None:
+    def await_seals(self, more: int, patience_s: float = PATIENCE_S) -> None:
         """Wait until `more` entries have come: a kill counts only while work is under way."""
         wanted, deadline = self.entries() + more, time.monotonic() + patience_s
         while self.entries() < wanted:
@@ -100,7 +102,7 @@ class Storm:
         self.happened.append(f"worker-{victim}")
         if chance.random() < 0.5:
             self.start_worker(victim, dies_at_seal=chance.randint(1, 3))
-            assert self.workers[victim].wait(timeout=60) == -signal.SIGKILL, self.tail()
+            assert self.workers[victim].wait(timeout=PATIENCE_S) == -signal.SIGKILL, self.tail()
             self.happened.append(f"worker-{victim} after link()")
         self.start_worker(victim)
 
@@ -129,12 +131,12 @@ class Storm:
                 self.start_worker(number)
             yield
             producer.terminate()
-            assert producer.wait(timeout=60) == 0, self.tail()
+            assert producer.wait(timeout=PATIENCE_S) == 0, self.tail()
             for worker in self.workers.values():
                 worker.terminate()
             for worker in self.workers.values():
                 # 0 from a worker that serves; one that has only just been started dies of the signal.
-                assert worker.wait(timeout=60) in (0, -signal.SIGTERM), self.tail()
+                assert worker.wait(timeout=PATIENCE_S) in (0, -signal.SIGTERM), self.tail()
         finally:
             for process in (producer, *self.workers.values()):
                 process.kill()

@@ -21,7 +21,7 @@ from tests.integration.storm import Storm
 from tests.support.kafka import KafkaBroker, KafkaCluster
 
 pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("kafka")]
-PATIENCE_S = 240.0
+PATIENCE_S = 300.0
 
 
 def leader_of(cluster: KafkaCluster, partition: int) -> KafkaBroker:

@@ -18,13 +18,13 @@ def weather(storm: Storm, rounds: int, capsys: pytest.CaptureFixture[str]) -> No
     assert digest_of(storm.dataset, capsys) == digest_of(storm.calm(chunks), capsys), storm.happened
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_workers_killed_on_segments(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     weather(Storm(f"segments:{tmp_path}/log", tmp_path, seed=1), 15, capsys)
 
 
 @pytest.mark.kafka
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_workers_and_broker_killed_on_kafka(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with KafkaBroker() as broker:
 
