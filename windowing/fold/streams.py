@@ -141,8 +141,11 @@ class Stream:
             or chunk.period_den != self._den
         ):
             return self._bend(chunk, limit_ns, age_ns)
-        whole, rest = divmod(self._next_phase + count * self._num, self._den)
-        next_ns = self._next_ns + whole
+        if self._den == 1:
+            next_ns, rest = self._next_ns + count * self._num, 0
+        else:
+            whole, rest = divmod(self._next_phase + count * self._num, self._den)
+            next_ns = self._next_ns + whole
         if next_ns > limit_ns:
             return False
         self.seen.next += 1

@@ -7,8 +7,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from ingest.records import Record, schema_id
-from tests.windowing.feeding import START_NS, Collected, Source, batches, describe, run
+from ingest.lifetimes import DAY_NS
+from ingest.records import Progress, Record, schema_id
+from tests.windowing.feeding import BOOT, START_NS, Collected, Source, batches, describe, run
 from windowing.fold.operator import WindowOperator
 from windowing.spec import StreamRule, WindowSpec
 
@@ -75,3 +76,44 @@ def test_output_is_told_while_samples_are_only_collected() -> None:
     assert running.pending_bytes >= 256 * 4000
     running.take()
     assert running.pending_bytes == 0
+
+
+@pytest.mark.parametrize("first", [0, 3], ids=["slow path", "quick path"])
+@pytest.mark.parametrize(("more_ns", "quarantined"), [(0, 0), (1, 1)])
+def test_a_day_ahead_to_the_nanosecond_on_both_paths(first: int, more_ns: int, quarantined: int) -> None:
+    """The last sample lies a day after the append time: to be trusted; a nanosecond more: not."""
+    spec = WindowSpec(2, 2, Fraction(50), ("acc.x",))
+    acc = Source(ACC)
+    before: list[Record] = [_regular(acc, 0, first)] if first else []
+    last_ns = START_NS + (first + 4) * STEP
+    records = [*before, _regular(acc, first, 5)]
+    stamps = [last_ns - DAY_NS - more_ns] * len(records)
+    found = run(spec, records, [ACC], append_ns=stamps)
+    assert found.counts["quarantine.samples"] == quarantined
+    assert found.counts["samples"] == first + 5 - quarantined
+    progress = Progress("d1", "r1", "acc", BOOT, last_ns)
+    assert run(spec, [progress], [ACC], append_ns=stamps[:1]).counts["quarantine.progress"] == quarantined
+
+
+def test_a_run_ends_before_its_times_overflow() -> None:
+    """Samples 13 days apart, for 178 years: a run of them that goes on would not fit into 64 bits."""
+    period = 1 << 50
+    spec = WindowSpec(2, 2, Fraction(10**9, period), ("acc.x",))
+    acc, t0 = Source(ACC), -(1 << 61)
+    records: list[Record] = [
+        acc.regular(t0 + at * period, 0, Fraction(period), np.arange(at, at + 500)) for at in range(0, 3500, 500)
+    ]
+    found = run(spec, records, [ACC])
+    assert found.counts["samples"] == 3500
+    singly = {"sizes": [1] * len(records), "restart": [True] * len(records)}
+    run(spec, records, [ACC], **singly).same_as(found)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("count", [24_575, 24_576, 24_577])
+def test_what_a_stream_collects_at_most_changes_nothing(count: int) -> None:
+    spec = WindowSpec(64, 64, Fraction(50), ("acc.x",))
+    acc = Source(ACC)
+    records = [_regular(acc, 0, count - 1), _regular(acc, count - 1, 1), _regular(acc, count, 200)]
+    found = run(spec, records, [ACC])
+    assert found.counts["samples"] == count + 200
+    run(spec, records, [ACC], sizes=[1, 1, 1], restart=[True] * 3).same_as(found)

@@ -102,6 +102,21 @@ def test_how_long_there_is_nothing(start: int, rule: StreamRule, expected: tuple
     assert blank(known, 80) == (99, True)
 
 
+@pytest.mark.parametrize("interpolation", ["linear", "nearest"])
+@pytest.mark.parametrize(("apart", "letter"), [(12, "v"), (13, "g")])
+def test_the_longest_hole_that_is_bridged(interpolation: Interpolation, apart: int, letter: str) -> None:
+    samples = _samples([10, 10 + apart], [1, 2], StreamRule(interpolation, 12))
+    assert _at(samples, [15])[1] == letter
+    assert blank(samples, 15) == ((15, False) if letter == "v" else (10 + apart, True))
+
+
+@pytest.mark.parametrize(("after", "letter"), [(12, "v"), (13, "g")])
+def test_the_longest_that_a_value_is_held(after: int, letter: str) -> None:
+    samples = _samples([10, 60], [1, 2], StreamRule("hold", 12))
+    assert _at(samples, [10 + after])[1] == letter
+    assert blank(samples, 10 + after) == ((10 + after, False) if letter == "v" else (60, True))
+
+
 @pytest.mark.parametrize("interpolation", ["linear", "hold", "nearest", "none"])
 def test_what_is_blank_has_no_value(interpolation: Interpolation) -> None:
     for tolerance in (0, 1):
