@@ -48,6 +48,12 @@ What became of every line is in the summary. Comments (#) and blank lines say no
 is a character like others. Importing the same file with the same options again adds nothing downstream, also with
 another --chunk.
 """
+_UNDO_EXAMPLE: Final = (
+    "example: sensorloom import undo --device pump-7 --recording import-0123456789ab --reason 'wrong unit' "
+    "--log segments:log\n\n"
+    "Its windows leave every dataset of the log from that dataset's next run on, also datasets to come; --back brings\n"
+    "them again. The data stay in the log and in the shards; marks that were imported or that rules made of it stand."
+)
 
 
 def register(subparsers: Subparsers) -> None:
@@ -60,6 +66,7 @@ def register(subparsers: Subparsers) -> None:
 def register_import_readings(kinds: Subparsers) -> None:
     """Add what `sensorloom import` brings in, marks left out: what stands of them is not this package's to know."""
     _register_readings(add_command(kinds, "readings", "bring a recording into the log", _READINGS_EXAMPLE))
+    _register_undo(add_command(kinds, "undo", "take back the import of a recording", _UNDO_EXAMPLE))
 
 
 def add_command(subparsers: Subparsers, name: str, purpose: str, epilog: str) -> argparse.ArgumentParser:
@@ -81,6 +88,16 @@ def add_log(parser: argparse.ArgumentParser, purpose: str, *, creates: bool) -> 
     if creates:
         parser.add_argument("--partitions", type=int, metavar="N", help="of topics that do not exist yet")
     parser.add_argument("--json", action="store_true", help="report as JSON")
+
+
+def _register_undo(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--device", required=True, metavar="D", help="whose recording it is")
+    add("--recording", required=True, metavar="R", help="its id, as import printed it")
+    add("--reason", required=True, metavar="TEXT", help="why; it is kept, with your name and the time")
+    add("--back", action="store_true", help="the recording counts again")
+    add_log(parser, "write to", creates=False)
+    parser.set_defaults(run=run_import_undo)
 
 
 def _register_readings(parser: argparse.ArgumentParser) -> None:
@@ -261,6 +278,20 @@ def run_import_readings(args: argparse.Namespace) -> int:
             return await publish_readings(log, prepared, progress)
 
     report_import(with_log(args, work).as_dict(), as_json=args.json)
+    return 0
+
+
+def run_import_undo(args: argparse.Namespace) -> int:
+    """`sensorloom import undo`."""
+    import time
+
+    from ingest.importers.undo import undo_recording
+    from ingest.records import RecordingUndo
+    from ingest.who import who
+
+    undo = RecordingUndo(args.device, args.recording, who(), args.reason, time.time_ns(), args.back)
+    with_log(args, lambda log: undo_recording(log, undo))
+    _report(msgspec.to_builtins(msgspec.structs.asdict(undo)), as_json=args.json)
     return 0
 
 

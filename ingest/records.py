@@ -176,6 +176,20 @@ class MarkRetract(msgspec.Struct, frozen=True, array_like=True, tag=18):
     """Its author takes back that they ever added it."""
 
 
+class RecordingUndo(msgspec.Struct, frozen=True, array_like=True, tag=19):
+    """A recording was brought by mistake: its windows leave every dataset of the log at opening. It lies in `marks`.
+
+    Of several, the last one in the log counts; one with `back` brings the windows back.
+    """
+
+    device: str
+    recording: str
+    author: str
+    reason: str
+    time_ns: Time = 0
+    back: bool = False
+
+
 class Channel(msgspec.Struct, frozen=True, array_like=True):
     """One channel of a stream: its physical value is `raw * scale + offset` in `unit`."""
 
@@ -259,7 +273,7 @@ class DeadLetter(msgspec.Struct, frozen=True, array_like=True, tag=64):
 Reading: TypeAlias = RecordingStart | RecordingEnd | Chunk | Gap | Progress | Forget
 Mark: TypeAlias = MarkAdd | MarkEdit | MarkRetract
 Status: TypeAlias = Birth | Heartbeat | Death
-Record: TypeAlias = Reading | Mark | StreamDescription | Status | DeadLetter
+Record: TypeAlias = Reading | Mark | RecordingUndo | StreamDescription | Status | DeadLetter
 
 
 def schema_id(description: StreamDescription) -> bytes:

@@ -23,6 +23,7 @@ from ingest.records import (
     MarkAdd,
     MarkEdit,
     MarkRetract,
+    RecordingUndo,
     StreamDescription,
 )
 from ingest.wire import decode
@@ -35,6 +36,8 @@ CODE: Final = 1
 _ROW_BYTES: Final = 120
 """About what a row takes in a file before compression; only decides when to seal."""
 _KINDS: Final[Mapping[type[Mark], str]] = {MarkAdd: "add", MarkEdit: "edit", MarkRetract: "retract"}
+_UNDO: Final = "recording_undo"
+"""The kind of a row that is no mark: a recording was brought by mistake; its id is the row's, `undo`: it comes back."""
 _SCHEMA: Final = {
     "kind": "String",
     "device": "String",
@@ -117,6 +120,9 @@ class LabelsRunning:
             if isinstance(record, Mark):
                 self._rows.append(_row(record, batch.partition, offset, self._append_ns))
                 self._counts[f"marks.{_KINDS[type(record)]}"] += 1
+            elif isinstance(record, RecordingUndo):
+                self._rows.append(_undo_row(record, batch.partition, offset, self._append_ns))
+                self._counts[f"marks.{_UNDO}"] += 1
             else:
                 self._give_up(batch, index, f"a {type(record).__name__} is no mark")
         return len(batch)
@@ -173,11 +179,42 @@ def _draft(rows: list[dict[str, Any]]) -> Draft:
     return Draft.of("marks", "m", ".parquet", [file.getvalue()], len(rows))
 
 
+def _undo_row(record: RecordingUndo, partition: int, offset: int, append_ns: int) -> dict[str, Any]:
+    return dict.fromkeys(_SCHEMA) | {
+        "kind": _UNDO,
+        "device": record.device,
+        "id": record.recording,
+        "author": record.author,
+        "client_ns": record.time_ns,
+        "reason": record.reason,
+        "undo": record.back,
+        "partition": partition,
+        "offset": offset,
+        "append_ns": append_ns,
+    }
+
+
+def read_undone(tables: Iterable[pl.DataFrame]) -> dict[tuple[str, str], str]:
+    """The recordings, by device and id, that were brought by mistake, each with the reason."""
+    import polars as pl
+
+    table = pl.concat([pl.DataFrame(schema=_columns()), *tables], how="diagonal").sort("partition", "offset")
+    found: dict[tuple[str, str], str] = {}
+    rows = table.filter(pl.col("kind") == _UNDO).select("device", "id", "reason", "undo")
+    for device, recording, reason, back in rows.iter_rows():
+        if back:
+            found.pop((device, recording), None)
+        else:
+            found[device, recording] = reason
+    return found
+
+
 def read_events(tables: Iterable[pl.DataFrame]) -> tuple[list[Mark], list[int]]:
     """The mark events in marks files, in log order, and when the log took each, ns UTC. Raises `CorruptError`."""
     import polars as pl
 
     table = pl.concat([pl.DataFrame(schema=_columns()), *tables], how="diagonal").sort("partition", "offset")
+    table = table.filter(pl.col("kind") != _UNDO)
     return [_event(row) for row in table.iter_rows(named=True)], table["append_ns"].to_list()
 
 

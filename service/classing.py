@@ -19,6 +19,7 @@ from ingest.engine.store import Files, FileStore, Store
 from ingest.errors import CorruptLogError, SensorloomError, WireError
 from ingest.log.protocol import MARKS, Bounds, Log
 from ingest.records import Mark, MarkAdd, MarkEdit
+from ingest.who import who
 from ingest.wire import decode
 from labeling.marks import RULE
 from labeling.sink import read_events
@@ -28,7 +29,6 @@ from windowing.dataset.belongings import LABELS
 from windowing.dataset.catalog import read_chains
 from windowing.dataset.labelled import CLASSES, add_classes, known_classes
 from windowing.dataset.reader import open_dataset
-from windowing.dataset.who import who
 
 Note = Callable[[Sequence[str]], Awaitable[None]]
 

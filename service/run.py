@@ -32,6 +32,7 @@ from ingest.errors import (
 from ingest.log.opening import open_log
 from ingest.log.protocol import MARKS, READINGS, Bounds, Log
 from ingest.schemas import SchemaRegistry
+from ingest.who import who
 from labeling.sink import LabelsOperator
 from service.anchors import read_anchors
 from service.classing import LabelsStore, note, number_classes, numbers_so_far
@@ -42,7 +43,6 @@ from service.watch import LogWatch
 from windowing.dataset.belongings import LABELS, RULES, WINDOWS
 from windowing.dataset.configs import claim_config
 from windowing.dataset.labelled import Choice
-from windowing.dataset.who import who
 from windowing.fold.anchors import Layout
 from windowing.fold.operator import WindowOperator
 from windowing.fold.remarks import notes_on, rules_without_streams

@@ -24,6 +24,7 @@ from ingest.records import (
     Record,
     RecordingEnd,
     RecordingStart,
+    RecordingUndo,
     StreamDescription,
 )
 
@@ -65,6 +66,7 @@ EXAMPLES: dict[str, Record] = {
     "mark_add": MarkAdd("pump-7", "m-1", T0, T0 + 9, "slam", "anna", "rule", 0.5, T0 + 1, T0 + 2, {"mag": 2.5}, "r1"),
     "mark_edit": MarkEdit("pump-7", "m-1", "ben", "button", T0, None, "drop", None, T0 + 1, T0 + 2, "late", T0 + 3),
     "mark_retract": MarkRetract("pump-7", "m-1", "ben", "operator", T0 + 1, T0 + 2, "twice", True),
+    "recording_undo": RecordingUndo("pump-7", "r-1", "anna", "wrong unit", T0, True),
     "stream_description": StreamDescription(
         "acc",
         (Channel("x", "g", 0.015625, -1.0, -4.0, 4.0), Channel("t", "degC")),

@@ -15,9 +15,9 @@ from ingest.engine.store import FileStore
 from ingest.errors import UsageError
 from ingest.settings import suggest
 from ingest.units import exact_time, format_time
+from ingest.who import who
 from windowing.dataset.exclusions import Exclusion, exclude, read_exclusions, take_back
 from windowing.dataset.reader import read_contents
-from windowing.dataset.who import who
 
 
 @dataclass(frozen=True, slots=True)

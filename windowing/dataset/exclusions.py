@@ -108,6 +108,16 @@ def excluded_windows(index: pl.DataFrame, exclusions: Iterable[Exclusion]) -> li
     return masks
 
 
+def without_recordings(
+    index: pl.DataFrame, recordings: Iterable[tuple[str, str]]
+) -> tuple[pl.DataFrame, dict[tuple[str, str], int]]:
+    """The rows that are not of these recordings, by device and id, and how many there were of each."""
+    listed = list(recordings)
+    whole = [Exclusion(device, "", recording=recording) for device, recording in listed]
+    index, counts = without(index, whole)
+    return index, dict(zip(listed, counts, strict=True))
+
+
 def without(index: pl.DataFrame, exclusions: Sequence[Exclusion]) -> tuple[pl.DataFrame, list[int]]:
     """The rows that stay, and how many each exclusion takes out, whatever the others take."""
     masks = excluded_windows(index, exclusions)

@@ -48,8 +48,10 @@ def join_contents(contents: Sequence[Contents]) -> Contents:
         marks=_marks(contents),
         recordings=recordings.unique(["device", "recording"], keep="last", maintain_order=True),
         streams=pl.concat([each.streams for each in contents]),
+        undone={key: count for each in contents for key, count in each.undone.items()},
         exclusions={excluded: count for each in contents for excluded, count in each.exclusions.items()},
         shards={name: place for each in contents for name, place in each.shards.items()},
+        classes=tuple(dict.fromkeys(label for each in (last, *contents[:-1]) for label in each.classes)),
         others=tuple(contents[:-1]),
     )
 

@@ -26,7 +26,7 @@ from ingest.engine.manifest import FileRef
 from ingest.errors import CorruptError, UsageError
 from ingest.settings import suggest
 from labeling.marks import Fold, fold
-from labeling.sink import read_events
+from labeling.sink import read_events, read_undone
 from windowing.config import FILE, DatasetConfig
 from windowing.dataset.belongings import LABELS, REMEDY, RULES, Belongings, read_belongings
 from windowing.dataset.catalog import (
@@ -40,7 +40,7 @@ from windowing.dataset.catalog import (
     windows_folder,
 )
 from windowing.dataset.configs import read_config
-from windowing.dataset.exclusions import Excluded, read_exclusions, without
+from windowing.dataset.exclusions import Excluded, read_exclusions, without, without_recordings
 from windowing.dataset.heard import read_recordings, read_streams, with_attributes
 from windowing.dataset.index import COLUMNS, LABEL_COLUMNS, in_order, label_windows, read_index
 from windowing.dataset.joining import join_contents
@@ -85,6 +85,8 @@ class Contents:
     """Recordings that said something of themselves: device, recording, and a column an attribute."""
     streams: pl.DataFrame
     """What streams came, in which units: see `windowing.fold.shards.STREAMS_SCHEMA`."""
+    undone: Mapping[tuple[str, str], int]
+    """The recordings, by device and id, whose import was undone in the log, and how many windows each had here."""
     exclusions: Mapping[Excluded, int]
     """What people took out and did not put back, and how many windows each takes out."""
     shards: Mapping[str, tuple[Path, FileRef]]
@@ -286,6 +288,7 @@ def read_contents(
     chains.damage += [*left_out, *skipped]
     index = _vouched_for(chains, index, config, damaged)
     standing = [each for each in read_exclusions(root) if not each.undone]
+    index, undone = without_recordings(index, read_undone(read_mark_tables(label_chains)))
     index, counts = without(index, [each.what for each in standing])
     index = in_order(index)
     rule_chains = _rules(root, belongings, damaged)
@@ -305,6 +308,7 @@ def read_contents(
         choice=choose(root, current, rules),
         recordings=read_recordings(chains, damaged),
         streams=read_streams(chains, damaged),
+        undone=undone,
         exclusions=dict(zip(standing, counts, strict=True)),
         shards={Path(ref.name).name: (chains.folder, ref) for ref in chains.of("signal")},
         classes=known_classes(read_ledger(root, CLASSES)),  # behind the marks: they have numbers before they are seen
@@ -365,6 +369,11 @@ def _vouched_for(chains: Chains, index: pl.DataFrame, config: DatasetConfig, dam
 
 def read_marks(chains: Chains) -> Fold:
     """The marks that stand at the cut of the labels' chains. Raises `CorruptError`."""
+    return fold(*read_events(read_mark_tables(chains)))
+
+
+def read_mark_tables(chains: Chains) -> list[pl.DataFrame]:
+    """The files of the labels' chains. Raises `CorruptError`."""
     import polars as pl
 
     tables = []
@@ -374,4 +383,4 @@ def read_marks(chains: Chains) -> Fold:
             tables.append(pl.read_parquet(io.BytesIO(data)))
         except Exception as error:  # polars raises whatever its Parquet reader meets
             raise CorruptError(f"{chains.folder / ref.name}: not Parquet: {error}; {REMEDY}") from None
-    return fold(*read_events(tables))
+    return tables

@@ -73,6 +73,8 @@ class DatasetStatus(msgspec.Struct, frozen=True):
     fold of their events set aside, by reason."""
     rules: dict[str, dict[str, int]]
     """What rules counted, by revision: their marks, the samples that they saw, those that some rule cannot run on …"""
+    undone: dict[str, int]
+    """The recordings, `device/recording`, whose import was undone in the log, and how many windows each had here."""
     excluded: tuple[ExcludedStatus, ...]
     """What people took out and did not put back."""
     units: dict[str, dict[str, int]]
@@ -120,6 +122,7 @@ def status_of(dataset: Dataset) -> DatasetStatus:
         counts={reason: count for reason, count in sorted(totals.items()) if not reason.startswith("drop.")},
         marks=dict(sorted(marks.items())),
         rules={revision: dict(sorted(chains.totals.items())) for revision, chains in contents.rules.items()},
+        undone={f"{device}/{recording}": count for (device, recording), count in contents.undone.items()},
         excluded=tuple(_excluded(each, windows) for each, windows in contents.exclusions.items()),
         units={channel: dict(units) for channel, units in units_of(contents.streams)},
         unnamed=unnamed_streams(contents.streams),
@@ -186,6 +189,8 @@ def render_status(status: DatasetStatus) -> str:
         counts_now = status.counted_rules in (revision, ALL)
         rows.append(("rules", f"revision {revision}{'' if counts_now else ': its marks do not count'}"))
         rows += [(f"  {reason}", f"{count:,}") for reason, count in counts.items()]
+    for recording, count in status.undone.items():
+        rows.append(("undone", f"{count:,} windows of recording {recording}: its import was taken back"))
     for each in status.excluded:
         span = f"{each.start or 'its begin'} to {each.end or 'its end'}"
         of = each.device if each.recording is None else f"{each.device}, recording {each.recording}"

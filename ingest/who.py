@@ -1,4 +1,4 @@
-"""Who changes a dataset, for its ledgers."""
+"""Who changes something that is kept for ever."""
 
 from __future__ import annotations
 
