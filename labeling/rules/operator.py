@@ -192,6 +192,11 @@ class RunningRules:
             for (label, reason), where in self._state.faults.items()
         ]
         notes += [
+            f'rule "{label}" has a max_gap shorter than the time between samples of {stream} on {where}: '
+            "every sample is a gap, and a mark of its own; give the rule a longer max_gap, or none"
+            for (label, stream), where in self._state.short_gaps.items()
+        ]
+        notes += [
             f'rule "{label}" waited a day for {stream}, which {device} for one does not send any more: '
             "without it, it is unknown there; what comes of it later is left out, counted as unwaited.samples"
             for (label, stream), device in self._state.unwaited.items()

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.measures import ANY, channel_unit
-from ingest.pace import GAP_PERIODS
+from ingest.pace import ENDLESS_NS, GAP_PERIODS
 from ingest.records import StreamDescription
 from labeling.rules.ast import Compare, Logic, Node, Numeric, ahead_ns, behind_ns, children, streams
 from labeling.rules.binding import Binder, Bound, Operand, Shown
@@ -55,7 +55,7 @@ class StreamPlan:
 
     __slots__ = (
         *("_lanes", "_offsets", "_places", "_scales", "_used"),
-        *("aheads", "description", "faults", "lanes", "period_ns", "program", "rules", "signature"),
+        *("aheads", "description", "faults", "lanes", "least_gap_ns", "period_ns", "program", "rules", "signature"),
     )
 
     def __init__(self, rules: Sequence[Rule], description: StreamDescription) -> None:
@@ -86,6 +86,9 @@ class StreamPlan:
                 except RuleError as fault:
                     self.faults[index] = fault
 
+        own = (rules[index].timing.max_gap_ns for index in (*(bound.index for bound in self.rules), *self.aheads))
+        self.least_gap_ns = min((gap_ns for gap_ns in own if gap_ns is not None), default=ENDLESS_NS)
+        """The shortest `max_gap` that one of them gives."""
         self._used = {step.extra for step in self.program.steps if step.op == "input"}
 
     def _bind(self, index: int, rule: Rule, binder: Binder) -> None:

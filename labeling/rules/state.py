@@ -104,6 +104,9 @@ class RuleState:
         self.faults: dict[tuple[str, str], str] = {}
         """Where a rule does not run: by its label and the reason, the device and stream that were met first; the first
         `FAULTS_MAX` reasons, since what they quote is what devices call their channels."""
+        self.short_gaps: dict[tuple[str, str], str] = {}
+        """By a rule's label and a stream without a rate whose samples mostly lie further apart than its `max_gap`: the
+        device that was met first, and how far."""
         self.unwaited: dict[tuple[str, str], str] = {}
         """By a joining rule's label and a stream that it gave up for a day's silence: the device that was met first."""
         self.recordings: dict[tuple[str, str], Recording] = {}
@@ -207,6 +210,13 @@ class RuleState:
             plan = self._plans[description] = StreamPlan(self.rules.rules, description)
         return plan
 
+    def _note_short_gaps(self, record: Recording, stream: str, plan: StreamPlan, period_ns: int) -> None:
+        """Note which rules make a gap of every sample; where there is a rate they do not run."""
+        for index in (*(bound.index for bound in plan.rules), *plan.aheads):
+            rule = self.rules.rules[index]
+            if rule.timing.max_gap_ns is not None and rule.timing.max_gap_ns < period_ns:
+                self.short_gaps.setdefault((rule.label, stream), f"{record.device}: every {period_ns / 1e9:g}s")
+
     def _note_fault(self, label: str, fault: RuleError, where: str) -> None:
         if len(self.faults) < FAULTS_MAX:
             self.faults.setdefault((label, str(fault)), where)
@@ -306,6 +316,8 @@ class RuleState:
         state.tail = axis.tail()
         for bound in plan.rules:
             _advance(record.trackers[bound.index], bound, times, registers, axis)
+        if state.pace.period_ns > plan.least_gap_ns:
+            self._note_short_gaps(record, stream, plan, state.pace.period_ns)
         for index, looking in plan.aheads.items():
             state.aheads[index].add(looking, times, registers)
         for index, lanes in plan.lanes.items():

@@ -6,6 +6,7 @@ import itertools
 from collections import Counter
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -173,6 +174,17 @@ def test_an_abandoned_recording_is_closed_and_may_go_on() -> None:
     running.take()
     running.feed(batch([chunk(0, 0, [0, 2])], 5, T0 + 62 * DAY_NS))
     assert running.take().counts["duplicate.chunks"] == 0
+
+
+def test_a_max_gap_below_the_measured_period_is_told() -> None:
+    slow = StreamDescription("acc", (Channel("x", "g"), Channel("y", "g")), "float32")
+    rules = compile_rules("version: 1\nrules: [{label: high, when: acc.x > 1g, max_gap: 9ms}]", "rules.yaml")
+    made = RulesOperator(rules)
+    made.learn(schema_id(slow), slow)
+    running = made.start(None)
+    running.feed(batch([msgspec.structs.replace(chunk(0, 0, [2] * 9), schema=schema_id(slow))]))
+    (note,) = running.take().notes
+    assert note.startswith('rule "high" has a max_gap shorter than the time between samples of acc on d: every 0.01s')
 
 
 def test_a_stream_that_stopped_is_told_once_it_is_not_waited_for() -> None:

@@ -105,6 +105,12 @@ def test_a_given_max_gap_below_the_measured_period_bounds_the_end() -> None:
     unrated(state, [0, 1, 2])
     state.end("d", "r")
     assert seconds(state.take()) == [(0, 1e-9), (1, 1.5), (2, 2.5)]
+    assert state.short_gaps == {("event", "acc"): "d: every 1s"}
+    state = RuleState(rules_of("when: acc.x > 1g", defaults="max_gap: 1s"))
+    unrated(state, [0, 1, 2])
+    state.end("d", "r")
+    assert seconds(state.take()) == [(0, 3)]
+    assert state.short_gaps == {}
 
 
 def test_max_gap_is_five_periods_where_nothing_is_said() -> None:
