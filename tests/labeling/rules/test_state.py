@@ -190,6 +190,12 @@ def test_a_gap_is_longer_than_max_gap_by_a_nanosecond_at_least() -> None:
         state.feed("d", "r", "acc", times, np.array([[200], [200], [0]], dtype=np.int16), ACC)
         assert spans(state.take()) == marked
         state = RuleState(rules_of("when: acc.x > 1g, max_gap: 40ms"))
+        before = []
+        for at in range(3):
+            state.feed("d", "r", "acc", times[at : at + 1], np.array([[200 if at < 2 else 0]], dtype=np.int16), ACC)
+            before += state.take()
+        assert spans(before) == marked
+        state = RuleState(rules_of("when: acc.x > 1g, max_gap: 40ms"))
         feed(state, [2])
         state.progress("d", "r", "acc", T0 + 40 * MS + late)
         assert spans(state.take()) == marked[: late and 1]
