@@ -9,7 +9,7 @@ import numpy as np
 
 from ingest.records import Record
 from tests.windowing.feeding import START_NS, Source, describe, run
-from windowing.spec import WindowSpec
+from windowing.spec import StreamRule, WindowSpec
 
 STEP = 20_000_000
 SIGNALLING = np.array([0x7FA00000, 0xFFA00001, 0x7F800001], dtype="<u4").view("<f4")
@@ -33,7 +33,7 @@ def test_signalling_nans_are_missing_without_a_warning() -> None:
                 values = bad if kind.dtype == "float32" else np.frombuffer(b"\1\0\0\0\0\0\xf4\x7f" * 12, dtype="<f8")
                 records.append(_twelve(source, 24 * number, values))
                 records.append(_twelve(source, 24 * number + 12, np.arange(12)))
-            spec = WindowSpec(4, 4, Fraction(50), ("a.x",), min_coverage=Fraction(1, 4))
+            spec = WindowSpec(4, 4, Fraction(50), ("a.x",), rule=StreamRule("none"), min_coverage=Fraction(1, 4))
             found = run(spec, [*records, source.end()], kinds)
             assert found.counts["drop.coverage"] == 6
             assert found.counts["windows"] == 6
