@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import get_args
 
 import msgspec
@@ -248,6 +249,16 @@ def test_a_window_has_its_anchors_label_where_another_covers_as_much() -> None:
     marks = [mark(0, 60, "walk"), mark(10, 20, "stumble", name="m")]
     windows = [("d", 10, 20, "m"), ("d", 10, 20, ""), ("d", 5, 25, "m")]
     assert [a[0] for a in resolved(windows, marks, LabelPolicy())] == ["stumble", "walk", "walk"]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_the_readme_shows_what_each_policy_gives(policy: Policy) -> None:
+    marks = [mark(10, 60, "run"), mark(70, 90, "stop"), mark(100, 100, "tap")]
+    windows = [("d", start, start + 40, "") for start in (0, 40, 80, 120)]
+    labels = [a[0] or "-" for a in resolved(windows, marks, LabelPolicy(policy, background="background"))]
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (row,) = (line for line in readme.splitlines() if line.startswith(f"| `{policy}` |"))
+    assert [cell.strip() for cell in row.split("|")[3:7]] == labels
 
 
 def test_nothing_at_all() -> None:

@@ -43,6 +43,26 @@ def test_labels_may_be_left_out() -> None:
     assert parse(SAMPLE[: SAMPLE.index("[labels]")]).labels == LabelPolicy()
 
 
+def test_classes_are_in_the_order_that_is_named() -> None:
+    assert parse(SAMPLE + 'classes = ["walk", "run"]\n').labels.classes == ("walk", "run")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('classes = "run"', "labels.classes: found 'run'; list labels"),
+        ("classes = []", "labels.classes: found .*; list labels"),
+        ('classes = ["a", 1]', "labels.classes: found .*; list labels"),
+        ('classes = ["a", ""]', "labels.classes: found .*; list labels"),
+        ('classes = ["a", "b", "a"]', 'labels.classes: "a" is there twice'),
+        ('classes = ["calm"]\nbackground = "clam"', 'labels.background: "clam" is not in classes.*Did you mean "calm"'),
+    ],
+)
+def test_what_is_no_list_of_classes_is_refused(text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        parse(f"{SAMPLE}{text}\n")
+
+
 def test_every_label_key() -> None:
     labels = parse(SAMPLE.replace("majority", "centre").replace("0.5", "1") + 'background = "none"\n').labels
     assert labels == LabelPolicy("centre", 1.0, "none")
