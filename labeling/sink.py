@@ -140,9 +140,9 @@ class LabelsRunning:
         """See `Running`."""
         return _ROW_BYTES * len(self._rows) + sum(len(it.entry.value) for it in self._publications)
 
-    def take(self) -> Output:
+    def take(self, tag: str = "") -> Output:
         """See `Running`; one file for all rows, none where there are no rows."""
-        drafts = [_draft(self._rows)] if self._rows else []
+        drafts = [_draft(self._rows, tag)] if self._rows else []
         output = Output(drafts, self._publications, self._counts)
         self._rows, self._publications, self._counts = [], [], Counter()
         return output
@@ -171,12 +171,12 @@ def _columns() -> dict[str, Any]:
     return {name: getattr(pl, kind) for name, kind in _SCHEMA.items()}
 
 
-def _draft(rows: list[dict[str, Any]]) -> Draft:
+def _draft(rows: list[dict[str, Any]], tag: str) -> Draft:
     import polars as pl
 
     file = io.BytesIO()
     pl.DataFrame(rows, schema=_columns()).write_parquet(file, compression="zstd")
-    return Draft.of("marks", "m", ".parquet", [file.getvalue()], len(rows))
+    return Draft.of("marks", "m", ".parquet", [file.getvalue()], len(rows), tag)
 
 
 def _undo_row(record: RecordingUndo, partition: int, offset: int, append_ns: int) -> dict[str, Any]:

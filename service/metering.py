@@ -61,8 +61,8 @@ class _Metered:
     def pending_bytes(self) -> int:
         return self._running.pending_bytes
 
-    def take(self) -> Output:
-        return self._running.take()
+    def take(self, tag: str = "") -> Output:
+        return self._running.take(tag)
 
     def snapshot(self) -> bytes:
         return self._running.snapshot()

@@ -31,15 +31,16 @@ class Draft:
     rows: int
 
     @classmethod
-    def of(cls, folder: str, stem: str, suffix: str, parts: Iterable[Buffer], rows: int) -> Draft:
-        """The draft of the file with these bytes: `<folder>/<stem>-<first 16 hex digits of its SHA-256><suffix>`."""
+    def of(cls, folder: str, stem: str, suffix: str, parts: Iterable[Buffer], rows: int, tag: str = "") -> Draft:
+        """The draft of the file with these bytes: `<folder>/<stem>-<tag>-<16 hex digits of its SHA-256><suffix>`."""
         kept = tuple(parts)
         digest = hashlib.sha256()
         for part in kept:
             digest.update(part)
         sha256 = digest.hexdigest()
         size = sum(memoryview(part).nbytes for part in kept)
-        return cls(f"{folder}/{stem}-{sha256[:16]}{suffix}", sha256, size, kept, rows)
+        named = "-".join(part for part in (stem, tag, sha256[:16]) if part)
+        return cls(f"{folder}/{named}{suffix}", sha256, size, kept, rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +90,11 @@ class Running(Protocol):
         """About how many bytes of output `take` would give, with what it makes of records that it still collects."""
         ...
 
-    def take(self) -> Output:
-        """The output finished since the last call, encoded; it is the engine's from here on."""
+    def take(self, tag: str = "") -> Output:
+        """The output finished since the last call, encoded; it is the engine's from here on.
+
+        `tag` goes into the files' names: no other output has it.
+        """
         ...
 
     def snapshot(self) -> bytes:

@@ -12,6 +12,7 @@ from typing import Final, Protocol, TypeVar
 from ingest.engine.chain import Head, read_entry, read_head
 from ingest.engine.genesis import Ending
 from ingest.engine.heads import check_head, mark_head, stored_head
+from ingest.engine.leftovers import announce, notes_of, sweep, tag_of
 from ingest.engine.manifest import (
     CHECKPOINT_EVERY,
     FORMAT,
@@ -67,6 +68,8 @@ class Partition:
     counted: Counter[str] = field(default_factory=Counter)
     """What outputs without a file counted, which no entry has told yet."""
     lost: list[tuple[int, int]] = field(default_factory=list)
+    haunted: bool = False
+    """Somebody has begun the next entry, who died or sleeps."""
     more: bool = False
     """The last output was not all that was finished: the operator gives out so much at a time."""
 
@@ -74,6 +77,11 @@ class Partition:
     def folder(self) -> str:
         """The folder of the chain's entries."""
         return chain_folder(self.topic, self.number)
+
+    @property
+    def next_seq(self) -> int:
+        """The number of the next entry."""
+        return self.head.entry.seq + 1 if self.head else 0
 
     @property
     def dirty(self) -> bool:
@@ -115,7 +123,10 @@ async def recover(
     check_head(known, head, folder, log_begin)
     if head is None:
         begin, last = (after.through, after.last) if after else (log_begin, None)
-        return Partition(topic, number, operator.start(None), None, begin, min(begin, log_begin), last=last)
+        at = min(begin, log_begin)
+        partition = Partition(topic, number, operator.start(None), None, begin, at, last=last)
+        partition.haunted = bool(await notes_of(store, folder))
+        return partition
     # Another worker may have died, or sleep, between link() and the fsync of the folder: what we build on must not
     # vanish. So first look, then settle: what was seen is durable then.
     await store.settle(folder)
@@ -139,6 +150,8 @@ async def recover(
     if known.seq < entry.seq:
         await mark_head(store, folder, head)
     await write_checkpoint(store, folder, entry.seq)
+    await sweep(store, folder, entry.seq)
+    partition.haunted = bool(await notes_of(store, folder))
     return partition
 
 
@@ -172,7 +185,7 @@ async def read_state(store: Store, ref: FileRef) -> bytes:
 
 def draw(partition: Partition) -> Output:
     """The output since the last seal; what it counts is told once, by the entry that is made of this."""
-    output = partition.running.take()
+    output = partition.running.take(tag_of(partition.number, partition.next_seq))
     counts, partition.counted = partition.counted, Counter()
     counts.update(output.counts)
     return replace(output, counts=counts)
@@ -207,7 +220,7 @@ def prepare(partition: Partition, operator: Operator, output: Output | None = No
     output = draw(partition) if output is None else output
     state = partition.running.snapshot()
     head = partition.head
-    seq = head.entry.seq + 1 if head else 0
+    seq = partition.next_seq
     digest = sha256_of(state)
     # The number in the name keeps equal states apart: deleting an old one must never delete a newer one.
     state_name = f"state/{partition.topic}-{partition.number}/{seq:012d}-{digest[:16]}.bin"
@@ -236,15 +249,18 @@ def prepare(partition: Partition, operator: Operator, output: Output | None = No
     return Seal(entry, encode_document(entry), output, state)
 
 
-async def write_files(store: Store, seal: Seal) -> None:
-    """Make the output files and the state durable; nothing refers to them yet."""
+async def write_files(store: Store, seal: Seal) -> str:
+    """Make the output files and the state durable; nothing refers to them yet but the note whose name this gives."""
     files = [(draft.name, draft.parts) for draft in seal.output.drafts]
+    names = [*(name for name, _ in files), seal.entry.state.name]
+    note = await announce(store, chain_folder(seal.entry.topic, seal.entry.partition), seal.entry.seq, names)
     # At once: the disk has one queue for all their fsyncs. And to the end of each, also where one fails: no act of this
     # attempt runs on beside the next one.
     puts = (store.put([file]) for file in (*files, (seal.entry.state.name, (seal.state,))))
     for result in await asyncio.gather(*puts, return_exceptions=True):
         if isinstance(result, BaseException):
             raise result
+    return note
 
 
 async def commit(store: Store, partition: Partition, seal: Seal) -> None:

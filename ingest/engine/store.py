@@ -13,7 +13,7 @@ from typing import Protocol
 
 from ingest.engine.operator import Buffer
 from ingest.engine.plan import Op, SyncFolder, Write, create_plan, delete_plan, put_plan
-from ingest.errors import StoreUnavailableError
+from ingest.errors import FencedError, StoreUnavailableError
 
 
 class Exists(Exception):  # noqa: N818 - the answer to a question, not a fault
@@ -55,6 +55,10 @@ class Store(Protocol):
 
     async def create(self, name: str, data: bytes) -> None:
         """Make a file durable under a free name. Raises `Exists`."""
+        ...
+
+    async def jot(self, name: str, data: bytes) -> str:
+        """Write a file that may vanish, or be torn, with the power; its name, which is `name` and some more."""
         ...
 
     async def settle(self, folder: str) -> None:
@@ -105,10 +109,18 @@ class FileStore:
         except FileExistsError:
             raise Exists(name) from None
 
+    async def jot(self, name: str, data: bytes) -> str:
+        """See `Store`."""
+        own = f"{name}.{self._own_token()}"
+        await self._run((Write(own, (data,)),))
+        return own
+
     async def _run(self, plan: Sequence[Op]) -> None:
         """The plan, or nothing of it but names that are visible already: no later act uses its temporary files."""
         try:
             await self._files.run(plan)
+        except FileNotFoundError as gone:
+            raise FencedError(f"{gone}: a temporary file was swept away; another worker owns the partition") from gone
         except Exception:
             with contextlib.suppress(OSError, StoreUnavailableError):
                 await self._files.run(delete_plan(op.path for op in plan if isinstance(op, Write)))

@@ -12,6 +12,7 @@ from ingest.engine.chain import Head, read_head
 from ingest.engine.continuity import check_continuity, last_of
 from ingest.engine.genesis import Ending
 from ingest.engine.heads import mark_head
+from ingest.engine.leftovers import sweep
 from ingest.engine.manifest import Manifest, chain_folder, sha256_of
 from ingest.engine.operator import Operator, Output
 from ingest.engine.partition import Offload, Partition
@@ -188,6 +189,7 @@ class Worker:
                     self._parts[number] = part
                     if part.head is None and number not in self._after and part.begin > 0:
                         late.append(number)
+                    await self._exorcise(member, part)
                     self._tell("recovered", number, part.position)
                     member.seek(number, part.position)
                 if late:
@@ -214,6 +216,13 @@ class Worker:
             number,
             lambda: work.recover(self._store, self._operator, self._topic, number, log_begin, self._after.get(number)),
         )
+
+    async def _exorcise(self, member: Member, part: Partition) -> None:
+        """Fence whoever had begun the next entry, with an entry of nothing, and sweep away what it left."""
+        if part.haunted and part.position == part.begin:
+            await self._seal(member, part)
+            await self._sealed(part.number)
+            await sweep(self._store, part.folder, part.next_seq - 1)
 
     async def _check_continuity(self, part: Partition) -> None:
         """Raise `ReplacedLogError` where the log is not the one that the partition's chain has read."""
@@ -412,7 +421,7 @@ class Worker:
 
     async def _make_visible(self, member: Member, part: Partition, seal: work.Seal, outdated: tuple[str, ...]) -> None:
         """Make output, state and position visible together. The order of the steps is the protocol."""
-        await self._insist(part, lambda: work.write_files(self._store, seal))
+        note = await self._insist(part, lambda: work.write_files(self._store, seal))
         await self._insist(part, lambda: self._publish(seal))
         await self._insist(part, lambda: work.commit(self._store, part, seal))
         await mark_head(self._store, part.folder, Head(seal.entry, sha256_of(seal.document)))
@@ -421,6 +430,7 @@ class Worker:
         await member.commit({part.number: seal.entry.through})
         await self._store.delete(outdated)
         await work.write_checkpoint(self._store, part.folder, seal.entry.seq)
+        await self._store.delete([note])
 
     async def _publish(self, seal: work.Seal) -> None:
         by_topic: dict[str, list[Entry]] = {}
@@ -430,9 +440,9 @@ class Worker:
             await self._log.ensure(topic)
             await self._log.append(topic, entries)
 
-    async def _insist(self, part: Partition, step: Callable[[], Awaitable[None]]) -> None:
+    async def _insist(self, part: Partition, step: Callable[[], Awaitable[T]]) -> T:
         """Do a step of a seal until it succeeds: a full disk and a log that is away both pass."""
-        await self._patience.outlast(
+        return await self._patience.outlast(
             step,
             (StoreUnavailableError, LogUnavailableError),
             lambda text: self._wait_told(part.number, text, part.begin),

@@ -184,7 +184,7 @@ class RunningRules:
         """See `Running`."""
         return self._state.pending_bytes
 
-    def take(self) -> Output:
+    def take(self, tag: str = "") -> Output:
         """See `Running`: the marks that were finished, to be published before the seal."""
         marks = sorted(self._state.take(), key=_order)
         notes = [

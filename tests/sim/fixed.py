@@ -18,6 +18,7 @@ from simulators.sim.files import SimDisk, SimFiles
 from simulators.sim.log import SimBroker
 from simulators.sim.loop import run
 from tests.sim.storm import TRUE, Protocol, World, describe_streams, ending, judge, small_thousands, start
+from tests.sim.verify import demand, read_entries
 from tests.sim.workloads import IdleWork, RuleLikeWork
 
 SMALL_BATCHES = Faults(small_batch=1.0)
@@ -46,7 +47,8 @@ async def fixed_world(protocol: Protocol, disk_seed: int, records: int) -> World
 async def twin_world(protocol: Protocol, disk_seed: int, records: int) -> World:
     """Two partitions with equal records, of which a worker makes equal files at once."""
     log, disk = SimBroker(random.Random(1), partitions=2), SimDisk(random.Random(disk_seed))
-    world = World(random.Random(2), protocol, IdleWork(), Faults(), 2, LIMITS, log, disk)
+    work = protocol.work if issubclass(protocol.work, IdleWork) else IdleWork
+    world = World(random.Random(2), protocol, work(), Faults(), 2, LIMITS, log, disk)
     await describe_streams(world)
     client = world.client("producer", Faults())
     schema = world.work.descriptions()[0].key
@@ -74,16 +76,30 @@ def crashed_at(
     async def main(rng: random.Random) -> list[Op]:
         world = await make(protocol, disk_seed, records)
         for number, point in enumerate((*points, None)):
-            process = world.process(f"life-{number}", world.faults, point)
+            process = world.process(f"life-{number}", SMALL_BATCHES if number else world.faults, point)
             task = start(world, process, "worker", ends(world))
             await asyncio.wait([task])
             ending(task)
             del world.running[process]
+        if not any(point.power for point in points):
+            demand_clean(world)
         judge(world)
         return world.files["life-0"].done
 
     with small_thousands():
         return run(main, 0, LIMIT_S)
+
+
+def demand_clean(world: World) -> None:
+    """Raise `WrongError` where something lies on the disk that no entry names: a dead worker's, which nobody swept."""
+    named: set[str] = set()
+    for number in range(world.partitions):
+        entries = read_entries(world.disk, READINGS, number)
+        named |= {ref.name for entry in entries for ref in entry.files}
+        named |= {entry.state.name for entry in entries[-2:]}
+    found = {name for name in world.disk.visible if not name.startswith(("manifest/", "heads/"))}
+    found |= {name for name in world.disk.visible if name.endswith(".tmp")}
+    demand(found == named, f"left over: {sorted(found - named)}, missing: {sorted(named - found)}")
 
 
 @dataclass

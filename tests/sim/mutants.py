@@ -25,7 +25,7 @@ from simulators.sim.faults import Process
 from simulators.sim.files import SimDisk, SimFiles
 from tests.sim.fixed import LONG, Enumeration, crashed_at
 from tests.sim.storm import TRUE, Protocol, storm
-from tests.sim.workloads import IdleWork
+from tests.sim.workloads import UntaggedWork
 
 # --- no manifest: the group's committed offset says where to go on
 
@@ -149,13 +149,6 @@ class SettlesFirst(Worker):
         await super()._on_event(member, event, until)
 
 
-class OneTokenStore(FileStore):
-    """All acts of a store share one temporary name a file."""
-
-    def _own_token(self) -> str:
-        return self._token
-
-
 # --- the true protocol with one fsync left out
 
 
@@ -203,7 +196,7 @@ WRONG = (
     Protocol("entry put in place by rename", store=RenameStore),
     Protocol("built on without settling", store=NeverSettled),
     Protocol("settled before the look", SettlesFirst, store=NeverSettled),
-    Protocol("one temporary name a file", store=OneTokenStore, work=IdleWork),
+    Protocol("files that partitions share", work=UntaggedWork),
 )
 
 

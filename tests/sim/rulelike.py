@@ -69,6 +69,9 @@ class RuleLike:
     def encode(self, row: Row) -> bytes:
         return encode_row(row)
 
+    def tag(self, tag: str) -> str:
+        return tag
+
     def start(self, saved: bytes | None) -> RuleLikeRunning:
         return RuleLikeRunning(self, saved)
 
@@ -78,6 +81,13 @@ class IdleLike(RuleLike):
 
     def encode(self, row: Row) -> bytes:
         return encode_row(anonymous(row))
+
+
+class UntaggedLike(IdleLike):
+    """Wrong: its files have no more in their names than their content, so that partitions share them."""
+
+    def tag(self, tag: str) -> str:
+        return ""
 
 
 def anonymous(row: Row) -> Row:
@@ -142,12 +152,12 @@ class RuleLikeRunning:
     def pending_bytes(self) -> int:
         return 40 * len(self._rows)
 
-    def take(self) -> Output:
+    def take(self, tag: str = "") -> Output:
         drafts = []
         for folder, windows in (("windows", True), ("flips", False)):
             rows = [self._operator.encode(row) + b"\n" for row in self._rows if (row[0] == "window") is windows]
             if rows:
-                drafts.append(Draft.of(folder, "r", ".jsonl", rows, len(rows)))
+                drafts.append(Draft.of(folder, "r", ".jsonl", rows, len(rows), self._operator.tag(tag)))
         output = Output(drafts, self._marks, self._counts)
         self._rows, self._marks, self._counts = [], [], Counter()
         return output

@@ -23,7 +23,7 @@ from labeling.rules.operator import RulesOperator
 from simulators.sim.files import SimDisk
 from simulators.sim.log import EPOCH_NS
 from tests.sim.oracle import LogRecord, expected_rows
-from tests.sim.rulelike import IdleLike, RuleLike, anonymous, encode_row
+from tests.sim.rulelike import IdleLike, RuleLike, UntaggedLike, anonymous, encode_row
 from tests.sim.verify import compare, demand, read_rows
 from windowing.dataset.digest import digest_line
 from windowing.fold.operator import WindowOperator
@@ -122,6 +122,11 @@ class IdleWork(RuleLikeWork):
     ) -> None:
         expected = [anonymous(row) for row in expected_rows(records, self.factors, entries[0].begin, lost)]
         compare(read_rows(disk, [ref.name for entry in entries for ref in entry.files]), expected, where)
+
+
+class UntaggedWork(IdleWork):
+    def operator(self) -> Operator:
+        return UntaggedLike()
 
 
 class WindowsWork:
@@ -228,7 +233,9 @@ def fold(running: Running, records: Iterable[LogRecord], begin: int, lost: Lost)
 
 
 def window_lines(files: dict[str, bytes]) -> Iterator[str]:
-    """A line for each window (its id, the hashes of signal and mask), and for each dropped or late row."""
+    """A line for each window (its id, the hashes of signal and mask), for each dropped or late row, and for each
+    description of a stream, which may be told again after a restart."""
+    described: set[str] = set()
     for name, data in files.items():
         if not name.endswith(".parquet"):
             continue
@@ -240,5 +247,8 @@ def window_lines(files: dict[str, bytes]) -> Iterator[str]:
         elif name.startswith("dropped/"):  # runs of windows, which a seal may cut in two
             for device, recording, k, windows, reason in table.select(DROPPED).iter_rows():
                 yield from (f"dropped {device} {recording} {k + i} {reason}" for i in range(windows))
+        elif name.startswith("streams/"):
+            described |= {f"stream {values}" for values in table.drop("offset").iter_rows()}
         else:
-            yield from (f"late {values}" for values in table.iter_rows())
+            yield from (f"{name.partition('/')[0]} {values}" for values in table.iter_rows())
+    yield from described

@@ -108,7 +108,7 @@ class ScriptedRunning:
     def skip(self, wanted: int, begin: int) -> None:
         raise AssertionError("nothing is lost")
 
-    def take(self) -> Output:
+    def take(self, tag: str = "") -> Output:
         windows, self.windows = self.windows, []
         if not windows:
             return Output()
@@ -168,9 +168,9 @@ def _seal(folder: Path, operator: Operator, topic: str, chains: Sequence[Sequenc
             part.running.feed(LogBatch(topic, number, offsets, offsets, [b""] * len(few), few, offsets.stop))
             part.position = offsets.stop
             seal = work.prepare(part, operator)
-            await work.write_files(store, seal)
+            note = await work.write_files(store, seal)
             await work.commit(store, part, seal)
-            await store.delete(work.move_on(part, seal))
+            await store.delete((*work.move_on(part, seal), note))
 
     for number, values in enumerate(chains):
         asyncio.run(run(number, values))

@@ -91,11 +91,11 @@ class RunningWindows:
         """About how many bytes of output `take` would give."""
         return self._windower.pending_bytes
 
-    def take(self) -> Output:
+    def take(self, tag: str = "") -> Output:
         """The output finished since the last call, as files."""
         from windowing.fold.shards import encode_output
 
-        return replace(encode_output(self._windower.take()), notes=(*self._notes, *self._windower.notes))
+        return replace(encode_output(self._windower.take(), tag), notes=(*self._notes, *self._windower.notes))
 
     def snapshot(self) -> bytes:
         """The state as bytes; called right after `take`."""

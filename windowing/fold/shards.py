@@ -42,25 +42,25 @@ STREAMS_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
 """The columns of a streams file: see `windowing.fold.heard.Described`."""
 
 
-def encode_output(finished: Finished) -> Output:
-    """The files and counts of what was finished; nothing finished, no files."""
+def encode_output(finished: Finished, tag: str = "") -> Output:
+    """The files, with `tag` in their names, and counts of what was finished; nothing finished, no files."""
     drafts: list[Draft] = []
     # While one core takes the signal's SHA-256, the other makes everything else; only the shard's name is waited for.
     with ThreadPoolExecutor(1) as beside:
-        signalling = beside.submit(_signal_draft, finished.blocks) if finished.blocks else None
+        signalling = beside.submit(_signal_draft, finished.blocks, tag) if finished.blocks else None
         index = index_table(finished.blocks) if finished.blocks else None
         if finished.dropped:
-            drafts.append(_draft(DROPPED, "d", dropped_table(finished.dropped)))
+            drafts.append(_draft(DROPPED, "d", dropped_table(finished.dropped), tag))
         if finished.late:
-            drafts.append(_draft(LATE, "l", late_table(finished.late)))
+            drafts.append(_draft(LATE, "l", late_table(finished.late), tag))
         if finished.started:
-            drafts.append(_draft(RECORDINGS, "r", recordings_table(finished.started)))
+            drafts.append(_draft(RECORDINGS, "r", recordings_table(finished.started), tag))
         if finished.described:
             table = pl.DataFrame(finished.described, schema=STREAMS_SCHEMA, orient="row")
-            drafts.append(_draft(STREAMS, "t", table))
+            drafts.append(_draft(STREAMS, "t", table, tag))
         if signalling is not None and index is not None:
             signal = signalling.result()
-            drafts += [signal, _draft(INDEX, "i", name_shard(index, signal.name.rpartition("/")[2]))]
+            drafts += [signal, _draft(INDEX, "i", name_shard(index, signal.name.rpartition("/")[2]), tag)]
     return Output(drafts, finished.publications, finished.counts)
 
 
@@ -71,11 +71,11 @@ def npy_header(shape: tuple[int, ...]) -> bytes:
     return stream.getvalue()
 
 
-def _signal_draft(blocks: Sequence[Block]) -> Draft:
+def _signal_draft(blocks: Sequence[Block], tag: str) -> Draft:
     rows = sum(len(block.k) for block in blocks)
     header = npy_header((rows, *blocks[0].signal.shape[1:]))
     pieces = [piece.data.cast("B") for piece in _pieces([block.signal for block in blocks])]
-    return Draft.of(SIGNAL, "s", ".npy", [header, *pieces], rows)
+    return Draft.of(SIGNAL, "s", ".npy", [header, *pieces], rows, tag)
 
 
 def _pieces(signals: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
@@ -104,10 +104,10 @@ def _end(array: NDArray[np.float32]) -> int:
     return _address(array) + array.nbytes
 
 
-def _draft(folder: str, stem: str, table: pl.DataFrame) -> Draft:
+def _draft(folder: str, stem: str, table: pl.DataFrame, tag: str) -> Draft:
     buffer = io.BytesIO()
     table.write_parquet(buffer, compression="lz4", statistics=False)
-    return Draft.of(folder, stem, ".parquet", [buffer.getbuffer()], table.height)
+    return Draft.of(folder, stem, ".parquet", [buffer.getbuffer()], table.height, tag)
 
 
 def row_hash(row: Buffer) -> bytes:

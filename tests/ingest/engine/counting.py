@@ -32,9 +32,9 @@ class Summing:
     def pending_bytes(self) -> int:
         return sum(map(len, self.lines))
 
-    def take(self) -> Output:
+    def take(self, tag: str = "") -> Output:
         text = "".join(self.lines).encode()
-        drafts = [Draft.of("lines", "l", ".txt", [text], len(self.lines))] if text else []
+        drafts = [Draft.of("lines", "l", ".txt", [text], len(self.lines), tag)] if text else []
         counts = Counter({"lines": len(self.lines), "records": self.fed})
         self.lines, self.fed = [], 0
         return Output(drafts, counts=counts)

@@ -52,8 +52,8 @@ class Silent(Summing):
         self.lines.clear()
         return taken
 
-    def take(self) -> Output:
-        output = super().take()
+    def take(self, tag: str = "") -> Output:
+        output = super().take(tag)
         output.counts.pop("lines", None)
         return output
 
