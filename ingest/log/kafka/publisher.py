@@ -19,7 +19,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaProducer
 from aiokafka import errors as kafka_errors
 
-from ingest.errors import RecordTooLargeError, SensorloomError
+from ingest.errors import PermanentError, RecordTooLargeError, SensorloomError
 from ingest.log.kafka import internals
 from ingest.log.kafka.cluster import Cluster, is_transient
 from ingest.log.protocol import Entry, Position, partition_of
@@ -114,6 +114,9 @@ class Publisher:
             )
             self._fail(error)
             raise error from None
+        except PermanentError:
+            silence.answered(call)
+            raise
         finally:
             self._calls.discard(call)
             silence.given_up(call, time.monotonic())

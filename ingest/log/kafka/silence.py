@@ -44,9 +44,12 @@ class Silence:
         self._questions.pop(key, None)
 
     def given_up(self, key: Hashable, now_s: float) -> None:
-        """Who asked waits no longer."""
-        if key in self._questions:
-            self._questions[key].given_up_s = now_s
+        """Who asked waits no longer; who has not waited for long does not ask again on that account."""
+        known = self._questions.get(key)
+        if known is None or now_s - known.since_s < SILENT_S:
+            self._questions.pop(key, None)
+        else:
+            known.given_up_s = now_s
 
     def longest(self, now_s: float) -> Question | None:
         """The question that has waited longest, where that is long."""

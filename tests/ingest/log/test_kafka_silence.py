@@ -48,3 +48,10 @@ def test_a_question_that_nobody_asks_any_more_is_forgotten() -> None:
     silence.asked("a", "read", 200.0)
     assert silence.longest(201.0) is None
     silence.given_up("never asked", 1.0)
+
+
+def test_a_question_that_was_given_up_at_once_is_forgotten_at_once() -> None:
+    silence = Silence()
+    silence.asked("a", "append", 0.0)
+    silence.given_up("a", SILENT_S - 1.0)
+    assert silence.longest(SILENT_S + 1.0) is None
