@@ -16,10 +16,10 @@ from tests.windowing.feeding import START_NS, Source, batches, describe
 from windowing.fold.cutting import Finished
 from windowing.fold.operator import WindowOperator
 from windowing.fold.shards import encode_output, npy_header
-from windowing.spec import WindowSpec
+from windowing.spec import StreamRule, WindowSpec
 
 ACC = describe("acc", "xyz")
-SPEC = WindowSpec(4, 2, Fraction(50), ("acc.z", "acc.x"), min_coverage=Fraction(3, 4))
+SPEC = WindowSpec(4, 2, Fraction(50), ("acc.z", "acc.x"), rule=StreamRule("none"), min_coverage=Fraction(3, 4))
 
 
 def _output() -> tuple[Output, dict[str, bytes]]:
