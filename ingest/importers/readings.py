@@ -9,6 +9,7 @@ header + comments + blank + continued + torn ones + samples + rows left out.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -330,6 +331,11 @@ def _stamped_runs(table: Table, options: ReadingsOptions, base: str, dtype: Any,
     summary.repeated_stamps, summary.jittered_stamps = ordered.repeated, ordered.jittered
     summary.spread_stamps = ordered.spread
     summary.notes += _told(ordered)
+    if again := _beginning_again(ordered):
+        summary.notes.append(
+            f"{again} times the rows begin again at times that were there before: does the file hold several devices, "
+            f"one after the other? All rows are taken for {options.device}'s; if so, give each device its own file"
+        )
     names = [base, *(f"{base}-{number}" for number in range(2, len(ordered.runs) + 1))]
     summary.clock_steps = [
         {"at": table.where(step.row), "back_ns": step.back_ns, "recording": name}
@@ -337,6 +343,16 @@ def _stamped_runs(table: Table, options: ReadingsOptions, base: str, dtype: Any,
     ]
     packed = pack(table.values, dtype)
     return [Run(name, ordered.times[rows], packed[rows], None) for name, rows in zip(names, ordered.runs, strict=True)]
+
+
+def _beginning_again(ordered: Ordered) -> int:
+    """How many runs begin in the first half of the one before: so do devices that lie in one file in blocks, while a
+    clock that is set goes back by less."""
+    count = 0
+    for before, run in itertools.pairwise(ordered.runs):
+        first, last = ordered.times[before][[0, -1]].tolist()
+        count += last > first and ordered.times[run][0] < (first + last) // 2
+    return count
 
 
 def _times(table: Table, options: ReadingsOptions, summary: Summary) -> Times:

@@ -53,6 +53,7 @@ def test_a_read_only_mount_is_looked_into_and_windowed(site: Path, capsys: pytes
             assert sensorloom.main(["log", *words.split(), "--log", f"segments:{log}"]) == 0
         assert capsys.readouterr().out.count("count=10") == 10
         assert sensorloom.main(run(site, log, str(site / "from-mount"))) == 0
+        assert "can only be read from here" in capsys.readouterr().err
         assert sensorloom.main(run(site, log, str(site / "from-mount"))) == 0  # a second run goes on
     assert bytes_of(site / "log") == before
     assert sensorloom.main(run(site, site / "log", str(site / "dataset"))) == 0

@@ -355,3 +355,15 @@ def test_a_unit_that_is_none_is_refused(unit: str) -> None:
     with pytest.raises(UsageError, match="--unit: unknown unit"):
         replace(at_rate("x"), units=(unit,)).check()
     replace(at_rate("x"), units=("{items}",)).check()
+
+
+def test_devices_that_lie_in_one_file_in_blocks_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "fleet.csv"
+    stamps = [f"2026-01-01T00:{minute:02}:00Z" for minute in range(20)]
+    path.write_text("device,t,x\n" + "".join(f"p-{n},{stamp},{n}\n" for n in range(3) for stamp in stamps))
+    given = options("x", device="p-0", time_column="t")
+    prepared = prepare(read_source(path), given)
+    assert len(prepared.summary.recordings) == 3
+    assert any("2 times the rows begin again" in note and "several devices" in note for note in prepared.summary.notes)
+    path.write_text("t,x\n" + "".join(f"{stamp},1\n" for stamp in [*stamps, *stamps[15:]]))
+    assert not any("begin again" in note for note in prepare(read_source(path), given).summary.notes)
