@@ -83,8 +83,8 @@ def went_further(newest: int, states: Iterable[str]) -> bool:
 def missing_entry(folder: str, seq: int) -> str:
     """What to say of a deleted entry."""
     return (
-        f"{entry_name(folder, seq)}: is missing, but the chain went on behind it; restore it from a backup, or rebuild "
-        "from the log into another folder"
+        f"{entry_name(folder, seq)}: is missing, but the chain went on behind it; restore it from a backup (a copy "
+        "taken while a service wrote: take it by sensorloom backup), or rebuild from the log into another folder"
     )
 
 
