@@ -46,7 +46,7 @@ def segments(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_mark_windows_are_the_published_ones(segments: Path, rows: dict[HaptRecording, NDArray[np.float32]]) -> None:
     dataset = sensorloom.open(segments / "mark")
-    X, y, groups = dataset.arrays()  # noqa: N806 - as everyone calls it
+    X, y, groups = dataset.arrays(groups="recording")  # noqa: N806 - as everyone calls it
     assert len(dataset) == X.shape[0] == 2029
     assert X.shape[1:] == (LENGTH, 6)
     assert X.dtype == np.float32

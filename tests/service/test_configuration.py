@@ -51,3 +51,17 @@ def test_a_copy_that_is_no_toml_is_not_overwritten(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not TOML"):
         claim(out, source(tmp_path, CONFIG))
     assert (out / "dataset.toml").read_bytes() == b"\xff\xfe"
+
+
+def test_a_folder_of_other_files_does_not_become_a_dataset(tmp_path: Path) -> None:
+    out = tmp_path / "d"
+    out.mkdir()
+    (out / ".hidden").touch()
+    (out / "dataset.toml.w1.tmp").touch()
+    (out / "run.csv").touch()
+    with pytest.raises(UsageError, match=r"holds other files \(run\.csv\), and no dataset"):
+        claim(out, source(tmp_path, CONFIG))
+    (out / "run.csv").unlink()
+    claim(out, source(tmp_path, CONFIG))
+    (out / "run.csv").touch()
+    claim(out, source(tmp_path, CONFIG))

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from ingest.engine.genesis import NAME as GENESIS
-from ingest.engine.ledger import Page, append_page, has_ledger, mend_head, page_name, read_ledger
+from ingest.engine.ledger import BELONGS, Page, append_page, has_ledger, mend_head, page_name, read_ledger
 from ingest.engine.store import Exists, Store
 from ingest.errors import CorruptError, UsageError
 from labeling.counting import CountedRules
@@ -110,6 +110,7 @@ async def claim_config(store: Store, root: Path, asked: ConfigPage, where: str, 
 async def _current(store: Store, root: Path, data: bytes) -> CurrentConfig | None:
     """The configuration so far; None in a new dataset, whose dataset.toml is `data` then."""
     if not has_ledger(root, CONFIGS):
+        _check_free(root)
         try:
             await store.create(FILE, data)
             return None
@@ -121,6 +122,15 @@ async def _current(store: Store, root: Path, data: bytes) -> CurrentConfig | Non
         raise UsageError(f"{error}; restore {root / FILE}, or use another --out") from None
     except (TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{root / FILE}: not TOML: {error}; restore it, or use another --out") from None
+
+
+def _check_free(root: Path) -> None:
+    """Raise `UsageError` where a folder that is no dataset holds other files: it was hardly meant to become one."""
+    names = sorted(path.name for path in root.iterdir()) if root.is_dir() else []
+    others = [name for name in names if not name.startswith((".", FILE)) and name != "lost+found"]
+    if others and not {BELONGS, "windows", "labels"} & set(others):
+        shown = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
+        raise UsageError(f"--out: {root} holds other files ({shown}), and no dataset; name a folder of its own")
 
 
 def _check_folders(root: Path, config: DatasetConfig) -> None:
