@@ -34,6 +34,8 @@ SILENT: Final = "silent"
 """The reason of a hole in a stream with a rate that nothing else explains."""
 BACKLOG: Final = "-backlog"
 """Ends the name of a recording of what a device had kept, beside one that is live."""
+OWED_NS: Final = 5_000_000_000
+"""Who says nothing for so long after a stop is not waited for."""
 LIVE_NS: Final = 30_000_000_000
 """A device from which nothing live has come for so long, and that says older times, has set its clock back."""
 _NOTHING: Final[Mapping[str, str]] = {}
@@ -177,11 +179,13 @@ class Recorder:
         stream.hear(fed, reads, stamp)
         if waited_ns:
             stream.stall(0 if is_message else 2, stamp)
-        elif stream.stalled_ticks and not stream.has_grid and fed:
-            stream.stalled_ticks = 0
-            self._settle(stream)
-            self._begin(stream, stamp.time_ns)
-            stream.batch.lose(STALLED, -1, min(self._complete_ns(stream), stream.stalled_from_ns))
+            stream.owes_until_ns = 0 if is_message else monotonic_ns + OWED_NS
+        elif fed:
+            stream.owes_until_ns = 0
+            if stream.stalled_ticks and not stream.has_grid:
+                self._settle(stream)
+                self._begin(stream, stamp.time_ns)
+                self._lose_stall(stream)
         for item in items:
             if isinstance(item, Frame) or item.samples:
                 self._was_heard = True
@@ -410,7 +414,7 @@ class Recorder:
         """
         for stream in self._streams.values():
             self._settle(stream)
-            stream.stalled_ticks -= stream.has_grid and stream.stalled_ticks > 0
+            stream.stalled_ticks -= stream.has_grid and stream.stalled_ticks > 0 and not stream.owes_until_ns
         late = self._flushed_ns is not None and monotonic_ns - self._flushed_ns > self._rules.stall_ns
         self._flushed_ns = monotonic_ns
         if self._was_heard:
@@ -437,7 +441,7 @@ class Recorder:
             stream.speak()
             if missing:
                 self._miss(stream, missing, monotonic_ns)
-        elif may_promise and stream.is_due(monotonic_ns):
+        elif may_promise and stream.is_due(monotonic_ns) and (missing or not self._owes(stream, monotonic_ns)):
             stream.pause(monotonic_ns)
             self._drain(stream, monotonic_ns)
             if missing:
@@ -445,6 +449,20 @@ class Recorder:
                 self._progress(stream, monotonic_ns, is_away=True)
             elif heard_ns is None or heard_ns > 0:
                 self._progress(stream, monotonic_ns if heard_ns is None else min(heard_ns, monotonic_ns))
+
+    def _owes(self, stream: Stream, monotonic_ns: int) -> bool:
+        """Whether it is open what a stop has cost. Who says nothing after it may have lost all of it."""
+        if not 0 < stream.owes_until_ns <= monotonic_ns:
+            return stream.owes_until_ns > 0
+        stream.owes_until_ns = 0
+        self._lose_stall(stream)
+        return False
+
+    def _lose_stall(self, stream: Stream) -> None:
+        """Announce that a buffer may have lost any of what came in a stop; on a grid what it kept lies where it was."""
+        stream.stalled_ticks = 0
+        complete_ns = self._complete_ns(stream)
+        stream.batch.lose(STALLED, -1, complete_ns if stream.has_grid else min(complete_ns, stream.stalled_from_ns))
 
     def _drain(self, stream: Stream, monotonic_ns: int) -> None:
         """What was collected of a stream, as records."""

@@ -46,6 +46,8 @@ class Stream:
         """Above 0: bytes had waited in a kernel's buffer lately, which may have run over."""
         self.stalled_from_ns = 0
         """Since when."""
+        self.owes_until_ns = 0
+        """What comes next tells what a stop has cost: so long (CLOCK_BOOTTIME) nothing is promised; 0: it is known."""
         self._waiting: list[Taken] = []
         self._stamps: deque[tuple[int, Stamp]] = deque(maxlen=_STAMPS)
         """Of the newest arrivals: the offset behind them, and when they came."""
@@ -59,7 +61,7 @@ class Stream:
         self.axis = None
         self._stamps.clear()
         self.said_ns = None
-        self.heard_from_ns = 0
+        self.heard_from_ns = self.owes_until_ns = 0
         self.batch.forget_recording()
 
     # --- arrivals

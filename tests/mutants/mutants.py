@@ -16,9 +16,14 @@ _QUEUE: Final = "edge/spool/queue.py"
 _CLOSED: Final = "edge/spool/closed.py"
 _ARRIVALS: Final = "edge/recording/arrivals.py"
 _RECORDER: Final = "edge/recording/recorder.py"
+_DEVICE: Final = "edge/recording/device.py"
+_CATCHUP: Final = "edge/recording/catchup.py"
+_REGRESSION: Final = "edge/recording/regression.py"
+_HEARING: Final = "edge/sources/mqtt/hearing.py"
+_DESCRIBING: Final = "edge/agent/describing.py"
 _STALLS: Final = "edge/sources/serial/stalls.py"
 _HANDOVER: Final = "edge/sources/serial/handover.py"
-_FILES: Final = "ingest/log/segments/files.py"
+_FILES: Final = "ingest/files.py"
 _COMPACTION: Final = "ingest/log/segments/compaction.py"
 _PARTITION: Final = "ingest/log/segments/partition.py"
 _SEGMENT: Final = "ingest/log/segments/segment.py"
@@ -32,6 +37,10 @@ _T_CONDENSING: Final = "tests/edge/spool/test_condensing.py"
 _T_QUEUE: Final = "tests/edge/spool/test_queue.py"
 _T_PARTITION: Final = "tests/ingest/log/test_partition.py"
 _T_TIMEBASE: Final = "tests/edge/recording/test_timebase.py"
+_T_CATCHUP: Final = "tests/edge/recording/test_catchup.py"
+_T_POSTERIOR: Final = "tests/edge/recording/test_posterior.py"
+_T_HEARING: Final = "tests/edge/sources/test_mqtt_hearing.py"
+_T_DESCRIBING: Final = "tests/edge/agent/test_describing.py"
 _T_RECORDER: Final = "tests/edge/recording/test_recorder.py"
 _T_SERIAL: Final = "tests/edge/sources/test_serial_stalls.py tests/edge/sources/test_serial_handover.py"
 
@@ -358,6 +367,63 @@ MUTANTS: Final[list[Mutant]] = [
         "        if stamp.waited_ns:  # somewhere in between\n",
         "        if False:\n",
         _T_TIMEBASE,
+    ),
+    Mutant(
+        "ignores by how much a device's clock is ahead anyway",
+        _DEVICE,
+        "> max(0, lead) + DEVICE_STEP_NS",
+        "> DEVICE_STEP_NS",
+        _T_TIMEBASE,
+    ),
+    Mutant(
+        "forgets by how much a device's clock was ahead",
+        _DEVICE,
+        "lead = int(device_ns[0]) - stamp.time_ns if self._lead is None else self._lead",
+        "lead = int(device_ns[0]) - stamp.time_ns if self._lead is None else 0",
+        _T_TIMEBASE,
+    ),
+    Mutant(
+        "believes what comes in a heap after a silence",
+        _CATCHUP,
+        "return at_ns - silence.begin_ns if silence.kept else 0",
+        "return 0",
+        _T_CATCHUP,
+    ),
+    Mutant(
+        "never believes a stream again that had a silence",
+        _CATCHUP,
+        "        if silence.is_over(at_ns):\n",
+        "        if False:\n",
+        _T_CATCHUP,
+    ),
+    Mutant(
+        "takes every silence for a heap's",
+        _CATCHUP,
+        "< FASTER * self.pace * behind",
+        "<= 2 * self.pace * (behind + 1)",
+        _T_CATCHUP,
+    ),
+    Mutant(
+        "takes the likeliest line of a few arrivals for the truth",
+        _REGRESSION,
+        "if not LEAST <= self.count <= FEW:",
+        "if True:",
+        _T_POSTERIOR,
+    ),
+    # --- brokers, and the log's descriptions
+    Mutant(
+        "believes what a publisher kept of an absence",
+        _HEARING,
+        "return self._kept_ns(now_ns)",
+        "return 0",
+        _T_HEARING,
+    ),
+    Mutant(
+        "takes another topic for the one that was written to",
+        _DESCRIBING,
+        "            self._ends[partition] = found.end\n",
+        "",
+        _T_DESCRIBING,
     ),
     # --- the serial port's stalls
     Mutant(

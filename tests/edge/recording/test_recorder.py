@@ -9,7 +9,7 @@ import pytest
 
 from edge.protocol import Fault, Frame, SourceConfig
 from edge.recording.arrivals import UNRATED_ERROR_NS
-from edge.recording.recorder import UNSYNCED, ClockState, Held, Previous, Recorder, Rules, shifted
+from edge.recording.recorder import OWED_NS, UNSYNCED, ClockState, Held, Previous, Recorder, Rules, shifted
 from ingest.records import Chunk, Clock, Gap, Progress, Record, RecordingEnd, RecordingStart
 from ingest.times import sample_times
 from ingest.wire import encode
@@ -388,6 +388,44 @@ def test_a_stream_with_a_rate_keeps_it_over_a_stop_and_leaves_a_hole_for_what_is
     assert sum(chunk.count for chunk in chunks) == 370
     assert abs(chunks[0].t0_ns - (WALL + stopped)) < S // 50
     assert device.rates["acc"].found_hz == pytest.approx(100, rel=1e-3)
+
+
+@pytest.mark.parametrize("rate", [None, 100])
+def test_nothing_is_promised_between_what_a_buffer_kept_and_what_comes_next(rate: int | None) -> None:
+    """However many ticks lie between: only the next read tells what is lost."""
+    device = recorder(source_config(channels=("x",), rate=rate))
+    for number in range(500):
+        device.take("acc", 1, [frame(number)], S + number * S // 100, WALL + S + number * S // 100)
+    device.flush(6 * S)
+    back = 26 * S
+    device.take("acc", 1, [frame(*range(170))], back, WALL + back, waited_ns=20 * S)
+    found = [each for tick in range(20) for each in records(device.flush(back + tick * S // 5))]
+    assert not [each for each in found if isinstance(each, Progress)]
+    at = back + 4 * S
+    for number in range(200):
+        device.take("acc", 1, [frame(number)], at + number * S // 100, WALL + at + number * S // 100)
+    (gap,) = [each for each in records(device.flush(at + 2 * S)) if isinstance(each, Gap)]
+    assert gap.reason == "stalled"
+    assert gap.start_ns <= WALL + 8 * S
+    assert abs(gap.end_ns - (WALL + at)) < S // 10
+
+
+@pytest.mark.parametrize("rate", [None, 100])
+def test_who_says_nothing_after_a_stop_is_not_waited_for(rate: int | None) -> None:
+    device = recorder(source_config(channels=("x",), rate=rate))
+    for number in range(500):
+        device.take("acc", 1, [frame(number)], S + number * S // 100, WALL + S + number * S // 100)
+    device.flush(6 * S)
+    back = 26 * S
+    device.take("acc", 1, [frame(*range(170))], back, WALL + back, waited_ns=20 * S)
+    found = [each for second in range(12) for each in records(device.flush(back + second * S))]
+    gaps = [each for each in found if isinstance(each, Gap)]
+    said = [each for each in found if isinstance(each, Progress)]
+    assert [gap.reason for gap in gaps] == ["stalled"]
+    assert gaps[0].start_ns <= WALL + 8 * S
+    assert gaps[0].end_ns >= WALL + back + OWED_NS
+    assert found.index(gaps[0]) < found.index(said[0])
+    assert said[0].complete_to_ns > WALL + back
 
 
 def test_how_far_a_source_was_heard_bounds_what_is_promised() -> None:

@@ -258,6 +258,18 @@ def test_a_step_of_the_device_is_told_and_places_nothing(jump: int) -> None:
     assert found.value.index == 2
 
 
+@pytest.mark.parametrize("lead_s", [5, -5, 3600])
+def test_a_clock_that_is_constantly_ahead_is_no_step(lead_s: int) -> None:
+    base = DeviceTimes()
+    for second in range(10):
+        at = WALL + second * S
+        placed = base.place(2, np.array([at, at + S // 2]) + lead_s * S, Stamp(at + S // 2))
+        assert (len(placed.times), placed.left_out) == (2, 0)
+    assert base.state.offset_ns == lead_s * S
+    with pytest.raises(ClockStep):  # further ahead than it ever was
+        base.place(1, np.array([WALL + (10 + lead_s) * S + 2 * DEVICE_STEP_NS]), Stamp(WALL + 10 * S))
+
+
 def test_what_a_device_kept_and_sends_at_once_is_no_step() -> None:
     base = DeviceTimes()
     base.place(1, np.array([100 * S]), Stamp(100 * S))
