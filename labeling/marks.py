@@ -3,7 +3,8 @@
 Marks are append-only events; a device's all lie in one partition of the log, so (partition, offset) orders them. What
 stands of a mark depends on these things only: its first add, its edits in log order, and whether it was retracted.
 
-- The first add of a (device, id) counts; the same add again changes nothing, whatever it says.
+- The first add of a (device, id) counts; the same add again changes nothing, whatever it says. An edit or retract that
+  comes again, with its `client_ns`, counts in its first place: a late repetition overrules nobody.
 - An edit counts even when it lies before its add: an operator can correct a rule's mark while the device that made
   it still drains a backlog. A field that is None stays as it is.
 - A retract is for ever, also when it lies before the add: an add delivered twice must not bring a mark back. Only its
@@ -64,7 +65,7 @@ class Fold:
 
     marks: tuple[ResolvedMark, ...]
     counts: Counter[str] = field(default_factory=Counter)
-    """`duplicate` (further adds of an id), `retracted`, `orphan` (edits and retracts whose add never came),
+    """`duplicate` (further adds of an id, repeated changes), `retracted`, `orphan` (changes whose add never came),
     `overruled` (a rule's edits of a person's mark), `undone` (edits and retracts taken back), `invalid`."""
 
 
@@ -89,13 +90,16 @@ class History:
 def histories(
     events: Iterable[Mark], append_ns: Iterable[int] = repeat(0)
 ) -> tuple[dict[tuple[str, str], History], int]:
-    """What was said of each mark, by (device, id), and how many further adds of a mark there were; see `fold`."""
+    """What was said of each mark, by (device, id), and how many events said nothing new; see `fold`."""
     found: dict[tuple[str, str], History] = {}
     duplicates = 0
     for order, (event, at_ns) in enumerate(zip(events, append_ns, strict=False)):
         history = found.setdefault((event.device, event.id), History())
         if not isinstance(event, MarkAdd):
-            history.changes.append(_Told(event, at_ns, order))
+            if event.client_ns and any(told.event == event for told in history.changes):
+                duplicates += 1  # delivered again: said once, at its first place
+            else:
+                history.changes.append(_Told(event, at_ns, order))
         elif history.add is None:
             history.add = _Told(event, at_ns, order)
         else:

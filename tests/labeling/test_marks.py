@@ -109,6 +109,15 @@ def test_only_its_author_takes_a_retract_back() -> None:
     assert [mark.label for mark in folded.marks] == ["run"]
 
 
+def test_an_edit_that_is_delivered_again_overrules_nobody() -> None:
+    first, second = edit(label="a", client_ns=5), edit(label="b", author="ann", client_ns=6)
+    folded = fold([add(), first, second, first])
+    assert [(mark.label, mark.author) for mark in folded.marks] == [("b", "ann")]
+    assert folded.counts == {"duplicate": 1}
+    unnamed = [edit(label="a"), edit(label="b"), edit(label="a")]
+    assert [mark.label for mark in fold([add(), *unnamed]).marks] == ["a"], "who says it anew means it"
+
+
 def test_an_event_without_a_time_of_its_own_cannot_be_undone() -> None:
     assert fold([add(), retract(), undo(0)]).marks == ()
 

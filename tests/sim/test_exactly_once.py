@@ -7,7 +7,7 @@ import os
 import pytest
 
 from tests.sim.storm import storm
-from tests.sim.workloads import IdleWork, RulesWork, WindowsWork
+from tests.sim.workloads import IdleWork, MarksWork, RulesWork, WindowsWork
 
 RUNS = int(os.environ.get("SENSORLOOM_SIM_RUNS", "2000"))
 SOAK_RUNS = int(os.environ.get("SENSORLOOM_SIM_RUNS", "100000"))
@@ -66,6 +66,11 @@ def test_storms_over_the_windower(seeds: range) -> None:
 def test_storms_over_the_rules(seeds: range) -> None:
     for seed in seeds:
         storm(seed, work=RulesWork)
+
+
+def test_storms_over_marks_that_are_corrected() -> None:
+    for seed in range(30):
+        storm(seed, work=MarksWork)
 
 
 def test_a_seed_is_a_run() -> None:

@@ -9,17 +9,33 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import Protocol
 
+import msgspec
 import numpy as np
 import polars as pl
 
 from ingest.engine.manifest import Manifest
 from ingest.engine.operator import Operator, Output, Running
 from ingest.log.protocol import READINGS, Entry, LogBatch
-from ingest.records import Channel, Chunk, Gap, MarkAdd, Progress, Record, RecordingEnd, StreamDescription, schema_id
+from ingest.records import (
+    Channel,
+    Chunk,
+    Gap,
+    Mark,
+    MarkAdd,
+    MarkEdit,
+    MarkRetract,
+    Progress,
+    Record,
+    RecordingEnd,
+    StreamDescription,
+    schema_id,
+)
 from ingest.times import advance
 from ingest.wire import decode, encode
+from labeling.marks import fold as fold_marks
 from labeling.rules.compile import compile_rules
 from labeling.rules.operator import RulesOperator
+from labeling.sink import LabelsOperator, read_events
 from simulators.sim.files import SimDisk
 from simulators.sim.log import EPOCH_NS
 from tests.sim.oracle import LogRecord, expected_rows
@@ -215,6 +231,56 @@ class RulesWork(WindowsWork):
             marks = {value: mark for value in published if isinstance(mark := decode(value), MarkAdd)}
             surplus = [mark for value, mark in marks.items() if value not in wanted and mark.device in devices]
             demand(not surplus, f"{where}: marks that no rule makes: {surplus}")
+
+
+class MarksWork:
+    """Marks that people set, edit, retract and undo: every event is kept once, and what stands is what they meant."""
+
+    def descriptions(self) -> list[Entry]:
+        return []
+
+    def records(self, device: str, count: int, rng: random.Random) -> Iterator[Entry]:
+        said: list[tuple[str, str, int]] = []
+        for number in range(count):
+            author, now_ns = rng.choice(["ann", "bob"]), EPOCH_NS + number + 1
+            event: Mark = MarkAdd(device, f"m{number}", now_ns, now_ns + 5, rng.choice("xyz"), author, "operator")
+            if said and rng.random() < 0.6:
+                known, by, at_ns = rng.choice(said)
+                undo = MarkEdit(device, known, by, "operator", client_ns=now_ns, undoes_ns=at_ns)
+                edit = MarkEdit(device, known, author, "operator", label=rng.choice("xyz"), client_ns=now_ns)
+                retract = MarkRetract(device, known, author, "operator", now_ns, reason="no")
+                event = (undo, edit, retract)[rng.randrange(3)]
+            said.append((event.id, author, now_ns))
+            yield Entry(device.encode(), encode(event))
+
+    def operator(self) -> Operator:
+        return LabelsOperator()
+
+    def check(
+        self,
+        where: str,
+        disk: SimDisk,
+        entries: Sequence[Manifest],
+        lost: Lost,
+        records: Sequence[LogRecord],
+        published: Collection[bytes],
+    ) -> None:
+        tables = [pl.read_parquet(io.BytesIO(disk.read(ref.name))) for entry in entries for ref in entry.files]
+        events, append_ns = read_events(tables)
+        wanted = [
+            decode(record.value)
+            for record in records
+            if record.offset >= entries[0].begin and not any(a <= record.offset < b for a, b in lost)
+        ]
+        demand(events == wanted, f"{where}: {len(events)} mark events, expected {len(wanted)}")
+        once = list(dict.fromkeys(record.value for record in records))  # producers append again what may be there
+        meant = [event for event in map(decode, once) if isinstance(event, Mark)]
+        if not lost and not entries[0].begin:
+            found, truth = (
+                [msgspec.structs.replace(mark, order=0, marked_ns=0) for mark in folded.marks]
+                for folded in (fold_marks(events, append_ns), fold_marks(meant))
+            )
+            demand(found == truth, f"{where}: marks stand that nobody meant: {found} for {truth}")
 
 
 def fold(running: Running, records: Iterable[LogRecord], begin: int, lost: Lost) -> Running:
