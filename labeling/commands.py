@@ -106,27 +106,29 @@ def _descriptions(url: str) -> tuple[StreamDescription, ...]:
 
 
 def run_test(args: argparse.Namespace) -> int:
-    """`sensorloom rules test`; 1 where a test fails."""
+    """`sensorloom rules test`; 1 where a test fails, or there is none."""
     from labeling.rulefile import read_rules
     from labeling.rules.trials import run_trial
 
     rules = read_rules(Path(args.file))
     trials = [run_trial(rules, test) for test in rules.tests]
     failed = sum(not trial.holds for trial in trials)
+    if not trials:
+        print(f"{args.file}: there are no tests; write them under the key tests", file=sys.stderr)
     if args.json:
         told = [
             {"name": t.name, "holds": t.holds, "missing": _marks(t.missing), "surplus": _marks(t.surplus)}
             for t in trials
         ]
         print(_json({"tests": told, "failed": failed}))
-        return int(failed > 0)
+        return int(failed > 0 or not trials)
     for trial in trials:
         print(f"{'ok    ' if trial.holds else 'FAILED'}  {trial.name}")
         for text, marks in (("expected, did not come", trial.missing), ("came, not expected", trial.surplus)):
             for label, start_ns, end_ns in marks:
                 print(f"        {text}: {label} from {start_ns / 1e9:g}s to {end_ns / 1e9:g}s")
     print(f"{args.file}: {len(trials)} tests, {failed} failed")
-    return int(failed > 0)
+    return int(failed > 0 or not trials)
 
 
 def _marks(marks: tuple[Expected, ...]) -> list[dict[str, Any]]:

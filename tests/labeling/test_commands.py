@@ -109,3 +109,6 @@ def test_tests_in_the_file(file: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "came, not expected: free_fall from 0.57s to 0.8s" in shown
     assert sensorloom.main(["rules", "test", str(file), "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["failed"] == 1
+    file.write_text(RULES.partition("tests:")[0])
+    assert sensorloom.main(["rules", "test", str(file)]) == 1
+    assert "there are no tests; write them under the key tests" in capsys.readouterr().err

@@ -16,12 +16,8 @@ _STATE: Final = "labeling/rules/state.py"
 _T_PACE: Final = "tests/ingest/test_pace.py"
 _T_STATE: Final = "tests/labeling/rules/test_state.py"
 _T_KERNELS: Final = "tests/labeling/rules/test_kernels.py"
-_T_FALLS: Final = "tests/labeling/rules/test_falls.py"
 _T_MEANS: Final = "tests/labeling/rules/test_meaning.py::test_a_rule_marks_what_it_means"
-_T_GIVEN_UP: Final = (
-    "tests/labeling/rules/test_meaning.py"
-    "::test_when_a_stream_is_given_up_marks_do_not_depend_on_when_they_are_asked_for"
-)
+_T_STREAMED: Final = "tests/labeling/rules/test_meaning.py::test_streamed_is_batch_byte_by_byte"
 
 RULES: Final[list[Mutant]] = [
     # --- exact bounds
@@ -93,7 +89,7 @@ RULES: Final[list[Mutant]] = [
         _KERNELS,
         "np.where(axis.steps <= (longest",
         "np.where(axis.steps < (longest",
-        _T_MEANS,
+        f"{_T_MEANS}[own-gaps-rolling]",
     ),
     Mutant(
         "coverage that is met is too little",
@@ -152,7 +148,7 @@ RULES: Final[list[Mutant]] = [
         _KERNELS,
         "measured_periods(self.times_all[TAIL - 1 - STEPS :])",
         "np.append(measured_periods(self.times_all[TAIL - 1 - STEPS :])[1:], 1)",
-        _T_MEANS,
+        f"{_T_MEANS}[own-gaps]",
     ),
     Mutant(
         "a join goes by its slowest stream",
@@ -167,14 +163,14 @@ RULES: Final[list[Mutant]] = [
         _STATE,
         "state.complete_to - plan.ahead_ns, given_up_ns",
         "state.complete_to - plan.ahead_ns // 2, given_up_ns",
-        _T_FALLS,
+        f"{_T_STREAMED}[centred-mean]",
     ),
     Mutant(
         "keeps too little of what lies behind",
         _LOOKAHEAD,
         "next_ns - plan.behind_ns",
         "next_ns - plan.behind_ns // 2",
-        _T_FALLS,
+        f"{_T_STREAMED}[long-centred-mean]",
     ),
     Mutant(
         "forgets at a recording's end what still waits",
@@ -188,14 +184,14 @@ RULES: Final[list[Mutant]] = [
         _STATE,
         "reach_ns = 0 if ahead is None else ahead.ahead_ns",
         "reach_ns = 0",
-        _T_GIVEN_UP,
+        f"{_T_STATE}::test_what_is_given_up_does_not_look_at_what_comes_later",
     ),
     Mutant(
         "a join does not wait for what looks ahead",
         _STATE,
         "return self.complete_to if ahead is None else ahead.done_ns",
         "return self.complete_to",
-        _T_FALLS,
+        f"{_T_STREAMED}[joined-centred]",
     ),
     Mutant(
         "the pane of an instant is that of its last sample",
@@ -210,20 +206,20 @@ RULES: Final[list[Mutant]] = [
         _KERNELS,
         "return self.times_all[-TAIL:].copy()",
         "return np.append(self.times_all[-TAIL:-1], self.times_all[-2])",
-        _T_FALLS,
+        f"{_T_STREAMED}[max]",
     ),
     Mutant(
         "a pane is begun anew by each batch",
         _PANES,
         "bool(carried.indexes[-1] == self.indexes[0])",
         "False",
-        _T_FALLS,
+        f"{_T_STREAMED}[long-mean]",
     ),
     Mutant(
         "an unknown value counts as one",
         _KERNELS,
         "known = np.isfinite(values)\n    whole = every(known)",
         "known = np.ones(len(values), dtype=np.bool_)\n    whole = every(known)",
-        _T_FALLS,
+        f"{_T_MEANS}[mean]",
     ),
 ]

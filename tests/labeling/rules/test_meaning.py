@@ -17,6 +17,11 @@ from tests.labeling.rules.running import Descriptions, Recorded, batch, encoded,
 SEEDS = st.integers(0, 2**32 - 1)
 
 
+def hyphened(name: str) -> str:
+    """A case's name as a word, which mutants name."""
+    return name.replace(", ", "-").replace(" ", "-")
+
+
 def raw(samples: Samples) -> Recorded:
     columns = [[np.nan if v is None else v for v in signal] for signal in samples.channels.values()]
     return np.array(samples.times, dtype=np.int64), np.array(columns, dtype=np.float64).T
@@ -32,7 +37,7 @@ def inputs(seed: int, case: Case) -> tuple[np.random.Generator, Descriptions, St
     return rng, describe(rate, case.slow), recording(rng, rate, int(rng.choice([40, 150, 400])), case.slow)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", CASES, ids=hyphened)
 @settings(max_examples=30)
 @given(seed=SEEDS)
 def test_streamed_is_batch_byte_by_byte(name: str, seed: int) -> None:
@@ -44,7 +49,7 @@ def test_streamed_is_batch_byte_by_byte(name: str, seed: int) -> None:
     assert len(set(expected)) == len(expected)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", CASES, ids=hyphened)
 @settings(max_examples=15)
 @given(seed=SEEDS)
 def test_a_rule_marks_what_it_means(name: str, seed: int) -> None:

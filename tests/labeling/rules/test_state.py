@@ -250,6 +250,21 @@ def test_a_silent_stream_is_given_up_after_a_day_to_the_nanosecond_and_told() ->
     assert spans(state.take()) == [(102, 103)]
 
 
+@pytest.mark.parametrize("asked", [True, False])
+def test_what_is_given_up_does_not_look_at_what_comes_later(asked: bool) -> None:
+    limits = "coverage: 0.5, max_gap: 10d"
+    state = RuleState(rules_of(f"when: 'mean(acc.x, 40ms, centre) > 1g and gps.speed < 9m/s', {limits}"))
+    state.feed("d", "r", "gps", np.array([T0]), np.zeros((1, 1), dtype=np.float32), GPS)
+    feed(state, [0, 0, 0])
+    state.progress("d", "r", "gps", T0 + 30 * MS + WAIT_NS)
+    if asked:
+        assert state.take() == []
+    times = T0 + np.array([35, 50, 60, 70, 80]) * MS
+    state.feed("d", "r", "acc", times, np.array([[3000], [0], [0], [0], [0]], dtype=np.int16), ACC)
+    state.end("d", "r")
+    assert spans(state.take()) == [(3.5, 6)], "the sample at 20 ms was given up before that at 35 ms came"
+
+
 def test_a_stream_that_is_only_slow_is_not_given_up() -> None:
     state = RuleState(rules_of("when: acc.x > 1g or gps.speed > 1m/s"))
     feed(state, [0, 2, 0])
