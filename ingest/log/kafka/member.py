@@ -39,6 +39,8 @@ _EVICTED_MAX: Final = (3, 8)
 """How often in that time a member may lose its place: one that is as new as that, and an older one."""
 _CLOSE_S: Final = 10.0
 _COMMIT_S: Final = 5.0
+_LAST_COMMITS_S: Final = 1.0
+"""They are hints: what a leaving member has under way is given that long, before and after it goes."""
 
 
 def group_id(topic: str, group: str) -> str:
@@ -225,9 +227,15 @@ class KafkaMember:
         self._listener.let_go.set()
         self._listener.owned.clear()
         await self._fetcher.close()
+        await self._end_commits()  # a stopped consumer asks for its coordinator for ever
         with contextlib.suppress(TimeoutError, kafka_errors.KafkaError):
             async with asyncio.timeout(_CLOSE_S):
                 await self._consumer.stop()
-        if self._committing:
-            await asyncio.wait(self._committing, timeout=_CLOSE_S)
         await internals.close_connections(self._consumer)
+        await self._end_commits()
+        for committing in self._committing:  # no request of theirs is under way any more
+            committing.cancel()
+
+    async def _end_commits(self) -> None:
+        if self._committing:
+            await asyncio.wait(self._committing, timeout=_LAST_COMMITS_S)

@@ -487,6 +487,29 @@ def test_a_commit_that_fails_later_than_anybody_waits_is_no_traceback(
     assert said == []
 
 
+def test_a_member_that_leaves_at_once_waits_for_none_of_its_commits(kafka_bootstrap: str, topic: str) -> None:
+    """A worker that finds nothing to do: it has only just said for whom its group works."""
+    said: list[str] = []
+
+    async def main() -> dict[int, int]:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: said.append(str(context)))
+        log = KafkaLog(kafka_bootstrap, partitions=4)
+        member, owned = await log.join(topic, "g", "a", owner="dataset"), set[int]()
+        while owned != {0, 1, 2, 3}:
+            await follow(member, owned)
+        for partition in owned:
+            member.seek(partition, 0)
+        await member.close()
+        assert not member._committing
+        found = await log.committed(topic, "g")
+        await log.close()
+        return found
+
+    assert asyncio.run(main()) == dict.fromkeys(range(4), 0)
+    gc.collect()
+    assert said == []
+
+
 def test_sites_share_a_cluster_and_do_not_meet(kafka_bootstrap: str) -> None:
     async def main() -> None:
         north, south = (KafkaLog(f"{kafka_bootstrap}/{name}-{uuid.uuid4().hex[:8]}") for name in ("north", "south"))
