@@ -21,7 +21,8 @@ from ingest.engine.genesis import (
 from ingest.engine.store import FileStore
 from ingest.errors import CorruptError, LogConfigError, SensorloomError, StateVersionError, UsageError
 from ingest.log.opening import open_log
-from ingest.log.protocol import READINGS
+from ingest.log.protocol import READINGS, Entry
+from ingest.log.segments.log import SegmentLog
 from labeling.sink import LabelsOperator
 
 FIRST = Genesis(FORMAT, "windows", "readings", 4, "log-1", "abc", 1, "0f", '{"length":4}', ((0, 0, 7), (1, 0, 0)))
@@ -89,3 +90,23 @@ def test_a_damaged_genesis_is_named(tmp_path: Path) -> None:
     (tmp_path / NAME).write_bytes(b"{}")
     with pytest.raises(CorruptError, match=NAME):
         asyncio.run(run())
+
+
+def test_a_dataset_that_begins_behind_the_logs_begin_says_so(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    async def run(records: int) -> None:
+        log = SegmentLog(tmp_path / "log", partitions=1, segment_bytes=4096, retention_bytes=4096)
+        await log.ensure(READINGS)
+        for _ in range(records):
+            await log.append(READINGS, [Entry(b"d", bytes(1000))])
+        store = FileStore(DiskFiles(tmp_path / f"d{records}"), "t")
+        for _ in range(2):  # it is told once, at the founding
+            await claim_genesis(store, log, LabelsOperator(), READINGS, "id", tell=told.append)
+        await log.close()
+
+    asyncio.run(run(1))
+    assert told == []
+    asyncio.run(run(30))
+    (text,) = told
+    assert "the log no longer has readings-0 up to offset " in text
