@@ -43,6 +43,14 @@ _T_HEARING: Final = "tests/edge/sources/test_mqtt_hearing.py"
 _T_DESCRIBING: Final = "tests/edge/agent/test_describing.py"
 _T_RECORDER: Final = "tests/edge/recording/test_recorder.py"
 _T_SERIAL: Final = "tests/edge/sources/test_serial_stalls.py tests/edge/sources/test_serial_handover.py"
+_DISK: Final = "ingest/engine/disk.py"
+_STORE: Final = "ingest/engine/store.py"
+_WORKER: Final = "ingest/engine/worker.py"
+_CONTINUITY: Final = "ingest/engine/continuity.py"
+_LEFTOVERS: Final = "ingest/engine/leftovers.py"
+_T_DISK: Final = "tests/ingest/engine/test_disk.py"
+_T_WORKER: Final = "tests/ingest/engine/test_worker.py"
+_T_TWINS: Final = "tests/sim/test_every_crash.py::test_a_crash_while_two_partitions_seal_equal_files"
 
 MUTANTS: Final[list[Mutant]] = [
     # --- publisher: the log has it before the spool forgets it
@@ -439,5 +447,94 @@ MUTANTS: Final[list[Mutant]] = [
         "return self.since_ns == before.since_ns and abs(step_ns) <= STEP_NS",
         "return abs(step_ns) <= STEP_NS",
         _T_SERIAL,
+    ),
+    # --- the engine: what it writes, what it holds, which log it goes on with
+    Mutant(
+        "the engine's files are not fsynced",
+        _DISK,
+        """                sync_and_close(written.pop(path), self._root / path)
+""",
+        """                os.close(written.pop(path))
+""",
+        _T_DISK,
+    ),
+    Mutant(
+        "two acts share a temporary file",
+        _STORE,
+        """        return f"{self._token}-{next(self._acts)}"
+""",
+        """        return self._token
+""",
+        _T_DISK,
+    ),
+    Mutant(
+        "a slow disk does not hold up feeding",
+        _WORKER,
+        """        if full or fed.running.pending_bytes >= 2 * self._limits.seal_bytes:
+""",
+        """        if full:
+""",
+        _T_WORKER,
+    ),
+    Mutant(
+        "all partitions together hold what they like",
+        _WORKER,
+        """<= self._limits.held_bytes:
+""",
+        """< 1 << 62:
+""",
+        _T_WORKER,
+    ),
+    Mutant(
+        "a hole may end beyond the log",
+        _WORKER,
+        """        if begin > end:
+""",
+        """        if begin > end + (1 << 62):
+""",
+        _T_WORKER,
+    ),
+    Mutant(
+        "an entry a minute of nothing but numbers",
+        _WORKER,
+        """        if long or much or part.lost or not work.is_hollow(output):
+""",
+        """        if part.dirty or long or much:
+""",
+        _T_WORKER,
+    ),
+    Mutant(
+        "any record at the same offset will do",
+        _CONTINUITY,
+        """    if found != last:
+""",
+        """    if found.offset != last.offset:
+""",
+        _T_WORKER,
+    ),
+    Mutant(
+        "a shorter log is gone on with",
+        _CONTINUITY,
+        """    if bounds.end < through:
+""",
+        """    if bounds.end < 0:
+""",
+        _T_WORKER,
+    ),
+    Mutant(
+        "who left a seal unfinished is not fenced",
+        _WORKER,
+        """        if part.haunted and part.position == part.begin:
+""",
+        """        if part.haunted and part.position < part.begin:
+""",
+        _T_TWINS,
+    ),
+    Mutant(
+        "what an entry names is swept away",
+        _LEFTOVERS,
+        """for name in listed if name not in kept)""",
+        """for name in listed)""",
+        _T_TWINS,
     ),
 ]

@@ -312,7 +312,8 @@ def judge_chain(world: World, number: int) -> None:
         demand(not partition.offsets, f"{where}: no entries")
         return
     demand(entries[-1].through == partition.end, f"{where}: sealed to {entries[-1].through} of {partition.end}")
-    known = {record.offset: known_by(record.offset, record.append_ns, record.value) for record in world.records(number)}
+    records = [record for record in world.records(number) if record.offset >= entries[0].begin]
+    known = {record.offset: known_by(record.offset, record.append_ns, record.value) for record in records}
     for entry in entries:
         last = max((offset for offset in known if offset < entry.through), default=None)
         if entry.last is not None or not (last is None or lost):

@@ -150,6 +150,10 @@ class Site:
         return [notice.text for notice in self.notices if notice.kind == kind]
 
 
+def small_batches(site: Site) -> SimLog:
+    return SimLog(site.broker, Process("log", Chance(random.Random(4), Faults(small_batch=1.0))))
+
+
 def play(scenario: Callable[[], Awaitable[None]], limit_s: float = 10_000) -> None:
     async def main(rng: random.Random) -> None:
         await scenario()
@@ -175,9 +179,9 @@ def test_all_partitions_together_hold_so_much_and_the_fullest_are_sealed_first()
         HeavyFiles.under_way = HeavyFiles.most = 0
         site = Site(partitions=8, files=HeavyFiles)
         for number in range(8):
-            site.fill(100 + 10 * number, number)
+            site.fill(400 + 10 * number, number)
         limits = Limits(seal_bytes=1 << 20, held_bytes=4000, poll_seconds=0.5)
-        await site.drain(limits=limits)
+        await site.drain(limits=limits, log=small_batches(site))
         sealed = [notice.partition for notice in site.notices if notice.kind == "sealed"]
         assert sorted(set(sealed)) == [*range(8)]
         assert HeavyFiles.most < 3 * 4000
@@ -190,8 +194,7 @@ def test_a_slow_disk_holds_up_feeding() -> None:
 
     async def scenario() -> None:
         site = Site(files=HeavyFiles)
-        small = SimLog(site.broker, Process("log", Chance(random.Random(4), Faults(small_batch=1.0))))
-        worker = site.worker(small, limits=Limits(seal_bytes=400, poll_seconds=0.5, seal_seconds=1e6))
+        worker = site.worker(small_batches(site), limits=Limits(seal_bytes=400, poll_seconds=0.5, seal_seconds=1e6))
         site.fill(1000)
         running = asyncio.create_task(worker.run())
         most = 0
