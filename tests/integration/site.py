@@ -22,6 +22,7 @@ import sensorloom
 from ingest.log.opening import open_log
 from ingest.log.protocol import MARKS, READINGS, STREAMS, Entry
 from ingest.log.segments import SegmentLog
+from ingest.log.segments.head import decode_head, write_head
 
 PROJECT: Final = Path(__file__).resolve().parents[2]
 START_NS: Final = 1_700_000_000 * 10**9
@@ -107,9 +108,13 @@ class Site:
         return self
 
     def copy(self, folder: Path, *, dataset: bool = True) -> Site:
-        """A site of one's own to damage."""
+        """A site of one's own to damage: its log's heads are at home there, as those of a log that grew there."""
         leave = None if dataset else shutil.ignore_patterns("dataset")
         shutil.copytree(self.folder, folder, dirs_exist_ok=True, ignore=leave)
+        for path in folder.glob("log/topics/*/*/head"):
+            head = decode_head(path.read_bytes())
+            assert head is not None
+            write_head(path, head)
         return Site(folder)
 
     def import_words(self, device: str, part: int) -> list[str]:

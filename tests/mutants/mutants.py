@@ -27,6 +27,7 @@ _FILES: Final = "ingest/files.py"
 _COMPACTION: Final = "ingest/log/segments/compaction.py"
 _PARTITION: Final = "ingest/log/segments/partition.py"
 _SEGMENT: Final = "ingest/log/segments/segment.py"
+_RECOVERY: Final = "ingest/log/segments/recovery.py"
 _INDEX: Final = "ingest/log/segments/index.py"
 _T_INDEX: Final = "tests/ingest/log/test_index.py"
 _T_PUBLISHER: Final = "tests/edge/agent/test_publisher.py"
@@ -258,16 +259,23 @@ MUTANTS: Final[list[Mutant]] = [
     ),
     Mutant(
         "takes a copy's head for a bound of what was durable",
-        _PARTITION,
-        "            old = old._replace(durable=0)\n",
-        "            pass\n",
+        _RECOVERY,
+        "if old is not None and not (is_copy and _is_beginning(data, found)):",
+        "if old is not None:",
         _T_PARTITION,
     ),
     Mutant(
         "takes every head for a copy's",
         _PARTITION,
-        "if old is not None and old.is_copy(boot_id(), self._home):",
-        "if old is not None:",
+        "is_copy = old is not None and old.is_copy(boot_id(), self._home)",
+        "is_copy = old is not None",
+        _T_PARTITION,
+    ),
+    Mutant(
+        "takes a damaged end of a copy for a torn one",
+        _RECOVERY,
+        "bool(offset == found.next_offset and PREFIX_BYTES + length > len(rest))",
+        "bool(offset == found.next_offset)",
         _T_PARTITION,
     ),
     Mutant(

@@ -397,10 +397,8 @@ class Partition:
         return self.roll(head) if found.ends_in_hole else head
 
     def _found(self, old: Head | None) -> Found:
-        """A copy's head may be newer than its segments: then it says nothing of what was in them."""
-        if old is not None and old.is_copy(boot_id(), self._home):
-            old = old._replace(durable=0)
-        return find_head(self.folder, boot_id(), old, self._ends_write)
+        is_copy = old is not None and old.is_copy(boot_id(), self._home)
+        return find_head(self.folder, boot_id(), old, self._ends_write, is_copy=is_copy)
 
     # --- keeping it small
 

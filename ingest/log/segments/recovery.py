@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ingest.log.segments.head import Head
-from ingest.log.segments.segment import frames, scan
+from ingest.log.segments.segment import FIXED_BYTES, HEADER, MAX_LENGTH, PREFIX_BYTES, Scan, frames, scan
 
 _SUFFIX: Final = ".log"
 
@@ -36,8 +36,18 @@ class Found(NamedTuple):
     """Records at its end were durable, and are gone."""
 
 
-def find_head(folder: Path, boot: bytes, old: Head | None, ends_write: Callable[[bytes], bool] | None = None) -> Found:
+def find_head(
+    folder: Path,
+    boot: bytes,
+    old: Head | None,
+    ends_write: Callable[[bytes], bool] | None = None,
+    *,
+    is_copy: bool = False,
+) -> Found:
     """Where a partition stands. `old` is a lower bound of what was durable; None where nothing is known of that.
+
+    With `is_copy`, `old` was copied beside the segments, maybe later than they: where these end as a file does that
+    was read while it grew, the head says nothing of what is behind.
 
     Raises:
         OSError: as the disk says.
@@ -45,7 +55,9 @@ def find_head(folder: Path, boot: bytes, old: Head | None, ends_write: Callable[
     base, append_ns, superfluous = _newest(folder, old)
     path = folder / segment_name(base)
     data = path.read_bytes() if path.exists() else b""
-    found = scan(data, base, max(base, old.durable if old else 0), ends_write)
+    found = scan(data, base, base, ends_write)
+    if old is not None and not (is_copy and _is_beginning(data, found)):
+        found = scan(data, base, max(base, old.durable), ends_write)
     reach = max(len(data), old.position if old and old.base == base else 0)
     head = Head(
         boot,
@@ -61,6 +73,17 @@ def find_head(folder: Path, boot: bytes, old: Head | None, ends_write: Callable[
     )
     ends_in_hole = bool(found.damages) and found.damages[-1].next_offset == found.next_offset
     return Found(head, len(data), superfluous, ends_in_hole)
+
+
+def _is_beginning(data: bytes, found: Scan) -> bool:
+    """Whether what lies behind the last whole frame is the beginning of the next one, or nothing; a frame that is all
+    there, with other bytes than were written, is damage."""
+    rest = data[found.end :]
+    if len(rest) < HEADER.size:
+        return True
+    length, _, offset, _, _, key_length = HEADER.unpack_from(rest)
+    fits: bool = FIXED_BYTES + key_length <= length <= MAX_LENGTH
+    return fits and bool(offset == found.next_offset and PREFIX_BYTES + length > len(rest))
 
 
 def _newest(folder: Path, old: Head | None) -> tuple[int, int, int | None]:

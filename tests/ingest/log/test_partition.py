@@ -603,6 +603,30 @@ def test_damage_before_the_end_of_a_copy_is_damage(disk: Disk, tmp_path: Path) -
     copy.close()
 
 
+@pytest.mark.parametrize("at", [-1, -30, -50])
+def test_a_damaged_last_record_of_a_copy_is_damage(disk: Disk, tmp_path: Path, at: int) -> None:
+    """A file that was read while it grew ends early; it never ends in other bytes."""
+    append(disk.open(), entries(0, 5))
+    copied(disk, tmp_path / "copy", segment_name(0), "head")
+    data = bytearray((tmp_path / "copy" / segment_name(0)).read_bytes())
+    data[at] ^= 1
+    (tmp_path / "copy" / segment_name(0)).write_bytes(data)
+    copy = Partition(tmp_path / "copy", 0, segment_bytes=1 << 20)
+    assert read_around_damage(copy) == (values(0, 4), [(4, 5)])
+    copy.close()
+
+
+def test_a_copy_cut_at_any_byte_ends_with_its_last_whole_record(disk: Disk, tmp_path: Path) -> None:
+    append(disk.open(), entries(0, 3))
+    data = disk.segments()[0].read_bytes()
+    for size in range(len(data) // 3, len(data) + 1):
+        copied(disk, tmp_path / str(size), "head")
+        (tmp_path / str(size) / segment_name(0)).write_bytes(data[:size])
+        copy = Partition(tmp_path / str(size), 0, segment_bytes=1 << 20)
+        assert read_around_damage(copy) == (values(0, 3 * size // len(data)), [])
+        copy.close()
+
+
 def test_a_segment_that_is_cut_short_in_its_place_is_damage(disk: Disk) -> None:
     """Here the head is no copy: what it promises was there."""
     append(disk.open(), entries(0, 5))
