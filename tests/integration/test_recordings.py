@@ -38,7 +38,8 @@ def signals(dataset: Dataset) -> NDArray[np.float32]:
 
 def test_empatica_streams_of_32_and_4_hz_in_one_window(tmp_path: Path) -> None:
     log, folder = f"segments:{tmp_path}/log", data_dir() / "empatica_e4"
-    files = {"acc": ("ACC_x,ACC_y,ACC_z", "x,y,z", "count"), "gsr": ("EDA", "eda", "uS"), "tmp": ("TMP", "tmp", "degC")}
+    files = {"acc": ("ACC_x,ACC_y,ACC_z", "x,y,z", "{count}"), "gsr": ("EDA", "eda", "{uS}")}
+    files["tmp"] = ("TMP", "tmp", "degC")
     for stream, (wanted_columns, names, unit) in files.items():
         command(
             "import", "readings", folder / f"{stream}.parquet", "--device", "wrist", "--stream", stream,
