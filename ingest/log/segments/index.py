@@ -26,6 +26,8 @@ KEYS_MAX: Final = 100_000
 SPOT_BYTES: Final = 1 << 20
 GROWN_BYTES: Final = 4 << 20
 """So much behind the index is scanned again and again before it is written anew."""
+BLOCK_BYTES: Final = 1 << 20
+"""Read of a segment at once."""
 _AHEAD_BYTES: Final = 4 * SPOT_BYTES
 _NAME: Final = "index"
 _MAGIC: Final = b"SLINDEX1"
@@ -39,6 +41,13 @@ class Spot(NamedTuple):
     append_ns: int
     base: int
     position: int
+
+
+class Span(NamedTuple):
+    """The offsets of a segment, `[base, below)`."""
+
+    base: int
+    below: int
 
 
 _START: Final = Spot(0, 0, -1, 0)
@@ -110,15 +119,32 @@ def _bring_up(index: Index, partition: Partition, head: Head) -> None:
         path = partition.path(base)
         with suppress(FileNotFoundError), path.open("rb") as file:
             size = head.durable_position if base == head.base else os.fstat(file.fileno()).st_size
-            data = read_exactly(file.fileno(), size - at, at)
-            _scan(index, data, base, at, max(base, index.through.offset), below)
+            _bring_up_segment(index, file.fileno(), Span(base, below), at, size)
     while len(index.keys) > KEYS_MAX:
         del index.keys[min(index.keys, key=lambda key: index.keys[key].offset)]
 
 
-def _scan(index: Index, data: bytes, base: int, start: int, expected: int, below: int) -> None:
-    """Take the frames of a segment from byte `start` on; `data` is what lies there."""
+def _bring_up_segment(index: Index, fd: int, span: Span, at: int, size: int) -> None:
+    """Scan a segment from byte `at` up to `size`, in blocks: a writer does this as well, and has little memory."""
+    while at < size:
+        block = read_exactly(fd, min(BLOCK_BYTES, size - at), at)
+        if not block:
+            return
+        taken = _scan(index, block, span, at, whole=at + len(block) >= size)
+        if taken == 0:  # damage, or a record larger than a block: look at all that is left
+            if at + len(block) < size:
+                _scan(index, read_exactly(fd, size - at, at), span, at, whole=True)
+            return
+        at += taken
+
+
+def _scan(index: Index, data: bytes, span: Span, start: int, *, whole: bool) -> int:
+    """Take the frames of a segment from byte `start` on; how many bytes of `data`, which lie there, they are.
+
+    Without the `whole` rest of the segment it ends before what is no frame, or goes on behind `data`.
+    """
     unpack, size, header = HEADER.unpack_from, len(data), HEADER.size
+    base, below, expected = span.base, span.below, max(span.base, index.through.offset)
     last: dict[bytes, tuple[int, int, int]] = {}
     at, append_ns = 0, index.through.append_ns
     spot_at = index.spots[-1].position + SPOT_BYTES - start if index.spots and index.spots[-1].base == base else 0
@@ -126,7 +152,7 @@ def _scan(index: Index, data: bytes, base: int, start: int, expected: int, below
         length, _, offset, append_ns, _, key_length = unpack(data, at)
         stop = at + PREFIX_BYTES + length
         if not FIXED_BYTES + key_length <= length <= MAX_LENGTH or stop > size or not expected <= offset < below:
-            frame = resync(data, at, expected, below)
+            frame = resync(data, at, expected, below) if whole else None
             if frame is None:
                 break
             at, stop, offset, append_ns = frame.position, frame.end, frame.offset, frame.append_ns
@@ -139,6 +165,7 @@ def _scan(index: Index, data: bytes, base: int, start: int, expected: int, below
     index.through = Spot(expected, append_ns, base, start + at)
     for key, (offset, key_ns, position) in last.items():
         index.keys[key] = Spot(offset, key_ns, base, start + position)
+    return at
 
 
 def read_at(folder: Path, spot: Spot) -> bytes | None:

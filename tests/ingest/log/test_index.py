@@ -17,9 +17,13 @@ from ingest.log.segments.partition import Partition, create_partition
 SEGMENT_BYTES = 2_000
 
 
-@pytest.fixture
-def partition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Partition]:
-    """With small segments, a spot every few records, and a clock that tells the number of the write."""
+@pytest.fixture(params=[1 << 20, 333, 20])
+def partition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Partition]:
+    """With small segments, a spot every few records, and a clock that tells the number of the write.
+
+    Read in blocks that hold a segment, a few records, less than one.
+    """
+    monkeypatch.setattr(index_module, "BLOCK_BYTES", request.param)
     monkeypatch.setattr(index_module, "SPOT_BYTES", 300)
     monkeypatch.setattr(index_module, "GROWN_BYTES", 500)
     create_partition(tmp_path / "0")
