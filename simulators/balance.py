@@ -13,8 +13,9 @@ from ingest.log.protocol import MARKS, READINGS, Bounds, Log
 from ingest.records import Chunk, Gap, MarkAdd, Record
 from ingest.wire import decode
 
-BAD_LINES: Final = frozenset(("columns", "garbage", "json", "too_long"))
-"""What a decoder gives up without knowing how many samples it was: a line may be several that ran into one, or none."""
+UNCOUNTED: Final = frozenset(("columns", "garbage", "json", "too_long", "may_be_dropped"))
+"""Why nobody knows how many samples are missing: a line that is given up may be several that ran into one, or none; a
+broker that did not answer in time (on a busy machine, the demo's own) may have dropped some, or none."""
 
 
 @dataclass(slots=True)
@@ -63,7 +64,7 @@ class Account:
     said: int
     """Samples that its sensor said and that were heard, as the simulation counted them."""
     read: int
-    """What came to the agent, as the agent counted it: samples, and what gave none, but for `BAD_LINES`. Of a device
+    """What came to the agent, as the agent counted it: samples, and what gave none, but for `UNCOUNTED`. Of a device
     that speaks into the log itself: samples that were due, sensed or not."""
     samples: int
     """In the log."""
@@ -89,7 +90,7 @@ class Account:
         found += [
             f"{self.device}: {count} gaps of unknown size: {why}"
             for why, count in self.unknown.items()
-            if why not in BAD_LINES
+            if why not in UNCOUNTED
         ]
         return found
 

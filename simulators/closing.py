@@ -8,7 +8,7 @@ from pathlib import Path
 
 from labeling.marks import RULE
 from labeling.rulefile import read_rules
-from simulators.balance import BAD_LINES, Account
+from simulators.balance import UNCOUNTED, Account
 from simulators.demo import Lived
 from simulators.playing import Happening, SensorReport
 from simulators.report import Report
@@ -64,7 +64,7 @@ def _read_by_agent(sensor: SensorReport, figures: Mapping[str, float]) -> int:
     """Samples, and what came and gave none, as far as its number can be known."""
     name = f"{sensor.device}/{sensor.stream}"
     reasons = {key.removeprefix(f"{name}.lost."): count for key, count in figures.items() if f"{name}.lost." in key}
-    lost = sum(count for reason, count in reasons.items() if reason not in BAD_LINES)
+    lost = sum(count for reason, count in reasons.items() if reason not in UNCOUNTED)
     return int(figures.get(f"{name}.samples", 0) + lost)
 
 
