@@ -22,7 +22,7 @@ from ingest.units import format_time
 from service.labelling import Relabelled, relabelled
 from service.run import Ahead, Minute, RunResult
 from windowing.dataset.belongings import WINDOWS
-from windowing.dataset.reader import open_dataset
+from windowing.dataset.reader import open_dataset, open_figures
 from windowing.dataset.status import DatasetStatus, render_status, status_of
 
 TOLD: Final = ("waiting", "lost", "fenced", "noted")
@@ -182,7 +182,7 @@ class ClosingFigures(msgspec.Struct, frozen=True):
 
 def closing_figures(out: Path, result: RunResult) -> ClosingFigures:
     """The figures at the end of a run into `out`. Raises `CorruptError`."""
-    dataset = open_dataset(out)
+    dataset = open_figures(out) if result.before is None else open_dataset(out)
     status = status_of(dataset)
     samples = result.counts["samples"]
     return ClosingFigures(

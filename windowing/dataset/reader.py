@@ -42,7 +42,7 @@ from windowing.dataset.catalog import (
 from windowing.dataset.configs import read_config
 from windowing.dataset.exclusions import Excluded, read_exclusions, without, without_recordings
 from windowing.dataset.heard import read_recordings, read_streams, with_attributes
-from windowing.dataset.index import COLUMNS, LABEL_COLUMNS, in_order, label_windows, read_index
+from windowing.dataset.index import COLUMNS, LABEL_COLUMNS, ORDER, in_order, label_windows, read_index
 from windowing.dataset.joining import join_contents
 from windowing.dataset.labelled import CLASSES, Choice, choose, codes_of, known_classes
 from windowing.dataset.signals import open_shard
@@ -106,7 +106,8 @@ class Dataset:
         """The marks that count, and how many others stand."""
         policy = contents.config.labels
         table, labels = label_windows(contents.index, self.counting.marks, policy)
-        self._table = with_attributes(table.select(*COLUMNS, *LABEL_COLUMNS), contents.recordings)
+        columns = [name for name in COLUMNS if name in table.columns]
+        self._table = with_attributes(table.select(*columns, *LABEL_COLUMNS), contents.recordings)
         self._codes = codes_of(labels, policy.classes, contents.classes)
         self._hashed: set[str] = set()
 
@@ -266,6 +267,14 @@ def open_dataset(
     return Dataset(
         join_contents([read_contents(each, damaged, rules=it) for each, it in zip(paths, asked, strict=False)])
     )
+
+
+def open_figures(path: str | Path) -> Dataset:
+    """The dataset without what names windows and shards, for who only counts: its table takes half the memory.
+
+    Raises as `open_dataset`.
+    """
+    return Dataset(read_contents(path, columns=(*ORDER, "t1_ns")))
 
 
 def read_contents(

@@ -17,7 +17,7 @@ from labeling.strays import Stray, strays
 from windowing.dataset.exclusions import Excluded
 from windowing.dataset.heard import units_of, unnamed_streams
 from windowing.dataset.labelled import ALL, NONE
-from windowing.dataset.reader import Dataset, open_dataset
+from windowing.dataset.reader import Dataset, open_figures
 
 SHOWN_STRAYS_MAX: Final = 10
 
@@ -95,7 +95,7 @@ class DatasetStatus(msgspec.Struct, frozen=True):
 
 def dataset_status(path: str | Path) -> DatasetStatus:
     """The figures of the dataset in a folder. Raises `UsageError`, `CorruptError`."""
-    return status_of(open_dataset(path))
+    return status_of(open_figures(path))
 
 
 def status_of(dataset: Dataset) -> DatasetStatus:

@@ -12,7 +12,7 @@ from labeling.resolve import WindowLabels
 from tests.windowing.sample_dataset import CONFIG, Window, build, mark
 from windowing.dataset.labelled import codes_of
 from windowing.dataset.reader import open_dataset
-from windowing.dataset.status import dataset_status, render_status
+from windowing.dataset.status import dataset_status, render_status, status_of
 
 
 def labels(*names: str | None) -> WindowLabels:
@@ -50,6 +50,7 @@ def test_status_tells_of_marks_over_no_window(tmp_path: Path, device: str, start
     windows = [[Window("a", "r", k) for k in range(4)]]
     root = build(tmp_path / "d", windows, [mark("run", 0, 4), mark("lost", start, end, device=device)])
     status = dataset_status(root)
+    assert status == status_of(open_dataset(root)), "it reads less of the index, and says the same"
     assert (status.marks["counted"], status.marks["over_no_window"]) == (2, 1)
     assert [stray.marks for stray in status.strays] == [1]
     shown = render_status(status)
