@@ -52,7 +52,7 @@ def is_under(fd: int, path: Path) -> bool:
     """Whether an open file is still the one under its name: written to another, bytes are gone with it."""
     try:
         return os.path.samestat(os.fstat(fd), path.stat())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
 
 

@@ -19,6 +19,7 @@ from typing import Final
 
 from ingest.errors import LogUnavailableError
 from ingest.files import (
+    as_log_errors,
     is_under,
     make_folder,
     read_again,
@@ -176,7 +177,9 @@ class Partition:
 
     def check_there(self) -> None:
         """Raise `FolderGoneError` where the folder's files are no longer those that are open here."""
-        if not self.is_there():
+        with as_log_errors(self.folder):
+            there = self.is_there()
+        if not there:
             raise FolderGoneError(
                 f"{self.folder}: was deleted or replaced while it was in use; what was written there and not yet "
                 "acknowledged is written again: see who deletes it"

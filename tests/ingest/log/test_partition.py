@@ -19,7 +19,7 @@ from ingest.log.segments import partition as partition_module
 from ingest.log.segments.compaction import compact
 from ingest.log.segments.cursor import Cursor, PastBeginError, Place
 from ingest.log.segments.head import Home
-from ingest.log.segments.partition import Partition, create_partition
+from ingest.log.segments.partition import FolderGoneError, Partition, create_partition
 from ingest.log.segments.recovery import segment_name
 from tests.support.syncs import Syncs
 
@@ -410,6 +410,18 @@ def test_a_reader_goes_on_in_a_segment_that_retention_took_from_under_it(disk: D
     assert batch is not None
     assert batch.offsets == [10, 11]
     cursor.close()
+
+
+def test_a_file_where_the_log_was_is_a_folder_that_is_gone(disk: Disk) -> None:
+    """As where a mount went away and something wrote there: whoever reads or writes on is told, and does not end."""
+    partition = disk.open()
+    append(partition, entries(0, 3))
+    disk.folder.rename(disk.folder.with_name("elsewhere"))
+    disk.folder.touch()
+    with pytest.raises(FolderGoneError, match="was deleted or replaced"):
+        partition.check_there()
+    with pytest.raises(FolderGoneError):
+        partition.append(entries(3, 4))
 
 
 # --- compaction
