@@ -127,6 +127,10 @@ def text(content: str) -> Source:
     return Source("f.csv", content.encode())
 
 
+def test_the_same_file_has_the_boot_that_earlier_versions_gave_it() -> None:
+    assert prepare(text("1 2\n3 4\n"), at_rate("x,y")).boot.hex() == "23de0459fc4eacd11c073784a4c542c4"
+
+
 def test_the_boot_names_content_and_options(tmp_path: Path) -> None:
     source = text("1 2\n3 4\n")
     boot = prepare(source, at_rate("x,y")).boot
