@@ -14,8 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from windowing.dataset.contents import Contents
 from windowing.dataset.index import COLUMNS
-from windowing.dataset.reader import Contents, read_contents
+from windowing.dataset.reader import read_contents
 from windowing.dataset.signals import open_shard
 
 

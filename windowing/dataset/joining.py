@@ -13,7 +13,7 @@ from labeling.marks import Fold, mark_order
 from windowing.dataset.index import in_order
 
 if TYPE_CHECKING:
-    from windowing.dataset.reader import Contents
+    from windowing.dataset.contents import Contents
 
 _PLACE: Final = ("device", "recording", "anchor", "k")
 _SAME: Final = ("length", "hop", "rate", "channels", "anchor", "units")

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Never
@@ -22,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.engine.ledger import read_ledger
-from ingest.engine.manifest import FileRef
 from ingest.errors import CorruptError, UsageError
 from ingest.settings import suggest
 from labeling.marks import Fold, fold
@@ -40,11 +38,12 @@ from windowing.dataset.catalog import (
     windows_folder,
 )
 from windowing.dataset.configs import read_config
-from windowing.dataset.exclusions import Excluded, read_exclusions, without, without_recordings
+from windowing.dataset.contents import Contents
+from windowing.dataset.exclusions import read_exclusions, without, without_recordings
 from windowing.dataset.heard import read_recordings, read_streams, with_attributes
 from windowing.dataset.index import COLUMNS, LABEL_COLUMNS, ORDER, in_order, label_windows, read_index
 from windowing.dataset.joining import join_contents
-from windowing.dataset.labelled import CLASSES, Choice, choose, codes_of, known_classes
+from windowing.dataset.labelled import CLASSES, choose, codes_of, known_classes
 from windowing.dataset.signals import open_shard
 
 if TYPE_CHECKING:
@@ -63,38 +62,6 @@ class Arrays(NamedTuple):
     """(windows,) int64: index into `Dataset.classes`"""
     groups: NDArray[np.str_]
     """(windows,): the device; or the recording, or an attribute of it, as was asked for"""
-
-
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """All that a dataset's folder holds at a cut, read and checked; the shards by reference."""
-
-    root: Path
-    config: DatasetConfig
-    windows: Chains
-    labels: Chains
-    rules: Mapping[str, Chains]
-    """By the revision of the rules together."""
-    index: pl.DataFrame
-    """The rows of the index in the order of windows, without what was excluded."""
-    marks: Fold
-    """All marks that stand, of every rule that ever ran on the log too."""
-    choice: Choice
-    """The rules whose marks count."""
-    recordings: pl.DataFrame
-    """Recordings that said something of themselves: device, recording, and a column an attribute."""
-    streams: pl.DataFrame
-    """What streams came, in which units: see `windowing.fold.shards.STREAMS_SCHEMA`."""
-    undone: Mapping[tuple[str, str], int]
-    """The recordings, by device and id, whose import was undone in the log, and how many windows each had here."""
-    exclusions: Mapping[Excluded, int]
-    """What people took out and did not put back, and how many windows each takes out."""
-    shards: Mapping[str, tuple[Path, FileRef]]
-    """Every shard by its name: its operator's folder, and what its manifest entry says of it."""
-    classes: tuple[str, ...] = ()
-    """The labels that have a number for ever, in its order."""
-    others: tuple[Contents, ...] = ()
-    """The datasets that are opened as one with this one."""
 
 
 class Dataset:
