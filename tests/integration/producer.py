@@ -81,6 +81,14 @@ def bookends(device: str, chunks: int) -> tuple[Entry, Entry]:
     return Entry(device.encode(), encode(start)), Entry(device.encode(), encode(end))
 
 
+async def found(url: str) -> None:
+    """Create the topics with the producer's number of partitions, before a worker does so with another."""
+    log = open_log(url, partitions=PARTITIONS)
+    for topic in (STREAMS, READINGS):
+        await log.ensure(topic)
+    await log.close()
+
+
 async def produce(url: str, acknowledged: Path, seed: int) -> None:
     """Until SIGTERM: see the module."""
     chance, over = random.Random(seed), asyncio.Event()

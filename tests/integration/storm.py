@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 import sensorloom
-from tests.integration.producer import DEVICES, PER_CHUNK, PERIOD_NS, START_NS, counts_of, produce_calmly
+from tests.integration.producer import DEVICES, PER_CHUNK, PERIOD_NS, START_NS, counts_of, found, produce_calmly
 from tests.integration.recordings import command
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -125,6 +125,7 @@ class Storm:
     @contextlib.contextmanager
     def raging(self, workers: int) -> Iterator[None]:
         """A producer and so many workers run until the end of the block; then all that is in the log is sealed."""
+        asyncio.run(found(self.url))
         producer = self._python("tests.integration.producer", self.url, str(self._notes), str(self.seed))
         try:
             for number in range(workers):

@@ -74,7 +74,9 @@ def test_a_rules_mark_that_was_edited_is_the_rules_again_after_an_undo() -> None
 
 
 def replaced(events: Sequence[Mark], rows: Sequence[MarkAdd], *more: Scope) -> tuple[list[Mark], dict[str, int]]:
-    plan = replace(book(events), rows, [*scopes_of(rows), *more], 1000, "again")
+    """Each time later than before: an equal event of the same instant would be one that is delivered again."""
+    now_ns = 1000 * (1 + len(events))
+    plan = replace(book(events), rows, [*scopes_of(rows), *more], now_ns, "again")
     return [*events, *plan.events], {name: count for name, count in plan.counts.items() if count}
 
 
