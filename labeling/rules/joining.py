@@ -10,10 +10,10 @@ The instants come as often as the samples of the quickest stream that has come: 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final
 
 import numpy as np
 
+from ingest.lifetimes import WAIT_NS as WAIT_NS
 from ingest.pace import ENDLESS_NS, rated_gap_ns, unrated_gaps_ns
 from ingest.times import Times
 from labeling.rules.binding import Lane
@@ -21,8 +21,6 @@ from labeling.rules.kernels import NEVER, Axis, AxisPart, Pace
 from labeling.rules.panes import Flags, Floats
 from labeling.rules.plan import JoinPlan
 from labeling.rules.ruleset import Rule
-
-WAIT_NS: Final = 86_400 * 10**9
 
 
 class Buffer:
