@@ -19,6 +19,7 @@ WORDS: Final[Mapping[str, str]] = {
     "columns": "another number of cells than of columns",
     "number": "a cell is no number",
     "time": "the time cannot be read",
+    "not_rising": "the time is that of the sample before, or lies behind it",
     "text": "a number stands there as text",
     "infinite": "a value is infinite or too large",
     "json": "this is no JSON",
@@ -78,6 +79,8 @@ def advise(config: SourceConfig, keys: Mapping[str, Key], reason: str, raw: byte
         return f'dtype = "{config.dtype}" holds whole numbers of its size only; leave dtype out, or say a wider one'
     if reason in ("implausible", "step", "min", "max"):
         return "see the sensor, or its min, max and max_step here"
+    if reason == "not_rising":
+        return "does somebody send samples twice, or in another order?"
     by_decoder = {"csv": _csv, "json": _json, "nmea": _nmea}.get(config.decoder)
     return (by_decoder and by_decoder(config, keys, reason, raw, newest)) or (
         f"see what {config.decoder} takes: sensorloom agent keys {config.decoder}"

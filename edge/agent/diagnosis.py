@@ -178,7 +178,8 @@ class Diagnosis:
         whole = f"none of the last {faults:,} lines gives a sample"
         few = f"{faults:,} of the last {faults + samples:,} lines give no sample"
         raw = next((bad.raw for bad in reversed(now.bad) if bad.reason == reason), b"") or _last_line(now.newest)
-        example = f', as in "{shown_bytes(raw.strip(), EXAMPLE)}"' if raw.strip() else ""
+        is_bad = raw.strip() and reason != "not_rising"  # the newest line is as good as any of those
+        example = f', as in "{shown_bytes(raw.strip(), EXAMPLE)}"' if is_bad else ""
         text = f"{few if samples else whole}: {reason}, {WORDS.get(reason, 'see its decoder')}{example}"
         return Finding(kind, f"{text}; {advise(self._config, self._keys, reason, raw, now.newest)}")
 

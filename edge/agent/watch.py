@@ -68,6 +68,7 @@ class Watch:
         hearing = pipeline.hearing
         counters = self._recorders[pipeline.config.device].counters[pipeline.config.stream]
         refused = {reason: count for reason, count in counters.lost.items() if reason in REFUSED}
+        refused["not_rising"] = refused.pop("time", 0) - hearing.faults.get("time", 0)  # the rest was read well
         rate = self._recorders[pipeline.config.device].rates.get(pipeline.config.stream)
         return Glance(
             now_ns,

@@ -101,6 +101,13 @@ def test_some_bad_lines_among_good_ones_are_told_with_their_share() -> None:
     assert len(found.said) == 1
 
 
+def test_samples_that_come_twice_are_not_called_unreadable() -> None:
+    found = sensor().run(30, good=50, bad=5, reason="not_rising", raw=b"1,2,3")
+    assert "not_rising, the time is that of the sample before" in found.texts
+    assert "does somebody send samples twice" in found.texts
+    assert "as in" not in found.texts
+
+
 def test_it_is_told_when_a_good_sensor_turns_bad_and_when_it_is_good_again() -> None:
     found = sensor().run(100, good=10).run(60, bad=10).run(120, good=10)
     assert next(second for second, _ in found.said) <= 110
