@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.errors import UsageError
+from ingest.importers.mixing import ROWS, mixed
 from ingest.importers.source import Source, Table, inexact, named, positional, too_large
 from ingest.settings import suggest
 
@@ -56,7 +57,27 @@ def read_parquet(source: Source, columns: Sequence[str], time_column: str | None
         raise UsageError(f"{source.path}: damaged Parquet file: {str(error).splitlines()[0]}") from None
     arrays = [_column(frame[name], source.path) for name in columns]
     time = frame[time_column] if time_column else None
-    return Table(source.path, np.column_stack(arrays), time, utc=_pandas_utc(source.data, time_column))
+    notes = _mixed(source, [name for name in schema if name not in wanted and _is_name(schema[name])])
+    utc = _pandas_utc(source.data, time_column)
+    return Table(source.path, np.column_stack(arrays), time, utc=utc, notes=notes)
+
+
+def _is_name(dtype: pl.DataType) -> bool:
+    """Whether a column may name things: text, also by numbers, or whole numbers."""
+    import polars as pl
+
+    return dtype in (pl.String, pl.Categorical, pl.Enum) or dtype.is_integer()
+
+
+def _mixed(source: Source, names: list[str]) -> tuple[str, ...]:
+    """What the columns that are not wanted say of the first rows."""
+    import polars as pl
+
+    if not names:
+        return ()
+    first = pl.scan_parquet(io.BytesIO(source.data)).select(names).head(ROWS).collect()
+    told = mixed({name: first[name].cast(pl.String).fill_null("").to_list() for name in names})
+    return (told,) if told else ()
 
 
 def _column(column: pl.Series, path: str) -> NDArray[Any]:

@@ -39,6 +39,8 @@ class Head:
     """How many lines the header has."""
     comments: int = 0
     blank: int = 0
+    names: tuple[str, ...] = ()
+    """Of all columns, where the header has them."""
 
 
 @dataclass(slots=True)
@@ -80,13 +82,14 @@ def read_head(
         values, time = _indices(path, wanted, time_column, said, "")
         # The comment was the header, so it is one comment less.
         at, line = start.at, start.number
-        return Head(separator, len(fields), values, time, at, line, 1, start.comments - 1, start.blank)
+        return Head(separator, len(fields), values, time, at, line, 1, start.comments - 1, start.blank, tuple(said))
     advice = _advice(text, start, names, fields, separator)
     values, time = _indices(path, wanted, time_column, fields, advice)
     at = start.at
     for _ in range(read):
         at = text.find(b"\n", at) + 1 or len(text)
-    return Head(separator, len(fields), values, time, at, start.number + read, read, start.comments, start.blank)
+    line = start.number + read
+    return Head(separator, len(fields), values, time, at, line, read, start.comments, start.blank, tuple(fields))
 
 
 def _indices(

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from ingest.errors import UsageError
 from ingest.importers.header import EMPTY_CELLS, Head, read_head
+from ingest.importers.mixing import ROWS, mixed
 from ingest.importers.source import Lines, Source, Table, inexact
 from ingest.importers.torn import cut_torn
 
@@ -84,7 +85,20 @@ def read_text(source: Source, columns: Sequence[str], time_column: str | None, d
     values = np.column_stack([_numbers(rows, index, shape) for index in shape.values])
     time = None if shape.time is None else rows.columns[shape.time]
     lines = _together(rows.lines, head, torn)
-    return Table(source.path, values, time, row_lines=rows.row_lines, lines=lines, notes=(*notes, *_notes(lines)))
+    notes = (*notes, *_notes(lines), *_mixed(body, head, shape))
+    return Table(source.path, values, time, row_lines=rows.row_lines, lines=lines, notes=notes)
+
+
+def _mixed(body: bytes, head: Head, shape: Shape) -> list[str]:
+    """What the columns that are not wanted say of the first rows."""
+    others = [index for index in range(len(head.names)) if index not in shape.wanted]
+    if not others:
+        return []
+    separator = None if shape.separator == " " else shape.separator
+    lines = body[: ROWS * max(1, body.find(b"\n") + 1)].decode("utf-8", "replace").split("\n")[:ROWS]
+    rows = [cells for cells in (line.split(separator) for line in lines) if len(cells) == shape.width]
+    told = mixed({head.names[index]: [cells[index] for cells in rows] for index in others})
+    return [told] if told else []
 
 
 def _plain(source: Source) -> bytes:
