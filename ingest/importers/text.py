@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 _EXACT_MAX: Final = 2.0**53
+_PACKED: Final = (b"\x1f\x8b", b"x\x01", b"x\x9c", b"x\xda", b"\x28\xb5\x2f\xfd")
+"""What polars takes for the begin of gzip, zlib or zstd, and unpacks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +206,8 @@ def _parse(body: bytes, shape: Shape) -> dict[int, pl.Series]:
     """The wanted columns of even text: values as float64, or as text where one of them is no number."""
     import polars as pl
 
+    if body.startswith(_PACKED):
+        raise UsageError(f"{shape.place(shape.line)}: these bytes are no text; unpack the file, or see what damaged it")
     for kind in (pl.Float64, pl.String):
         try:
             frame = pl.read_csv(

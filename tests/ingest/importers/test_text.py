@@ -234,6 +234,12 @@ def test_whatever_a_file_says_its_lines_add_up_or_it_is_refused(
         assert table.lines.total == plain.count(b"\n") + (not plain.endswith(b"\n"))
 
 
+@pytest.mark.parametrize("magic", [b"\x1f\x8b", b"x\x9c", b"\x28\xb5\x2f\xfd"])
+def test_rows_that_begin_as_a_packed_file_does_are_refused(magic: bytes) -> None:
+    with pytest.raises(UsageError, match="line 2: these bytes are no text; unpack the file, or see what damaged it"):
+        text(b"t,x\n" + magic + b"1,2.5\n")
+
+
 @settings(max_examples=300)
 @given(st.binary(max_size=60), st.integers(0, 40), st.sampled_from(["1", "0", "9"]))
 def test_bytes_in_the_middle_of_a_good_file_are_a_refusal_or_add_up(junk: bytes, at: int, cell: str) -> None:
