@@ -57,18 +57,18 @@ def is_under(fd: int, path: Path) -> bool:
 
 
 def make_folder(folder: Path) -> None:
-    """Create a folder and those above it, durably; also the name of one that another process has just made."""
+    """Create a folder and those above it, durably; also the name of the last one that was there, which another process
+    may have made and died."""
     missing = []
     while not folder.exists():
         missing.append(folder)
         folder = folder.parent
+    with suppress(PermissionError):  # who may not read the folder above did not make this one
+        sync_folder(folder.parent)
     for path in reversed(missing):
         with suppress(FileExistsError):
             path.mkdir()
         sync_folder(path.parent)
-    if not missing:
-        with suppress(PermissionError):  # who may not read the folder above did not make this one
-            sync_folder(folder.parent)
 
 
 def write_synced(path: Path, data: bytes) -> None:

@@ -555,10 +555,12 @@ def test_a_file_that_is_put_or_created_is_durable_before_it_has_its_name(
 def test_the_name_of_a_folder_is_durable_also_where_another_process_made_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "a").mkdir()  # by who died before it made the name durable
     syncs = Syncs(monkeypatch)
-    for _ in range(2):
-        make_folder(tmp_path / "a")
-        assert syncs.take() == [("fsync", tmp_path.name)]
+    make_folder(tmp_path / "a")
+    assert syncs.take() == [("fsync", tmp_path.name)]
+    make_folder(tmp_path / "a" / "b" / "c")
+    assert syncs.take() == [("fsync", tmp_path.name), ("fsync", "a"), ("fsync", "b")]
 
 
 # --- copies
