@@ -13,7 +13,7 @@ help:
 	@echo "make lint   ruff, mypy, import-linter"
 	@echo "make soak   the long proofs (hours)"
 	@echo "make bench  measurements: one JSON object a line, a table on stderr"
-	@echo "make mutants  wrong versions of the edge and of rules, each of which its tests must see"
+	@echo "make mutants  wrong versions of the edge, rules and windows, each of which its tests must see"
 
 $(STAMP): pyproject.toml constraints.txt
 	@sh deploy/setup.sh python

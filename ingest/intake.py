@@ -10,7 +10,10 @@ To a fold over one partition, a recording is in one of these states:
 | ended | its end record | is late ("ended"), for good | 30 days: unknown |
 
 A chunk counts once: (device, stream, boot, seq) names it, and a boot's numbers are known as long as one of its
-recordings is open or abandoned, and for 30 days after. A duplicate begins no recording. What is "unsynced" says nothing
+recordings is open or abandoned, and for 30 days after. A duplicate begins no recording. Of a device that restarts all
+the time, the newest `MAX_OVER` boots and ended recordings are known. What comes again after that, from a card out of a
+drawer, cannot be told from what never came before, and counts: nothing is lost, and a window that it makes a second
+time is left out where a dataset is opened (`windowing.dataset.index.once`). What is "unsynced" says nothing
 about its time and is left out; so are samples of times more than a day ahead (quarantine): no later, truer sample could
 pass them. Of a forgotten device nothing counts, ever. All times are the log's own (`ingest.logtime`).
 
@@ -21,7 +24,7 @@ lifetime, and waits again where it was touched meanwhile.
 from __future__ import annotations
 
 from collections import Counter
-from heapq import heapify, heappop, heappush
+from heapq import heapify, heappop, heappush, nsmallest
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
@@ -34,8 +37,13 @@ from ingest.records import Chunk
 UNSYNCED: Final = "unsynced"
 MAX_HOLES: Final = 1024
 """So many holes in the sequence numbers of one boot's stream are known; what is still missing in older ones is late."""
+MAX_OVER: Final = 4096
+"""So many boots whose recordings are over, and so many ended recordings, are known of a device."""
+MAX_OLD_HOLES: Final = 16
+"""As `MAX_HOLES`, of a boot whose recordings are over: what would fill them is late in any case."""
 MAX_REASON_CHARACTERS: Final = 48
 MAX_REASONS: Final = 64
+_KEPT_OVER: Final = MAX_OVER * 3 // 4
 
 Key: TypeAlias = tuple[str, str]
 """Device and recording."""
@@ -125,12 +133,26 @@ class _Boot:
 
 
 class _Device:
-    __slots__ = ("boots", "ended", "open")
+    __slots__ = ("boots", "ended", "open", "over")
 
     def __init__(self) -> None:
         self.open: dict[str, OpenRecording] = {}
         self.ended: dict[str, int] = {}
         self.boots: dict[bytes, _Boot] = {}
+        self.over = 0
+        """How many of the boots have no recording that has not ended."""
+
+    def trim(self) -> None:
+        """Remember the newest of what is over: a quarter less than may be, so that it is seldom to do."""
+        if self.over > MAX_OVER:
+            over = [(boot.touched_ns, name) for name, boot in self.boots.items() if not boot.holders]
+            for _, name in nsmallest(self.over - _KEPT_OVER, over):
+                del self.boots[name]
+            self.over = _KEPT_OVER
+        if len(self.ended) > MAX_OVER:
+            ended = [(at, name) for name, at in self.ended.items()]
+            for _, recording in nsmallest(len(ended) - _KEPT_OVER, ended):
+                del self.ended[recording]
 
 
 class Intake:
@@ -206,6 +228,8 @@ class Intake:
         recording = self.touch(key)
         if recording is not None:
             self._hold(recording, chunk.boot, boot)
+        else:
+            self._devices[chunk.device].trim()
         if chunk.clock is not None and chunk.clock.source == UNSYNCED:
             self.counts["unsynced.samples"] += chunk.count
             return Admission("unsynced", recording, seen)
@@ -224,6 +248,7 @@ class Intake:
         if recording is not None:
             self._release(known, recording)
         known.ended[name] = self.time.age_ns
+        known.trim()
         heappush(self._due, (self.time.age_ns + DEDUPE_MEMORY_NS, "ended", device, name))
         return True
 
@@ -272,6 +297,7 @@ class Intake:
         boot = known.boots.get(chunk.boot)
         if boot is None:
             boot = known.boots[chunk.boot] = _Boot(self.time.age_ns)
+            known.over += 1
             self._await_end(chunk.device, chunk.boot, boot)
         boot.touched_ns = self.time.age_ns
         return boot
@@ -279,6 +305,7 @@ class Intake:
     def _hold(self, recording: OpenRecording, name: bytes, boot: _Boot) -> None:
         if name not in recording.boots:
             recording.boots.add(name)
+            self._devices[recording.device].over -= not boot.holders
             boot.holders += 1
 
     def _release(self, known: _Device, recording: OpenRecording) -> None:
@@ -288,7 +315,17 @@ class Intake:
             boot.holders -= 1
             boot.touched_ns = self.time.age_ns
             if not boot.holders:
-                self._await_end(recording.device, name, boot)
+                self._let_go(known, recording.device, name, boot)
+
+    def _let_go(self, known: _Device, device: str, name: bytes, boot: _Boot) -> None:
+        """Remember a boot that is over, unless nothing is known of it."""
+        if boot.seen:
+            known.over += 1
+            for seen in boot.seen.values():
+                seen.bound(MAX_OLD_HOLES)
+            self._await_end(device, name, boot)
+        else:
+            del known.boots[name]
 
     def _wait(self, recording: OpenRecording) -> None:
         lifetime = ABANDONED_MEMORY_NS if recording.closed else ABANDONED_NS
@@ -330,6 +367,7 @@ class Intake:
         elif recording.closed:
             del known.open[name]
             self._release(known, recording)
+            known.trim()
             swept.dropped.append((recording.device, name))
         else:
             recording.closed, recording.touched_ns = True, self.time.age_ns
@@ -345,6 +383,7 @@ class Intake:
             self._await_end(device, name, boot)
         else:
             del known.boots[name]
+            known.over -= 1
 
     # The state as plain data.
 
@@ -387,6 +426,7 @@ class Intake:
             for boot, found in known.boots.items():
                 if not found.holders:
                     self._await_end(device, boot, found)
+            known.over = sum(not found.holders for found in known.boots.values())
         heapify(self._due)
 
     def open_recording(self, key: Key) -> OpenRecording:

@@ -106,6 +106,7 @@ def run_verify(args: argparse.Namespace) -> int:
     print(
         f"{report.entries} manifest entries, {report.files} files, {report.bytes:,} bytes, {report.windows} windows: "
         + (f"{len(report.problems)} problems" if report.problems else "all as written")
+        + (f"; {report.again:,} windows were cut again, the first ones count" if report.again else "")
         + (f"; {report.unreferenced} files of unfinished seals, harmless" if report.unreferenced else "")
     )
     return 1 if report.problems else 0

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.intake import MAX_HOLES, MAX_REASONS, Intake, SavedIntake, Swept
+from ingest.intake import MAX_HOLES, MAX_OLD_HOLES, MAX_OVER, MAX_REASONS, Intake, SavedIntake, Swept
 from ingest.lifetimes import ABANDONED_MEMORY_NS, ABANDONED_NS, DAY_NS, DEDUPE_MEMORY_NS
 from ingest.records import Chunk, Clock
 
@@ -306,3 +306,76 @@ def test_what_is_remembered_is_looked_at_twice_in_its_life(monkeypatch: pytest.M
         fed.now_ns += step_ns
         fed.intake.advance(fed.now_ns)
     assert 0 < looks <= 4 * recordings
+
+
+@pytest.mark.parametrize("jumps", [[], [31 * DAY_NS], [31 * DAY_NS] * 2])
+@pytest.mark.parametrize(("more_ns", "expected"), [(0, "duplicate"), (1, "counts")])
+def test_jumps_of_append_time_count_as_a_day_towards_the_thirty(jumps: list[int], more_ns: int, expected: str) -> None:
+    fed = Fed()
+    fed.verdict(0)
+    fed.intake.end(KEY)
+    for jump in jumps:
+        fed.now_ns += jump
+        fed.intake.advance(fed.now_ns)
+    fed.wait(DEDUPE_MEMORY_NS - len(jumps) * DAY_NS + more_ns)
+    assert fed.verdict(0) == expected
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_a_device_that_restarts_all_the_time_costs_no_more_than_so_many_boots(saved: bool) -> None:
+    """Each minute for 30 days: 43,200 boots and as many ended recordings were in the state of each seal."""
+    fed = Fed()
+    fed.verdict(0, recording="first", boot=b"first")
+    fed.verdict(0, device="e")
+    fed.intake.end(("e", "r"))
+    for number in range(2 * MAX_OVER):
+        fed.now_ns += 60 * 10**9
+        fed.intake.advance(fed.now_ns)
+        fed.verdict(0, recording=f"r{number}", boot=number.to_bytes(8))
+        fed.intake.end(("d", f"r{number}"))
+        if saved and number % 2500 == 0:
+            fed.restart()
+    kept = fed.intake.save()
+    assert MAX_OVER * 3 // 4 < len(kept.ended) <= MAX_OVER + 1
+    assert MAX_OVER * 3 // 4 < len(kept.identities) <= MAX_OVER + 2
+    newest = 2 * MAX_OVER - 1
+    for number, expected in ((newest, "duplicate"), (newest - MAX_OVER * 3 // 4 + 1, "duplicate"), (0, "counts")):
+        assert fed.verdict(0, recording=f"r{number}", boot=number.to_bytes(8)) == expected
+    assert fed.verdict(0, recording="first", boot=b"first") == "duplicate"  # it goes on, however old it is
+    assert fed.verdict(0, device="e") == "duplicate"
+
+
+def test_boots_that_end_at_once_are_trimmed_alike_wherever_a_state_was_saved() -> None:
+    feds = [Fed(), Fed()]
+    for number in range(MAX_OVER + 10):
+        for place, fed in enumerate(feds):
+            fed.intake.pass_by(chunk(0, recording=f"r{number}", boot=number.to_bytes(8), stream="other"))
+            if number % 3:
+                fed.verdict(0, recording=f"r{number}", boot=number.to_bytes(8))
+            fed.intake.end(("d", f"r{number}"))
+            if place and number in (MAX_OVER - 1, MAX_OVER, MAX_OVER + 3):
+                fed.restart()
+    for fed in feds:
+        fed.restart()
+    assert msgspec.to_builtins(feds[0].intake.save()) == msgspec.to_builtins(feds[1].intake.save())
+
+
+def test_chunks_of_ended_recordings_that_name_ever_new_boots_are_bounded() -> None:
+    fed = Fed()
+    fed.intake.end(KEY)
+    for number in range(MAX_OVER + 10):
+        assert fed.verdict(0, boot=number.to_bytes(8)) == "ended"
+    assert len(fed.intake.save().identities) <= MAX_OVER
+
+
+def test_few_holes_are_known_of_a_boot_that_is_over() -> None:
+    fed = Fed()
+    for seq in range(MAX_OLD_HOLES + 3):
+        fed.verdict(2 * seq)
+    fed.verdict(2 * MAX_OLD_HOLES + 6, recording="other")
+    fed.intake.end(KEY)
+    assert len(fed.intake.save().identities[0].seen) == MAX_OLD_HOLES + 4
+    fed.intake.end(("d", "other"))
+    assert len(fed.intake.save().identities[0].seen) == MAX_OLD_HOLES + 1
+    assert fed.verdict(1) == "duplicate"
+    assert fed.verdict(2 * MAX_OLD_HOLES + 3) == "ended"

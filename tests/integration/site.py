@@ -169,6 +169,7 @@ class Site:
     def windows(self) -> Windows:
         """Every window's bytes by its id."""
         dataset = sensorloom.open(self.out)
+        assert dataset.contents.again == 0
         X = dataset.arrays(unlabelled="keep").X  # noqa: N806
         return {window: row.tobytes() for window, row in zip(dataset.windows()["window"], X, strict=True)}
 

@@ -147,6 +147,7 @@ class Storm:
     def check(self, chunks: int) -> None:
         """Every acknowledged sample is in, once, in the windows that NumPy cuts."""
         dataset = sensorloom.open(self.dataset)
+        assert dataset.contents.again == 0, self.happened
         X, _, _ = dataset.arrays(unlabelled="keep")  # noqa: N806
         table = dataset.windows()
         samples = chunks * PER_CHUNK

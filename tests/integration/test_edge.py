@@ -67,6 +67,7 @@ def test_hapt_through_agent_log_and_windowing_equals_the_import(tmp_path: Path) 
         config = hapt_config(tmp_path / f"{name}.toml", "epoch")
         command("window", "run", "-c", config, "--log", log, "--out", tmp_path / f"{name}-dataset", "--until-idle")
         dataset = sensorloom.open(tmp_path / f"{name}-dataset")
+        assert dataset.contents.again == 0
         table = dataset.windows()
         found[name] = (table["device"].to_list(), table["t0_ns"].to_list(), dataset.arrays(unlabelled="keep")[0])
     assert len(found["agent"][1]) > 3000

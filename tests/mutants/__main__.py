@@ -17,6 +17,7 @@ from typing import Final
 from tests.mutants.harness import FAILED, Copy, Mutant, StaleMutantError
 from tests.mutants.mutants import MUTANTS
 from tests.mutants.rules import RULES
+from tests.mutants.windows import WINDOWS
 
 WORKERS: Final = 2
 
@@ -35,7 +36,8 @@ def verdict(copy: Copy, mutant: Mutant) -> str:
 
 def main(words: Sequence[str]) -> int:
     """Judge them; 2 where none is named so, or the tests fail without any mutant."""
-    chosen = [each for each in (*MUTANTS, *RULES) if not words or any(word in each.name + each.file for word in words)]
+    every = (*MUTANTS, *RULES, *WINDOWS)
+    chosen = [each for each in every if not words or any(word in each.name + each.file for word in words)]
     if not chosen:
         print(f"no mutant is named like {', '.join(words)}", file=sys.stderr)
         return 2

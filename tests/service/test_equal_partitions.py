@@ -35,7 +35,9 @@ def test_eight_idle_devices_in_eight_partitions(tmp_path: Path) -> None:
         assert sensorloom.main(["import", "readings", str(csv), *words, "--unit", "g", "--log", log]) == 0
     out = tmp_path / "dataset"
     assert sensorloom.main(["window", "run", "-c", str(config), "--log", log, "--out", str(out), "--until-idle"]) == 0
-    windows = sensorloom.open(out).windows()
+    dataset = sensorloom.open(out)
+    assert dataset.contents.again == 0
+    windows = dataset.windows()
     assert dict(windows["device"].value_counts().iter_rows()) == dict.fromkeys(devices, SECONDS)
     assert sensorloom.main(["dataset", "verify", str(out)]) == 0
     assert not list(out.rglob("*.tmp"))

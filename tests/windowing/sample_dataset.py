@@ -58,6 +58,10 @@ class Window(msgspec.Struct, frozen=True, array_like=True):
     mask: bytes = b""
     forged: bool = False
     """The index has the hash of other bytes."""
+    offset: int = 0
+    """The record in the log by which all its data had come."""
+    late_s: int = 0
+    """Its recording was begun anew so much later: what is anchored there has the same numbers again."""
 
     @property
     def id(self) -> str:
@@ -65,7 +69,7 @@ class Window(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def t0_ns(self) -> int:
-        return self.k * STEPS * PERIOD_NS
+        return (self.k * STEPS + self.late_s) * PERIOD_NS
 
     @property
     def signal(self) -> NDArray[np.float32]:
@@ -138,7 +142,7 @@ def _index_row(window: Window, shard: str, row: int) -> dict[str, Any]:
         "row": row,
         "coverage": 1.0,
         "mask": window.mask,
-        "offset": 0,
+        "offset": window.offset,
         "hash": row_hash(b"other" if window.forged else window.signal.tobytes()),
     }
 

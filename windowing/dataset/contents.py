@@ -29,7 +29,7 @@ class Contents:
     rules: Mapping[str, Chains]
     """By the revision of the rules together."""
     index: pl.DataFrame
-    """The rows of the index in the order of windows, without what was excluded."""
+    """The rows of the index in the order of windows, each once, without what was excluded."""
     marks: Fold
     """All marks that stand, of every rule that ever ran on the log too."""
     choice: Choice
@@ -46,5 +46,7 @@ class Contents:
     """Every shard by its name: its operator's folder, and what its manifest entry says of it."""
     classes: tuple[str, ...] = ()
     """The labels that have a number for ever, in its order."""
+    again: int = 0
+    """So many windows were cut again, long after, of samples that came again: left out, see `index.once`."""
     others: tuple[Contents, ...] = ()
     """The datasets that are opened as one with this one."""

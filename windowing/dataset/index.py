@@ -22,6 +22,8 @@ ORDER: Final = ("device", "t0_ns", "recording", "anchor", "k")
 """The order of windows everywhere: device, then time."""
 COLUMNS: Final = ("window", "device", "recording", "anchor", "k", "t0_ns", "t1_ns", "shard", "row", "coverage")
 """The columns of an index file that people see, in their order."""
+PLACE: Final = ("device", "recording", "anchor", "k")
+"""What makes a window this one, with the spec."""
 LABEL_COLUMNS: Final = ("label", "share", "mark", "author", "tool", "mark_time_ns", "revision")
 """What labels add to them."""
 _TOGETHER: Final = 500
@@ -47,7 +49,7 @@ INDEX_SCHEMA: Final = {
 def read_index(
     folder: Path, refs: Sequence[FileRef], damaged: Damaged, columns: Sequence[str] = COLUMNS
 ) -> tuple[pl.DataFrame, list[Damage]]:
-    """These columns of index files, in no particular order, and the files that were skipped.
+    """These columns of index files, rows and files in their order, and the files that were skipped.
 
     Raises:
         CorruptError: a file is damaged, and `damaged` says "raise".
@@ -93,6 +95,22 @@ def parse_index(data: bytes, where: Path, rows: int) -> pl.DataFrame:
             f"{', '.join(INDEX_SCHEMA)}; {REMEDY}"
         )
     return table
+
+
+def once(index: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+    """The rows of each window's first coming, and how many others are left out; the rows come in the log's order.
+
+    What operators know of a recording is forgotten some time after its end. Samples that come again later still, from a
+    card out of a drawer or a file that is imported once more, are cut again into the windows that are there.
+    """
+    code = index.select(PLACE).hash_rows()
+    if code.n_unique() == len(index):
+        return index, 0
+    near = pl.arg_where(code.is_duplicated(), eager=True)
+    again = near.filter(~index.select(PLACE)[near].select(pl.struct(PLACE).is_first_distinct()).to_series())
+    kept = np.ones(len(index), bool)
+    kept[again.to_numpy()] = False
+    return index.filter(pl.Series(kept)), len(again)
 
 
 def in_order(index: pl.DataFrame) -> pl.DataFrame:

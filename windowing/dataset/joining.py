@@ -10,12 +10,11 @@ import polars as pl
 
 from ingest.errors import CorruptError, UsageError
 from labeling.marks import Fold, mark_order
-from windowing.dataset.index import in_order
+from windowing.dataset.index import PLACE, in_order
 
 if TYPE_CHECKING:
     from windowing.dataset.contents import Contents
 
-_PLACE: Final = ("device", "recording", "anchor", "k")
 _SAME: Final = ("length", "hop", "rate", "channels", "anchor", "units")
 """What must be equal for windows to lie in one array, and to mean the same."""
 
@@ -52,6 +51,7 @@ def join_contents(contents: Sequence[Contents]) -> Contents:
         exclusions={excluded: count for each in contents for excluded, count in each.exclusions.items()},
         shards={name: place for each in contents for name, place in each.shards.items()},
         classes=tuple(dict.fromkeys(label for each in (last, *contents[:-1]) for label in each.classes)),
+        again=sum(each.again for each in contents),
         others=tuple(contents[:-1]),
     )
 
@@ -83,13 +83,13 @@ def _check_end(new: Contents, contents: Sequence[Contents]) -> None:
 
 
 def _check_apart(index: pl.DataFrame, contents: Sequence[Contents]) -> None:
-    twice = index.filter(pl.struct(_PLACE).is_duplicated())
+    twice = index.filter(pl.struct(PLACE).is_duplicated())
     if not len(twice):
         return
     window = twice["window"][0]
     where = [str(each.root) for each in contents if window in set(each.index["window"])] or [str(contents[-1].root)]
     raise CorruptError(
-        f"open: {len(twice.unique(_PLACE)):,} windows are there more than once, as {window} in {' and '.join(where)}: "
+        f"open: {len(twice.unique(PLACE)):,} windows are there more than once, as {window} in {' and '.join(where)}: "
         "these datasets overlap; one that goes on with another begins where that one ends"
     )
 

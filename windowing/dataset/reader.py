@@ -41,7 +41,7 @@ from windowing.dataset.configs import read_config
 from windowing.dataset.contents import Contents
 from windowing.dataset.exclusions import read_exclusions, without, without_recordings
 from windowing.dataset.heard import read_recordings, read_streams, with_attributes
-from windowing.dataset.index import COLUMNS, LABEL_COLUMNS, ORDER, in_order, label_windows, read_index
+from windowing.dataset.index import COLUMNS, LABEL_COLUMNS, ORDER, in_order, label_windows, once, read_index
 from windowing.dataset.joining import join_contents
 from windowing.dataset.labelled import CLASSES, choose, codes_of, known_classes
 from windowing.dataset.signals import open_shard
@@ -262,7 +262,7 @@ def read_contents(
     label_chains = read_chains(root / LABELS, heads=belongings.heads_of(root / LABELS))
     index, skipped = read_index(chains.folder, chains.of("index"), damaged, columns)
     chains.damage += [*left_out, *skipped]
-    index = _vouched_for(chains, index, config, damaged)
+    index, again = once(_vouched_for(chains, index, config, damaged))
     standing = [each for each in read_exclusions(root) if not each.undone]
     index, undone = without_recordings(index, read_undone(read_mark_tables(label_chains)))
     index, counts = without(index, [each.what for each in standing])
@@ -287,6 +287,7 @@ def read_contents(
         undone=undone,
         exclusions=dict(zip(standing, counts, strict=True)),
         shards={Path(ref.name).name: (chains.folder, ref) for ref in chains.of("signal")},
+        again=again,
         classes=known_classes(read_ledger(root, CLASSES)),  # behind the marks: they have numbers before they are seen
     )
 

@@ -87,6 +87,8 @@ class DatasetStatus(msgspec.Struct, frozen=True):
     chains: tuple[ChainStatus, ...]
     counted_rules: str = NONE
     """The revision of the rules whose marks count, "none" or "all"."""
+    again: int = 0
+    """Windows that were cut again, long after, of samples that came again: left out."""
     unknown: dict[str, int] = {}
     """Windows whose label `[labels] classes` does not name, by label: they are unlabelled."""
     strays: tuple[Stray, ...] = ()
@@ -130,6 +132,7 @@ def status_of(dataset: Dataset) -> DatasetStatus:
         bytes=sum(ref.bytes for ref in [*contents.windows.files, *contents.labels.files]),
         chains=tuple(sorted(chains, key=lambda chain: chain.chain)),
         counted_rules=dataset.rules,
+        again=contents.again,
         unknown=dict(dataset.unknown),
         strays=tuple(astray),
     )
@@ -189,6 +192,10 @@ def render_status(status: DatasetStatus) -> str:
         counts_now = status.counted_rules in (revision, ALL)
         rows.append(("rules", f"revision {revision}{'' if counts_now else ': its marks do not count'}"))
         rows += [(f"  {reason}", f"{count:,}") for reason, count in counts.items()]
+    if status.again:
+        rows.append(
+            ("cut again", f"{status.again:,} windows of samples that came again: left out, the first ones count")
+        )
     for recording, count in status.undone.items():
         rows.append(("undone", f"{count:,} windows of recording {recording}: its import was taken back"))
     for each in status.excluded:

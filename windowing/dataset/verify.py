@@ -80,6 +80,8 @@ class Report:
     files: int = 0
     bytes: int = 0
     windows: int = 0
+    again: int = 0
+    """Windows that are there once more, cut of samples that came again: opening leaves them out."""
     unreferenced: int = 0
     """Files that no manifest names: a crash leaves such; they are not part of the dataset, and harm nothing."""
 
@@ -320,11 +322,14 @@ def _check_indexes(room: _Room, report: Report, advance: Advance) -> dict[str, p
         advance(ref.bytes)
     if not tables:
         return {}
-    index = pl.concat(tables).select("window", "shard", "row", "hash")
+    index = pl.concat(tables).select("window", "shard", "row", "hash", "offset")
     report.windows += len(index)
-    twice = index.filter(pl.col("window").is_duplicated())["window"].unique().sort()
+    cut = index.select("window", "offset")
+    twice = cut.filter(cut.is_duplicated())["window"].unique().sort()
     if len(twice):
         report.add(room.folder / "index", "the same window is there more than once", tuple(twice))
+    # Of other records: the samples came again.
+    report.again += len(cut.unique()) - cut["window"].n_unique()
     shards = {Path(ref.name).name for ref in room.of("signal")}
     astray = index.filter(~pl.col("shard").is_in(shards))
     if len(astray):

@@ -11,7 +11,9 @@ import pytest
 from ingest.errors import CorruptError, UsageError
 from ingest.records import Mark, MarkEdit, MarkRetract
 from tests.windowing.sample_dataset import CONFIG, Window, build, copied, mark, sample
+from windowing.dataset.digest import dataset_digest
 from windowing.dataset.reader import open_dataset
+from windowing.dataset.status import dataset_status, render_status
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +96,25 @@ def test_a_dataset_without_windows_or_marks_opens_empty(tmp_path: Path) -> None:
     opened = open_dataset(build(tmp_path / "d", [[]], []))
     X, y, groups = opened.arrays()  # noqa: N806
     assert (len(opened), opened.classes, X.shape, len(y), len(groups)) == (0, (), (0, 4, 2), 0, 0)
+
+
+def test_a_window_that_was_cut_again_is_there_once(tmp_path: Path) -> None:
+    """A card that came out of a drawer after its recording was forgotten doubled windows, under one id."""
+    once = [Window("a", "r", k) for k in range(6)]
+    again = [Window("a", "r", 3, seed=1, offset=9), Window("a", "r", 0, seed=1, offset=9, late_s=2), once[2]]
+    others = [Window("a", "q", 3, seed=1), Window("b", "r", 3, seed=1)]
+    marks = [mark("run", 0, 24)]
+    plain = open_dataset(build(tmp_path / "plain", [once[:2], [*once[2:], *others]], marks))
+    root = build(tmp_path / "d", [once[:2], [*once[2:], *again, *others]], marks)
+    opened = open_dataset(root)
+    assert (opened.contents.again, plain.contents.again) == (3, 0)
+    columns = ["window", "t0_ns", "label"]
+    assert opened.windows().select(columns).equals(plain.windows().select(columns))
+    np.testing.assert_array_equal(opened.arrays("keep").X, plain.arrays("keep").X)
+    assert dataset_digest(root) == dataset_digest(tmp_path / "plain")
+    status = dataset_status(root)
+    assert (status.windows, status.again) == (len(once) + len(others), 3)
+    assert "3 windows of samples that came again: left out" in render_status(status)
 
 
 def test_no_dataset_is_wrong_usage(tmp_path: Path) -> None:

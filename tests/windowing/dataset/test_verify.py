@@ -122,6 +122,12 @@ def test_one_window_in_two_entries_is_seen(tmp_path: Path) -> None:
     assert problems(root) == [("index", ("a-r-1",))]
 
 
+def test_a_window_of_samples_that_came_again_is_counted_but_no_problem(tmp_path: Path) -> None:
+    again = [*(Window("a", "r", k) for k in range(4)), Window("a", "r", 1, seed=1, offset=9)]
+    report = verify(build(tmp_path / "d", [again, [Window("b", "r", 1, offset=9)]], []))
+    assert (report.problems, report.again, report.windows) == ([], 1, 6)
+
+
 def test_leftovers_of_a_crash_are_counted_but_no_problem(root: Path) -> None:
     folder = shards(root)[0].parent
     (folder / "s-0123456789abcdef.npy").write_bytes(b"never sealed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from ingest.lifetimes import DAY_NS
 from ingest.records import Progress, Record, schema_id
 from tests.windowing.feeding import BOOT, START_NS, Collected, Source, batches, describe, run
 from windowing.fold.operator import WindowOperator
+from windowing.fold.streams import Stream
 from windowing.spec import StreamRule, WindowSpec
 
 ACC, TEMP = describe("acc", "x"), describe("temp", "c")
@@ -96,17 +98,35 @@ def test_a_day_ahead_to_the_nanosecond_on_both_paths(first: int, more_ns: int, q
 
 
 def test_a_run_ends_before_its_times_overflow() -> None:
-    """Samples 13 days apart, for 178 years: a run of them that goes on would not fit into 64 bits."""
-    period = 1 << 50
-    spec = WindowSpec(2, 2, Fraction(10**9, period), ("acc.x",))
-    acc, t0 = Source(ACC), -(1 << 61)
-    records: list[Record] = [
-        acc.regular(t0 + at * period, 0, Fraction(period), np.arange(at, at + 500)) for at in range(0, 3500, 500)
-    ]
+    """Of a period of so many billionths, 8,192 would not fit into 64 bits: neither a run's nor what it goes on with."""
+    period = Fraction((1 << 50) + 1, 1 << 10)
+    spec = WindowSpec(2, 2, Fraction(10**9, 1 << 40), ("acc.x",))
+    records: list[Record] = list(Source(ACC).split(START_NS, period, np.arange(30_000), [500] * 60))
     found = run(spec, records, [ACC])
-    assert found.counts["samples"] == 3500
-    singly = {"sizes": [1] * len(records), "restart": [True] * len(records)}
-    run(spec, records, [ACC], **singly).same_as(found)  # type: ignore[arg-type]
+    assert found.counts["samples"] == 30_000
+    with mock.patch.object(Stream, "extend", return_value=False):
+        run(spec, records, [ACC]).same_as(found)
+
+
+def test_a_flood_of_late_samples_is_output_to_be_sealed() -> None:
+    """They are kept beside the windows: not counted as output, they filled the memory."""
+    spec = WindowSpec(256, 256, Fraction(50), ("acc.x",))
+    acc = Source(ACC)
+    records = [_regular(acc, 100_000, 100), *(_regular(acc, at, 1000) for at in range(0, 40_000, 1000)), acc.end()]
+    sizes, found = _fed(spec, records, 1 << 16)
+    assert len(sizes) > 4
+    assert max(sizes) < 1 << 19
+    assert found.counts["late.samples"] == sum(len(row["values"]) for row in found.late) == 40_000
+
+
+def test_late_samples_are_told_before_they_are_taken() -> None:
+    operator = WindowOperator(WindowSpec(256, 256, Fraction(50), ("acc.x",)))
+    operator.learn(schema_id(ACC), ACC)
+    running, acc = operator.start(None), Source(ACC)
+    records = [_regular(acc, 100_000, 100), *(_regular(acc, at, 1000) for at in range(0, 100_000, 1000))]
+    (batch,) = batches(records)
+    assert running.feed(batch) == len(records)
+    assert running.pending_bytes >= 100_000 * (8 + 4)
 
 
 @pytest.mark.parametrize("count", [24_575, 24_576, 24_577])

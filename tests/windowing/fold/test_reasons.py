@@ -77,6 +77,30 @@ def _output(spec: WindowSpec, records: Sequence[Record]) -> Output:
     return running.take()
 
 
+@pytest.mark.parametrize("anchor", ["epoch", "recording"])
+@pytest.mark.parametrize(("days", "again"), [(29, 0), (31, 2)])
+def test_chunks_of_a_recording_that_was_forgotten_make_its_windows_again(anchor: Any, days: int, again: int) -> None:
+    """They cannot be told from what never came: nothing is lost, and opening leaves the second ones out."""
+    source = Source(ACC)
+    chunks = [regular(source, start, 10) for start in (0, 10, 20)]
+    spec = replace(SPEC, anchor=anchor)
+    operator = WindowOperator(spec)
+    operator.learn(schema_id(ACC), ACC)
+    running, found = operator.start(None), []
+    records = [*chunks, source.end(), *_daily(days), chunks[1], source.end()]
+    append_ns = [START_NS, START_NS, START_NS, START_NS, *(START_NS + day * DAY_NS for day in range(1, days + 1))]
+    append_ns += [append_ns[-1] + 1] * 2
+    for batch in batches(records, [4], append_ns):
+        running.feed(batch)
+        collected = Collected()
+        collected.add(running.take())
+        found.append({row["window"]: row["offset"] for row in collected.rows})
+    before, after = found
+    assert (len(before), len(after)) == (6, again)
+    assert set(after) <= set(before)
+    assert all(offset > max(before.values()) for offset in after.values())
+
+
 def test_duplicates_are_removed_by_identity_even_after_the_end() -> None:
     acc = Source(ACC)
     chunks = [regular(acc, 0, 10), regular(acc, 10, 10)]
