@@ -8,14 +8,14 @@ import secrets
 import signal
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias, TypedDict, TypeVar
 
 from ingest.engine.disk import DiskFiles
 from ingest.engine.genesis import NAME as GENESIS
-from ingest.engine.genesis import Genesis, claim_genesis
+from ingest.engine.genesis import Genesis, claim_genesis, keep_heads
 from ingest.engine.operator import Operator
 from ingest.engine.patience import Patience
 from ingest.engine.store import FileStore
@@ -40,7 +40,7 @@ from service.configuration import Source
 from service.labelling import Labelling, labelling_of
 from service.metering import Metered
 from service.watch import LogWatch
-from windowing.dataset.belongings import LABELS, RULES, WINDOWS
+from windowing.dataset.belongings import LABELS, RULES, WINDOWS, read_belongings
 from windowing.dataset.configs import claim_config
 from windowing.dataset.labelled import Choice
 from windowing.fold.anchors import Layout
@@ -53,6 +53,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 LABELS_SECONDS: Final = 10.0
 """Labels are sealed at least so often: rules that mark all day would leave 40,000 files a day at 2 s."""
+HEADS_SECONDS: Final = 60.0
+"""The heads of all chains are copied so often, and at the end."""
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -194,7 +196,8 @@ class _Service:
             await self._hire_rules(source.rules, group)
         makers = len(self._jobs)
         await self._hire(LABELS, labels, label_genesis, f"{group}-{labels.name}")
-        await self._work(makers)
+        async with self._keeping_heads():
+            await self._work(makers)
         if self._options.until_idle and not self._stopped:
             await self._look_at_streams(source)
 
@@ -359,6 +362,29 @@ class _Service:
         failures = [task.exception() for task in sorted(tasks, key=lambda task: task not in done)]
         for failure in filter(None, failures):
             raise failure
+
+    @contextlib.asynccontextmanager
+    async def _keeping_heads(self) -> AsyncIterator[None]:
+        """Copy the heads of all chains each minute, and at the end."""
+
+        async def keep_on() -> None:
+            while True:
+                await self._keep_heads()
+                await asyncio.sleep(HEADS_SECONDS)
+
+        keeping = asyncio.create_task(keep_on())
+        try:
+            yield
+        finally:
+            keeping.cancel()
+            await asyncio.wait([keeping])
+            await self._keep_heads()
+
+    async def _keep_heads(self) -> None:
+        root = self._store("")
+        with contextlib.suppress(OSError):  # a disk that fails is told by those who seal
+            for folder, genesis in read_belongings(self._options.out).geneses.items():
+                await keep_heads(self._store(str(folder.relative_to(self._options.out))), root, genesis)
 
     async def _run_last(self, job: _Job, before: Sequence[asyncio.Task[None]]) -> None:
         if self._options.until_idle and len(before) > 1:

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from ingest.engine.chain import read_head
-from ingest.engine.heads import begin_heads
+from ingest.engine.heads import begin_heads, copy_heads
 from ingest.engine.ledger import BELONGS
 from ingest.engine.manifest import LastRecord, chain_folder, encode_document, open_document
 from ingest.engine.operator import Operator
@@ -225,6 +225,17 @@ def kept_name(operator: str, spec: str) -> str:
     return f"{BELONGS}/{operator}-{spec}.json"
 
 
+def heads_name(operator: str, spec: str) -> str:
+    """The name of the copy of the heads of an operator's chains in the dataset's folder: see `ingest.engine.heads`."""
+    return f"{BELONGS}/{operator}.{spec}.json"
+
+
+async def keep_heads(store: Store, root: Store, genesis: Genesis) -> None:
+    """Copy the heads of an operator's chains into the dataset's folder."""
+    folders = [chain_folder(genesis.topic, number) for number in range(genesis.partitions)]
+    await copy_heads(store, root, heads_name(genesis.operator, genesis.spec), folders)
+
+
 async def _kept(root: Store | None, operator: Operator) -> Genesis | None:
     """The copy of the operator's genesis; None where there is none."""
     name = kept_name(operator.name, operator.spec)
@@ -240,6 +251,7 @@ async def _keep(store: Store, root: Store, genesis: Genesis) -> None:
     if await root.exists(name):
         return
     await begin_heads(store, [chain_folder(genesis.topic, number) for number in range(genesis.partitions)])
+    await keep_heads(store, root, genesis)
     with contextlib.suppress(Exists):
         await root.create(name, encode_genesis(genesis))
 

@@ -2,7 +2,8 @@
 
 `belongs/` in the dataset's folder has a copy of each operator's genesis and the head of each ledger; beside each chain,
 `heads/` says how far it has surely come. Each says what must be there of the others, so that no single file or folder
-can go unseen. Datasets of before there was `belongs/` are believed as far as their chains go, until the next run.
+can go unseen. Copies of the `heads/` in `belongs/` tell an operator's folder of yesterday, which is whole in itself.
+Datasets of before there was `belongs/` are believed as far as their chains go, until the next run.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from pathlib import Path
 from typing import Final
 
 from ingest.engine.genesis import NAME as GENESIS
-from ingest.engine.genesis import Genesis, decode_genesis, kept_name
-from ingest.engine.heads import HEADS, ChainHead, decode_head, head_name
+from ingest.engine.genesis import Genesis, decode_genesis, heads_name, kept_name
+from ingest.engine.heads import HEADS, NOTHING, ChainHead, decode_head, decode_heads_copy, head_name
+from ingest.engine.history import newest_entry
 from ingest.engine.ledger import BELONGS, has_ledger
-from ingest.engine.manifest import chain_folder, entry_name
+from ingest.engine.manifest import chain_folder, decode_entry, entry_name
 from ingest.errors import CorruptError
 from windowing.dataset.configs import CONFIGS
 
@@ -86,8 +88,11 @@ def read_belongings(root: Path) -> Belongings:
         if path.name != Path(kept_name(genesis.operator, genesis.spec)).name:
             belongings.note(path, f"is the copy of {kept_name(genesis.operator, genesis.spec)}; a file was renamed")
         belongings.geneses[operator_folder(root, genesis.operator, genesis.spec)] = genesis
+    copies = _read_copies(belongings)
     for folder, genesis in belongings.geneses.items():
         _look_into(belongings, folder, genesis)
+        for chain, known in copies.get(folder, {}).items():
+            _look_for_age(belongings, folder, chain, known, vital=genesis.operator == LABELS)
     for folder in operator_folders(root):
         if (folder / HEADS).exists() and folder not in belongings.geneses:
             _note_copy(belongings, folder)
@@ -95,6 +100,41 @@ def read_belongings(root: Path) -> Belongings:
         belongings.note(root / CONFIGS, f"is missing; {RUN_MENDS}", vital=True)
     _look_for_kin(belongings)
     return belongings
+
+
+def _read_copies(belongings: Belongings) -> dict[Path, Mapping[str, ChainHead]]:
+    """The copies of the heads, by the operator's folder. Where one operator has one, each has."""
+    copies: dict[Path, Mapping[str, ChainHead]] = {}
+    absent: list[Path] = []
+    for folder, genesis in belongings.geneses.items():
+        path = belongings.root / heads_name(genesis.operator, genesis.spec)
+        try:
+            copies[folder] = decode_heads_copy(path.read_bytes(), str(path))
+        except FileNotFoundError:
+            absent.append(path)
+        except CorruptError as error:
+            belongings.note(path, f"{str(error).removeprefix(f'{path}: ')}; {RUN_MENDS}")
+    for path in absent if len(absent) < len(belongings.geneses) else ():
+        belongings.note(path, f"is missing; {RUN_MENDS}")
+    return copies
+
+
+def _look_for_age(belongings: Belongings, folder: Path, chain: str, known: ChainHead, *, vital: bool) -> None:
+    """Is the chain as far as it was known to be? One that was made again may be so with fewer entries."""
+    if known.through <= belongings.heads_of(folder).get(chain, NOTHING).through:
+        return  # and the entry that this names is there, or noted
+    newest = newest_entry(folder, chain)
+    try:
+        entry = folder / entry_name(chain, newest)
+        through = decode_entry(entry.read_bytes(), str(entry)).through if newest >= 0 else 0
+    except (FileNotFoundError, CorruptError):
+        return  # noted by who reads the chain
+    if through < known.through:
+        problem = (
+            f"goes to offset {through:,} only, it was at {known.through:,}: it is of an older copy than the rest; "
+            "restore all of the dataset from one backup, or let `sensorloom window run` make again what is missing"
+        )
+        belongings.note(folder / chain, problem, vital=vital)
 
 
 def _note_copy(belongings: Belongings, folder: Path) -> None:

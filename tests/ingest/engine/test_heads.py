@@ -10,7 +10,7 @@ import pytest
 
 from ingest.engine import partition as work
 from ingest.engine.disk import DiskFiles
-from ingest.engine.heads import NOTHING, begin_heads, mark_head, stored_head
+from ingest.engine.heads import NOTHING, begin_heads, copy_heads, decode_heads_copy, mark_head, stored_head
 from ingest.engine.store import FileStore
 from ingest.errors import CorruptError
 from tests.ingest.engine.counting import SumOperator, batch_of
@@ -94,3 +94,21 @@ def test_a_head_that_is_behind_missing_or_damaged_is_written_anew(tmp_path: Path
             path.write_bytes(damage)
         recovered(store)
         assert path.read_bytes() == newest
+
+
+def test_a_copy_of_heads_never_says_less_than_before(tmp_path: Path) -> None:
+    store, root = sealed(tmp_path / "op"), store_at(tmp_path)
+
+    def copied() -> dict[str, int]:
+        asyncio.run(copy_heads(store, root, "belongs/op.json", [CHAIN, "manifest/readings-1"]))
+        heads = decode_heads_copy((tmp_path / "belongs/op.json").read_bytes(), "op.json")
+        return {chain: head.through for chain, head in heads.items()}
+
+    assert copied() == {CHAIN: 3, "manifest/readings-1": 0}
+    shutil.rmtree(tmp_path / "op")
+    asyncio.run(seal(store, 2))  # an older one was brought back
+    assert copied()[CHAIN] == 3
+    asyncio.run(seal(store, 2))
+    assert copied()[CHAIN] == 4
+    (tmp_path / "belongs/op.json").write_bytes(b"rot")
+    assert copied()[CHAIN] == 4

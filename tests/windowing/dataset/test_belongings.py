@@ -115,6 +115,43 @@ def test_a_chain_that_is_lost_with_its_states_is_missed(site: Site, root: Path) 
             copied(site.out, root)
 
 
+@pytest.mark.parametrize("folder", ["labels", "windows", "rules"])
+def test_an_operators_folder_of_an_older_copy_is_named_and_a_run_brings_it_up_to_date(
+    tmp_path: Path, folder: str
+) -> None:
+    old: list[Path] = []
+    site = finished(tmp_path / "site", lambda site: old.append(copied(site.out, tmp_path / "old")))
+    whole = open_dataset(site.out)
+    shutil.rmtree(site.out / folder)
+    shutil.copytree(old[0] / folder, site.out / folder)
+    assert any("it is of an older copy than the rest" in problem for problem in problems(site.out))
+    with pytest.raises(CorruptError, match="older copy than the rest; restore all of the dataset from one backup"):
+        open_dataset(site.out)
+    assert_never_wrong(site.out, whole)
+    assert site.drain() == 0
+    assert problems(site.out) == []
+    assert answers(open_dataset(site.out)) == answers(whole)
+
+
+def test_an_older_copy_of_the_whole_is_whole(tmp_path: Path) -> None:
+    finished(tmp_path / "site", lambda site: copied(site.out, tmp_path / "old"))
+    assert problems(tmp_path / "old") == []
+    assert open_dataset(tmp_path / "old").damaged == ()
+
+
+def test_copies_of_heads_are_made_where_a_release_of_before_made_none(site: Site, root: Path) -> None:
+    for path in (root / "belongs").glob("*.*.json"):
+        path.unlink()
+    assert problems(root) == []
+    again = Site.__new__(Site)
+    again.log, again.config, again.out = site.log, site.config, root
+    assert again.drain() == 0
+    assert {path.name for path in (root / "belongs").iterdir()} == {
+        path.name for path in (site.out / "belongs").iterdir()
+    }
+    assert problems(root) == []
+
+
 def test_labels_are_never_background_for_want_of_marks(site: Site, root: Path) -> None:
     shutil.rmtree(root / "labels")
     with pytest.raises(CorruptError, match="labels: is missing"):
