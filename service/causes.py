@@ -152,7 +152,10 @@ def _nothing(survey: Survey) -> str:
     if not survey.spans:
         return "the log has no samples: import some, or see whether the agent publishes to this log"
     if spec.anchor == "mark" and not survey.anchors:
-        return 'anchor = "mark": the log has no marks to begin windows at; import marks, or take another anchor'
+        others = f" but {survey.other_anchors:,} of rules that are not named" if survey.other_anchors else ""
+        return (
+            f'anchor = "mark": the log has no marks to begin windows at{others}; import marks, or take another anchor'
+        )
     if survey.open:
         return (
             f"{survey.open:,} recordings have not ended, and wait for more: of files, all but the last stream's are "

@@ -11,9 +11,9 @@ from ingest.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from service.configuration import Source
     from service.run import RunOptions
     from service.survey import Survey
-    from windowing.spec import WindowSpec
 
 _RUN_EXAMPLE: Final = "sensorloom window run -c dataset.toml --log segments:site/log --out site/dataset --until-idle"
 
@@ -74,13 +74,13 @@ def run_check(args: argparse.Namespace) -> int:
 
     source = Source.read(args.config)
     check_begun(args.log)
-    report = report_of(_survey(args.log, source.config.window))
+    report = report_of(_survey(args.log, source))
     print(_json(report) if args.json else render_report(report))
     _tell(report.causes)
     return 0 if report.windows else 1
 
 
-def _survey(url: str, spec: WindowSpec) -> Survey:
+def _survey(url: str, source: Source) -> Survey:
     import asyncio
 
     from ingest.log.opening import open_log
@@ -91,7 +91,7 @@ def _survey(url: str, spec: WindowSpec) -> Survey:
         log = open_log(url)
         try:
             with Progress("check", None, "records") as progress:
-                return await survey(log, spec, progress)
+                return await survey(log, source.config.window, source.counted, progress)
         finally:
             await log.close()
 
@@ -136,7 +136,7 @@ def _explain_nothing(options: RunOptions) -> int:
     from service.configuration import Source
 
     print("sensorloom: no window was made:", file=sys.stderr)
-    _tell(causes(_survey(options.log, Source.read(options.config).config.window)))
+    _tell(causes(_survey(options.log, Source.read(options.config))))
     return 1
 
 

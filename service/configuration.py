@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labeling.counting import CountedRules
+from labeling.counting import CountedRule, CountedRules
 from labeling.rulefile import read_rules
 from windowing.config import DatasetConfig
 from windowing.dataset.configs import ConfigPage, window_of
@@ -42,8 +42,19 @@ class Source:
     @property
     def page(self) -> ConfigPage:
         """What a dataset keeps of it."""
-        rules = None if self.rules is None else CountedRules.of(self.rules, self.rules_text)
-        return ConfigPage(self.data.decode(), rules)
+        return ConfigPage(self.data.decode(), self.counted)
+
+    @property
+    def counted(self) -> CountedRules | None:
+        """The rules whose marks count beside people's."""
+        return None if self.rules is None else CountedRules.of(self.rules, self.rules_text)
+
+    @property
+    def anchor_rules(self) -> tuple[CountedRule, ...] | None:
+        """The rules at whose marks windows begin, beside people's; None where they are not anchored at marks."""
+        if self.config.window.anchor != "mark":
+            return None
+        return () if self.counted is None else self.counted.rules
 
     @property
     def window(self) -> str:

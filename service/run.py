@@ -34,7 +34,7 @@ from ingest.log.protocol import MARKS, READINGS, Bounds, Log
 from ingest.schemas import SchemaRegistry
 from ingest.who import who
 from labeling.sink import LabelsOperator
-from service.anchors import read_anchors
+from service.anchors import anchor_choice, read_anchors
 from service.classing import LabelsStore, note, number_classes, numbers_so_far
 from service.configuration import Source
 from service.labelling import Labelling, labelling_of
@@ -43,7 +43,7 @@ from service.watch import LogWatch
 from windowing.dataset.belongings import LABELS, RULES, WINDOWS, read_belongings
 from windowing.dataset.configs import claim_config
 from windowing.dataset.labelled import Choice
-from windowing.fold.anchors import Layout
+from windowing.fold.anchors import AnchorMark, Layout
 from windowing.fold.operator import WindowOperator
 from windowing.fold.remarks import notes_on, rules_without_streams
 
@@ -188,8 +188,7 @@ class _Service:
         before, numbers = labelling_of(self._options.out), numbers_so_far(self._options.out, self._options.after)
         genesis, label_genesis = await self._insist(lambda: self._found(source, folder, labels, numbers))
         self._compare(before, source)
-        anchors = await self._insist(lambda: read_anchors(self._log, genesis.pinned)) if genesis.pinned else ()
-        windows = Metered(WindowOperator(window, anchors), self._meter)
+        windows = Metered(WindowOperator(window, await self._anchors(genesis)), self._meter)
         group = self._options.group or f"sensorloom-{genesis.id}"
         await self._hire(folder, windows, genesis, f"{group}-{windows.name}")
         if source.rules is not None:
@@ -200,6 +199,18 @@ class _Service:
             await self._work(makers)
         if self._options.until_idle and not self._stopped:
             await self._look_at_streams(source)
+
+    async def _anchors(self, genesis: Genesis) -> tuple[AnchorMark, ...]:
+        """The marks that windows are anchored at; none where they are anchored elsewhere."""
+        if not genesis.pinned:
+            return ()
+        anchors = await self._insist(lambda: read_anchors(self._log, genesis.pinned, anchor_choice(genesis)))
+        if anchors.others:
+            self._tell(
+                f"{anchors.others:,} marks are of rules that the configuration did not name when this dataset was "
+                "founded: no windows begin at them"
+            )
+        return anchors.marks
 
     async def _look_at_streams(self, source: Source) -> None:
         """Tell what no worker saw: devices that say other units to other workers, rules whose streams nobody has."""
@@ -228,7 +239,7 @@ class _Service:
             self._token,
             where=str(self._options.out / folder / GENESIS),
             window=source.window,
-            pin=window.anchor == "mark",
+            pin=source.anchor_rules,
             root=root,
             tell=self._tell,
             **self._old(WINDOWS),

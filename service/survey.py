@@ -16,8 +16,10 @@ from ingest.records import Chunk, RecordingEnd, StreamDescription
 from ingest.schemas import SchemaRegistry
 from ingest.times import sample_times
 from ingest.wire import check_chunk, parse
-from service.anchors import read_anchors
-from windowing.fold.anchors import AnchorMark, Layout
+from labeling.counting import CountedRules
+from service.anchors import Anchors, read_anchors
+from windowing.dataset.labelled import Choice
+from windowing.fold.anchors import Layout
 from windowing.fold.cutting import Finished
 from windowing.fold.windower import Windower
 from windowing.spec import WindowSpec
@@ -72,6 +74,8 @@ class Survey:
     records: int = 0
     anchors: int = 0
     """Marks that windows would be anchored at."""
+    other_anchors: int = 0
+    """Marks of rules that the configuration does not name: no windows begin at them."""
     schemas: dict[bytes, StreamDescription] = field(default_factory=dict)
     """The descriptions that chunks name, by their ids."""
     undescribed: int = 0
@@ -93,8 +97,10 @@ class Survey:
         return len(self.spans.keys() - self.ended)
 
 
-async def survey(log: Log, spec: WindowSpec, progress: Progress | None = None) -> Survey:
-    """Fold a log's readings, up to its present end, under a specification.
+async def survey(
+    log: Log, spec: WindowSpec, rules: CountedRules | None = None, progress: Progress | None = None
+) -> Survey:
+    """Fold a log's readings, up to its present end, under a specification; windows may begin at marks of `rules`.
 
     Raises:
         LogUnavailableError, CorruptLogError: the log cannot be read.
@@ -102,8 +108,8 @@ async def survey(log: Log, spec: WindowSpec, progress: Progress | None = None) -
     found = Survey(spec)
     registry = SchemaRegistry(log)
     await registry.refresh()
-    anchors = await _anchors(log) if spec.anchor == "mark" else ()
-    found.anchors = len(anchors)
+    anchors = await _anchors(log, rules) if spec.anchor == "mark" else Anchors()
+    found.anchors, found.other_anchors = len(anchors.marks), anchors.others
     if READINGS not in await log.topics():
         return found
     bounds = await log.bounds(READINGS)
@@ -111,7 +117,7 @@ async def survey(log: Log, spec: WindowSpec, progress: Progress | None = None) -
     async for batch in drain(log, READINGS, bounds):
         windower = windowers.get(batch.partition)
         if windower is None:
-            windower = windowers[batch.partition] = Windower(layout, anchors, found.schemas)
+            windower = windowers[batch.partition] = Windower(layout, anchors.marks, found.schemas)
         _look_at(found, batch, registry)
         _feed(found, windower, batch)
         if progress is not None:
@@ -119,11 +125,11 @@ async def survey(log: Log, spec: WindowSpec, progress: Progress | None = None) -
     return found
 
 
-async def _anchors(log: Log) -> tuple[AnchorMark, ...]:
+async def _anchors(log: Log, rules: CountedRules | None) -> Anchors:
     if MARKS not in await log.topics():
-        return ()
+        return Anchors()
     bounds = await log.bounds(MARKS)
-    return await read_anchors(log, tuple((partition, *bounds[partition]) for partition in sorted(bounds)))
+    return await read_anchors(log, tuple((number, *bounds[number]) for number in sorted(bounds)), Choice(rules))
 
 
 def _feed(found: Survey, windower: Windower, batch: LogBatch) -> None:

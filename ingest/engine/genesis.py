@@ -7,7 +7,7 @@ records would be cut twice or never; so a worker compares before it begins, and 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -59,6 +59,9 @@ class Genesis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The chains begin where those of another dataset ended: its records were cut there."""
     after_id: str = ""
     """The other one's `id`."""
+    anchor_rules: tuple[tuple[str, str], ...] | msgspec.UnsetType = msgspec.UNSET
+    """Label and revision of the rules whose marks are anchors, beside people's; unset: every rule's, as in datasets of
+    before there was this field."""
 
 
 def encode_genesis(genesis: Genesis) -> bytes:
@@ -82,8 +85,8 @@ def decode_genesis(data: bytes, where: str) -> Genesis:
 def check_genesis(found: Genesis, now: Genesis, where: str) -> None:
     """Raise where a worker that would write `now` must not go on with chains that began as `found`.
 
-    The id and the pinned marks may differ: the first worker's count, for every worker. So does what it goes on after,
-    where this run names nothing.
+    The id, the pinned marks and whose they are may differ: the first worker's count, for every worker. So does what it
+    goes on after, where this run names nothing.
 
     Raises:
         UsageError: another spec or another log, or it goes on after another dataset.
@@ -130,7 +133,7 @@ async def claim_genesis(
     *,
     where: str = NAME,
     window: str = "",
-    pin: bool = False,
+    pin: Iterable[tuple[str, str]] | None = None,
     root: Store | None = None,
     tell: Callable[[str], None] = lambda text: None,
     old: Store | None = None,
@@ -139,9 +142,9 @@ async def claim_genesis(
     """The genesis of an operator's folder, `store`; written if nothing is there, else compared with what is now.
 
     `where` names it in errors; `window` is the `[window]` table as JSON; `pin`: the windows are anchored at the marks
-    that are there now. `root` is the dataset's folder, which keeps a copy: what is missing here is missed by that, and
-    made again where that can be; `tell` is told so. `old` is another dataset's folder of the operator, after which this
-    one goes on; `old_where` names it.
+    that are there now, of people and of these rules (label and revision). `root` is the dataset's folder, which keeps a
+    copy: what is missing here is missed by that, and made again where that can be; `tell` is told so. `old` is another
+    dataset's folder of the operator, after which this one goes on; `old_where` names it.
 
     Raises:
         UsageError, LogConfigError, StateVersionError: it rests on something else (see `check_genesis`).
@@ -159,7 +162,7 @@ async def claim_genesis(
             )
     partitions = await log.ensure(topic)
     pinned: tuple[tuple[int, int, int], ...] = ()
-    if pin:
+    if pin is not None:
         await log.ensure(MARKS)
         bounds = await log.bounds(MARKS)
         pinned = tuple((partition, *bounds[partition]) for partition in sorted(bounds))
@@ -170,6 +173,8 @@ async def claim_genesis(
     if old is not None:
         after_id, after = await read_endings(old, now, old_where)
         now = msgspec.structs.replace(now, after=after, after_id=after_id)
+    if pin is not None:
+        now = msgspec.structs.replace(now, anchor_rules=tuple(pin))
     try:
         await store.create(NAME, encode_genesis(now))
         found = now

@@ -13,6 +13,9 @@ _LOOKAHEAD: Final = "labeling/rules/lookahead.py"
 _KERNELS: Final = "labeling/rules/kernels.py"
 _PANES: Final = "labeling/rules/panes.py"
 _STATE: Final = "labeling/rules/state.py"
+_ANCHORS: Final = "service/anchors.py"
+_READER: Final = "windowing/dataset/reader.py"
+_T_RULES_RUN: Final = "tests/service/test_rules_run.py"
 _T_PACE: Final = "tests/ingest/test_pace.py"
 _T_STATE: Final = "tests/labeling/rules/test_state.py"
 _T_KERNELS: Final = "tests/labeling/rules/test_kernels.py"
@@ -20,6 +23,21 @@ _T_MEANS: Final = "tests/labeling/rules/test_meaning.py::test_a_rule_marks_what_
 _T_STREAMED: Final = "tests/labeling/rules/test_meaning.py::test_streamed_is_batch_byte_by_byte"
 
 RULES: Final[list[Mutant]] = [
+    # --- whose marks count
+    Mutant(
+        "windows begin at the marks of every rule",
+        _ANCHORS,
+        "    counting = choice.count(standing)",
+        "    counting = Choice(None, everything=True).count(standing)",
+        f"{_T_RULES_RUN}::test_windows_begin_at_marks_of_the_rules_that_the_dataset_was_founded_with",
+    ),
+    Mutant(
+        "datasets opened as one are labelled by the last one's rules",
+        _READER,
+        "    if len({part.choice.name for part in contents.parts}) == 1:",
+        "    if True:",
+        f"{_T_RULES_RUN}::test_datasets_that_are_opened_as_one_are_labelled_by_the_rules_of_each",
+    ),
     # --- exact bounds
     Mutant(
         "a sample right at max_gap is behind a gap",

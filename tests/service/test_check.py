@@ -9,6 +9,10 @@ from typing import Any
 import pytest
 
 import sensorloom
+from ingest.log.protocol import MARKS, Entry
+from ingest.records import MarkAdd
+from ingest.wire import encode
+from tests.service.test_rules_run import put
 
 CONFIG = """name = "x"
 
@@ -137,7 +141,10 @@ def test_a_window_longer_than_every_recording_is_named(desk: Desk) -> None:
 def test_an_anchor_without_marks_is_named(desk: Desk) -> None:
     desk.bring()
     desk.write("acc.x", more='anchor = "mark"\n')
-    both(desk, "the log has no marks to begin windows at")
+    both(desk, "the log has no marks to begin windows at; import marks")
+    mark = MarkAdd("p", "m", 0, 1, "run", "rules.yaml", "rule", revision="of another dataset")
+    put(desk.log, MARKS, Entry(b"p", encode(mark)))
+    both(desk, "the log has no marks to begin windows at but 1 of rules that are not named")
 
 
 def test_slow_data_under_a_short_gap_name_the_key(desk: Desk) -> None:

@@ -53,20 +53,24 @@ def marks_of(url: str) -> list[MarkAdd]:
 def site(tmp_path: Path) -> Path:
     (tmp_path / "dataset.toml").write_text(CONFIG)
     (tmp_path / "rules.yaml").write_text(RULES)
-    values = np.full((2000, 1), 9.81, dtype=np.float32)
-    values[500:700] = values[1500:1600] = 0.1
-    origin = Origin("pump", "r", "acc", b"b" * 16, schema_id(ACC))
-    chunks = periodic_chunks(origin, START_NS, (10_000_000, 1), values, Limits())
-    records: list[Record] = [*chunks, RecordingEnd("pump", "r", b"b" * 16, START_NS + 20 * SECOND, "test")]
     url = f"segments:{tmp_path / 'log'}"
     put(url, STREAMS, Entry(schema_id(ACC), encode(ACC)))
+    records = recording("r", START_NS)
     put(url, READINGS, *(Entry(b"pump", encode(record)) for record in [*records, records[3]]))
     return tmp_path
 
 
-def run(site: Path, capsys: pytest.CaptureFixture[str], *more: str) -> dict[str, object]:
+def recording(name: str, start_ns: int) -> list[Record]:
+    values = np.full((2000, 1), 9.81, dtype=np.float32)
+    values[500:700] = values[1500:1600] = 0.1
+    origin = Origin("pump", name, "acc", name.encode() * 16, schema_id(ACC))
+    chunks = periodic_chunks(origin, start_ns, (10_000_000, 1), values, Limits())
+    return [*chunks, RecordingEnd("pump", name, origin.boot, start_ns + 20 * SECOND, "test")]
+
+
+def run(site: Path, capsys: pytest.CaptureFixture[str], *more: str, out: str = "out") -> dict[str, object]:
     command = ["window", "run", "-c", str(site / "dataset.toml"), "--log", f"segments:{site / 'log'}"]
-    assert sensorloom.main([*command, "--out", str(site / "out"), "--until-idle", "--json", *more]) == 0
+    assert sensorloom.main([*command, "--out", str(site / out), "--until-idle", "--json", *more]) == 0
     figures: dict[str, object] = json.loads(capsys.readouterr().out)
     return figures
 
@@ -160,6 +164,60 @@ def test_a_corrected_rule_corrects_the_labels(site: Path, capsys: pytest.Capture
     assert labels_of(site / "out") == {"still": 6, None: 34}
     assert sensorloom.open(site / "out").classes == ("still", "calm"), "numbers are for ever"
     assert run(site, capsys)["relabelled"] is None
+
+
+def test_windows_begin_at_marks_of_the_rules_that_the_dataset_was_founded_with(
+    site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A corrected threshold left the windows of the marks before it, under another label or none."""
+    url = f"segments:{site / 'log'}"
+    run(site, capsys)
+    (site / "rules.yaml").write_text(RULES.replace("100ms", "200ms"))
+    run(site, capsys)
+    old, new = ([mark for mark in marks_of(url) if mark.revision == revision] for revision in revisions_of(url))
+    person = MarkAdd("pump", "p", START_NS + SECOND, START_NS + 3 * SECOND, "run", "ann", "operator")
+    put(url, MARKS, Entry(b"pump", encode(person)))
+    check = ["window", "check", "-c", str(site / "dataset.toml"), "--log", url, "--json"]
+    for rules, wanted in ((None, [person]), ("100ms", [person, *old]), ("200ms", [person, *new])):
+        name = f"at-{rules}"
+        if rules is not None:
+            (site / "rules.yaml").write_text(RULES.replace("100ms", rules))
+        config = (CONFIG if rules else CONFIG.replace('rules = "rules.yaml"\n', "")) + 'anchor = "mark"\n'
+        (site / "dataset.toml").write_text(config)
+        run(site, capsys, out=name)
+        windows = sensorloom.open(site / name).windows()
+        assert set(windows["anchor"]) == {mark.id for mark in wanted}
+        assert sensorloom.main(check) == 0
+        assert json.loads(capsys.readouterr().out)["windows"] == len(windows)
+        # a later configuration moves no window that was cut, nor one to come
+        (site / "rules.yaml").write_text(RULES.replace("still", "calm"))
+        run(site, capsys, out=name)
+        assert sensorloom.open(site / name).windows()["window"].equals(windows["window"])
+
+
+def revisions_of(url: str) -> list[str]:
+    return list(dict.fromkeys(mark.revision for mark in marks_of(url)))
+
+
+def test_datasets_that_are_opened_as_one_are_labelled_by_the_rules_of_each(
+    site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(site, capsys)
+    later = recording("s", START_NS + 100 * SECOND)
+    put(f"segments:{site / 'log'}", READINGS, *(Entry(b"pump", encode(record)) for record in later))
+    (site / "rules.yaml").write_text(RULES.replace("still", "calm") + "  - {label: a, when: acc.x > 5m/s2, for: 9s}\n")
+    run(site, capsys, "--after", str(site / "out"), out="new")
+    old, new, both = (sensorloom.open(path) for path in (site / "out", site / "new", [site / "out", site / "new"]))
+    assert Counter(both.windows()["label"]) == {"still": 6, "calm": 6, None: 68}
+    assert both.windows()["label"].to_list() == [*old.windows()["label"], *new.windows()["label"]]
+    assert both.windows()["t0_ns"].is_sorted()
+    X, y, _ = both.arrays()  # noqa: N806
+    assert [both.classes[number] for number in y] == ["still"] * 6 + ["calm"] * 6
+    np.testing.assert_array_equal(X, np.concatenate([old.arrays().X, new.arrays().X]))
+    assert both.rules == f"{old.rules}, {new.rules}"
+    now = sensorloom.open([site / "out", site / "new"], rules=new.rules)
+    assert Counter(now.windows()["label"]) == {"calm": 12, None: 68}, "the log still had all that the rules need"
+    assert sensorloom.open([site / "out", site / "new"], rules="none").classes == both.classes
 
 
 def test_another_dataset_of_the_log_counts_its_own_rules(site: Path, capsys: pytest.CaptureFixture[str]) -> None:

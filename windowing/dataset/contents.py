@@ -48,5 +48,10 @@ class Contents:
     """The labels that have a number for ever, in its order."""
     again: int = 0
     """So many windows were cut again, long after, of samples that came again: left out, see `index.once`."""
-    others: tuple[Contents, ...] = ()
-    """The datasets that are opened as one with this one."""
+    joined: tuple[Contents, ...] = ()
+    """The datasets that are opened as one, each as it is alone; empty: this is one alone."""
+
+    @property
+    def parts(self) -> tuple[Contents, ...]:
+        """The datasets that this is."""
+        return self.joined or (self,)

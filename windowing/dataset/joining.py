@@ -52,7 +52,7 @@ def join_contents(contents: Sequence[Contents]) -> Contents:
         shards={name: place for each in contents for name, place in each.shards.items()},
         classes=tuple(dict.fromkeys(label for each in (last, *contents[:-1]) for label in each.classes)),
         again=sum(each.again for each in contents),
-        others=tuple(contents[:-1]),
+        joined=tuple(contents),
     )
 
 

@@ -12,7 +12,9 @@ so that `len`, `windows` and `arrays` agree. Damaged marks are never skipped: wi
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Never
@@ -43,7 +45,7 @@ from windowing.dataset.exclusions import read_exclusions, without, without_recor
 from windowing.dataset.heard import read_recordings, read_streams, with_attributes
 from windowing.dataset.index import COLUMNS, LABEL_COLUMNS, ORDER, in_order, label_windows, once, read_index
 from windowing.dataset.joining import join_contents
-from windowing.dataset.labelled import CLASSES, choose, codes_of, known_classes
+from windowing.dataset.labelled import CLASSES, Codes, choose, codes_of, known_classes
 from windowing.dataset.signals import open_shard
 
 if TYPE_CHECKING:
@@ -70,12 +72,10 @@ class Dataset:
     def __init__(self, contents: Contents) -> None:
         self.contents = contents
         self.counting: Final = contents.choice.count(contents.marks.marks)
-        """The marks that count, and how many others stand."""
-        policy = contents.config.labels
-        table, labels = label_windows(contents.index, self.counting.marks, policy)
+        """The marks that count, and how many others stand; of several datasets: in the last one."""
+        table, self._codes = _labelled(contents)
         columns = [name for name in COLUMNS if name in table.columns]
         self._table = with_attributes(table.select(*columns, *LABEL_COLUMNS), contents.recordings)
-        self._codes = codes_of(labels, policy.classes, contents.classes)
         self._hashed: set[str] = set()
 
     def __len__(self) -> int:
@@ -103,19 +103,15 @@ class Dataset:
         """The newest sequence number of every chain when it was opened, by `<topic>-<partition>`; of several datasets,
         each behind its folder."""
         found: dict[str, int] = {}
-        for each in self._parts:
-            before = f"{each.root}/" if self.contents.others else ""
+        for each in self.contents.parts:
+            before = f"{each.root}/" if self.contents.joined else ""
             found |= {before + chain: seq for chain, seq in {**each.windows.cut, **each.labels.cut}.items()}
         return found
 
     @property
     def damaged(self) -> tuple[Damage, ...]:
         """What `damaged="skip"` left out."""
-        return tuple(damage for each in self._parts for damage in each.windows.damage)
-
-    @property
-    def _parts(self) -> tuple[Contents, ...]:
-        return (*self.contents.others, self.contents)
+        return tuple(damage for each in self.contents.parts for damage in each.windows.damage)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -130,8 +126,8 @@ class Dataset:
 
     @property
     def rules(self) -> str:
-        """The revision of the rules whose marks count, "none" or "all"."""
-        return self.contents.choice.name
+        """The revision of the rules whose marks count, "none" or "all"; those of several datasets that differ, each."""
+        return ", ".join(dict.fromkeys(each.choice.name for each in self.contents.parts))
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -218,8 +214,10 @@ def open_dataset(
     """The dataset in a folder, at its newest cut. See the module's text for what is checked when.
 
     Several folders, an old one and those that went on where it ended, are one dataset: their windows must be of one
-    kind, and none in two of them. The last one's `[labels]` count.
-    `rules` counts the marks of another revision of the rules than the configuration's, of "none" or of "all".
+    kind, and none in two of them. The last one's `[labels]` count; each one's windows are labelled by the rules that
+    its own configuration names, whose marks it has read.
+    `rules` counts, for all windows, the marks of another revision of the rules, which the last one has had, of "none"
+    or of "all".
 
     Raises:
         UsageError: there is no dataset, `damaged` is neither "raise" nor "skip", or it never had such rules.
@@ -229,11 +227,30 @@ def open_dataset(
         raise UsageError(f'open: damaged: found "{damaged}"; use "raise" or "skip"')
     if isinstance(path, str | Path):
         return Dataset(read_contents(path, damaged, rules=rules))
-    paths = list(path)  # the last one's rules count
-    asked = [*(None for _ in paths[1:]), rules]
-    return Dataset(
-        join_contents([read_contents(each, damaged, rules=it) for each, it in zip(paths, asked, strict=False)])
-    )
+    paths = list(path)
+    contents = [read_contents(each, damaged, rules=rules if each is paths[-1] else None) for each in paths]
+    if rules is not None:
+        contents = [replace(each, choice=contents[-1].choice) for each in contents]
+    return Dataset(join_contents(contents))
+
+
+def _labelled(contents: Contents) -> tuple[pl.DataFrame, Codes]:
+    """The windows with their labels, and the numbers of these; of several datasets, each by its own rules."""
+    import polars as pl
+
+    policy, known = contents.config.labels, contents.classes
+    if len({part.choice.name for part in contents.parts}) == 1:
+        table, labels = label_windows(contents.index, contents.choice.count(contents.marks.marks).marks, policy)
+        return table, codes_of(labels, policy.classes, known)
+    tables, unknown = [], Counter[str]()
+    for part in contents.parts:
+        table, labels = label_windows(part.index, part.choice.count(contents.marks.marks).marks, policy)
+        codes = codes_of(labels, policy.classes, known)
+        known = codes.classes
+        unknown.update(codes.unknown)
+        tables.append(table.with_columns(pl.Series("y", codes.y)))
+    whole = in_order(pl.concat(tables))
+    return whole.drop("y"), Codes(known, whole["y"].to_numpy(), dict(unknown))
 
 
 def open_figures(path: str | Path) -> Dataset:

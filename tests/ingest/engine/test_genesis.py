@@ -48,7 +48,8 @@ def test_another_format_is_refused() -> None:
 
 def test_the_same_goes_on_and_what_a_later_worker_would_draw_or_pin_is_not_asked() -> None:
     check_genesis(FIRST, FIRST, "g")
-    check_genesis(FIRST, msgspec.structs.replace(FIRST, id="1e", pinned=((0, 0, 9),)), "g")
+    others = (("run", "0123"),)
+    check_genesis(FIRST, msgspec.structs.replace(FIRST, id="1e", pinned=((0, 0, 9),), anchor_rules=others), "g")
 
 
 @pytest.mark.parametrize(
@@ -70,7 +71,7 @@ def test_one_genesis_for_all_who_come_at_once(tmp_path: Path) -> None:
         log = open_log(f"segments:{tmp_path}/log", partitions=2)
         operator = LabelsOperator()
         stores = [FileStore(DiskFiles(tmp_path / "d"), f"t{n}") for n in range(5)]
-        claims = [claim_genesis(store, log, operator, READINGS, f"id{n}", pin=True) for n, store in enumerate(stores)]
+        claims = [claim_genesis(store, log, operator, READINGS, f"id{n}", pin=()) for n, store in enumerate(stores)]
         found = await asyncio.gather(*claims)
         await log.close()
         return {genesis.id for genesis in found}
