@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import resource
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -26,6 +27,8 @@ FULL_ERRORS: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 """What the operating system says where there is no room."""
 _PASSING: Final = frozenset((errno.EROFS, errno.EMFILE, errno.ENFILE))
 """What passes as a full disk does: mounted read-only, no descriptor free."""
+_TEMPORARY: Final = re.compile(r"[.][0-9a-z-]+[.]tmp$")
+"""What a plan's temporary name has more than the file's own; each try has another."""
 _LOOK: Final = "see the disk and the kernel's log"
 _DESCRIPTORS: Final = 1024
 """Enough for some 64 partitions of a log and a dataset."""
@@ -153,7 +156,7 @@ def try_lock(path: Path) -> int | None:
 
 def explained(error: OSError, where: Path | str) -> str:
     """What the operating system says, of what, and what to do."""
-    text = f"{where}: {error.strerror or error}"
+    text = f"{_TEMPORARY.sub('', str(where))}: {error.strerror or error}"
     if error.errno == errno.EMFILE:
         limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         return (

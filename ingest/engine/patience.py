@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from ingest.errors import TransientError
 
 T = TypeVar("T")
+_NUMBER: Final = re.compile(r"\d[\d,.]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,8 @@ class Patience:
         tell: Callable[[str], None],
         given_up: Callable[[], bool] = lambda: False,
     ) -> T:
-        """The step's result, tried again after each error of the kinds in `passing`; `tell` hears each text once.
+        """The step's result, tried again after each error of the kinds in `passing`; `tell` hears each text once, and
+        not again where only its numbers have changed (bytes that are free, the name of a temporary file).
 
         Raises:
             TransientError: the last one, where it is asked to stop, or `given_up` says so.
@@ -39,9 +42,10 @@ class Patience:
             except passing as error:
                 if self.stop.is_set() or given_up():
                     raise
-                if str(error) != told:
-                    told = str(error)
-                    tell(told)
+                text = str(error)
+                if _NUMBER.sub("#", text) != told:
+                    told = _NUMBER.sub("#", text)
+                    tell(text)
                 await self.pause()
 
     async def pause(self) -> None:

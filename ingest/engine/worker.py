@@ -365,6 +365,8 @@ class Worker:
                     text += f", or lost there: {self._schemas.damage}; to bring it again, import one of its files again"
                 elif self._schemas.unreadable:
                     text += f"; {self._schemas.unreadable} records there are no stream description of this version"
+                else:
+                    text += "; a running agent publishes it again within a minute, an import when it is run again"
                 self._wait_told(part.number, text, offset)
                 told = True
             await self._patience.pause()

@@ -138,6 +138,12 @@ def test_used_up_inodes_are_not_called_space(tmp_path: Path, monkeypatch: pytest
     assert "df -i" in text
 
 
+def test_the_name_of_a_temporary_file_is_not_told(tmp_path: Path) -> None:
+    error = OSError(errno.EROFS, "Read-only file system")
+    text = explained(error, tmp_path / "manifest/readings-0/000000000000.json.e294232507bd2b46-85.tmp")
+    assert f"{tmp_path}/manifest/readings-0/000000000000.json: Read-only file system" in text
+
+
 def test_of_sixteen_creators_one_wins_and_the_others_leave_nothing(tmp_path: Path) -> None:
     async def attempt(worker: int) -> bool:
         try:
