@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
-from numpy.typing import NDArray
 
 from ingest.times import Times
 from windowing.fold.resample import FAR_NS, Carried, Values, measured
@@ -11,6 +12,9 @@ from windowing.fold.resample import FAR_NS, Carried, Values, measured
 _FIRST_CAPACITY = 1024
 _KEPT_CAPACITY = 8192
 """A larger room is given back when it is next to empty: many streams had their backlogs at different times."""
+_SPARE_CAPACITY: Final = 32_768
+_spares: Final[dict[tuple[int, str], tuple[Times, Values]]] = {}
+"""By channels and type, one room that was given back, for whoever needs a large one next: new memory is slow."""
 
 
 class SampleBuffer:
@@ -62,14 +66,14 @@ class SampleBuffer:
         self._start, self._stop = 0, kept
 
     def _move(self, count: int, dtype: type[np.float64] | np.dtype[np.float32] | np.dtype[np.float64]) -> None:
-        kept = len(self)
-        capacity = max(_FIRST_CAPACITY, 2 * kept + count)
+        kept, left = len(self), (self._times, self._values)
         # Room for as much again: what is kept is moved rarely, and not at all while the front is trimmed as fast.
-        times: Times = np.empty(capacity, dtype=np.int64)
-        values: NDArray[np.float64] | NDArray[np.float32] = np.empty((capacity, self._values.shape[1]), dtype=dtype)
+        times, values = _room(max(_FIRST_CAPACITY, 2 * kept + count), self._values.shape[1], dtype)
         times[:kept] = self.times
         values[:kept] = self.values
         self._times, self._values, self._start, self._stop = times, values, 0, kept
+        if _KEPT_CAPACITY < len(left[0]) <= _SPARE_CAPACITY:
+            _spares[left[1].shape[1], left[1].dtype.char] = left
 
     def trim(self, low_ns: int) -> None:
         """Let go of what no instant at or after `low_ns` needs: all before the last sample at or before it."""
@@ -96,3 +100,14 @@ class SampleBuffer:
                 times[column], values[column] = self.times[there[-1]], self.values[there[-1], column]
         times[~empty] = -FAR_NS
         self.carried = Carried(times, values)
+
+
+def _room(
+    capacity: int, channels: int, dtype: type[np.float64] | np.dtype[np.float32] | np.dtype[np.float64]
+) -> tuple[Times, Values]:
+    """Uninitialised times and values of so many samples, or more."""
+    if capacity > _KEPT_CAPACITY:
+        spare = _spares.pop((channels, np.dtype(dtype).char), None)
+        if spare is not None and len(spare[0]) >= capacity:
+            return spare
+    return np.empty(capacity, dtype=np.int64), np.empty((capacity, channels), dtype=dtype)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Final, Literal, TypeAlias
 
@@ -26,7 +27,10 @@ class Converter:
     holds every raw value, the result is float32.
     """
 
-    __slots__ = ("_columns", "_dtype", "_moved", "_offset", "_scale", "fault", "kind", "period_ns", "sample_bytes")
+    __slots__ = (
+        *("_columns", "_dtype", "_moved", "_moved_offset", "_moved_scale", "_offset", "_scale", "_wanted"),
+        *("fault", "kind", "period_ns", "sample_bytes"),
+    )
 
     def __init__(self, description: StreamDescription, plan: StreamPlan) -> None:
         channels = description.channels
@@ -43,23 +47,33 @@ class Converter:
         """Why the stream cannot be windowed under this description; None where it can."""
         wanted = [by_name[name] for name in plan.channels] if self.fault is None else []
         moved = [at for at, c in enumerate(wanted) if channels[c].scale != 1.0 or channels[c].offset != 0.0]
+        self._wanted = len(wanted)
         self._moved = np.array(moved, dtype=np.intp)
-        self._columns = None if wanted == list(range(len(channels))) else np.array(wanted, dtype=np.intp)
+        columns = np.array(wanted, dtype=np.intp)
+        self._columns = None if wanted == list(range(len(channels))) else columns
+        self._moved_scale, self._moved_offset = self._scale[columns[moved]], self._offset[columns[moved]]
         exact = not moved and description.dtype in _EXACT_IN_FLOAT32
         self.kind: type[np.float32] | type[np.float64] = np.float32 if exact else np.float64
         """The type that holds the wanted channels' physical values exactly."""
 
-    def read(self, data: bytes, out: Values) -> None:
-        """The wanted channels of packed samples into `out`, `(samples, wanted channels)` of type `kind` or wider."""
-        raw = self._raw(data)
+    def read(self, pieces: Sequence[bytes], out: Values) -> None:
+        """The wanted channels of pieces of packed samples into `out`, `(samples, wanted channels)`, contiguous, of type
+        `kind` or wider."""
+        if self._columns is None and not len(self._moved) and out.dtype == self._dtype:
+            _lay(pieces, memoryview(out).cast("B"))  # type: ignore[arg-type]  # numpy's arrays are buffers
+            return
+        raw = self._raw(b"".join(pieces) if len(pieces) > 1 else pieces[0])
         if self._columns is not None:
             raw = raw[:, self._columns]
         with np.errstate(all="ignore"):  # a device may send signalling NaNs
+            if len(self._moved) == self._wanted:
+                np.multiply(raw, self._moved_scale, out=out)
+                out += self._moved_offset
+                return
             out[...] = raw
             if len(self._moved):
-                columns = self._columns[self._moved] if self._columns is not None else self._moved
-                out[:, self._moved] = raw[:, self._moved].astype(np.float64) * self._scale[columns]
-                out[:, self._moved] += self._offset[columns]
+                moved = np.multiply(raw[:, self._moved], self._moved_scale, dtype=np.float64)
+                out[:, self._moved] = moved + self._moved_offset
 
     def physical(self, data: bytes) -> NDArray[np.float64]:
         """All channels of packed samples, `(samples, channels) float64`."""
@@ -68,6 +82,14 @@ class Converter:
 
     def _raw(self, data: bytes) -> NDArray[np.generic]:
         return np.frombuffer(data, dtype=self._dtype).reshape(-1, len(self._scale))
+
+
+def _lay(pieces: Sequence[bytes], room: memoryview) -> None:
+    """The pieces side by side: those of a seal are not joined and copied then."""
+    at = 0
+    for piece in pieces:
+        room[at : at + len(piece)] = piece
+        at += len(piece)
 
 
 def fault_of(description: StreamDescription, plan: StreamPlan) -> Fault | None:

@@ -294,7 +294,7 @@ class Stream:
             times[:] = _times_of(self._pieces[0])
         else:
             np.concatenate([_times_of(piece) for piece in self._pieces], out=times)
-        self.converter.read(b"".join(self._values) if chunks > 1 else self._values[0], values)
+        self.converter.read(self._values, values)
         self._values, self._pieces, self._collected = [], [], 0
         if running:
             self._run_t0, self._run_phase = self._next_ns, self._next_phase = next_ns, next_phase

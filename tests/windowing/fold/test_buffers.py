@@ -42,3 +42,20 @@ def test_a_large_room_that_is_next_to_empty_is_given_back() -> None:
     assert len(buffer._times) <= 1024
     assert buffer.times.tolist() == [*range(99_990, 100_000)]
     assert buffer.values[0].tolist() == [299_970, 299_971, 299_972]
+
+
+def test_a_room_that_was_given_back_is_the_next_ones_and_of_nobody_else() -> None:
+    one, other = SampleBuffer(7), SampleBuffer(7)
+    times, values = one.room(20_000, np.float32)
+    times[:], values[:] = np.arange(20_000), 1
+    given = one._times
+    one.trim(19_990)
+    assert one._times is not given
+    times, values = other.room(9000, np.float32)
+    assert other._times is given
+    times[:], values[:] = np.arange(9000), 2
+    assert one.times.tolist() == [*range(19_990, 20_000)]
+    assert one.values.min() == 1
+    third = SampleBuffer(7)
+    third.room(9000, np.float32)
+    assert third._times is not given
