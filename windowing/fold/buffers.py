@@ -9,7 +9,8 @@ import numpy as np
 from ingest.times import Times
 from windowing.fold.resample import FAR_NS, Carried, Values, measured
 
-_FIRST_CAPACITY = 1024
+_SMALL_CAPACITY = 4096
+"""A smaller room is given back as soon as half of it is empty: it costs little, and there may be many streams."""
 _KEPT_CAPACITY = 8192
 """A larger room is given back when it is next to empty: many streams had their backlogs at different times."""
 _SPARE_CAPACITY: Final = 32_768
@@ -68,7 +69,8 @@ class SampleBuffer:
     def _move(self, count: int, dtype: type[np.float64] | np.dtype[np.float32] | np.dtype[np.float64]) -> None:
         kept, left = len(self), (self._times, self._values)
         # Room for as much again: what is kept is moved rarely, and not at all while the front is trimmed as fast.
-        times, values = _room(max(_FIRST_CAPACITY, 2 * kept + count), self._values.shape[1], dtype)
+        capacity = 2 * kept + count if kept + count > _SMALL_CAPACITY else kept + count
+        times, values = _room(capacity, self._values.shape[1], dtype)
         times[:kept] = self.times
         values[:kept] = self.values
         self._times, self._values, self._start, self._stop = times, values, 0, kept
@@ -82,7 +84,9 @@ class SampleBuffer:
             if passed:
                 self._carry(passed)
                 self._start += passed
-        if len(self._times) > _KEPT_CAPACITY and 8 * len(self) < len(self._times):
+        kept, capacity = len(self), len(self._times)
+        small, large = capacity <= _SMALL_CAPACITY, capacity > _KEPT_CAPACITY
+        if (small and 2 * kept < capacity) or (large and 8 * kept < capacity):
             self._move(0, self._values.dtype)
 
     def _carry(self, passed: int) -> None:

@@ -25,7 +25,7 @@ class Recording:
 
     __slots__ = (
         *("cursors", "device", "known", "layout", "marks", "marks_passed", "name", "streams"),
-        *("_moved", "_unsettled"),
+        *("_due_ns", "_moved", "_unsettled"),
     )
 
     def __init__(
@@ -47,6 +47,8 @@ class Recording:
         self.marks_passed = 0
         """How many of the marks have their cursor, or need none."""
         self._moved = False
+        self._due_ns = NEVER
+        """No window is final before a sample at or after this has come; NEVER: who knows."""
         if layout.anchor == "epoch":
             self.cursors.append(new_cursor(layout, self.device, self.name, "epoch", 0))
             self.marks_passed = 1
@@ -63,12 +65,20 @@ class Recording:
             self._moved = True
             self._unsettled.append(self.known)
 
+    @property
+    def is_due(self) -> bool:
+        """Is there something to settle? Before a window's last instant has come there is only something to collect."""
+        if self._moved:
+            return True
+        due_ns = self._due_ns
+        return any(stream.newest_ns >= due_ns or stream.full for stream in self.streams.values())
+
     def settle(self, offset: int, finished: Finished, bound_bytes: int = _FAR) -> bool:
         """Cut the windows that are final, and let go of the samples that no other needs.
 
         False where some are left, since there was output of `bound_bytes`.
         """
-        if not self._flush(finished) and not self._moved:
+        if not self.flush() and not self._moved:
             return True
         self._moved = False
         span = self._span()
@@ -134,20 +144,11 @@ class Recording:
                 finished.outrun.append((self.device, self.name, name))
         return "no_stream" if any(stream.first_ns == NEVER for stream in self.streams.values()) else ""
 
-    def flush(self, finished: Finished) -> None:
-        """Collected samples into the buffers, to be saved; what is final is still to be settled."""
-        if self._flush(finished):
-            self.move()
-
-    def _flush(self, finished: Finished) -> bool:
+    def flush(self) -> bool:
         """Collected samples into the buffers; were there any?"""
         any_came = False
         for stream in self.streams.values():
-            chunks, samples = stream.flush()
-            if samples:
-                finished.counts["chunks"] += chunks
-                finished.counts["samples"] += samples
-                any_came = True
+            any_came |= stream.flush()
         return any_came
 
     def _span(self) -> tuple[int, int] | None:
@@ -216,10 +217,12 @@ class Recording:
         """Let go of the samples before every window that may still come."""
         layout = self.layout
         low = _FAR
+        self._due_ns = NEVER
         for cursor in self.cursors:
             if cursor.next_k is None:
                 return
             low = min(low, cursor.grid.instant(cursor.next_k * layout.hop))
+        self._due_ns = self._next_due()
         reference = self.streams[layout.plans[0].name]
         if layout.anchor == "recording" and not self.marks_passed:
             low = min(low, reference.complete_to)
@@ -228,3 +231,10 @@ class Recording:
         for stream in self.streams.values():
             if stream.rule is not None:
                 stream.buffer.trim(low - layout.tolerance_ns)
+
+    def _next_due(self) -> int:
+        """The last instant of the first window to come; NEVER where that is not known yet."""
+        if not self.cursors or self.layout.anchor == "mark":
+            return NEVER
+        hop, reach = self.layout.hop, self.layout.length - 1
+        return min(cursor.grid.instant((cursor.next_k or 0) * hop + reach) for cursor in self.cursors)

@@ -281,13 +281,19 @@ class Stream:
         """Enough is collected to settle the recording."""
         return self._collected + self._run_count >= COLLECT_SAMPLES * 2 // 3
 
-    def flush(self) -> tuple[int, int]:
-        """Move what is collected to the buffer; how many chunks and samples that was."""
+    @property
+    def newest_ns(self) -> int:
+        """The newest sample, collected or in the buffer."""
+        ahead = self._run_count - 1
+        return self.last_ns if ahead < 0 else self._run_t0 + (self._run_phase + ahead * self._num) // self._den
+
+    def flush(self) -> bool:
+        """Move what is collected to the buffer; was there anything?"""
         if not self._values:
-            return 0, 0
+            return False
         next_ns, next_phase, running = self._next_ns, self._next_phase, self._run_count > 0
         self._end_run()
-        chunks, samples = len(self._values), self._collected
+        samples = self._collected
         assert self.converter is not None
         times, values = self.buffer.room(samples, self.converter.kind)
         if len(self._pieces) == 1:
@@ -299,7 +305,7 @@ class Stream:
         if running:
             self._run_t0, self._run_phase = self._next_ns, self._next_phase = next_ns, next_phase
             self._room = min(COLLECT_SAMPLES, (_MAX_SPAN_NS - self._den) // self._num)
-        return chunks, samples
+        return True
 
     def known_to(self, tolerance_ns: int) -> int:
         """The latest instant whose value no later record can change."""

@@ -106,7 +106,8 @@ class Windower:
         """The records of a batch, one by one, until there is enough output; how many."""
         find = self._streams.get
         time, newest_ns = self._intake.time, None
-        limit_ns = age_ns = 0
+        limit_ns = age_ns = chunks = samples = 0
+        taken_of = len(batch)
         for index, (data, append_ns) in enumerate(zip(batch.values, batch.append_ns, strict=True)):
             if append_ns != newest_ns:
                 newest_ns = append_ns
@@ -117,6 +118,8 @@ class Windower:
                 if type(record) is Chunk:
                     stream = find((record.device, record.recording, record.stream))
                     if stream is not None and stream.extend(record, limit_ns, age_ns):
+                        chunks += 1
+                        samples += record.count
                         continue
                     self._offset = batch.offsets[index]
                     check_chunk(record)
@@ -129,8 +132,16 @@ class Windower:
                 self._bury(batch, index, error)
                 taken = True
             if not taken or self._is_full:
-                return index + taken
-        return len(batch)
+                taken_of = index + taken
+                break
+        self._count(chunks, samples)
+        return taken_of
+
+    def _count(self, chunks: int, samples: int) -> None:
+        """Count what was taken in, whenever it will be cut."""
+        if chunks:
+            self._finished.counts["chunks"] += chunks
+            self._finished.counts["samples"] += samples
 
     @property
     def _is_full(self) -> bool:
@@ -148,8 +159,12 @@ class Windower:
         self._unsettled.clear()
         for known in unsettled:
             recording = self._recordings.get((known.device, known.name))
-            if recording is not None:
+            if recording is None:
+                continue
+            if recording.is_due:
                 self._settle(recording, self._offset)
+            else:
+                self._unsettled.append(known)
 
     def _settle(self, recording: Recording, offset: int) -> None:
         if not recording.settle(offset, self._finished, self._bound_bytes):
@@ -177,7 +192,10 @@ class Windower:
         if not stream.full:
             return False
         self._settle(self._recordings[chunk.device, chunk.recording], self._offset - 1)
-        return stream.extend(chunk, self._intake.time.limit_ns, self._intake.time.age_ns)
+        if not stream.extend(chunk, self._intake.time.limit_ns, self._intake.time.age_ns):
+            return False
+        self._count(1, chunk.count)
+        return True
 
     def _on_chunk(self, chunk: Chunk) -> bool:
         """Take any chunk; False, and nothing done, where its schema is not known, or there is enough output."""
@@ -243,6 +261,8 @@ class Windower:
         limit_ns = self._intake.time.limit_ns
         refused = stream.accept(chunk, times, limit_ns)
         stream.lead(chunk.count, limit_ns)
+        kept = chunk.count - sum(len(part.times) for part in refused)
+        self._count(kept > 0, kept)
         if refused:
             self._refuse(chunk, converter, refused)
 
@@ -383,10 +403,12 @@ class Windower:
 
     def snapshot(self) -> Saved:
         """The state; called when nothing is pending but what `take` left uncut."""
-        for known in self._unsettled.copy():
+        unsettled = self._unsettled.copy()
+        self._unsettled.clear()
+        for known in unsettled:
             recording = self._recordings.get((known.device, known.name))
-            if recording is not None:
-                recording.flush(self._finished)
+            if recording is not None and (recording.flush() or recording.is_due) and recording.is_due:
+                recording.move()
         recordings = [save_recording(recording) for recording in self._recordings.values()]
         return Saved.of(self._intake.save(), self._offset, recordings)
 
