@@ -16,6 +16,7 @@ import msgspec
 
 from edge.agent.memory import use_one_heap
 from edge.config import AgentConfig, load_config
+from ingest.commandline import Prose
 from ingest.log.opening import open_log
 from ingest.showing import masked, printable
 
@@ -38,7 +39,7 @@ def register(subparsers: Any) -> None:
         help="read sensors and publish them: the edge agent",
         description="Read sensors and publish them, as agent.toml says; its keys: sensorloom agent keys.",
         epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Prose,
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     run = _action(actions, "run", _run, "run the agent until SIGTERM, or until every replayed file is at its end")

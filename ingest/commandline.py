@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import re
 import sys
+import textwrap
 from collections.abc import Iterator
 from typing import Any, Final, NoReturn, TextIO
 
@@ -16,6 +18,22 @@ _CHOICE: Final = re.compile(r"argument (?P<what>\S+): invalid choice: '(?P<given
 _UNKNOWN: Final = "unrecognized arguments: "
 _MISSING: Final = "the following arguments are required: "
 _RED, _PLAIN = "\x1b[31m", "\x1b[0m"
+
+
+class Prose(argparse.HelpFormatter):
+    """Help whose paragraphs are as wide as the terminal; what is set in by blanks, and a line that ends with a colon,
+    stands as it was written: commands to copy."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        lines: list[str] = []
+        for is_kept, grouped in itertools.groupby(text.splitlines(), key=_is_kept):
+            group = list(grouped)
+            lines += group if is_kept else textwrap.wrap(" ".join(group), width)
+        return "\n".join(indent + line for line in lines)
+
+
+def _is_kept(line: str) -> bool:
+    return line[:1] in ("", " ") or line.endswith(":")
 
 
 class Parser(argparse.ArgumentParser):
@@ -61,8 +79,19 @@ class Parser(argparse.ArgumentParser):
             message += _did_you_mean(choice["given"], known)
         elif message.startswith((_UNKNOWN, _MISSING)):
             message += self._meant_option()
-        self.print_usage(sys.stderr)
-        self.exit(2, f"{complaint(f'{self.prog}: {message}')}\n")
+        asked = self._asked() if message.startswith(_UNKNOWN) else self
+        asked.print_usage(sys.stderr)
+        self.exit(2, f"{complaint(f'{asked.prog}: {message}')}\n")
+
+    def _asked(self) -> argparse.ArgumentParser:
+        """The parser of the command that was given: what is too much is found by the outermost one."""
+        asked: argparse.ArgumentParser = self
+        for word in self._given:
+            for action in asked._actions:
+                if isinstance(action, argparse._SubParsersAction) and word in action.choices:
+                    asked = action.choices[word]
+                    break
+        return asked
 
     def _meant_option(self) -> str:
         """What the first option was meant to be that is none; empty where all are some."""

@@ -13,7 +13,7 @@ import msgspec
 
 from ingest.attributes import parse_attributes
 from ingest.chunker import Limits
-from ingest.commandline import complaint
+from ingest.commandline import Prose, complaint
 from ingest.errors import CorruptLogError, UsageError
 from ingest.exact import with_exact_times
 from ingest.log.opening import check_begun, open_log
@@ -31,10 +31,12 @@ Subparsers = Any
 
 _READINGS_EXAMPLE: Final = """\
 examples:
-  sensorloom import readings acc.txt.gz --device phone-1 --stream acc --columns x,y,z --unit g \\
-      --rate 50Hz --start 2026-11-24T02:00:00Z --log segments:log
-  sensorloom import readings machine.csv --device m-3 --stream temp --columns value --unit degF \\
-      --time-column timestamp --timezone America/New_York --log segments:log
+  sensorloom import readings acc.txt.gz --device phone-1 --stream acc \\
+      --columns x,y,z --unit g --rate 50Hz --start 2026-11-24T02:00Z \\
+      --log segments:log
+  sensorloom import readings machine.csv --device m-3 --stream temp \\
+      --columns value --unit degF --time-column timestamp \\
+      --timezone America/New_York --log segments:log
 
 The file: delimited or whitespace-separated text, also gzipped; Parquet; NumPy .npy and .npz. Where it names no columns
 (text without a header, NumPy), --columns names all of them in order, the time column among them.
@@ -70,13 +72,13 @@ def register_import_readings(kinds: Subparsers) -> None:
 
 
 def add_command(subparsers: Subparsers, name: str, purpose: str, epilog: str) -> argparse.ArgumentParser:
-    """A command whose help ends with `epilog` as it is."""
+    """A command whose help ends with `epilog`: see `Prose`."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         name,
         help=purpose,
         description=purpose[0].upper() + purpose[1:] + ".",
         epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Prose,
         allow_abbrev=False,
     )
     return parser

@@ -24,23 +24,28 @@ if TYPE_CHECKING:
 
 _LIST_EXAMPLE: Final = """\
 examples:
-  sensorloom marks list --device pump-7 --from 2026-01-05T08:00:00Z --log segments:log
+  sensorloom marks list --device pump-7 --from 2026-01-05T08:00Z \\
+      --log segments:log
   sensorloom marks list --marked-by anna --json --log segments:log
 
 A mark holds from its start up to its end, which is exclusive; an instant has equal ends.
 """
 _EDIT_EXAMPLE: Final = """\
 examples:
-  sensorloom marks edit 5f3a91 --label run --author anna --reason "was mistaken" --log segments:log
-  sensorloom marks edit 5f3a91 --end 2026-01-05T08:02:00Z --author anna --log segments:log
+  sensorloom marks edit 5f3a91 --label run --author anna --reason "was mistaken" \\
+      --log segments:log
+  sensorloom marks edit 5f3a91 --end 2026-01-05T08:02:00Z --author anna \\
+      --log segments:log
 
 An id may be shortened as long as it names one mark. The end is exclusive. The mark is its editor's from then on: a
 rule's mark that a person has edited stands whatever becomes of the rule.
 """
 _RETRACT_EXAMPLE: Final = """\
 examples:
-  sensorloom marks retract 5f3a91 --author anna --reason "the pump was off" --log segments:log
-  sensorloom marks retract --device dev-O --marked-by anna --author anna --dry-run --log segments:log
+  sensorloom marks retract 5f3a91 --author anna --reason "the pump was off" \\
+      --log segments:log
+  sensorloom marks retract --device dev-O --marked-by anna --author anna \\
+      --dry-run --log segments:log
 
 A retract is of these marks: a rule that is corrected makes new ones. To overrule rules for good, mark the range: a
 person's mark hides theirs.

@@ -97,6 +97,22 @@ def test_each_option_of_each_command_has_a_text() -> None:
     assert mute == []
 
 
+def test_help_fits_a_terminal_of_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    modules = dict.fromkeys(command.module for command in sensorloom._COMMANDS.values() if command.module)
+    lines = [line for one in parsers(sensorloom._parser(tuple(modules))) for line in one.format_help().splitlines()]
+    assert [line for line in lines if len(line) > 80] == []
+
+
+def test_a_word_too_much_is_answered_with_the_usage_of_its_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        sensorloom.main(["marks", "undo", "m-1", "--author", "ann", "--log", "segments:x"])
+    error = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert error.startswith("usage: sensorloom marks undo")
+    assert error.endswith("sensorloom marks undo: unrecognized arguments: m-1\n")
+
+
 def test_help_has_what_must_be_given_apart(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         sensorloom.main(["agent", "run", "--help"])
