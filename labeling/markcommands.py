@@ -32,7 +32,7 @@ A mark holds from its start up to its end, which is exclusive; an instant has eq
 """
 _EDIT_EXAMPLE: Final = """\
 examples:
-  sensorloom marks edit 5f3a91 --label run --author anna --reason "was mistaken" \\
+  sensorloom marks edit 5f3a91 --label run --author anna --reason mistaken \\
       --log segments:log
   sensorloom marks edit 5f3a91 --end 2026-01-05T08:02:00Z --author anna \\
       --log segments:log
