@@ -15,6 +15,8 @@ Flags: TypeAlias = NDArray[np.bool_]
 K = TypeVar("K", np.int64, np.float64)
 PANES: Final = 8
 """A span has so many panes."""
+_ZERO: Final = np.zeros(1, dtype=np.int64)
+_BEFORE: Final = np.arange(PANES - 1, 0, -1)[:, None]
 _SPREAD: Final = 4
 _SPREAD_FREE: Final = 16_384
 _FOLDS: Final[dict[RollKind, tuple[np.ufunc, float]]] = {
@@ -82,14 +84,14 @@ class _Groups:
 
     def __init__(self, times: Times, width_ns: int, carried: Panes) -> None:
         indexes = times // width_ns
-        starts = np.flatnonzero(indexes[1:] != indexes[:-1]) + 1
-        self.starts: Times = np.concatenate((np.zeros(1, dtype=np.int64), starts))
-        self.lengths: Times = np.diff(self.starts, append=len(times))
-        self.ends: Times = self.starts + self.lengths - 1
-        self.indexes: Times = indexes[self.starts]
-        self.of: Times = np.repeat(np.arange(len(self.starts)), self.lengths)
+        bounds = np.concatenate((_ZERO, np.flatnonzero(indexes[1:] != indexes[:-1]) + 1, (len(times),)))
+        self.starts: Times = bounds[:-1]
+        self.lengths: Times = bounds[1:] - self.starts
+        self.ends: Times = bounds[1:] - 1
+        self.indexes: Times = indexes.take(self.starts)
+        self.of: Times = np.arange(len(self.starts)).repeat(self.lengths)
         """The group of each sample."""
-        self.rank: Times = np.arange(1, len(times) + 1) - self.starts[self.of]
+        self.rank: Times = np.arange(1, len(times) + 1) - self.starts.take(self.of)
         """Which of its group's samples it is, from 1."""
         self.goes_on = len(carried.indexes) > 0 and bool(carried.indexes[-1] == self.indexes[0])
         """The first group continues the last carried pane."""
@@ -101,10 +103,11 @@ class _Groups:
         """Running `ufunc` from each pane's start, sample after sample; the first group goes on from `carry`."""
         if self._flat is None:
             return self._accumulate_each(ufunc, values, carry, identity)
-        rows = np.full((len(self.starts), self._stride), identity, dtype=values.dtype)
-        rows.ravel()[self._flat] = values
+        rows = np.empty((len(self.starts), self._stride), dtype=values.dtype)
+        rows.fill(identity)
+        rows.put(self._flat, values)
         rows[0, 0] = carry
-        running: NDArray[K] = ufunc.accumulate(rows, axis=1).ravel()[self._flat]
+        running: NDArray[K] = ufunc.accumulate(rows, axis=1).take(self._flat)
         return running
 
     def _accumulate_each(self, ufunc: np.ufunc, values: NDArray[K], carry: float, identity: float) -> NDArray[K]:
@@ -125,10 +128,10 @@ def pane_values(kind: RollKind, width_ns: int, coverage: float, column: Column, 
     counts, weights = _covering(groups, column, carried)
     running = _running(kind, groups, column, carried)
     panes = (carried.without_last() if groups.goes_on else carried).extended(
-        Panes(groups.indexes, counts[groups.ends], weights[groups.ends], running[groups.ends])
+        Panes(groups.indexes, counts.take(groups.ends), weights.take(groups.ends), running.take(groups.ends, axis=1).T)
     )
     last = _Last(counts, weights, running, groups.of)
-    length_ns = column.times - ((groups.indexes - (PANES - 1)) * width_ns)[groups.of]
+    length_ns = column.times - ((groups.indexes - (PANES - 1)) * width_ns).take(groups.of)
     out = _valued(kind, panes, _places(groups.indexes, panes), last, np.multiply(length_ns, coverage))
     return out, panes.since(int(panes.indexes[-1]) - PANES + 1)
 
@@ -141,14 +144,13 @@ def pane_values_at(
     groups = _Groups(column.times, width_ns, Panes.empty(kind))
     counts, weights = _covering(groups, column, Panes.empty(kind))
     running = _running(kind, groups, column, Panes.empty(kind))
-    panes = Panes(groups.indexes, counts[groups.ends], weights[groups.ends], running[groups.ends])
+    panes = Panes(groups.indexes, counts[groups.ends], weights[groups.ends], running[:, groups.ends].T)
     indexes = instants // width_ns
     own = groups.indexes[groups.of[newest]] == indexes
-    identity = np.full(running.shape[1], _FOLDS[kind][1])
     last = _Last(
         np.where(own, counts[newest], 0),
         np.where(own, weights[newest], 0),
-        np.where(own[:, None], running[newest], identity),
+        np.where(own, running[:, newest], _FOLDS[kind][1]),
         np.arange(len(instants)),
     )
     length_ns = instants - (indexes - (PANES - 1)) * width_ns
@@ -156,26 +158,37 @@ def pane_values_at(
 
 
 class _Last(NamedTuple):
-    """What the pane of each value holds up to it, each `(n,)`, and which of the columns of `places` is its."""
+    """What the pane of each value holds up to it, `(n,)`, and which of the columns of `places` is its."""
 
     counts: Times
     weights: Times
     running: Floats
+    """`(1, n)` or `(3, n)`."""
     of: Times
 
 
 def _valued(kind: RollKind, panes: Panes, places: Times, last: _Last, needed_ns: Floats) -> Floats:
     """Seven panes each, oldest first, and the last one; NaN where they cover too little."""
-    known, covered = (_summed(part, places)[last.of] for part in (panes.counts, panes.weights))
+    counts = _padded(panes.counts, 0).take(places)
+    known = counts.sum(axis=0).take(last.of)
+    covered = _padded(panes.weights, 0).take(places).sum(axis=0).take(last.of)
     if kind == "std":
-        before = _moments_before(panes, places, last.of)
-        moments = _joined(known, before, last.counts, _moments(last.counts, last.running))
-        out = np.asarray(np.sqrt(np.maximum(moments.squares, 0.0) / (known + last.counts)))
+        before, own = _moments_before(panes, places, counts), _moments(last.counts, last.running)
+        before = _Moments(before.means.take(last.of), before.squares.take(last.of))
+        total = known + last.counts
+        share = last.counts / np.maximum(total, 1)
+        out = _between(own.means - before.means, known, share)
+        out += before.squares + own.squares
+        np.maximum(out, 0.0, out=out)
+        out /= total
+        np.sqrt(out, out=out)
     else:
-        out = _folded(kind, panes, places, last.of, last.running)
+        out = _folded(kind, panes, places, last.of, last.running[0])
         if kind == "mean":
             out /= known + last.counts
-    out[~(last.weights + covered >= needed_ns)] = np.nan
+    enough = last.weights + covered >= needed_ns
+    if not enough.all():
+        out[~enough] = np.nan
     return out
 
 
@@ -184,36 +197,49 @@ def _covering(groups: _Groups, column: Column, carried: Panes) -> tuple[Times, T
     count, weight = (int(part[-1]) if groups.goes_on else 0 for part in (carried.counts, carried.weights))
     each = int(column.weights[0])
     if column.flags.all() and (column.weights == each).all():
-        counts, weights = groups.rank.copy(), groups.rank * each
-        counts[: groups.lengths[0]] += count
-        weights[: groups.lengths[0]] += weight
+        counts, weights = groups.rank, groups.rank * each
+        if groups.goes_on:
+            counts = counts.copy()
+            counts[: groups.lengths[0]] += count
+            weights[: groups.lengths[0]] += weight
         return counts, weights
     flags = column.flags.astype(np.int64)
     return groups.accumulate(np.add, flags, count, 0), groups.accumulate(np.add, column.weights, weight, 0)
 
 
 def _running(kind: RollKind, groups: _Groups, column: Column, carried: Panes) -> Floats:
-    """The statistics of each sample's pane up to it, `(n, 1)` or `(n, 3)`."""
+    """The statistics of each sample's pane up to it, `(1, n)` or `(3, n)`."""
     carry = carried.stats[-1] if groups.goes_on else None
     if kind != "std":
         ufunc, identity = _FOLDS[kind]
         start = identity if carry is None else float(carry[0])
-        return groups.accumulate(ufunc, column.values, start, identity)[:, None]
-    count = len(column.values)
-    firsts = np.minimum.reduceat(np.where(column.flags, np.arange(count), count), groups.starts)
-    origins = np.where(firsts < count, column.values[np.minimum(firsts, count - 1)], 0.0)
+        return groups.accumulate(ufunc, column.values, start, identity)[None]
+    whole, count = bool(column.flags.all()), len(column.values)
+    if whole:
+        origins = column.values.take(groups.starts)
+    else:
+        firsts = np.minimum.reduceat(np.where(column.flags, np.arange(count), count), groups.starts)
+        origins = np.where(firsts < count, column.values[np.minimum(firsts, count - 1)], 0.0)
     if carry is not None and carried.counts[-1]:
         origins[0] = carry[0]
-    origin = origins[groups.of]
-    shifted = np.where(column.flags, column.values - origin, 0.0)
-    sums = groups.accumulate(np.add, shifted, 0.0 if carry is None else float(carry[1]), 0.0)
-    squares = groups.accumulate(np.add, shifted * shifted, 0.0 if carry is None else float(carry[2]), 0.0)
-    return np.stack((origin, sums, squares), axis=1)
+    out = np.empty((3, count))
+    out[0] = origins.take(groups.of)
+    shifted = column.values - out[0]
+    if not whole:
+        shifted[~column.flags] = 0.0
+    out[1] = groups.accumulate(np.add, shifted, 0.0 if carry is None else float(carry[1]), 0.0)
+    shifted *= shifted
+    out[2] = groups.accumulate(np.add, shifted, 0.0 if carry is None else float(carry[2]), 0.0)
+    return out
 
 
 def _places(indexes: Times, panes: Panes) -> Times:
     """For each pane, where the seven before it are, oldest first, `(7, indexes)`; -1: there is none."""
-    wanted = indexes - np.arange(PANES - 1, 0, -1)[:, None]
+    wanted = indexes - _BEFORE
+    first, stop = int(panes.indexes[0]), int(panes.indexes[-1]) + 1
+    if stop - first == len(panes.indexes) and int(indexes[-1]) <= stop:  # none is missing between them
+        consecutive: Times = np.maximum(wanted - first, -1)
+        return consecutive
     places = np.minimum(panes.indexes.searchsorted(wanted), len(panes.indexes) - 1)
     return np.where(panes.indexes[places] == wanted, places, -1)
 
@@ -223,12 +249,6 @@ def _padded(part: NDArray[K], filling: float) -> NDArray[K]:
     return np.concatenate((part, np.full(1, filling, dtype=part.dtype)))
 
 
-def _summed(part: Times, places: Times) -> Times:
-    """Of the seven panes before each group, in whole numbers."""
-    total: Times = _padded(part, 0)[places].sum(axis=0)
-    return total
-
-
 def _folded(kind: RollKind, panes: Panes, places: Times, of: Times, running: Floats) -> Floats:
     """Seven panes, oldest first, and the sample's own: their extreme or sum."""
     ufunc, identity = _FOLDS[kind]
@@ -236,7 +256,7 @@ def _folded(kind: RollKind, panes: Panes, places: Times, of: Times, running: Flo
     folded: Floats = np.full(places.shape[1], identity)
     for place in places:
         folded = ufunc(folded, stats[place])
-    out: Floats = ufunc(folded[of], running[:, 0])
+    out: Floats = ufunc(folded[of], running)
     return out
 
 
@@ -249,27 +269,35 @@ class _Moments(NamedTuple):
 
 
 def _moments(counts: Times, stats: Floats) -> _Moments:
-    """From shifted sums."""
-    origin, sums, squares = stats[:, 0], stats[:, 1], stats[:, 2]
+    """From shifted sums, `(3, n)`."""
+    origin, sums, squares = stats
     means = sums / np.maximum(counts, 1)
     return _Moments(origin + means, squares - sums * means)
 
 
-def _moments_before(panes: Panes, places: Times, of: Times) -> _Moments:
-    """Of the seven panes before each sample's own, joined oldest first."""
-    counts, (means, squares) = _padded(panes.counts, 0), _moments(panes.counts, panes.stats)
-    means, squares = _padded(means, 0.0), _padded(squares, 0.0)
-    known = np.zeros(places.shape[1], dtype=np.int64)
-    before = _Moments(np.zeros(places.shape[1]), np.zeros(places.shape[1]))
-    for place in places:
-        before = _joined(known, before, counts[place], _Moments(means[place], squares[place]))
-        known = known + counts[place]
-    return _Moments(before.means[of], before.squares[of])
+def _moments_before(panes: Panes, places: Times, counts: Times) -> _Moments:
+    """Of the seven panes at `places`, which hold `counts` samples, joined oldest first: `(indexes,)` each."""
+    each = _moments(panes.counts, panes.stats.T)
+    means, squares = _padded(each.means, 0.0).take(places), _padded(each.squares, 0.0).take(places)
+    totals = counts.cumsum(axis=0)
+    known, shares = totals - counts, counts / np.maximum(totals, 1)
+    nothing = known == 0
+    some_nothing = nothing.any(axis=1).tolist()
+    apart, joined = np.empty_like(means), np.zeros(places.shape[1])
+    for at, share in enumerate(shares):
+        np.subtract(means[at], joined, out=apart[at])
+        joined = joined + apart[at] * share
+        if some_nothing[at]:
+            joined = np.where(nothing[at], means[at], joined)
+    # One after the other: each pane's own squares, then what lies between it and those before it.
+    parts = np.stack((squares, _between(apart, known, shares)), axis=1).reshape(-1, places.shape[1])
+    return _Moments(joined, np.add.accumulate(parts, axis=0)[-1])
 
 
-def _joined(counts: Times, one: _Moments, more: Times, other: _Moments) -> _Moments:
-    """The moments of two sets together (Chan, Golub, LeVeque 1983)."""
-    share = more / np.maximum(counts + more, 1)
-    apart = other.means - one.means
-    means = np.where(counts == 0, other.means, one.means + apart * share)
-    return _Moments(means, one.squares + other.squares + apart * apart * counts * share)
+def _between(apart: Floats, counts: Times, share: Floats) -> Floats:
+    """What the squared distances of two sets together are more than those of each (Chan, Golub, LeVeque 1983):
+    `counts` are the first set's, `apart` is how far the means lie apart, `share` is the second set's of both."""
+    between: Floats = apart * apart
+    between *= counts
+    between *= share
+    return between
