@@ -20,6 +20,7 @@ from windowing.dataset.labelled import ALL, NONE
 from windowing.dataset.reader import Dataset, open_figures
 
 SHOWN_STRAYS_MAX: Final = 10
+SHOWN_RECORDINGS_MAX: Final = 3
 
 
 class ChainStatus(msgspec.Struct, frozen=True):
@@ -92,7 +93,9 @@ class DatasetStatus(msgspec.Struct, frozen=True):
     unknown: dict[str, int] = {}
     """Windows whose label `[labels] classes` does not name, by label: they are unlabelled."""
     strays: tuple[Stray, ...] = ()
-    """The marks that count and touch no window, by device."""
+    """The marks that count and touch no window, by device; what was taken out counts as windows here."""
+    overlapping: dict[str, dict[str, int]] = {}
+    """By device: the recordings some of whose windows lie at the times of another one's, each with how many."""
 
 
 def dataset_status(path: str | Path) -> DatasetStatus:
@@ -135,13 +138,37 @@ def status_of(dataset: Dataset) -> DatasetStatus:
         again=contents.again,
         unknown=dict(dataset.unknown),
         strays=tuple(astray),
+        overlapping=_overlapping(dataset),
     )
 
 
 def _spans(dataset: Dataset) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """From when to when each device's windows go."""
+    """From when to when each device's windows go; windows that were taken out by their range among them."""
     table = dataset.windows().select("device", "t0_ns", "t1_ns").partition_by("device", as_dict=True)
-    return {str(device): (rows["t0_ns"].to_numpy(), rows["t1_ns"].to_numpy()) for (device,), rows in table.items()}
+    spans = {str(device): (rows["t0_ns"].to_numpy(), rows["t1_ns"].to_numpy()) for (device,), rows in table.items()}
+    window = dataset.contents.config.window
+    length_ns = window.length * window.period[0] // window.period[1]
+    for each, windows in dataset.contents.exclusions.items():
+        what = each.what
+        if windows and what.start_ns is not None and what.end_ns is not None:
+            starts, ends = spans.get(what.device, (np.empty(0, np.int64), np.empty(0, np.int64)))
+            starts, ends = np.append(starts, what.start_ns - length_ns), np.append(ends, what.end_ns + length_ns)
+            spans[what.device] = starts, ends
+    return spans
+
+
+def _overlapping(dataset: Dataset) -> dict[str, dict[str, int]]:
+    """Windows that lie at the times of another recording of their device: of a file that was imported twice, or of two
+    devices with one name."""
+    table = dataset.windows().select("device", "recording", "t0_ns", "t1_ns").sort("device", "t0_ns")
+    device, recording = table["device"], table["recording"]
+    behind = (device == device.shift()) & (recording != recording.shift()) & (table["t0_ns"] < table["t1_ns"].shift())
+    behind = behind.fill_null(value=False)
+    found: dict[str, dict[str, int]] = {}
+    counts = Counter(table.filter(behind | behind.shift(-1, fill_value=False)).select("device", "recording").rows())
+    for (name, each), count in sorted(counts.items()):
+        found.setdefault(name, {})[each] = count
+    return found
 
 
 def _chain_status(folder: Path, name: str, head: Manifest) -> ChainStatus:
@@ -192,6 +219,13 @@ def render_status(status: DatasetStatus) -> str:
         counts_now = status.counted_rules in (revision, ALL)
         rows.append(("rules", f"revision {revision}{'' if counts_now else ': its marks do not count'}"))
         rows += [(f"  {reason}", f"{count:,}") for reason, count in counts.items()]
+    for device, counts in status.overlapping.items():
+        names = ", ".join(list(counts)[:SHOWN_RECORDINGS_MAX]) + (", …" if len(counts) > SHOWN_RECORDINGS_MAX else "")
+        text = (
+            f'"{device}": {sum(counts.values()):,} windows lie at the times of another recording\'s, of {names}: was a '
+            "file imported twice (sensorloom import undo), or have two devices this name?"
+        )
+        rows.append(("overlapping", printable(text)))
     if status.again:
         rows.append(
             ("cut again", f"{status.again:,} windows of samples that came again: left out, the first ones count")
@@ -204,13 +238,17 @@ def render_status(status: DatasetStatus) -> str:
         rows.append(("excluded", f"{each.windows:,} windows, {each.number}: {of}, {span} ({each.reason})"))
     for channel, units in status.units.items():
         if len(units) > 1:
-            told = ", ".join(f"{unit} ({count} recordings)" for unit, count in units.items())
+            told = ", ".join(f"{unit} ({_recordings(count)})" for unit, count in units.items())
             rows.append(("units", f"{channel} came in {told}: name the one that you want in [window.units]"))
     for stream, count in status.unnamed.items():
-        rows.append(("not named", f"the stream {stream} of {count} recordings is in no window"))
+        rows.append(("not named", f"the stream {stream} of {_recordings(count)} is in no window"))
     rows.append(("sealed", "" if status.chains else "nothing yet"))
     for chain in status.chains:
         lost = f", {chain.lost:,} records lost" if chain.lost else ""
         rows.append((f"  {chain.chain}", f"entry {chain.seq}, through offset {chain.through}{lost}, at {chain.sealed}"))
     width = max(len(name) for name, _ in rows) + 2
     return "\n".join(f"{name:<{width}}{text}".rstrip() for name, text in rows)
+
+
+def _recordings(count: int) -> str:
+    return f"{count:,} recording{'' if count == 1 else 's'}"

@@ -13,6 +13,7 @@ from ingest.errors import CorruptError
 from tests.windowing.sample_dataset import PERIOD_NS, sample
 from windowing.dataset.exclusions import Exclusion, excluded_windows, read_exclusions
 from windowing.dataset.reader import open_dataset
+from windowing.dataset.status import dataset_status
 from windowing.dataset.verify import Verification
 
 
@@ -79,6 +80,17 @@ def test_status_counts_them_and_names_what_is_taken_out(root: Path, capsys: pyte
     capsys.readouterr()
     assert sensorloom.main(["dataset", "status", str(root)]) == 0
     assert "2 windows, 0: a, 1970-01-01T00:00:04" in " ".join(capsys.readouterr().out.split())
+
+
+def test_marks_over_what_was_taken_out_are_not_told_as_touching_nothing(root: Path) -> None:
+    words = ("--from", "1970-01-01T00:00:16Z", "--to", "1970-01-01T00:00:20Z", "--reason", "loose")
+    before = dataset_status(root)
+    assert exclude(root, "a", *words) == 0
+    after = dataset_status(root)
+    assert after.windows < before.windows
+    assert after.strays == before.strays == ()
+    assert exclude(root, "b", "--recording", "r", "--reason", "gone") == 0
+    assert [stray.device for stray in dataset_status(root).strays] == ["b"]  # of these nobody says when they were
 
 
 def test_the_ledger_is_missed(root: Path) -> None:

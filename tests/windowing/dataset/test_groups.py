@@ -92,8 +92,27 @@ def test_status_names_mixed_units_and_streams_that_no_window_names(
     capsys.readouterr()
     assert sensorloom.main(["dataset", "status", str(site.out)]) == 0
     told = " ".join(capsys.readouterr().out.split())
-    assert "acc.x came in g (1 recordings), m/s2 (1 recordings): name the one that you want in [window.units]" in told
-    assert "the stream gyro of 1 recordings is in no window" in told
+    assert "acc.x came in g (1 recording), m/s2 (1 recording): name the one that you want in [window.units]" in told
+    assert "the stream gyro of 1 recording is in no window" in told
+
+
+def test_status_names_recordings_of_a_device_that_lie_at_the_same_times(
+    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, again = tmp_path / "first.csv", tmp_path / "again.csv"
+    rows = "x,y\n" + "".join(f"{number % 7},1\n" for number in range(200))
+    first.write_text(rows)
+    again.write_text(rows + "3,1\n")  # the same file, when it had grown
+    imported(site, first, "p", "acc", "g")
+    imported(site, first, "q", "acc", "g")
+    assert status_of(opened(site)).overlapping == {}
+    imported(site, again, "p", "acc", "g")
+    dataset = opened(site)
+    ((device, counts),) = status_of(dataset).overlapping.items()
+    assert (device, sum(counts.values())) == ("p", len(dataset.windows().filter(device="p")))
+    capsys.readouterr()
+    assert sensorloom.main(["dataset", "status", str(site.out)]) == 0
+    assert "windows lie at the times of another recording's, of import-" in capsys.readouterr().out
 
 
 def test_an_import_says_what_it_is_told(site: Site, tmp_path: Path) -> None:
