@@ -118,6 +118,7 @@ _COMMANDS: Final = {
     "marks": _Command("labeling.markcommands", "see and correct marks: list, edit, retract, undo"),
     "rules": _Command("labeling.commands", "check and test event rules"),
     "window": _Command("service.commands", "cut a log's streams into windows: the windowing service"),
+    "archive": _Command("service.archivecommands", "keep a log's records for good: as Parquet, beside the log"),
     "dataset": _Command("windowing.commands", "see and check a dataset"),
     "status": _Command("service.sitecommands", "how a site is: silent devices, lag, the last hour, the disk"),
     "backup": _Command("service.sitecommands", "copy a site that may be at work: its datasets, then its log"),

@@ -6,6 +6,7 @@ computed in int64 only where no product can overflow.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -40,6 +41,29 @@ def sample_times(chunk: Chunk) -> Times:
     deltas *= chunk.tick_ns
     deltas += chunk.t0_ns
     return deltas
+
+
+def newest_time(chunk: Chunk) -> int:
+    """The latest of a chunk's sample times, ns UTC."""
+    if chunk.period_den > 0:
+        return chunk.t0_ns + (chunk.phase + (chunk.count - 1) * chunk.period_num) // chunk.period_den
+    return int(sample_times(chunk).max())
+
+
+def times_of(chunks: Sequence[Chunk]) -> Times:
+    """The sample times of chunks one after the other, `(samples,) int64` ns UTC: quicker than chunk by chunk."""
+    if any(chunk.period_den <= 0 for chunk in chunks):
+        return np.concatenate([sample_times(chunk) for chunk in chunks])
+    numbers = [(c.t0_ns, c.phase, c.period_num, c.period_den, c.count) for c in chunks]
+    t0_ns, phase, num, den, count = np.array(numbers, np.int64).T
+    ends = np.cumsum(count)
+    times: Times = np.arange(ends[-1]) - np.repeat(ends - count, count)
+    times *= np.repeat(num, count)
+    times += np.repeat(phase, count)
+    if (den != 1).any():
+        times //= np.repeat(den, count)
+    times += np.repeat(t0_ns, count)
+    return times
 
 
 def period_of(rate: Fraction) -> tuple[int, int]:

@@ -6,8 +6,6 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from ingest.errors import UsageError
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -46,8 +44,35 @@ def register(subparsers: Any) -> None:
     add("--seal-bytes", default="16MiB", metavar="SIZE", help="seal after so much output (%(default)s)")
     add("--seal-seconds", default="60", metavar="S", help="seal at least so often (%(default)s)")
     add("--json", action="store_true", help="print one JSON object at the end")
-    action.set_defaults(run=run_window)
+    action.set_defaults(run=run_window, archive=None)
+    _register_batch(actions)
     _register_check(actions)
+
+
+def _register_batch(actions: Any) -> None:
+    example = "sensorloom window batch -c dataset.toml --archive site/archive --out dataset"
+    action = actions.add_parser(
+        "batch",
+        help="cut the windows of an archive",
+        description="Cut and label everything in an archive: the same windows, to the bit, as `window run` makes of "
+        "the log that was archived, which need not be there any more. Where the log goes on, so may `window run`, into "
+        "the same folder.",
+        epilog=f"example: {example}",
+    )
+    add = action.add_argument
+    add("-c", "--config", required=True, metavar="FILE", help="dataset.toml")
+    add("--archive", required=True, metavar="DIR", help="the archive's folder")
+    add("--log", default="", metavar="URL", help="the log that was archived, for its marks; else those of the archive")
+    add("--out", required=True, metavar="DATASET", help="the dataset's folder, on a local disk")
+    add("--seal-bytes", default="16MiB", metavar="SIZE", help="seal after so much output (%(default)s)")
+    add("--json", action="store_true", help="print one JSON object at the end")
+    of_a_log = {"group": None, "instance": None, "after": None, "until_idle": True, "seal_seconds": "60"}
+    action.set_defaults(run=run_batch, **of_a_log)
+
+
+def run_batch(args: argparse.Namespace) -> int:
+    """`sensorloom window batch`: as `window run` to the end of an archive."""
+    return run_window(args)
 
 
 def _register_check(actions: Any) -> None:
@@ -114,7 +139,7 @@ def run_window(args: argparse.Namespace) -> int:
 
     options = _run_options(args)
     if options.until_idle or any(operator_folders(options.out)):
-        check_begun(options.log)
+        check_begun(options.log or _read(options))
     elif not is_begun(options.log):
         print(f"sensorloom: {options.log}: there is no log yet; one is begun here", file=sys.stderr)
     with Progressing(options.until_idle) as progressing:
@@ -130,43 +155,37 @@ def run_window(args: argparse.Namespace) -> int:
     return 0
 
 
+def _read(options: RunOptions) -> str:
+    """The URL of what is read."""
+    return options.log if options.archive is None else f"archive:{options.archive}"
+
+
 def _explain_nothing(options: RunOptions) -> int:
     """Say why a run made no window, in the words of `window check`."""
     from service.causes import causes
     from service.configuration import Source
 
     print("sensorloom: no window was made:", file=sys.stderr)
-    _tell(causes(_survey(options.log, Source.read(options.config))))
+    _tell(causes(_survey(_read(options), Source.read(options.config))))
     return 1
 
 
 def _run_options(args: argparse.Namespace) -> RunOptions:
-    import os
-    import socket
     from pathlib import Path
 
-    from ingest.engine.worker import Limits
-    from ingest.units import parse_size
+    from service.limits import limits_of, worker_name
     from service.run import RunOptions
 
-    try:
-        seconds = float(args.seal_seconds)
-    except ValueError:
-        seconds = -1.0
-    if not 0 < seconds < float("inf"):
-        raise UsageError(f'--seal-seconds: found "{args.seal_seconds}"; use a number above 0')
-    seal_bytes = parse_size(args.seal_bytes)
-    if seal_bytes <= 0:
-        raise UsageError(f'--seal-bytes: found "{args.seal_bytes}"; use a size above 0, as in 16MiB')
     return RunOptions(
         config=Path(args.config),
         log=args.log,
         out=Path(args.out),
-        instance=args.instance or f"{socket.gethostname()}-{os.getpid()}",
+        instance=args.instance or worker_name(),
         group=args.group,
         until_idle=args.until_idle,
+        archive=Path(args.archive) if args.archive else None,
         after=Path(args.after) if args.after else None,
-        limits=Limits(seal_bytes=seal_bytes, seal_seconds=seconds),
+        limits=limits_of(args.seal_bytes, args.seal_seconds),
     )
 
 

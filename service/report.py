@@ -19,8 +19,9 @@ from ingest.log.protocol import READINGS
 from ingest.progress import Progress
 from ingest.showing import printable
 from ingest.units import format_time
+from service.crew import Ahead, Minute
 from service.labelling import Relabelled, relabelled
-from service.run import Ahead, Minute, RunResult
+from service.run import RunResult
 from windowing.dataset.belongings import WINDOWS
 from windowing.dataset.reader import open_dataset, open_figures
 from windowing.dataset.status import DatasetStatus, render_status, status_of
@@ -35,10 +36,13 @@ _LOSSES: Final = ("late.samples", "quarantine.samples", "lost.offsets", "undecod
 class Progressing:
     """Shows a run's progress on stderr, in records of the log, and what a person should know of.
 
-    A run with an end, or at a terminal, shows how far it is; a service says a line a minute, with its time.
+    `label` names the work, `made` the count that says what comes of it. A run with an end, or at a terminal, shows how
+    far it is; a service says a line a minute, with its time.
     """
 
-    def __init__(self, until_idle: bool, now_s: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, until_idle: bool, label: str = "window", made: str = "windows", now_s: Callable[[], float] = time.time
+    ) -> None:
         self._until_idle = until_idle
         self._by_minutes = not until_idle and not sys.stderr.isatty()
         self._now_s = now_s
@@ -48,8 +52,9 @@ class Progressing:
         self._owned: set[int] = set()
         """Partitions of readings that this worker cuts."""
         self._done = 0
-        self._minute = _Figures()
-        self._all = _Figures()
+        self._label = label
+        self._minute = _Figures(made)
+        self._all = _Figures(made)
         self._quiet = 0
 
     def __enter__(self) -> Progressing:
@@ -94,7 +99,7 @@ class Progressing:
     def _advance(self, partition: tuple[str, int], position: int) -> None:
         count = position - self._reached.get(partition, position)
         if self._progress is None and not self._by_minutes:
-            self._progress = Progress("window", self._total if self._until_idle else None, "records").__enter__()
+            self._progress = Progress(self._label, self._total if self._until_idle else None, "records").__enter__()
         if count > 0:  # after a fencing, work is done again
             self._reached[partition] = position
             self._done += count
@@ -106,7 +111,7 @@ class Progressing:
         """Say how a minute was; of minutes without a record, the first and every tenth."""
         if not self._by_minutes:
             return
-        figures, self._minute = self._minute, _Figures()
+        figures, self._minute = self._minute, _Figures(self._all.made)
         self._quiet = self._quiet + 1 if figures.is_empty else 0
         if self._quiet > 1 and self._quiet % QUIET_MINUTES:
             return
@@ -114,7 +119,9 @@ class Progressing:
         where = f"{len(self._owned)} of {len(minute.bounds)} partitions"
         lag = f"{behind:,} records behind" if behind else "nothing left to read"
         if figures.is_empty:
-            self._say(f"no records for {_minutes(self._quiet)}; {where}, {lag}; {self._all.windows:,} windows so far")
+            self._say(
+                f"no records for {_minutes(self._quiet)}; {where}, {lag}; {self._all.count:,} {self._all.made} so far"
+            )
         else:
             self._say(f"{figures}; {where}, {lag}")
 
@@ -133,6 +140,8 @@ class Progressing:
 class _Figures:
     """What was read, and what seals counted."""
 
+    made: str
+    """The count that says what the service is for."""
     records: int = 0
     counts: Counter[str] = field(default_factory=Counter)
 
@@ -140,8 +149,8 @@ class _Figures:
         self.counts.update(counts)
 
     @property
-    def windows(self) -> int:
-        return self.counts["windows"]
+    def count(self) -> int:
+        return self.counts[self.made]
 
     @property
     def is_empty(self) -> bool:
@@ -150,7 +159,7 @@ class _Figures:
     def __str__(self) -> str:
         """Losses in capitals, or they would drown."""
         drops = {reason.partition(".")[2]: count for reason, count in self.counts.items() if reason.startswith("drop.")}
-        parts = [f"{self.records:,} records", f"{self.windows:,} windows"]
+        parts = [f"{self.records:,} records", f"{self.count:,} {self.made}"]
         if drops:
             each = ", ".join(f"{reason} {count:,}" for reason, count in sorted(drops.items()))
             parts.append(f"{sum(drops.values()):,} dropped ({each})")

@@ -8,38 +8,32 @@ import secrets
 import signal
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Final, TypedDict, TypeVar
 
+from ingest.archive.log import ArchiveLog
 from ingest.engine.disk import DiskFiles
 from ingest.engine.genesis import NAME as GENESIS
 from ingest.engine.genesis import Genesis, claim_genesis, keep_heads
 from ingest.engine.operator import Operator
-from ingest.engine.patience import Patience
 from ingest.engine.store import FileStore
-from ingest.engine.worker import Limits, Notice, Worker
+from ingest.engine.worker import Limits, Notice
 from ingest.errors import (
-    CorruptError,
-    CorruptLogError,
-    LogConfigError,
-    LogUnavailableError,
-    StateVersionError,
-    StoreUnavailableError,
     UsageError,
 )
 from ingest.log.opening import open_log
-from ingest.log.protocol import MARKS, READINGS, Bounds, Log
+from ingest.log.protocol import MARKS, READINGS, Log
 from ingest.schemas import SchemaRegistry
 from ingest.who import who
 from labeling.sink import LabelsOperator
 from service.anchors import anchor_choice, read_anchors
 from service.classing import LabelsStore, note, number_classes, numbers_so_far
 from service.configuration import Source
+from service.crew import Crew, Observe
 from service.labelling import Labelling, labelling_of
 from service.metering import Metered
-from service.watch import LogWatch
 from windowing.dataset.belongings import LABELS, RULES, WINDOWS, read_belongings
 from windowing.dataset.configs import claim_config
 from windowing.dataset.labelled import Choice
@@ -53,9 +47,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 LABELS_SECONDS: Final = 10.0
 """Labels are sealed at least so often: rules that mark all day would leave 40,000 files a day at 2 s."""
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 HEADS_SECONDS: Final = 60.0
 """The heads of all chains are copied so often, and at the end."""
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +68,8 @@ class RunOptions:
     after: Path | None = None
     """Another dataset of the same log, after which a new one goes on."""
     limits: Limits = field(default_factory=Limits)
+    archive: Path | None = None
+    """Read this archive of the log, and of the log itself only the marks; where `log` is "", those of the archive."""
 
 
 @dataclass(slots=True)
@@ -90,26 +86,6 @@ class RunResult:
     """How the dataset was labelled before this run, where that was otherwise."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ahead:
-    """What lies in a topic when a run begins."""
-
-    topic: str
-    bounds: Mapping[int, Bounds]
-
-
-@dataclass(frozen=True, slots=True)
-class Minute:
-    """A minute of a service is over; where the topic ends now."""
-
-    topic: str
-    bounds: Mapping[int, Bounds]
-
-
-Observe: TypeAlias = Callable[[Ahead | Minute | Notice, str], None]
-"""Is told what lies ahead in each topic, then everything that a worker does, with its topic, and each minute."""
-
-
 async def run_service(options: RunOptions, observe: Observe, stop: asyncio.Event | None = None) -> RunResult:
     """Window and label until the log is drained, or until `stop` is set; without one: until SIGINT or SIGTERM.
 
@@ -122,21 +98,21 @@ async def run_service(options: RunOptions, observe: Observe, stop: asyncio.Event
         raise UsageError(f"--out: {options.out} is a file; name the dataset's folder")
     if options.after is not None and options.after.resolve() == options.out.resolve():
         raise UsageError(f"--after: {options.after} is --out itself; name a new folder there")
-    log = open_log(options.log)
+    if options.archive is not None and not options.log and source.rules is not None:
+        raise UsageError(f"{options.config}: rules mark in a log; say where it is (--log), or take out `rules`")
+    log = await _open(options)
     try:
-        return await _Service(options, log, observe, stop).run(source)
+        return await _Service(options, log, observe).run(source, stop)
     finally:
         await log.close()
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """A worker, the folder of its operator, and what it reads: a topic, up to these ends where the run has one."""
-
-    folder: str
-    topic: str
-    worker: Worker
-    until: Mapping[int, int]
+async def _open(options: RunOptions) -> Log:
+    if options.archive is None:
+        return open_log(options.log)
+    archive = ArchiveLog(options.archive, open_log(options.log) if options.log else None)
+    await archive.check_marks()
+    return archive
 
 
 class _Old(TypedDict, total=False):
@@ -154,57 +130,51 @@ def _given(result: T | BaseException) -> T:
 
 
 class _Service:
-    def __init__(self, options: RunOptions, log: Log, observe: Observe, stop: asyncio.Event | None) -> None:
+    def __init__(self, options: RunOptions, log: Log, observe: Observe) -> None:
         self._options = options
         self._log = log
         self._observe = observe
-        self._ending = stop
         self._token = secrets.token_hex(8)
-        self._jobs: list[_Job] = []
-        self._stopping = asyncio.Event()
-        self._patience = Patience(self._stopping, options.limits.retry_seconds)
-        self._trouble: LogConfigError | None = None
+        self._crew = Crew(
+            log,
+            observe,
+            instance=options.instance,
+            until_idle=options.until_idle,
+            retry_seconds=options.limits.retry_seconds,
+        )
         self._result = RunResult()
         self._noted: set[str] = set()
 
-    async def run(self, source: Source) -> RunResult:
-        with self._ended_by_signals() if self._ending is None else self._ended_by(self._ending):
-            watch = LogWatch(self._log, lambda notice: self._observe(notice, ""))
-            async with watch.watching(READINGS, lambda ends: self._observe(Minute(READINGS, ends), READINGS)):
-                await self._found_and_work(source)
-        if self._trouble is not None:
-            raise self._trouble
-        self._result.finished = self._options.until_idle and not self._stopped
+    async def run(self, source: Source, stop: asyncio.Event | None) -> RunResult:
+        async with self._crew.at_work(READINGS, stop):
+            await self._found_and_work(source)
+        self._result.finished = self._options.until_idle and not self._crew.stopped
         return self._result
-
-    @property
-    def _stopped(self) -> bool:
-        return self._stopping.is_set()
 
     async def _found_and_work(self, source: Source) -> None:
         source = source.founded(self._options.out)
         window, folder = source.config.window, f"{WINDOWS}/{source.config.window.id}"
         labels = LabelsOperator()
         before, numbers = labelling_of(self._options.out), numbers_so_far(self._options.out, self._options.after)
-        genesis, label_genesis = await self._insist(lambda: self._found(source, folder, labels, numbers))
+        genesis, label_genesis = await self._crew.insist(lambda: self._found(source, folder, labels, numbers))
         self._compare(before, source)
         windows = Metered(WindowOperator(window, await self._anchors(genesis)), self._meter)
         group = self._options.group or f"sensorloom-{genesis.id}"
         await self._hire(folder, windows, genesis, f"{group}-{windows.name}")
         if source.rules is not None:
             await self._hire_rules(source.rules, group)
-        makers = len(self._jobs)
+        makers = self._crew.size
         await self._hire(LABELS, labels, label_genesis, f"{group}-{labels.name}")
         async with self._keeping_heads():
-            await self._work(makers)
-        if self._options.until_idle and not self._stopped:
+            await self._crew.work(makers)
+        if self._options.until_idle and not self._crew.stopped:
             await self._look_at_streams(source)
 
     async def _anchors(self, genesis: Genesis) -> tuple[AnchorMark, ...]:
         """The marks that windows are anchored at; none where they are anchored elsewhere."""
         if not genesis.pinned:
             return ()
-        anchors = await self._insist(lambda: read_anchors(self._log, genesis.pinned, anchor_choice(genesis)))
+        anchors = await self._crew.insist(lambda: read_anchors(self._log, genesis.pinned, anchor_choice(genesis)))
         if anchors.others:
             self._tell(
                 f"{anchors.others:,} marks are of rules that the configuration did not name when this dataset was "
@@ -276,13 +246,6 @@ class _Service:
     def _tell(self, text: str) -> None:
         self._observe(Notice("noted", -1, 0, text), "")
 
-    async def _insist(self, step: Callable[[], Awaitable[T]]) -> T:
-        """Do a step of the founding; waits, visibly, where there is no room for it, or no log without an end."""
-        log = () if self._options.until_idle else (LogUnavailableError,)
-        return await self._patience.outlast(
-            step, (StoreUnavailableError, *log), lambda text: self._observe(Notice("waiting", -1, 0, text), "")
-        )
-
     def _store(self, folder: str) -> FileStore:
         return FileStore(*self._place(folder))
 
@@ -304,7 +267,7 @@ class _Service:
         operator = RulesOperator(rules)
         folder = f"{RULES}/{operator.spec}"
         where = str(self._options.out / folder / GENESIS)
-        genesis = await self._insist(
+        genesis = await self._crew.insist(
             lambda: claim_genesis(
                 self._store(folder),
                 self._log,
@@ -321,58 +284,18 @@ class _Service:
 
     async def _hire(self, folder: str, operator: Operator, genesis: Genesis, group: str) -> None:
         """A worker for an operator, up to where its topic's partitions end now."""
-        topic = genesis.topic
-        told_as = operator.name if operator.name == RULES else topic
-        bounds = await self._insist(lambda: self._log.bounds(topic))
-        self._observe(Ahead(topic, bounds), told_as)
 
-        def observe(notice: Notice) -> None:
-            if notice.kind == "recovered" and notice.partition >= genesis.partitions:
-                self._trouble = LogConfigError(
-                    f"{topic}: partition {notice.partition} was added; the dataset was begun with "
-                    f"{genesis.partitions}: devices have moved between partitions; use another --out"
-                )
-                self._stop()
+        def on_notice(notice: Notice) -> None:
             if notice.kind == "noted":
                 self._noted.add(notice.text)
             if notice.entry is not None and operator.name == WINDOWS:
                 self._result.counts.update(notice.entry.counts)
-            self._observe(notice, told_as)
 
-        worker = Worker(
-            self._log,
-            self._store(folder) if folder != LABELS else LabelsStore(*self._place(folder), self._number),
-            operator,
-            topic=topic,
-            group=group,
-            instance=self._options.instance,
-            owner=genesis.id,
-            after=genesis.after,
-            limits=self._limits(folder),
-            observe=observe,
-        )
-        until = {partition: bound.end for partition, bound in bounds.items()}
-        self._jobs.append(_Job(folder, topic, worker, until))
-        if self._stopped:
-            self._stop()
-
-    async def _work(self, makers: int) -> None:
-        """Run all workers to their end; the failure of one ends the others cleanly.
-
-        Only the last one reads `marks`, which rules before it publish to: given an end, it begins when they are done,
-        and goes to where `marks` ends then.
-        """
-        before = [asyncio.create_task(self._run(job)) for job in self._jobs[:makers]]
-        tasks = [*before, asyncio.create_task(self._run_last(self._jobs[makers], before))]
-        done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-        if pending:
-            for job in self._jobs:
-                job.worker.stop()
-            await asyncio.wait(pending)
-        # Of several failures the first is told; each is asked for, or asyncio would complain of it.
-        failures = [task.exception() for task in sorted(tasks, key=lambda task: task not in done)]
-        for failure in filter(None, failures):
-            raise failure
+        place = self._options.out / folder
+        store = self._store(folder) if folder != LABELS else LabelsStore(*self._place(folder), self._number)
+        told_as = operator.name if operator.name == RULES else ""
+        limits = self._limits(folder)
+        await self._crew.hire(place, store, operator, genesis, group, limits, told_as=told_as, on_notice=on_notice)
 
     @contextlib.asynccontextmanager
     async def _keeping_heads(self) -> AsyncIterator[None]:
@@ -397,52 +320,5 @@ class _Service:
             for folder, genesis in read_belongings(self._options.out).geneses.items():
                 await keep_heads(self._store(str(folder.relative_to(self._options.out))), root, genesis)
 
-    async def _run_last(self, job: _Job, before: Sequence[asyncio.Task[None]]) -> None:
-        if self._options.until_idle and len(before) > 1:
-            await asyncio.wait(before)
-            job = await self._to_the_end(job)
-        await self._run(job)
-
-    async def _to_the_end(self, job: _Job) -> _Job:
-        bounds = await self._log.bounds(job.topic)
-        return replace(job, until={partition: bound.end for partition, bound in bounds.items()})
-
-    async def _run(self, job: _Job) -> None:
-        """Run a worker; its errors name files in the operator's folder, which is put before them."""
-        try:
-            await job.worker.run(job.until if self._options.until_idle else None)
-        except CorruptLogError:
-            raise
-        except (CorruptError, StateVersionError) as error:
-            raise type(error)(f"{self._options.out / job.folder}/{error}") from error
-
     def _meter(self, size: int) -> None:
         self._result.bytes += size
-
-    def _stop(self) -> None:
-        self._stopping.set()
-        for job in self._jobs:
-            job.worker.stop()
-
-    @contextlib.contextmanager
-    def _ended_by_signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for number in _SIGNALS:
-            loop.add_signal_handler(number, self._stop)
-        try:
-            yield
-        finally:
-            for number in _SIGNALS:
-                loop.remove_signal_handler(number)
-
-    @contextlib.contextmanager
-    def _ended_by(self, ending: asyncio.Event) -> Iterator[None]:
-        async def watch() -> None:
-            await ending.wait()
-            self._stop()
-
-        watching = asyncio.create_task(watch())
-        try:
-            yield
-        finally:
-            watching.cancel()

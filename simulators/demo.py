@@ -28,8 +28,9 @@ from ingest.engine.worker import Limits, Notice
 from ingest.errors import PermanentError, TransientError
 from ingest.log.opening import open_log
 from ingest.log.protocol import READINGS, Log
+from service.crew import Ahead, Minute
 from service.report import TOLD
-from service.run import Ahead, Minute, RunOptions, run_service
+from service.run import RunOptions, run_service
 from simulators.balance import InLog, ends_of, read_back
 from simulators.broker import EmbeddedBroker
 from simulators.playing import Happening, Play, SensorReport

@@ -2,7 +2,8 @@
 
 `segments:DIR?partitions=8&retention=30d&retention_bytes=100GB` and `kafka://host:9092?partitions=12`. The number of
 partitions is for topics that do not exist yet; what is kept of `readings`, `status` and `deadletter` in `segments` may
-change at any time (`forever` takes a bound away again). Kafka keeps what its own topic settings say.
+change at any time (`forever` takes a bound away again). Kafka keeps what its own topic settings say. `archive:DIR` is
+a log that was archived (`sensorloom archive run`): it can only be read.
 """
 
 from __future__ import annotations
@@ -55,10 +56,10 @@ _SEGMENTS: Final[_Options] = {**_KAFKA, "retention": _retention_ms, "retention_b
 
 
 def anchored(url: str, base: Path) -> str:
-    """The URL with the folder of a `segments` log as a path that starts from `base`, where it is a relative one."""
+    """The URL with the folder of a log in one as a path that starts from `base`, where it is a relative one."""
     address, mark, query = url.partition("?")
     scheme, separator, rest = address.partition(":")
-    if scheme != "segments" or not rest or rest.startswith("//"):
+    if scheme not in ("segments", "archive") or not rest or rest.startswith("//"):
         return url
     return f"{scheme}{separator}{base / rest}{mark}{query}"
 
@@ -82,6 +83,11 @@ def open_log(url: str, *, partitions: int | None = None) -> Log:
         from ingest.log.kafka import KafkaLog
 
         return KafkaLog(rest[2:].rstrip("/"), **_options(url, query, _KAFKA, partitions))
+    if scheme == "archive" and rest:
+        from ingest.archive.log import ArchiveLog
+
+        _options(url, query, {}, partitions)
+        return ArchiveLog(rest)
     hint = _HINTS.get(scheme, " (a path needs the scheme: segments:DIR)" if not separator or "/" in scheme else "")
     raise UsageError(f'log: "{url}" names no log{hint}; use segments:DIR or kafka://host:9092[,host:9092]')
 
@@ -103,11 +109,11 @@ def _options(url: str, query: str, known: _Options, partitions: int | None) -> d
 def is_begun(url: str) -> bool:
     """Whether `url` names a log that somebody has begun, as far as that can be told without asking a server."""
     address = url.partition("?")[0]
-    folder = address.removeprefix("segments:")
-    return folder == address or Path(folder).is_dir()
+    scheme, _, folder = address.partition(":")
+    return scheme not in ("segments", "archive") or Path(folder).is_dir()
 
 
 def check_begun(url: str) -> None:
-    """Raise `UsageError` where `url` names a `segments` log that nobody has begun: who wants to read mistyped it."""
+    """Raise `UsageError` where `url` names a log in a folder that nobody has begun: who wants to read mistyped it."""
     if not is_begun(url):
         raise UsageError(f"{url}: there is no log; check the folder's name")

@@ -7,8 +7,8 @@ import pytest
 from ingest.engine.manifest import FileRef, Manifest
 from ingest.engine.worker import Notice
 from ingest.log.protocol import Bounds
+from service.crew import Ahead, Minute
 from service.report import Progressing
-from service.run import Ahead, Minute
 
 
 def test_progress_counts_each_record_once_even_after_a_fencing(capsys: pytest.CaptureFixture[str]) -> None:

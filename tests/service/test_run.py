@@ -33,7 +33,8 @@ from ingest.records import (
     schema_id,
 )
 from ingest.wire import encode
-from service.run import Ahead, Minute, RunOptions, RunResult, run_service
+from service.crew import Ahead, Minute
+from service.run import RunOptions, RunResult, run_service
 from tests.windowing.dataset.test_reader import flip, shards
 from windowing.dataset.digest import dataset_digest
 from windowing.dataset.verify import Verification

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from tests.sim.storm import storm
-from tests.sim.workloads import IdleWork, MarksWork, RulesWork, WindowsWork
+from tests.sim.workloads import ArchiveWork, IdleWork, MarksWork, RulesWork, WindowsWork
 
 RUNS = int(os.environ.get("SENSORLOOM_SIM_RUNS", "2000"))
 SOAK_RUNS = int(os.environ.get("SENSORLOOM_SIM_RUNS", "100000"))
@@ -66,6 +66,12 @@ def test_storms_over_the_windower(seeds: range) -> None:
 def test_storms_over_the_rules(seeds: range) -> None:
     for seed in seeds:
         storm(seed, work=RulesWork)
+
+
+@pytest.mark.parametrize("seeds", [range(20), range(20, 40)], ids=str)
+def test_storms_over_the_archive(seeds: range) -> None:
+    for seed in seeds:
+        storm(seed, work=ArchiveWork)
 
 
 def test_storms_over_marks_that_are_corrected() -> None:

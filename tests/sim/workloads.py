@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import random
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import Protocol
 
@@ -13,6 +13,9 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from ingest.archive.operator import ArchiveOperator
+from ingest.archive.rows import Row
+from ingest.archive.tables import read_table, record_values, rows_in
 from ingest.engine.manifest import Manifest
 from ingest.engine.operator import Operator, Output, Running
 from ingest.log.protocol import READINGS, Entry, LogBatch
@@ -231,6 +234,43 @@ class RulesWork(WindowsWork):
             marks = {value: mark for value in published if isinstance(mark := decode(value), MarkAdd)}
             surplus = [mark for value, mark in marks.items() if value not in wanted and mark.device in devices]
             demand(not surplus, f"{where}: marks that no rule makes: {surplus}")
+
+
+class ArchiveWork(WindowsWork):
+    """The archive: every record is in it once, at its place, with its bytes, and counts where it counts."""
+
+    def operator(self) -> Operator:
+        return ArchiveOperator(READINGS)
+
+    def check(
+        self,
+        where: str,
+        disk: SimDisk,
+        entries: Sequence[Manifest],
+        lost: Lost,
+        records: Sequence[LogRecord],
+        published: Collection[bytes],
+    ) -> None:
+        sealed = [ref.name for entry in entries for ref in entry.files]
+        found = archived(sealed, disk.read)
+        got = [(row.offset, row.append_ns, row.key, value) for row, value in found]
+        holes = [(0, entries[0].begin), *lost]
+        wanted = [record for record in records if not any(a <= record.offset < b for a, b in holes)]
+        demand(got == [tuple(record) for record in wanted], f"{where}: {len(got)} records, expected {len(wanted)}")
+        whole = self._at_once(where, entries, lost, records)
+        files = {draft.name: b"".join(bytes(part) for part in draft.parts) for draft in whole.drafts}
+        verdicts = [[row.verdict for row, _ in rows] for rows in (found, archived(files, files.__getitem__))]
+        demand(verdicts[0] == verdicts[1], f"{where}: a seal changed what counts")
+
+
+def archived(names: Iterable[str], read: Callable[[str], bytes]) -> list[tuple[Row, bytes]]:
+    """The records in an archive's files."""
+    found: list[tuple[Row, bytes]] = []
+    for name in names:
+        if name.startswith("records/"):
+            rows = rows_in(read_table(read(name)))
+            found += zip(rows, record_values(rows, read), strict=True)
+    return found
 
 
 class MarksWork:

@@ -1,0 +1,106 @@
+"""One archived topic on a disk: its chains, and the records in its files. Waits for the disk."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pyarrow.parquet as pq
+
+from ingest.archive.rows import Row
+from ingest.archive.tables import RECORDS, read_table, record_values, rows_in
+from ingest.engine.chain import read_chain
+from ingest.engine.genesis import NAME, Genesis, decode_genesis
+from ingest.engine.manifest import FileRef, chain_folder
+from ingest.errors import CorruptError
+from ingest.log.protocol import Bounds, LogBatch
+
+_BATCH_BYTES: Final = 4 << 20
+
+
+class ArchivedPartition:
+    """The chain of one partition, as far as it had come when this was made."""
+
+    def __init__(self, folder: Path, topic: str, number: int) -> None:
+        self._folder = folder
+        self._topic = topic
+        self._number = number
+        chain = read_chain(
+            lambda name: (folder / name).read_bytes(),
+            lambda name: (folder / name).exists(),
+            chain_folder(topic, number),
+        )
+        files = () if chain is None else chain.files
+        self._files = {ref.name: ref for ref in files}
+        self.records = [ref for ref in files if ref.name.startswith(f"{RECORDS}/")]
+        """The files of records, in the log's order."""
+        end = 0 if chain is None else chain.head.through
+        self.bounds = Bounds(self._first_offset(0) if self.records else end, end)
+
+    def batches(self, offset: int) -> Iterator[LogBatch]:
+        """The records from `offset` on, in batches of about 4 MB; each ends where the next one begins."""
+        for number in range(self._file_of(offset), len(self.records)):
+            rows = rows_in(read_table(self._read(self.records[number])))
+            last = number + 1 == len(self.records)
+            end = self.bounds.end if last else self._first_offset(number + 1)
+            yield from self._in_batches(rows, offset, end)
+
+    def _in_batches(self, rows: list[Row], offset: int, end: int) -> Iterator[LogBatch]:
+        values = record_values(rows, lambda name: self._read(self._files[name]))
+        start, size = 0, 0
+        for index, value in enumerate(values):
+            size += len(value)
+            if rows[index].offset < offset:
+                start, size = index + 1, 0
+            elif size >= _BATCH_BYTES and index + 1 < len(rows):
+                yield self._batch(rows[start : index + 1], values[start : index + 1], rows[index + 1].offset)
+                start, size = index + 1, 0
+        if start < len(rows):
+            yield self._batch(rows[start:], values[start:], end)
+
+    def _batch(self, rows: list[Row], values: list[bytes], next_offset: int) -> LogBatch:
+        offsets, append_ns, keys = zip(*((row.offset, row.append_ns, row.key) for row in rows), strict=True)
+        return LogBatch(self._topic, self._number, offsets, append_ns, keys, values, next_offset)
+
+    def _read(self, ref: FileRef) -> bytes:
+        """A file's bytes. Raises `CorruptError` where they are not those that were written."""
+        path = self._folder / ref.name
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            raise CorruptError(f"{path}: is missing; restore it from a backup") from None
+        if hashlib.sha256(data).hexdigest() != ref.sha256:
+            raise CorruptError(f"{path}: its hash is not that in the archive's manifest; restore it from a backup")
+        return data
+
+    def _file_of(self, offset: int) -> int:
+        """The file that has `offset`, or the one before it where none has."""
+        low, high = 0, len(self.records)
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self._first_offset(middle) <= offset else (low, middle)
+        return low
+
+    def _first_offset(self, number: int) -> int:
+        """The offset of a file's first record: out of its footer."""
+        path = self._folder / self.records[number].name
+        try:
+            return int(pq.read_metadata(path).row_group(0).column(0).statistics.min)
+        except (OSError, ValueError) as error:
+            raise CorruptError(f"{path}: {error}; restore it from a backup") from None
+
+
+class ArchivedTopic:
+    """A topic's folder in an archive."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        path = folder / NAME
+        self.genesis: Genesis = decode_genesis(path.read_bytes(), str(path))
+
+    def partitions(self) -> dict[int, ArchivedPartition]:
+        """Each partition, as far as the archive has come now."""
+        topic = self.genesis.topic
+        return {number: ArchivedPartition(self.folder, topic, number) for number in range(self.genesis.partitions)}

@@ -1,0 +1,74 @@
+"""`sensorloom archive`. What a command needs is imported when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+_EXAMPLE: Final = "sensorloom archive run --log segments:site/log --out site/archive"
+
+
+def register(subparsers: Any) -> None:
+    """Add the command's parser."""
+    parser = subparsers.add_parser(
+        "archive", help="keep a log's records for good: as Parquet, beside the log", epilog=f"example: {_EXAMPLE}"
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    action = actions.add_parser(
+        "run",
+        help="the archive service",
+        description="Keep every record of a log's readings, marks and stream descriptions as Parquet, and go on with "
+        "what comes. Start it again after any end: it goes on behind its last seal. Several may run at once, each with "
+        "its own --instance. `sensorloom window batch` cuts windows from what it wrote.",
+        epilog=f"example: {_EXAMPLE}",
+    )
+    add = action.add_argument
+    add("--log", required=True, metavar="URL", help="segments:DIR or kafka://host:9092[,host:9092]")
+    add("--out", required=True, metavar="ARCHIVE", help="the archive's folder, on a local disk")
+    add("--until-idle", action="store_true", help="end when everything is sealed that is in the log now")
+    add("--instance", metavar="NAME", help="this worker's lasting name; by default made of host and process")
+    add("--seal-bytes", default="64MiB", metavar="SIZE", help="seal after so much of each partition (%(default)s)")
+    add("--seal-seconds", default="600", metavar="S", help="seal at least so often (%(default)s)")
+    add("--json", action="store_true", help="print one JSON object at the end")
+    action.set_defaults(run=run_archive_command)
+
+
+def run_archive_command(args: argparse.Namespace) -> int:
+    """`sensorloom archive run`; 1 where `--until-idle` was ended before it was done."""
+    import asyncio
+
+    from ingest.log.opening import check_begun, is_begun
+    from service.archiving import ArchiveOptions, run_archive
+    from service.limits import limits_of, worker_name
+    from service.report import Progressing
+
+    options = ArchiveOptions(
+        log=args.log,
+        out=Path(args.out),
+        instance=args.instance or worker_name(),
+        until_idle=args.until_idle,
+        limits=limits_of(args.seal_bytes, args.seal_seconds),
+    )
+    if options.until_idle or options.out.exists():
+        check_begun(options.log)
+    elif not is_begun(options.log):
+        print(f"sensorloom: {options.log}: there is no log yet; one is begun here", file=sys.stderr)
+    with Progressing(options.until_idle, "archive", "samples") as progressing:
+        result = asyncio.run(run_archive(options, progressing.observe))
+    counts = result.counts
+    records = sum(count for reason, count in counts.items() if reason.startswith("records."))
+    samples = counts["samples"]
+    if args.json:
+        import msgspec
+
+        figures = {"finished": result.finished, "records": records, "samples": samples, "files": result.files}
+        print(msgspec.json.encode({**figures, "bytes": result.bytes, "counts": dict(sorted(counts.items()))}).decode())
+    elif options.until_idle:
+        each = f", {result.bytes / samples:.2f} bytes a sample" if samples else ""
+        print(f"this run: {records:,} records with {samples:,} samples in {result.files:,} files{each}")
+    if options.until_idle and not result.finished:
+        print("sensorloom: ended before the log was drained; run it again to go on", file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,212 @@
+"""The archive service over a real embedded log, and windows cut from what it wrote."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import sensorloom
+from ingest.draining import drain
+from ingest.log.opening import open_log
+from ingest.log.protocol import MARKS, READINGS, Entry
+from ingest.records import Forget, RecordingEnd, RecordingStart
+from tests.ingest.archive.test_log import Records
+from tests.service.test_run import PROJECT, Site, append, at, mark, record
+from windowing.dataset.digest import dataset_digest
+from windowing.dataset.status import status_of
+
+RULES = """version: 1
+rules:
+  - {label: high, when: acc.x > -100}
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """Three devices; duplicates, rubbish, a clock that is not set, a recording that goes on after its end."""
+    site = Site(tmp_path)
+    record(site.log, "a", 10)
+    record(site.log, "b", 8)
+    record(site.log, "b", 8)
+    record(site.log, "gone", 6)
+    append(site.log, READINGS, Forget("gone", "ann", at(0), "asked"))
+    record(site.log, "gone", 9, first=6, end=False)
+    append_rubbish(site.log)
+    append(site.log, MARKS, mark("a", 0, 4, "run"), mark("b", 2, 3, "stop"))
+    return site
+
+
+def append_rubbish(log: str) -> None:
+    async def run() -> None:
+        opened = open_log(log)
+        await opened.append(READINGS, [Entry(b"a", b"\x01rubbish"), Entry(b"b", b"\x09")])
+        await opened.close()
+
+    asyncio.run(run())
+
+
+def archive(site: Site, *more: str) -> list[str]:
+    return ["archive", "run", "--log", site.log, "--out", str(site.out.parent / "archive"), *more]
+
+
+def batch(site: Site, out: str, *more: str) -> list[str]:
+    root = site.out.parent
+    words = ["window", "batch", "-c", str(site.config), "--archive", str(root / "archive"), "--out", str(root / out)]
+    return [*words, *more]
+
+
+def records(url: str) -> Records:
+    async def run() -> Records:
+        log = open_log(url)
+        found: Records = []
+        async for part in drain(log, READINGS, await log.bounds(READINGS)):
+            columns = zip(part.offsets, part.append_ns, part.keys, part.values, strict=True)
+            found += [(part.partition, *one) for one in columns]
+        await log.close()
+        return sorted(found)
+
+    return asyncio.run(run())
+
+
+def counts(out: Path) -> dict[str, int]:
+    return status_of(sensorloom.open(out)).counts
+
+
+def test_windows_of_the_archive_are_those_of_the_log(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    root = site.out.parent
+    assert site.drain() == 0
+    assert sensorloom.main(archive(site, "--until-idle", "--seal-bytes", "2kB")) == 0
+    capsys.readouterr()
+    assert sensorloom.main(archive(site, "--until-idle", "--json")) == 0
+    assert json.loads(capsys.readouterr().out)["records"] == 0, "nothing twice"
+    shutil.rmtree(root / "log")
+    assert sensorloom.main(batch(site, "batch")) == 0
+    assert dataset_digest(root / "batch") == dataset_digest(site.out)
+    assert counts(root / "batch") == counts(site.out)
+    stream, again = (sensorloom.open(out).windows() for out in (site.out, root / "batch"))
+    assert again.select("window", "label").equals(stream.select("window", "label"))
+    assert "run" in again["label"].to_list()
+
+
+def test_what_the_archive_says(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sensorloom.main(archive(site, "--until-idle")) == 0
+    said = capsys.readouterr().out
+    assert "this run:" in said
+    assert "bytes a sample" in said
+    tables = (site.out.parent / "archive/readings/records").glob("*.parquet")
+    rows = pl.concat([pl.read_parquet(path) for path in tables])
+    chunks = rows.filter(kind="chunk").group_by("device", "verdict").len().sort("device", "verdict").rows()
+    assert chunks == [("a", "counts", 10), ("b", "counts", 8), ("b", "duplicate", 8), ("gone", "counts", 6),
+                      ("gone", "forgotten", 3)]  # fmt: skip
+    assert rows.filter(kind="undecodable").height == 2
+
+
+def test_the_log_goes_on_where_the_archive_ends(site: Site) -> None:
+    root = site.out.parent
+    assert sensorloom.main(archive(site, "--until-idle")) == 0
+    assert sensorloom.main(batch(site, "dataset")) == 0
+    record(site.log, "c", 7)
+    assert site.drain() == 0
+    (root / "whole").mkdir()
+    words = [str(root / "whole" / "dataset") if word == str(site.out) else word for word in site.words("--until-idle")]
+    assert sensorloom.main(words) == 0
+    assert dataset_digest(site.out) == dataset_digest(root / "whole" / "dataset")
+
+
+def test_rules_mark_in_the_log(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    root = site.out.parent
+    (root / "rules.yaml").write_text(RULES)
+    site.config.write_text('rules = "rules.yaml"\n' + site.config.read_text())
+    assert sensorloom.main(archive(site, "--until-idle")) == 0
+    assert sensorloom.main(batch(site, "batch")) == 2
+    assert "say where it is (--log)" in capsys.readouterr().err
+    assert sensorloom.main(batch(site, "batch", "--log", site.log)) == 0
+    assert site.drain() == 0
+    stream, again = (sensorloom.open(out).windows() for out in (site.out, root / "batch"))
+    assert "high" in again["label"].to_list()
+    assert again.select("window", "label").equals(stream.select("window", "label"))
+
+
+def test_another_logs_archive_is_refused(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sensorloom.main(archive(site, "--until-idle")) == 0
+    (tmp_path / "other").mkdir()
+    other = Site(tmp_path / "other")
+    record(other.log, "a", 3)
+    words = [other.log if word == site.log else word for word in archive(site, "--until-idle")]
+    assert sensorloom.main(words) == 2
+    assert "began with the log" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["archive", "run", "--log", "segments:none", "--out", "x", "--until-idle"], "there is no log"),
+        (["window", "batch", "-c", "none.toml", "--archive", "none", "--out", "x"], "archive:none: there is no log"),
+        (["archive", "run", "--log", "segments:none", "--out", "x", "--seal-seconds", "0"], "--seal-seconds"),
+        (["archive", "run", "--log", "segments:none", "--out", "README.md"], "is a file"),
+    ],
+)
+def test_wrong_usage(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "README.md").write_text("")
+    (tmp_path / "none").mkdir()
+    monkeypatch.chdir(tmp_path)
+    if "README.md" not in words:
+        (tmp_path / "none").rmdir()
+    assert sensorloom.main(words) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_missing_archive_is_told(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sensorloom.main(batch(site, "batch")) == 2
+    assert "there is no" in capsys.readouterr().err
+
+
+def test_kills_leave_every_record_once(tmp_path: Path) -> None:
+    """kill -9 at whatever it does, six times; then to the end: the archive has the log's records, each at its place."""
+    site, rng, known = Site(tmp_path), random.Random(7), 0
+    for number in range(6):
+        record(site.log, f"d{number}", 40)
+        words = archive(site, "--seal-bytes", "1kB", "--seal-seconds", "0.05", "--instance", f"w{number}")
+        with subprocess.Popen([sys.executable, "-m", "sensorloom", *words], cwd=PROJECT) as worker:
+            try:
+                known = wait_for_entries(tmp_path / "archive", worker, known + 1)
+                record(site.log, f"e{number}", 20)
+                time.sleep(rng.random() * 0.2)
+            finally:
+                worker.kill()
+    assert sensorloom.main(archive(site, "--until-idle", "--seal-bytes", "5kB")) == 0
+    assert records(f"archive:{tmp_path}/archive") == records(site.log)
+
+
+def wait_for_entries(archive: Path, worker: subprocess.Popen[bytes], at_least: int) -> int:
+    deadline_s = time.monotonic() + 60
+    while (found := len(list(archive.glob("readings/manifest/*/*.json")))) < at_least:
+        assert worker.poll() is None, "the worker has ended"
+        assert time.monotonic() < deadline_s, "no entry came"
+        time.sleep(0.01)
+    return found
+
+
+def test_chunks_out_of_the_ordinary_come_through(site: Site) -> None:
+    """What has no clock, what comes after its recording's end: decided in the archive's windows as in the log's."""
+    end = RecordingEnd("odd", "r", b"boot", at(5), "end")
+    append(site.log, READINGS, RecordingStart("odd", "r", b"boot", at(0), "start"))
+    record(site.log, "odd", 4, first=1, end=False)
+    append(site.log, READINGS, end)
+    record(site.log, "odd", 6, first=4, end=False)
+    assert site.drain() == 0
+    assert sensorloom.main(archive(site, "--until-idle")) == 0
+    assert sensorloom.main(batch(site, "batch")) == 0
+    assert dataset_digest(site.out.parent / "batch") == dataset_digest(site.out)
+    assert counts(site.out.parent / "batch") == counts(site.out)
