@@ -121,7 +121,9 @@ _COMMANDS: Final = {
     "archive": _Command("service.archivecommands", "keep a log's records for good: as Parquet, beside the log"),
     "dataset": _Command("windowing.commands", "see and check a dataset"),
     "status": _Command("service.sitecommands", "how a site is: silent devices, lag, the last hour, the disk"),
-    "backup": _Command("service.sitecommands", "copy a site that may be at work: its datasets, then its log"),
+    "backup": _Command(
+        "service.sitecommands", "copy a site that may be at work: what was made of its log, then the log"
+    ),
     "completion": _Command("", "print what makes a shell complete these commands"),
 }
 _NO_MEMORY: Final = (

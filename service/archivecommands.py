@@ -30,7 +30,7 @@ def register(subparsers: Any) -> None:
     add("--until-idle", action="store_true", help="end when everything is sealed that is in the log now")
     add("--instance", metavar="NAME", help="this worker's lasting name; by default made of host and process")
     add("--seal-bytes", default="64MiB", metavar="SIZE", help="seal after so much of each partition (%(default)s)")
-    add("--seal-seconds", default="600", metavar="S", help="seal at least so often (%(default)s)")
+    add("--seal-seconds", default="300", metavar="S", help="seal at least so often (%(default)s)")
     add("--json", action="store_true", help="print one JSON object at the end")
     action.set_defaults(run=run_archive_command)
 

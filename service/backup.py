@@ -1,4 +1,4 @@
-"""A backup of a running site: its datasets first, then its log, so that the log holds all that they rest on.
+"""A backup of a running site: its datasets and archives first, then its log, which so holds all that they rest on.
 
 Everything goes on meanwhile. The backup is a site itself: it can be looked at, read and gone on from where it lies. A
 later backup into the same folder copies what is new.
@@ -35,6 +35,8 @@ class BackupReport:
     begun_ns: int
     datasets: dict[str, dict[str, int]] = field(default_factory=dict)
     """The newest entry of each chain, by dataset."""
+    archives: dict[str, dict[str, int]] = field(default_factory=dict)
+    """The same, by archive."""
     logs: dict[str, dict[str, int]] = field(default_factory=dict)
     """The records of each topic, by log."""
     copied_files: int = 0
@@ -84,18 +86,21 @@ def _copy(site: Site, to: Path, copier: Copier, report: BackupReport) -> None:
         copier.copy(path, to / path.name)
     for folder in site.datasets:
         name = str(folder.relative_to(site.root))
-        report.datasets[name] = _copy_dataset(folder, to / name, copier)
+        report.datasets[name] = _copy_chains(folder, to / name, copier)
         copier.settle()
         open_dataset(to / name)
+    for folder in site.archives:
+        name = str(folder.relative_to(site.root))
+        report.archives[name] = _copy_chains(folder, to / name, copier)
     for folder in site.logs:
         name = str(folder.relative_to(site.root))
         report.logs[name] = copy_log(folder, to / name, copier)
     copier.settle()
 
 
-def _copy_dataset(source: Path, to: Path, copier: Copier) -> dict[str, int]:
-    """Copy what says how much there must be, then the chains of a dataset, then what else is in it; returns the newest
-    entry of each chain."""
+def _copy_chains(source: Path, to: Path, copier: Copier) -> dict[str, int]:
+    """Copy what says how much there must be, then the chains of a dataset or an archive, then what else is in it;
+    returns the newest entry of each chain."""
     newest: dict[str, int] = {}
     left_out = {source / BELONGS}
     for path in sorted((source / BELONGS).rglob("*")):

@@ -1,8 +1,9 @@
-"""A site: a folder with what one place has, its log and the datasets made of it.
+"""A site: a folder with what one place has, its log and what was made of it.
 
 ::
 
     SITE/log/…          a log of `segments`
+    SITE/archive/…      an archive of the log
     SITE/dataset/…      a dataset; any number of them, under any names
     SITE/*.toml, *.yaml configurations and rules
 
@@ -18,6 +19,7 @@ from typing import Final
 
 from ingest.engine.genesis import NAME as GENESIS
 from ingest.errors import UsageError
+from ingest.log.protocol import READINGS
 from windowing.config import FILE
 from windowing.dataset.belongings import LABELS, RULES, WINDOWS
 
@@ -31,6 +33,7 @@ class Site:
 
     root: Path
     logs: tuple[Path, ...]
+    archives: tuple[Path, ...]
     datasets: tuple[Path, ...]
 
     @property
@@ -40,21 +43,19 @@ class Site:
 
 
 def find_site(path: str | Path) -> Site:
-    """The site in a folder; a log's or a dataset's own folder is a site of that alone.
+    """The site in a folder; a log's, an archive's or a dataset's own folder is a site of that alone.
 
     Raises:
-        UsageError: there is neither a log nor a dataset.
+        UsageError: there is none of them.
     """
     root = Path(path)
     if not root.is_dir():
         raise UsageError(f"{root}: there is no such folder; name the one that holds the site's log and datasets")
-    logs: list[Path] = []
-    datasets: list[Path] = []
-    for folder in _folders(root, DEPTH_MAX):
-        (logs if is_log(folder) else datasets).append(folder)
-    if not logs and not datasets:
-        raise UsageError(f"{root}: holds neither a log of segments nor a dataset; name the folder that does")
-    return Site(root, tuple(sorted(logs)), tuple(sorted(datasets)))
+    found = sorted(_folders(root, DEPTH_MAX))
+    if not found:
+        raise UsageError(f"{root}: holds no log of segments, no archive and no dataset; name the folder that does")
+    logs, archives, datasets = (tuple(filter(is_one, found)) for is_one in (is_log, is_archive, is_dataset))
+    return Site(root, logs, archives, datasets)
 
 
 def is_log(folder: Path) -> bool:
@@ -62,21 +63,26 @@ def is_log(folder: Path) -> bool:
     return (folder / "topics").is_dir()
 
 
+def is_archive(folder: Path) -> bool:
+    """Whether a folder is an archive that a worker has begun."""
+    return (folder / READINGS / GENESIS).is_file()
+
+
 def is_dataset(folder: Path) -> bool:
     """Whether a folder is a dataset that a worker has begun; who writes a dataset.toml has none yet."""
     return (folder / FILE).is_file() and any(operator_folders(folder))
 
 
-def operator_folders(dataset: Path) -> Iterator[Path]:
-    """The folders of a dataset's operators, each with its chains."""
-    for pattern in (f"{WINDOWS}/*", LABELS, f"{RULES}/*"):
-        for path in sorted(dataset.glob(f"{pattern}/{GENESIS}")):
+def operator_folders(folder: Path) -> Iterator[Path]:
+    """The folders of a dataset's or an archive's operators, each with its chains."""
+    for pattern in ("*",) if is_archive(folder) else (f"{WINDOWS}/*", LABELS, f"{RULES}/*"):
+        for path in sorted(folder.glob(f"{pattern}/{GENESIS}")):
             yield path.parent
 
 
 def _folders(root: Path, depth: int) -> Iterator[Path]:
-    """The logs and datasets in a folder; there are none in these."""
-    if is_log(root) or is_dataset(root):
+    """The logs, archives and datasets in a folder; there are none in these."""
+    if is_log(root) or is_archive(root) or is_dataset(root):
         yield root
     elif depth:
         for folder in sorted(root.iterdir()):

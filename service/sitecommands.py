@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Final
 
 _SITE: Final = (
-    "SITE is a folder that holds a log of segments, the datasets made of it, or both: site/log, site/dataset."
+    "SITE is a folder that holds a log of segments, an archive, the datasets made of them, or several of these: "
+    "site/log, site/archive, site/dataset."
 )
 
 
@@ -20,10 +21,10 @@ def register(subparsers: Any) -> None:
 def _register_backup(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "backup",
-        help="copy a site that may be at work: its datasets, then its log",
-        description="Copy a site's datasets and then its log while agents and workers go on, fsync what was copied and "
-        "open it. Into the same folder again, only what is new is copied. The copy is a site itself: to restore, copy "
-        f"it back with any tool, or go on where it lies. {_SITE}",
+        help="copy a site that may be at work: what was made of its log, then the log",
+        description="Copy a site's datasets and archives and then its log while agents and workers go on, fsync what "
+        "was copied and open it. Into the same folder again, only what is new is copied. The copy is a site itself: to "
+        f"restore, copy it back with any tool, or go on where it lies. {_SITE}",
         epilog="example: sensorloom backup site /mnt/backup/site",
     )
     parser.add_argument("site", metavar="SITE", help="the site's folder")
@@ -42,6 +43,8 @@ def run_backup(args: argparse.Namespace) -> int:
         return 0
     for name, chains in report.datasets.items():
         print(f"{name}: {sum(seq + 1 for seq in chains.values()):,} entries in {len(chains)} chains; opened")
+    for name, chains in report.archives.items():
+        print(f"{name}: {sum(seq + 1 for seq in chains.values()):,} entries in {len(chains)} chains")
     for name, topics in report.logs.items():
         print(f"{name}: " + ", ".join(f"{topic} {records:,}" for topic, records in topics.items()) + " records")
     print(

@@ -69,11 +69,11 @@ class DeviceStatus(msgspec.Struct, frozen=True):
 
 
 class DatasetFigures(msgspec.Struct, frozen=True):
-    """A dataset's last hour."""
+    """A dataset's or an archive's last hour."""
 
     dataset: str
     sealed_ns: int | None
-    """The last seal of windows."""
+    """The last seal of windows, or of archived readings."""
     lag_s: float | None
     """For how long the oldest record waits that is in the log and not sealed; None where the log is elsewhere."""
     behind: int | None
@@ -82,6 +82,8 @@ class DatasetFigures(msgspec.Struct, frozen=True):
     drops_hour: dict[str, int]
     counts_hour: dict[str, int]
     """What else was counted: samples, late, lost …"""
+    kind: Literal["dataset", "archive"] = "dataset"
+    """An archive has no windows, and drops nothing."""
 
 
 class DiskFigures(msgspec.Struct, frozen=True):
@@ -128,7 +130,7 @@ def site_status(site: Site, now_ns: int, bounds: Bounds) -> SiteStatus:
         looking = _Looking(now_ns, bounds, opened)
         for folder in site.logs:
             looking.look_at_log(folder, str(folder.relative_to(site.root)))
-        for folder in site.datasets:
+        for folder in (*site.datasets, *site.archives):
             looking.look_at_dataset(folder, str(folder.relative_to(site.root)))
         disks = looking.disks(site)
     return SiteStatus(str(site.root), now_ns, looking.devices, looking.datasets, disks, looking.trouble)
@@ -169,7 +171,7 @@ class _Looking:
                 self.trouble.append(f"{device.device}: {since}" + (f"; its agent: {said}" if said else ""))
 
     def look_at_dataset(self, folder: Path, name: str) -> None:
-        """The last seals, lag and last hour of windows, and how the dataset grows."""
+        """The last seals, lag and last hour of windows, or of an archive's readings, and how the folder grows."""
         try:
             growths = []
             for operator in operator_folders(folder):
@@ -177,12 +179,21 @@ class _Looking:
                 chains = list(_chains(operator, genesis))
                 growths += [growth(operator, chain, newest, self._now_ns - DAY_NS) for _, chain, newest in chains]
                 if operator.parent.name == WINDOWS:
-                    self._look_at_windows(operator, name, genesis, chains)
+                    self._look_at_chains(operator, name, genesis, chains, "dataset")
+                elif operator.name == READINGS:
+                    self._look_at_chains(operator, name, genesis, chains, "archive")
             self._add_entries(folder, growths)
         except (SensorloomError, OSError) as error:
             self.trouble.append(f"{name}: {error}")
 
-    def _look_at_windows(self, folder: Path, name: str, genesis: Genesis, chains: list[tuple[int, str, int]]) -> None:
+    def _look_at_chains(
+        self,
+        folder: Path,
+        name: str,
+        genesis: Genesis,
+        chains: list[tuple[int, str, int]],
+        kind: Literal["dataset", "archive"],
+    ) -> None:
         through: dict[int, int] = {}
         hour: Counter[str] = Counter()
         sealed: list[int] = []
@@ -206,6 +217,7 @@ class _Looking:
             counts.pop("windows", 0),
             {r.removeprefix("drop."): count for r, count in counts.items() if r.startswith("drop.")},
             {r: count for r, count in counts.items() if not r.startswith("drop.")},
+            kind,
         )
         self.datasets.append(figures)
         self.trouble += dataset_trouble(figures, self._bounds)
@@ -240,7 +252,7 @@ class _Looking:
     def disks(self, site: Site) -> list[DiskFigures]:
         """The disks of what was looked at."""
         found: dict[int, DiskFigures] = {}
-        for folder in (*site.logs, *site.datasets):
+        for folder in (*site.logs, *site.archives, *site.datasets):
             device = folder.stat().st_dev
             if device not in found:
                 found[device] = disk_figures(folder, self._rates.get(device, _Rate()))

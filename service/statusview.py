@@ -43,13 +43,14 @@ def _devices(status: SiteStatus) -> Table:
 
 
 def _datasets(status: SiteStatus) -> Table:
-    table = _table("dataset", "last seal", "lag", "waiting", "windows/h", "dropped/h")
+    table = _table("made of it", "last seal", "lag", "waiting", "windows/h", "dropped/h")
     for one in status.datasets:
         sealed = "never" if one.sealed_ns is None else f"{span((status.time_ns - one.sealed_ns) / 1e9)} ago"
         lag = "-" if one.lag_s is None else span(one.lag_s)
         behind = "-" if one.behind is None else f"{one.behind:,}"
-        drops = ", ".join(f"{reason} {count:,}" for reason, count in one.drops_hour.items()) or "0"
-        _row(table, [one.dataset, sealed, lag, behind, f"{one.windows_hour:,}", drops])
+        nothing, windows = ("0", f"{one.windows_hour:,}") if one.kind == "dataset" else ("-", "-")
+        drops = ", ".join(f"{reason} {count:,}" for reason, count in one.drops_hour.items()) or nothing
+        _row(table, [one.dataset, sealed, lag, behind, windows, drops])
     return table
 
 

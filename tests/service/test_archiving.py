@@ -8,6 +8,7 @@ import random
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -120,6 +121,26 @@ def test_the_log_goes_on_where_the_archive_ends(site: Site) -> None:
     words = [str(root / "whole" / "dataset") if word == str(site.out) else word for word in site.words("--until-idle")]
     assert sensorloom.main(words) == 0
     assert dataset_digest(site.out) == dataset_digest(root / "whole" / "dataset")
+
+
+def test_a_site_has_its_archive(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`status` tells how far it is behind, and `backup` takes it along."""
+    assert sensorloom.main(archive(site, "--until-idle")) == 0
+    record(site.log, "z", 5)
+    capsys.readouterr()
+    sensorloom.main(["status", str(tmp_path), "--json"])
+    (figures,) = json.loads(capsys.readouterr().out)["datasets"]
+    assert (figures["dataset"], figures["kind"], figures["behind"]) == ("archive", "archive", 7)
+    sensorloom.main(["status", str(tmp_path)])
+    assert "archive" in capsys.readouterr().out
+    with tempfile.TemporaryDirectory() as elsewhere:
+        copy = Path(elsewhere) / "copy"
+        assert sensorloom.main(["backup", str(tmp_path), str(copy)]) == 0
+        assert "archive: " in capsys.readouterr().out
+        assert records(f"archive:{copy}/archive") == records(f"archive:{tmp_path}/archive")
+        words = [word.replace(str(tmp_path), str(copy)) for word in archive(site, "--until-idle")]
+        assert sensorloom.main(words) == 0
+        assert records(f"archive:{copy}/archive") == records(site.log)
 
 
 def test_rules_mark_in_the_log(site: Site, capsys: pytest.CaptureFixture[str]) -> None:

@@ -193,4 +193,4 @@ def test_a_restored_log_and_damage_are_trouble_and_hold_nothing_back(site: Site)
 def test_who_is_no_site_is_refused(tmp_path: Path) -> None:
     site = Site(tmp_path)
     site("status", tmp_path / "nowhere").refused(2, "there is no such folder")
-    site("status", tmp_path).refused(2, "neither a log of segments nor a dataset")
+    site("status", tmp_path).refused(2, "no log of segments, no archive and no dataset")
