@@ -23,8 +23,8 @@ from service.crew import Ahead, Minute
 from service.labelling import Relabelled, relabelled
 from service.run import RunResult
 from windowing.dataset.belongings import WINDOWS
-from windowing.dataset.reader import open_dataset, open_figures
-from windowing.dataset.status import DatasetStatus, render_status, status_of
+from windowing.dataset.reader import open_dataset
+from windowing.dataset.status import DatasetStatus, dataset_status, render_status, status_of
 
 TOLD: Final = ("waiting", "lost", "fenced", "noted")
 """Notices that a person should hear of."""
@@ -191,15 +191,15 @@ class ClosingFigures(msgspec.Struct, frozen=True):
 
 def closing_figures(out: Path, result: RunResult) -> ClosingFigures:
     """The figures at the end of a run into `out`. Raises `CorruptError`."""
-    dataset = open_figures(out) if result.before is None else open_dataset(out)
-    status = status_of(dataset)
+    dataset = None if result.before is None else open_dataset(out)
+    status = dataset_status(out) if dataset is None else status_of(dataset)
     samples = result.counts["samples"]
     return ClosingFigures(
         finished=result.finished,
         samples=samples,
         chunks=result.counts["chunks"],
         bytes_per_sample=round(result.bytes / samples, 3) if samples else None,
-        relabelled=None if result.before is None else relabelled(dataset, result.before),
+        relabelled=None if dataset is None or result.before is None else relabelled(dataset, result.before),
         dataset=status,
         shards=str(out / WINDOWS / status.spec / "signal"),
         python=(

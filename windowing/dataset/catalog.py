@@ -48,6 +48,8 @@ class Chains:
     heads: dict[str, Manifest] = field(default_factory=dict)
     """The newest entry of each chain that has one, by `<topic>-<partition>`."""
     files: list[FileRef] = field(default_factory=list)
+    files_of: list[list[FileRef]] = field(default_factory=list)
+    """The files of each chain that is whole."""
     states: list[tuple[FileRef, Path]] = field(default_factory=list)
     """The states of each chain's last entries, with the later entry whose creation outdates them."""
     damage: list[Damage] = field(default_factory=list)
@@ -146,6 +148,7 @@ def read_chains(folder: Path, damaged: Damaged = "raise", heads: Mapping[str, Ch
         if chain is not None:
             chains.heads[Path(name).name] = chain.head
             chains.files += chain.files
+            chains.files_of.append(list(chain.files))
             chains.states += [
                 (state, folder / entry_name(name, seq + KEPT_STATES))
                 for seq, state in chain.states

@@ -55,3 +55,8 @@ class Contents:
     def parts(self) -> tuple[Contents, ...]:
         """The datasets that this is."""
         return self.joined or (self,)
+
+    @property
+    def rules_counted(self) -> str:
+        """The revision of the rules whose marks count, "none" or "all"; those of several datasets that differ, each."""
+        return ", ".join(dict.fromkeys(each.choice.name for each in self.parts))

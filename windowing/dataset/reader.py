@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.engine.ledger import read_ledger
+from ingest.engine.manifest import FileRef
 from ingest.errors import CorruptError, UsageError
 from ingest.settings import suggest
 from labeling.marks import Fold, fold
@@ -53,6 +54,9 @@ if TYPE_CHECKING:
 
 
 _ARGUMENTS: Final = ("unlabelled", "groups")
+FIGURES: Final = (*ORDER, "t1_ns")
+"""The columns that counting needs."""
+_PORTION_ROWS: Final = 100_000
 
 
 class Arrays(NamedTuple):
@@ -127,7 +131,7 @@ class Dataset:
     @property
     def rules(self) -> str:
         """The revision of the rules whose marks count, "none" or "all"; those of several datasets that differ, each."""
-        return ", ".join(dict.fromkeys(each.choice.name for each in self.contents.parts))
+        return self.contents.rules_counted
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -258,13 +262,28 @@ def open_figures(path: str | Path) -> Dataset:
 
     Raises as `open_dataset`.
     """
-    return Dataset(read_contents(path, columns=(*ORDER, "t1_ns")))
+    return Dataset(read_contents(path, columns=FIGURES))
+
+
+def read_portions(contents: Contents) -> Iterator[Contents]:
+    """Contents that were read without rows, with those of a few chains after the other: of many partitions, no more
+    than a part is held at once. Raises `CorruptError`."""
+    folder, files = contents.windows.folder, contents.windows.files_of
+    refs: list[FileRef] = []
+    for number, chain in enumerate(files, 1):
+        refs += (ref for ref in chain if ref.name.startswith("index/"))
+        if sum(ref.rows for ref in refs) >= _PORTION_ROWS or (refs and number == len(files)):
+            yield _of_rows(contents, read_index(folder, refs, "raise", FIGURES)[0])
+            refs = []
 
 
 def read_contents(
     path: str | Path, damaged: Damaged = "raise", columns: Sequence[str] = COLUMNS, *, rules: str | None = None
 ) -> Contents:
-    """Everything but the signals, with these columns of the index. Raises as `open_dataset`."""
+    """Everything but the signals, with these columns of the index; without its rows, where none are wanted.
+
+    Raises as `open_dataset`.
+    """
     root = dataset_root(path)
     belongings = read_belongings(root)  # before the chains: it says how far they have come at least
     left_out = _missing(belongings, damaged)
@@ -277,36 +296,43 @@ def read_contents(
     folder = windows_folder(root, config, current.window)
     chains = read_chains(folder, damaged, belongings.heads_of(folder))
     label_chains = read_chains(root / LABELS, heads=belongings.heads_of(root / LABELS))
-    index, skipped = read_index(chains.folder, chains.of("index"), damaged, columns)
+    index, skipped = read_index(chains.folder, chains.of("index") if columns else (), damaged, columns or FIGURES)
     chains.damage += [*left_out, *skipped]
-    index, again = once(_vouched_for(chains, index, config, damaged))
+    index = _vouched_for(chains, index, config, damaged)
     standing = [each for each in read_exclusions(root) if not each.undone]
-    index, undone = without_recordings(index, read_undone(read_mark_tables(label_chains)))
-    index, counts = without(index, [each.what for each in standing])
-    index = in_order(index)
+    undone = read_undone(read_mark_tables(label_chains))
     rule_chains = _rules(root, belongings, damaged)
     for other in rule_chains.values():
         chains.damage += other.damage
     for any_ in (chains, label_chains, *rule_chains.values()):
         chains.damage += _rest(any_, damaged)
     marks = read_marks(label_chains)
-    return Contents(
+    contents = Contents(
         root=root,
         config=config,
         windows=chains,
         labels=label_chains,
         rules=rule_chains,
-        index=index,
+        index=index.clear(),
         marks=marks,
         choice=choose(root, current, rules),
         recordings=read_recordings(chains, damaged),
         streams=read_streams(chains, damaged),
-        undone=undone,
-        exclusions=dict(zip(standing, counts, strict=True)),
+        undone=dict.fromkeys(undone, 0),
+        exclusions=dict.fromkeys(standing, 0),
         shards={Path(ref.name).name: (chains.folder, ref) for ref in chains.of("signal")},
-        again=again,
         classes=known_classes(read_ledger(root, CLASSES)),  # behind the marks: they have numbers before they are seen
     )
+    return _of_rows(contents, index)
+
+
+def _of_rows(contents: Contents, index: pl.DataFrame) -> Contents:
+    """The contents with these rows of the index: in their order, each once, without what was taken out."""
+    index, again = once(index)
+    index, undone = without_recordings(index, contents.undone)
+    index, counts = without(index, [each.what for each in contents.exclusions])
+    exclusions = dict(zip(contents.exclusions, counts, strict=True))
+    return replace(contents, index=in_order(index), undone=undone, exclusions=exclusions, again=again)
 
 
 def _rules(root: Path, belongings: Belongings, damaged: Damaged) -> dict[str, Chains]:

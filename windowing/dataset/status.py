@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from ingest.engine.manifest import Manifest, chain_folder, entry_name
 from ingest.showing import printable
 from ingest.units import exact_time
-from labeling.strays import Stray, strays
+from labeling.marks import ResolvedMark
+from labeling.strays import Spans, Stray, Times, strays
+from windowing.dataset.contents import Contents
 from windowing.dataset.exclusions import Excluded
 from windowing.dataset.heard import units_of, unnamed_streams
-from windowing.dataset.labelled import ALL, NONE
-from windowing.dataset.reader import Dataset, open_figures
+from windowing.dataset.index import label_windows
+from windowing.dataset.labelled import ALL, NONE, codes_of
+from windowing.dataset.reader import Dataset, open_figures, read_contents, read_portions
+
+if TYPE_CHECKING:
+    import polars as pl
 
 SHOWN_STRAYS_MAX: Final = 10
+_SOMEWHERE: Final = (np.zeros(1, np.int64), np.zeros(1, np.int64))
 SHOWN_RECORDINGS_MAX: Final = 3
 
 
@@ -98,57 +106,104 @@ class DatasetStatus(msgspec.Struct, frozen=True):
     """By device: the recordings some of whose windows lie at the times of another one's, each with how many."""
 
 
+@dataclass(slots=True)
+class _Tally:
+    """What is counted window by window."""
+
+    windows: int = 0
+    labels: Counter[str] = field(default_factory=Counter)
+    unknown: Counter[str] = field(default_factory=Counter)
+    undone: Counter[tuple[str, str]] = field(default_factory=Counter)
+    excluded: Counter[Excluded] = field(default_factory=Counter)
+    again: int = 0
+    spans: dict[str, tuple[Times, Times]] = field(default_factory=dict)
+    """From when to when each device's windows go."""
+    overlapping: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def add(self, contents: Contents, table: pl.DataFrame, unknown: Mapping[str, int]) -> None:
+        """Windows with their labels, of contents that hold these alone."""
+        self.windows += len(table)
+        self.labels.update(label or "" for label in table["label"])
+        self.unknown.update(unknown)
+        self.undone.update(contents.undone)
+        self.excluded.update(contents.exclusions)
+        self.again += contents.again
+        for (device,), rows in table.select("device", "t0_ns", "t1_ns").partition_by("device", as_dict=True).items():
+            self.spans[str(device)] = (rows["t0_ns"].to_numpy(), rows["t1_ns"].to_numpy())
+        self.overlapping |= _overlapping(table)
+
+
 def dataset_status(path: str | Path) -> DatasetStatus:
-    """The figures of the dataset in a folder. Raises `UsageError`, `CorruptError`."""
-    return status_of(open_figures(path))
+    """The figures of the dataset in a folder, whose windows are read a few chains after the other.
+
+    Raises `UsageError`, `CorruptError`.
+    """
+    contents, tally = read_contents(path, columns=()), _Tally()
+    by_device: dict[str, list[ResolvedMark]] = {}
+    for mark in contents.choice.count(contents.marks.marks).marks:
+        by_device.setdefault(mark.device, []).append(mark)
+    policy = contents.config.labels
+    for part in read_portions(contents):
+        devices = part.index["device"].unique().to_list()
+        if not tally.spans.keys().isdisjoint(devices):
+            return status_of(open_figures(path))  # a window of theirs may be in two chains, and counts once
+        marks = tuple(mark for device in devices for mark in by_device.get(device, ()))
+        table, labels = label_windows(part.index, marks, policy)
+        tally.add(part, table, codes_of(labels, policy.classes, contents.classes).unknown)
+        # Of a device without marks nobody asks where its windows are.
+        tally.spans |= {device: _SOMEWHERE for device in devices if device not in by_device and device in tally.spans}
+    return _status(contents, tally)
 
 
 def status_of(dataset: Dataset) -> DatasetStatus:
     """The figures of an opened dataset."""
-    contents = dataset.contents
+    tally = _Tally()
+    tally.add(dataset.contents, dataset.windows(), dataset.unknown)
+    return _status(dataset.contents, tally)
+
+
+def _status(contents: Contents, tally: _Tally) -> DatasetStatus:
     totals = contents.windows.totals
-    labels = Counter(label or "" for label in dataset.windows()["label"])
     chains = [
         _chain_status(folder.folder, name, head)
         for folder in (contents.windows, contents.labels)
         for name, head in folder.heads.items()
     ]
-    counting = dataset.counting
-    astray = strays(counting.marks, _spans(dataset))
+    counting = contents.choice.count(contents.marks.marks)
+    astray = strays(counting.marks, _spans(contents, tally))
     marks = {**contents.marks.counts, **counting.counts, "standing": len(contents.marks.marks)}
     marks |= {"counted": len(counting.marks), "over_no_window": sum(stray.marks for stray in astray)}
     return DatasetStatus(
         name=contents.config.name,
         spec=contents.config.window.id,
-        channels=dataset.channels,
-        windows=len(dataset),
-        labels=dict(sorted(labels.items())),
+        channels=contents.config.window.channels,
+        windows=tally.windows,
+        labels=dict(sorted(tally.labels.items())),
         drops={reason: count for reason, count in sorted(totals.items()) if reason.startswith("drop.")},
         counts={reason: count for reason, count in sorted(totals.items()) if not reason.startswith("drop.")},
         marks=dict(sorted(marks.items())),
         rules={revision: dict(sorted(chains.totals.items())) for revision, chains in contents.rules.items()},
-        undone={f"{device}/{recording}": count for (device, recording), count in contents.undone.items()},
-        excluded=tuple(_excluded(each, windows) for each, windows in contents.exclusions.items()),
+        undone={f"{device}/{recording}": tally.undone[device, recording] for device, recording in contents.undone},
+        excluded=tuple(_excluded(each, tally.excluded[each]) for each in contents.exclusions),
         units={channel: dict(units) for channel, units in units_of(contents.streams)},
         unnamed=unnamed_streams(contents.streams),
         shards=len(contents.shards),
         bytes=sum(ref.bytes for ref in [*contents.windows.files, *contents.labels.files]),
         chains=tuple(sorted(chains, key=lambda chain: chain.chain)),
-        counted_rules=dataset.rules,
-        again=contents.again,
-        unknown=dict(dataset.unknown),
+        counted_rules=contents.rules_counted,
+        again=tally.again,
+        unknown=dict(tally.unknown),
         strays=tuple(astray),
-        overlapping=_overlapping(dataset),
+        overlapping=tally.overlapping,
     )
 
 
-def _spans(dataset: Dataset) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def _spans(contents: Contents, tally: _Tally) -> Spans:
     """From when to when each device's windows go; windows that were taken out by their range among them."""
-    table = dataset.windows().select("device", "t0_ns", "t1_ns").partition_by("device", as_dict=True)
-    spans = {str(device): (rows["t0_ns"].to_numpy(), rows["t1_ns"].to_numpy()) for (device,), rows in table.items()}
-    window = dataset.contents.config.window
+    spans = dict(sorted(tally.spans.items()))
+    window = contents.config.window
     length_ns = window.length * window.period[0] // window.period[1]
-    for each, windows in dataset.contents.exclusions.items():
+    for each, windows in tally.excluded.items():
         what = each.what
         if windows and what.start_ns is not None and what.end_ns is not None:
             starts, ends = spans.get(what.device, (np.empty(0, np.int64), np.empty(0, np.int64)))
@@ -157,10 +212,10 @@ def _spans(dataset: Dataset) -> dict[str, tuple[NDArray[np.int64], NDArray[np.in
     return spans
 
 
-def _overlapping(dataset: Dataset) -> dict[str, dict[str, int]]:
+def _overlapping(windows: pl.DataFrame) -> dict[str, dict[str, int]]:
     """Windows that lie at the times of another recording of their device: of a file that was imported twice, or of two
     devices with one name."""
-    table = dataset.windows().select("device", "recording", "t0_ns", "t1_ns").sort("device", "t0_ns")
+    table = windows.select("device", "recording", "t0_ns", "t1_ns").sort("device", "t0_ns")
     device, recording = table["device"], table["recording"]
     behind = (device == device.shift()) & (recording != recording.shift()) & (table["t0_ns"] < table["t1_ns"].shift())
     behind = behind.fill_null(value=False)
