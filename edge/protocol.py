@@ -54,6 +54,9 @@ class Read(NamedTuple):
     """The offset behind it in the arrival's data."""
     monotonic_ns: int
     wall_ns: int
+    began_ns: int | None = None
+    """Of a read that was made late, of bytes that came at an even pace: from when on (CLOCK_BOOTTIME) they came. None:
+    it was made as they came."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from edge.protocol import Fault, Frame, Read, SourceConfig
@@ -49,8 +50,8 @@ class Stream:
         self.owes_until_ns = 0
         """What comes next tells what a stop has cost: so long (CLOCK_BOOTTIME) nothing is promised; 0: it is known."""
         self._waiting: list[Taken] = []
-        self._stamps: deque[tuple[int, Stamp]] = deque(maxlen=_STAMPS)
-        """Of the newest arrivals: the offset behind them, and when they came."""
+        self._stamps: deque[tuple[int, Stamp, int | None]] = deque(maxlen=_STAMPS)
+        """Of the newest reads: the offset behind them, when they were made, and since when their bytes came evenly."""
         self._fed = 0
         self._due_ns = 0
         self._pause_ns = PAUSE_NS[0]
@@ -70,16 +71,25 @@ class Stream:
         """`fed` bytes came with this stamp; of what several reads brought, each with its own."""
         assert self.axis is not None
         for read in reads:
-            earlier = self.axis.stamp(read.monotonic_ns)
-            self._stamps.append((self._fed + read.end, Stamp(earlier.time_ns, stamp.waited_ns, stamp.trusted)))
+            earlier = Stamp(self.axis.stamp(read.monotonic_ns).time_ns, stamp.waited_ns, stamp.trusted)
+            began_ns = None if read.began_ns is None else self.axis.stamp(read.began_ns).time_ns
+            self._stamps.append((self._fed + read.end, earlier, began_ns))
         self._fed += fed
-        self._stamps.append((self._fed, stamp))
+        self._stamps.append((self._fed, stamp, None))
 
     def stamp_of(self, offset: int, now: Stamp) -> Stamp:
         """When the bytes before `offset` came."""
         if len(self._stamps) < 2 or self._stamps[-2][0] < offset:
             return now
-        return next((stamp for end, stamp in self._stamps if end >= offset), now)
+        begin = None
+        for end, stamp, began_ns in self._stamps:
+            if end >= offset:
+                if began_ns is None or begin is None:
+                    return stamp
+                span_ns = (stamp.time_ns - began_ns) * (offset - begin) // (end - begin)
+                return replace(stamp, time_ns=began_ns + span_ns)
+            begin = end
+        return now
 
     def stall(self, ticks: int, stamp: Stamp) -> None:
         """What came with this stamp had waited, which is remembered for so many ticks. Where samples are missing beside

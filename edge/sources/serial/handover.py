@@ -28,6 +28,8 @@ class Piece(NamedTuple):
     wall_ns: int
     since_ns: int | None = None
     """From when on it may have waited; None: it was taken as it came."""
+    began_ns: int | None = None
+    """As in `Read`."""
 
     def goes_with(self, before: Piece) -> bool:
         """Whether both can be one arrival."""
@@ -40,7 +42,7 @@ def join(pieces: Sequence[Piece]) -> Arrival:
     last, reads, end = pieces[-1], [], 0
     for piece in pieces[:-1]:
         end += len(piece.data)
-        reads.append(Read(end, piece.monotonic_ns, piece.wall_ns))
+        reads.append(Read(end, piece.monotonic_ns, piece.wall_ns, piece.began_ns))
     return Arrival(
         b"".join(piece.data for piece in pieces),
         last.monotonic_ns,
@@ -72,12 +74,13 @@ class Handover:
         """The port is there."""
         self._call(self.opened.set)
 
-    def put(self, item: Piece | Interruption) -> None:
-        """Wait for room, then hand over."""
+    def put(self, *items: Piece | Interruption) -> None:
+        """Wait for room, then hand over: all of them at once."""
         with self._room:
-            self._room.wait_for(lambda: self._bytes < QUEUE_BYTES or self._is_ended)
-            self._items.append(item)
-            self._bytes += _size(item)
+            while self._bytes >= QUEUE_BYTES and not self._is_ended:
+                self._room.wait()
+            self._items += items
+            self._bytes += sum(map(_size, items))
             is_waited_for, self._is_waited_for = self._is_waited_for, False
         if is_waited_for:
             self._call(self._filled.set)

@@ -133,6 +133,10 @@ class LineEnds:
         """See `Lines`."""
         if not self._begun:
             return self._look_for_first(data, at_ns)
+        if self._are_whole(data):
+            self._others = 0
+            self._unended.clear()
+            return data
         found = self._translate(data)
         end = found.rfind(b"\n") + 1
         if end:
@@ -178,6 +182,11 @@ class LineEnds:
         if line_feed >= 0:
             self._end = b"\n"
         return line_feed + 1
+
+    def _are_whole(self, data: bytes) -> bool:
+        """Whether these are lines that end in LF or CR LF and nothing else, as is known: nearly always they are."""
+        is_usual = self._end == b"\n" and not self._kept and data.endswith(b"\n")
+        return is_usual and data.count(b"\r") == data.count(b"\r\n")
 
     def _translate(self, data: bytes) -> bytes:
         """The same with a line feed for each line's end."""

@@ -18,6 +18,7 @@ from edge.sources.backoff import Backoff
 from edge.sources.clock import now
 from edge.sources.serial.handover import READ_BYTES, Handover, Piece
 from edge.sources.serial.lines import Lines
+from edge.sources.serial.pace import OWED_NS, Pace
 from edge.sources.serial.port import OTHERS_NS, Line, dropped_by_driver, who_reads, why_closed, why_lost
 from edge.sources.serial.stalls import Stalls
 from ingest.times import NS
@@ -46,9 +47,9 @@ class _VanishedError(OSError):
 
 
 class Reader(threading.Thread):
-    """Reads one port into a `Handover`."""
+    """Reads one port into a `Handover`. `may_rest`: not each line's own arrival needs to be known (`pace`)."""
 
-    def __init__(self, line: Line, lines: Lines, handover: Handover, state: State) -> None:
+    def __init__(self, line: Line, lines: Lines, handover: Handover, state: State, *, may_rest: bool) -> None:
         super().__init__(name=f"serial {line.port}", daemon=True)
         self._line = line
         self._lines = lines
@@ -56,6 +57,11 @@ class Reader(threading.Thread):
         self._state = state
         self._stopped = threading.Event()
         self._wake_end, self._wake = os.pipe()
+        self._sleep = _polling(self._wake_end)
+        self._may_rest = may_rest and lines.pause_s == float("inf")
+        self._pace = Pace(rests=False)
+        self._held: list[Piece] = []
+        """Read, and not handed on yet."""
         self._shared_ns = self._watched_ns = 0
         self._dropped: int | None = None
 
@@ -82,6 +88,7 @@ class Reader(threading.Thread):
                         self._read(port.fileno(), backoff)
                 except Exception as error:  # of any kind: nobody would miss a thread that ended here
                     self._state.waiting_for = f"{self._line.port}: {explain(error)}"
+                self._put()
                 is_lost = True
                 self._state.shared = ""
                 self._stopped.wait(backoff.next_s())
@@ -98,50 +105,82 @@ class Reader(threading.Thread):
         self._shared_ns = now()[0] - OTHERS_NS + SETTLED_NS
         self._handover.tell_opened()
         if is_lost:
-            self._handover.put(Interruption(PORT_LOST, *now()))
+            self._put(Interruption(PORT_LOST, *now()))
 
     def _read(self, port: int, backoff: Backoff) -> None:
-        """Until the port vanishes (`OSError`), or `stop`."""
-        poll, wait_ms = select.poll(), min(LOOK_S, self._lines.pause_s) * 1000
-        for file in (port, self._wake_end):
-            poll.register(file, select.POLLIN)
-        stalls = Stalls(now()[0])
+        """Until the port vanishes (`OSError`), or `stop`: then what is there is read first."""
+        poll, usual_ms = _polling(port, self._wake_end), min(LOOK_S, self._lines.pause_s) * 1000
+        wait_ms, stalls = usual_ms, Stalls(now()[0])
+        self._pace = Pace(rests=self._may_rest)
         self._dropped, self._watched_ns = dropped_by_driver(port), now()[0]
         while True:
-            is_ready = bool(poll.poll(wait_ms))
-            if self._stopped.is_set():
-                return
+            is_late, is_last = self._rest(), self._stopped.is_set()
+            ready = poll.poll(0 if is_late else wait_ms)
+            is_ready = bool(ready) and ready[0][0] == port
             data = os.read(port, READ_BYTES) if is_ready else b""
             monotonic_ns, wall_ns = now()
             if is_ready and not data:
                 raise _VanishedError
+            if not data and self._stopped.is_set():
+                return
             since_ns = stalls.look(monotonic_ns, len(data))
             if not data or since_ns is not None:
                 is_empty = not poll.poll(0)
                 stalls.seen(is_empty=is_empty)
             if data:
-                found = self._lines.feed(data, monotonic_ns)
-                if found:
-                    self._handover.put(Piece(found, monotonic_ns, wall_ns, since_ns))
-                wait_ms = min(LOOK_S, self._lines.pause_s) * 1000
                 backoff.reset()
+                self._came(Piece(data, monotonic_ns, wall_ns, since_ns), is_late=is_late)
+                wait_ms = OWED_NS / 1e6 if self._pace.is_owed else usual_ms
             else:
-                self._lines.pause()
                 wait_ms = LOOK_S * 1000
-                if is_empty:
-                    self._handover.seen_empty(monotonic_ns)
+                self._nothing_came(monotonic_ns, is_empty=is_empty)
             loss = self._lines.take_loss()
             if loss:
-                self._handover.put(Interruption(loss, monotonic_ns, wall_ns))
+                self._put(Interruption(loss, monotonic_ns, wall_ns))
             if monotonic_ns - self._watched_ns >= NS:
                 self._watch(port, monotonic_ns, wall_ns)
+            if is_last:
+                return
+
+    def _rest(self) -> bool:
+        """Leave the port alone, if it may be; whether what is read now may have come a while ago."""
+        rest_ms = self._pace.take_rest_ms()
+        if rest_ms:
+            self._sleep.poll(rest_ms)
+        return rest_ms > 0
+
+    def _came(self, piece: Piece, *, is_late: bool) -> None:
+        """Hand on what was read, or keep it for the next read, which tells when it came."""
+        found, pace = self._lines.feed(piece.data, piece.monotonic_ns), self._pace
+        began_ns = pace.line_ns if is_late else None
+        pace.came(piece.monotonic_ns, len(piece.data), has_line=b"\n" in found, is_late=is_late)
+        if piece.since_ns is not None:
+            pace.broken(piece.monotonic_ns)
+        if found:
+            self._held.append(Piece(found, piece.monotonic_ns, piece.wall_ns, piece.since_ns, began_ns))
+        if not pace.is_owed:
+            self._put()
+
+    def _nothing_came(self, at_ns: int, *, is_empty: bool) -> None:
+        self._lines.pause()
+        if self._pace.is_owed:
+            self._pace.broken(at_ns)
+            self._put()
+        if is_empty:
+            self._handover.seen_empty(at_ns)
+
+    def _put(self, *items: Interruption) -> None:
+        """Hand on what was kept, and what comes behind it."""
+        if self._held or items:
+            held, self._held = self._held, []
+            self._handover.put(*held, *items)
 
     def _watch(self, port: int, monotonic_ns: int, wall_ns: int) -> None:
         """Once a second: whether bytes were dropped before they could be read, and now and then who else reads."""
         dropped = dropped_by_driver(port)
         if dropped is not None and self._dropped is not None and dropped > self._dropped:
             self._lines.begin()  # what comes next may be the rest of a line
-            self._handover.put(Interruption(OVERRUN, monotonic_ns, wall_ns, since_ns=self._watched_ns))
+            self._put(Interruption(OVERRUN, monotonic_ns, wall_ns, since_ns=self._watched_ns))
         self._dropped, self._watched_ns = dropped, monotonic_ns
         if monotonic_ns - self._shared_ns >= OTHERS_NS:
             self._look_for_others(monotonic_ns)
@@ -150,3 +189,11 @@ class Reader(threading.Thread):
         others = " and ".join(who_reads(self._line.port, at_ns))
         self._state.shared = f"{others} has it open too: if it reads, it takes bytes away; end it" if others else ""
         self._shared_ns = at_ns
+
+
+def _polling(*files: int) -> select.poll:
+    """Looks whether any of these can be read; those that can come in this order."""
+    poll = select.poll()
+    for file in files:
+        poll.register(file, select.POLLIN)
+    return poll

@@ -1,11 +1,12 @@
 """The source `serial`: bytes from a serial port, by pyserial, in a thread of its own.
 
-The thread (`reader`) reads what has arrived and stamps each read; what came within a tenth of a second is handed to the
-event loop as one arrival (`handover`); while `QUEUE_BYTES` wait there it does not read, and the kernel's buffer is the
-next one to fill. A port that vanishes is opened again, with back-off and for ever; what it brings then comes after an
-`Interruption`. Lines are given a line feed each, and what comes before the first one's end after an opening is left
-out (`lines`): it may be the rest of a line. What waited in the kernel while the process stood still is marked so
-(`stalls`).
+The thread (`reader`) reads what has arrived and stamps each read; what came within a tenth of a second is handed to
+the event loop as one arrival (`handover`); while `QUEUE_BYTES` wait there it does not read, and the kernel's buffer
+is the next one to fill. Where lines come steadily, and not each one's own arrival is its time, it looks at the port a
+few dozen times a second only (`pace`). A port that vanishes is opened again, with back-off and for ever; what it
+brings then comes after an `Interruption`. Lines are given a line feed each, and what comes before the first one's end
+after an opening is left out (`lines`): it may be the rest of a line. What waited in the kernel while the process
+stood still is marked so (`stalls`).
 """
 
 from __future__ import annotations
@@ -81,8 +82,9 @@ class SerialSource:
         ),
     }
 
-    def __init__(self, line: Line, lines: Lines | None = None) -> None:
+    def __init__(self, line: Line, lines: Lines | None = None, *, may_rest: bool = False) -> None:
         self.line: Final = line
+        self._may_rest = may_rest
         self._lines = lines or LineEnds(None, line.baud)
         self._state = State()
         self._handover: Handover | None = None
@@ -103,7 +105,8 @@ class SerialSource:
         if _NO_FILE.match(port):
             raise UsageError(f'{config.where}: port: "{port}" is no device file; write it as in "/dev/ttyUSB0"')
         line = Line(str(Path(config.base) / port), baud, framing)
-        return cls(line, _lines(config, baud))
+        may_rest = config.clock != "arrival" or config.rate is not None
+        return cls(line, _lines(config, baud), may_rest=may_rest)
 
     @property
     def waiting_for(self) -> str:
@@ -131,7 +134,7 @@ class SerialSource:
         """Start reading, and return when the port is open."""
         if self._reader is None:
             self._handover = Handover(asyncio.get_running_loop())
-            self._reader = Reader(self.line, self._lines, self._handover, self._state)
+            self._reader = Reader(self.line, self._lines, self._handover, self._state, may_rest=self._may_rest)
             self._reader.start()
         assert self._handover is not None
         await self._handover.opened.wait()

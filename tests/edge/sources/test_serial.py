@@ -11,6 +11,8 @@ import termios
 import threading
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from edge.errors import SourceUnavailableError
 from edge.protocol import Arrival, Interruption, SourceConfig
 from edge.sources import source_type
 from edge.sources.clock import now
-from edge.sources.serial import handover
+from edge.sources.serial import handover, pace, reader
 from edge.sources.serial.lines import FixedRecords, LineEnds, Lines
 from edge.sources.serial.port import Line, dropped_by_driver
 from edge.sources.serial.source import SerialSource
@@ -46,13 +48,17 @@ def config(tmp_path: Path, **options: Any) -> SourceConfig:
 
 
 def run(
-    tmp_path: Path, body: Callable[[SerialPort, SerialSource], Coroutine[Any, Any, None]], lines: Lines | None = None
+    tmp_path: Path,
+    body: Callable[[SerialPort, SerialSource], Coroutine[Any, Any, None]],
+    lines: Lines | None = None,
+    *,
+    may_rest: bool = False,
 ) -> None:
     """`body` with a plugged-in port and a source for it that is open."""
 
     async def scenario() -> None:
         with SerialPort(tmp_path / "ttyUSB0") as port:
-            source = SerialSource(Line(str(port.path)), lines)
+            source = SerialSource(Line(str(port.path)), lines, may_rest=may_rest)
             try:
                 async with asyncio.timeout(10):
                     await source.open()
@@ -434,3 +440,74 @@ def test_it_keeps_every_promise_of_a_source(tmp_path: Path) -> None:
     with SerialPort(tmp_path / "ttyUSB0") as port:
         line = Line(str(port.path))
         asyncio.run(check_source(lambda: SerialSource(line), lambda: port.offer(b"1\n2\n")))
+
+
+def rest_long(monkeypatch: pytest.MonkeyPatch, rest_ms: float) -> None:
+    """Let a port rest behind its first line, and what was read late wait for ever."""
+    monkeypatch.setattr(pace, "STEADY_NS", 0)
+    monkeypatch.setattr(pace, "FIRST_MS", rest_ms)
+    monkeypatch.setattr(reader, "OWED_NS", 1000 * 1_000_000_000)
+
+
+def test_what_came_in_a_rest_is_read_when_it_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rest_long(monkeypatch, 1e6)
+
+    async def body(port: SerialPort, source: SerialSource) -> None:
+        taker = Taker(source)
+        port.write(b"1\n")
+        await taker.until(lambda taker: b"1\n" in taker.data)
+        port.write(b"2\n")
+        await source.close()
+        left = b"".join(item.data for item in source.left() if isinstance(item, Arrival))
+        assert taker.data + left == b"1\n2\n"
+
+    run(tmp_path, body, may_rest=True)
+
+
+def test_what_was_read_late_comes_before_the_loss_of_its_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rest_long(monkeypatch, 500.0)
+
+    async def body(port: SerialPort, source: SerialSource) -> None:
+        taker = Taker(source)
+        port.write(b"1\n")
+        await taker.until(lambda taker: b"1\n" in taker.data)
+        port.write(b"2\n")
+        reading = source._reader
+        assert reading is not None
+        await until(lambda: reading._pace.is_owed and bool(reading._held))
+        port.unplug()
+        port.plug()
+        items = await taker.until(lambda taker: isinstance(taker.items[-1], Interruption))
+        assert [item.data for item in items if isinstance(item, Arrival)] == [b"2\n"]
+
+    run(tmp_path, body, may_rest=True)
+
+
+def test_lines_come_whole_and_in_order_through_rests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "STEADY_NS", 0)
+
+    async def body(port: SerialPort, source: SerialSource) -> None:
+        said = [b"%d\n" % number for number in range(3000)]
+        port.playing((line[at : at + 2] for line in said for at in range(0, len(line), 2)), 10_000)
+        taker = Taker(source)
+        assert await taker.bytes_until(len(b"".join(said))) == b"".join(said)
+        reads = [read for item in taker.items if isinstance(item, Arrival) for read in item.reads]
+        assert any(read.began_ns is not None for read in reads)
+        assert all(read.began_ns is None or read.began_ns <= read.monotonic_ns for read in reads)
+
+    run(tmp_path, body, may_rest=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "may_rest"),
+    [
+        ({}, False),
+        ({"rate": Fraction(100)}, True),
+        ({"clock": "device"}, True),
+    ],
+)
+def test_a_port_may_rest_where_not_each_lines_arrival_is_its_time(
+    tmp_path: Path, words: dict[str, Any], may_rest: bool
+) -> None:
+    source = SerialSource.from_config(replace(config(tmp_path), **words))
+    assert source._may_rest == may_rest

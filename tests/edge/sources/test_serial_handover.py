@@ -113,3 +113,9 @@ def test_it_was_heard_up_to_what_was_taken_or_to_where_nothing_was_left() -> Non
         assert queue.heard_ns == 20
 
     asyncio.run(main())
+
+
+def test_a_read_that_was_made_late_says_since_when_its_bytes_came() -> None:
+    assert taken(Piece(b"1\n", 10, 110, began_ns=5), Piece(b"2\n", 20, 120)) == [
+        Arrival(b"1\n2\n", 20, 120, reads=(Read(2, 10, 110, 5),))
+    ]
