@@ -65,9 +65,9 @@ def check_chunk(chunk: Chunk) -> None:
         raise WireError(f"chunk: count {count}, seq {chunk.seq}, t0_ns {chunk.t0_ns} out of range")
     if chunk.period_den > 0:
         span = chunk.phase + count * chunk.period_num
-        if chunk.period_num <= 0 or not 0 <= chunk.phase < chunk.period_den or span >= MAX_SPAN_NS:
+        if chunk.period_num <= 0 or not 0 <= chunk.phase < chunk.period_den < MAX_SPAN_NS or span >= MAX_SPAN_NS:
             raise WireError(f"chunk: period {chunk.period_num}/{chunk.period_den}, phase {chunk.phase} out of range")
-    elif chunk.tick_ns <= 0 or len(chunk.deltas) not in (4 * count, 8 * count):
+    elif not 0 < chunk.tick_ns < MAX_SPAN_NS or len(chunk.deltas) not in (4 * count, 8 * count):
         raise WireError(
             f"chunk: found {len(chunk.deltas)} bytes of time deltas in ticks of {chunk.tick_ns} ns, "
             f"expected int32 or int64 for {count} samples"

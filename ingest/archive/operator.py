@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
-from ingest.archive.rows import Row, chunk_row, dtype_of
+from ingest.archive.rows import NOBODY, dtype_of, follows, held
 from ingest.engine.manifest import sha256_of
 from ingest.engine.operator import Output
 from ingest.errors import CorruptError, StateVersionError, WireError
@@ -49,23 +49,52 @@ def kind_of(record: Record) -> str:
 
 
 class Samples:
-    """The chunks of one stream and schema that wait to be written, and the indices of their rows."""
+    """The chunks of one stream and schema that wait to be written, and the indices of their records."""
 
     def __init__(self, description: StreamDescription) -> None:
         self.description = description
         self.sample_bytes = dtype_of(description.dtype).itemsize * len(description.channels)
-        self.rows: list[int] = []
+        self.indices: list[int] = []
         self.chunks: list[Chunk] = []
 
 
 class Collected:
-    """What an output is made of."""
+    """What an output is made of: columns of equal length, an element a record."""
 
     def __init__(self) -> None:
-        self.rows: list[Row] = []
+        self.offsets: list[int] = []
+        self.append_ns: list[int] = []
+        self.keys: list[bytes] = []
+        self.values: list[bytes] = []
+        """Empty where the bytes of a chunk follow from its columns."""
+        self.kinds: list[str] = []
+        self.verdicts: list[str] = []
+        self.chunks: list[Chunk] = []
+        """Of another record what it says of who it is about, as a chunk of no samples."""
         self.samples: dict[tuple[str, bytes], Samples] = {}
         self.counts: Counter[str] = Counter()
         self.bytes = 0
+
+    def add(self, offset: int, append_ns: int, key: bytes, value: bytes, kept: Kept) -> None:
+        """A record."""
+        self.offsets.append(offset)
+        self.append_ns.append(append_ns)
+        self.keys.append(key)
+        self.values.append(b"" if kept.follows else value)
+        self.kinds.append(kept.kind)
+        self.verdicts.append(kept.verdict)
+        self.chunks.append(kept.chunk)
+        self.bytes += _ROW_BYTES + len(value)
+
+
+class Kept(NamedTuple):
+    """What is kept of a record beside its place."""
+
+    kind: str
+    verdict: str
+    chunk: Chunk
+    follows: bool = False
+    """Its bytes follow from these."""
 
 
 class _State(msgspec.Struct, frozen=True, array_like=True):
@@ -115,6 +144,7 @@ class ArchiveRunning:
     def feed(self, batch: LogBatch) -> int:
         """See `Running`; takes every record whose schema is known: a batch is small beside a seal."""
         self.missing_schema = None
+        collected = self._collected
         columns = zip(batch.offsets, batch.append_ns, batch.keys, batch.values, strict=True)
         for index, (offset, append_ns, key, value) in enumerate(columns):
             self._intake.advance(append_ns)
@@ -125,28 +155,27 @@ class ArchiveRunning:
                     if record.schema not in self._schemas:
                         self.missing_schema = record.schema
                         return index
-                    row = self._chunk(offset, append_ns, key, value, record)
+                    kept = self._chunk(value, record)
                 else:
-                    row = self._other(offset, append_ns, key, value, record)
+                    kept = self._other(record)
             except WireError:
-                row = Row(offset, append_ns, key, value, "undecodable")
-            self._collected.rows.append(row)
-            self._collected.bytes += _ROW_BYTES + len(value)
-            self._collected.counts[f"records.{row.kind}"] += 1
+                kept = Kept("undecodable", "", NOBODY)
+            collected.add(offset, append_ns, key, value, kept)
         return len(batch)
 
-    def _chunk(self, offset: int, append_ns: int, key: bytes, value: bytes, chunk: Chunk) -> Row:
+    def _chunk(self, value: bytes, chunk: Chunk) -> Kept:
         collected = self._collected
         samples = collected.samples.get((chunk.stream, chunk.schema))
         if samples is None:
             samples = collected.samples[chunk.stream, chunk.schema] = Samples(self._schemas[chunk.schema])
         if len(chunk.values) != chunk.count * samples.sample_bytes:
             raise WireError("its values do not fit its schema")
-        row = chunk_row(offset, append_ns, key, value, chunk, self._verdict(chunk))
-        samples.rows.append(len(collected.rows))
+        verdict = self._verdict(chunk)
+        samples.indices.append(len(collected.offsets))
         samples.chunks.append(chunk)
-        collected.counts["samples"] += chunk.count
-        return row
+        if follows(chunk, value):
+            return Kept("chunk", verdict, chunk, True)
+        return Kept("chunk", verdict, held(chunk))
 
     def _verdict(self, chunk: Chunk) -> str:
         if self._intake.is_forgotten(chunk.device):
@@ -157,7 +186,7 @@ class ArchiveRunning:
             return "quarantine"
         return verdict
 
-    def _other(self, offset: int, append_ns: int, key: bytes, value: bytes, record: Record) -> Row:
+    def _other(self, record: Record) -> Kept:
         """Any other record: what it says of a recording changes what counts behind it."""
         device, recording = getattr(record, "device", ""), getattr(record, "recording", "")
         if isinstance(record, Forget):
@@ -165,8 +194,9 @@ class ArchiveRunning:
         elif isinstance(record, _OF_RECORDINGS) and not self._intake.is_forgotten(device):
             act = self._intake.end if isinstance(record, RecordingEnd) else self._intake.touch
             act((device, recording))
-        kind, stream = kind_of(record), getattr(record, "stream", "")
-        return Row(offset, append_ns, key, value, kind, "", device, recording, stream)
+        stream = getattr(record, "stream", "")
+        about = msgspec.structs.replace(NOBODY, device=device, recording=recording, stream=stream)
+        return Kept(kind_of(record), "", about)
 
     def skip(self, wanted: int, begin: int) -> None:
         """See `Running`; the entry itself names the lost range."""
@@ -179,11 +209,14 @@ class ArchiveRunning:
 
     def take(self, tag: str = "") -> Output:
         """See `Running`."""
-        from ingest.archive.tables import drafts_of
+        from ingest.archive.writing import drafts_of
 
         collected, self._collected = self._collected, Collected()
         self._intake.counts = self._collected.counts
-        return Output(drafts_of(collected, tag) if collected.rows else (), (), collected.counts)
+        counts = collected.counts
+        counts.update(f"records.{kind}" for kind in collected.kinds)
+        counts["samples"] = sum(chunk.count for chunk in collected.chunks)
+        return Output(drafts_of(collected, tag) if collected.offsets else (), (), counts)
 
     def snapshot(self) -> bytes:
         """See `Running`."""

@@ -1,4 +1,4 @@
-"""What the archive keeps of records, as rows, and the records in them again. Pure.
+"""A record of the archive as a row of its files, and the record again. Pure.
 
 A chunk whose samples are understood is kept as columns; `Row.value` is empty then, for its bytes follow from them. Of
 everything else, and of a chunk that another producer wrote in a way of its own, the bytes are kept as they came.
@@ -62,42 +62,37 @@ class Row(msgspec.Struct, gc=False):
     """The row there where they begin."""
 
 
-def chunk_row(offset: int, append_ns: int, key: bytes, value: bytes, chunk: Chunk, verdict: str) -> Row:
-    """The row of a chunk that `ingest.wire.check_chunk` has passed; `value` are its bytes as they came."""
+NOBODY: Final = Chunk("", "", "", b"", 0, b"", 0, 0, 0, 0, 0, b"", 0, b"")
+"""A chunk that says nothing."""
+
+
+def follows(chunk: Chunk, value: bytes) -> bool:
+    """Whether a chunk's bytes follow from what columns can hold of it; `ingest.wire.check_chunk` has passed it."""
     clock = chunk.clock
-    offset_ns, uncertainty_ns = (0, 0) if clock is None else (clock.offset_ns, clock.uncertainty_ns)
-    numbers = (chunk.period_num, chunk.period_den, chunk.phase, chunk.tick_ns, offset_ns, uncertainty_ns)
-    fits = max(numbers) < _INT64 and min(numbers) >= -_INT64
-    period_num, period_den, phase, tick_ns, offset_ns, uncertainty_ns = numbers if fits else (0,) * len(numbers)
-    follows = fits and not (chunk.period_den > 0 and chunk.deltas) and encode(chunk) == value
-    return Row(
-        offset,
-        append_ns,
-        key,
-        b"" if follows else value,
-        "chunk",
-        verdict,
-        chunk.device,
-        chunk.recording,
-        chunk.stream,
-        chunk.boot,
-        chunk.seq,
-        chunk.schema,
-        chunk.t0_ns,
-        period_num,
-        period_den,
-        phase,
-        tick_ns,
-        0 if chunk.period_den > 0 else len(chunk.deltas) // chunk.count,
-        chunk.count,
-        chunk.missing,
-        chunk.missing_reason,
-        None if clock is None else clock.source,
-        offset_ns,
-        0.0 if clock is None else clock.ppm,
-        uncertainty_ns,
-        chunk.signature,
+    of_clock = () if clock is None else (clock.offset_ns, clock.uncertainty_ns)
+    numbers = (chunk.period_num, chunk.period_den, chunk.phase, chunk.tick_ns, *of_clock)
+    if max(numbers) >= _INT64 or min(numbers) < -_INT64 or (chunk.period_den > 0 and chunk.deltas):
+        return False
+    return encode(chunk) == value
+
+
+def held(chunk: Chunk) -> Chunk:
+    """The chunk with numbers that columns can hold, 0 for others: its bytes are kept beside it."""
+    clock = chunk.clock
+    if clock is not None:
+        clock = Clock(clock.source, _held(clock.offset_ns), clock.ppm, _held(clock.uncertainty_ns))
+    return msgspec.structs.replace(
+        chunk,
+        period_num=_held(chunk.period_num),
+        period_den=_held(chunk.period_den),
+        phase=_held(chunk.phase),
+        tick_ns=_held(chunk.tick_ns),
+        clock=clock,
     )
+
+
+def _held(number: int) -> int:
+    return number if -_INT64 <= number < _INT64 else 0
 
 
 def chunk_of(row: Row, times: Times, values: bytes) -> Chunk:

@@ -176,6 +176,8 @@ CONTRADICTIONS = {
     "a phase past its period": {"phase": 3},
     "a period of nothing": {"period_num": 0},
     "a span out of range": {"period_num": 1 << 61},
+    "a period of too many digits": {"period_den": 1 << 63},
+    "ticks of too many digits": {"period_den": 0, "deltas": bytes(4), "count": 1, "tick_ns": 1 << 63},
     "neither period nor deltas": {"period_den": 0, "tick_ns": 1},
     "ticks of nothing": {"period_den": 0, "deltas": bytes(8)},
     "values that do not divide": {"values": b"abc"},

@@ -147,7 +147,7 @@ def test_seals_and_restarts_leave_no_trace_but_more_files(chunks: list[Chunk], d
     [
         acc(deltas=b"1234"),  # with a period nobody reads them
         acc(phase=1, period_den=3, period_num=1 << 40),
-        temp(0, [0], tick_ns=1 << 62),
+        temp(0, [0], tick_ns=(1 << 62) - 1),
         msgspec.structs.replace(temp(0, [0, 0]), period_num=1 << 63),
         acc(clock=Clock("device", 0, 0.0, (1 << 64) - 1)),
     ],
