@@ -148,7 +148,12 @@ def _register_log(views: Subparsers) -> None:
         "topic", metavar="TOPIC", help="readings, marks, streams, status …: sensorloom log topics lists them"
     )
     cat.add_argument("--device", help="only this device's records")
-    cat.add_argument("--from", dest="since", metavar="TIME", help="only records that reach to this time or past it")
+    cat.add_argument(
+        "--from",
+        dest="since",
+        metavar="TIME",
+        help="only records that reach to this time or past it; a day before is looked at",
+    )
     cat.add_argument("--until-idle", action="store_true", help="end at the end the log has now, do not follow it")
     cat.add_argument("--limit", type=int, metavar="N", help="end after so many records")
     add_log(cat, "look into", creates=False)

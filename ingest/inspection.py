@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -12,14 +14,15 @@ from numpy.typing import NDArray
 
 from ingest.draining import OnDamage, drain, pass_damage
 from ingest.errors import CorruptLogError, UsageError, WireError
+from ingest.lifetimes import DAY_NS
 from ingest.log.protocol import READINGS, Bounds, Log, LogBatch, partition_of
 from ingest.records import Chunk, Gap, Record, StreamDescription
 from ingest.schemas import SchemaRegistry
 from ingest.settings import meant, suggest
 from ingest.showing import shown_bytes
-from ingest.times import sample_times
+from ingest.times import last_time, sample_times
 from ingest.units import format_time
-from ingest.wire import decode
+from ingest.wire import check_chunk, parse
 
 FETCH_TIMEOUT_S: Final = 1.0
 _DEVICES_SHOWN: Final = 10
@@ -44,12 +47,6 @@ class Located:
     bytes: int
     problem: str = ""
 
-    def time_ns(self) -> int:
-        """The record's own time, the end where it is a range; its append time where it has none."""
-        if isinstance(self.record, Chunk):
-            return int(sample_times(self.record)[-1])
-        return next((t for name in END_FIELDS if (t := getattr(self.record, name, None)) is not None), self.append_ns)
-
 
 async def existing_bounds(log: Log, topic: str) -> dict[int, Bounds]:
     """Begin and end of a topic's partitions. Raises `UsageError` where the log has no such topic."""
@@ -68,19 +65,22 @@ async def records(
     until_idle: bool,
     on_damage: OnDamage | None = None,
 ) -> AsyncGenerator[Located, None]:
-    """The records of a topic from its begin on, by device and own time; for ever, or up to the end it had at first.
+    """The records of a topic by device and own time; for ever, or up to the end it had at first.
 
+    Own times lie no more than a day ahead of append times, or are not believed: reading begins a day before `from_ns`.
     `on_damage` as for `ingest.draining.drain`.
     """
     bounds = await existing_bounds(log, topic)
     if device is not None:
         partition = partition_of(device.encode(), len(bounds))
         bounds = {partition: bounds[partition]}
+    if from_ns is not None:
+        begins = await log.since(topic, from_ns - DAY_NS)
+        bounds = {number: Bounds(max(begin, begins[number]), end) for number, (begin, end) in bounds.items()}
     batches = drain(log, topic, bounds, on_damage) if until_idle else _follow(log, topic, bounds, on_damage)
     async for batch in batches:
-        for located in _located(batch, device):
-            if from_ns is None or located.time_ns() >= from_ns:
-                yield located
+        for located in _located(batch, device, from_ns):
+            yield located
 
 
 async def _follow(
@@ -102,7 +102,7 @@ async def _follow(
         await reader.close()
 
 
-def _located(batch: LogBatch, device: str | None) -> list[Located]:
+def _located(batch: LogBatch, device: str | None, from_ns: int | None) -> list[Located]:
     wanted = None if device is None else device.encode()
     found = []
     columns = zip(batch.offsets, batch.append_ns, batch.keys, batch.values, strict=True)
@@ -112,11 +112,23 @@ def _located(batch: LogBatch, device: str | None) -> list[Located]:
         record: Record | None = None
         problem = ""
         try:
-            record = decode(value)
+            record = parse(value)
+            if type(record) is Chunk and from_ns is not None and record.count > 0 and last_time(record) < from_ns:
+                continue  # most are passed by here: what they hold is not looked at
+            if type(record) is Chunk:
+                check_chunk(record)
         except WireError as error:
-            problem = str(error)
-        found.append(Located(batch.topic, batch.partition, offset, append_ns, key, record, len(value), problem))
+            record, problem = None, str(error)
+        if from_ns is None or time_of(record, append_ns) >= from_ns:
+            found.append(Located(batch.topic, batch.partition, offset, append_ns, key, record, len(value), problem))
     return found
+
+
+def time_of(record: Record | None, append_ns: int) -> int:
+    """A record's own time, the end where it is a range; its append time where it has none, or cannot be read."""
+    if isinstance(record, Chunk):
+        return last_time(record)
+    return next((t for name in END_FIELDS if (t := getattr(record, name, None)) is not None), append_ns)
 
 
 # --- one record as text or plain data ---------------------------------------------------------------------------------
@@ -259,6 +271,18 @@ class StreamFigures:
     end_ns: int | None = None
     recordings: set[str] = field(default_factory=set)
 
+    def add(self, chunk: Chunk, size: int) -> None:
+        """Take a chunk of so many bytes."""
+        first_ns, last_ns = chunk.t0_ns, last_time(chunk)
+        self.chunks += 1
+        self.samples += chunk.count
+        self.bytes += size
+        if self.start_ns is None or first_ns < self.start_ns:
+            self.start_ns = first_ns
+        if self.end_ns is None or last_ns > self.end_ns:
+            self.end_ns = last_ns
+        self.recordings.add(chunk.recording)
+
     def as_dict(self) -> dict[str, Any]:
         """Plain data; `end_ns` is the last sample's time."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__} | {
@@ -285,22 +309,19 @@ async def stream_figures(log: Log, device: str, on_damage: OnDamage | None = Non
     `on_damage` as for `ingest.draining.drain`.
     """
     figures: dict[str, StreamFigures] = {}
-    async for located in records(log, READINGS, device, until_idle=True, on_damage=on_damage):
-        chunk = located.record
-        if isinstance(chunk, Gap):
-            stream = figures.setdefault(chunk.stream, StreamFigures())
-            stream.gaps += 1
-            stream.lost += max(0, chunk.samples)
-        if not isinstance(chunk, Chunk):
-            continue
-        stream = figures.setdefault(chunk.stream, StreamFigures())
-        last_ns = located.time_ns()
-        stream.chunks += 1
-        stream.samples += chunk.count
-        stream.bytes += located.bytes
-        stream.start_ns = chunk.t0_ns if stream.start_ns is None else min(stream.start_ns, chunk.t0_ns)
-        stream.end_ns = last_ns if stream.end_ns is None else max(stream.end_ns, last_ns)
-        stream.recordings.add(chunk.recording)
+    bounds, key = await existing_bounds(log, READINGS), device.encode()
+    partition = partition_of(key, len(bounds))
+    async for batch in drain(log, READINGS, {partition: bounds[partition]}, on_damage):
+        for value in itertools.compress(batch.values, map(key.__eq__, batch.keys)):
+            with contextlib.suppress(WireError):
+                record = parse(value)
+                if type(record) is Chunk:
+                    check_chunk(record)
+                    figures.setdefault(record.stream, StreamFigures()).add(record, len(value))
+                elif isinstance(record, Gap):
+                    stream = figures.setdefault(record.stream, StreamFigures())
+                    stream.gaps += 1
+                    stream.lost += max(0, record.samples)
     return figures
 
 

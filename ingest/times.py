@@ -74,6 +74,14 @@ def times_of(chunks: Sequence[Chunk]) -> Times:
     return times
 
 
+def last_time(chunk: Chunk) -> int:
+    """The time of a chunk's last sample, which `sample_times` has at its end, ns UTC."""
+    if chunk.period_den > 0:
+        return chunk.t0_ns + (chunk.phase + (chunk.count - 1) * chunk.period_num) // chunk.period_den
+    size = len(chunk.deltas) // chunk.count
+    return chunk.t0_ns + int.from_bytes(chunk.deltas[-size:], "little", signed=True) * chunk.tick_ns
+
+
 def period_of(rate: Fraction) -> tuple[int, int]:
     """The period of a rate in hertz as a reduced fraction of nanoseconds `(num, den)`."""
     period = Fraction(NS) / rate

@@ -21,7 +21,7 @@ from ingest.engine.genesis import Genesis, decode_genesis
 from ingest.engine.history import Growth, entry, growth, last_before, newest_entry, sealed_ns
 from ingest.engine.manifest import chain_folder
 from ingest.errors import SensorloomError, WireError
-from ingest.inspection import Located
+from ingest.inspection import time_of
 from ingest.log.protocol import READINGS, STATUS
 from ingest.log.segments.latest import Grown, Latest, LogTails
 from ingest.records import Birth, Chunk, Death, RecordingEnd
@@ -276,7 +276,7 @@ def device_status(key: bytes, latest: Latest, agent: str, now_ns: int, bounds: B
             record = decode(latest.value)
         except WireError:
             record = None
-    last_ns = Located(READINGS, 0, 0, latest.append_ns, key, record, 0).time_ns()
+    last_ns = time_of(record, latest.append_ns)
     state: State = "live"
     if isinstance(record, RecordingEnd):
         last_ns -= 1 if record.end_ns == last_ns else 0

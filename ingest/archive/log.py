@@ -97,6 +97,12 @@ class ArchiveLog:
         partitions = await asyncio.to_thread(self._topic(topic).partitions)
         return {number: partition.bounds for number, partition in partitions.items()}
 
+    async def since(self, topic: str, append_ns: int) -> dict[int, int]:
+        """Where to begin reading for what was appended then or later: all that is archived."""
+        if (log := self._elsewhere(topic)) is not None:
+            return await log.since(topic, append_ns)
+        return {number: bounds.begin for number, bounds in (await self.bounds(topic)).items()}
+
     async def committed(self, topic: str, group: str) -> dict[int, int]:
         """Nothing: groups are not kept."""
         return {}

@@ -234,6 +234,11 @@ class Log(Protocol):
         """Begin and durable end of every partition of an existing topic."""
         ...
 
+    async def since(self, topic: str, append_ns: int) -> dict[int, int]:
+        """Where to begin reading each partition of an existing topic for what was appended at `append_ns` or later:
+        nothing of that lies before, and not much else behind."""
+        ...
+
     async def committed(self, topic: str, group: str) -> dict[int, int]:
         """The offsets that the group's members last committed."""
         ...

@@ -59,6 +59,10 @@ class ListLog:
         """From 0 to what was appended."""
         return {p: Bounds(0, len(entries)) for p, entries in enumerate(self.content[topic])}
 
+    async def since(self, topic: str, append_ns: int) -> dict[int, int]:
+        """All of it: nothing here has a time."""
+        return dict.fromkeys(range(self.partitions), 0)
+
     async def committed(self, topic: str, group: str) -> dict[int, int]:
         """Nobody commits here."""
         return {}

@@ -248,6 +248,10 @@ class SimLog:
         await self.call("bounds")
         return {number: Bounds(p.begin, p.end) for number, p in enumerate(self.broker.topics[topic])}
 
+    async def since(self, topic: str, append_ns: int) -> dict[int, int]:
+        """See `Log`; nobody asks for more than the begin here."""
+        return {number: begin for number, (begin, _) in (await self.bounds(topic)).items()}
+
     async def committed(self, topic: str, group: str) -> dict[int, int]:
         """See `Log`."""
         await self.call("committed")

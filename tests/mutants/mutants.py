@@ -321,6 +321,13 @@ MUTANTS: Final[list[Mutant]] = [
         _T_INDEX,
     ),
     Mutant(
+        "begins to read behind a time",
+        _INDEX,
+        "if spot.append_ns < append_ns]",
+        "if spot.append_ns <= append_ns]",
+        _T_INDEX,
+    ),
+    Mutant(
         "gives a spot's record without a look at its checksum",
         _INDEX,
         "if frame is not None and frame.offset == spot.offset:",

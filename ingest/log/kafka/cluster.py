@@ -356,6 +356,12 @@ class Cluster:
         ends = await self._offsets(topic, _LATEST, _READ_UNCOMMITTED)
         return {partition: Bounds(begin, max(begin, ends[partition])) for partition, begin in sorted(begins.items())}
 
+    async def since(self, topic: str, append_ns: int) -> dict[int, int]:
+        """The first offset of every partition that was appended at a time or later; its end where none was."""
+        bounds = await self.written(topic)
+        found = await self._offsets(topic, max(0, append_ns // 1_000_000), _READ_UNCOMMITTED)
+        return {partition: end if found[partition] < 0 else found[partition] for partition, (_, end) in bounds.items()}
+
     async def _offsets(self, topic: str, when: int, isolation: int) -> dict[int, int]:
         async def ask(client: Any) -> dict[int, int]:
             found: dict[int, int] = {}

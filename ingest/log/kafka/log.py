@@ -103,6 +103,11 @@ class KafkaLog:
         self._watch.begin()
         return await self._cluster.bounds(self._prefix + topic)
 
+    async def since(self, topic: str, append_ns: int) -> dict[int, int]:
+        """Where to begin reading for what was appended then or later."""
+        self._watch.begin()
+        return await self._cluster.since(self._prefix + topic, append_ns)
+
     async def committed(self, topic: str, group: str) -> dict[int, int]:
         """The offsets that the group's members last committed."""
         found = await self._cluster.committed(self._prefix + topic, group_id(self._prefix + topic, group))

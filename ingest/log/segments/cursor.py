@@ -9,6 +9,7 @@ from ingest.errors import CorruptLogError, LogUnavailableError, TruncatedLogErro
 from ingest.files import read_exactly
 from ingest.log.protocol import LogBatch
 from ingest.log.segments.head import Head
+from ingest.log.segments.index import place_of
 from ingest.log.segments.partition import Partition
 from ingest.log.segments.segment import locate, parse, resync
 
@@ -141,6 +142,9 @@ class Cursor:
         self.close()
         if offset == base:
             return Place(offset, base, 0)
+        near = place_of(self.partition, offset, base)
+        if near is not None:
+            return Place(offset, base, near)
         size = self._size(base, head)
         data = read_exactly(self._open(base), size, 0)
         after = min((b for b in bases if b > base), default=head.next_offset)

@@ -197,6 +197,27 @@ def append_time(partition: Partition, index: Index, offset: int) -> int | None:
     return None
 
 
+def since(partition: Partition, append_ns: int) -> int:
+    """An offset before which no record was appended at a time or later, a megabyte before the first one at most."""
+    begin = partition.stats().begin
+    before = [spot.offset for spot in current(partition).spots if spot.append_ns < append_ns]
+    return max(begin, before[-1]) if before else begin
+
+
+def place_of(partition: Partition, offset: int, base: int) -> int | None:
+    """The byte of a record in its segment, found from a spot near it; None where it must be looked for."""
+    spot = load(partition).before(offset)
+    if spot is None or spot.base != base:
+        return None
+    with suppress(FileNotFoundError), partition.path(base).open("rb") as file:
+        data, at = read_exactly(file.fileno(), _AHEAD_BYTES, spot.position), 0
+        while (frame := frame_at(data, at)) is not None and frame.offset <= offset:
+            if frame.offset == offset:
+                return spot.position + at
+            at = frame.end
+    return None
+
+
 def bytes_since(partition: Partition, index: Index, since_ns: int) -> int:
     """About how many bytes were appended since a time."""
     head = partition.head()

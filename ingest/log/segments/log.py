@@ -13,7 +13,7 @@ from ingest.log.protocol import Bounds, Entry, Position
 from ingest.log.segments.catalog import Catalog, Keeping, Topic
 from ingest.log.segments.compaction import compact
 from ingest.log.segments.group import GroupFolder, SegmentMember, committed, join
-from ingest.log.segments.index import current
+from ingest.log.segments.index import current, since
 from ingest.log.segments.partition import Stats
 from ingest.log.segments.reader import SegmentReader
 from ingest.log.segments.writer import Append, Job, Writer, check_entries, tell
@@ -98,6 +98,18 @@ class SegmentLog:
                 return [partition.stats() for partition in self._catalog.find(topic).partitions]
 
         return await asyncio.to_thread(read)
+
+    async def since(self, topic: str, append_ns: int) -> dict[int, int]:
+        """Where to begin reading for what was appended then or later. Raises as `bounds`."""
+
+        def look() -> dict[int, int]:
+            with as_log_errors(self._catalog.folder):
+                found = self._catalog.find(topic)
+                if found.meta.compacted:  # it is small, and has no index
+                    return {partition.number: partition.stats().begin for partition in found.partitions}
+                return {partition.number: since(partition, append_ns) for partition in found.partitions}
+
+        return await asyncio.to_thread(look)
 
     async def committed(self, topic: str, group: str) -> dict[int, int]:
         """The offsets that the group's members last committed."""

@@ -291,6 +291,19 @@ class LogContract:
         await second.close()
 
     @in_world
+    async def test_reading_since_a_time_misses_nothing_of_it(self, world: World) -> None:
+        topic, log = world.topic("readings"), world.open(partitions=1)
+        for n in range(5):
+            await log.append(topic, [Entry(b"k", b"%d" % n)])
+            await asyncio.sleep(0.01)
+        found = await read_all(world, log, topic, {0: 0}, 5)
+        times = [append_ns for batch in found for append_ns in batch.append_ns]
+        for append_ns in (0, *times, times[-1] + 10**9):
+            first = next((offset for offset, at in enumerate(times) if at >= append_ns), 5)
+            assert 0 <= (await log.since(topic, append_ns))[0] <= first
+        await log.close()
+
+    @in_world
     async def test_appends_under_way_at_once_keep_the_order_of_each_key(self, world: World) -> None:
         topic = world.topic("readings")
         log = world.open(partitions=4)

@@ -11,7 +11,8 @@ import pytest
 
 from ingest.log.protocol import Entry
 from ingest.log.segments import index as index_module
-from ingest.log.segments.index import Index, append_time, bytes_since, current, read_at
+from ingest.log.segments.cursor import Cursor, Place
+from ingest.log.segments.index import Index, append_time, bytes_since, current, place_of, read_at, since
 from ingest.log.segments.partition import Partition, create_partition
 
 SEGMENT_BYTES = 2_000
@@ -79,6 +80,45 @@ def test_append_times_and_growth_are_told_by_its_spots(partition: Partition) -> 
     since = bytes_since(partition, index, 100)
     assert abs(since - whole / 3) < 400  # a spot is off by what lies between two
     assert bytes_since(partition, index, 1_000) == 0
+
+
+def test_reading_begins_near_a_time_and_never_behind_it(partition: Partition) -> None:
+    assert since(partition, 5) == 0
+    write(partition, *[b"k"] * 150)
+    for append_ns in range(152):  # record n has n + 1
+        first = max(0, min(150, append_ns - 1))
+        assert first - 10 <= since(partition, append_ns) <= first
+    partition.trim(100)
+    assert since(partition, 0) == partition.stats().begin > 0
+    partition.sync(partition.append([Entry(b"k", b"at once")] * 40))
+    assert 140 <= since(partition, 151) <= 150
+
+
+def test_a_records_byte_is_found_from_near_it(partition: Partition) -> None:
+    write(partition, *[b"k%d" % n for n in range(150)])
+    places = {spot.offset: spot for spot in current(partition).keys.values()}
+    found = [place_of(partition, offset, places[offset].base) for offset in range(150)]
+    known = [place for place in found if place is not None]
+    assert len(known) > 100
+    assert known == [places[offset].position for offset, place in enumerate(found) if place is not None]
+    assert place_of(partition, 5, places[149].base) is None, "it is in another segment"
+
+
+def test_a_reader_begins_at_the_same_record_whatever_the_index_says(partition: Partition) -> None:
+    write(partition, *[b"k"] * 150)
+    current(partition)
+    for name in ("as it is", "foreign", "missing"):
+        if name == "foreign":  # of another file, whose records lie elsewhere
+            index = current(partition)
+            index.spots = [spot._replace(position=spot.position + 7, offset=spot.offset) for spot in index.spots]
+            index_module.save(partition, index)
+        elif name == "missing":
+            (partition.folder / "index").unlink()
+        with closing(Cursor("readings", partition, dense=True, durable=True)) as cursor:
+            for offset in range(150):
+                batch, _ = cursor.read(Place(offset))
+                assert batch is not None
+                assert batch.offsets[0] == offset, name
 
 
 def test_what_retention_took_is_remembered_but_not_read(partition: Partition) -> None:
