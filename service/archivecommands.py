@@ -33,6 +33,15 @@ def register(subparsers: Any) -> None:
     add("--seal-seconds", default="300", metavar="S", help="seal at least so often (%(default)s)")
     add("--json", action="store_true", help="print one JSON object at the end")
     action.set_defaults(run=run_archive_command)
+    action = actions.add_parser(
+        "verify",
+        help="read every byte of an archive",
+        description="Read every file of an archive; name what is damaged or missing. Exit code 1 where something is.",
+        epilog="example: sensorloom archive verify site/archive",
+    )
+    action.add_argument("archive", metavar="ARCHIVE", help="the archive's folder")
+    action.add_argument("--json", action="store_true", help="print one JSON object")
+    action.set_defaults(run=run_verify)
 
 
 def run_archive_command(args: argparse.Namespace) -> int:
@@ -72,3 +81,35 @@ def run_archive_command(args: argparse.Namespace) -> int:
         print("sensorloom: ended before the log was drained; run it again to go on", file=sys.stderr)
         return 1
     return 0
+
+
+def run_verify(args: argparse.Namespace) -> int:
+    """`sensorloom archive verify`; 1 where something is damaged or missing."""
+    import msgspec
+
+    from ingest.archive.topic import ArchivedPartition, archived_topics
+    from ingest.commandline import complaint
+    from ingest.errors import CorruptError
+    from ingest.progress import Progress
+
+    problems: list[str] = []
+    partitions: list[ArchivedPartition] = []
+    records = 0
+    for topic in archived_topics(Path(args.archive)).values():
+        for number in range(topic.genesis.partitions):
+            try:
+                partitions.append(topic.partition(number))
+            except CorruptError as error:
+                problems.append(str(error))
+    size = sum(partition.size for partition in partitions)
+    with Progress("verify", size, "bytes") as progress:
+        for partition in partitions:
+            problems += partition.check(progress.advance)
+            records += sum(ref.rows for ref in partition.records)
+    if args.json:
+        print(msgspec.json.encode({"records": records, "bytes": size, "problems": problems}).decode())
+    else:
+        for problem in problems:
+            print(complaint(problem), file=sys.stderr)
+        print(f"{records:,} records in {size:,} bytes: {len(problems) or 'no'} problems")
+    return 1 if problems else 0

@@ -10,8 +10,7 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from ingest.archive.topic import ArchivedTopic
-from ingest.engine.genesis import NAME
+from ingest.archive.topic import ArchivedTopic, archived_topics
 from ingest.errors import LogConfigError, UsageError
 from ingest.log.protocol import (
     DEADLETTER,
@@ -36,6 +35,7 @@ class ArchiveLog:
 
     Raises:
         UsageError: the folder is no archive.
+        CorruptError: a topic of it is missing.
     """
 
     trouble = ""
@@ -44,9 +44,7 @@ class ArchiveLog:
     def __init__(self, path: str | Path, marks: Log | None = None) -> None:
         self.url = f"archive:{path}"
         self._marks = marks
-        self._folder = Path(path)
-        if not (self._folder / READINGS / NAME).exists():
-            raise UsageError(f"{path}: no archive: there is no {READINGS}/{NAME}; `sensorloom archive run` makes one")
+        self._topics = archived_topics(Path(path))
 
     async def check_marks(self) -> None:
         """Raise `UsageError` where the log of the marks is not the one that was archived."""
@@ -65,8 +63,7 @@ class ArchiveLog:
 
     async def topics(self) -> dict[str, int]:
         """The archived topics, with their number of partitions."""
-        found = {path.parent.name for path in self._folder.glob(f"*/{NAME}")}
-        return {topic: await self.ensure(topic) for topic in sorted(found)}
+        return {topic: await self.ensure(topic) for topic in self._topics}
 
     async def ensure(self, topic: str) -> int:
         """The topic's number of partitions. Raises `LogConfigError` where it was not archived."""
@@ -125,10 +122,9 @@ class ArchiveLog:
             await self._marks.close()
 
     def _topic(self, name: str) -> ArchivedTopic:
-        folder = self._folder / name
-        if not (folder / NAME).exists():
+        if name not in self._topics:
             raise LogConfigError(f"{self.url}: the topic {name} was not archived")
-        return ArchivedTopic(folder)
+        return self._topics[name]
 
 
 class ArchiveReader:

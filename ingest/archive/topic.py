@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -11,33 +11,49 @@ import pyarrow.parquet as pq
 
 from ingest.archive.rows import Row
 from ingest.archive.tables import RECORDS, read_table, record_values, rows_in
-from ingest.engine.chain import read_chain
+from ingest.engine.chain import Chain, missing_entry, read_chain
 from ingest.engine.genesis import NAME, Genesis, decode_genesis
+from ingest.engine.heads import decode_head, head_name
+from ingest.engine.ledger import BELONGS
 from ingest.engine.manifest import FileRef, chain_folder
-from ingest.errors import CorruptError
-from ingest.log.protocol import Bounds, LogBatch
+from ingest.errors import CorruptError, UsageError
+from ingest.log.protocol import READINGS, Bounds, LogBatch
 
 _BATCH_BYTES: Final = 4 << 20
 
 
 class ArchivedPartition:
-    """The chain of one partition, as far as it had come when this was made."""
+    """The chain of one partition, as far as it had come when this was made.
+
+    Raises:
+        CorruptError: an entry is damaged, or missing: the chain is shorter than it is known to have been.
+    """
 
     def __init__(self, folder: Path, topic: str, number: int) -> None:
         self._folder = folder
         self._topic = topic
         self._number = number
-        chain = read_chain(
-            lambda name: (folder / name).read_bytes(),
-            lambda name: (folder / name).exists(),
-            chain_folder(topic, number),
-        )
+        chain = _read_chain(folder, chain_folder(topic, number))
         files = () if chain is None else chain.files
         self._files = {ref.name: ref for ref in files}
         self.records = [ref for ref in files if ref.name.startswith(f"{RECORDS}/")]
         """The files of records, in the log's order."""
         end = 0 if chain is None else chain.head.through
         self.bounds = Bounds(self._first_offset(0) if self.records else end, end)
+
+    def check(self, advance: Callable[[int], None]) -> Iterator[str]:
+        """Read every file; what is wrong with which. `advance` is told how many bytes were read."""
+        for ref in self._files.values():
+            try:
+                self._read(ref)
+            except CorruptError as error:
+                yield str(error)
+            advance(ref.bytes)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(ref.bytes for ref in self._files.values())
 
     def batches(self, offset: int) -> Iterator[LogBatch]:
         """The records from `offset` on, in batches of about 4 MB; each ends where the next one begins."""
@@ -92,15 +108,49 @@ class ArchivedPartition:
             raise CorruptError(f"{path}: {error}; restore it from a backup") from None
 
 
+def _read_chain(folder: Path, place: str) -> Chain | None:
+    head = folder / head_name(place)  # first: it is a bound from below
+    try:
+        known = decode_head(head.read_bytes(), str(head))
+        chain = read_chain(lambda name: (folder / name).read_bytes(), lambda name: (folder / name).exists(), place)
+    except FileNotFoundError as error:
+        raise CorruptError(f"{error.filename}: is missing; restore it from a backup") from None
+    newest = -1 if chain is None else chain.head.seq
+    if newest < known.seq:
+        raise CorruptError(f"{folder}/{missing_entry(place, newest + 1)}")
+    return chain
+
+
 class ArchivedTopic:
-    """A topic's folder in an archive."""
+    """A topic's folder in an archive. Raises `CorruptError` where its genesis is damaged or missing."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         path = folder / NAME
-        self.genesis: Genesis = decode_genesis(path.read_bytes(), str(path))
+        try:
+            self.genesis: Genesis = decode_genesis(path.read_bytes(), str(path))
+        except FileNotFoundError:
+            raise CorruptError(f"{path}: is missing; restore it from a backup") from None
 
     def partitions(self) -> dict[int, ArchivedPartition]:
         """Each partition, as far as the archive has come now."""
-        topic = self.genesis.topic
-        return {number: ArchivedPartition(self.folder, topic, number) for number in range(self.genesis.partitions)}
+        return {number: self.partition(number) for number in range(self.genesis.partitions)}
+
+    def partition(self, number: int) -> ArchivedPartition:
+        """One of them. Raises `CorruptError`."""
+        return ArchivedPartition(self.folder, self.genesis.topic, number)
+
+
+def archived_topics(archive: Path) -> dict[str, ArchivedTopic]:
+    """The topics of an archive, by name: all that its workers began with.
+
+    Raises:
+        UsageError: the folder is no archive.
+        CorruptError: a topic is missing or damaged.
+    """
+    found = {path.parent.name for path in archive.glob(f"*/{NAME}")}
+    for path in (archive / BELONGS).glob("archive-*.json"):
+        found.add(decode_genesis(path.read_bytes(), str(path)).topic)
+    if READINGS not in found:
+        raise UsageError(f"{archive}: no archive: there is no {READINGS}/{NAME}; `sensorloom archive run` makes one")
+    return {topic: ArchivedTopic(archive / topic) for topic in sorted(found)}

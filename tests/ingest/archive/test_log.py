@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+import sensorloom
 from ingest.archive.log import ArchiveLog
 from ingest.archive.operator import ArchiveOperator
 from ingest.draining import drain
@@ -37,7 +39,7 @@ def entries() -> list[Entry]:
 
 async def archive(log: Log, folder: Path, topic: str, limits: Limits) -> None:
     operator, store = ArchiveOperator(topic), FileStore(DiskFiles(folder / topic), "t")
-    await claim_genesis(store, log, operator, topic, "id")
+    await claim_genesis(store, log, operator, topic, "id", root=FileStore(DiskFiles(folder), "t"))
     until = {partition: bound.end for partition, bound in (await log.bounds(topic)).items()}
     await Worker(log, store, operator, topic=topic, group=topic, instance="w", limits=limits).run(until)
 
@@ -174,6 +176,24 @@ def test_damage_is_named(folder: Path, tmp_path: Path) -> None:
         with pytest.raises(CorruptError, match=path.name):
             asyncio.run(whole())
         path.write_bytes(data)
+
+
+def test_whatever_is_removed_is_missed(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each file and folder in turn: `verify` names it, and no reader takes the archive for a shorter one."""
+    copy = tmp_path / "copy"
+    shutil.copytree(folder / "archive", copy)
+    assert sensorloom.main(["archive", "verify", str(copy)]) == 0
+    assert "62 records" in capsys.readouterr().out
+    ours = [path for path in sorted(copy.rglob("*")) if not {"state", "belongs"} & {path.name, path.parent.name}]
+    for path in ours:
+        if "state" in path.parts:
+            continue
+        path.rename(tmp_path / "away")
+        assert sensorloom.main(["archive", "verify", str(copy)]) in (1, 2), path
+        said = capsys.readouterr()
+        assert path.name in said.err, path
+        (tmp_path / "away").rename(path)
+    assert sensorloom.main(["archive", "verify", str(copy), "--json"]) == 0
 
 
 def test_a_folder_that_is_no_archive(tmp_path: Path) -> None:
