@@ -32,6 +32,7 @@ _NO_LEADER: Final = -1
 _FIRST_WITH_ABORTED: Final = 4
 """The version of fetch responses that has no begin of the log before the aborted transactions."""
 _UNKNOWN_END: Final = 1 << 62
+_MISSING: Final[int] = kafka_errors.OffsetOutOfRangeError.errno
 
 
 class Fetched(NamedTuple):
@@ -171,7 +172,13 @@ class PartitionFetcher:
             asked = [(partition, offset, MAX_PARTITION_BYTES) for partition, offset in wanted.items()]
             request = FetchRequest(MAX_WAIT_MS, 1, MAX_BYTES, READ_COMMITTED, [(self.topic, asked)])
             rows = _rows(await self._client.send(node, request))
-            codes = {row.code for row in rows} - {0, kafka_errors.OffsetOutOfRangeError.errno}
+            for row in rows:
+                if row.code in (
+                    0,
+                    _MISSING,
+                ):  # here: who seals, or waits, may not call `fetch` for long
+                    self._answered(row.partition)
+            codes = {row.code for row in rows} - {0, _MISSING}
             error = kafka_errors.for_code(min(codes))(f"from broker {node}") if codes else None
         except (kafka_errors.KafkaError, OSError, TimeoutError) as failure:
             rows, error = [], failure
@@ -185,9 +192,7 @@ class PartitionFetcher:
         for node in [node for node, task in self._under_way.items() if task.done()]:
             answer = self._under_way.pop(node).result()
             for row in answer.rows:
-                wanted, missing = answer.wanted[row.partition], row.code == kafka_errors.OffsetOutOfRangeError.errno
-                if missing or not row.code:
-                    self._answered(row.partition)
+                wanted, missing = answer.wanted[row.partition], row.code == _MISSING
                 if self._positions.get(row.partition) != wanted:
                     continue
                 if missing:

@@ -200,6 +200,25 @@ def test_each_silence_of_a_partition_has_its_own_patience(monkeypatch: pytest.Mo
     fetch_with(cluster, steps)
 
 
+def test_an_answer_that_nobody_has_taken_yet_is_no_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who seals, or waits for a disk or a schema, does not ask for minutes: the broker has answered all the same."""
+    now_s = [0.0]
+    monkeypatch.setattr(fetch_module, "time", SimpleNamespace(monotonic=lambda: now_s[0]))
+    cluster = FakeCluster(lambda wanted: [(p, 0, record_batch(wanted[p], [b"v"])) for p in wanted])
+
+    async def steps(fetcher: PartitionFetcher) -> None:
+        fetcher.seek(0, 0)
+        while not (await fetcher.fetch(1.0)).batches:
+            pass
+        for _ in range(10):  # the next answer comes meanwhile
+            await asyncio.sleep(0)
+        now_s[0] += 600.0
+        assert cluster.silence.longest(now_s[0]) is None
+        assert places(await fetcher.fetch(0.0)) == [(0, 1)]
+
+    fetch_with(cluster, steps)
+
+
 def test_a_damaged_batch_that_came_right_the_second_time_is_no_damage() -> None:
     answers = iter([rotten(record_batch(0, [b"v"])), record_batch(0, [b"v"])])
 
