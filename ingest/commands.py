@@ -348,7 +348,16 @@ def run_log_topics(args: argparse.Namespace) -> int:
         print(to_json({"log": args.log, "topics": rows}))
     else:
         print_table(rows)
+    _tell_if_empty(args.log, rows)
     return 0
+
+
+def _tell_if_empty(url: str, rows: Sequence[Any]) -> None:
+    """Nothing is an answer that a mistyped address gives as well."""
+    from ingest.inspection import NO_TOPIC
+
+    if not rows:
+        print(complaint(f"{url}: {NO_TOPIC}"), file=sys.stderr)
 
 
 def run_log_cat(args: argparse.Namespace) -> int:
@@ -404,6 +413,9 @@ def run_log_stats(args: argparse.Namespace) -> int:
         return partitions, [{"stream": name, **figures.as_dict()} for name, figures in sorted(streams.items())]
 
     partitions, streams = with_log(args, work)
+    _tell_if_empty(args.log, partitions)
+    if args.group and partitions and all(row["lag"] is None for row in partitions):
+        print(complaint(f'no group "{args.group}" has read anything here'), file=sys.stderr)
     if args.json:
         told = {"log": args.log, "partitions": partitions}
         print(to_json(told | ({"device": args.device, "streams": streams} if args.device else {})))

@@ -48,9 +48,14 @@ class Located:
     problem: str = ""
 
 
+NO_TOPIC: Final = "has no topic yet: is its address right, and the name of the site behind it?"
+
+
 async def existing_bounds(log: Log, topic: str) -> dict[int, Bounds]:
     """Begin and end of a topic's partitions. Raises `UsageError` where the log has no such topic."""
     topics = await log.topics()
+    if not topics:
+        raise UsageError(f"{log.url}: {NO_TOPIC}")
     if topic not in topics:
         raise UsageError(f'{log.url}: no topic "{topic}"{suggest(topic, topics)}')
     return await log.bounds(topic)

@@ -85,13 +85,10 @@ def _descriptions(url: str) -> tuple[StreamDescription, ...]:
     """All stream descriptions in a log, oldest first. Raises `UsageError` where there is no log."""
     import asyncio
 
-    from ingest.errors import UsageError
-    from ingest.log.opening import open_log
+    from ingest.log.opening import check_begun, open_log
     from ingest.schemas import SchemaRegistry
 
-    folder = url.removeprefix("segments:")
-    if folder != url and not Path(folder).is_dir():
-        raise UsageError(f"{url}: there is no log; check the folder's name")
+    check_begun(url)
 
     async def read() -> tuple[StreamDescription, ...]:
         log = open_log(url)

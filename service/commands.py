@@ -132,7 +132,7 @@ def run_window(args: argparse.Namespace) -> int:
     """`sensorloom window run`; 1 where `--until-idle` was ended before it was done."""
     import asyncio
 
-    from ingest.log.opening import check_begun, is_begun
+    from ingest.log.opening import check_begun, check_free, is_begun
     from service.report import Progressing, closing_figures, render_closing
     from service.run import run_service
     from service.site import operator_folders
@@ -141,6 +141,7 @@ def run_window(args: argparse.Namespace) -> int:
     if options.until_idle or any(operator_folders(options.out)):
         check_begun(options.log or _read(options))
     elif not is_begun(options.log):
+        check_free(options.log)
         print(f"sensorloom: {options.log}: there is no log yet; one is begun here", file=sys.stderr)
     with Progressing(options.until_idle) as progressing:
         result = asyncio.run(run_service(options, progressing.observe))

@@ -219,8 +219,7 @@ def render_closing(figures: ClosingFigures) -> str:
             *([] if figures.relabelled is None else _relabelled_lines(figures.relabelled)),
             render_status(figures.dataset),
             f"shards: {figures.shards}",
-            "",
-            *(f"    {line}" for line in figures.python),
+            *(["", *(f"    {line}" for line in figures.python)] if figures.dataset.windows else []),
         )
     )
 

@@ -377,13 +377,16 @@ def _numbers(rows: Rows, index: int, shape: Shape) -> NDArray[np.float64]:
         bad = column.is_null() & text.is_not_null() & ~text.is_in(EMPTY_CELLS)
         row = bad.arg_max()
         if row is not None and bad[row]:
-            raise UsageError(f"{shape.place(int(rows.row_lines[row]))}: {_no_number(text[row], shape.separator)}")
+            place, is_first = shape.place(int(rows.row_lines[row])), row == 0
+            raise UsageError(f"{place}: {_no_number(text[row], shape.separator, is_first=is_first)}")
         _check_whole(text, column, rows, shape)
     return column.fill_null(float("nan")).to_numpy()
 
 
-def _no_number(cell: str, separator: str) -> str:
+def _no_number(cell: str, separator: str, *, is_first: bool) -> str:
     shown = f'"{cell[:40]}" is no number'
+    if is_first and not any(character.isdigit() for character in cell):
+        return f"{shown}: is this line one of units, or of names? Take it out of the file"
     if separator != "," and re.fullmatch(r"[+-]?\d*,\d+([eE][+-]?\d+)?", cell):
         return f"{shown}: it has a decimal comma; say --decimal comma"
     return f'{shown}; empty cells are "" or one of {", ".join(EMPTY_CELLS[1:])}'

@@ -14,8 +14,9 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from ingest.errors import UsageError
+from ingest.log.places import is_log, shown_names, strangers
 from ingest.log.protocol import Log
-from ingest.settings import check_keys
+from ingest.settings import check_keys, meant
 from ingest.units import parse_duration, parse_size
 
 FOREVER: Final = "forever"
@@ -93,7 +94,10 @@ def open_log(url: str, *, partitions: int | None = None) -> Log:
 
 
 def _options(url: str, query: str, known: _Options, partitions: int | None) -> dict[str, Any]:
-    found = dict(parse_qsl(query, keep_blank_values=True))
+    pairs = parse_qsl(query, keep_blank_values=True)
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise UsageError(f"log: {url}: an option is given twice; give it once")
     check_keys(found, known, f"log: {url}")
     values: dict[str, Any] = {}
     for name, text in found.items():
@@ -107,13 +111,50 @@ def _options(url: str, query: str, known: _Options, partitions: int | None) -> d
 
 
 def is_begun(url: str) -> bool:
-    """Whether `url` names a log that somebody has begun, as far as that can be told without asking a server."""
-    address = url.partition("?")[0]
-    scheme, _, folder = address.partition(":")
-    return scheme not in ("segments", "archive") or Path(folder).is_dir()
+    """Whether `url` names a log that somebody has begun, or an empty folder for one, as far as that can be told without
+    asking a server."""
+    folder = _folder(url)
+    return folder is None or (folder.is_dir() and not (url.startswith("segments:") and _others(folder)))
 
 
 def check_begun(url: str) -> None:
     """Raise `UsageError` where `url` names a log in a folder that nobody has begun: who wants to read mistyped it."""
-    if not is_begun(url):
-        raise UsageError(f"{url}: there is no log; check the folder's name")
+    folder = _folder(url)
+    if folder is not None and not folder.is_dir():
+        raise UsageError(f"{url}: there is no log; check the folder's name{_near(url, folder)}")
+    check_free(url)
+
+
+def check_free(url: str) -> None:
+    """Raise `UsageError` where no log can be begun at `url`: the folder of another kind lies there."""
+    folder = _folder(url)
+    others = _others(folder) if folder is not None and url.startswith("segments:") else []
+    if folder is not None and others:
+        raise UsageError(f"{url}: is no log, but holds {shown_names(others)}{_near(url, folder)}")
+
+
+def _others(folder: Path) -> list[str]:
+    """See `strangers`; none where the folder cannot be looked into, which is told by who opens it."""
+    try:
+        return strangers(folder) if folder.is_dir() else []
+    except OSError:
+        return []
+
+
+def _folder(url: str) -> Path | None:
+    """The folder that a log lies in; None for logs elsewhere, and for what names none."""
+    scheme, _, folder = url.partition("?")[0].partition(":")
+    return Path(folder) if folder and scheme in ("segments", "archive") else None
+
+
+def _near(url: str, folder: Path) -> str:
+    """The log that was probably meant: one in the folder, or beside it."""
+    if ",segments:" in url or ",kafka:" in url:
+        return "; one log is read at a time"
+    try:
+        within = [path for path in folder.glob("*/") if is_log(path)]
+        beside = {path.name: path for path in folder.parent.glob("*/") if is_log(path)}
+    except OSError:
+        return ""
+    near = within[0] if len(within) == 1 else beside.get(meant(folder.name, beside))
+    return f"; did you mean segments:{near}?" if near else ""

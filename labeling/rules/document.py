@@ -25,6 +25,7 @@ VERSION: Final = 1
 CHARACTERS_MAX: Final = 1_000_000
 RULES_MAX: Final = 1000
 _DURATION_NS_MAX: Final = 1 << 60
+_WORD: Final = re.compile(r"[\w .-]*")
 _SAMPLES: Final = re.compile(r"\s*(\d{1,12})\s*samples?\s*", re.ASCII)
 _SAMPLES_MAX: Final = 10**9
 _COLUMN_MAX: Final = 1_000_000
@@ -123,7 +124,11 @@ class _Reader:
             if not isinstance(key, yaml.ScalarNode):
                 raise self.error(key, f"{what}: found {_kind(key)} as a key, expected a word")
             if names is not None and key.value not in names:
-                unknown = f'{what}: unknown key "{key.value}"{suggest(key.value, names)}'
+                unknown = f'{what}: unknown key "{key.value}"'
+                if node.flow_style and not _WORD.fullmatch(key.value):
+                    unknown += ": within braces a comma ends a value; put the expression in quotes"
+                else:
+                    unknown += suggest(key.value, names)
                 self.faults.found.append(self.error(key, unknown))
             elif key.value in table:
                 self.faults.found.append(self.error(key, f'{what}: "{key.value}" is given twice'))

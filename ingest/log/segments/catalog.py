@@ -26,6 +26,7 @@ import msgspec
 from ingest.errors import CorruptError, LogConfigError
 from ingest.files import as_log_errors, create, make_folder, put, sync_folder, write_synced
 from ingest.formats import newer_format
+from ingest.log.places import shown_names, strangers
 from ingest.log.protocol import TOPICS, Entry, TopicSpec, partition_of
 from ingest.log.segments.absent import AbsentPartition
 from ingest.log.segments.partition import READ_ONLY_ERRORS, Partition, create_partition
@@ -147,11 +148,20 @@ class Catalog:
         with as_log_errors(path):
             text = _identity_in(path) or _identity_in(spare)
             if not text:
+                self._check_free()
                 make_folder(spare.parent)
                 create(path, f"{uuid4()}\n".encode())
                 text = _identity_in(path)
             self._keep(path, spare, text)
         return text
+
+    def _check_free(self) -> None:
+        """Raise `LogConfigError` where the folder holds other files: it was hardly meant to become a log."""
+        others = strangers(self.folder) if self.folder.is_dir() else []
+        if others:
+            raise LogConfigError(
+                f"{self.folder}: holds other files ({shown_names(others)}), and no log; name a folder of its own"
+            )
 
     def _keep(self, path: Path, spare: Path, text: str) -> None:
         """Both files hold the identity, as far as this process may write."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from pathlib import Path
 
 import pytest
 
-from ingest.errors import UsageError
-from ingest.log.opening import check_begun, open_log
+from ingest.errors import LogConfigError, UsageError
+from ingest.log.opening import check_begun, check_free, open_log
 from ingest.log.protocol import LIVE, MARKS, READINGS, STREAMS, Entry
 
 
@@ -86,3 +87,40 @@ def test_who_reads_is_told_of_a_mistyped_folder(tmp_path: Path) -> None:
     check_begun(f"segments:{tmp_path}?partitions=3")
     with pytest.raises(UsageError, match="there is no log"):
         check_begun(f"segments:{tmp_path}/typo?partitions=3")
+
+
+def test_a_folder_of_another_kind_is_named_and_the_log_that_was_meant(tmp_path: Path) -> None:
+    asyncio.run(appended(f"segments:{tmp_path}/site/log"))
+    (tmp_path / "site/dataset").mkdir()
+    near = f"did you mean segments:{tmp_path}/site/log?"
+    with pytest.raises(UsageError, match=re.escape("is no log, but holds dataset, log; " + near)):
+        check_begun(f"segments:{tmp_path}/site")
+    with pytest.raises(UsageError, match=re.escape("there is no log; check the folder's name; " + near)):
+        check_begun(f"segments:{tmp_path}/site/lgo")
+    with pytest.raises(UsageError, match="one log is read at a time"):
+        check_begun(f"segments:{tmp_path}/site/log,segments:{tmp_path}/b")
+    check_free(f"segments:{tmp_path}/new")
+
+
+def test_no_log_is_begun_among_other_files(tmp_path: Path) -> None:
+    (tmp_path / "dataset.toml").write_text("")
+    with pytest.raises(
+        LogConfigError, match=r"holds other files \(dataset.toml\), and no log; name a folder of its own"
+    ):
+        asyncio.run(appended(f"segments:{tmp_path}"))
+    assert [path.name for path in tmp_path.iterdir()] == ["dataset.toml"]
+    (tmp_path / "empty/lost+found").mkdir(parents=True)
+    asyncio.run(appended(f"segments:{tmp_path}/empty"))
+
+
+async def appended(url: str) -> None:
+    log = open_log(url)
+    try:
+        await log.append(READINGS, [Entry(b"k", b"v")])
+    finally:
+        await log.close()
+
+
+def test_an_option_that_is_given_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="an option is given twice; give it once"):
+        open_log(f"segments:{tmp_path}?partitions=2&partitions=3")

@@ -125,6 +125,10 @@ tests: [{{name: t, every: {}, values: {{a.b: [{}]}}, expect: []}}]
             'unknown key "rule"; known: defaults, let, rules, tests, version. Did',
         ),
         ("version: 1\ndefaults: {gap: 1s}\nrules: []", 'defaults: unknown key "gap"'),
+        (
+            "version: 1\nrules: [{label: a, when: max(acc.x, 200ms) > 2g}]",
+            'unknown key "200ms) > 2g": within braces a comma ends a value; put the expression in quotes',
+        ),
         ("version: 1\nlet: {a b: acc.x}\nrules: [{label: x, when: a.b > 1}]", 'let: "a b" is no name'),
         ("version: 1\nlet: {a: b, b: a}\nrules: [{label: x, when: a > 1}]", "is defined by itself: a → b → a"),
         (
