@@ -225,7 +225,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.umask(before | _NOT_FOR_OTHERS)
     try:
         return _run(words)
-    except (UsageError, LogConfigError, StateVersionError) as error:
+    except (UsageError, LogConfigError, ReplacedLogError, StateVersionError) as error:
         _complain(str(error))
         return 2
     except SensorloomError as error:
