@@ -126,7 +126,7 @@ def test_numbers_that_are_the_wanted_names_are_the_header(content: str, columns:
         ("logger 7, site A\nt,x\n1,2\n", 'no column "t"; known: logger 7, site A. Line 2 has them: take out the lines'),
         ("0,12;0,98\n0,13;0,97\n", "have a decimal comma: say --decimal comma"),
         ("0,12\t0,98\n", "have a decimal comma: say --decimal comma"),
-        ("t;x\n[s];[°C]\n1;2\n", 'line 2: "[°C]" is no number: is this line one of units, or of names? Take it out'),
+        ("t;x\n[s];[°C]\n1;2\n", 'line 2: "[s]" is no number: is this line one of units, or of names? Take it out'),
         ("t;x\n1;0,12\n", 'line 2: "0,12" is no number: it has a decimal comma; say --decimal comma'),
         (b"t,Temp\xe9rature\n1,2\n", "Line 1 is not UTF-8: save the file as UTF-8."),
         (b"\xff\xfet\0,\0x\0", "UTF-16 text; save the file as UTF-8"),
