@@ -13,6 +13,7 @@ import numpy as np
 
 from edge.protocol import Times
 from edge.recording.catchup import CatchUp
+from edge.recording.posterior import LEAST
 from edge.recording.regression import Envelope
 from edge.recording.stamps import Ahead, ClockEstimate, Placed, Stamp
 
@@ -31,8 +32,6 @@ VANISHED: Final = 0.75
 """A read is as late as a missing sample makes it from this share of a period on."""
 REFRESH_POINTS: Final = 32
 """While fewer arrivals are known, each of them may change the period."""
-CHANCE: Final = 1e-6
-"""So seldom is the line given up although it is true."""
 BEND_NS: Final = 5_000_000
 """Further from the line than this, the grid bends within a chunk."""
 NEAR_NS: Final = 100_000
@@ -208,7 +207,8 @@ class ArrivalTimes:
         """The line sees an arrival that was in time."""
         line = self._line
         if -late > max(1e6, 4 * line.error_ns) and line.count > 1:  # no sample comes before it is taken
-            line.restart(self._prior, self._point, (newest, at))
+            if not line.rethink(newest, at):
+                line.restart(self._prior, self._point, (newest, at))
         else:
             line.add(newest, at)
             if line.count < REFRESH_POINTS or -late > NEAR_NS:
@@ -232,10 +232,10 @@ class ArrivalTimes:
         missing = int(max(0.0, late) // line.period)
         if self._left is not None:  # again, soon after the last time: it is the rate that is another one
             line.restart(self._prior, self._left, (newest, at))
-        elif missing and line.count >= REFRESH_POINTS and line.room_ns * missing < line.period / 4:
+        elif missing and line.count >= LEAST and line.room_ns * missing < line.period:
             self._index += missing
             newest += missing
-            line.add(newest, at)
+            line.resume(newest, at)
         else:
             line.restart(self._prior, (newest, at))
         self._point = self._left = (newest, at)
@@ -292,11 +292,10 @@ class ArrivalTimes:
     def _later(self) -> list[tuple[int, float]]:
         """The newest reads, if they are later than they would be by chance, were the line still true; else none."""
         reads = list(self._newest)
-        for number in (3, 6, 12, 24, 48, 96):
+        for number in (3, 4, 6, 12, 24, 48, 96):
             if number > len(reads):
                 break
-            chance = self._line.jitter * (1 - CHANCE ** (1 / number))
-            if min(late for _, _, late in reads[-number:]) > chance + max(3e5, 2 * self._line.error_ns):
+            if min(late for _, _, late in reads[-number:]) > self._line.by_chance(number):
                 return [(index, at) for index, at, _ in reads[-number:]]
         return []
 
@@ -308,7 +307,7 @@ class ArrivalTimes:
         drift = (period - self._step) / period * HORIZON_NS
         if max(abs(off), abs(off + drift)) <= max(NEAR_NS, min(line.error_ns / 2, 2 * NEAR_NS)):
             return
-        soon_ns = HORIZON_NS if abs(off) < 10 * NEAR_NS else BEND_HORIZON_NS
+        soon_ns = HORIZON_NS if abs(off) < 2 * NEAR_NS else BEND_HORIZON_NS
         wanted = period * (1 + off / soon_ns)
         self._step = max(1, round(min(max(wanted, period * SLOWEST), period * FASTEST)))
 

@@ -33,10 +33,18 @@ class Corners(NamedTuple):
     times: list[float]
 
 
-def expected_slope(
-    lower: Corners, upper: Corners, count: int, mean: tuple[float, float], slope: float
-) -> tuple[float, float]:
-    """The slope that is to be expected, ns per index, and its standard deviation.
+class Expected(NamedTuple):
+    """What a hull lets expect of the slope of the line below it, ns per index."""
+
+    slope: float
+    deviation: float
+    """Its standard deviation."""
+    evidence: float
+    """How likely such a hull is at all, as a logarithm: of several hulls of the same arrivals, the greatest is true."""
+
+
+def expected_slope(lower: Corners, upper: Corners, count: int, mean: tuple[float, float], slope: float) -> Expected:
+    """The slope that is to be expected.
 
     `lower` and `upper` are the hulls of `count` arrivals with that mean (index, ns); `slope` is that of the edge of the
     lower hull below the mean: the likeliest, were latencies exponential.
@@ -44,10 +52,13 @@ def expected_slope(
     likely = _Likelihood(_residuals(lower, mean, slope), _residuals(upper, mean, slope), count)
     grid = np.linspace(-likely.reach(-1), likely.reach(1), _GRID)
     logs = likely.of(grid)
-    weights = np.exp(logs - logs.max())
-    weights /= weights.sum()
+    most = float(logs.max())
+    weights = np.exp(logs - most)
+    total = float(weights.sum())
+    weights /= total
     steeper = float(weights @ grid)
-    return slope + steeper, float(weights @ (grid - steeper) ** 2) ** 0.5
+    evidence = most + log(total * float(grid[1] - grid[0]))
+    return Expected(slope + steeper, float(weights @ (grid - steeper) ** 2) ** 0.5, evidence)
 
 
 def _residuals(corners: Corners, mean: tuple[float, float], slope: float) -> tuple[Floats, Floats]:

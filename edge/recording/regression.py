@@ -10,10 +10,10 @@ never moves it, however late it is. Pure, constant in memory and, amortised, in 
 from __future__ import annotations
 
 from bisect import bisect_right
-from math import inf
+from math import inf, log
 from typing import Final
 
-from edge.recording.posterior import LEAST, Corners, expected_slope
+from edge.recording.posterior import LEAST, Corners, Expected, expected_slope
 
 WINDOW_NS: Final = 60e9
 """A generation of arrivals is at least so long before it takes over from the one before it …"""
@@ -31,6 +31,17 @@ _JITTER_WEIGHT: Final = 0.002
 _CONFIDENCE: Final = 4.0
 """How many times the mean spacing of the latencies near the line the line may be off."""
 
+_BREAK_POINTS: Final = 24
+"""So many arrivals behind missing samples tell how many they are."""
+_CERTAIN: Final = 12.0
+"""Another number that is exp(this) times less likely is out of the question."""
+_RETHOUGHT: Final = 8
+"""At most so many samples more, or fewer, at once."""
+_SPREAD_POINTS, _SPREAD_MARGIN = 24, 1.2
+"""So many arrivals tell how much the latency varies, to within this."""
+CHANCE: Final = 1e-6
+"""So seldom is the line given up although it is true."""
+_NEAR_NS: Final = 3e5
 _FAR: Final = 4.0
 """A first guess that lies so many times as far off as chance explains was wrong: it says nothing more."""
 
@@ -68,16 +79,22 @@ class _Hull:
         edge = min(max(bisect_right(indices, self.sum / self.count), 1), len(indices) - 1)
         return (times[edge] - times[edge - 1]) / (indices[edge] - indices[edge - 1])
 
-    def expected_slope(self) -> tuple[float, float] | None:
-        """The mean of all slopes that can be, where so few points are known that this is another one; and how far it is
-        off, as standard deviations go. None where there is no edge."""
+    def expected(self) -> Expected | None:
+        """The mean of all slopes that can be, with what it rests on; None where too few points are known."""
         slope = self.slope()
-        if slope is None:
+        if slope is None or self.count < LEAST:
             return None
-        if not LEAST <= self.count <= FEW:
-            return slope, inf
         mean = self.sum / self.count, self.sum_ns / self.count
         return expected_slope(self.lower, self.upper, self.count, mean, slope)
+
+    def moved(self, indices: int) -> _Hull:
+        """The same points so many indices on."""
+        moved = _Hull()
+        moved.lower = Corners([index + indices for index in self.lower.indices], self.lower.times[:])
+        moved.upper = Corners([index + indices for index in self.upper.indices], self.upper.times[:])
+        moved.count, moved.sum, moved.sum_ns = self.count, self.sum + indices * self.count, self.sum_ns
+        moved.first = self.first[0] + indices, self.first[1]
+        return moved
 
     def mean_height(self, slope: float, intercept: float) -> float:
         """Of the points above a line."""
@@ -102,6 +119,47 @@ def _extend(corners: Corners, index: int, at: float, sign: int) -> None:
     times.append(at)
 
 
+class _Break:
+    """A place where samples are missing, and nobody knows how many: the points before it, and the few behind it."""
+
+    def __init__(self, old: _Hull, young: _Hull, period_ns: float, room_ns: float) -> None:
+        self.old, self.young, self.period_ns, self.room_ns = old, young, period_ns, room_ns
+        """Before it."""
+        self.behind: list[tuple[int, float]] = []
+        self.more = 0
+        """So many more samples are missing than was thought first."""
+        self.is_certain = False
+        """Any other number is out of the question."""
+
+    def joined(self, before: _Hull) -> _Hull:
+        """All points."""
+        return self._joined(before, self.more)
+
+    def rethink(self) -> bool:
+        """Find how many more samples are missing: as makes the line through all points likeliest. Whether that is
+        another number than it was."""
+        before, best, margin = self.more, self._evidence(self.more), inf
+        for sign in (1, -1):
+            for _ in range(_RETHOUGHT):
+                evidence = self._evidence(self.more + sign)
+                if evidence <= best:
+                    margin = min(margin, best - evidence)
+                    break
+                best, margin, self.more = evidence, evidence - best, self.more + sign
+        self.is_certain = margin > _CERTAIN
+        return self.more != before
+
+    def _joined(self, before: _Hull, more: int) -> _Hull:
+        joined = before.moved(-more)
+        for index, at in self.behind:
+            joined.add(index, at)
+        return joined
+
+    def _evidence(self, more: int) -> float:
+        expected = self._joined(self.old, more).expected()
+        return -inf if expected is None else expected.evidence
+
+
 class Envelope:
     """The running estimate of one stream: arrivals in, the line below them out.
 
@@ -122,15 +180,27 @@ class Envelope:
         self._seen = 0
         self._old = _Hull()
         self._young = _Hull()
+        self._break: _Break | None = None
+        """The newest one, while few points are behind it."""
 
     def restart(self, prior_ns: float, *points: tuple[int, float]) -> None:
         """What was true before `points` is so no more; `prior_ns` is the first guess of the period from now on."""
         self._prior = self.period = prior_ns
         self._deviation_ns = inf
         self._old, self._young = _Hull(), _Hull()
+        self._break = None
         for index, at in points:
             self.add(index, at)
         self.refresh()
+
+    def resume(self, index: int, at_ns: float) -> None:
+        """The sample `index` arrived; before it others are missing, about so many as its index says.
+
+        The sensor went on meanwhile, so it is a whole number: the likeliest, as the arrivals to come find it.
+        """
+        self._break = _Break(self._old, self._young, self.period, self.room_ns)
+        self._old, self._young = self._old.moved(0), self._young.moved(0)
+        self.add(index, at_ns)
 
     def add(self, index: int, at_ns: float) -> None:
         """The sample `index` arrived."""
@@ -145,10 +215,33 @@ class Envelope:
             self._intercept = at_ns - self.period * index
         self._old.add(index, at_ns)
         self._young.add(index, at_ns)
+        if self._break is not None:
+            self._break.behind.append((index, at_ns))
+            if len(self._break.behind) >= _BREAK_POINTS:
+                self.refresh()
+                self._break = None
         young = self._young.span_ns()
         if young > WINDOW_NS and (self._young.count >= WINDOW_POINTS or young > WINDOW_MAX_NS):
             self._old, self._young = self._young, _Hull()
-            self._prior = self.period
+            self._prior, self._break = self.period, None
+
+    def rethink(self, index: int, at_ns: float) -> bool:
+        """The sample `index` arrived before it was taken, if as many samples are missing as is thought: see anew how
+        many. False where none are missing lately: nothing was done."""
+        last = self._break
+        if last is None:
+            return False
+        self.add(index, at_ns)
+        last.is_certain = False
+        self.refresh()
+        return True
+
+    def by_chance(self, number: int) -> float:
+        """So far above the line all of `number` arrivals are by chance hardly ever: whether latencies are spread evenly
+        or fall off exponentially."""
+        share: float = max(1 - CHANCE ** (1 / number), -log(CHANCE) / 2 / number)
+        known = _SPREAD_MARGIN * self._spread_ns if self._spread_ns and self.count >= _SPREAD_POINTS else inf
+        return min(self.jitter, known) * share + max(_NEAR_NS, 2 * self.error_ns)
 
     def at(self, index: int) -> float:
         """When the sample `index` was, or will be, taken, ns."""
@@ -156,15 +249,22 @@ class Envelope:
 
     def refresh(self) -> None:
         """Believe what the arrivals say by now; the first guess, while they leave room for it."""
-        found = self._old.expected_slope()
-        if found is None:
+        last = self._break
+        if last is not None and not last.is_certain and last.rethink():
+            self._old, self._young = last.joined(last.old), last.joined(last.young)
+        slope, self._deviation_ns = self._old.slope(), inf
+        if slope is None:
             return
-        slope, self._deviation_ns = found
+        if self._old.count <= FEW and (found := self._old.expected()) is not None:
+            slope, self._deviation_ns, _ = found
         room = self.room_ns
         if abs(self._prior - slope) < _FAR * room:
             slope = min(max(self._prior, slope - room), slope + room)
         self.period = max(1.0, slope)
         support = self._old.support(self.period)
+        if last is not None and abs(self.period - last.period_ns) > 2 * last.room_ns:
+            self.restart(last.period_ns, *last.behind)  # no whole number fits: the sensor did not go on
+            return
         is_few = LEAST <= self._old.count <= FEW
         self._spread_ns = 2 * self._old.mean_height(self.period, support) if is_few else 0.0
         self._intercept = support - self.jitter / (self._old.count + 2)  # the least of so few is not the least of all

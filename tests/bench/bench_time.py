@@ -2,7 +2,8 @@
 
 A sensor of a known true rate is played through the recorder as a source would bring it. Every sample's value is its
 number, so that its true time is known; a constant latency cannot be observed by anybody, and is taken off (the median
-of the settled part). The errors of every case are drawn into `PLOTS`.
+of the settled part). The errors of every case are drawn into `PLOTS`. Where a case misses its bar, it is said how well
+the same arrivals would be placed by who knows all but the line (`tests.bench.time_bound`).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from ingest.records import Chunk
 from ingest.times import sample_times
 from tests.bench.harness import Row, row
 from tests.bench.plotting import Panel, draw
+from tests.bench.time_bound import best_line
 
 S: Final = 1_000_000_000
 MS: Final = 1_000_000
@@ -37,6 +39,9 @@ READS: Final = (1, 16, 32, 160)
 STALLS_S: Final = (0.0, 0.5, 2.0, 10.0, 120.0)
 JITTER_NS: Final = 10 * MS
 LATENCY_NS: Final = 2 * MS
+SEED: Final = 7
+SEEDS: Final = range(100, 120)
+"""How often a case misses that cannot be held in all runs."""
 LEARN_S, SETTLE_S, WATCH_S = 60, 10, 60
 """Until a rate must be known; until it must be right again after a stall; how long it is looked at then."""
 KEPT_BYTES, LINE_BYTES = 4095, 12
@@ -90,12 +95,40 @@ def bench() -> list[Row]:
     stalled = {case: each for case, each in found.items() if case.stall_s}
     return [
         _worst("rate error after 60 s", calm, lambda each: abs(each.rate_ppm), "ppm", 50),
-        _worst("sample error p99 after 60 s", calm, lambda each: each.p99_ns / MS, "ms", 1),
-        _worst("sample error p99 from 10 s after a stall on", stalled, lambda each: each.p99_ns / MS, "ms", 1),
+        _worst("sample error p99 after 60 s", calm, _p99_ms, "ms", 1),
+        *_after_stalls(stalled),
         _worst("sample error before it has settled, 10 to 60 s", calm, lambda each: each.early_ns / MS, "ms", 10),
         _worst("later than its own arrival", found, lambda each: each.ahead_ns / MS, "ms", 10),
         _worst("least step of samples", found, lambda each: -each.spacing, "true periods", -0.5),
     ]
+
+
+def _after_stalls(found: dict[Case, Found]) -> list[Row]:
+    """The worst error; and where it is above its bar, the best estimate's, and the worst of where that holds."""
+    name = "sample error p99 from 10 s after a stall on"
+    rows = [_worst(name, found, _p99_ms, "ms", 1)]
+    bounds = {case: bound_ns(case) / MS for case, each in found.items() if each.p99_ns > MS}
+    unknowable = {case: bound for case, bound in bounds.items() if bound > 1}
+    if unknowable:
+        for case, bound in unknowable.items():
+            rows.append(row(f"time: {name}, by who knows all but the line ({case.name})", [bound], "ms"))
+            rows.append(_missed(case))
+        knowable = {case: each for case, each in found.items() if case not in unknowable}
+        rows.append(_worst(f"{name}, where who knows all but the line keeps to it", knowable, _p99_ms, "ms", 1))
+    return rows
+
+
+def _missed(case: Case) -> Row:
+    """In how many runs a case misses its bar, beside the best estimate."""
+    own = [100.0 * (play(case, seed).p99_ns > MS) for seed in SEEDS]
+    best = [100.0 * (bound_ns(case, seed) > MS) for seed in SEEDS]
+    means = sum(own) / len(own), sum(best) / len(best)
+    name = f"time: runs of {len(own)} that miss it ({case.name})"
+    return row(name, [means[0]], "%", baseline="who knows all but the line", baseline_values=[means[1]])
+
+
+def _p99_ms(found: Found) -> float:
+    return found.p99_ns / MS
 
 
 def _worst(name: str, found: dict[Case, Found], figure: Callable[[Found], float], unit: str, bar: float) -> Row:
@@ -106,8 +139,8 @@ def _worst(name: str, found: dict[Case, Found], figure: Callable[[Found], float]
     return row(name, [abs(value)], unit, bar=abs(bar), lower_is_better=bar > 0)
 
 
-def play(case: Case) -> Found:
-    """Play a sensor through a recorder."""
+def play(case: Case, seed: int = SEED) -> Found:
+    """Play a sensor through a recorder; `seed` is that of the jitter."""
     words = {"where": "bench", "base": ".", "name": "s", "type": "serial", "device": "pump", "stream": "acc"}
     config = SourceConfig(
         **words,  # type: ignore[arg-type]
@@ -117,13 +150,11 @@ def play(case: Case) -> Found:
         dtype="float64",
     )
     recorder = Recorder("pump", os.urandom(16), [config], Rules(), Previous(), ClockState(True, "ntp"))
-    begin_s, stall_ns = LEARN_S + 10, int(case.stall_s * S)
-    end_ns = int((begin_s + case.stall_s + SETTLE_S + WATCH_S) * S)
-    chance = random.Random(7)
+    stall, end_ns = _course(case)
+    chance = random.Random(seed)
     chunks: list[Chunk] = []
     arrived: dict[int, int] = {}
     tick, fed = S, 0
-    stall = (begin_s * S, begin_s * S + stall_ns)
     for first, count, at in _reads(case, end_ns, stall, chance):
         while tick <= at:
             if not stall[0] < tick < stall[1]:  # who is stopped does not tick
@@ -135,6 +166,36 @@ def play(case: Case) -> Found:
         arrived.update((first + n, at) for n in range(count))
     chunks += [held.record for held in recorder.flush(end_ns) if isinstance(held.record, Chunk)]
     return _found(case, chunks, arrived, stall)
+
+
+def bound_ns(case: Case, seed: int = SEED) -> float:
+    """The error of `play` that nobody gets below: each sample is placed by the arrivals up to its own."""
+    stall, end_ns = _course(case)
+    taken, arrived = list[float](), list[float]()
+    times, errors = list[NDArray[np.float64]](), list[NDArray[np.float64]]()
+    for first, count, at in _reads(case, end_ns, stall, random.Random(seed)):
+        samples = np.arange(first + 1.0, first + count + 1.0) * case.period_ns
+        if not stall[0] < at <= stall[1] + JITTER_NS or samples[-1] > stall[1]:  # else it waited: that says nothing
+            taken.append(float(samples[-1]))
+            arrived.append(float(at))
+        offset, slope = best_line(np.array(taken), np.array(arrived), JITTER_NS)
+        times.append(samples)
+        errors.append(offset + slope * samples)
+    return _p99(np.concatenate(times), np.concatenate(errors), stall)
+
+
+def _course(case: Case) -> tuple[tuple[int, int], int]:
+    """When the stall is, and when all ends, ns."""
+    begin_s = LEARN_S + 10
+    stall = begin_s * S, int((begin_s + case.stall_s) * S)
+    return stall, stall[1] + (SETTLE_S + WATCH_S) * S
+
+
+def _p99(true_ns: NDArray[np.floating], error: NDArray[np.floating], stall: tuple[int, int]) -> float:
+    """Of what lies after the stall and `SETTLE_S`, or after `LEARN_S` where there is none."""
+    settled = (true_ns > LEARN_S * S) & (true_ns < stall[0])
+    after = true_ns > (stall[1] + SETTLE_S * S if stall[1] > stall[0] else LEARN_S * S)
+    return float(np.quantile(np.abs(error[after] - np.median(error[settled])), 0.99)) if after.any() else math.inf
 
 
 def _reads(case: Case, end_ns: int, stall: tuple[int, int], chance: random.Random) -> list[tuple[int, int, int]]:
@@ -173,7 +234,7 @@ def _found(case: Case, chunks: list[Chunk], arrived: dict[int, int], stall: tupl
     if not case.stall_s:
         slope = np.polyfit(true_ns[after] / S, error[after] / S, 1)[0]
     steps = np.diff(placed) / case.period_ns
-    p99 = float(np.quantile(np.abs(error[after]), 0.99)) if after.any() else math.inf
+    p99 = _p99(true_ns, error, stall)
     return Found(
         numbers, error, float(late.max()), float(steps.min()), float(np.abs(error[early]).max()), slope * 1e6, p99
     )

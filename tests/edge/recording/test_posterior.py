@@ -54,9 +54,9 @@ def test_the_deviation_says_how_far_the_slope_is_off(kind: str) -> None:
 
 def test_arrivals_without_jitter_say_it_exactly() -> None:
     corners = Corners([0, 100], [0.0, 1e9])
-    slope, deviation = expected_slope(corners, corners, 100, (50.0, 0.5e9), 1e7)
-    assert slope == pytest.approx(1e7, abs=1e-3)
-    assert deviation < 1
+    found = expected_slope(corners, corners, 100, (50.0, 0.5e9), 1e7)
+    assert found.slope == pytest.approx(1e7, abs=1e-3)
+    assert found.deviation < 1
 
 
 def test_a_hundred_days_from_the_origin_it_says_the_same() -> None:
