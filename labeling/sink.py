@@ -15,7 +15,7 @@ import msgspec
 
 from ingest.deadletters import dead_letter
 from ingest.engine.manifest import sha256_of
-from ingest.engine.operator import Draft, Output, Publication
+from ingest.engine.operator import Draft, Output, Publication, State
 from ingest.errors import CorruptError, StateVersionError, WireError
 from ingest.log.protocol import MARKS, LogBatch
 from ingest.records import (
@@ -81,12 +81,12 @@ class LabelsOperator:
     def learn(self, schema: bytes, description: StreamDescription) -> None:
         """See `Operator`; marks need no stream description."""
 
-    def start(self, saved: bytes | None) -> LabelsRunning:
+    def start(self, saved: State | None) -> LabelsRunning:
         """See `Operator`."""
         if saved is None:
             return LabelsRunning(_State(CODE))
         try:
-            state = msgspec.json.decode(saved, type=_State)
+            state = msgspec.json.decode(b"".join(saved), type=_State)
         except (msgspec.MsgspecError, ValueError) as error:
             raise CorruptError(f"labels state: {error}; rebuild into another folder from the log") from None
         if state.code != CODE:
@@ -147,9 +147,9 @@ class LabelsRunning:
         self._rows, self._publications, self._counts = [], [], Counter()
         return output
 
-    def snapshot(self) -> bytes:
+    def snapshot(self) -> State:
         """See `Running`."""
-        return msgspec.json.encode(_State(CODE, self._append_ns))
+        return (msgspec.json.encode(_State(CODE, self._append_ns)),)
 
 
 def _row(record: Mark, partition: int, offset: int, append_ns: int) -> dict[str, Any]:

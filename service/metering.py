@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ingest.engine.operator import Operator, Output, Running
+from ingest.engine.operator import Operator, Output, Running, State
 from ingest.log.protocol import LogBatch
 from ingest.records import StreamDescription
 
@@ -35,7 +35,7 @@ class Metered:
         """See `Operator`."""
         self._operator.learn(schema, description)
 
-    def start(self, saved: bytes | None) -> Running:
+    def start(self, saved: State | None) -> Running:
         """See `Operator`."""
         return _Metered(self._operator.start(saved), self._count)
 
@@ -64,5 +64,5 @@ class _Metered:
     def take(self, tag: str = "") -> Output:
         return self._running.take(tag)
 
-    def snapshot(self) -> bytes:
+    def snapshot(self) -> State:
         return self._running.snapshot()

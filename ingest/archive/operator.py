@@ -16,7 +16,7 @@ import msgspec
 
 from ingest.archive.rows import NOBODY, dtype_of, follows, held
 from ingest.engine.manifest import sha256_of
-from ingest.engine.operator import Output
+from ingest.engine.operator import Output, State
 from ingest.errors import CorruptError, StateVersionError, WireError
 from ingest.intake import Intake, SavedIntake
 from ingest.log.protocol import LogBatch
@@ -117,12 +117,12 @@ class ArchiveOperator:
         """See `Operator`."""
         self._schemas[schema] = description
 
-    def start(self, saved: bytes | None) -> ArchiveRunning:
+    def start(self, saved: State | None) -> ArchiveRunning:
         """See `Operator`."""
         if saved is None:
             return ArchiveRunning(self._schemas)
         try:
-            state = msgspec.msgpack.decode(saved, type=_State)
+            state = msgspec.msgpack.decode(b"".join(saved), type=_State)
         except (msgspec.MsgspecError, ValueError) as error:
             raise CorruptError(f"archive state: {error}; archive the log into another folder") from None
         if state.code != CODE:
@@ -218,6 +218,6 @@ class ArchiveRunning:
         counts["samples"] = sum(chunk.count for chunk in collected.chunks)
         return Output(drafts_of(collected, tag) if collected.offsets else (), (), counts)
 
-    def snapshot(self) -> bytes:
+    def snapshot(self) -> State:
         """See `Running`."""
-        return msgspec.msgpack.encode(_State(CODE, self._intake.save()))
+        return (msgspec.msgpack.encode(_State(CODE, self._intake.save())),)

@@ -113,7 +113,8 @@ class Chain:
     files: tuple[FileRef, ...]
     """Every output file from the first entry through the head."""
     states: tuple[tuple[int, FileRef], ...] = ()
-    """The states of the last two entries that were read, by their numbers: those that must still be there."""
+    """The states of the last two entries that were read, by their numbers, and what those are based on: what must still
+    be there."""
 
 
 def read_chain(
@@ -130,7 +131,7 @@ def read_chain(
     if newest < 0:
         return None
     files: list[FileRef] = []
-    states: list[tuple[int, FileRef]] = []
+    states: list[dict[FileRef, int]] = []
     previous = ""
     seq = 0
     while (final := seq + CHECKPOINT_EVERY - 1) < newest and exists(checkpoint_name(folder, final)):
@@ -147,9 +148,10 @@ def read_chain(
         if entry.previous != previous:
             raise CorruptError(f"{name}: does not follow the entry before it; restore the chain from a backup")
         files += entry.files
-        states = [*states[-1:], (seq, entry.state)]
+        states = [*states[-1:], dict.fromkeys(entry.states, seq)]
         if seq == newest:
-            return Chain(entry, tuple(files), tuple(states))
+            needed = {ref: by for known in states for ref, by in known.items()}
+            return Chain(entry, tuple(files), tuple((by, ref) for ref, by in needed.items()))
         previous, seq = sha256_of(data), seq + 1
 
 

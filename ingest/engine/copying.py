@@ -92,14 +92,15 @@ def _copy_state(source: Path, to: Path, chain: str, copier: Copier) -> Manifest 
         if newest < 0:
             return None
         entries = [_entry(source, entry_name(chain, seq)) for seq in range(max(0, newest - 1), newest + 1)]
+        refs = list(dict.fromkeys(ref for entry in entries for ref in entry.states))
         try:
-            for entry in entries:
-                copier.copy(source / entry.state.name, to / entry.state.name, sha256=entry.state.sha256)
+            for ref in refs:
+                copier.copy(source / ref.name, to / ref.name, sha256=ref.sha256)
         except FileNotFoundError as error:
             if newest_entry(source, chain) == newest:
                 raise CorruptError(f"{error.filename}: is missing; run the windowing service once") from None
             continue
-        for path in set((to / states_of(chain)).iterdir()) - {to / entry.state.name for entry in entries}:
+        for path in set((to / states_of(chain)).iterdir()) - {to / ref.name for ref in refs}:
             copier.remove(path)
         return entries[-1]
     raise CorruptError(f"{source / states_of(chain)}: states vanish while they are copied; see who deletes them")

@@ -16,6 +16,8 @@ from ingest.errors import CorruptError
 from ingest.formats import newer_format
 
 FORMAT = 1
+FORMAT_BASED = 2
+"""Of an entry whose state needs a base: what does not know of that must not go on from it."""
 CHECKPOINT_EVERY = 1000
 
 
@@ -37,7 +39,7 @@ class LastRecord(msgspec.Struct, frozen=True):
     """The first 16 hex digits, of the value."""
 
 
-class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One manifest entry. `begin <= offset < through` is what it covers."""
 
     format: int
@@ -61,6 +63,13 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """SHA-256 of the entry before this one, "" for the first: the chain cannot be cut or swapped unseen."""
     last: LastRecord | None = None
     """The last record that was read before `through`; None: none was, or an older version wrote the entry."""
+    base: FileRef | None = None
+    """The state that `state` says the changes since; None: it says all by itself."""
+
+    @property
+    def states(self) -> tuple[FileRef, ...]:
+        """The files that the next entry goes on from."""
+        return (self.state,) if self.base is None else (self.base, self.state)
 
 
 class Checkpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -120,9 +129,10 @@ def decode_entry(data: bytes, where: str) -> Manifest:
     try:
         entry = msgspec.json.decode(body, type=Manifest)
     except (msgspec.MsgspecError, ValueError) as error:
-        raise CorruptError(f"{where}: {newer_format(body, FORMAT) or f'not a manifest entry: {error}'}") from None
-    if entry.format != FORMAT:
-        raise CorruptError(f"{where}: found format {entry.format}, expected {FORMAT}; upgrade sensorloom")
+        problem = newer_format(body, FORMAT, FORMAT_BASED) or f"not a manifest entry: {error}"
+        raise CorruptError(f"{where}: {problem}") from None
+    if entry.format not in (FORMAT, FORMAT_BASED):
+        raise CorruptError(f"{where}: found format {entry.format}, expected {FORMAT_BASED}; upgrade sensorloom")
     return entry
 
 

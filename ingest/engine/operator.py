@@ -17,6 +17,8 @@ from ingest.log.protocol import Entry, LogBatch
 from ingest.records import StreamDescription
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
+State: TypeAlias = Sequence[bytes]
+"""In parts: those that are as they were in an earlier state need not be written again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +99,9 @@ class Running(Protocol):
         """
         ...
 
-    def snapshot(self) -> bytes:
-        """The state as bytes that `start` understands. Called right after `take`."""
+    def snapshot(self) -> State:
+        """The state as `start` understands it: one part, or several, such as one for each device, that stay as they are
+        byte for byte where nothing comes for them. Called right after `take`."""
         ...
 
 
@@ -127,7 +130,7 @@ class Operator(Protocol):
         """
         ...
 
-    def start(self, saved: bytes | None) -> Running:
+    def start(self, saved: State | None) -> Running:
         """At work from a saved state, or from the beginning.
 
         Raises:

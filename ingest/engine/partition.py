@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, TypeVar
 
@@ -16,6 +17,7 @@ from ingest.engine.leftovers import announce, notes_of, sweep, tag_of
 from ingest.engine.manifest import (
     CHECKPOINT_EVERY,
     FORMAT,
+    FORMAT_BASED,
     FileRef,
     LastRecord,
     Manifest,
@@ -26,7 +28,8 @@ from ingest.engine.manifest import (
     sha256_of,
     summarise,
 )
-from ingest.engine.operator import Operator, Output, Running
+from ingest.engine.operator import Buffer, Operator, Output, Running, State
+from ingest.engine.states import Base, base_of, decode_parts, encode_parts
 from ingest.engine.store import Exists, Store
 from ingest.errors import CorruptError, FencedError, StateVersionError, StoreUnavailableError
 
@@ -55,8 +58,10 @@ class Partition:
     """Where the next entry begins: the head's `through`."""
     position: int
     """Fed up to here; less than `begin` while what another chain has sealed is read again."""
-    kept_states: tuple[str, ...] = ()
-    """State files of the last two entries, newest last."""
+    kept_states: tuple[tuple[str, ...], ...] = ()
+    """State files of the last two entries, newest last: with each the base that it needs."""
+    base: Base | None = None
+    """The whole state that the next one may refer to."""
     last: LastRecord | None = None
     """The last record that was fed."""
     since: float | None = None
@@ -96,13 +101,16 @@ class Seal:
     entry: Manifest
     document: bytes
     output: Output
-    state: bytes
+    state: Sequence[Buffer]
+    """The pieces of its file."""
+    base: Base | None
+    """What the next state may refer to."""
 
     @property
     def size(self) -> int:
         """How many bytes it holds until it is visible."""
         published = sum(len(publication.entry.value) for publication in self.output.publications)
-        return sum(draft.size for draft in self.output.drafts) + published + len(self.state)
+        return sum(draft.size for draft in self.output.drafts) + published + self.entry.state.bytes
 
 
 async def recover(
@@ -133,7 +141,7 @@ async def recover(
     entry = head.entry
     check_kinship(entry, operator, f"{folder}/{entry.seq:012d}.json")
     try:
-        state = await read_state(store, entry.state)
+        state, base = await read_state(store, entry)
     except CorruptError:
         newer = await read_head(store, folder)
         if newer is None or newer.entry.seq == entry.seq:
@@ -141,12 +149,13 @@ async def recover(
         # Others moved the chain on meanwhile and deleted this state as outdated.
         return await recover(store, operator, topic, number, log_begin, after)
     running = operator.start(state)
-    kept = [entry.state.name]
+    kept = [_names(entry)]
     for seq in range(entry.seq - 1, max(entry.seq - 3, -1), -1):
-        kept.insert(0, (await read_entry(store, folder, seq)).entry.state.name)
+        kept.insert(0, _names((await read_entry(store, folder, seq)).entry))
     # The worker before us may have died before it deleted the state that its last seal outdated.
-    await store.delete(kept[:-2])
-    partition = Partition(topic, number, running, head, entry.through, entry.through, tuple(kept[-2:]), entry.last)
+    await store.delete(outdated(kept))
+    states = tuple(kept[-2:])
+    partition = Partition(topic, number, running, head, entry.through, entry.through, states, base, entry.last)
     if known.seq < entry.seq:
         await mark_head(store, folder, head)
     await write_checkpoint(store, folder, entry.seq)
@@ -169,8 +178,29 @@ def check_kinship(entry: Manifest, operator: Operator, where: str) -> None:
         )
 
 
-async def read_state(store: Store, ref: FileRef) -> bytes:
-    """The state's bytes, checked. Raises `CorruptError`."""
+def _names(entry: Manifest) -> tuple[str, ...]:
+    return tuple(ref.name for ref in entry.states)
+
+
+def outdated(kept: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """The state files of entries, the newest last, that neither of the newest two needs."""
+    needed = {name for names in kept[-2:] for name in names}
+    return tuple(name for names in kept[:-2] for name in names if name not in needed)
+
+
+async def read_state(store: Store, entry: Manifest) -> tuple[State, Base | None]:
+    """The state that an entry names, and what the next one may refer to. Raises `CorruptError`."""
+    data = await _read_file(store, entry.state)
+    if entry.base is None:
+        parts = decode_parts(data, entry.state.name)
+        return parts, base_of(entry.state, parts)
+    whole = await _read_file(store, entry.base)
+    parts = decode_parts(data, entry.state.name, whole, entry.base.sha256)
+    return parts, base_of(entry.base, decode_parts(whole, entry.base.name))
+
+
+async def _read_file(store: Store, ref: FileRef) -> bytes:
+    """A state's bytes, checked. Raises `CorruptError`."""
     try:
         state = await store.read(ref.name)
     except FileNotFoundError:
@@ -218,25 +248,30 @@ def bounded(counts: Mapping[str, int], known: Mapping[str, int]) -> dict[str, in
 def prepare(partition: Partition, operator: Operator, output: Output | None = None) -> Seal:
     """The state and the entry that names it and the output, which is drawn here where none is given."""
     output = draw(partition) if output is None else output
-    state = partition.running.snapshot()
+    parts = partition.running.snapshot()
+    state, is_delta = encode_parts(parts, partition.base)
     head = partition.head
     seq = partition.next_seq
-    digest = sha256_of(state)
+    digest = hashlib.sha256()
+    for piece in state:
+        digest.update(piece)
     # The number in the name keeps equal states apart: deleting an old one must never delete a newer one.
-    state_name = f"state/{partition.topic}-{partition.number}/{seq:012d}-{digest[:16]}.bin"
+    state_name = f"state/{partition.topic}-{partition.number}/{seq:012d}-{digest.hexdigest()[:16]}.bin"
+    ref = FileRef(state_name, digest.hexdigest(), sum(map(len, state)))
+    base = partition.base if is_delta else base_of(ref, parts)
     totals = dict(head.entry.totals) if head else {}
     counts = bounded(output.counts, totals)
     for reason, count in counts.items():
         totals[reason] = totals.get(reason, 0) + count
     entry = Manifest(
-        format=FORMAT,
+        format=FORMAT_BASED if is_delta else FORMAT,
         operator=operator.name,
         topic=partition.topic,
         partition=partition.number,
         seq=seq,
         begin=partition.begin,
         through=partition.position,
-        state=FileRef(state_name, digest, len(state)),
+        state=ref,
         files=tuple(FileRef(d.name, d.sha256, d.size, d.rows) for d in output.drafts),
         counts=counts,
         totals=totals,
@@ -245,8 +280,9 @@ def prepare(partition: Partition, operator: Operator, output: Output | None = No
         spec=operator.spec,
         previous=head.sha256 if head else "",
         last=partition.last,
+        base=base.ref if is_delta and base is not None else None,
     )
-    return Seal(entry, encode_document(entry), output, state)
+    return Seal(entry, encode_document(entry), output, state, base)
 
 
 async def write_files(store: Store, seal: Seal) -> str:
@@ -256,7 +292,7 @@ async def write_files(store: Store, seal: Seal) -> str:
     note = await announce(store, chain_folder(seal.entry.topic, seal.entry.partition), seal.entry.seq, names)
     # At once: the disk has one queue for all their fsyncs. And to the end of each, also where one fails: no act of this
     # attempt runs on beside the next one.
-    puts = (store.put([file]) for file in (*files, (seal.entry.state.name, (seal.state,))))
+    puts = (store.put([file]) for file in (*files, (seal.entry.state.name, seal.state)))
     for result in await asyncio.gather(*puts, return_exceptions=True):
         if isinstance(result, BaseException):
             raise result
@@ -282,15 +318,15 @@ def move_on(partition: Partition, seal: Seal) -> tuple[str, ...]:
 
     The next seal may be prepared at once, but must not be written before this one is visible: it names it.
     """
-    names = (*partition.kept_states, seal.entry.state.name)
+    kept = (*partition.kept_states, _names(seal.entry))
     partition.head = Head(seal.entry, sha256_of(seal.document))
     partition.begin = seal.entry.through
-    partition.kept_states = names[-2:]
+    partition.kept_states, partition.base = kept[-2:], seal.base
     partition.since = partition.unsealed = None
     partition.unsealed_bytes = 0
     partition.lost.clear()
     partition.more = partition.running.pending_bytes > 0 and not is_hollow(seal.output)
-    return names[:-2]
+    return outdated(kept)
 
 
 async def write_checkpoint(store: Store, folder: str, newest: int) -> None:

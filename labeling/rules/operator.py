@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from ingest.engine.operator import Output, Publication
+from ingest.engine.operator import Output, Publication, State
 from ingest.errors import CorruptError, StateVersionError, WireError
 from ingest.intake import Intake, SavedIntake
 from ingest.log.protocol import MARKS, Entry, LogBatch
@@ -65,11 +65,12 @@ class RulesOperator:
         """See `Operator`."""
         self._schemas[schema] = description
 
-    def start(self, saved: bytes | None) -> RunningRules:
+    def start(self, saved: State | None) -> RunningRules:
         """See `Operator`."""
         if saved is None:
             return RunningRules(self.rules, self._schemas)
-        digest, body = saved[:_DIGEST], saved[_DIGEST:]
+        data = b"".join(saved)
+        digest, body = data[:_DIGEST], data[_DIGEST:]
         if hashlib.sha256(body).digest()[:_DIGEST] != digest:
             raise CorruptError("rules state: its checksum does not match; remove the rules' folder to start them anew")
         try:
@@ -205,10 +206,10 @@ class RunningRules:
         self._counts.clear()
         return output
 
-    def snapshot(self) -> bytes:
+    def snapshot(self) -> State:
         """See `Running`."""
         body = msgspec.msgpack.encode(_Saved(self._intake.save(), save(self._state)))
-        return hashlib.sha256(body).digest()[:_DIGEST] + body
+        return (hashlib.sha256(body).digest()[:_DIGEST] + body,)
 
 
 def shortened(text: str) -> str:

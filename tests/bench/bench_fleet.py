@@ -93,7 +93,7 @@ def _seal(cost: Cost, operator: WindowOperator, part: work.Partition) -> None:
     cost.take_s += drawn - begin
     cost.snapshot_s += time.process_time() - drawn
     cost.output += sum(draft.size for draft in output.drafts)
-    cost.state += len(seal.state)
+    cost.state += seal.entry.state.bytes
     cost.seals += 1
 
 

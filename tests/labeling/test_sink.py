@@ -135,6 +135,6 @@ def test_a_hole_in_the_log_is_counted() -> None:
 
 def test_foreign_states_are_refused() -> None:
     with pytest.raises(StateVersionError, match="code version 99"):
-        LabelsOperator().start(msgspec.json.encode({"code": 99, "append_ns": 0}))
+        LabelsOperator().start([msgspec.json.encode({"code": 99, "append_ns": 0})])
     with pytest.raises(CorruptError, match="labels state"):
-        LabelsOperator().start(b"{}garbage")
+        LabelsOperator().start([b"{}garbage"])

@@ -49,6 +49,10 @@ _STORE: Final = "ingest/engine/store.py"
 _WORKER: Final = "ingest/engine/worker.py"
 _CONTINUITY: Final = "ingest/engine/continuity.py"
 _LEFTOVERS: Final = "ingest/engine/leftovers.py"
+_ENGINE_PARTITION: Final = "ingest/engine/partition.py"
+_STATES: Final = "ingest/engine/states.py"
+_T_STATES: Final = "tests/ingest/engine/test_states.py"
+_T_CRASHES: Final = "tests/sim/test_every_crash.py::test_a_crash_at_every_operation"
 _T_DISK: Final = "tests/ingest/engine/test_disk.py"
 _T_WORKER: Final = "tests/ingest/engine/test_worker.py"
 _T_TWINS: Final = "tests/sim/test_every_crash.py::test_a_crash_while_two_partitions_seal_equal_files"
@@ -464,6 +468,41 @@ MUTANTS: Final[list[Mutant]] = [
         _T_SERIAL,
     ),
     # --- the engine: what it writes, what it holds, which log it goes on with
+    Mutant(
+        "a base is deleted while deltas need it",
+        _ENGINE_PARTITION,
+        "needed = {name for names in kept[-2:] for name in names}",
+        "needed = {names[-1] for names in kept[-2:]}",
+        _T_CRASHES,
+    ),
+    Mutant(
+        "a delta forgets its last part",
+        _STATES,
+        "return _pieces(base.ref.sha256, _runs(places, len(base.parts)), own), True",
+        "return _pieces(base.ref.sha256, _runs(places[:-1], len(base.parts)), own), True",
+        _T_CRASHES,
+    ),
+    Mutant(
+        "a part is known by how it begins",
+        _STATES,
+        "hashlib.sha256(part).digest()",
+        "hashlib.sha256(part[:12]).digest()",
+        _T_CRASHES,
+    ),
+    Mutant(
+        "who recovers takes a delta's places for its base's",
+        _ENGINE_PARTITION,
+        "base_of(entry.base, decode_parts(whole, entry.base.name))",
+        "base_of(entry.base, parts)",
+        _T_CRASHES,
+    ),
+    Mutant(
+        "a copy of a chain leaves out the base",
+        "ingest/engine/copying.py",
+        "for entry in entries for ref in entry.states))",
+        "for entry in entries for ref in (entry.state,)))",
+        _T_STATES,
+    ),
     Mutant(
         "the engine's files are not fsynced",
         _DISK,

@@ -96,7 +96,7 @@ def demand_clean(world: World) -> None:
     for number in range(world.partitions):
         entries = read_entries(world.disk, READINGS, number)
         named |= {ref.name for entry in entries for ref in entry.files}
-        named |= {entry.state.name for entry in entries[-2:]}
+        named |= {ref.name for entry in entries[-2:] for ref in entry.states}
     found = {name for name in world.disk.visible if not name.startswith(("manifest/", "heads/"))}
     found |= {name for name in world.disk.visible if name.endswith(".tmp")}
     demand(found == named, f"left over: {sorted(found - named)}, missing: {sorted(named - found)}")

@@ -17,6 +17,7 @@ from ingest.engine.manifest import chain_folder
 from ingest.engine.operator import Buffer, Output
 from ingest.engine.partition import Partition, Seal
 from ingest.engine.plan import Fsync, Link, Op, Rename, SyncFolder, create_plan, folder_of
+from ingest.engine.states import decode_parts, encode_parts
 from ingest.engine.store import Exists, FileStore
 from ingest.engine.worker import Worker
 from ingest.errors import SensorloomError
@@ -43,7 +44,7 @@ class CommittedOffset(Worker):
         for number in event.partitions:
             position = committed.get(number, begins[number].begin)
             try:
-                state = await self._store.read(state_name(number, position))
+                state = decode_parts(await self._store.read(state_name(number, position)), "state")
             except FileNotFoundError:
                 state = None
             running = self._operator.start(state)
@@ -58,7 +59,8 @@ class CommittedOffset(Worker):
     async def _take(self, part: Partition, output: Output | None) -> list[tuple[str, Sequence[Buffer]]]:
         """The state is durable; gives the output files."""
         output, state = output or part.running.take(), part.running.snapshot()
-        await self._insist(part, lambda: self._store.put([(state_name(part.number, part.position), (state,))]))
+        pieces, _ = encode_parts(state, None)
+        await self._insist(part, lambda: self._store.put([(state_name(part.number, part.position), pieces)]))
         return [(name, draft.parts) for name, draft in zip(self._names(part, output), output.drafts, strict=True)]
 
     def _names(self, part: Partition, output: Output) -> list[str]:

@@ -13,13 +13,16 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from ingest.engine.operator import Draft, Output, Publication
-from ingest.errors import StateVersionError
+from ingest.engine.operator import Draft, Output, Publication, State
+from ingest.errors import CorruptError, StateVersionError
 from ingest.log.protocol import MARKS, Entry, LogBatch
 from ingest.records import StreamDescription
 
 WINDOW = 5
 HIGH, LOW = 620, 380
+ROUND = 3
+"""So many windows of all devices change the state's head."""
+HEAD_BYTES = 400
 ROWS_MAX = 8
 """It takes no more before it is sealed."""
 Row = tuple[Any, ...]
@@ -72,7 +75,7 @@ class RuleLike:
     def tag(self, tag: str) -> str:
         return tag
 
-    def start(self, saved: bytes | None) -> RuleLikeRunning:
+    def start(self, saved: State | None) -> RuleLikeRunning:
         return RuleLikeRunning(self, saved)
 
 
@@ -96,13 +99,15 @@ def anonymous(row: Row) -> Row:
 
 
 class RuleLikeRunning:
-    def __init__(self, operator: RuleLike, saved: bytes | None) -> None:
-        state: dict[str, Any] = json.loads(saved) if saved else {"code": operator.code, "seen": {}, "devices": {}}
-        if state["code"] != operator.code:
-            raise StateVersionError(f"state of version {state['code']}")
+    def __init__(self, operator: RuleLike, saved: State | None) -> None:
+        head, *parts = map(json.loads, saved or (encode_row((operator.code, 0)),))
+        if head[0] != operator.code:
+            raise StateVersionError(f"state of version {head[0]}")
         self._operator = operator
-        self._seen = {name: Intervals(edges) for name, edges in state["seen"].items()}
-        self._devices: dict[str, dict[str, Any]] = state["devices"]
+        self._seen = {device: {boot: Intervals(edges) for boot, edges in seen.items()} for device, seen, _ in parts}
+        self._devices: dict[str, dict[str, Any]] = {device: state for device, _, state in parts}
+        if head[1] != self._rounds:
+            raise CorruptError(f"a head of round {head[1]} beside parts of round {self._rounds}")
         self._rows: list[Row] = []
         self._marks: list[Publication] = []
         self._counts: Counter[str] = Counter()
@@ -126,7 +131,7 @@ class RuleLikeRunning:
         if x == 0:  # changes no state: two seals may have equal states
             self._counts["idle"] += 1
             return
-        if not self._seen.setdefault(f"{device}/{boot}", Intervals()).add(seq):
+        if not self._seen.setdefault(device, {}).setdefault(boot, Intervals()).add(seq):
             self._counts["duplicate"] += 1
             return
         self._counts["accepted"] += 1
@@ -162,6 +167,14 @@ class RuleLikeRunning:
         self._rows, self._marks, self._counts = [], [], Counter()
         return output
 
-    def snapshot(self) -> bytes:
-        seen = {name: intervals.edges for name, intervals in self._seen.items()}
-        return json.dumps({"code": self._operator.code, "seen": seen, "devices": self._devices}).encode()
+    @property
+    def _rounds(self) -> int:
+        return sum(int(state["n"]) for state in self._devices.values()) // ROUND
+
+    def snapshot(self) -> State:
+        """A large head that changes now and then, and a small part for each device: most seals need not write all."""
+        parts = [
+            encode_row((device, {boot: intervals.edges for boot, intervals in seen.items()}, self._devices[device]))
+            for device, seen in self._seen.items()
+        ]
+        return [encode_row((self._operator.code, self._rounds, "#" * HEAD_BYTES)), *parts]

@@ -51,7 +51,8 @@ def read_entries(disk: SimDisk, topic: str, partition: int) -> list[Manifest]:
         previous = sha256_of(data)
         entries.append(entry)
     for entry in entries[-2:]:
-        check_file(disk, entry.state)
+        for ref in entry.states:
+            check_file(disk, ref)
     check_head(disk, folder, entries)
     chain = read_chain(disk.read, lambda name: name in disk.visible, folder)
     found = chain.files if chain else ()

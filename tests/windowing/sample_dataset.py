@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from ingest.engine import partition as work
 from ingest.engine.disk import DiskFiles
 from ingest.engine.genesis import FORMAT, Genesis, encode_genesis
-from ingest.engine.operator import Draft, Operator, Output
+from ingest.engine.operator import Draft, Operator, Output, State
 from ingest.engine.store import FileStore
 from ingest.log.protocol import LogBatch
 from ingest.records import Mark, MarkAdd, StreamDescription
@@ -95,7 +95,7 @@ class Scripted:
     def learn(self, schema: bytes, description: StreamDescription) -> None:
         raise AssertionError("windows need no schema")
 
-    def start(self, saved: bytes | None) -> ScriptedRunning:
+    def start(self, saved: State | None) -> ScriptedRunning:
         return ScriptedRunning()
 
 
@@ -125,8 +125,8 @@ class ScriptedRunning:
         index = Draft.of("index", "i", ".parquet", [file.getvalue()], len(windows))
         return Output([shard, index], [], Counter({"windows": len(windows), "drop.gap": 1}))
 
-    def snapshot(self) -> bytes:
-        return b"a state"
+    def snapshot(self) -> State:
+        return (b"a state",)
 
 
 def _index_row(window: Window, shard: str, row: int) -> dict[str, Any]:

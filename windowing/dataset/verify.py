@@ -183,10 +183,9 @@ def _read_room(folder: Path, window: WindowSpec | None, belongings: Belongings, 
         report.entries += len(entries)
         room.files += [ref for entry in entries for ref in entry.files]
         newest = max((entry.seq for entry in entries), default=-1)
+        needed = {ref: entry.seq for entry in entries if entry.seq > newest - KEPT_STATES for ref in entry.states}
         room.states += [
-            (entry.state, folder / entry_name(f"manifest/{chain.name}", entry.seq + KEPT_STATES))
-            for entry in entries
-            if entry.seq > newest - KEPT_STATES
+            (ref, folder / entry_name(f"manifest/{chain.name}", seq + KEPT_STATES)) for ref, seq in needed.items()
         ]
     return room
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from ingest.engine.operator import Output
+from ingest.engine.operator import Output, State
 from ingest.records import StreamDescription
 from windowing.fold.anchors import AnchorMark, Layout
 from windowing.fold.remarks import notes_on
@@ -58,7 +58,7 @@ class WindowOperator:
         if self._kinds.setdefault(kind, description) is description:
             self._notes[:] = notes_on(self._layout.plans, self._kinds.values())
 
-    def start(self, saved: bytes | None) -> RunningWindows:
+    def start(self, saved: State | None) -> RunningWindows:
         """At work from a saved state, or from the beginning.
 
         Raises:
@@ -97,6 +97,6 @@ class RunningWindows:
 
         return replace(encode_output(self._windower.take(), tag), notes=(*self._notes, *self._windower.notes))
 
-    def snapshot(self) -> bytes:
-        """The state as bytes; called right after `take`."""
+    def snapshot(self) -> State:
+        """The state; called right after `take`."""
         return encode_state(self._windower.snapshot(), self._spec_id)

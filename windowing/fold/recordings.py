@@ -70,8 +70,23 @@ class Recording:
         """Is there something to settle? Before a window's last instant has come there is only something to collect."""
         if self._moved:
             return True
+        if self._due_ns == NEVER:
+            self._due_ns = self._next_due()
         due_ns = self._due_ns
         return any(stream.newest_ns >= due_ns or stream.full for stream in self.streams.values())
+
+    @property
+    def is_collecting(self) -> bool:
+        """Are there samples that are in no buffer yet?"""
+        return any(stream.is_collecting for stream in self.streams.values())
+
+    def resume(self) -> None:
+        """Go on from a saved state."""
+        self._due_ns = self._next_due()
+        if self.is_due:
+            self.move()
+        elif self.is_collecting:
+            self._unsettled.append(self.known)
 
     def settle(self, offset: int, finished: Finished, bound_bytes: int = _FAR) -> bool:
         """Cut the windows that are final, and let go of the samples that no other needs.
@@ -97,6 +112,7 @@ class Recording:
             done &= self._cut(cutter, cursor, stop, span[0], reason)
         self._finish_cursors()
         self._trim()
+        self._due_ns = self._next_due()
         if not done:
             self.move()
         return done
@@ -217,12 +233,10 @@ class Recording:
         """Let go of the samples before every window that may still come."""
         layout = self.layout
         low = _FAR
-        self._due_ns = NEVER
         for cursor in self.cursors:
             if cursor.next_k is None:
                 return
             low = min(low, cursor.grid.instant(cursor.next_k * layout.hop))
-        self._due_ns = self._next_due()
         reference = self.streams[layout.plans[0].name]
         if layout.anchor == "recording" and not self.marks_passed:
             low = min(low, reference.complete_to)
@@ -236,5 +250,8 @@ class Recording:
         """The last instant of the first window to come; NEVER where that is not known yet."""
         if not self.cursors or self.layout.anchor == "mark":
             return NEVER
+        first_ns = min(stream.begin_ns for stream in self.streams.values())  # NEVER where another may begin earlier
+        if first_ns == NEVER and any(cursor.next_k is None for cursor in self.cursors):
+            return NEVER
         hop, reach = self.layout.hop, self.layout.length - 1
-        return min(cursor.grid.instant((cursor.next_k or 0) * hop + reach) for cursor in self.cursors)
+        return min(cursor.grid.instant(self._first(cursor, first_ns) * hop + reach) for cursor in self.cursors)

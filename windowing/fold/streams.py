@@ -40,7 +40,7 @@ class Refused(NamedTuple):
     values: bytes
 
 
-class _Run(NamedTuple):
+class Run(NamedTuple):
     """Samples at `t0_ns + (phase + i * num) // den`."""
 
     t0_ns: int
@@ -50,7 +50,7 @@ class _Run(NamedTuple):
     samples: int
 
 
-_Piece: TypeAlias = _Run | Times
+Piece: TypeAlias = Run | Times
 
 
 class Stream:
@@ -105,7 +105,7 @@ class Stream:
         self.converter: Converter | None = None
         self._sample_bytes = 0
         self._values: list[bytes] = []
-        self._pieces: list[_Piece] = []
+        self._pieces: list[Piece] = []
         self._collected = 0
         self._num = self._den = self._run_t0 = self._run_phase = self._run_count = self._room = 0
         self._next_ns = NEVER
@@ -220,7 +220,7 @@ class Stream:
         """Put the run aside: what follows need not continue it."""
         count = self._run_count
         if count:
-            run = _Run(self._run_t0, self._run_phase, self._num, self._den, count)
+            run = Run(self._run_t0, self._run_phase, self._num, self._den, count)
             self._pieces.append(run)
             self._advance(run.t0_ns, run.t0_ns + (run.phase + (count - 1) * run.num) // run.den, count)
             self._run_count = 0
@@ -282,6 +282,16 @@ class Stream:
         return self._collected + self._run_count >= COLLECT_SAMPLES * 2 // 3
 
     @property
+    def is_collecting(self) -> bool:
+        """Are there samples that are not in the buffer yet?"""
+        return bool(self._values)
+
+    @property
+    def begin_ns(self) -> int:
+        """The first sample, collected or in the buffer; NEVER where there is none."""
+        return self._run_t0 if self.first_ns == NEVER and self._run_count else self.first_ns
+
+    @property
     def newest_ns(self) -> int:
         """The newest sample, collected or in the buffer."""
         ahead = self._run_count - 1
@@ -291,8 +301,7 @@ class Stream:
         """Move what is collected to the buffer; was there anything?"""
         if not self._values:
             return False
-        next_ns, next_phase, running = self._next_ns, self._next_phase, self._run_count > 0
-        self._end_run()
+        self._pause_run()
         samples = self._collected
         assert self.converter is not None
         times, values = self.buffer.room(samples, self.converter.kind)
@@ -302,10 +311,30 @@ class Stream:
             np.concatenate([_times_of(piece) for piece in self._pieces], out=times)
         self.converter.read(self._values, values)
         self._values, self._pieces, self._collected = [], [], 0
-        if running:
-            self._run_t0, self._run_phase = self._next_ns, self._next_phase = next_ns, next_phase
-            self._room = min(COLLECT_SAMPLES, (_MAX_SPAN_NS - self._den) // self._num)
+        self._make_room()
         return True
+
+    def _pause_run(self) -> None:
+        """Put the run aside; what follows may continue it, as a run of its own."""
+        if self._run_count:
+            next_ns, next_phase = self._next_ns, self._next_phase
+            self._end_run()
+            self._run_t0, self._run_phase = self._next_ns, self._next_phase = next_ns, next_phase
+            self._make_room()
+
+    def _make_room(self) -> None:
+        if self._num:
+            self._room = min(COLLECT_SAMPLES - self._collected, (_MAX_SPAN_NS - self._den) // self._num)
+
+    def collected(self) -> tuple[list[Piece], list[bytes]]:
+        """The samples that are not in the buffer yet: runs, or times, and their packed bytes."""
+        self._pause_run()
+        return self._pieces, self._values
+
+    def recollect(self, pieces: list[Piece], values: bytes, schema: bytes, converter: Converter) -> None:
+        """Samples that `collected` gave once."""
+        self.schema, self.converter, self._sample_bytes = schema, converter, converter.sample_bytes
+        self._pieces, self._values, self._collected = pieces, [values], len(values) // converter.sample_bytes
 
     def known_to(self, tolerance_ns: int) -> int:
         """The latest instant whose value no later record can change."""
@@ -369,5 +398,5 @@ class Stream:
         return Samples(self.buffer.times, self.buffer.values, hole_to_ns, rule, tolerance_ns, carried)
 
 
-def _times_of(piece: _Piece) -> NDArray[np.int64]:
-    return run_times(*piece) if isinstance(piece, _Run) else piece
+def _times_of(piece: Piece) -> NDArray[np.int64]:
+    return run_times(*piece) if isinstance(piece, Run) else piece

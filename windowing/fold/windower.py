@@ -62,6 +62,8 @@ class Windower:
         self._converters: dict[tuple[str, bytes], Converter] = {}
         self._streams: dict[tuple[str, str, str], Stream] = {}
         self._recordings: dict[tuple[str, str], Recording] = {}
+        self._collected_schemas: dict[bytes, StreamDescription] = {}
+        """Of samples that a saved state had collected; what is fed still has to wait until it is told of its schema."""
         self._offset = -1
         self._bound_bytes = bound_bytes
         self._overlap = max(1, -(-layout.length // layout.hop))
@@ -157,13 +159,13 @@ class Windower:
         self._left = False
         unsettled = self._unsettled.copy()
         self._unsettled.clear()
-        for known in unsettled:
+        for known in dict.fromkeys(unsettled):
             recording = self._recordings.get((known.device, known.name))
             if recording is None:
                 continue
             if recording.is_due:
                 self._settle(recording, self._offset)
-            else:
+            elif recording.is_collecting:
                 self._unsettled.append(known)
 
     def _settle(self, recording: Recording, offset: int) -> None:
@@ -403,22 +405,21 @@ class Windower:
 
     def snapshot(self) -> Saved:
         """The state; called when nothing is pending but what `take` left uncut."""
-        unsettled = self._unsettled.copy()
-        self._unsettled.clear()
-        for known in unsettled:
-            recording = self._recordings.get((known.device, known.name))
-            if recording is not None and (recording.flush() or recording.is_due) and recording.is_due:
-                recording.move()
         recordings = [save_recording(recording) for recording in self._recordings.values()]
-        return Saved.of(self._intake.save(), self._offset, recordings)
+        schemas = sorted({stream.schema for recording in recordings for stream in recording.streams if stream.pieces})
+        described = [(schema, self._schemas.get(schema) or self._collected_schemas[schema]) for schema in schemas]
+        return Saved.of(self._intake.save(), self._offset, recordings, described)
 
     def _restore(self, saved: Saved) -> None:
         self._offset = saved.offset
+        self._collected_schemas = dict(saved.schemas)
         for entry in saved.recordings:
             key = (entry.device, entry.name)
             marks = self._marks.get(entry.device, ())
             known = self._intake.open_recording(key)
-            self._admit(key, restore_recording(entry, self._layout, marks, known, self._unsettled))
+            self._admit(
+                key, restore_recording(entry, self._layout, marks, known, self._unsettled, self._collected_schemas)
+            )
         self.settle()
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ingest.archive.operator import ArchiveOperator, ArchiveRunning
 from ingest.archive.rows import Row
 from ingest.archive.tables import OWN, column_names, read_table, record_values, rows_in
-from ingest.engine.operator import Draft, Output
+from ingest.engine.operator import Draft, Output, State
 from ingest.errors import CorruptError, StateVersionError
 from ingest.log.protocol import LogBatch
 from ingest.records import (
@@ -61,7 +61,7 @@ def batch(records: Sequence[Record | bytes], first: int = 0, step_ns: int = 1) -
     return LogBatch("readings", 0, offsets, append_ns, keys, values, first + 2 * len(values))
 
 
-def begun(saved: bytes | None = None) -> ArchiveRunning:
+def begun(saved: State | None = None) -> ArchiveRunning:
     operator = ArchiveOperator("readings")
     for description in (ACC, TEMP):
         operator.learn(schema_id(description), description)
@@ -235,10 +235,10 @@ def test_any_topic_is_archived() -> None:
 
 def test_states_of_others_are_refused() -> None:
     with pytest.raises(CorruptError, match="archive state"):
-        begun(b"rubbish")
-    state = msgspec.msgpack.decode(begun().snapshot())
+        begun([b"rubbish"])
+    state = msgspec.msgpack.decode(b"".join(begun().snapshot()))
     with pytest.raises(StateVersionError, match="code version 99"):
-        begun(msgspec.msgpack.encode([99, state[1]]))
+        begun([msgspec.msgpack.encode([99, state[1]])])
 
 
 def test_nothing_gives_no_file() -> None:

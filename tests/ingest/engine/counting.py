@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from ingest.engine.operator import Draft, Output
+from ingest.engine.operator import Draft, Output, State
 from ingest.errors import StateVersionError
 from ingest.log.protocol import LogBatch
 from ingest.records import StreamDescription
@@ -39,8 +39,8 @@ class Summing:
         self.lines, self.fed = [], 0
         return Output(drafts, counts=counts)
 
-    def snapshot(self) -> bytes:
-        return b"%d" % self.total
+    def snapshot(self) -> State:
+        return (b"%d" % self.total,)
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,10 @@ class SumOperator:
     def learn(self, schema: bytes, description: StreamDescription) -> None:
         pass
 
-    def start(self, saved: bytes | None) -> Summing:
-        if saved == b"unreadable":
+    def start(self, saved: State | None) -> Summing:
+        if saved == [b"unreadable"]:
             raise StateVersionError("unreadable")
-        return Summing(int(saved or 0))
+        return Summing(int(saved[0]) if saved else 0)
 
 
 def batch_of(numbers: list[int], start: int = 0, partition: int = 0) -> LogBatch:

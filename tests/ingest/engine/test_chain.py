@@ -138,6 +138,6 @@ def test_every_flipped_bit_of_an_entry_is_seen() -> None:
 
 
 def test_an_entry_of_another_format_is_refused() -> None:
-    later = encode_document(msgspec.structs.replace(entry(0), format=2))
-    with pytest.raises(CorruptError, match="found format 2, expected 1"):
+    later = encode_document(msgspec.structs.replace(entry(0), format=3))
+    with pytest.raises(CorruptError, match="found format 3, expected 2"):
         decode_entry(later, "e")

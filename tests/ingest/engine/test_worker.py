@@ -11,7 +11,7 @@ import pytest
 
 from ingest.engine.genesis import Ending
 from ingest.engine.manifest import Manifest, chain_folder, decode_entry, encode_document
-from ingest.engine.operator import Output
+from ingest.engine.operator import Output, State
 from ingest.engine.partition import TOTALS_MAX, bounded
 from ingest.engine.plan import Op, Write
 from ingest.engine.store import FileStore
@@ -66,8 +66,8 @@ def head(batch: LogBatch, count: int) -> LogBatch:
 class Running(SumOperator):
     kind: type[Summing] = Summing
 
-    def start(self, saved: bytes | None) -> Summing:
-        return self.kind(int(saved or 0))
+    def start(self, saved: State | None) -> Summing:
+        return self.kind(int(saved[0]) if saved else 0)
 
 
 class HeavyFiles(SimFiles):

@@ -203,7 +203,7 @@ def test_a_stream_that_stopped_is_told_once_it_is_not_waited_for() -> None:
 
 def test_a_damaged_state_is_refused() -> None:
     made = operator()
-    saved = bytearray(made.start(None).snapshot())
+    saved = bytearray(made.start(None).snapshot()[0])
     saved[-1] ^= 1
     with pytest.raises(CorruptError):
-        made.start(bytes(saved))
+        made.start([bytes(saved)])
