@@ -77,6 +77,11 @@ class SampleBuffer:
         if _KEPT_CAPACITY < len(left[0]) <= _SPARE_CAPACITY:
             _spares[left[1].shape[1], left[1].dtype.char] = left
 
+    def clear(self) -> None:
+        """Let go of all samples, which somebody else keeps: what is carried stays."""
+        self._times, self._values = self._times[:0].copy(), self._values[:0].copy()
+        self._start = self._stop = 0
+
     def trim(self, low_ns: int) -> None:
         """Let go of what no instant at or after `low_ns` needs: all before the last sample at or before it."""
         if self._stop > self._start:

@@ -93,6 +93,14 @@ class Recording:
 
         False where some are left, since there was output of `bound_bytes`.
         """
+        done = self._settle(offset, finished, bound_bytes)
+        for stream in self.streams.values():
+            stream.take_back()
+        if self.is_collecting:
+            self._unsettled.append(self.known)
+        return done
+
+    def _settle(self, offset: int, finished: Finished, bound_bytes: int) -> bool:
         if not self.flush() and not self._moved:
             return True
         self._moved = False
@@ -122,7 +130,7 @@ class Recording:
 
         False where some are left, since there was output of `bound_bytes`: call it again.
         """
-        if not self.settle(offset, finished, bound_bytes):
+        if not self._settle(offset, finished, bound_bytes):
             return False
         span = self._span()
         if span is None:

@@ -25,6 +25,8 @@ from windowing.spec import StreamPlan, StreamRule
 
 COLLECT_SAMPLES: Final = 24_576
 """A stream collects at most so many samples; with two thirds of them it may be settled."""
+FEW_SAMPLES: Final = 4096
+"""So many are kept as they came between two looks at a recording: there may be many streams."""
 MAX_BEHIND: Final = 1 << 23
 """Where neither is live, as with imports one after the other, a stream is waited for over so many samples of others."""
 _MAX_SPAN_NS: Final = 1 << 62
@@ -72,6 +74,7 @@ class Stream:
         ),
         *("boot", "schema", "seen", "converter", "_sample_bytes", "_num", "_den", "_next_ns", "_next_phase"),
         *("outrun", "_run_t0", "_run_phase", "_run_count", "_room", "_values", "_pieces", "_collected", "_unsettled"),
+        "_flushed",
     )
 
     def __init__(
@@ -107,6 +110,8 @@ class Stream:
         self._values: list[bytes] = []
         self._pieces: list[Piece] = []
         self._collected = 0
+        self._flushed: tuple[list[Piece], list[bytes]] | None = None
+        """What the buffer was made of; None where it has other samples, or many."""
         self._num = self._den = self._run_t0 = self._run_phase = self._run_count = self._room = 0
         self._next_ns = NEVER
         self._next_phase = 0
@@ -180,6 +185,7 @@ class Stream:
     def adopt(self, boot: bytes, seen: IntervalSet, schema: bytes, converter: Converter) -> None:
         """The boot and schema of the chunk at hand; the samples collected under another schema must be flushed."""
         self._end_run()
+        self._flushed = None
         self.boot, self.seen, self.schema, self.converter = boot, seen, schema, converter
         self._sample_bytes = converter.sample_bytes
         if self.rule is None and self.first_ns == NEVER and converter.period_ns:
@@ -299,10 +305,13 @@ class Stream:
 
     def flush(self) -> bool:
         """Move what is collected to the buffer; was there anything?"""
+        self._flushed = None
         if not self._values:
             return False
         self._pause_run()
         samples = self._collected
+        alone = not len(self.buffer) and samples <= FEW_SAMPLES
+        self._flushed = (self._pieces, self._values) if alone else None
         assert self.converter is not None
         times, values = self.buffer.room(samples, self.converter.kind)
         if len(self._pieces) == 1:
@@ -313,6 +322,18 @@ class Stream:
         self._values, self._pieces, self._collected = [], [], 0
         self._make_room()
         return True
+
+    def take_back(self) -> None:
+        """Keep what is left in the buffer as it came, where that is little: it takes a fourth of the room."""
+        flushed, self._flushed = self._flushed, None
+        kept = len(self.buffer)
+        if flushed is None or not kept:
+            return
+        pieces, values = flushed
+        self._pieces, self._collected = _last(pieces, kept), kept
+        self._values = [b"".join(values)[-kept * self._sample_bytes :]]
+        self.buffer.clear()
+        self._make_room()
 
     def _pause_run(self) -> None:
         """Put the run aside; what follows may continue it, as a run of its own."""
@@ -396,6 +417,25 @@ class Stream:
         rule = self.rule or StreamRule(self.plan.rule.interpolation, 0)
         carried = self.buffer.carried if self.bridges else None
         return Samples(self.buffer.times, self.buffer.values, hole_to_ns, rule, tolerance_ns, carried)
+
+
+def _last(pieces: list[Piece], samples: int) -> list[Piece]:
+    """The pieces of the last so many samples."""
+    kept: list[Piece] = []
+    for piece in reversed(pieces):
+        count = piece.samples if isinstance(piece, Run) else len(piece)
+        if count > samples:
+            passed = count - samples
+            if isinstance(piece, Run):
+                t0_ns, phase = advance(piece.t0_ns, piece.phase, piece.num, piece.den, passed)
+                piece = Run(t0_ns, phase, piece.num, piece.den, samples)
+            else:
+                piece = piece[passed:].copy()
+        kept.append(piece)
+        samples -= min(count, samples)
+        if not samples:
+            break
+    return kept[::-1]
 
 
 def _times_of(piece: Piece) -> NDArray[np.int64]:

@@ -251,7 +251,9 @@ class Windower:
         """Settle what a stream's next description must not touch; False where there is enough output before that."""
         stream = self._streams.get((chunk.device, chunk.recording, chunk.stream))
         if stream is not None and stream.schema != chunk.schema:
-            self._settle(self._recordings[chunk.device, chunk.recording], self._offset - 1)
+            recording = self._recordings[chunk.device, chunk.recording]
+            self._settle(recording, self._offset - 1)
+            recording.flush()
         return not self._left
 
     def _accept(
