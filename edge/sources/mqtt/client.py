@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from paho.mqtt.client import Client
+from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -35,6 +35,10 @@ class BoundedClient(Client):
         self.on_pingreq: Callable[[], None] = lambda: None
         self.on_pingresp: Callable[[], None] = lambda: None
         self._packet_bytes = packet_bytes
+        self._ahead = b""
+        """Read at once, and handed to paho as it asks for it."""
+        self._looked_at = 0
+        """So much of that it was given."""
 
     @property
     def packet_size(self) -> int:
@@ -59,22 +63,71 @@ class BoundedClient(Client):
         self.on_pingresp()
         return code
 
+    @property
+    def has_more(self) -> bool:
+        """Whether bytes wait of which the socket knows nothing: here, or inside of TLS."""
+        if self._looked_at < len(self._ahead):
+            return True
+        socket = self.socket()
+        return isinstance(socket, ssl.SSLSocket) and socket.pending() > 0
+
+    def _handle_publish(self) -> MQTTErrorCode:
+        """paho's own makes an object of a message's properties, which costs more than all the rest of it, also where
+        there are none."""
+        packet = self._in_packet
+        message = plain_message(packet["command"], packet["packet"], self._protocol == MQTTProtocolVersion.MQTTv5)
+        if message is None or self.on_message is None:
+            return super()._handle_publish()
+        with self._in_callback_mutex:
+            self.on_message(self, None, message)
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
+
     def _sock_recv(self, bufsize: int) -> bytes:
         """As many bytes as may be kept. paho asks for all that is left of a packet, and keeps what it is given."""
         packet = self._in_packet
         if not packet["have_remaining"]:
-            return super()._sock_recv(bufsize)
+            return self._receive(bufsize)
         room = self._packet_bytes - len(packet["packet"])
         if room > 0:
-            return super()._sock_recv(min(bufsize, room, READ_BYTES))
+            return self._receive(min(bufsize, room))
         for _ in range(_READS_AT_ONCE):
             if packet["to_process"] == 1:  # what was kept goes on as if it were the whole packet
-                return super()._sock_recv(1)
-            gone = super()._sock_recv(min(packet["to_process"] - 1, READ_BYTES))
+                return self._receive(1)
+            gone = self._receive(packet["to_process"] - 1)
             if not gone:
                 return gone
             packet["to_process"] -= len(gone)
         raise BlockingIOError  # let others have their turn
+
+    def _receive(self, size: int) -> bytes:
+        """At most so many bytes, and at least one but at the connection's end. Of many messages they are read at once:
+        paho asks three times for each."""
+        if self._looked_at >= len(self._ahead):
+            self._ahead, self._looked_at = super()._sock_recv(READ_BYTES), 0
+        begin = self._looked_at
+        self._looked_at = begin + size
+        return self._ahead[begin : begin + size]
+
+
+def plain_message(command: int, packet: bytes | bytearray, has_properties: bool) -> MQTTMessage | None:
+    """A PUBLISH packet (MQTT 5.0, section 3.3) of QoS 0 or 1 with a topic and without properties; None for any other.
+
+    Args:
+        command: its first byte.
+        packet: what is behind its length.
+        has_properties: it is of MQTT 5, and says how many bytes of properties it has.
+    """
+    qos, size = command >> 1 & 3, len(packet)
+    if size < 3 or qos > 1:
+        return None
+    end = at = 2 + (packet[0] << 8 | packet[1])
+    at += 2 * qos
+    if end == 2 or size < at + has_properties or (has_properties and packet[at]):
+        return None
+    message = MQTTMessage(packet[end] << 8 | packet[end + 1] if qos else 0, bytes(packet[2:end]))
+    message.qos, message.dup, message.retain = qos, bool(command & 8), bool(command & 1)
+    message.payload = bytes(packet[at + has_properties :])
+    return message
 
 
 def new_client(settings: Settings) -> BoundedClient:

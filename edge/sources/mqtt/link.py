@@ -10,7 +10,6 @@ ping) follows each batch of acknowledgements, and five seconds of silence; who d
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections import deque
 from dataclasses import dataclass
 from datetime import datetime
@@ -109,6 +108,7 @@ class Link:
         """When bytes came; when the loop ran."""
         self._housekeeping: asyncio.TimerHandle | None = None
         self._asking: asyncio.Handle | None = None
+        self._reading: asyncio.Handle | None = None
 
     async def open(self) -> bool:
         """Connect; whether the broker still had the session, and with it the subscription.
@@ -206,6 +206,7 @@ class Link:
             self._listener.stalled()
             self._heard_ns = now()[0]
             self._loop.add_reader(socket, self._readable)
+            self._read_on_soon()
             self._ask_soon()
 
     def acknowledge(self, packet_id: int) -> None:
@@ -255,15 +256,21 @@ class Link:
             for _ in range(MESSAGES_AT_ONCE):
                 before = self._messages
                 self._client.loop_read()
-                if self._paused or self.lost.done() or (self._messages == before and not self._decrypted()):
+                if self._paused or self.lost.done() or (self._messages == before and not self._client.has_more):
                     break
+            self._read_on_soon()
         except Exception as error:  # what bytes that are no MQTT make paho raise is of many kinds
             self._end(f"it sends what cannot be understood: {error!r}")
 
-    def _decrypted(self) -> bool:
-        """Whether bytes wait inside of TLS, of which the event loop knows nothing."""
-        socket = self._client.socket()
-        return isinstance(socket, ssl.SSLSocket) and socket.pending() > 0
+    def _read_on_soon(self) -> None:
+        """Bytes that were read, or decrypted, are nothing that the event loop hears of."""
+        if self._reading is None and self._client.has_more and not self._paused and not self.lost.done():
+            self._reading = self._loop.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        self._reading = None
+        if not self._paused:
+            self._readable()
 
     def _note_alive(self) -> None:
         """The loop runs; where it did not for a while, what is read now has waited."""
@@ -289,7 +296,7 @@ class Link:
     def _end(self, reason: str) -> None:
         if not self.lost.done():
             self.lost.set_result(reason)
-        for handle in (self._housekeeping, self._asking):
+        for handle in (self._housekeeping, self._asking, self._reading):
             if handle is not None:
                 handle.cancel()
 

@@ -19,6 +19,7 @@ from edge.sources.mqtt import link as mqtt_link
 from edge.sources.mqtt import source as mqtt
 from edge.sources.mqtt.source import MqttSource
 from ingest.errors import PermanentError, UsageError
+from simulators.doubles.broker import ScriptedBroker
 from tests.edge.sources.collecting import Taker, until
 from tests.support.mosquitto import Mosquitto
 
@@ -533,5 +534,26 @@ def test_an_error_while_reading_ends_the_connection_and_is_told(
             taker = Taker(source)
             await taker.until(at_least(1))
             assert lines(taker.items) == [b"1"]
+
+    asyncio.run(scenario())
+
+
+def test_what_was_read_at_once_is_taken_although_nothing_more_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mqtt_link, "SILENCE_S", 1e6)  # nobody asks, so that no answer wakes who reads
+    monkeypatch.setattr(mqtt, "QUEUE_BYTES", 50_000)  # with a pause, too
+    count = 5 * mqtt_link.MESSAGES_AT_ONCE
+
+    async def scenario() -> None:
+        async with ScriptedBroker() as broker:
+            source = MqttSource.from_config(config(broker.url))
+            await asyncio.wait_for(source.open(), 10)
+            await broker.until(subscriptions=1)
+            for number, payload in enumerate(numbered(count), 1):
+                broker.send(TOPIC, payload, number)
+            await until(lambda: source._queued_bytes >= 50_000)
+            taker = Taker(source)
+            await taker.until(at_least(count))
+            assert lines(taker.items) == numbered(count)
+            await source.close()
 
     asyncio.run(scenario())

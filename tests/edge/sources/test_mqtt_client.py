@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 
+from edge.sources.mqtt import client as mqtt_client
 from edge.sources.mqtt.client import BoundedClient
 
 CONNACK = b"\x20\x03\x00\x00\x00"
@@ -50,7 +51,7 @@ def read(client: BoundedClient, until: int, heard: list[Any]) -> None:
     own = client.socket()
     assert own is not None
     while len(heard) < until:
-        assert select.select([own], [], [], 10)[0], "nothing came"
+        assert client.has_more or select.select([own], [], [], 10)[0], "nothing came"
         assert client.loop_read() == MQTTErrorCode.MQTT_ERR_SUCCESS
 
 
@@ -111,3 +112,51 @@ def test_a_ping_and_its_answer_are_heard() -> None:
         peer.sendall(b"\xd0\x00")
         read(client, 2, said)
     assert said == ["asked", "answered"]
+
+
+TOPIC_T = b"\x00\x01t"
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        b"\x32\x0a" + TOPIC_T + b"\x00\x07\x001,2,",
+        b"\x3b\x0a" + TOPIC_T + b"\xff\xfe\x001,2,",  # DUP and retained
+        b"\x30\x07" + TOPIC_T + b"\x00abc",
+        b"\x30\x04" + TOPIC_T + b"\x00",
+        b"\x32\x06" + TOPIC_T + b"\x00\x07\x00",
+        b"\x32\x0b" + TOPIC_T + b"\x00\x07\x02\x01\x011,2",  # with a property
+        b"\x32\x09\x00\x02\xff\xfe\x00\x07\x001,",  # a topic that is no UTF-8
+        b"\x32\x06\x00\x00\x00\x07\x00x",  # no topic
+    ],
+)
+def test_a_message_is_read_as_paho_reads_it(packet: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    def heard() -> list[tuple[Any, ...]]:
+        found: list[tuple[Any, ...]] = []
+        with connected(1000) as (client, peer):
+            client.on_message = lambda _, __, got: found.append(
+                (got.mid, got._topic, got.payload, got.qos, got.dup, got.retain)
+            )
+            peer.sendall(packet)
+            read(client, 1, found)
+        return found
+
+    quick = heard()
+    monkeypatch.setattr(mqtt_client, "plain_message", lambda *_: None)
+    assert quick == heard()
+
+
+@pytest.mark.parametrize("cut", range(9))
+def test_a_packet_that_is_too_short_is_left_to_paho(cut: int) -> None:
+    body = TOPIC_T + b"\x00\x07\x00"
+    found = mqtt_client.plain_message(0x32, body[:cut], True)
+    assert (found is None) == (cut < len(body))
+
+
+def test_only_what_it_is_sure_of_is_read_quickly() -> None:
+    body = TOPIC_T + b"\x00\x07"
+    assert mqtt_client.plain_message(0x34, body + b"\x00", True) is None  # QoS 2
+    assert mqtt_client.plain_message(0x32, body + b"\x03\x01\x01\x00", True) is None  # properties
+    found = mqtt_client.plain_message(0x32, body + b"\x03\x01", False)  # MQTT 3.1.1
+    assert found is not None
+    assert (found.mid, found.payload) == (7, b"\x03\x01")
