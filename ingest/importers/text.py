@@ -177,8 +177,8 @@ def _unquoted(body: bytes, shape: Shape) -> bytes:
     """The same without quotes, where each of them opens or closes a cell that means the same without it."""
     mark = shape.separator.encode()
     pairs, odd = divmod(body.count(b'"'), 2)
-    if odd or b'"#' in body or (shape.width == 1 and b'""' in body):
-        return body
+    if odd or b'"#' in body or (shape.width == 1 and b'""' in body) or body.endswith(b'\n""'):
+        return body  # the last: a line that would be none
     if _only(body, b'"' + mark + b"\n").replace(b'""', b"").count(b'"'):
         return body  # a quote holds separators or line feeds
     opening = body.count(mark + b'"') + body.count(b'\n"') + body.startswith(b'"')

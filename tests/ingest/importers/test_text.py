@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ingest.errors import UsageError
@@ -221,6 +221,7 @@ JUNK = st.lists(
 
 
 @settings(max_examples=400)
+@example([",", '""'], "\n", False, False)
 @given(JUNK, st.sampled_from(["\n", "\r\n", "\r"]), st.booleans(), st.booleans())
 def test_whatever_a_file_says_its_lines_add_up_or_it_is_refused(
     rows: list[str], end: str, header: bool, closed: bool
