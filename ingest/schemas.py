@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 from ingest.draining import drain
 from ingest.errors import CorruptLogError, WireError
@@ -33,6 +34,11 @@ class SchemaRegistry:
     def get(self, schema: bytes) -> StreamDescription | None:
         """The description with this id, or None where no refresh has met it."""
         return self._known.get(schema)
+
+    @property
+    def known(self) -> Mapping[bytes, StreamDescription]:
+        """All that are known, by id."""
+        return self._known
 
     @property
     def descriptions(self) -> tuple[StreamDescription, ...]:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+_HOUR_NS: Final = 3_600 * 10**9
 _EXAMPLE: Final = "sensorloom archive run --log segments:site/log --out site/archive"
 
 
@@ -33,6 +34,7 @@ def register(subparsers: Any) -> None:
     add("--seal-seconds", default="300", metavar="S", help="seal at least so often (%(default)s)")
     add("--json", action="store_true", help="print one JSON object at the end")
     action.set_defaults(run=run_archive_command)
+    _register_show(actions)
     action = actions.add_parser(
         "verify",
         help="read every byte of an archive",
@@ -42,6 +44,67 @@ def register(subparsers: Any) -> None:
     action.add_argument("archive", metavar="ARCHIVE", help="the archive's folder")
     action.add_argument("--json", action="store_true", help="print one JSON object")
     action.set_defaults(run=run_verify)
+
+
+def _register_show(actions: Any) -> None:
+    example = "sensorloom archive show site/archive pump-7 acc --from 2026-01-01T00:00:00Z --points 40"
+    action = actions.add_parser(
+        "show",
+        help="a stream's past, and what the log has beyond it",
+        description="Show a stream in a span of time: the lowest and highest values of about as many stretches as "
+        "there are points, or the samples themselves, where these are few.",
+        epilog=f"example: {example}",
+    )
+    add = action.add_argument
+    add("archive", metavar="ARCHIVE", help="the archive's folder")
+    add("device", metavar="DEVICE", help="a device's name")
+    add("stream", metavar="STREAM", help="one of its streams")
+    add("--from", dest="start", required=True, metavar="TIME", help="from this time on, as in 2026-01-01T00:00:00Z")
+    add("--to", dest="end", metavar="TIME", help="up to this time; by default an hour later")
+    add("--points", type=int, default=60, metavar="N", help="about so many stretches (%(default)s)")
+    add("--log", metavar="URL", help="the log that was archived: what it has beyond the archive is shown too")
+    add("--json", action="store_true", help="print one JSON object")
+    action.set_defaults(run=run_show)
+
+
+def run_show(args: argparse.Namespace) -> int:
+    """`sensorloom archive show`; 1 where there is nothing."""
+    import asyncio
+
+    from ingest.archive.history import History
+    from ingest.archive.reading import Answer, Question
+    from ingest.archive.showing import as_json, as_lines
+    from ingest.errors import UsageError
+    from ingest.log.opening import check_begun, open_log
+    from ingest.units import parse_time
+
+    start_ns = parse_time(args.start)
+    end_ns = parse_time(args.end) if args.end else start_ns + _HOUR_NS
+    if end_ns <= start_ns or args.points < 1:
+        raise UsageError(f"--from {args.start}: the span ends before it begins, or has no points")
+    question = Question(args.device, args.stream, start_ns, end_ns, args.points)
+
+    async def ask() -> Answer | None:
+        if args.log is not None:
+            check_begun(args.log)
+        log = None if args.log is None else open_log(args.log)
+        try:
+            return await History(Path(args.archive), log).ask(question)
+        finally:
+            if log is not None:
+                await log.close()
+
+    found = asyncio.run(ask())
+    if found is None:
+        print(f"sensorloom: {args.device} {args.stream}: nothing from {args.start} on", file=sys.stderr)
+        return 1
+    if args.json:
+        import msgspec
+
+        print(msgspec.json.encode(as_json(found)).decode())
+    else:
+        print("\n".join(as_lines(found)))
+    return 0
 
 
 def run_archive_command(args: argparse.Namespace) -> int:

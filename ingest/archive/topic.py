@@ -38,6 +38,8 @@ class ArchivedPartition:
         self._files = {ref.name: ref for ref in files}
         self.records = [ref for ref in files if ref.name.startswith(f"{RECORDS}/")]
         """The files of records, in the log's order."""
+        self.head = None if chain is None else chain.head
+        """The newest entry."""
         end = 0 if chain is None else chain.head.through
         self.bounds = Bounds(self._first_offset(0) if self.records else end, end)
 
@@ -55,6 +57,15 @@ class ArchivedPartition:
         """Bytes of all files."""
         return sum(ref.bytes for ref in self._files.values())
 
+    @property
+    def names(self) -> list[str]:
+        """Of all files, in the order in which they were sealed."""
+        return list(self._files)
+
+    def read_file(self, name: str) -> bytes:
+        """A file's bytes, by its name. Raises `CorruptError` where they are not those that were written."""
+        return self._read(self._files[name])
+
     def batches(self, offset: int) -> Iterator[LogBatch]:
         """The records from `offset` on, in batches of about 4 MB; each ends where the next one begins."""
         for number in range(self._file_of(offset), len(self.records)):
@@ -64,7 +75,7 @@ class ArchivedPartition:
             yield from self._in_batches(rows, offset, end)
 
     def _in_batches(self, rows: list[Row], offset: int, end: int) -> Iterator[LogBatch]:
-        values = record_values(rows, lambda name: self._read(self._files[name]))
+        values = record_values(rows, self.read_file)
         start, size = 0, 0
         for index, value in enumerate(values):
             size += len(value)

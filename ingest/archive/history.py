@@ -1,0 +1,119 @@
+"""History and the live end of a log together: the archive, and what the log has beyond it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from ingest.archive.log import ArchiveLog
+from ingest.archive.operator import ArchiveOperator, ArchiveRunning
+from ingest.archive.reading import Answer, Question, Volume, answer, volumes_of
+from ingest.archive.topic import ArchivedPartition, ArchivedTopic, archived_topics
+from ingest.draining import drain
+from ingest.engine.disk import DiskFiles
+from ingest.engine.manifest import chain_folder, entry_name
+from ingest.engine.operator import State
+from ingest.engine.partition import read_state
+from ingest.engine.store import FileStore
+from ingest.errors import CorruptError, LogUnavailableError
+from ingest.log.protocol import READINGS, Bounds, Log, LogBatch, partition_of
+from ingest.records import StreamDescription
+from ingest.schemas import SchemaRegistry
+
+_TRIES: Final = 10
+
+
+class History:
+    """`await History(archive, log).ask(question)`; without a log: what is archived alone.
+
+    The end of the log is folded by the archive's own operator from where the archive has come to, into volumes in
+    memory: they take about as much as one seal of the archive.
+
+    Raises:
+        UsageError: the folder is no archive.
+    """
+
+    def __init__(self, archive: Path, log: Log | None = None) -> None:
+        self._topic: ArchivedTopic = archived_topics(archive)[READINGS]
+        self._store = FileStore(DiskFiles(self._topic.folder), "")
+        self._log = log
+        self._registries = [SchemaRegistry(each) for each in (ArchiveLog(archive), log) if each is not None]
+        self._ends: dict[int, _End] = {}
+
+    async def ask(self, question: Question) -> Answer | None:
+        """The answer, as of now; None where there is nothing of the stream in this span.
+
+        Raises:
+            CorruptError: a file of the archive is damaged or missing.
+            LogUnavailableError: the log gives no answer.
+        """
+        number = partition_of(question.device.encode(), self._topic.genesis.partitions)
+        end = self._ends.get(number)
+        if end is None or not end.is_current():
+            end = self._ends[number] = await self._open(number)
+        if self._log is not None:
+            await end.follow(self._log, self._registries)
+        return answer(end.volumes, await self._descriptions(), question)
+
+    async def _open(self, number: int) -> _End:
+        for _ in range(_TRIES):
+            partition = self._topic.partition(number)
+            try:
+                state = None if partition.head is None else (await read_state(self._store, partition.head))[0]
+                return _End(self._topic, number, partition, state)
+            except CorruptError:
+                if self._topic.partition(number).bounds == partition.bounds:
+                    raise
+        raise LogUnavailableError(f"{self._topic.folder}: the archive moves on faster than it can be read; ask again")
+
+    async def _descriptions(self) -> dict[bytes, StreamDescription]:
+        for registry in self._registries:
+            await registry.refresh()
+        return {schema: found for registry in self._registries for schema, found in registry.known.items()}
+
+
+class _End:
+    """A partition: its sealed volumes, and those that its log's tail would give."""
+
+    def __init__(self, topic: ArchivedTopic, number: int, partition: ArchivedPartition, state: State | None) -> None:
+        self._number = number
+        entries = 0 if partition.head is None else partition.head.seq + 1
+        self._next_entry = topic.folder / entry_name(chain_folder(READINGS, number), entries)
+        self._operator = ArchiveOperator(READINGS)
+        self._running: ArchiveRunning = self._operator.start(state)
+        self._position = partition.bounds.end
+        self.volumes: list[Volume] = list(volumes_of(partition.names, partition.read_file))
+
+    def is_current(self) -> bool:
+        """Whether the archive has not been sealed further."""
+        return not self._next_entry.exists()
+
+    async def follow(self, log: Log, registries: Sequence[SchemaRegistry]) -> None:
+        """Take what has come to the log."""
+        bounds = (await log.bounds(READINGS))[self._number]
+        ahead = {self._number: Bounds(max(self._position, bounds.begin), bounds.end)}
+        async for batch in drain(log, READINGS, ahead):
+            rest = await self._feed(batch, registries)
+            if len(rest):
+                self._position = rest.offsets[0]
+                break  # not described yet: it is asked for again with the next question
+            self._position = batch.next_offset
+        output = self._running.take("tail")
+        files = {draft.name: b"".join(bytes(part) for part in draft.parts) for draft in output.drafts}
+        self.volumes += volumes_of(files, files.__getitem__)
+
+    async def _feed(self, batch: LogBatch, registries: Sequence[SchemaRegistry]) -> LogBatch:
+        """What could not be taken of a batch, since nobody has described it."""
+        while len(batch):
+            batch = batch.tail(self._running.feed(batch))
+            schema = self._running.missing_schema
+            if schema is None:
+                continue
+            for registry in registries:
+                await registry.refresh()
+            known = [found for registry in registries if (found := registry.get(schema)) is not None]
+            if not known:
+                break
+            self._operator.learn(schema, known[0])
+        return batch
