@@ -197,7 +197,7 @@ class Dataset:
 
         known = ("device", "recording", *self.attributes)
         if groups not in known:
-            raise UsageError(f'arrays: groups: found "{groups}"{suggest(groups, known)}')
+            raise UsageError(f'arrays: groups: found "{groups}"{suggest(str(groups), known)}')
         name = pl.col(groups)
         if groups == "recording":
             pairs = self._table.select("device", "recording").unique()
