@@ -268,6 +268,7 @@ def run_import_readings(args: argparse.Namespace) -> int:
     """`sensorloom import readings`."""
     from ingest.importers.readings import prepare, publish_readings
     from ingest.importers.source import read_source
+    from ingest.importers.undo import undone_recordings
 
     prepared = prepare(read_source(args.file, parse_size(args.max_bytes)), readings_options(args))
     for note in prepared.summary.notes:
@@ -280,11 +281,21 @@ def run_import_readings(args: argparse.Namespace) -> int:
             file=sys.stderr,
         )
 
-    async def work(log: Log) -> Summary:
+    async def work(log: Log) -> tuple[Summary, set[str]]:
         with Progress("import", prepared.summary.samples, "samples") as progress:
-            return await publish_readings(log, prepared, progress)
+            summary = await publish_readings(log, prepared, progress)
+        return summary, await undone_recordings(log, args.device)
 
-    report_import(with_log(args, work).as_dict(), as_json=args.json)
+    summary, undone = with_log(args, work)
+    for recording in summary.recordings:
+        if recording in undone:
+            note = (
+                f"the import of recording {recording} was taken back: its windows stay out of every dataset; "
+                f"sensorloom import undo --back --device {args.device} --recording {recording} brings them again"
+            )
+            summary.notes.append(note)
+            print(complaint(f"{args.file}: {note}"), file=sys.stderr)
+    report_import(summary.as_dict(), as_json=args.json)
     return 0
 
 

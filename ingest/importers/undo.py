@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ingest.draining import drain
 from ingest.errors import UsageError, WireError
-from ingest.log.protocol import MARKS, READINGS, Entry, Log
+from ingest.log.protocol import MARKS, READINGS, Entry, Log, partition_of
 from ingest.records import Chunk, RecordingStart, RecordingUndo
 from ingest.settings import suggest
 from ingest.wire import encode, parse
@@ -28,6 +28,27 @@ async def undo_recording(log: Log, undo: RecordingUndo) -> None:
         )
     await log.ensure(MARKS)
     await log.append(MARKS, [Entry(undo.device.encode(), encode(undo))])
+
+
+async def undone_recordings(log: Log, device: str) -> set[str]:
+    """The recordings of a device whose import was taken back: to import them again brings nothing."""
+    found: set[str] = set()
+    topics = await log.topics()
+    if MARKS not in topics:
+        return found
+    key, bounds = device.encode(), await log.bounds(MARKS)
+    partition = partition_of(key, topics[MARKS])
+    async for batch in drain(log, MARKS, {partition: bounds[partition]}):
+        for its_key, value in zip(batch.keys, batch.values, strict=True):
+            if its_key != key:
+                continue
+            try:
+                record = parse(value)
+            except WireError:
+                continue
+            if isinstance(record, RecordingUndo) and record.device == device:
+                (found.discard if record.back else found.add)(record.recording)
+    return found
 
 
 async def recordings_of(log: Log, device: str) -> set[str]:

@@ -59,3 +59,27 @@ def test_what_the_log_does_not_have_cannot_be_taken_back(site: Site, capsys: pyt
     assert "say why" in capsys.readouterr().err
     assert site.drain() == 0
     assert devices(site) == ["a", "b"]
+
+
+def test_who_imports_again_what_was_taken_back_is_told(
+    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "run.csv"
+    file.write_text("x,y\n" + "".join(f"{number % 7},1\n" for number in range(200)))
+    words = ["import", "readings", str(file), "--device", "p", "--stream", "acc", "--log", site.log, "--json"]
+    words += ["--columns", "x,y", "--unit", "g", "--rate", "50Hz", "--start", "2026-01-01T00:00:00Z"]
+
+    def again() -> tuple[str, str]:
+        assert sensorloom.main(words) == 0
+        out, err = capsys.readouterr()
+        (recording,) = json.loads(out)["recordings"]
+        return recording, err
+
+    recording, err = again()
+    assert err == ""
+    assert undo(site, device="p", recording=recording) == 0
+    capsys.readouterr()
+    assert "was taken back: its windows stay out of every dataset" in again()[1]
+    assert undo(site, "--back", device="p", recording=recording) == 0
+    capsys.readouterr()
+    assert again()[1] == ""
