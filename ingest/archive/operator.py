@@ -8,13 +8,13 @@ who cuts windows from the archive decides as one does who reads the log. Which d
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
-from ingest.archive.rows import NOBODY, dtype_of, follows, held
+from ingest.archive.collected import Collected, Kept, Samples
+from ingest.archive.rows import NOBODY, follows, held
 from ingest.engine.manifest import sha256_of
 from ingest.engine.operator import Output, State
 from ingest.errors import CorruptError, StateVersionError, WireError
@@ -36,8 +36,6 @@ from ingest.wire import check_chunk, parse
 CODE: Final = 1
 """The version of the saved state and of the files' columns."""
 NAME: Final = "archive"
-_ROW_BYTES: Final = 64
-"""About what a row without samples takes in memory beside its bytes; only decides when to seal."""
 
 
 _OF_RECORDINGS: Final = (RecordingStart, RecordingEnd, Gap, Progress)
@@ -46,55 +44,6 @@ _OF_RECORDINGS: Final = (RecordingStart, RecordingEnd, Gap, Progress)
 def kind_of(record: Record) -> str:
     """What a record is, as a word: "recording_end", "gap", "mark_add" …"""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(record).__name__).lower()
-
-
-class Samples:
-    """The chunks of one stream and schema that wait to be written, and the indices of their records."""
-
-    def __init__(self, description: StreamDescription) -> None:
-        self.description = description
-        self.sample_bytes = dtype_of(description.dtype).itemsize * len(description.channels)
-        self.indices: list[int] = []
-        self.chunks: list[Chunk] = []
-
-
-class Collected:
-    """What an output is made of: columns of equal length, an element a record."""
-
-    def __init__(self) -> None:
-        self.offsets: list[int] = []
-        self.append_ns: list[int] = []
-        self.keys: list[bytes] = []
-        self.values: list[bytes] = []
-        """Empty where the bytes of a chunk follow from its columns."""
-        self.kinds: list[str] = []
-        self.verdicts: list[str] = []
-        self.chunks: list[Chunk] = []
-        """Of another record what it says of who it is about, as a chunk of no samples."""
-        self.samples: dict[tuple[str, bytes], Samples] = {}
-        self.counts: Counter[str] = Counter()
-        self.bytes = 0
-
-    def add(self, offset: int, append_ns: int, key: bytes, value: bytes, kept: Kept) -> None:
-        """A record."""
-        self.offsets.append(offset)
-        self.append_ns.append(append_ns)
-        self.keys.append(key)
-        self.values.append(b"" if kept.follows else value)
-        self.kinds.append(kept.kind)
-        self.verdicts.append(kept.verdict)
-        self.chunks.append(kept.chunk)
-        self.bytes += _ROW_BYTES + len(value)
-
-
-class Kept(NamedTuple):
-    """What is kept of a record beside its place."""
-
-    kind: str
-    verdict: str
-    chunk: Chunk
-    follows: bool = False
-    """Its bytes follow from these."""
 
 
 class _State(msgspec.Struct, frozen=True, array_like=True):

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import numpy as np
 import pyarrow as pa
 
+from ingest.archive.collected import Collected, Samples
 from ingest.archive.rows import dtype_of
 from ingest.archive.tables import (
     OWN,
@@ -28,8 +29,6 @@ from ingest.times import newest_time, times_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from ingest.archive.operator import Collected, Samples
 
 
 def drafts_of(collected: Collected, tag: str) -> list[Draft]:
