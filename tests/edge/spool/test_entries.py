@@ -18,6 +18,8 @@ from ingest.records import Channel, Gap, Progress, Record, RecordingEnd, Recordi
 from tests.edge.spool.spooling import BOOT, chunk
 
 KERNEL = b"k" * 16
+LARGEST_WINDOW = 65_535
+"""Of an MQTT session: packet ids have 16 bits."""
 
 
 def test_keys_say_what_an_entry_is() -> None:
@@ -112,6 +114,19 @@ def test_a_fast_source_does_not_push_out_what_another_one_noted() -> None:
     found = after_restart(*known.take())
     assert found.is_known("slow", b"1")
     assert found.is_known("fast", b"n1")
+
+
+def test_all_that_two_fast_sources_may_be_sent_again_is_known_after_a_restart() -> None:
+    """Each may have the largest window there is unacknowledged; they shared one memory."""
+    known, sources = Identities(), ("mqtt", "other")
+    notes: list[Entry] = []
+    for begin in range(0, LARGEST_WINDOW, 1000):
+        for number in range(begin, min(begin + 1000, LARGEST_WINDOW)):
+            for source in sources:
+                known.note(source, b"%d" % number)
+        notes += known.take()
+    found = after_restart(*notes)
+    assert all(found.is_known(source, b"%d" % number) for source in sources for number in range(LARGEST_WINDOW))
 
 
 def test_a_note_of_an_earlier_version_is_understood() -> None:
