@@ -15,6 +15,7 @@ _PANES: Final = "labeling/rules/panes.py"
 _STATE: Final = "labeling/rules/state.py"
 _ANCHORS: Final = "service/anchors.py"
 _READER: Final = "windowing/dataset/reader.py"
+_T_CORRECTIONS: Final = "tests/service/test_corrections.py"
 _T_RULES_RUN: Final = "tests/service/test_rules_run.py"
 _T_PACE: Final = "tests/ingest/test_pace.py"
 _T_STATE: Final = "tests/labeling/rules/test_state.py"
@@ -30,6 +31,27 @@ RULES: Final[list[Mutant]] = [
         "    counting = choice.count(standing)",
         "    counting = Choice(None, everything=True).count(standing)",
         f"{_T_RULES_RUN}::test_windows_begin_at_marks_of_the_rules_that_the_dataset_was_founded_with",
+    ),
+    Mutant(
+        "a dataset counts the marks of every rule",
+        "labeling/counting.py",
+        "        if mark.by_person or _is_of(mark, revisions.get(mark.label, ())):",
+        "        if True:",
+        _T_CORRECTIONS,
+    ),
+    Mutant(
+        "a change that is delivered again overrules a later one",
+        "labeling/marks.py",
+        "            if event.client_ns and any(told.event == event for told in history.changes):",
+        "            if False:",
+        _T_CORRECTIONS,
+    ),
+    Mutant(
+        "nothing is undone",
+        "labeling/marks.py",
+        "        if not undo and (told.event.author, told.event.client_ns) not in undone",
+        "        if not undo",
+        _T_CORRECTIONS,
     ),
     Mutant(
         "datasets opened as one are labelled by the last one's rules",
