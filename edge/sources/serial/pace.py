@@ -20,7 +20,11 @@ QUICK_NS: Final = 30_000_000
 """Lines that follow one another within this time …"""
 STEADY_NS: Final = NS // 2
 """… for so long come steadily."""
-OWED_NS: Final = 2 * QUICK_NS
+LOOK_NS: Final = 20 * NS
+"""After so long it is looked anew whether they do: of what comes in a rest nobody knows."""
+SLIP_NS: Final = NS
+"""One longer pause within this time, up to `OWED_NS`, is a machine's that was busy."""
+OWED_NS: Final = 5 * QUICK_NS
 """So long what was read late waits for the next line."""
 DOUBT_NS: Final = (2 * NS, 64 * NS)
 """Where none came, nobody rests for so long; twice as long each time that this soon happens again, up to the second."""
@@ -41,6 +45,8 @@ class Pace:
         """Since when lines come steadily."""
         self._trusted_ns = -(1 << 62)
         """From when on that is not doubted."""
+        self._slip_ns = -(1 << 62)
+        """When a line came late last."""
         self._late_ns = 0
         """When something was read late last."""
         self._doubt_ns = DOUBT_NS[0]
@@ -58,13 +64,21 @@ class Pace:
             self._next_ms = min(self._next_ms, self._rested_ms * FULL_BYTES / size)
             self._late_ns, self.is_owed = at_ns, True
         elif has_line:
-            if at_ns - self.line_ns > QUICK_NS + self._next_ms * 1e6:
+            if at_ns - self._steady_ns > LOOK_NS or not self._is_quick(at_ns):
                 self._steady_ns, self._next_ms = at_ns, FIRST_MS
             self.line_ns, self.is_owed = at_ns, False
             if self._rests and at_ns >= max(self._steady_ns + STEADY_NS, self._trusted_ns):
                 self._rest_ms = self._next_ms
         elif self.is_owed and at_ns - self._late_ns > OWED_NS:  # bytes come, and no line
             self.broken(at_ns)
+
+    def _is_quick(self, at_ns: int) -> bool:
+        """Whether a line comes soon enough behind the one before, or is the only one in a while that does not."""
+        lap_ns = at_ns - self.line_ns
+        if lap_ns <= QUICK_NS + self._next_ms * 1e6:
+            return True
+        is_alone, self._slip_ns = at_ns - self._slip_ns > SLIP_NS, at_ns
+        return is_alone and lap_ns <= OWED_NS
 
     def broken(self, at_ns: int) -> None:
         """No line came where one was waited for, or what came had waited elsewhere: it is doubted that lines come

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from edge.sources.serial.pace import DOUBT_NS, FULL_BYTES, OWED_NS, QUICK_NS, REST_MS, STEADY_NS, Pace
+from edge.sources.serial.pace import DOUBT_NS, FULL_BYTES, LOOK_NS, OWED_NS, QUICK_NS, REST_MS, STEADY_NS, Pace
 
 MS, S = 1_000_000, 1_000_000_000
 LINE_BYTES = 18
@@ -53,7 +53,8 @@ def play(times: Iterable[int], *, rests: bool = True) -> Played:
 def test_of_steady_lines_two_reads_do_for_several() -> None:
     for hertz in (100, 1000):
         found = play(range(0, 60 * S, S // hertz))
-        assert found.reads < hertz * STEADY_NS // S + 60 * 45
+        looks = 60 * S // LOOK_NS + 1
+        assert found.reads < looks * hertz * STEADY_NS // S + 60 * 45
         assert max(found.rests_ns) == REST_MS * MS
         assert not found.uncertain_ns
 
@@ -68,6 +69,22 @@ def test_lines_that_come_one_by_one_or_in_bursts_are_read_as_they_come() -> None
     assert not play(range(0, 60 * S, S // 25)).rests_ns
     burst_ns = STEADY_NS - 10 * MS
     assert not play(at + more for at in range(0, 20 * S, S) for more in range(0, burst_ns, 5 * MS)).rests_ns
+
+
+def test_a_single_pause_of_a_busy_machine_ends_no_rests() -> None:
+    times = list(range(0, 10 * S, 10 * MS))
+    found = play(at + 60 * MS * (at >= 5 * S) for at in times)
+    assert found.reads < 1000 * STEADY_NS // (10 * S) + 10 * 50
+    assert not found.uncertain_ns
+
+
+def test_lines_that_begin_to_come_in_bursts_are_soon_read_as_they_come() -> None:
+    steady = range(0, 10 * S, 10 * MS)
+    bursts = [at + more for at in range(10 * S, 90 * S, 60 * MS) for more in range(6)]
+    found = play([*steady, *bursts])
+    rested_ns = sum(found.rests_ns)
+    assert rested_ns < 10 * S + LOOK_NS
+    assert not play(bursts).rests_ns
 
 
 def test_a_pause_behind_a_rest_is_doubted_for_longer_each_time() -> None:
