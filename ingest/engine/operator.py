@@ -11,7 +11,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from ingest.log.protocol import Entry, LogBatch
 from ingest.records import StreamDescription
@@ -19,6 +19,10 @@ from ingest.records import StreamDescription
 Buffer: TypeAlias = bytes | bytearray | memoryview
 State: TypeAlias = Sequence[bytes]
 """In parts: those that are as they were in an earlier state need not be written again."""
+
+
+OUTPUT_TO_STATE: Final = 5
+"""So many times what a seal writes of the state it is to have of output, if it need not come sooner."""
 
 
 @dataclass(frozen=True, slots=True)

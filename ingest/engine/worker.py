@@ -14,7 +14,7 @@ from ingest.engine.genesis import Ending
 from ingest.engine.heads import mark_head
 from ingest.engine.leftovers import sweep
 from ingest.engine.manifest import Manifest, chain_folder, sha256_of
-from ingest.engine.operator import Operator, Output
+from ingest.engine.operator import OUTPUT_TO_STATE, Operator, Output
 from ingest.engine.partition import Offload, Partition
 from ingest.engine.patience import Patience
 from ingest.engine.store import Store
@@ -33,6 +33,7 @@ T = TypeVar("T")
 Kind: TypeAlias = Literal["recovered", "fed", "sealed", "fenced", "revoked", "lost", "waiting", "noted"]
 NOTED_MAX: Final = 1000
 """How many different notes are told: texts with names in them that others make up have no end."""
+_SMALL_STATE: Final = 1 << 20
 _SHORT_TRIES: Final = 4
 """How often a log that seems shorter than what was read is asked again: a new leader in Kafka learns its end late."""
 
@@ -42,7 +43,7 @@ class Limits:
     """When to seal, and how long to wait."""
 
     seal_bytes: int = 16 * 1024 * 1024
-    """A partition is sealed when it has about so much output."""
+    """A partition is sealed when it has about so much output, or more where its state is large (`due_bytes`)."""
     held_bytes: int = 96 * 1024 * 1024
     """All partitions together hold about so much output at most, what is on its way to the disk included."""
     seal_seconds: float = 60.0
@@ -52,6 +53,14 @@ class Limits:
     """The same, after so many bytes of records."""
     poll_seconds: float = 0.25
     retry_seconds: float = 1.0
+
+
+def due_bytes(limits: Limits, state_bytes: int) -> int:
+    """How much output of a partition is to be sealed: `OUTPUT_TO_STATE` times the state that its last seal wrote, up to
+    what may be held, since each seal writes about as much again; a small state is not worth waiting."""
+    if state_bytes < _SMALL_STATE:
+        return limits.seal_bytes
+    return max(limits.seal_bytes, min(OUTPUT_TO_STATE * state_bytes, limits.held_bytes * 2 // 3))
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,7 +342,7 @@ class Worker:
     async def _relieve(self, member: Member, fed: Partition, *, full: bool) -> None:
         """Seal what holds too much: the partition just fed where it is `full`, and while all of them together do so,
         the fullest; then wait for the disk."""
-        if full or fed.running.pending_bytes >= 2 * self._limits.seal_bytes:
+        if full or fed.running.pending_bytes >= max(2 * self._limits.seal_bytes, self._due_bytes(fed)):
             await self._seal(member, fed)
         while True:
             held, sealing = {p.number: p.running.pending_bytes for p in self._parts.values()}, self._sealing_bytes
@@ -347,6 +356,9 @@ class Worker:
                 await self._reap()
             else:
                 return
+
+    def _due_bytes(self, part: Partition) -> int:
+        return due_bytes(self._limits, 0 if part.head is None else part.head.entry.state.bytes)
 
     async def _learn(self, part: Partition, offset: int) -> None:
         """Wait, visibly, until `streams` says what the missing schema means: a chunk is never given up for that."""
@@ -381,7 +393,7 @@ class Worker:
         now = asyncio.get_running_loop().time()
         await self._reap()
         for part in list(self._parts.values()):
-            full = part.running.pending_bytes >= self._limits.seal_bytes
+            full = part.running.pending_bytes >= self._due_bytes(part)
             old = part.since is not None and now - part.since >= self._limits.seal_seconds
             last = until is not None and part.position >= until.get(part.number, 0)
             if not part.dirty or (part.number in self._seals and not last):

@@ -19,7 +19,7 @@ from fractions import Fraction
 import numpy as np
 
 from ingest.engine import partition as work
-from ingest.engine.worker import Limits
+from ingest.engine.worker import Limits, due_bytes
 from ingest.log.protocol import READINGS, LogBatch
 from ingest.records import Chunk, schema_id
 from ingest.wire import decode, encode
@@ -99,7 +99,7 @@ def _seal(cost: Cost, operator: WindowOperator, part: work.Partition) -> None:
 
 def run(devices: int, chunks: int) -> Cost:
     """What so many chunks of so many devices take."""
-    cost, seal_bytes = Cost(chunks), Limits().seal_bytes
+    cost, limits = Cost(chunks), Limits()
     operator, part = _start()
     for batch in _batches(devices, chunks):
         begin = time.process_time()
@@ -112,7 +112,8 @@ def run(devices: int, chunks: int) -> Cost:
             rest = rest.tail(part.running.feed(rest))
             cost.feed_s += time.process_time() - begin
             part.position = batch.next_offset - len(rest)
-            if len(rest) or part.running.pending_bytes >= seal_bytes:
+            written = part.head.entry.state.bytes if part.head else 0
+            if len(rest) or part.running.pending_bytes >= due_bytes(limits, written):
                 _seal(cost, operator, part)
     _seal(cost, operator, part)
     cost.rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -52,7 +52,7 @@ _LEFTOVERS: Final = "ingest/engine/leftovers.py"
 _ENGINE_PARTITION: Final = "ingest/engine/partition.py"
 _STATES: Final = "ingest/engine/states.py"
 _T_STATES: Final = "tests/ingest/engine/test_states.py"
-_T_CRASHES: Final = "tests/sim/test_every_crash.py::test_a_crash_at_every_operation"
+_T_CRASHES: Final = "tests/sim/test_every_crash.py::test_a_crash_at_every_operation[0]"
 _T_DISK: Final = "tests/ingest/engine/test_disk.py"
 _T_WORKER: Final = "tests/ingest/engine/test_worker.py"
 _T_TWINS: Final = "tests/sim/test_every_crash.py::test_a_crash_while_two_partitions_seal_equal_files"
@@ -494,7 +494,7 @@ MUTANTS: Final[list[Mutant]] = [
         _ENGINE_PARTITION,
         "base_of(entry.base, decode_parts(whole, entry.base.name))",
         "base_of(entry.base, parts)",
-        _T_CRASHES,
+        _T_STATES,
     ),
     Mutant(
         "a copy of a chain leaves out the base",

@@ -99,4 +99,6 @@ class RunningWindows:
 
     def snapshot(self) -> State:
         """The state; called right after `take`."""
-        return encode_state(self._windower.snapshot(), self._spec_id)
+        parts = encode_state(self._windower.snapshot(), self._spec_id)
+        self._windower.is_saved_in(sum(map(len, parts)))
+        return parts

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from ingest.deadletters import dead_letter
+from ingest.engine.operator import OUTPUT_TO_STATE
 from ingest.errors import WireError
 from ingest.intake import NOTHING, Intake, Key, OpenRecording
 from ingest.intervals import IntervalSet
@@ -38,7 +39,8 @@ from windowing.fold.state import Saved, restore_recording, save_recording
 from windowing.fold.streams import Refused, Stream
 
 BOUND_BYTES: Final = 16 << 20
-"""Of so much output no more is made before it was taken."""
+"""Of so much output no more is made before it was taken; up to `MOST_BOUNDS` times as much beside a large state."""
+MOST_BOUNDS: Final = 4
 _MOST_NOTES: Final = 8
 
 
@@ -65,7 +67,7 @@ class Windower:
         self._collected_schemas: dict[bytes, StreamDescription] = {}
         """Of samples that a saved state had collected; what is fed still has to wait until it is told of its schema."""
         self._offset = -1
-        self._bound_bytes = bound_bytes
+        self._bound_bytes = self._least_bytes = bound_bytes
         self._overlap = max(1, -(-layout.length // layout.hop))
         self._collected_bytes = 0
         """Of records that were folded since all was settled."""
@@ -152,6 +154,10 @@ class Windower:
     def skip(self, wanted: int, begin: int) -> None:
         """The log no longer has `[wanted, begin)`."""
         self._finished.counts["lost.offsets"] += begin - wanted
+
+    def is_saved_in(self, state_bytes: int) -> None:
+        """The state is so large: each seal writes about as much of it, so it is to have some times as much output."""
+        self._bound_bytes = max(self._least_bytes, min(OUTPUT_TO_STATE * state_bytes, MOST_BOUNDS * self._least_bytes))
 
     def settle(self) -> None:
         """Cut every window that is final, until there is enough output."""

@@ -134,6 +134,7 @@ def test_a_chain_goes_on_from_base_and_delta_and_keeps_both(tmp_path: Path) -> N
         again = await _recover(store)
         assert again.running.snapshot() == part.running.snapshot()
         await _seal(store, again, [7])  # the base is known to who recovers
+        assert (await _recover(store)).running.snapshot() == again.running.snapshot()
         entries = [tmp_path / f"manifest/readings-0/{seq:012d}.json" for seq in (0, 5)]
         first, last = (decode_entry(path.read_bytes(), "e") for path in entries)
         assert (first.format, first.base, last.format, last.base) == (FORMAT, None, FORMAT_BASED, first.state)

@@ -15,7 +15,7 @@ from ingest.engine.operator import Output, State
 from ingest.engine.partition import TOTALS_MAX, bounded
 from ingest.engine.plan import Op, Write
 from ingest.engine.store import FileStore
-from ingest.engine.worker import Limits, Notice, Worker
+from ingest.engine.worker import Limits, Notice, Worker, due_bytes
 from ingest.errors import CorruptLogError, LogUnavailableError, ReplacedLogError, SensorloomError, TruncatedLogError
 from ingest.log.protocol import Entry, Event, LogBatch
 from simulators.sim.faults import CALM, Chance, Faults, Process
@@ -206,6 +206,15 @@ def test_a_slow_disk_holds_up_feeding() -> None:
         assert 400 <= most <= 2 * 400 + 7 * 12
 
     play(scenario)
+
+
+def test_a_large_state_is_written_with_more_output() -> None:
+    """A seal of 16 MB with a state of 30 was two thirds state."""
+    limits, mb = Limits(), 1 << 20
+    assert [due_bytes(limits, size) for size in (0, mb - 1, mb)] == [limits.seal_bytes] * 3
+    assert due_bytes(limits, 10 * mb) == 50 * mb
+    assert due_bytes(limits, 1000 * mb) == limits.held_bytes * 2 // 3
+    assert due_bytes(Limits(seal_bytes=200 * mb), 10 * mb) == 200 * mb
 
 
 def test_nothing_but_numbers_is_told_rarely() -> None:

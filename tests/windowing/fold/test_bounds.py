@@ -80,6 +80,26 @@ def test_output_is_told_while_samples_are_only_collected() -> None:
     assert running.pending_bytes == 0
 
 
+def test_beside_a_large_state_more_output_is_made() -> None:
+    spec, bound = WindowSpec(8, 8, Fraction(50), ("acc.x",)), 2000
+    operator = WindowOperator(spec, bound_bytes=bound)
+    operator.learn(schema_id(ACC), ACC)
+    running, sources = operator.start(None), [Source(ACC, device=f"d{number}") for number in range(50)]
+    (first,) = batches([_regular(acc, 0, 5) for acc in sources])
+    running.feed(first)
+    pending = []
+    for start in (5, 105):
+        (rest,) = batches([_regular(acc, start, 100) for acc in sources])
+        while len(rest):
+            rest = rest.tail(running.feed(rest))
+            pending.append(running.pending_bytes)
+            running.take()
+        running.snapshot()
+    before, after = pending[: len(pending) // 2], pending[len(pending) // 2 :]
+    assert bound <= max(before) < 2 * bound
+    assert 4 * bound <= max(after) < 5 * bound
+
+
 @pytest.mark.parametrize("first", [0, 3], ids=["slow path", "quick path"])
 @pytest.mark.parametrize(("more_ns", "quarantined"), [(0, 0), (1, 1)])
 def test_a_day_ahead_to_the_nanosecond_on_both_paths(first: int, more_ns: int, quarantined: int) -> None:
