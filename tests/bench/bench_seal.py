@@ -22,6 +22,8 @@ from windowing.spec import WindowSpec
 WINDOWS, LENGTH, SEALS = 4096, 256, 6
 RUNS = 5
 BAR_MB = 500.0
+BOUND_BYTES = 64 << 20
+"""A service would seal such windows in shards of 16 MB; these are to be one shard."""
 
 
 def bench() -> list[Row]:
@@ -54,7 +56,7 @@ def bench() -> list[Row]:
 
 async def _seal(folder: str, spec: WindowSpec, batches: list[LogBatch]) -> tuple[float, int]:
     """As the worker does it: one seal is on its way to the disk while the next is prepared. Feeding is not counted."""
-    operator = WindowOperator(spec)
+    operator = WindowOperator(spec, bound_bytes=BOUND_BYTES)
     operator.learn(schema_id(SIX_AXES), SIX_AXES)
     store = FileStore(DiskFiles(folder), "bench")
     part = await work.recover(store, operator, "readings", 0, 0)
@@ -62,7 +64,7 @@ async def _seal(folder: str, spec: WindowSpec, batches: list[LogBatch]) -> tuple
     under_way: asyncio.Task[None] | None = None
     for batch in batches:
         began = time.perf_counter()
-        part.running.feed(batch)
+        assert part.running.feed(batch) == len(batch)
         part.position = batch.next_offset
         fed += time.perf_counter() - began
         seal = await asyncio.to_thread(work.prepare, part, operator)
@@ -70,7 +72,9 @@ async def _seal(folder: str, spec: WindowSpec, batches: list[LogBatch]) -> tuple
             await under_way
         under_way = asyncio.create_task(_make_visible(store, part, seal))
         work.move_on(part, seal)
-        size += sum(draft.size for draft in seal.output.drafts if draft.name.startswith("signal/"))
+        (shard,) = (draft for draft in seal.output.drafts if draft.name.startswith("signal/"))
+        assert abs(shard.rows - WINDOWS) < 64
+        size += shard.size
     assert under_way is not None
     await under_way
     return time.perf_counter() - start - fed, size
