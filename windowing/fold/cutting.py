@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from sys import getrefcount
 from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
@@ -23,10 +22,6 @@ _T = TypeVar("_T", bound=np.generic)
 _BLOCK_INSTANTS: Final = 1 << 17
 _BLOCK_CELLS: Final = 1 << 21
 _ARENA_CELLS: Final = 1 << 21
-_KEPT_ARENAS: Final = 4
-_UNUSED: Final = 3
-"""The references to an arena that nobody uses: the list's, the loop's (so that two threads never both count these), the
-question's own."""
 _FEW: Final = 1 << 10
 """So many windows are looked at one by one without asking whether they lie in a hole."""
 _REASONS: Final = ("", "gap", "edge", "coverage")
@@ -85,21 +80,6 @@ class Late(NamedTuple):
     reason: str
 
 
-_arenas: Final[list[Signal]] = []
-"""Large pieces of memory for signals, kept to be filled again: at most `_KEPT_ARENAS`."""
-
-
-def _arena() -> Signal:
-    """A large piece of memory that no signal lies in."""
-    for arena in _arenas:
-        if getrefcount(arena) == _UNUSED:  # every signal carved from it names it as its base
-            return arena
-    arena = np.empty(_ARENA_CELLS, dtype=np.float32)
-    if len(_arenas) < _KEPT_ARENAS:
-        _arenas.append(arena)
-    return arena
-
-
 @dataclass(slots=True)
 class Finished:
     """What a fold has finished since it was last asked."""
@@ -122,11 +102,12 @@ class Finished:
         """An uninitialised contiguous signal of this shape.
 
         Signals are carved from large pieces: the system gives out those in huge pages, and clearing memory page by page
-        would cost ten times as much as filling it. Clearing none costs less still: pieces are filled again.
+        would cost ten times as much as filling it. They are not kept to be filled again: it is their return that
+        tells glibc's malloc to serve arrays of some 100 kB from its own heap, on which all of resampling rests.
         """
         cells = shape[0] * shape[1] * shape[2]
         if cells > len(self._arena):
-            self._arena = _arena() if cells <= _ARENA_CELLS else np.empty(cells, dtype=np.float32)
+            self._arena = np.empty(max(_ARENA_CELLS, cells), dtype=np.float32)
         place, self._arena = self._arena[:cells], self._arena[cells:]
         return place.reshape(shape)
 
