@@ -33,9 +33,8 @@ BATCH = 4_000
 LENGTH = 256
 NOW_NS = START_NS + 10**9
 RUNS = 3
-SIZES = ((10, 100_000), (1_000, 100_000), (10_000, 200_000), (50_000, 600_000))
-"""Devices, and chunks of all of them."""
-STALE = 50_000
+SIZES = ((10, 100_000, 0), (1_000, 100_000, 0), (10_000, 200_000, 0), (50_000, 600_000, 0), (10, 100_000, 50_000))
+"""Devices, chunks of all of them, and recordings beside them that never ended."""
 BARS = {10_000: 15.0, 50_000: 20.0}
 """Microseconds a chunk."""
 
@@ -60,14 +59,14 @@ class Cost:
         return (self.feed_s + self.take_s + self.snapshot_s) / self.chunks * 1e6
 
 
-def _batches(devices: int, chunks: int) -> Iterator[LogBatch]:
+def _batches(devices: int, chunks: int, kind: str = "pump") -> Iterator[LogBatch]:
     """One chunk of each device in turn."""
     noise = np.random.default_rng(0).normal(0, 300, (200_000, 3)).astype("<i2").tobytes()
     size, schema = PER_CHUNK * 6, schema_id(STREAM)
     values: list[bytes] = []
     for number in range(chunks):
         seq, device = divmod(number, devices)
-        name, at = f"pump-{device}", number % 1_999 * size
+        name, at = f"{kind}-{device}", number % 1_999 * size
         t0_ns = START_NS + (seq * PER_CHUNK + device) * PERIOD_NS
         head = (name, RECORDING, "acc", name.ljust(16).encode(), seq, schema, t0_ns, PERIOD_NS, 1, 0, 0, b"")
         values.append(encode(Chunk(*head, PER_CHUNK, noise[at : at + size], clock=CLOCK)))
@@ -97,10 +96,14 @@ def _seal(cost: Cost, operator: WindowOperator, part: work.Partition) -> None:
     cost.seals += 1
 
 
-def run(devices: int, chunks: int) -> Cost:
-    """What so many chunks of so many devices take."""
-    cost, limits = Cost(chunks), Limits()
+def run(devices: int, chunks: int, stale: int = 0) -> Cost:
+    """What so many chunks of so many devices take, beside recordings of one chunk each that never ended."""
     operator, part = _start()
+    for batch in _batches(stale, stale, "old"):
+        part.running.feed(batch)
+        part.position = batch.next_offset
+    _seal(Cost(), operator, part)
+    cost, limits = Cost(chunks), Limits()
     for batch in _batches(devices, chunks):
         begin = time.process_time()
         for data in batch.values:
@@ -120,16 +123,16 @@ def run(devices: int, chunks: int) -> Cost:
     return cost
 
 
-def _child(devices: int, chunks: int) -> Cost:
-    command = [sys.executable, "-m", "tests.bench.bench_fleet", str(devices), str(chunks)]
+def _child(devices: int, chunks: int, stale: int) -> Cost:
+    command = [sys.executable, "-m", "tests.bench.bench_fleet", str(devices), str(chunks), str(stale)]
     return Cost(**json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
 
 
 def bench() -> Iterator[Row]:
     """Microseconds of CPU a chunk, state written to output, and memory."""
-    for devices, chunks in SIZES:
-        costs = [_child(devices, chunks) for _ in range(RUNS)]
-        name, bar = f"fleet of {devices}", BARS.get(devices)
+    for devices, chunks, stale in SIZES:
+        costs = [_child(devices, chunks, stale) for _ in range(RUNS)]
+        name, bar = f"fleet of {devices}" + (f", beside {stale}" if stale else ""), BARS.get(devices)
         decoding = [cost.decode_s / cost.chunks * 1e6 for cost in costs]
         yield row(
             f"{name}, a chunk",
@@ -144,7 +147,7 @@ def bench() -> Iterator[Row]:
             f"{name}, state written to output",
             [cost.state / cost.output for cost in costs],
             "ratio",
-            bar=0.2 if bar else None,
+            bar=0.2 if bar or stale else None,
             lower_is_better=True,
         )
         rss = [cost.rss / 1e6 for cost in costs]
@@ -152,4 +155,4 @@ def bench() -> Iterator[Row]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asdict(run(int(sys.argv[1]), int(sys.argv[2])))))
+    print(json.dumps(asdict(run(*map(int, sys.argv[1:])))))
