@@ -153,13 +153,13 @@ def bench() -> list[Row]:
             partial(_fold, spec, batches, descriptions, encoded=True), partial(_decode, messages), 3
         )
         rows.append(_row(f"{name}, with files encoded", sealed, "decoding alone", alone, SAMPLES))
-    return [*rows, *_bench_agents(values, spec), _bench_aligned()]
+    return [*rows, *_bench_agents(values), _bench_aligned()]
 
 
-def _bench_agents(values: NDArray[np.float32], spec: WindowSpec) -> Iterator[Row]:
-    """The same fold over what agents send: about 100 and 1000 samples a chunk."""
+def _bench_agents(values: NDArray[np.float32]) -> Iterator[Row]:
+    """The same fold over what agents send: about 100 and 1000 samples a chunk, on a grid of the nominal rate."""
     for rate, bar in ((100, 10.0), (1000, 40.0)):
-        config = _config(rate)
+        config, spec = _config(rate), WindowSpec(128, 64, Fraction(rate), ("acc.x", "acc.y", "acc.z"))
         job = partial(_fold, spec, _batches(_agents_log(config, values)), [describe(config)])
         fold, beside = measure_in_turn(job, partial(_numpy_limit, values))
         name = f"windower, an agent's chunks of a second at {rate} Hz"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,10 @@ Values: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
 Flags: TypeAlias = NDArray[np.bool_]
 
 FAR_NS = 1 << 62
+_BLOCK: Final = 4096
+"""So many instants are looked at together: a slip in a run costs no more than that."""
+_RUN: Final = 256
+"""Where runs are shorter than about this, instants are looked up one by one."""
 
 
 class Carried(NamedTuple):
@@ -90,7 +94,8 @@ def resample(samples: Samples, instants: Times) -> Resampled:
     if len(times) == 0:
         empty = np.zeros((count, samples.values.shape[1]), dtype=np.float32)
         return Resampled(empty, np.zeros(count, dtype=np.bool_), None)
-    return _between(samples, instants)
+    straight = _straight(samples, instants) if samples.rule.interpolation == "linear" else None
+    return _between(samples, instants) if straight is None else straight
 
 
 def _same(times: Times, instants: Times, tolerance: int) -> bool:
@@ -98,6 +103,64 @@ def _same(times: Times, instants: Times, tolerance: int) -> bool:
         return times[-1] == instants[-1] and bool((times == instants).all())
     apart = times - instants
     return bool(apart.min() >= -tolerance and apart.max() <= tolerance)
+
+
+def _straight(samples: Samples, instants: Times) -> Resampled | None:
+    """Linear interpolation where every instant lies between samples that are near enough; None where one does not.
+
+    The values of `_between`, to the bit of a float32. Nearly all streams are steady, and nearly all of their instants
+    are of this kind: while each next instant lies between the next two samples, all operands are slices.
+    """
+    times, max_gap_ns = samples.times, gap_of(samples.rule)
+    begin = int(times.searchsorted(instants[0], side="right")) - 1
+    end = int(times.searchsorted(instants[-1], side="right"))
+    if begin < 0 or end >= len(times):
+        return None
+    spans = times[begin + 1 : end + 1] - times[begin:end]
+    if spans.max() > max_gap_ns:
+        return None
+    own = samples._replace(times=times[begin : end + 1], values=samples.values[begin : end + 1])
+    result = np.empty((len(instants), own.values.shape[1]), dtype=np.float32)
+    if not _by_runs(own, spans, instants, result):
+        before = own.times.searchsorted(instants, side="right") - 1
+        left, right = own.values.take(before, axis=0), own.values.take(before + 1, axis=0)
+        _mix(left, right, instants - own.times.take(before), spans.take(before), samples.tolerance_ns, result)
+    return Resampled(result, None, None)
+
+
+def _by_runs(own: Samples, spans: Times, instants: Times, result: NDArray[np.float32]) -> bool:
+    """Fill `result` run by run, in each of which instants and samples go on one by one; False where runs are short."""
+    at = before = 0
+    runs_left = 4 + len(instants) // _RUN
+    while at < len(instants):
+        count = min(len(instants) - at, len(spans) - before, _BLOCK)
+        since = instants[at : at + count] - own.times[before : before + count]
+        apart = spans[before : before + count]
+        if since.min() < 0 or (since - apart).max() >= 0:
+            count = int(((since < 0) | (since >= apart)).argmax())
+            runs_left -= 1
+        if runs_left < 0:
+            return False
+        if count:
+            left, right = own.values[before : before + count], own.values[before + 1 : before + count + 1]
+            _mix(left, right, since[:count], apart[:count], own.tolerance_ns, result[at : at + count])
+            at, before = at + count, before + count
+        if at < len(instants) and (not count or before == len(spans)):
+            before = int(own.times.searchsorted(instants[at], side="right")) - 1
+    return True
+
+
+def _mix(left: Values, right: Values, since: Times, spans: Times, tolerance: int, result: NDArray[np.float32]) -> None:
+    """`left + (right - left) * since / spans` in float64; a sample within the tolerance, untouched, instead."""
+    with np.errstate(all="ignore"):
+        rises = np.subtract(right, left, dtype=np.float64)
+        rises *= (since / spans)[:, None]
+        np.add(rises, left, out=result, casting="same_kind")
+        until = spans - since
+        if since.min() <= tolerance or until.min() <= tolerance:
+            exact = since <= tolerance
+            ahead = ~exact & (until <= tolerance)
+            result[exact], result[ahead] = left[exact], right[ahead]
 
 
 def _between(samples: Samples, instants: Times) -> Resampled:

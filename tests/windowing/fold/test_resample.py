@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from windowing.fold.resample import FAR_NS, Samples, blank, resample
+from windowing.fold.resample import FAR_NS, Samples, _between, blank, resample
 from windowing.spec import Interpolation, StreamRule
 
 NAN = float("nan")
@@ -126,3 +126,35 @@ def test_what_is_blank_has_no_value(interpolation: Interpolation) -> None:
             letters = _at(samples, list(range(start, min(until, 120))) or [start])[1]
             if until > start:
                 assert set(letters) == ({"g"} if gap else {"-"}), (start, until)
+
+
+@pytest.mark.parametrize("tolerance", [0, 1])
+@pytest.mark.parametrize("ppm", [0, 180, -900, 12_000, 500_000])
+@pytest.mark.parametrize("jitter", [0, 3])
+def test_a_steady_stream_is_filled_as_any_other(tolerance: int, ppm: int, jitter: int) -> None:
+    """Run by run, or looked up one by one: the same bits, where samples and instants slip past one another, meet
+    exactly or within the tolerance, or are NaN."""
+    rng = np.random.default_rng([tolerance, ppm + 1000, jitter])
+    steps = 1000 * (1 + ppm / 1e6) + rng.integers(-jitter, jitter + 1, 9000)
+    times = np.cumsum(np.maximum(1, steps)).astype(np.int64)
+    values = rng.normal(size=(9000, 2)).astype(np.float32)
+    values[rng.integers(0, 9000, 20), 0] = NAN
+    samples = Samples(times, values, -FAR_NS, StreamRule("linear", 5000), tolerance)
+    for begin in (int(times[3]) + 7, int(times[3]), int(times[5]) - 1):
+        instants = np.arange(begin, int(times[-2]), 1000)
+        found, wanted = resample(samples, instants), _between(samples, instants)
+        assert wanted.valid is None
+        assert found.valid is None
+        np.testing.assert_array_equal(found.values.astype(np.float32), wanted.values.astype(np.float32))
+
+
+def test_a_hole_or_an_end_is_nothing_for_runs() -> None:
+    """What one instant lacks is told as ever."""
+    times = np.arange(0, 9000, 10, dtype=np.int64)
+    samples = Samples(np.delete(times, 500), np.ones((899, 1), np.float32), -FAR_NS, StreamRule("linear", 15), 0)
+    found = resample(samples, np.arange(3, 8003, 10, dtype=np.int64))
+    assert found.valid is not None
+    assert (~found.valid).sum() == 2
+    behind = resample(samples, np.arange(8003, 9003, 10, dtype=np.int64))
+    assert behind.valid is not None
+    assert not behind.valid[-1]
