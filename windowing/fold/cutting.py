@@ -14,7 +14,7 @@ from ingest.engine.operator import Publication
 from ingest.times import Times
 from windowing.fold.anchors import Cursor, Layout
 from windowing.fold.heard import Described, Started
-from windowing.fold.resample import FAR_NS, Flags, Samples, blank, of_channel, resample
+from windowing.fold.resample import FAR_NS, Flags, Samples, blank, measured, of_channel, resample
 
 Signal = NDArray[np.float32]
 _T = TypeVar("_T", bound=np.generic)
@@ -243,7 +243,9 @@ class Cutter:
         for plan, part in zip(layout.plans, parts, strict=True):
             if part.valid is not None:
                 values[np.ix_(~part.valid, np.array(plan.columns))] = np.nan
-        if np.isfinite(values.min()) and np.isfinite(values.max()):
+        # The nearest of two samples may be there where the channel's own last value is further away than `max_gap`.
+        hidden = layout.bridges and any(map(_is_nearest_of_some, self._sources))
+        if not hidden and np.isfinite(values.min()) and np.isfinite(values.max()):
             return values, None, gap
         missing = ~np.isfinite(values)
         values = np.where(missing, np.float32(np.nan), values)
@@ -256,7 +258,7 @@ class Cutter:
         any_empty = False
         for plan, source in zip(self._layout.plans, self._sources, strict=True):
             for at, column in enumerate(plan.columns):
-                if missing[:, column].any():
+                if missing[:, column].any() or _is_nearest_of_some(source):
                     own = of_channel(source, at)
                     if len(own.times) != len(source.times) or own.times.tobytes() != source.times.tobytes():
                         found = resample(own, instants)
@@ -285,6 +287,10 @@ class Cutter:
         for start, stop in zip([0, *edges.tolist()], [*edges.tolist(), len(why)], strict=True):
             if why[start]:
                 self._drop(origin, cursor, k + start, stop - start, _REASONS[why[start]])
+
+
+def _is_nearest_of_some(source: Samples) -> bool:
+    return source.rule.interpolation == "nearest" and not bool(measured(source.values).all())
 
 
 def _slice(columns: tuple[int, ...]) -> slice | NDArray[np.intp]:

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from ingest.records import Progress, Record
 from tests.windowing import oracle
-from tests.windowing.feeding import Collected, Source, run
+from tests.windowing.feeding import START_NS, Collected, Source, run
 from tests.windowing.strategies import DESCRIPTIONS, Recorded, faults, interleaved, mark_lists, recorded, specs
 from windowing.fold.anchors import AnchorMark
 from windowing.fold.windower import BOUND_BYTES
-from windowing.spec import WindowSpec
+from windowing.spec import StreamRule, WindowSpec
 
 
 def _expected(
@@ -139,3 +139,19 @@ def test_a_recording_without_samples_gives_nothing(anchor: str) -> None:
     found = run(spec, [Source(DESCRIPTIONS[0]).end()], DESCRIPTIONS)
     assert not found.windows
     assert found.counts == {"ended.recordings": 1}
+
+
+def test_the_nearest_of_two_samples_is_the_channels_own() -> None:
+    """Beside an empty cell, a channel's own last value may lie further back than `max_gap`, wherever a seal falls."""
+    a = DESCRIPTIONS[0]
+    source, none, ms = Source(a), float("nan"), 10**6
+    at = [START_NS + t * ms for t in (40, 4335, 4455, 4495, 4595, 4615)]
+    rows = [(-1.0, 0.0), (none, -8.0), (none, none), (-6.0, -5.0), (7.0, 2.0), (7.0, 2.0)]
+    records: list[Record] = [source.chunk([t], [row]) for t, row in zip(at, rows, strict=True)]
+    rule = StreamRule("nearest", 2 * 10**9)
+    spec = WindowSpec(5, 6, Fraction(50), ("a.x", "a.y"), anchor="mark", rule=rule, min_coverage=Fraction("0.8"))
+    marks = [AnchorMark("all", "d1", at[0], at[-1] + 1)]
+    once = run(spec, records, DESCRIPTIONS, marks=marks)
+    (row,) = (row for row in once.rows if row["k"] == 37)
+    assert np.isnan(row["signal"][0]).tolist() == [True, False]
+    run(spec, records, DESCRIPTIONS, marks=marks, bound_bytes=1).same_as(once)
