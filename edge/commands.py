@@ -17,7 +17,7 @@ import msgspec
 from edge.agent.memory import use_one_heap
 from edge.config import AgentConfig, load_config
 from ingest.commandline import Prose
-from ingest.log.opening import open_log
+from ingest.opening import open_log
 from ingest.showing import masked, printable
 
 _EXAMPLE: Final = """\

@@ -22,7 +22,7 @@ from edge.tables import address_part, name, one_of, quantity, shown, text
 from ingest.attributes import check_attributes
 from ingest.chunker import Limits
 from ingest.errors import UsageError
-from ingest.log.opening import anchored
+from ingest.opening import anchored
 from ingest.records import StreamDescription
 from ingest.settings import check_keys
 from ingest.tomlfile import read_toml

@@ -16,8 +16,8 @@ from ingest.chunker import Limits
 from ingest.commandline import Prose, complaint
 from ingest.errors import CorruptLogError, UsageError
 from ingest.exact import with_exact_times
-from ingest.log.opening import check_begun, open_log
 from ingest.log.protocol import Log
+from ingest.opening import check_begun, open_log
 from ingest.progress import Progress
 from ingest.showing import printable
 from ingest.units import format_time, parse_duration, parse_number, parse_rate, parse_size, parse_time

@@ -85,7 +85,7 @@ def _descriptions(url: str) -> tuple[StreamDescription, ...]:
     """All stream descriptions in a log, oldest first. Raises `UsageError` where there is no log."""
     import asyncio
 
-    from ingest.log.opening import check_begun, open_log
+    from ingest.opening import check_begun, open_log
     from ingest.schemas import SchemaRegistry
 
     check_begun(url)

@@ -75,7 +75,7 @@ def run_show(args: argparse.Namespace) -> int:
     from ingest.archive.reading import Answer, Question
     from ingest.archive.showing import as_json, as_lines
     from ingest.errors import UsageError
-    from ingest.log.opening import check_begun, open_log
+    from ingest.opening import check_begun, open_log
     from ingest.units import parse_time
 
     start_ns = parse_time(args.start)
@@ -111,7 +111,7 @@ def run_archive_command(args: argparse.Namespace) -> int:
     """`sensorloom archive run`; 1 where `--until-idle` was ended before it was done."""
     import asyncio
 
-    from ingest.log.opening import check_begun, is_begun
+    from ingest.opening import check_begun, is_begun
     from service.archiving import ArchiveOptions, run_archive
     from service.limits import limits_of, worker_name
     from service.report import Progressing

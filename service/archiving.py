@@ -16,8 +16,8 @@ from ingest.engine.genesis import claim_genesis
 from ingest.engine.store import FileStore
 from ingest.engine.worker import Limits, Notice
 from ingest.errors import UsageError
-from ingest.log.opening import open_log
 from ingest.log.protocol import MARKS, READINGS, STREAMS, Log
+from ingest.opening import open_log
 from service.crew import Crew, Observe
 
 ARCHIVED: Final = (READINGS, MARKS, STREAMS)

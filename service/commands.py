@@ -93,7 +93,7 @@ def _register_check(actions: Any) -> None:
 
 def run_check(args: argparse.Namespace) -> int:
     """`sensorloom window check`; 1 where there would be no windows."""
-    from ingest.log.opening import check_begun
+    from ingest.opening import check_begun
     from service.checking import render_report, report_of
     from service.configuration import Source
 
@@ -108,7 +108,7 @@ def run_check(args: argparse.Namespace) -> int:
 def _survey(url: str, source: Source) -> Survey:
     import asyncio
 
-    from ingest.log.opening import open_log
+    from ingest.opening import open_log
     from ingest.progress import Progress
     from service.survey import survey
 
@@ -132,7 +132,7 @@ def run_window(args: argparse.Namespace) -> int:
     """`sensorloom window run`; 1 where `--until-idle` was ended before it was done."""
     import asyncio
 
-    from ingest.log.opening import check_begun, check_free, is_begun
+    from ingest.opening import check_begun, check_free, is_begun
     from service.report import Progressing, closing_figures, render_closing
     from service.run import run_service
     from service.site import operator_folders

@@ -23,8 +23,8 @@ from ingest.engine.worker import Limits, Notice
 from ingest.errors import (
     UsageError,
 )
-from ingest.log.opening import open_log
 from ingest.log.protocol import MARKS, READINGS, Log
+from ingest.opening import open_log
 from ingest.schemas import SchemaRegistry
 from ingest.who import who
 from labeling.sink import LabelsOperator

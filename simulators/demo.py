@@ -26,8 +26,8 @@ from edge.agent.agent import Agent
 from edge.config import load_config
 from ingest.engine.worker import Limits, Notice
 from ingest.errors import PermanentError, TransientError
-from ingest.log.opening import open_log
 from ingest.log.protocol import READINGS, Log
+from ingest.opening import open_log
 from service.crew import Ahead, Minute
 from service.report import TOLD
 from service.run import RunOptions, run_service

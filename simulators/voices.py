@@ -11,8 +11,8 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
 from ingest.errors import LogUnavailableError, TransientError
-from ingest.log.opening import open_log
 from ingest.log.protocol import READINGS, STREAMS, Entry, Log
+from ingest.opening import open_log
 from ingest.records import RecordingEnd, RecordingStart, StreamDescription, schema_id
 from ingest.wire import decode, encode
 from simulators.scenario import ViaLog, ViaMqtt, ViaSerial

@@ -19,7 +19,7 @@ from typing import Final
 
 from edge.agent.agent import Agent
 from edge.config import load_config
-from ingest.log.opening import open_log
+from ingest.opening import open_log
 from tests.bench.harness import Row, row
 from tests.support.mosquitto import Mosquitto
 from tests.support.mqtt import begin_session, connect_session, publish

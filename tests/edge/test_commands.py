@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import sensorloom
-from ingest.log.opening import open_log
+from ingest.opening import open_log
 from ingest.records import Chunk, RecordingEnd
 from ingest.times import sample_times
 from ingest.units import format_time

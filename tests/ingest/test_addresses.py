@@ -6,7 +6,7 @@ import pytest
 
 from ingest.addresses import host_fault
 from ingest.errors import UsageError
-from ingest.log.opening import anchored, open_log
+from ingest.opening import anchored, open_log
 
 
 @pytest.mark.parametrize(

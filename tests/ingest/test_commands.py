@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import sensorloom
-from ingest.log.opening import open_log
 from ingest.log.protocol import Entry
+from ingest.opening import open_log
 from ingest.records import Gap
 from ingest.wire import encode
 from tests.support.data import data_dir

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from ingest.errors import UsageError
-from ingest.log.opening import open_log
+from ingest.opening import open_log
 from ingest.showing import masked, printable, shown_bytes
 
 

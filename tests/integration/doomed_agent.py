@@ -20,7 +20,7 @@ from edge.config import load_config
 from edge.protocol import Arrival, Interruption, Key, Settled, SourceConfig
 from edge.sources import SOURCES
 from edge.sources.clock import now
-from ingest.log.opening import open_log
+from ingest.opening import open_log
 
 
 class NumberedSource:

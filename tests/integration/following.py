@@ -8,8 +8,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from ingest.log.opening import open_log
 from ingest.log.protocol import READINGS
+from ingest.opening import open_log
 
 
 class Follower:

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.errors import LogUnavailableError
-from ingest.log.opening import open_log
 from ingest.log.protocol import READINGS, STREAMS, Entry, Log, partition_of
+from ingest.opening import open_log
 from ingest.records import Channel, Chunk, RecordingEnd, RecordingStart, StreamDescription, schema_id
 from ingest.wire import encode
 

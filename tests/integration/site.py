@@ -19,10 +19,10 @@ from typing import Any, Final
 import numpy as np
 
 import sensorloom
-from ingest.log.opening import open_log
 from ingest.log.protocol import MARKS, READINGS, STREAMS, Entry
 from ingest.log.segments import SegmentLog
 from ingest.log.segments.head import decode_head, write_head
+from ingest.opening import open_log
 
 PROJECT: Final = Path(__file__).resolve().parents[2]
 START_NS: Final = 1_700_000_000 * 10**9

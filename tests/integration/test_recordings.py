@@ -14,8 +14,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 import sensorloom
-from ingest.log.opening import open_log
 from ingest.log.protocol import READINGS
+from ingest.opening import open_log
 from ingest.records import Chunk
 from ingest.times import sample_times
 from ingest.wire import decode

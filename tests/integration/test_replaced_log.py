@@ -13,8 +13,8 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from ingest.draining import drain
-from ingest.log.opening import open_log
 from ingest.log.protocol import MARKS, READINGS, Entry
+from ingest.opening import open_log
 from tests.integration.site import FILES, Site
 
 pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("kafka"), pytest.mark.timeout(600)]

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import sensorloom
-from ingest.log.opening import open_log
 from ingest.log.protocol import STREAMS, Entry
+from ingest.opening import open_log
 from ingest.records import Channel, StreamDescription, schema_id
 from ingest.wire import encode
 

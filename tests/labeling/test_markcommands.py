@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import sensorloom
-from ingest.log.opening import open_log
 from ingest.log.protocol import READINGS, Entry
+from ingest.opening import open_log
 from ingest.records import Chunk, MarkAdd, MarkEdit, MarkRetract
 from ingest.units import parse_time
 from ingest.wire import encode

@@ -9,8 +9,8 @@ import pytest
 from msgspec.structs import replace
 
 from ingest.errors import TruncatedLogError
-from ingest.log.opening import open_log
 from ingest.log.protocol import MARKS, Bounds
+from ingest.opening import open_log
 from ingest.records import MarkEdit
 from labeling.counting import CountedRule, CountedRules
 from service.anchors import Anchors, read_anchors

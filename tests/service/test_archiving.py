@@ -17,8 +17,8 @@ import pytest
 
 import sensorloom
 from ingest.draining import drain
-from ingest.log.opening import open_log
 from ingest.log.protocol import MARKS, READINGS, Entry
+from ingest.opening import open_log
 from ingest.records import Forget, RecordingEnd, RecordingStart
 from tests.ingest.archive.test_log import Records
 from tests.service.test_run import PROJECT, Site, append, at, mark, record

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 
 import sensorloom
 from ingest.chunker import Limits, Origin, periodic_chunks
-from ingest.log.opening import open_log
 from ingest.log.protocol import MARKS, READINGS, STREAMS, Entry
+from ingest.opening import open_log
 from ingest.records import (
     Channel,
     Mark,

@@ -13,8 +13,8 @@ import pytest
 
 import sensorloom
 from ingest.chunker import Limits, Origin, periodic_chunks
-from ingest.log.opening import open_log
 from ingest.log.protocol import MARKS, READINGS, STREAMS, Entry
+from ingest.opening import open_log
 from ingest.records import Channel, MarkAdd, MarkEdit, MarkRetract, Record, RecordingEnd, StreamDescription, schema_id
 from ingest.wire import encode
 from labeling.rules.compile import compile_rules

@@ -20,8 +20,8 @@ from ingest.chunker import Limits, Origin, periodic_chunks
 from ingest.engine.genesis import Genesis, decode_genesis, encode_genesis
 from ingest.engine.worker import Limits as ServiceLimits
 from ingest.engine.worker import Notice
-from ingest.log.opening import open_log
 from ingest.log.protocol import DEADLETTER, MARKS, READINGS, STREAMS, Entry
+from ingest.opening import open_log
 from ingest.records import (
     Channel,
     MarkAdd,

@@ -3,8 +3,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from ingest.log.opening import open_log
 from ingest.log.protocol import MARKS, READINGS, Entry
+from ingest.opening import open_log
 from ingest.records import Chunk, Gap, MarkAdd, Progress, Record
 from ingest.wire import encode
 from simulators.balance import Account, InLog, ends_of, read_back

@@ -25,9 +25,9 @@ from edge.agent.agent import Agent
 from ingest.errors import LogUnavailableError, PermanentError
 from ingest.importers.marks import read_marks
 from ingest.inspection import records
-from ingest.log.opening import open_log
 from ingest.log.protocol import MARKS, READINGS
 from ingest.log.segments import SegmentLog
+from ingest.opening import open_log
 from ingest.records import Chunk, MarkAdd
 from ingest.times import sample_times
 from labeling.rulefile import read_rules

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from ingest.draining import drain
-from ingest.log.opening import open_log
 from ingest.log.protocol import READINGS, Bounds
+from ingest.opening import open_log
 from ingest.records import Record
 from ingest.wire import decode
 

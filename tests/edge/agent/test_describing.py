@@ -11,8 +11,8 @@ import pytest
 from edge.agent import describing
 from edge.agent.describing import Described, keep_described
 from ingest.errors import LogUnavailableError
-from ingest.log.opening import open_log
 from ingest.log.protocol import STREAMS, Bounds, Entry, Position
+from ingest.opening import open_log
 from ingest.schemas import SchemaRegistry
 from simulators.doubles.log import FlakyLog, ListLog
 from tests.edge.feeding import fed, fed_config, running

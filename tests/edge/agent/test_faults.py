@@ -26,7 +26,7 @@ import pytest
 from edge.agent.agent import Agent
 from edge.config import load_config
 from ingest.errors import UsageError
-from ingest.log.opening import open_log
+from ingest.opening import open_log
 from simulators.terminal import Terminal
 from tests.support.certificates import Authority
 from tests.support.mosquitto import Mosquitto

@@ -19,8 +19,8 @@ from ingest.archive.showing import as_lines
 from ingest.archive.tiles import BITS, tiles_of
 from ingest.engine.worker import Limits
 from ingest.errors import UsageError
-from ingest.log.opening import open_log
 from ingest.log.protocol import READINGS, STREAMS, Entry, Log
+from ingest.opening import open_log
 from ingest.records import Channel, Chunk, Clock, StreamDescription, schema_id
 from ingest.wire import decode, encode
 from tests.ingest.archive.test_log import archive

@@ -18,8 +18,8 @@ from ingest.engine.genesis import claim_genesis
 from ingest.engine.store import FileStore
 from ingest.engine.worker import Limits, Worker
 from ingest.errors import CorruptError, LogConfigError, UsageError
-from ingest.log.opening import check_begun, is_begun, open_log
 from ingest.log.protocol import DEADLETTER, MARKS, READINGS, STREAMS, Assigned, Bounds, Entry, Log, LogBatch
+from ingest.opening import check_begun, is_begun, open_log
 from ingest.records import schema_id
 from ingest.wire import encode
 from tests.ingest.archive.test_operator import ACC, TEMP, acc, temp

@@ -20,9 +20,9 @@ from ingest.engine.genesis import (
 )
 from ingest.engine.store import FileStore
 from ingest.errors import CorruptError, LogConfigError, SensorloomError, StateVersionError, UsageError
-from ingest.log.opening import open_log
 from ingest.log.protocol import READINGS, Entry
 from ingest.log.segments.log import SegmentLog
+from ingest.opening import open_log
 from labeling.sink import LabelsOperator
 
 FIRST = Genesis(FORMAT, "windows", "readings", 4, "log-1", "abc", 1, "0f", '{"length":4}', ((0, 0, 7), (1, 0, 0)))

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.importers.readings import ReadingsOptions, Summary, import_readings
-from ingest.log.opening import open_log
 from ingest.log.protocol import STREAMS
+from ingest.opening import open_log
 from ingest.records import Chunk, Record, StreamDescription
 from ingest.times import sample_times
 from tests.support.logs import read_log

@@ -29,10 +29,10 @@ from ingest.errors import (
     PermanentError,
     StoreFullError,
 )
-from ingest.log.opening import open_log
 from ingest.log.protocol import Assigned, Bounds, Entry, Position, Revoked
 from ingest.log.segments import SegmentLog, catalog, writer
 from ingest.log.segments.log import tend
+from ingest.opening import open_log
 from tests.ingest.log.contract import spread
 
 PROJECT = Path(__file__).parents[3]

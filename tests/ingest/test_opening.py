@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from ingest.errors import LogConfigError, UsageError
-from ingest.log.opening import check_begun, check_free, open_log
 from ingest.log.protocol import LIVE, MARKS, READINGS, STREAMS, Entry
+from ingest.opening import check_begun, check_free, open_log
 
 
 def kept(folder: Path, options: str, *topics: str) -> dict[str, tuple[int, int | None, int | None]]:
