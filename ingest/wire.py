@@ -67,13 +67,15 @@ def check_chunk(chunk: Chunk) -> None:
         span = chunk.phase + count * chunk.period_num
         if chunk.period_num <= 0 or not 0 <= chunk.phase < chunk.period_den < MAX_SPAN_NS or span >= MAX_SPAN_NS:
             raise WireError(f"chunk: period {chunk.period_num}/{chunk.period_den}, phase {chunk.phase} out of range")
-    elif not 0 < chunk.tick_ns < MAX_SPAN_NS or len(chunk.deltas) not in (4 * count, 8 * count):
+    elif chunk.tick_ns <= 0 or len(chunk.deltas) not in (4 * count, 8 * count):
         raise WireError(
             f"chunk: found {len(chunk.deltas)} bytes of time deltas in ticks of {chunk.tick_ns} ns, "
             f"expected int32 or int64 for {count} samples"
         )
     elif _furthest(chunk) >= MAX_SPAN_NS:
         raise WireError(f"chunk: a sample lies {_furthest(chunk)} ns from t0_ns, expected less than {MAX_SPAN_NS}")
+    elif chunk.tick_ns >= MAX_SPAN_NS:
+        raise WireError(f"chunk: ticks of {chunk.tick_ns} ns, expected less than {MAX_SPAN_NS}")
     if not 0 <= chunk.missing <= MAX_MISSING:
         raise WireError(f"chunk: {chunk.missing} samples missing before it, expected 0 to {MAX_MISSING}")
     if len(chunk.values) % count or not chunk.values:
