@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -242,8 +242,20 @@ class Field:
 
     def _kill_broker(self) -> None:
         self.messages.quiet()  # what it has not saved it would lose, with no agent to blame
-        self._mosquitto.save()
-        self._mosquitto.kill()
+        with self._agent_held():
+            for _ in range(2):  # acknowledgements that were on their way are in the second one
+                self._mosquitto.save()
+            self._mosquitto.kill()
+
+    @contextlib.contextmanager
+    def _agent_held(self) -> Iterator[None]:
+        """Meanwhile the agent acknowledges nothing: the broker would deliver again what it was told of in vain."""
+        assert self._agent is not None
+        self._agent.send_signal(signal.SIGSTOP)  # nothing, where it has ended
+        try:
+            yield
+        finally:
+            self._agent.send_signal(signal.SIGCONT)
 
     def _restart_broker(self) -> None:
         self._mosquitto.restart()
