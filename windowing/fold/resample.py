@@ -132,6 +132,8 @@ def _by_runs(own: Samples, spans: Times, instants: Times, result: NDArray[np.flo
     """Fill `result` run by run, in each of which instants and samples go on one by one; False where runs are short."""
     at = before = 0
     runs_left = 4 + len(instants) // _RUN
+    if abs(len(spans) - len(instants)) > runs_left:  # another rate: each instant would be a run of its own
+        return False
     while at < len(instants):
         count = min(len(instants) - at, len(spans) - before, _BLOCK)
         since = instants[at : at + count] - own.times[before : before + count]
