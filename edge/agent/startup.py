@@ -50,6 +50,10 @@ def begin(
     newest = spool.readings.tail_entries()
     tail = read_tail(newest)
     left = [*tail.devices.items(), *((device, known) for (device, _), known in tail.beside.items())]
+    streams = {device: {own.stream for own in config.sources if own.device == device} for device in config.devices}
+    for device, known in tail.devices.items():
+        if known.start_ns:  # whose first sample had not been written was not heard from the recording's begin on
+            known.streams = dict.fromkeys(streams.get(device, ()), known.start_ns) | known.streams
     ends = [entry for device, known in left if known.is_open for entry in _end_of(device, known)]
     marks: list[Entry] = []
     if rules is not None:

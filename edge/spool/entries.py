@@ -106,7 +106,15 @@ def identities_in(value: bytes) -> list[bytes]:
 
 def reach(device: str, known: DeviceTail) -> Entry:
     """A note of what `read_tail` found of a device."""
-    value = (known.boot, known.recording, known.reach_ns, known.is_open, known.kernel_boot, known.streams)
+    value = (
+        known.boot,
+        known.recording,
+        known.reach_ns,
+        known.is_open,
+        known.kernel_boot,
+        known.streams,
+        known.start_ns,
+    )
     return Entry(REACH + device.encode(), msgspec.msgpack.encode(value))
 
 
@@ -232,9 +240,18 @@ class DeviceTail:
     """Where its last records are held: whose boot time `reach_ns` is."""
     streams: dict[str, int] = field(default_factory=dict)
     """How far each stream is there, or announced, as far as the newest segments say; in the times of `kernel_boot`."""
+    start_ns: int = 0
+    """Where the recording began; 0 where the newest segments do not say."""
 
 
-_REACH: Final = tuple[bytes, str, int, bool, bytes, dict[str, int]]
+class _Reach(msgspec.Struct, array_like=True):
+    boot: bytes
+    recording: str
+    reach_ns: int
+    is_open: bool
+    kernel_boot: bytes
+    streams: dict[str, int]
+    start_ns: int = 0
 
 
 @dataclass(slots=True)
@@ -259,7 +276,9 @@ def read_tail(entries: Iterable[tuple[bytes, bytes]]) -> Tail:
             tail.identities[source] = known[len(known) - min(kept, len(known)) :] + identities_in(value)
         if key.kind == REACH:
             with suppress(msgspec.MsgspecError):
-                tail.devices[key.device] = DeviceTail(*msgspec.msgpack.decode(value, type=_REACH))
+                tail.devices[key.device] = DeviceTail(
+                    *msgspec.structs.astuple(msgspec.msgpack.decode(value, type=_Reach))
+                )
         if key.kind not in (READING, HELD):
             continue
         try:
@@ -282,7 +301,9 @@ def _fold(tail: Tail, key: Key, record: Chunk | Gap | Progress | RecordingStart 
             known = tail.devices[record.device] = fresh
     known.is_open = not isinstance(record, RecordingEnd)
     if known.kernel_boot != key.kernel_boot:
-        known.reach_ns, known.kernel_boot, known.streams = reach, key.kernel_boot, {}
+        known.reach_ns, known.kernel_boot, known.streams, known.start_ns = reach, key.kernel_boot, {}, 0
     known.reach_ns = max(known.reach_ns, reach)
+    if isinstance(record, RecordingStart):
+        known.start_ns = record.start_ns
     if isinstance(record, Chunk | Gap | Progress):
         known.streams[record.stream] = max(known.streams.get(record.stream, reach), reach)
