@@ -111,7 +111,11 @@ async def _open(options: RunOptions) -> Log:
     if options.archive is None:
         return open_log(options.log)
     archive = ArchiveLog(options.archive, open_log(options.log) if options.log else None)
-    await archive.check_marks()
+    try:
+        await archive.check_marks()
+    except BaseException:
+        await archive.close()
+        raise
     return archive
 
 

@@ -106,16 +106,7 @@ def identities_in(value: bytes) -> list[bytes]:
 
 def reach(device: str, known: DeviceTail) -> Entry:
     """A note of what `read_tail` found of a device."""
-    value = (
-        known.boot,
-        known.recording,
-        known.reach_ns,
-        known.is_open,
-        known.kernel_boot,
-        known.streams,
-        known.start_ns,
-    )
-    return Entry(REACH + device.encode(), msgspec.msgpack.encode(value))
+    return Entry(REACH + device.encode(), msgspec.msgpack.encode(known))
 
 
 def end_of(record: Record) -> int | None:
@@ -228,8 +219,7 @@ def _source_of(key: bytes) -> tuple[bytes, int]:
     return whose[:IDENTITY_BYTES], int.from_bytes(whose[IDENTITY_BYTES:], "big")
 
 
-@dataclass(slots=True)
-class DeviceTail:
+class DeviceTail(msgspec.Struct, array_like=True):
     """The end of a device's records in a spool."""
 
     boot: bytes
@@ -238,20 +228,10 @@ class DeviceTail:
     is_open: bool
     kernel_boot: bytes = b""
     """Where its last records are held: whose boot time `reach_ns` is."""
-    streams: dict[str, int] = field(default_factory=dict)
+    streams: dict[str, int] = {}
     """How far each stream is there, or announced, as far as the newest segments say; in the times of `kernel_boot`."""
     start_ns: int = 0
     """Where the recording began; 0 where the newest segments do not say."""
-
-
-class _Reach(msgspec.Struct, array_like=True):
-    boot: bytes
-    recording: str
-    reach_ns: int
-    is_open: bool
-    kernel_boot: bytes
-    streams: dict[str, int]
-    start_ns: int = 0
 
 
 @dataclass(slots=True)
@@ -276,9 +256,7 @@ def read_tail(entries: Iterable[tuple[bytes, bytes]]) -> Tail:
             tail.identities[source] = known[len(known) - min(kept, len(known)) :] + identities_in(value)
         if key.kind == REACH:
             with suppress(msgspec.MsgspecError):
-                tail.devices[key.device] = DeviceTail(
-                    *msgspec.structs.astuple(msgspec.msgpack.decode(value, type=_Reach))
-                )
+                tail.devices[key.device] = msgspec.msgpack.decode(value, type=DeviceTail)
         if key.kind not in (READING, HELD):
             continue
         try:

@@ -38,16 +38,22 @@ class History:
         self._topic: ArchivedTopic = archived_topics(archive)[READINGS]
         self._store = FileStore(DiskFiles(self._topic.folder), "")
         self._log = log
-        self._registries = [SchemaRegistry(each) for each in (ArchiveLog(archive), log) if each is not None]
+        self._archived = ArchiveLog(archive, log)
+        self._registries = [SchemaRegistry(each) for each in (self._archived, log) if each is not None]
+        self._is_checked = False
         self._ends: dict[int, _End] = {}
 
     async def ask(self, question: Question) -> Answer | None:
         """The answer, as of now; None where there is nothing of the stream in this span.
 
         Raises:
+            UsageError: the log is not the one that was archived.
             CorruptError: a file of the archive is damaged or missing.
             LogUnavailableError: the log gives no answer.
         """
+        if not self._is_checked:
+            await self._archived.check_marks()
+            self._is_checked = True
         number = partition_of(question.device.encode(), self._topic.genesis.partitions)
         end = self._ends.get(number)
         if end is None or not end.is_current():
@@ -92,6 +98,8 @@ class _End:
     async def follow(self, log: Log, registries: Sequence[SchemaRegistry]) -> None:
         """Take what has come to the log."""
         bounds = (await log.bounds(READINGS))[self._number]
+        if bounds.begin > self._position:
+            self._running.skip(self._position, bounds.begin)
         ahead = {self._number: Bounds(max(self._position, bounds.begin), bounds.end)}
         async for batch in drain(log, READINGS, ahead):
             rest = await self._feed(batch, registries)

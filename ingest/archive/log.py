@@ -49,10 +49,7 @@ class ArchiveLog:
     async def check_marks(self) -> None:
         """Raise `UsageError` where the log of the marks is not the one that was archived."""
         if self._marks is not None and (found := await self._marks.identity()) != (own := await self.identity()):
-            await self._marks.close()
-            raise UsageError(
-                f"{self.url} is of the log {own}, {self._marks.url} is {found}: its marks are of other data"
-            )
+            raise UsageError(f"{self.url} is of the log {own}, {self._marks.url} is {found}: that has other data")
 
     def _elsewhere(self, topic: str) -> Log | None:
         return self._marks if topic == MARKS else None

@@ -7,7 +7,7 @@ evenly cost next to nothing as `DELTA_BINARY_PACKED`, and a sensor's counts abou
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -162,8 +162,3 @@ def record_values(rows: Sequence[Row], read: Callable[[str], bytes]) -> list[byt
             span = slice(row.at, row.at + row.count)
             values[index] = encode(chunk_of(row, times[span], raw[span].tobytes()))
     return values
-
-
-def read_tiles(table: pa.Table) -> Mapping[str, NDArray[Any]]:
-    """The columns of a tiles file."""
-    return {name: table.column(name).to_numpy() for name in table.column_names}

@@ -200,6 +200,23 @@ def test_missing_values_are_no_height() -> None:
         assert said[1].startswith(line)
 
 
+def test_another_log_is_refused(tmp_path: Path) -> None:
+    """Its chunks would be drawn behind those of the archive, as if they were the same stream's."""
+    (tmp_path / "other").mkdir()
+    site, other = Site(tmp_path), Site(tmp_path / "other")
+
+    async def run() -> None:
+        log, foreign = await site.begin(), await other.begin()
+        await log.append(READINGS, site.entries)
+        await site.seal(log)
+        with pytest.raises(UsageError, match="that has other data"):
+            await History(site.archive, foreign).ask(Question("pump", "acc", T0, T0 + 10**9, 9))
+        await log.close()
+        await foreign.close()
+
+    asyncio.run(run())
+
+
 def test_who_is_no_archive(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no archive"):
         History(tmp_path)

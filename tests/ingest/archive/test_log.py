@@ -149,7 +149,7 @@ def test_marks_are_those_of_the_log_behind_it(folder: Path, tmp_path: Path) -> N
         member = await archived.join(MARKS, "g", "me")
         assert await member.poll(5.0) == [Assigned((0, 1))]
         await archived.close()
-        with pytest.raises(UsageError, match="its marks are of other data"):
+        with pytest.raises(UsageError, match="that has other data"):
             await ArchiveLog(folder / "archive", open_log(f"segments:{tmp_path}/other")).check_marks()
 
     asyncio.run(run())
