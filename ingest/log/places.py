@@ -16,9 +16,9 @@ def is_log(folder: Path) -> bool:
 
 def strangers(folder: Path) -> list[str]:
     """The names of what lies in a folder that is no log; hidden files do not count. Raises `OSError`."""
-    if is_log(folder):
-        return []
     names = sorted(path.name for path in folder.iterdir())
+    if is_log(folder):  # asked after the names were read: another process may be making the log at this moment
+        return []
     return [name for name in names if not name.startswith(".") and name not in ("lost+found", "groups")]
 
 

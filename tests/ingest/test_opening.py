@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -124,3 +125,17 @@ async def appended(url: str) -> None:
 def test_an_option_that_is_given_twice_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="an option is given twice; give it once"):
         open_log(f"segments:{tmp_path}?partitions=2&partitions=3")
+
+
+def test_a_log_that_another_process_makes_meanwhile_is_no_stranger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = Path.iterdir
+
+    def made_meanwhile(folder: Path) -> Iterator[Path]:
+        if folder == tmp_path:
+            (folder / "topics").mkdir(exist_ok=True)
+        return names(folder)
+
+    monkeypatch.setattr(Path, "iterdir", made_meanwhile)
+    asyncio.run(appended(f"segments:{tmp_path}"))
