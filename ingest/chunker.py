@@ -59,15 +59,18 @@ def periodic_chunks(
         yield _chunk(origin, seq, t_ns, (num, den, phase), 0, b"", count, part)
 
 
-def stamped_chunks(origin: Origin, times: Times, values: Values, limits: Limits, first_seq: int = 0) -> Iterator[Chunk]:
+def stamped_chunks(
+    origin: Origin, times: Times, values: Values, limits: Limits, first_seq: int = 0, *, has_rate: bool = True
+) -> Iterator[Chunk]:
     """Chunks of samples with a time each: `times` is `(samples,) int64` ns UTC and rises strictly.
 
     Samples that lie exactly periodic in the whole run, or within a chunk that the next sample does not crowd, are
     described by their period; the others by deltas in the largest tick that divides all of them, as int32 where they
-    fit, else int64.
+    fit, else int64. A stream that has no rate (`has_rate`) is not given a period: two samples have one by chance, and
+    it would say that nothing was lost before the instant of a third.
     """
     steps = np.diff(times)
-    if len(steps) and (steps == steps[0]).all():
+    if has_rate and len(steps) and (steps == steps[0]).all():
         yield from periodic_chunks(origin, int(times[0]), (int(steps[0]), 1), values, limits, first_seq)
         return
     tick = int(np.gcd.reduce(steps)) if len(steps) else 1
@@ -81,7 +84,7 @@ def stamped_chunks(origin: Origin, times: Times, values: Values, limits: Limits,
         t_ns = int(times[start])
         stop = start + max(1, int(times[start : start + size].searchsorted(t_ns + limits.span_ns)))
         deltas = b""
-        num = _common_step(steps, start, stop)
+        num = _common_step(steps, start, stop) if has_rate else 0
         if not num:
             offsets = ticks[start:stop] - ticks[start]
             deltas = offsets.astype("<i4" if offsets[-1] <= INT32_MAX else "<i8").tobytes()

@@ -79,6 +79,7 @@ class StreamBatch:
         self._counters = account.counters
         self._end_ns: int | None = None
         self._limits = limits
+        self._has_rate = config.rate is not None or config.clock != "arrival"
         self._dtype = np.dtype(description.dtype).newbyteorder("<")
         self._range = np.iinfo(self._dtype) if self._dtype.kind in "iu" else None
         self._plausibility = Plausibility(config)
@@ -201,9 +202,8 @@ class StreamBatch:
                 self._end_ns = max(until_ns, self._end_ns or until_ns)
         self._losses = {}
         for error_ns, times, values in self._sections():
-            chunks = list(
-                stamped_chunks(_uncertain(origin, error_ns), times, values, self._even(times), self.account.seq)
-            )
+            own, limits = _uncertain(origin, error_ns), self._even(times)
+            chunks = list(stamped_chunks(own, times, values, limits, self.account.seq, has_rate=self._has_rate))
             self.account.seq += len(chunks)
             self._counters.chunks += len(chunks)
             records += chunks

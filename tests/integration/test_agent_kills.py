@@ -34,6 +34,11 @@ SLACK_NS: Final = 250_000_000
 more."""
 
 
+S: Final = 10**9
+SHOWN: Final = ("t0_ns", "start_ns", "end_ns", "previous_reach_ns", "complete_to_ns", "seq", "count", "reason")
+TIMES: Final = SHOWN[:5]
+
+
 @dataclass(frozen=True)
 class Range:
     """An announced loss."""
@@ -83,8 +88,10 @@ def announced(records: Sequence[Record]) -> list[Range]:
 
 def uncovered(begin_ns: int, end_ns: int, ranges: Sequence[Range]) -> list[tuple[int, int]]:
     """The parts of a range of time about which nothing is said."""
-    left = []
+    left: list[tuple[int, int]] = []
     for known in ranges:
+        if begin_ns >= end_ns:
+            break
         if known.end_ns <= begin_ns or known.start_ns >= end_ns:
             continue
         if known.start_ns > begin_ns:
@@ -93,7 +100,23 @@ def uncovered(begin_ns: int, end_ns: int, ranges: Sequence[Range]) -> list[tuple
     return left if begin_ns >= end_ns else [*left, (begin_ns, end_ns)]
 
 
-def check_holes(field: Field, line: Stream, ranges: Sequence[Range]) -> int:
+def nearby(records: Sequence[Record], at_ns: int, then_ns: int) -> str:
+    """What the log says of the line and of its device between two seconds before a hole and one after it."""
+    said = []
+    for record in records:
+        times = [value for name in TIMES if (value := getattr(record, name, None)) is not None]
+        if (
+            times
+            and getattr(record, "stream", "line") == "line"
+            and max(times) > at_ns - 2 * S
+            and min(times) < then_ns + S
+        ):
+            shown = {name: getattr(record, name) for name in SHOWN if hasattr(record, name)}
+            said.append(f"{type(record).__name__} {getattr(record, 'boot', b'').hex()[:8]} {shown}")
+    return "\n".join(said)
+
+
+def check_holes(field: Field, records: Sequence[Record], line: Stream, ranges: Sequence[Range]) -> int:
     """Every missing line lies in what was announced; how many are missing."""
     said_ns = field.line.said_ns
     slack = max(SLACK_NS, *(time - said_ns[n] for n, time in zip(line.numbers, line.times_ns, strict=True)))
@@ -107,8 +130,10 @@ def check_holes(field: Field, line: Stream, ranges: Sequence[Range]) -> int:
             continue
         inside = [known for known in ranges if known.end_ns > at_ns and known.start_ns <= then_ns]
         where = f"lines {before + 1} to {after - 1} ({at_ns} to {then_ns}), {inside}: {field.story()}"
+        where += f"\n{nearby(records, at_ns, then_ns)}"
         assert inside, where
-        assert all(end - start <= slack for start, end in uncovered(at_ns, then_ns, inside)), where
+        said = max(at_ns, said_ns[before + 1]), min(then_ns, said_ns[after - 1])  # the sensor may have been held up
+        assert all(end - start <= slack for start, end in uncovered(*said, inside)), where
         if all(known.samples >= 0 for known in inside):
             assert sum(known.samples for known in inside) == lost, where
     return missing + line.numbers[0]
@@ -124,7 +149,7 @@ def check(field: Field, records: list[Record], rounds: int) -> dict[str, int]:
         assert (line if name == "line" else messages).chunks.get((boot, seq)) == numbers, field.story()
     ranges = announced(records)
     assert all(known.start_ns <= known.end_ns for known in ranges), field.story()
-    missing = check_holes(field, line, ranges)
+    missing = check_holes(field, records, line, ranges)
     assert "Traceback" not in field.said(), field.said()
     return {
         "rounds": rounds,

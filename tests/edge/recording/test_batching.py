@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.recording.batching import Account, StreamBatch
+from edge.spool.entries import end_of
 from ingest.chunker import Limits, Origin
 from ingest.records import Chunk, Clock, Gap
 from ingest.times import sample_times
@@ -19,8 +20,10 @@ from tests.edge.configs import source_config
 S = 1_000_000_000
 
 
-def new(dtype: str = "float64", channels: tuple[str, ...] = ("x",)) -> tuple[StreamBatch, Origin]:
-    batch = StreamBatch(source_config(channels=channels, dtype=dtype), Limits(), Account())
+def new(
+    dtype: str = "float64", channels: tuple[str, ...] = ("x",), rate: int | None = None
+) -> tuple[StreamBatch, Origin]:
+    batch = StreamBatch(source_config(channels=channels, dtype=dtype, rate=rate), Limits(), Account())
     return batch, Origin("pump", "r", "acc", b"b" * 16, batch.schema)
 
 
@@ -110,10 +113,18 @@ def test_losses_lie_between_the_samples_around_them() -> None:
 
 
 def test_three_int16_axes_at_100_hz_take_at_most_8_bytes_a_sample() -> None:
-    batch, origin = new("int16", ("x", "y", "z"))
+    batch, origin = new("int16", ("x", "y", "z"), rate=100)
     batch.add(S + np.arange(100, dtype=np.int64) * 10_000_000, np.zeros((100, 3)))
     (chunk,) = batch.drain(origin, 2 * S)
     assert len(encode(chunk)) / 100 <= 8
+
+
+def test_two_samples_of_no_rate_say_nothing_of_a_third() -> None:
+    """As two lines that had waited for their port: what was lost behind them was announced half a second late."""
+    batch, origin = new()
+    batch.add(np.array([S, S + S // 2]), np.zeros((2, 1)))
+    (chunk,) = batch.drain(origin, 2 * S)
+    assert end_of(chunk) == S + S // 2 + 1
 
 
 def test_a_chunk_says_how_far_off_the_worst_of_its_times_may_be() -> None:
