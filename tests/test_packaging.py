@@ -86,7 +86,7 @@ def test_the_wheel_says_that_it_is_typed_and_has_no_tests(wheel: Path) -> None:
     import zipfile
 
     names = zipfile.ZipFile(wheel).namelist()
-    for package in ("ingest", "labeling", "edge", "windowing", "simulators"):
+    for package in ("ingest", "labeling", "edge", "windowing", "timeline", "simulators"):
         assert f"{package}/py.typed" in names
     assert "sensorloom-stubs/__init__.pyi" in names
     assert not any(name.startswith("tests/") for name in names)
