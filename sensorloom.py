@@ -126,6 +126,8 @@ _COMMANDS: Final = {
     ),
     "completion": _Command("", "print what makes a shell complete these commands"),
 }
+_FOR_WANT_OF_MEMORY: Final = ("can't start new thread", "failed to map segment", "cannot allocate memory")
+"""In what threads and libraries raise that do not fit."""
 _NO_MEMORY: Final = (
     "out of memory: the system gives this process no more memory, or no more threads; allow it more (ulimit -v, "
     "ulimit -u, MemoryMax= and TasksMax= of a systemd unit), or share the work among several. What was done is kept"
@@ -245,8 +247,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MemoryError:
         _complain(_NO_MEMORY)
         return 1
-    except RuntimeError as error:
-        if "can't start new thread" not in str(error):
+    except (RuntimeError, ImportError) as error:
+        if not any(words in str(error) for words in _FOR_WANT_OF_MEMORY):
             raise
         _complain(_NO_MEMORY)
         return 1

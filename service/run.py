@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypedDict, TypeVar
 
-from ingest.archive.log import ArchiveLog
 from ingest.engine.disk import DiskFiles
 from ingest.engine.genesis import NAME as GENESIS
 from ingest.engine.genesis import Genesis, claim_genesis, keep_heads
@@ -110,6 +109,8 @@ async def run_service(options: RunOptions, observe: Observe, stop: asyncio.Event
 async def _open(options: RunOptions) -> Log:
     if options.archive is None:
         return open_log(options.log)
+    from ingest.archive.log import ArchiveLog  # its libraries take 40 MB and as long to load as all the rest
+
     archive = ArchiveLog(options.archive, open_log(options.log) if options.log else None)
     try:
         await archive.check_marks()

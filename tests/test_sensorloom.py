@@ -182,13 +182,27 @@ def test_what_the_system_refuses_is_one_line(tmp_path: Path, capsys: pytest.Capt
     assert error.count("\n") == 1
 
 
+def test_a_window_service_does_not_load_what_only_archives_need() -> None:
+    """What a worker takes before its first record; where memory is limited, as by a unit's MemoryMax."""
+    script = "import sys, service.run, service.commands; sys.exit('pyarrow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], cwd=PROJECT, timeout=60, check=False).returncode == 0
+
+
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     script = f"{sys.executable} -m sensorloom --help | head -1"
     done = subprocess.run(["sh", "-c", script], cwd=PROJECT, capture_output=True, text=True, timeout=60)
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't start new thread")], ids=repr)
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("can't start new thread"),
+        ImportError("libarrow.so.2600: failed to map segment from shared object"),
+    ],
+    ids=repr,
+)
 def test_a_memory_limit_is_words(
     error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
