@@ -119,6 +119,7 @@ _COMMANDS: Final = {
     "rules": _Command("labeling.commands", "check and test event rules"),
     "window": _Command("service.commands", "cut a log's streams into windows: the windowing service"),
     "archive": _Command("service.archivecommands", "keep a log's records for good: as Parquet, beside the log"),
+    "sink": _Command("sinks.commands", "carry a log on to other systems: InfluxDB"),
     "dataset": _Command("windowing.commands", "see and check a dataset"),
     "status": _Command("service.sitecommands", "how a site is: silent devices, lag, the last hour, the disk"),
     "backup": _Command(

@@ -26,6 +26,8 @@ servers)
     need mosquitto mosquitto
     need openssl openssl
     need ip iproute2
+    need influxd influxdb
+    need victoria-metrics victoria-metrics
     ;;
 *)
     echo "setup: unknown part \"$1\"; known: python, servers" >&2
@@ -39,11 +41,12 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     apt-get update -qq
     # shellcheck disable=SC2086 # a list of packages
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
-    case "$missing" in
-    *mosquitto*) # the tests start brokers of their own; the package's service shall not listen beside them
-        if [ -d /run/systemd/system ]; then systemctl disable --now mosquitto.service >/dev/null 2>&1 || true; fi
-        ;;
-    esac
+    # The tests start servers of their own; the packages' services shall not listen beside them.
+    for service in mosquitto influxdb victoria-metrics; do
+        case "$missing" in
+        *"$service"*) if [ -d /run/systemd/system ]; then systemctl disable --now "$service" >/dev/null 2>&1 || true; fi ;;
+        esac
+    done
 else
     echo "setup: missing:$missing; install them with your system's package manager" \
         "(Debian: sudo apt-get install$missing)" >&2

@@ -1,0 +1,1 @@
+"""What carries the log on to other systems: sinks."""

@@ -1,0 +1,157 @@
+"""Marks as annotations: a point where a mark starts, which says whether it stands. Pure.
+
+InfluxDB forgets nothing on request of a writer, so a mark that is retracted, or moved away by an edit, has its point
+written again with `active=0`. To know where that lies, the newest marks of a partition are remembered, in shelves of
+`SHELF` marks in the order in which they came first: a seal writes the shelves that changed, and the oldest is forgotten
+as a whole. What stands of a mark is said by `labeling.marks`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final, TypeAlias
+
+import msgspec
+
+from ingest.records import Mark, MarkAdd
+from ingest.wire import decode, encode
+from labeling.marks import ResolvedMark, histories, standing_of
+from sinks.influx.lines import head, line, text
+
+MEASUREMENT: Final = "sensorloom_marks"
+SHELF: Final = 256
+SHELVES: Final = 400
+"""So many are remembered of a partition: the newest 100,000 marks."""
+Key: TypeAlias = tuple[str, str]
+"""Device and id."""
+
+
+class _Kept(msgspec.Struct, array_like=True):
+    device: str
+    id: str
+    events: list[bytes]
+
+
+_shelf = msgspec.msgpack.Decoder(list[_Kept])
+
+
+class Shelves:
+    """What was said of the newest marks."""
+
+    def __init__(self, saved: Sequence[bytes] = (), most: int = SHELVES) -> None:
+        self._most = most
+        self._shelves: dict[int, dict[Key, list[bytes]]] = {}
+        self._place: dict[Key, int] = {}
+        self._encoded: dict[int, bytes] = {}
+        """Of shelves that have not changed since."""
+        for data in saved:
+            number = int.from_bytes(data[:8], "little")
+            self._shelves[number] = {(kept.device, kept.id): kept.events for kept in _shelf.decode(data[8:])}
+            self._place |= dict.fromkeys(self._shelves[number], number)
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._place
+
+    def told(self, key: Key) -> list[Mark]:
+        """What was said of a mark."""
+        number = self._place.get(key)
+        events = () if number is None else self._shelves[number][key]
+        return [record for event in events if isinstance(record := decode(event), Mark)]
+
+    def tell(self, event: Mark) -> None:
+        """One thing more was said of a mark."""
+        key = (event.device, event.id)
+        number = self._place.get(key)
+        if number is None:
+            number = self._newest()
+            self._place[key] = number
+            self._shelves[number][key] = []
+        self._shelves[number][key].append(encode(event))
+        self._encoded.pop(number, None)
+
+    def _newest(self) -> int:
+        """The shelf with room for one mark more."""
+        newest = max(self._shelves, default=-1)
+        if newest < 0 or len(self._shelves[newest]) >= SHELF:
+            newest += 1
+            self._shelves[newest] = {}
+            if len(self._shelves) > self._most:
+                oldest = min(self._shelves)
+                for key in self._shelves.pop(oldest):
+                    del self._place[key]
+                self._encoded.pop(oldest, None)
+        return newest
+
+    def save(self) -> list[bytes]:
+        """The state, a part a shelf."""
+        for number, shelf in self._shelves.items():
+            if number not in self._encoded:
+                kept = [_Kept(device, id_, events) for (device, id_), events in shelf.items()]
+                self._encoded[number] = number.to_bytes(8, "little") + msgspec.msgpack.encode(kept)
+        return [self._encoded[number] for number in sorted(self._shelves)]
+
+
+class Annotations:
+    """Points of marks: of each place at most one line, the last that was said of it."""
+
+    def __init__(self, saved: Sequence[bytes] = ()) -> None:
+        self._shelves = Shelves(saved)
+        self._lines: dict[tuple[str, int], str] = {}
+
+    @property
+    def waiting_bytes(self) -> int:
+        """About how many bytes the lines have."""
+        return 300 * len(self._lines)
+
+    def add(self, event: Mark, counts: Counter[str]) -> None:
+        """Take an event over."""
+        key = (event.device, event.id)
+        before = self._shelves.told(key)
+        if before and any(
+            type(event) is type(known) and (isinstance(event, MarkAdd) or event == known) for known in before
+        ):
+            counts["marks.duplicate"] += 1
+            return
+        if not before and not isinstance(event, MarkAdd):
+            counts["marks.unknown"] += 1  # its add is yet to come, or was forgotten
+        self._shelves.tell(event)
+        old, new = _standing(before), _standing([*before, event])
+        if old is not None and (new is None or _head(new) != _head(old) or new.start_ns != old.start_ns):
+            self._lines[_head(old), old.start_ns] = line(_head(old), [("active", "0i")], old.start_ns)
+        if new is not None:
+            self._lines[_head(new), new.start_ns] = _line(new)
+
+    def take(self) -> list[str]:
+        """The lines; there are none afterwards."""
+        lines, self._lines = list(self._lines.values()), {}
+        return lines
+
+    def save(self) -> list[bytes]:
+        """The state, called right after `take`."""
+        return self._shelves.save()
+
+
+def _standing(events: Sequence[Mark]) -> ResolvedMark | None:
+    found, _ = histories(events)
+    for history in found.values():
+        return standing_of(history, Counter())
+    return None
+
+
+def _head(mark: ResolvedMark) -> str:
+    tags = {"device": mark.device, "label": mark.label, "tool": mark.tool, "author": mark.author}
+    return head(MEASUREMENT, tags | {"revision": mark.revision[:16]})
+
+
+def _line(mark: ResolvedMark) -> str:
+    pairs = [
+        ("active", "1i"),
+        ("confidence", repr(float(mark.confidence))),
+        ("duration_s", repr((mark.end_ns - mark.start_ns) / 1e9)),
+        ("end_ms", f"{mark.end_ns // 1_000_000}i"),  # Grafana's timeEnd
+        ("end_ns", f"{mark.end_ns}i"),
+        ("id", text(mark.id)),
+        ("title", text(mark.label)),
+    ]
+    return line(_head(mark), pairs, mark.start_ns)
