@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -27,6 +28,7 @@ from ingest.records import (
     StreamDescription,
 )
 from ingest.wire import decode
+from labeling.marks import RULE
 
 if TYPE_CHECKING:
     import polars as pl
@@ -35,7 +37,9 @@ CODE: Final = 1
 """The version of the saved state and of the files' columns."""
 _ROW_BYTES: Final = 120
 """About what a row takes in a file before compression; only decides when to seal."""
-_KINDS: Final[Mapping[type[Mark], str]] = {MarkAdd: "add", MarkEdit: "edit", MarkRetract: "retract"}
+_MANY: Final = 256
+"""So many rows are worth loading Arrow's writer for, which takes 44 MB of memory."""
+_KINDS: Final[Mapping[type, str]] = {MarkAdd: "add", MarkEdit: "edit", MarkRetract: "retract"}
 _UNDO: Final = "recording_undo"
 """The kind of a row that is no mark: a recording was brought by mistake; its id is the row's, `undo`: it comes back."""
 _SCHEMA: Final = {
@@ -70,6 +74,17 @@ class _State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     append_ns: int = 0
 
 
+class _Undo(msgspec.Struct, frozen=True):
+    """A `RecordingUndo` under the names of the columns."""
+
+    device: str
+    id: str
+    author: str
+    client_ns: int
+    reason: str
+    undo: bool
+
+
 class LabelsOperator:
     """`ingest.engine.operator.Operator` over the topic `marks`; its folder is `<dataset>/labels`."""
 
@@ -97,15 +112,17 @@ class LabelsOperator:
 
 
 class LabelsRunning:
-    """`ingest.engine.operator.Running`: collects rows until they are taken."""
+    """`ingest.engine.operator.Running`: collects rows until they are taken; people wait to see their marks."""
 
     missing_schema: bytes | None = None
 
     def __init__(self, state: _State) -> None:
         self._append_ns = state.append_ns
-        self._rows: list[dict[str, Any]] = []
+        self._events = _Events()
         self._publications: list[Publication] = []
         self._counts: Counter[str] = Counter()
+        self.urgent = False
+        """A person's event is among the rows."""
 
     def feed(self, batch: LogBatch) -> int:
         """See `Running`; takes every record."""
@@ -118,11 +135,14 @@ class LabelsRunning:
                 self._give_up(batch, index, str(error))
                 continue
             if isinstance(record, Mark):
-                self._rows.append(_row(record, batch.partition, offset, self._append_ns))
+                self._events.add(record, batch.partition, offset, self._append_ns)
                 self._counts[f"marks.{_KINDS[type(record)]}"] += 1
+                self.urgent |= record.tool != RULE
             elif isinstance(record, RecordingUndo):
-                self._rows.append(_undo_row(record, batch.partition, offset, self._append_ns))
+                said = record.device, record.recording, record.author, record.time_ns, record.reason, record.back
+                self._events.add(_Undo(*said), batch.partition, offset, self._append_ns)
                 self._counts[f"marks.{_UNDO}"] += 1
+                self.urgent = True
             else:
                 self._give_up(batch, index, f"a {type(record).__name__} is no mark")
         return len(batch)
@@ -138,13 +158,13 @@ class LabelsRunning:
     @property
     def pending_bytes(self) -> int:
         """See `Running`."""
-        return _ROW_BYTES * len(self._rows) + sum(len(it.entry.value) for it in self._publications)
+        return _ROW_BYTES * len(self._events.records) + sum(len(it.entry.value) for it in self._publications)
 
     def take(self, tag: str = "") -> Output:
         """See `Running`; one file for all rows, none where there are no rows."""
-        drafts = [_draft(self._rows, tag)] if self._rows else []
+        drafts = [_draft(self._events, tag)] if self._events.records else []
         output = Output(drafts, self._publications, self._counts)
-        self._rows, self._publications, self._counts = [], [], Counter()
+        self._events, self._publications, self._counts, self.urgent = _Events(), [], Counter(), False
         return output
 
     def snapshot(self) -> State:
@@ -152,17 +172,33 @@ class LabelsRunning:
         return (msgspec.json.encode(_State(CODE, self._append_ns)),)
 
 
-def _row(record: Mark, partition: int, offset: int, append_ns: int) -> dict[str, Any]:
-    """An event as a row: its own fields under their names, and where it lay."""
-    row = {name: getattr(record, name) for name in record.__struct_fields__}
-    evidence = row.pop("evidence", None)
-    return row | {
-        "kind": _KINDS[type(record)],
-        "evidence": msgspec.json.encode(evidence).decode() if evidence else None,
-        "partition": partition,
-        "offset": offset,
-        "append_ns": append_ns,
-    }
+@dataclass(slots=True)
+class _Events:
+    """Events, and where each lay."""
+
+    records: list[Mark | _Undo] = field(default_factory=list)
+    partition: list[int] = field(default_factory=list)
+    offset: list[int] = field(default_factory=list)
+    append_ns: list[int] = field(default_factory=list)
+
+    def add(self, record: Mark | _Undo, partition: int, offset: int, append_ns: int) -> None:
+        self.records.append(record)
+        self.partition.append(partition)
+        self.offset.append(offset)
+        self.append_ns.append(append_ns)
+
+    def column(self, name: str) -> list[Any]:
+        """One of `_SCHEMA`'s: a field of the events under its own name, None where an event does not have it."""
+        if name in ("partition", "offset", "append_ns"):
+            return list(getattr(self, name))
+        if name == "kind":
+            return [_KINDS.get(type(record), _UNDO) for record in self.records]
+        values = [getattr(record, name, None) for record in self.records]
+        return [_json(value) for value in values] if name == "evidence" else values
+
+
+def _json(evidence: Mapping[str, float] | None) -> str | None:
+    return msgspec.json.encode(evidence).decode() if evidence else None
 
 
 def _columns() -> dict[str, Any]:
@@ -171,27 +207,39 @@ def _columns() -> dict[str, Any]:
     return {name: getattr(pl, kind) for name, kind in _SCHEMA.items()}
 
 
-def _draft(rows: list[dict[str, Any]], tag: str) -> Draft:
+def _draft(events: _Events, tag: str) -> Draft:
     import polars as pl
 
+    table = pl.DataFrame({name: events.column(name) for name in _SCHEMA}, schema=_columns())
+    data = (_packed(table) if len(table) >= _MANY else None) or _plain(table)
+    return Draft.of("marks", "m", ".parquet", [data], len(table), tag)
+
+
+def _plain(table: pl.DataFrame) -> bytes:
     file = io.BytesIO()
-    pl.DataFrame(rows, schema=_columns()).write_parquet(file, compression="zstd")
-    return Draft.of("marks", "m", ".parquet", [file.getvalue()], len(rows), tag)
+    table.write_parquet(file, compression="zstd")
+    return file.getvalue()
 
 
-def _undo_row(record: RecordingUndo, partition: int, offset: int, append_ns: int) -> dict[str, Any]:
-    return dict.fromkeys(_SCHEMA) | {
-        "kind": _UNDO,
-        "device": record.device,
-        "id": record.recording,
-        "author": record.author,
-        "client_ns": record.time_ns,
-        "reason": record.reason,
-        "undo": record.back,
-        "partition": partition,
-        "offset": offset,
-        "append_ns": append_ns,
-    }
+def _packed(table: pl.DataFrame) -> bytes | None:
+    """The same in half of the bytes, integers as deltas; None where memory has no room for Arrow's writer."""
+    try:
+        from pyarrow import parquet
+    except ImportError:
+        return None
+    texts = [name for name, kind in _SCHEMA.items() if kind == "String" and name != "id"]
+    integers = [name for name, kind in _SCHEMA.items() if kind.startswith("Int")]
+    file = io.BytesIO()
+    parquet.write_table(
+        table.to_arrow(),
+        file,
+        compression="zstd",
+        use_dictionary=texts,
+        column_encoding=dict.fromkeys(integers, "DELTA_BINARY_PACKED"),
+        write_statistics=False,
+        store_schema=False,
+    )
+    return file.getvalue()
 
 
 def read_undone(tables: Iterable[pl.DataFrame]) -> dict[tuple[str, str], str]:

@@ -13,8 +13,9 @@ from ingest.archive.operator import ArchiveOperator
 from ingest.engine.disk import DiskFiles
 from ingest.engine.genesis import NAME as GENESIS
 from ingest.engine.genesis import claim_genesis
+from ingest.engine.rhythm import Limits
 from ingest.engine.store import FileStore
-from ingest.engine.worker import Limits, Notice
+from ingest.engine.worker import Notice
 from ingest.errors import UsageError
 from ingest.log.protocol import MARKS, READINGS, STREAMS, Log
 from ingest.opening import open_log

@@ -13,8 +13,9 @@ from typing import Final, TypeAlias, TypeVar
 from ingest.engine.genesis import Genesis
 from ingest.engine.operator import Operator
 from ingest.engine.patience import Patience
+from ingest.engine.rhythm import Limits
 from ingest.engine.store import Store
-from ingest.engine.worker import Limits, Notice, Worker
+from ingest.engine.worker import Notice, Worker
 from ingest.errors import (
     CorruptError,
     CorruptLogError,

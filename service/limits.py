@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 
-from ingest.engine.worker import Limits
+from ingest.engine.rhythm import Limits
 from ingest.errors import UsageError
 from ingest.units import parse_size
 

@@ -61,6 +61,10 @@ class _Metered:
     def pending_bytes(self) -> int:
         return self._running.pending_bytes
 
+    @property
+    def urgent(self) -> bool:
+        return self._running.urgent
+
     def take(self, tag: str = "") -> Output:
         return self._running.take(tag)
 

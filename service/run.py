@@ -17,8 +17,9 @@ from ingest.engine.disk import DiskFiles
 from ingest.engine.genesis import NAME as GENESIS
 from ingest.engine.genesis import Genesis, claim_genesis, keep_heads
 from ingest.engine.operator import Operator
+from ingest.engine.rhythm import Limits
 from ingest.engine.store import FileStore
-from ingest.engine.worker import Limits, Notice
+from ingest.engine.worker import Notice
 from ingest.errors import (
     UsageError,
 )
@@ -45,7 +46,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 LABELS_SECONDS: Final = 10.0
-"""Labels are sealed at least so often: rules that mark all day would leave 40,000 files a day at 2 s."""
+"""Rules' marks are sealed so often at most: all day long they would leave 40,000 files a day at 2 s. People's come at
+once."""
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 HEADS_SECONDS: Final = 60.0
 """The heads of all chains are copied so often, and at the end."""
@@ -255,9 +257,11 @@ class _Service:
         return FileStore(*self._place(folder))
 
     def _limits(self, folder: str) -> Limits:
-        """A mark that a person sets is to be seen soon: labels are a few kilobytes a seal."""
+        """A mark is to be seen as soon as it is set: labels are a few kilobytes a seal."""
         limits = self._options.limits
-        return replace(limits, seal_seconds=min(LABELS_SECONDS, limits.seal_seconds)) if folder == LABELS else limits
+        if folder != LABELS:
+            return limits
+        return replace(limits, seal_seconds=min(LABELS_SECONDS, limits.seal_seconds), prompt=True)
 
     def _place(self, folder: str) -> tuple[DiskFiles, str]:
         return DiskFiles(self._options.out / folder), self._token

@@ -24,7 +24,8 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from edge.agent.agent import Agent
 from edge.config import load_config
-from ingest.engine.worker import Limits, Notice
+from ingest.engine.rhythm import Limits
+from ingest.engine.worker import Notice
 from ingest.errors import PermanentError, TransientError
 from ingest.log.protocol import READINGS, Log
 from ingest.opening import open_log

@@ -84,6 +84,8 @@ class ArchiveOperator:
 class ArchiveRunning:
     """`ingest.engine.operator.Running`: collects rows and samples until they are taken."""
 
+    urgent = False
+
     def __init__(self, schemas: Mapping[bytes, StreamDescription], saved: SavedIntake | None = None) -> None:
         self._schemas = schemas
         self._collected = Collected()

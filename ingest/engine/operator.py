@@ -96,6 +96,11 @@ class Running(Protocol):
         """About how many bytes of output `take` would give, with what it makes of records that it still collects."""
         ...
 
+    @property
+    def urgent(self) -> bool:
+        """Whether somebody waits for what `take` would give: it is sealed at once (`Limits.urgent_seconds`)."""
+        ...
+
     def take(self, tag: str = "") -> Output:
         """The output finished since the last call, encoded; it is the engine's from here on.
 

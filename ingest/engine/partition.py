@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -66,6 +67,8 @@ class Partition:
     """The last record that was fed."""
     since: float | None = None
     """When the first record after the last look at the output was fed, in the loop's time."""
+    looked: float = -math.inf
+    """When the output was last looked at."""
     unsealed: float | None = None
     """The same, after the last seal."""
     unsealed_bytes: int = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, TypeVar
@@ -14,9 +15,10 @@ from ingest.engine.genesis import Ending
 from ingest.engine.heads import mark_head
 from ingest.engine.leftovers import sweep
 from ingest.engine.manifest import Manifest, chain_folder, sha256_of
-from ingest.engine.operator import OUTPUT_TO_STATE, Operator, Output
+from ingest.engine.operator import Operator, Output
 from ingest.engine.partition import Offload, Partition
 from ingest.engine.patience import Patience
+from ingest.engine.rhythm import Limits, due_at, due_bytes
 from ingest.engine.store import Store
 from ingest.errors import (
     CorruptLogError,
@@ -33,34 +35,8 @@ T = TypeVar("T")
 Kind: TypeAlias = Literal["recovered", "fed", "sealed", "fenced", "revoked", "lost", "waiting", "noted"]
 NOTED_MAX: Final = 1000
 """How many different notes are told: texts with names in them that others make up have no end."""
-_SMALL_STATE: Final = 1 << 20
 _SHORT_TRIES: Final = 4
 """How often a log that seems shorter than what was read is asked again: a new leader in Kafka learns its end late."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """When to seal, and how long to wait."""
-
-    seal_bytes: int = 16 * 1024 * 1024
-    """A partition is sealed when it has about so much output, or more where its state is large (`due_bytes`)."""
-    held_bytes: int = 96 * 1024 * 1024
-    """All partitions together hold about so much output at most, what is on its way to the disk included."""
-    seal_seconds: float = 60.0
-    quiet_seconds: float = 900.0
-    """A partition that has no output for so long is sealed all the same: a restart begins where its last seal ended."""
-    quiet_bytes: int = 64 * 1024 * 1024
-    """The same, after so many bytes of records."""
-    poll_seconds: float = 0.25
-    retry_seconds: float = 1.0
-
-
-def due_bytes(limits: Limits, state_bytes: int) -> int:
-    """How much output of a partition is to be sealed: `OUTPUT_TO_STATE` times the state that its last seal wrote, up to
-    what may be held, since each seal writes about as much again; a small state is not worth waiting."""
-    if state_bytes < _SMALL_STATE:
-        return limits.seal_bytes
-    return max(limits.seal_bytes, min(OUTPUT_TO_STATE * state_bytes, limits.held_bytes * 2 // 3))
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,13 +155,24 @@ class Worker:
 
     async def _poll(self, member: Member) -> Sequence[Event]:
         try:
-            events = await member.poll(self._limits.poll_seconds)
+            events = await member.poll(self._rest_seconds())
             self._away = ""
             return events
         except CorruptLogError as rotten:
             # Bytes that rotted do not come back: go on behind them, loudly, and let the entry say so.
             self._tell("lost", rotten.partition, rotten.next_offset, str(rotten))
             return [Truncated(rotten.partition, rotten.offset, rotten.next_offset)]
+
+    def _rest_seconds(self) -> float:
+        """How long records may be waited for: no longer than until the next partition is to be sealed."""
+        waiting = [part for part in self._parts.values() if part.dirty and part.number not in self._seals]
+        soonest = min(map(self._due_at, waiting), default=math.inf) - asyncio.get_running_loop().time()
+        return max(0.0, min(soonest, self._limits.poll_seconds))
+
+    def _due_at(self, part: Partition) -> float:
+        if part.since is None:
+            return math.inf
+        return due_at(self._limits, part.since, part.looked, urgent=part.running.urgent)
 
     async def _on_event(self, member: Member, event: Event, until: Mapping[int, int] | None) -> None:
         match event:
@@ -394,7 +381,7 @@ class Worker:
         await self._reap()
         for part in list(self._parts.values()):
             full = part.running.pending_bytes >= self._due_bytes(part)
-            old = part.since is not None and now - part.since >= self._limits.seal_seconds
+            old = now >= self._due_at(part)
             last = until is not None and part.position >= until.get(part.number, 0)
             if not part.dirty or (part.number in self._seals and not last):
                 continue
@@ -411,7 +398,7 @@ class Worker:
         if long or much or part.lost or not work.is_hollow(output):
             await self._seal(member, part, output)
             return
-        part.counted, part.since = output.counts, now
+        part.counted, part.since, part.looked = output.counts, now, now
         self._tell_notes(part, output)
         await member.commit({part.number: part.position})
 
@@ -424,6 +411,7 @@ class Worker:
         await self._sealed(part.number)
         seal = await self._offload(lambda: work.prepare(part, self._operator, output))
         outdated = work.move_on(part, seal)
+        part.looked = asyncio.get_running_loop().time()
         self._sealing_bytes[part.number] = seal.size
         sealing = asyncio.create_task(self._make_visible(member, part, seal, outdated))
         sealing.add_done_callback(lambda done: self._let_go(part.number, done))

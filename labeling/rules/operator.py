@@ -83,6 +83,8 @@ class RulesOperator:
 class RunningRules:
     """The rules at work on one partition; see `ingest.engine.operator.Running`."""
 
+    urgent = False
+
     def __init__(self, rules: RuleSet, schemas: Mapping[bytes, StreamDescription], saved: _Saved | None = None) -> None:
         self._schemas = schemas
         self._streams = rules.streams

@@ -138,6 +138,8 @@ def _damaged(error: Exception) -> CorruptError:
 class InfluxRunning:
     """`ingest.engine.operator.Running`: collects points until they are taken."""
 
+    urgent = False
+
     def __init__(self, topic: str, fold: _Fold, counts: Counter[str], points: int) -> None:
         self._topic = topic
         self._fold = fold

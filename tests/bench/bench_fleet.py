@@ -19,7 +19,7 @@ from fractions import Fraction
 import numpy as np
 
 from ingest.engine import partition as work
-from ingest.engine.worker import Limits, due_bytes
+from ingest.engine.rhythm import Limits, due_bytes
 from ingest.log.protocol import READINGS, LogBatch
 from ingest.records import Chunk, schema_id
 from ingest.wire import decode, encode

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from ingest.engine.worker import Limits
+from ingest.engine.rhythm import Limits
 from ingest.log.kafka import KafkaLog
 from service.run import RunOptions, run_service
 from tests.bench.harness import Row, row

@@ -12,7 +12,7 @@ import time
 from fractions import Fraction
 from pathlib import Path
 
-from ingest.engine.worker import Limits
+from ingest.engine.rhythm import Limits
 from ingest.importers.joining import Joined
 from ingest.importers.readings import Prepared, ReadingsOptions, prepare, publish_readings
 from ingest.importers.tables import read_source

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 
 import msgspec
 import polars as pl
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from ingest.engine.operator import Operator, Output, Running
 from ingest.errors import CorruptError, StateVersionError
 from ingest.log.protocol import DEADLETTER, LogBatch
-from ingest.records import DeadLetter, Mark, MarkAdd, MarkEdit, MarkRetract, Progress
+from ingest.records import DeadLetter, Mark, MarkAdd, MarkEdit, MarkRetract, Progress, Record, RecordingUndo
 from ingest.wire import decode, encode
 from labeling.sink import LabelsOperator, read_events
 
@@ -66,6 +67,41 @@ def test_events_survive_any_seal_and_restart(marks: list[Mark], cut: int) -> Non
     assert append_ns == [100 + offset for offset in range(len(marks))]
     assert table["offset"].to_list() == list(range(len(marks)))
     assert sum((first.counts + second.counts).values()) == len(marks)
+
+
+def test_people_wait_for_their_marks_and_nobody_for_a_rules() -> None:
+    events: list[tuple[Record, bool]] = [
+        (MarkAdd("pump", "m", 1, 2, "run", "high", "rule"), False),
+        (MarkAdd("pump", "m", 1, 2, "run", "ann", "button"), True),
+        (MarkEdit("pump", "m", "ann", "operator", label="stop"), True),
+        (MarkRetract("pump", "m", "ann", "import"), True),
+        (RecordingUndo("pump", "r", "ann", "mistaken"), True),
+        (Progress("pump", "r", "acc", b"b", 1), False),
+    ]
+    for event, urgent in events:
+        running = LabelsOperator().start(None)
+        running.feed(batch([encode(event), encode(MarkAdd("pump", "n", 1, 2, "run", "high", "rule"))]))
+        assert running.urgent == urgent
+        running.take()
+        assert not running.urgent
+
+
+@pytest.mark.parametrize("arrow", [True, False])
+def test_many_events_are_packed_where_memory_has_room_for_the_library(
+    arrow: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not arrow:
+        monkeypatch.setitem(sys.modules, "pyarrow", None)
+    marks: list[Mark] = [
+        MarkAdd("pump", f"{n}", n * 10**9, (n + 1) * 10**9, "run", "ann", "operator", 0.5, n, n, {"x": n})
+        for n in range(300)
+    ]
+    marks += [MarkEdit("pump", "7", "ann", "operator", label="stop", client_ns=8), MarkRetract("pump", "8", "a", "b")]
+    running = LabelsOperator().start(None)
+    running.feed(batch([encode(mark) for mark in marks]))
+    output = running.take()
+    assert (output.drafts[0].size < 10_000) == arrow
+    assert read_events([tables(output)])[0] == marks
 
 
 def test_files_of_an_earlier_version_lack_the_last_columns() -> None:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Protocol as ProtocolType
 
 from ingest.engine.plan import Fsync, Link, Op, SyncFolder, Write
-from ingest.engine.worker import Limits
+from ingest.engine.rhythm import Limits
 from ingest.errors import StoreFullError
 from ingest.log.protocol import READINGS, Entry
 from simulators.sim.faults import CrashPoint, Faults, Phase, Process

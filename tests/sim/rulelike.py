@@ -99,6 +99,8 @@ def anonymous(row: Row) -> Row:
 
 
 class RuleLikeRunning:
+    urgent = False
+
     def __init__(self, operator: RuleLike, saved: State | None) -> None:
         head, *parts = map(json.loads, saved or (encode_row((operator.code, 0)),))
         if head[0] != operator.code:

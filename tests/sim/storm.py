@@ -16,8 +16,9 @@ from itertools import islice
 from unittest.mock import patch
 
 from ingest.engine.continuity import known_by
+from ingest.engine.rhythm import Limits
 from ingest.engine.store import FileStore
-from ingest.engine.worker import Limits, Notice, Worker
+from ingest.engine.worker import Notice, Worker
 from ingest.errors import LogUnavailableError, StoreFullError
 from ingest.log.protocol import MARKS, READINGS, STREAMS, Entry
 from simulators.sim.faults import CALM, Chance, Crash, CrashPoint, Faults, Process

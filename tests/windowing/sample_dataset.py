@@ -103,6 +103,7 @@ class Scripted:
 class ScriptedRunning:
     missing_schema: bytes | None = None
     pending_bytes: int = 0
+    urgent: bool = False
     windows: list[Window] = field(default_factory=list)
 
     def feed(self, batch: LogBatch) -> int:

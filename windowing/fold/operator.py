@@ -73,6 +73,8 @@ class WindowOperator:
 class RunningWindows:
     """The windower at work on one partition; see `ingest.engine.operator.Running`."""
 
+    urgent = False
+
     def __init__(self, windower: Windower, spec_id: str, notes: Sequence[str]) -> None:
         self._windower = windower
         self._spec_id = spec_id

@@ -17,7 +17,7 @@ from ingest.archive.history import History
 from ingest.archive.reading import Answer, Question
 from ingest.archive.showing import as_lines
 from ingest.archive.tiles import BITS, tiles_of
-from ingest.engine.worker import Limits
+from ingest.engine.rhythm import Limits
 from ingest.errors import UsageError
 from ingest.log.protocol import READINGS, STREAMS, Entry, Log
 from ingest.opening import open_log

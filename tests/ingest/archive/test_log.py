@@ -15,8 +15,9 @@ from ingest.archive.operator import ArchiveOperator
 from ingest.draining import drain
 from ingest.engine.disk import DiskFiles
 from ingest.engine.genesis import claim_genesis
+from ingest.engine.rhythm import Limits
 from ingest.engine.store import FileStore
-from ingest.engine.worker import Limits, Worker
+from ingest.engine.worker import Worker
 from ingest.errors import CorruptError, LogConfigError, UsageError
 from ingest.log.protocol import DEADLETTER, MARKS, READINGS, STREAMS, Assigned, Bounds, Entry, Log, LogBatch
 from ingest.opening import check_begun, is_begun, open_log

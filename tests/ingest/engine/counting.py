@@ -17,6 +17,7 @@ class Summing:
     lines: list[str] = field(default_factory=list)
     fed: int = 0
     missing_schema: bytes | None = None
+    urgent: bool = False
 
     def feed(self, batch: LogBatch) -> int:
         for offset, value in zip(batch.offsets, batch.values, strict=True):

@@ -14,8 +14,9 @@ from ingest.engine.manifest import Manifest, chain_folder, decode_entry, encode_
 from ingest.engine.operator import Output, State
 from ingest.engine.partition import TOTALS_MAX, bounded
 from ingest.engine.plan import Op, Write
+from ingest.engine.rhythm import Limits
 from ingest.engine.store import FileStore
-from ingest.engine.worker import Limits, Notice, Worker, due_bytes
+from ingest.engine.worker import Notice, Worker
 from ingest.errors import CorruptLogError, LogUnavailableError, ReplacedLogError, SensorloomError, TruncatedLogError
 from ingest.log.protocol import Entry, Event, LogBatch
 from simulators.sim.faults import CALM, Chance, Faults, Process
@@ -208,13 +209,43 @@ def test_a_slow_disk_holds_up_feeding() -> None:
     play(scenario)
 
 
-def test_a_large_state_is_written_with_more_output() -> None:
-    """A seal of 16 MB with a state of 30 was two thirds state."""
-    limits, mb = Limits(), 1 << 20
-    assert [due_bytes(limits, size) for size in (0, mb - 1, mb)] == [limits.seal_bytes] * 3
-    assert due_bytes(limits, 10 * mb) == 50 * mb
-    assert due_bytes(limits, 1000 * mb) == limits.held_bytes * 2 // 3
-    assert due_bytes(Limits(seal_bytes=200 * mb), 10 * mb) == 200 * mb
+class Awaited(Summing):
+    """Somebody waits for whatever it makes of an odd number."""
+
+    def feed(self, batch: LogBatch) -> int:
+        self.urgent |= any(int(value) % 2 for value in batch.values)
+        return super().feed(batch)
+
+    def take(self, tag: str = "") -> Output:
+        self.urgent = False
+        return super().take(tag)
+
+
+@pytest.mark.parametrize(("first", "entries"), [(1, (60, 125)), (0, (6, 12))])
+def test_what_people_wait_for_is_sealed_at_once_and_a_flood_of_it_in_a_rhythm(
+    first: int, entries: tuple[int, int]
+) -> None:
+    """A minute of 20 records a second, each awaited or none; the first one finds the worker idle."""
+
+    async def scenario() -> None:
+        site = Site()
+        limits = Limits(seal_seconds=10, prompt=True, urgent_seconds=0.5, poll_seconds=0.25)
+        worker = site.worker(kind=Awaited, limits=limits)
+        running = asyncio.create_task(worker.run())
+        await asyncio.sleep(100)
+        site.fill(1, base=first)
+        await asyncio.sleep(0.25)
+        assert site.texts("sealed"), "it had nothing else to do"
+        for number in range(1, 1200):
+            site.fill(1, base=first + 2 * number, at_ns=number)
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(30)
+        assert entries[0] <= len(site.entries()) <= entries[1]
+        assert site.entries()[-1].through == 1200
+        worker.stop()
+        await running
+
+    play(scenario)
 
 
 def test_nothing_but_numbers_is_told_rarely() -> None:

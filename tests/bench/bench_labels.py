@@ -1,0 +1,160 @@
+"""Marks on their way into labels: how soon one is seen, what many cost, and what waiting for them does."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+import sensorloom
+from ingest.chunker import Limits, Origin, periodic_chunks
+from ingest.engine import partition as work
+from ingest.engine.disk import DiskFiles
+from ingest.engine.store import FileStore
+from ingest.log.protocol import MARKS, READINGS, STREAMS, Entry, LogBatch
+from ingest.log.segments import SegmentLog
+from ingest.records import Channel, MarkAdd, Reading, RecordingEnd, StreamDescription, schema_id
+from ingest.wire import encode
+from labeling.sink import LabelsOperator
+from tests.bench.harness import Row, row
+
+PRESSES: Final = 40
+PARTITIONS: Final = 64
+IDLE_S: Final = 20.0
+LATE: Final = 2000
+RUNS: Final = 7
+_START_NS: Final = 1_700_000_000 * 10**9
+_SECOND: Final = 10**9
+_STREAM: Final = StreamDescription("acc", (Channel("x", "g"),), "float32", rate_num=100)
+_CONFIG: Final = """name = "bench"
+[window]
+length = 100
+hop = 100
+rate = "100Hz"
+anchor = "epoch"
+channels = ["acc.x"]
+"""
+
+
+def bench() -> list[Row]:
+    """Seconds from an acknowledged mark to its label, share of a core of an idle service, cost of late labels."""
+    return [*_pressed(), *_late()]
+
+
+def _pressed() -> list[Row]:
+    with tempfile.TemporaryDirectory(prefix="sensorloom-bench-") as name:
+        site = Path(name)
+        (site / "dataset.toml").write_text(_CONFIG)
+        asyncio.run(_record(site, PRESSES))
+        subprocess.run([*_service(site), "--until-idle"], check=True, capture_output=True)
+        with _running(site) as service:
+            time.sleep(5)
+            before = _cpu_seconds(service.pid)
+            time.sleep(IDLE_S)
+            idle = (_cpu_seconds(service.pid) - before) / IDLE_S
+            seen = [_seen_after(site, number) for number in range(PRESSES)]
+    what = f"{PARTITIONS} partitions"
+    return [
+        row(f"mark acknowledged -> label in an opened dataset, {what}", seen, "s", bar=1.0, lower_is_better=True),
+        row(
+            f"an idle worker, {what}",
+            [50 * idle],
+            "% of a core",
+            bar=1.0,
+            lower_is_better=True,
+        ),
+    ]
+
+
+async def _record(site: Path, seconds: int) -> None:
+    log = SegmentLog(site / "log", partitions=PARTITIONS)
+    await log.ensure(MARKS)
+    await log.append(STREAMS, [Entry(schema_id(_STREAM), encode(_STREAM))])
+    origin, values = Origin("pump", "r", "acc", b"b" * 16, schema_id(_STREAM)), np.zeros((100 * seconds, 1), np.float32)
+    records: list[Reading] = [*periodic_chunks(origin, _START_NS, (_SECOND // 100, 1), values, Limits())]
+    end = RecordingEnd("pump", "r", b"b" * 16, _START_NS + seconds * _SECOND, "end")
+    await log.append(READINGS, [Entry(b"pump", encode(record)) for record in [*records, end]])
+    await log.close()
+
+
+async def _press(site: Path, mark: MarkAdd) -> None:
+    log = SegmentLog(site / "log")
+    await log.append(MARKS, [Entry(mark.device.encode(), encode(mark))])
+    await log.close()
+
+
+def _service(site: Path) -> list[str]:
+    words = ["-c", f"{site}/dataset.toml", "--log", f"segments:{site}/log", "--out", f"{site}/dataset"]
+    return [sys.executable, "-m", "sensorloom", "window", "run", *words]
+
+
+@contextmanager
+def _running(site: Path) -> Iterator[subprocess.Popen[bytes]]:
+    service = subprocess.Popen(_service(site), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield service
+    finally:
+        service.terminate()
+        service.wait()
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _mark(number: int) -> MarkAdd:
+    start_ns = _START_NS + number * _SECOND
+    return MarkAdd("pump", secrets.token_hex(8), start_ns, start_ns + _SECOND, "run", "ann", "operator")
+
+
+def _seen_after(site: Path, number: int) -> float:
+    """Seconds from the acknowledgement of a mark over the window `number` until an opened dataset has its label."""
+    time.sleep(random.uniform(0, 2))
+    asyncio.run(_press(site, _mark(number)))
+    acknowledged = time.perf_counter()
+    while sensorloom.open(site / "dataset").windows()["label"].null_count() > PRESSES - 1 - number:
+        time.sleep(0.005)
+    return time.perf_counter() - acknowledged
+
+
+def _late() -> list[Row]:
+    """One seal of many marks, fsynced."""
+    wall, cpu, sizes = [], [], []
+    for _ in range(RUNS + 1):
+        with tempfile.TemporaryDirectory(prefix="sensorloom-bench-") as name:
+            seconds, busy = asyncio.run(_seal(Path(name)))
+            wall.append(1000 * seconds)
+            cpu.append(1000 * busy)
+            sizes.append(sum(path.stat().st_size for path in Path(name).rglob("*") if path.is_file()) / 1000)
+    return [
+        row(f"{LATE:,} late labels, one seal", wall[1:], "ms", bar=10.0, lower_is_better=True),
+        row(f"{LATE:,} late labels, one seal, CPU", cpu[1:], "ms", bar=10.0, lower_is_better=True),
+        row(f"{LATE:,} late labels, on the disk", sizes[1:], "kB", bar=25.0, lower_is_better=True),
+    ]
+
+
+async def _seal(folder: Path) -> tuple[float, float]:
+    """Seconds, wall and CPU, that one seal of late labels takes, from the log's records to the entry."""
+    values = [encode(_mark(number)) for number in range(LATE)]
+    batch = LogBatch(MARKS, 0, range(LATE), [0] * LATE, [b"pump"] * LATE, values, LATE)
+    operator, store = LabelsOperator(), FileStore(DiskFiles(folder), "bench")
+    part = await work.recover(store, operator, MARKS, 0, 0)
+    start, busy = time.perf_counter(), time.process_time()
+    part.running.feed(batch)
+    part.position = LATE
+    seal = work.prepare(part, operator)
+    await work.write_files(store, seal)
+    await work.commit(store, part, seal)
+    return time.perf_counter() - start, time.process_time() - busy
