@@ -116,6 +116,7 @@ _COMMANDS: Final = {
     "import": _Command("labeling.markcommands", "bring recordings or marks into a log"),
     "log": _Command("ingest.commands", "look into a log"),
     "marks": _Command("labeling.markcommands", "see and correct marks: list, edit, retract, undo"),
+    "label": _Command("timeline.commands", "the operators' timeline in the browser, and who may use it"),
     "rules": _Command("labeling.commands", "check and test event rules"),
     "window": _Command("service.commands", "cut a log's streams into windows: the windowing service"),
     "archive": _Command("service.archivecommands", "keep a log's records for good: as Parquet, beside the log"),

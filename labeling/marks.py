@@ -94,17 +94,31 @@ def histories(
     found: dict[tuple[str, str], History] = {}
     duplicates = 0
     for order, (event, at_ns) in enumerate(zip(events, append_ns, strict=False)):
-        history = found.setdefault((event.device, event.id), History())
-        if not isinstance(event, MarkAdd):
-            if event.client_ns and any(told.event == event for told in history.changes):
-                duplicates += 1  # delivered again: said once, at its first place
-            else:
-                history.changes.append(_Told(event, at_ns, order))
-        elif history.add is None:
-            history.add = _Told(event, at_ns, order)
-        else:
-            duplicates += 1
+        duplicates += not tell(found, event, at_ns, order)
     return found, duplicates
+
+
+def tell(found: dict[tuple[str, str], History], event: Mark, append_ns: int, order: int) -> bool:
+    """Take the next event of the log into the histories; False where it says nothing new.
+
+    An edit or retract that comes again was said once, at its first place, whichever server passed it on, and when.
+    """
+    history = found.setdefault((event.device, event.id), History())
+    if isinstance(event, MarkAdd):
+        if history.add is not None:
+            return False
+        history.add = _Told(event, append_ns, order)
+        return True
+    if event.client_ns and any(_is_again(told.event, event) for told in history.changes):
+        return False
+    history.changes.append(_Told(event, append_ns, order))
+    return True
+
+
+def _is_again(event: Mark, later: Mark) -> bool:
+    if event.client_ns != later.client_ns or type(event) is not type(later):
+        return False
+    return msgspec.structs.replace(event, server_ns=0) == msgspec.structs.replace(later, server_ns=0)
 
 
 def fold(events: Iterable[Mark], append_ns: Iterable[int] = repeat(0)) -> Fold:

@@ -109,6 +109,13 @@ def test_only_its_author_takes_a_retract_back() -> None:
     assert [mark.label for mark in folded.marks] == ["run"]
 
 
+def test_an_edit_that_two_servers_passed_on_is_one() -> None:
+    first, later = edit(label="stop", client_ns=7, server_ns=100), edit(author="cy", label="run", client_ns=8)
+    again = edit(label="stop", client_ns=7, server_ns=250)
+    assert plain(fold([add(), first, later, again])) == plain(fold([add(), first, later]))
+    assert fold([add(), first, later, again]).counts == {"duplicate": 1}
+
+
 def test_an_edit_that_is_delivered_again_overrules_nobody() -> None:
     first, second = edit(label="a", client_ns=5), edit(label="b", author="ann", client_ns=6)
     folded = fold([add(), first, second, first])
