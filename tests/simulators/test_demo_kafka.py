@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("kafka")]
 def report_of(capsys: pytest.CaptureFixture[str], *words: str | Path) -> dict[str, Any]:
     code = sensorloom.main(["demo", *map(str, words), "--json"])
     out, err = capsys.readouterr()
-    assert code == 0, err
+    assert code == 0, err + out
     report: dict[str, Any] = json.loads(out)
     return report
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
 from ingest.engine.operator import Output, State
 from ingest.records import StreamDescription
 from windowing.fold.anchors import AnchorMark, Layout
-from windowing.fold.remarks import notes_on
+from windowing.fold.remarks import Remarks
 from windowing.fold.state import STATE_VERSION, decode_state, encode_state
 from windowing.fold.windower import BOUND_BYTES, Windower
 from windowing.spec import WindowSpec
@@ -32,9 +32,7 @@ class WindowOperator:
             if mark.start_ns < _FAR_NS and mark.end_ns > -_FAR_NS
         )
         self._schemas: dict[bytes, StreamDescription] = {}
-        self._kinds: dict[object, StreamDescription] = {}
-        """One description of each stream, channels and units: all that notes depend on."""
-        self._notes: list[str] = []
+        self._remarks = Remarks(self._layout.plans)
 
     @property
     def name(self) -> str:
@@ -54,9 +52,7 @@ class WindowOperator:
     def learn(self, schema: bytes, description: StreamDescription) -> None:
         """Tell what a schema id means."""
         self._schemas[schema] = description
-        kind = description.stream, tuple((channel.name, channel.unit) for channel in description.channels)
-        if self._kinds.setdefault(kind, description) is description:
-            self._notes[:] = notes_on(self._layout.plans, self._kinds.values())
+        self._remarks.learn(description)
 
     def start(self, saved: State | None) -> RunningWindows:
         """At work from a saved state, or from the beginning.
@@ -67,7 +63,7 @@ class WindowOperator:
         """
         state = None if saved is None else decode_state(saved, self.spec)
         windower = Windower(self._layout, self._marks, self._schemas, state, self._bound_bytes)
-        return RunningWindows(windower, self.spec, self._notes)
+        return RunningWindows(windower, self.spec, self._remarks)
 
 
 class RunningWindows:
@@ -75,10 +71,10 @@ class RunningWindows:
 
     urgent = False
 
-    def __init__(self, windower: Windower, spec_id: str, notes: Sequence[str]) -> None:
+    def __init__(self, windower: Windower, spec_id: str, remarks: Remarks) -> None:
         self._windower = windower
         self._spec_id = spec_id
-        self._notes = notes
+        self._remarks = remarks
         """Of the operator: they grow with what it learns."""
         self.feed = windower.feed
         self.skip = windower.skip
@@ -97,7 +93,7 @@ class RunningWindows:
         """The output finished since the last call, as files."""
         from windowing.fold.shards import encode_output
 
-        return replace(encode_output(self._windower.take(), tag), notes=(*self._notes, *self._windower.notes))
+        return replace(encode_output(self._windower.take(), tag), notes=(*self._remarks.texts(), *self._windower.notes))
 
     def snapshot(self) -> State:
         """The state; called right after `take`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from ingest.records import StreamDescription
@@ -13,23 +13,68 @@ from windowing.spec import StreamPlan
 if TYPE_CHECKING:
     from labeling.rules.ruleset import RuleSet
 
-_LEFT_OUT: Final = "its samples are left out, counted as {fault}"
+_SHOWN: Final = 3
+"""Units of a channel in a text."""
+_WIDEST: Final = 24
+"""Characters of a unit in a text."""
+
+
+class Remarks:
+    """Collects what should be known of streams, one description after another; bounded, whatever devices say."""
+
+    def __init__(self, plans: Iterable[StreamPlan]) -> None:
+        self._plans = tuple(plans)
+        self._too_slow: dict[str, str] = {}
+        """By stream."""
+        self._fitting: dict[tuple[str, str], set[str]] = {}
+        self._wrong: dict[tuple[str, str], set[str]] = {}
+        """Units by stream and channel: those that windows take, and those that they leave out."""
+        self._without: set[tuple[str, str]] = set()
+        """Channels that some device does not have."""
+
+    def learn(self, description: StreamDescription) -> None:
+        """A device's stream is described like this."""
+        units = {channel.name: channel.unit for channel in description.channels}
+        for plan in self._plans:
+            if plan.name != description.stream:
+                continue
+            if fits := fault_of(description, plan) is None:
+                self._too_slow |= _too_slow(description, plan)
+            for name, wanted in zip(plan.channels, plan.units, strict=True):
+                if name not in units:
+                    self._without.add((plan.name, name))
+                elif fits:
+                    _note(self._fitting.setdefault((plan.name, name), set()), units[name])
+                elif wanted not in (None, units[name]):
+                    _note(self._wrong.setdefault((plan.name, name), set()), units[name])
+
+    def texts(self) -> list[str]:
+        """Which descriptions do not fit, and which channels come in several units, each as a text."""
+        found = []
+        for plan in self._plans:
+            found += [self._too_slow[plan.name]] if plan.name in self._too_slow else []
+            named = list(zip(plan.channels, plan.units, strict=True))
+            for name, wanted in named:
+                if (plan.name, name) in self._without:
+                    found.append(_left_out(plan.name, name, f"no such channel in its stream {plan.name}", "has"))
+                if units := self._wrong.get((plan.name, name)):
+                    found.append(_left_out(plan.name, name, f"{_shown(units)}, [window.units] wants {wanted}", "says"))
+            for name, _ in named:
+                units = self._fitting.get((plan.name, name), set())
+                if len(units) > 1:
+                    found.append(
+                        f"{plan.name}.{name}: comes in {_shown(units, ' and in ')}; windows hold what each device "
+                        "says: name the one that you want in [window.units]"
+                    )
+        return found
 
 
 def notes_on(plans: Iterable[StreamPlan], descriptions: Iterable[StreamDescription]) -> list[str]:
-    """Which descriptions do not fit, and which channels come in several units, each as a text, without repetition."""
-    known = list(descriptions)
-    found: dict[str, None] = {}
-    for plan in plans:
-        own = [description for description in known if description.stream == plan.name]
-        fitting = [description for description in own if fault_of(description, plan) is None]
-        for description in fitting:
-            found |= dict.fromkeys(_too_slow(description, plan))
-        for description in own:
-            if description not in fitting:
-                found |= dict.fromkeys(_misfits(description, plan))
-        found |= dict.fromkeys(_mixed(fitting, plan))
-    return list(found)
+    """See `Remarks.texts`."""
+    remarks = Remarks(plans)
+    for description in descriptions:
+        remarks.learn(description)
+    return remarks.texts()
 
 
 def lacks_stream(device: str, recording: str, stream: str) -> str:
@@ -52,34 +97,29 @@ def rules_without_streams(rules: RuleSet, descriptions: Iterable[StreamDescripti
     ]
 
 
-def _too_slow(description: StreamDescription, plan: StreamPlan) -> Iterator[str]:
-    """A `max_gap` shorter than the stream's own period bridges nothing at all."""
+def _too_slow(description: StreamDescription, plan: StreamPlan) -> dict[str, str]:
+    """A `max_gap` shorter than the stream's own period bridges nothing at all: the stream's name and what to say."""
     max_gap_ns, rate = plan.rule.max_gap_ns, description.rate_num / description.rate_den
-    if max_gap_ns and 0 < rate * max_gap_ns < 10**9:
-        yield (
-            f"{plan.name}: its samples come every {1 / rate:g} s, and a max_gap of {max_gap_ns / 1e9:g} s is shorter: "
-            "nothing between them is bridged, and windows off their times are dropped as gap; give a longer one, or "
-            "none: without it, it is some of the stream's own periods"
-        )
+    if not max_gap_ns or not 0 < rate * max_gap_ns < 10**9:
+        return {}
+    return {
+        plan.name: f"{plan.name}: its samples come every {1 / rate:g} s, and a max_gap of {max_gap_ns / 1e9:g} s is "
+        "shorter: nothing between them is bridged, and windows off their times are dropped as gap; give a longer one, "
+        "or none: without it, it is some of the stream's own periods"
+    }
 
 
-def _misfits(description: StreamDescription, plan: StreamPlan) -> Iterator[str]:
-    units = {channel.name: channel.unit for channel in description.channels}
-    for name, wanted in zip(plan.channels, plan.units, strict=True):
-        fault = None
-        if name not in units:
-            fault, text = "unknown_channel", f"some device has no such channel in its stream {plan.name}"
-        elif wanted not in (None, units[name]):
-            fault, text = "wrong_unit", f"some device says {units[name]}, [window.units] wants {wanted}"
-        if fault is not None:
-            yield f"{plan.name}.{name}: {text}; {_LEFT_OUT.format(fault=fault)}"
+def _left_out(stream: str, channel: str, what: str, verb: str) -> str:
+    fault = "unknown_channel" if verb == "has" else "wrong_unit"
+    return f"{stream}.{channel}: some device {verb} {what}; its samples are left out, counted as {fault}"
 
 
-def _mixed(descriptions: Iterable[StreamDescription], plan: StreamPlan) -> Iterator[str]:
-    for name in plan.channels:
-        units = sorted({c.unit for description in descriptions for c in description.channels if c.name == name})
-        if len(units) > 1:
-            yield (
-                f"{plan.name}.{name}: comes in {' and in '.join(units)}; windows hold what each device says: "
-                "name the one that you want in [window.units]"
-            )
+def _note(units: set[str], unit: str) -> None:
+    """One more than is shown: a device that says another unit at every boot would fill a page, and the memory."""
+    if len(units) <= _SHOWN:
+        units.add(unit)
+
+
+def _shown(units: set[str], between: str = ", ") -> str:
+    words = [printable(unit)[:_WIDEST] for unit in sorted(units)]
+    return between.join([*words[:_SHOWN], "others"] if len(words) > _SHOWN else words)

@@ -60,6 +60,17 @@ def test_an_operator_notes_it_when_it_learns_of_it() -> None:
     assert len(running.take().notes) == 2
 
 
+@pytest.mark.parametrize("wanted", [{}, {"acc": "g"}], ids=["any unit", "one unit"])
+def test_a_device_that_says_another_unit_at_every_boot_fills_no_page(wanted: dict[str, str]) -> None:
+    operator = WindowOperator(spec(**wanted))
+    for number in range(5_000):  # which took minutes when each looked at all that were known
+        operator.learn(schema_id(acc(f"u{number}")), acc(f"u{number}"))
+    operator.learn(schema_id(acc("v" * 200)), acc("v" * 200))
+    notes = operator.start(None).take().notes
+    assert len(notes) == 2
+    assert all("u0" in note and "others" in note and len(note) < 200 for note in notes)
+
+
 def test_rules_whose_stream_nobody_has() -> None:
     rules = compile_rules(
         "version: 1\nrules:\n  - {label: a, when: acc.x > 1}\n  - {label: b, when: acc.x > gps.speed and gone.z > 0}\n",
