@@ -18,6 +18,7 @@ from ingest.commands import (
     with_log,
 )
 from ingest.errors import UsageError
+from ingest.influximport import register_import_influx
 from ingest.showing import printable
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def register_import(subparsers: Any) -> None:
     importing = subparsers.add_parser("import", help="bring recordings or marks into a log")
     kinds = importing.add_subparsers(dest="kind", metavar="KIND", required=True)
     register_import_readings(kinds)
+    register_import_influx(kinds)
     _register_marks(add_command(kinds, "marks", "bring marks into the log", _EXAMPLE))
 
 
