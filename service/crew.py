@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, TypeAlias, TypeVar
 
 from ingest.engine.genesis import Genesis
+from ingest.engine.merging import Merging
 from ingest.engine.operator import Operator
 from ingest.engine.patience import Patience
 from ingest.engine.rhythm import Limits
@@ -120,11 +121,12 @@ class Crew:
         group: str,
         limits: Limits,
         *,
+        merging: Merging | None = None,
         told_as: str = "",
         on_notice: Callable[[Notice], None] = lambda notice: None,
     ) -> None:
         """A worker for the operator in `folder`, up to where its topic's partitions end now. What it does is told as
-        of the topic, or as `told_as`."""
+        of the topic, or as `told_as`. Small files are merged as `merging` says."""
         topic = genesis.topic
         told_as = told_as or topic
         bounds = await self.insist(lambda: self._log.bounds(topic))
@@ -150,6 +152,7 @@ class Crew:
             owner=genesis.id,
             after=genesis.after,
             limits=limits,
+            merging=merging,
             observe=observe,
         )
         self._jobs.append(Job(folder, topic, worker, {partition: bound.end for partition, bound in bounds.items()}))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, TypedDict, TypeVar
 from ingest.engine.disk import DiskFiles
 from ingest.engine.genesis import NAME as GENESIS
 from ingest.engine.genesis import Genesis, claim_genesis, keep_heads
+from ingest.engine.merging import MERGE_EVERY, Merger, Merging, Untouched
 from ingest.engine.operator import Operator
 from ingest.engine.rhythm import Limits
 from ingest.engine.store import FileStore
@@ -27,6 +28,7 @@ from ingest.log.protocol import MARKS, READINGS, Log
 from ingest.opening import open_log
 from ingest.schemas import SchemaRegistry
 from ingest.who import who
+from labeling.merging import TableMerger
 from labeling.sink import LabelsOperator
 from service.anchors import anchor_choice, read_anchors
 from service.classing import LabelsStore, note, number_classes, numbers_so_far
@@ -37,6 +39,7 @@ from service.metering import Metered
 from windowing.dataset.belongings import LABELS, RULES, WINDOWS, read_belongings
 from windowing.dataset.configs import claim_config
 from windowing.dataset.labelled import Choice
+from windowing.dataset.merging import WindowsMerger
 from windowing.fold.anchors import AnchorMark, Layout
 from windowing.fold.operator import WindowOperator
 from windowing.fold.remarks import notes_on, rules_without_streams
@@ -69,6 +72,8 @@ class RunOptions:
     after: Path | None = None
     """Another dataset of the same log, after which a new one goes on."""
     limits: Limits = field(default_factory=Limits)
+    merge_every: int = MERGE_EVERY
+    """So many seals of a chain are merged."""
     archive: Path | None = None
     """Read this archive of the log, and of the log itself only the marks; where `log` is "", those of the archive."""
 
@@ -167,11 +172,11 @@ class _Service:
         self._compare(before, source)
         windows = Metered(WindowOperator(window, await self._anchors(genesis)), self._meter)
         group = self._options.group or f"sensorloom-{genesis.id}"
-        await self._hire(folder, windows, genesis, f"{group}-{windows.name}")
+        await self._hire(folder, windows, genesis, f"{group}-{windows.name}", WindowsMerger(window))
         if source.rules is not None:
             await self._hire_rules(source.rules, group)
         makers = self._crew.size
-        await self._hire(LABELS, labels, label_genesis, f"{group}-{labels.name}")
+        await self._hire(LABELS, labels, label_genesis, f"{group}-{labels.name}", TableMerger())
         async with self._keeping_heads():
             await self._crew.work(makers)
         if self._options.until_idle and not self._crew.stopped:
@@ -289,9 +294,9 @@ class _Service:
                 **self._old(folder),
             )
         )
-        await self._hire(folder, operator, genesis, f"{group}-{operator.name}-{operator.spec}")
+        await self._hire(folder, operator, genesis, f"{group}-{operator.name}-{operator.spec}", Untouched())
 
-    async def _hire(self, folder: str, operator: Operator, genesis: Genesis, group: str) -> None:
+    async def _hire(self, folder: str, operator: Operator, genesis: Genesis, group: str, merger: Merger) -> None:
         """A worker for an operator, up to where its topic's partitions end now."""
 
         def on_notice(notice: Notice) -> None:
@@ -304,7 +309,10 @@ class _Service:
         store = self._store(folder) if folder != LABELS else LabelsStore(*self._place(folder), self._number)
         told_as = operator.name if operator.name == RULES else ""
         limits = self._limits(folder)
-        await self._crew.hire(place, store, operator, genesis, group, limits, told_as=told_as, on_notice=on_notice)
+        merging = Merging(merger, time.time_ns, self._options.merge_every)
+        await self._crew.hire(
+            place, store, operator, genesis, group, limits, merging=merging, told_as=told_as, on_notice=on_notice
+        )
 
     @contextlib.asynccontextmanager
     async def _keeping_heads(self) -> AsyncIterator[None]:

@@ -13,9 +13,11 @@ from ingest.engine.manifest import (
     CHECKPOINT_EVERY,
     FileRef,
     Manifest,
+    Merged,
     checkpoint_name,
     decode_checkpoint,
     decode_entry,
+    decode_merged,
     entry_name,
     sha256_of,
 )
@@ -98,6 +100,14 @@ async def read_entry(store: Store, folder: str, seq: int) -> Head:
     return Head(check_place(decode_entry(data, name), seq, name), sha256_of(data))
 
 
+async def read_merged(store: Store, ref: FileRef) -> Merged:
+    """What an entry says was merged before it. Raises `CorruptError`."""
+    try:
+        return decode_merged(await store.read(ref.name), ref)
+    except FileNotFoundError:
+        raise CorruptError(f"{ref.name}: is missing; restore it from a backup, or rebuild from the log") from None
+
+
 def check_place(entry: Manifest, seq: int, where: str) -> Manifest:
     """The entry, if its number is its name's. Raises `CorruptError`."""
     if entry.seq != seq:
@@ -111,10 +121,12 @@ class Chain:
 
     head: Manifest
     files: tuple[FileRef, ...]
-    """Every output file from the first entry through the head."""
+    """Every output file from the first entry through the head; of those that were merged, what they became."""
     states: tuple[tuple[int, FileRef], ...] = ()
     """The states of the last two entries that were read, by their numbers, and what those are based on: what must still
     be there."""
+    merged: Merged | None = None
+    """What the older entries' files have become."""
 
 
 def read_chain(
@@ -122,7 +134,8 @@ def read_chain(
 ) -> Chain | None:
     """The chain in `folder` up to entry `last` (the newest where None), or None where it is empty.
 
-    Whole thousands come from their checkpoints; the links between all that is read are checked.
+    What was merged comes from one document, then whole thousands from their checkpoints; the links between all that is
+    read are checked.
 
     Raises:
         CorruptError: a document is damaged, or the chain's links do not match.
@@ -130,18 +143,22 @@ def read_chain(
     newest = _newest(exists, folder) if last is None else last
     if newest < 0:
         return None
-    files: list[FileRef] = []
+    merged = _merged(read, folder, newest)
+    files = [] if merged is None else list(merged.files)
     states: list[dict[FileRef, int]] = []
-    previous = ""
-    seq = 0
-    while (final := seq + CHECKPOINT_EVERY - 1) < newest and exists(checkpoint_name(folder, final)):
-        name = checkpoint_name(folder, final)
-        checkpoint = decode_checkpoint(read(name), name)
-        if (checkpoint.first, checkpoint.last) != (seq, final):
-            raise CorruptError(f"{name}: sums up entries {checkpoint.first} to {checkpoint.last}, expected {seq} on")
-        files += checkpoint.files
-        previous, seq = checkpoint.last_sha256, final + 1
+    previous, seq = ("", 0) if merged is None else (merged.last_sha256, merged.last + 1)
     while True:
+        final = seq + CHECKPOINT_EVERY - 1
+        if seq % CHECKPOINT_EVERY == 0 and final < newest and exists(checkpoint_name(folder, final)):
+            name = checkpoint_name(folder, final)
+            checkpoint = decode_checkpoint(read(name), name)
+            if (checkpoint.first, checkpoint.last) != (seq, final):
+                raise CorruptError(
+                    f"{name}: sums up entries {checkpoint.first} to {checkpoint.last}, expected {seq} on"
+                )
+            files += checkpoint.files
+            previous, seq = checkpoint.last_sha256, final + 1
+            continue
         name = entry_name(folder, seq)
         data = read(name)
         entry = check_place(decode_entry(data, name), seq, name)
@@ -151,8 +168,14 @@ def read_chain(
         states = [*states[-1:], dict.fromkeys(entry.states, seq)]
         if seq == newest:
             needed = {ref: by for known in states for ref, by in known.items()}
-            return Chain(entry, tuple(files), tuple((by, ref) for ref, by in needed.items()))
+            return Chain(entry, tuple(files), tuple((by, ref) for ref, by in needed.items()), merged)
         previous, seq = sha256_of(data), seq + 1
+
+
+def _merged(read: Callable[[str], bytes], folder: str, newest: int) -> Merged | None:
+    name = entry_name(folder, newest)
+    ref = decode_entry(read(name), name).merged
+    return None if ref is None else decode_merged(read(ref.name), ref)
 
 
 def _newest(exists: Callable[[str], bool], folder: str) -> int:

@@ -7,11 +7,17 @@ from pathlib import Path
 from typing import Final
 
 from ingest.copying import Copier
-from ingest.engine.chain import states_of
+from ingest.engine.chain import read_chain, states_of
 from ingest.engine.genesis import NAME as GENESIS
 from ingest.engine.heads import HEADS, head_name
 from ingest.engine.history import newest_entry
-from ingest.engine.manifest import Manifest, checkpoint_name, decode_entry, entry_name
+from ingest.engine.manifest import (
+    Manifest,
+    checkpoint_name,
+    decode_entry,
+    decode_merged,
+    entry_name,
+)
 from ingest.errors import CorruptError, UsageError
 
 _TRIES: Final = 100
@@ -60,29 +66,71 @@ def copy_chains(source: Path, to: Path, copier: Copier) -> Copied:
 def _copy_chain(source: Path, to: Path, chain: str, copier: Copier, copied: Copied) -> int:
     """Copy the entries up to the newest one, each behind its files, and that one's state; the head, which is a lower
     bound, before all of them."""
-    if (source / head_name(chain)).exists():
-        copier.copy(source / head_name(chain), to / head_name(chain))
-    head = _copy_state(source, to, chain, copier)
-    there = newest_entry(to, chain)
-    newest = -1
-    if head is not None:
-        newest = head.seq
-        copied.take(head)
+    for _ in range(_TRIES):
+        if (source / head_name(chain)).exists():
+            copier.copy(source / head_name(chain), to / head_name(chain))
+        head = _copy_state(source, to, chain, copier)
+        try:
+            return _copy_entries(source, to, chain, head, copier, copied)
+        except FileNotFoundError:
+            newest = newest_entry(source, chain)
+            if head is None or _entry(source, entry_name(chain, newest)).merged == head.merged:
+                raise  # else it was merged meanwhile, so long ago that it is gone
+    raise CorruptError(f"{source / chain}: is merged while it is copied; see who does so without an end")
+
+
+def _copy_entries(source: Path, to: Path, chain: str, head: Manifest | None, copier: Copier, copied: Copied) -> int:
+    """The number of the newest entry. Raises `FileNotFoundError` where a file is gone."""
+    there, newest = newest_entry(to, chain), -1 if head is None else head.seq
     if there > newest:
         raise UsageError(
             f"{to / chain}: goes on to entry {there}, {source / chain} only to {newest}: the dataset has lost its end, "
             "or was restored; keep this copy, and give another folder"
         )
+    if head is None:
+        return -1
+    copied.take(head)
+    before = _names_in(to, chain)
+    last = _copy_merged(source, to, head, copier, copied)
     for seq in range(there + 1, newest + 1):
         name = entry_name(chain, seq)
         entry = _entry(source, name)
         copied.take(entry)
-        for ref in entry.files:
+        for ref in entry.files if seq > last else ():
             copier.copy(source / ref.name, to / ref.name, sha256=ref.sha256)
         if (source / checkpoint_name(chain, seq)).exists():
             copier.copy(source / checkpoint_name(chain, seq), to / checkpoint_name(chain, seq))
         copier.copy(source / name, to / name)
+    if head.merged is not None and head.merged.name not in before:  # what was merged the copy needs no more
+        copier.settle()
+        now = _names_in(to, chain)
+        for name in sorted(before - now) if now else ():
+            copier.remove(to / name)
     return newest
+
+
+def _copy_merged(source: Path, to: Path, head: Manifest, copier: Copier, copied: Copied) -> int:
+    """Copy the files that were merged before an entry, and what says so; the last entry that they are of, or -1."""
+    ref = head.merged
+    if ref is None:
+        return -1
+    merged = decode_merged((source / ref.name).read_bytes(), ref)
+    for each in (*merged.files, ref):
+        copier.copy(source / each.name, to / each.name, sha256=each.sha256)
+        copied.folders.add(each.name.partition("/")[0])
+    return merged.last
+
+
+def _names_in(to: Path, chain: str) -> set[str]:
+    """The files that an older copy's chain names; none where it is not whole, as one that was cut short."""
+    try:
+        found = read_chain(lambda name: (to / name).read_bytes(), lambda name: (to / name).exists(), chain)
+    except (CorruptError, FileNotFoundError):
+        return set()
+    if found is None:
+        return set()
+    documents = [] if found.head.merged is None else [found.head.merged.name]
+    return {*documents, *(ref.name for ref in found.files)}
 
 
 def _copy_state(source: Path, to: Path, chain: str, copier: Copier) -> Manifest | None:

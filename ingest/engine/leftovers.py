@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from ingest.engine.chain import read_entry, states_of
+from ingest.engine.chain import read_entry, read_merged, states_of
 from ingest.engine.heads import head_name
 from ingest.engine.manifest import encode_document, open_document
 from ingest.engine.plan import folder_of
@@ -55,6 +55,8 @@ async def sweep(store: Store, folder: str, head: int) -> None:
         entry = (await read_entry(store, folder, seq)).entry
         kept = {entry.state.name, *(ref.name for ref in entry.files)}
         listed = await _listed(store, note)
+        if entry.merged is not None and entry.merged.name in listed:
+            kept |= {entry.merged.name, *(ref.name for ref in (await read_merged(store, entry.merged)).files)}
         begun = (*(f"{name}." for name in listed), f"{folder}/", f"{head_name(folder)}.")
         temporary = [
             f"{place}/{name}"

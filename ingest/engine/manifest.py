@@ -18,6 +18,9 @@ from ingest.formats import newer_format
 FORMAT = 1
 FORMAT_BASED = 2
 """Of an entry whose state needs a base: what does not know of that must not go on from it."""
+FORMAT_MERGED = 3
+"""Of an entry before which files were merged: what does not know of that would look for those that went."""
+_FORMATS = (FORMAT, FORMAT_BASED, FORMAT_MERGED)
 CHECKPOINT_EVERY = 1000
 
 
@@ -65,6 +68,9 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     """The last record that was read before `through`; None: none was, or an older version wrote the entry."""
     base: FileRef | None = None
     """The state that `state` says the changes since; None: it says all by itself."""
+    merged: FileRef | None = None
+    """The document that says which files the entries up to one before this have after merging, see
+    `ingest.engine.merging`; None: those that they name themselves."""
 
     @property
     def states(self) -> tuple[FileRef, ...]:
@@ -82,6 +88,27 @@ class Checkpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     through: int
     files: tuple[FileRef, ...]
     last_sha256: str
+
+
+class Retired(msgspec.Struct, frozen=True):
+    """Files that a merging replaced: they stay for a while, for those who opened the chain before."""
+
+    time_ns: int
+    """When, by the clock of who merged them."""
+    names: tuple[str, ...]
+
+
+class Merged(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the files of a chain's entries `[0, last]` have become: who reads it need not read those."""
+
+    format: int
+    last: int
+    last_sha256: str
+    """Of the document of entry `last`."""
+    files: tuple[FileRef, ...]
+    """All output files, those of a folder in the order of what is in them."""
+    retired: tuple[Retired, ...]
+    """The files that may still be there for a while."""
 
 
 class _Sealed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -104,6 +131,11 @@ def checkpoint_name(folder: str, last: int) -> str:
 def chain_folder(topic: str, partition: int) -> str:
     """The folder of a chain, relative to the operator's folder."""
     return f"manifest/{topic}-{partition}"
+
+
+def format_of(base: FileRef | None, merged: FileRef | None) -> int:
+    """The lowest format that an entry can have: versions before can read as much as possible."""
+    return FORMAT_MERGED if merged is not None else FORMAT_BASED if base is not None else FORMAT
 
 
 def encode_document(document: msgspec.Struct) -> bytes:
@@ -129,10 +161,10 @@ def decode_entry(data: bytes, where: str) -> Manifest:
     try:
         entry = msgspec.json.decode(body, type=Manifest)
     except (msgspec.MsgspecError, ValueError) as error:
-        problem = newer_format(body, FORMAT, FORMAT_BASED) or f"not a manifest entry: {error}"
+        problem = newer_format(body, *_FORMATS) or f"not a manifest entry: {error}"
         raise CorruptError(f"{where}: {problem}") from None
-    if entry.format not in (FORMAT, FORMAT_BASED):
-        raise CorruptError(f"{where}: found format {entry.format}, expected {FORMAT_BASED}; upgrade sensorloom")
+    if entry.format not in _FORMATS:
+        raise CorruptError(f"{where}: found format {entry.format}, expected {FORMAT_MERGED}; upgrade sensorloom")
     return entry
 
 
@@ -143,6 +175,20 @@ def decode_checkpoint(data: bytes, where: str) -> Checkpoint:
         return msgspec.json.decode(body, type=Checkpoint)
     except (msgspec.MsgspecError, ValueError) as error:
         raise CorruptError(f"{where}: {newer_format(body, FORMAT) or f'not a checkpoint: {error}'}") from None
+
+
+def decode_merged(data: bytes, ref: FileRef) -> Merged:
+    """The document `ref` in `data`. Raises `CorruptError`."""
+    where = ref.name
+    body = open_document(data, where)
+    try:
+        merged = msgspec.json.decode(body, type=Merged)
+    except (msgspec.MsgspecError, ValueError) as error:
+        problem = newer_format(body, FORMAT) or f"does not say what was merged: {error}; restore it from a backup"
+        raise CorruptError(f"{where}: {problem}") from None
+    if sha256_of(data) != ref.sha256:
+        raise CorruptError(f"{where}: is another document than its entry names; restore it from a backup")
+    return merged
 
 
 def sha256_of(data: bytes) -> str:

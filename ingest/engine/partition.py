@@ -11,21 +11,22 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, TypeVar
 
-from ingest.engine.chain import Head, read_entry, read_head
+from ingest.engine.chain import Head, read_entry, read_head, read_merged
 from ingest.engine.genesis import Ending
 from ingest.engine.heads import check_head, mark_head, stored_head
 from ingest.engine.leftovers import announce, notes_of, sweep, tag_of
 from ingest.engine.manifest import (
     CHECKPOINT_EVERY,
-    FORMAT,
-    FORMAT_BASED,
     FileRef,
     LastRecord,
     Manifest,
+    Merged,
+    Retired,
     chain_folder,
     checkpoint_name,
     encode_document,
     entry_name,
+    format_of,
     sha256_of,
     summarise,
 )
@@ -80,6 +81,12 @@ class Partition:
     """Somebody has begun the next entry, who died or sleeps."""
     more: bool = False
     """The last output was not all that was finished: the operator gives out so much at a time."""
+    merged: Merged | None = None
+    """What the files of the chain's older entries have become."""
+    retired: list[Retired] = field(default_factory=list)
+    """Files that they replaced and that may still be there."""
+    littered: bool = False
+    """A merging was given up on its way: what it wrote is swept when its number has an entry."""
 
     @property
     def folder(self) -> str:
@@ -95,6 +102,12 @@ class Partition:
     def dirty(self) -> bool:
         """Is there anything that the head does not cover?"""
         return self.position > self.begin or bool(self.lost) or self.more
+
+    def behind(self, entry: Manifest, document: bytes) -> tuple[str, ...]:
+        """Make `entry` the head; the state files that are outdated once it is visible."""
+        kept = (*self.kept_states, _names(entry))
+        self.head, self.kept_states = Head(entry, sha256_of(document)), kept[-2:]
+        return outdated(kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +158,12 @@ async def recover(
     check_kinship(entry, operator, f"{folder}/{entry.seq:012d}.json")
     try:
         state, base = await read_state(store, entry)
+        merged = None if entry.merged is None else await read_merged(store, entry.merged)
     except CorruptError:
         newer = await read_head(store, folder)
         if newer is None or newer.entry.seq == entry.seq:
             raise
-        # Others moved the chain on meanwhile and deleted this state as outdated.
+        # Others moved the chain on meanwhile and deleted this state as outdated, or what says what was merged.
         return await recover(store, operator, topic, number, log_begin, after)
     running = operator.start(state)
     kept = [_names(entry)]
@@ -159,6 +173,7 @@ async def recover(
     await store.delete(outdated(kept))
     states = tuple(kept[-2:])
     partition = Partition(topic, number, running, head, entry.through, entry.through, states, base, entry.last)
+    partition.merged, partition.retired = merged, [] if merged is None else list(merged.retired)
     if known.seq < entry.seq:
         await mark_head(store, folder, head)
     await write_checkpoint(store, folder, entry.seq)
@@ -262,12 +277,13 @@ def prepare(partition: Partition, operator: Operator, output: Output | None = No
     state_name = f"state/{partition.topic}-{partition.number}/{seq:012d}-{digest.hexdigest()[:16]}.bin"
     ref = FileRef(state_name, digest.hexdigest(), sum(map(len, state)))
     base = partition.base if is_delta else base_of(ref, parts)
-    totals = dict(head.entry.totals) if head else {}
+    based_on = base.ref if is_delta and base is not None else None
+    totals, merged = (dict(head.entry.totals), head.entry.merged) if head else ({}, None)
     counts = bounded(output.counts, totals)
     for reason, count in counts.items():
         totals[reason] = totals.get(reason, 0) + count
     entry = Manifest(
-        format=FORMAT_BASED if is_delta else FORMAT,
+        format=format_of(based_on, merged),
         operator=operator.name,
         topic=partition.topic,
         partition=partition.number,
@@ -283,7 +299,8 @@ def prepare(partition: Partition, operator: Operator, output: Output | None = No
         spec=operator.spec,
         previous=head.sha256 if head else "",
         last=partition.last,
-        base=base.ref if is_delta and base is not None else None,
+        base=based_on,
+        merged=merged,
     )
     return Seal(entry, encode_document(entry), output, state, base)
 
@@ -321,15 +338,13 @@ def move_on(partition: Partition, seal: Seal) -> tuple[str, ...]:
 
     The next seal may be prepared at once, but must not be written before this one is visible: it names it.
     """
-    kept = (*partition.kept_states, _names(seal.entry))
-    partition.head = Head(seal.entry, sha256_of(seal.document))
-    partition.begin = seal.entry.through
-    partition.kept_states, partition.base = kept[-2:], seal.base
+    outdated = partition.behind(seal.entry, seal.document)
+    partition.begin, partition.base = seal.entry.through, seal.base
     partition.since = partition.unsealed = None
     partition.unsealed_bytes = 0
     partition.lost.clear()
     partition.more = partition.running.pending_bytes > 0 and not is_hollow(seal.output)
-    return outdated(kept)
+    return outdated
 
 
 async def write_checkpoint(store: Store, folder: str, newest: int) -> None:

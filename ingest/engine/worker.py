@@ -15,12 +15,14 @@ from ingest.engine.genesis import Ending
 from ingest.engine.heads import mark_head
 from ingest.engine.leftovers import sweep
 from ingest.engine.manifest import Manifest, chain_folder, sha256_of
+from ingest.engine.merging import Merging, commit_merged, is_due, let_go, merge, write_merged
 from ingest.engine.operator import Operator, Output
 from ingest.engine.partition import Offload, Partition
 from ingest.engine.patience import Patience
 from ingest.engine.rhythm import Limits, due_at, due_bytes
 from ingest.engine.store import Store
 from ingest.errors import (
+    CorruptError,
     CorruptLogError,
     FencedError,
     LogUnavailableError,
@@ -65,6 +67,7 @@ class Worker:
         owner: str = "",
         after: Sequence[Ending] = (),
         limits: Limits | None = None,
+        merging: Merging | None = None,
         offload: Offload = asyncio.to_thread,
         observe: Callable[[Notice], None] = lambda notice: None,
     ) -> None:
@@ -77,6 +80,7 @@ class Worker:
         self._owner = owner
         self._after = {ending.partition: ending for ending in after}
         self._limits = limits or Limits()
+        self._merging = merging
         self._offload = offload
         self._observe = observe
         self._schemas = SchemaRegistry(log)
@@ -433,6 +437,33 @@ class Worker:
         await self._store.delete(outdated)
         await work.write_checkpoint(self._store, part.folder, seal.entry.seq)
         await self._store.delete([note])
+        if self._merging is not None and self._parts.get(part.number) is part:
+            await self._merge(part, self._merging)
+
+    async def _merge(self, part: Partition, merging: Merging) -> None:
+        """Merge what has become many small files; no seal of the partition begins meanwhile. What is in the way of it
+        is in the way of nothing else: it is told, and tried again behind the next seal."""
+        seq = part.next_seq - 1
+        try:
+            if part.littered:
+                await sweep(self._store, part.folder, seq)
+                part.littered = False
+            await let_go(self._store, part, merging)
+            if not is_due(part, merging):
+                return
+            ready = await merge(self._store, part, merging, self._offload)
+            part.littered = True
+            note = await write_merged(self._store, part, ready)
+        except (CorruptError, StoreUnavailableError) as error:
+            self._note(part, f"{part.folder}: small files are not merged: {error}")
+            return
+        outdated = await self._insist(part, lambda: commit_merged(self._store, part, ready))
+        part.littered = False
+        await mark_head(self._store, part.folder, Head(ready.entry, sha256_of(ready.document)))
+        await self._store.delete(outdated)
+        await work.write_checkpoint(self._store, part.folder, ready.entry.seq)
+        await self._store.delete([note])
+        await let_go(self._store, part, merging)
 
     async def _publish(self, seal: work.Seal) -> None:
         by_topic: dict[str, list[Entry]] = {}

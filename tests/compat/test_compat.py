@@ -89,8 +89,8 @@ def test_a_spool_is_emptied_to_the_last_sample(site: Site) -> None:
 
 
 def newer(document: dict[str, Any]) -> dict[str, Any]:
-    """As a later version may write it: a format that nobody knows here (entries have two), and fields."""
-    return {**document, "format": document["format"] + 2, "unheard_of": [1, {"of": "it"}]}
+    """As a later version may write it: a format that nobody knows here (entries have three), and fields."""
+    return {**document, "format": document["format"] + 3, "unheard_of": [1, {"of": "it"}]}
 
 
 def plainly(path: Path) -> None:

@@ -18,7 +18,47 @@ _T_READER: Final = "tests/windowing/dataset/test_reader.py"
 _T_VERIFY: Final = "tests/windowing/dataset/test_verify.py"
 _T_PARTITION: Final = "tests/ingest/log/test_partition.py"
 
+_MERGING: Final = "ingest/engine/merging.py"
+_T_MERGING: Final = "tests/ingest/engine/test_merging.py"
+_T_MERGED: Final = "tests/windowing/dataset/test_merging.py"
+
 WINDOWS: Final[list[Mutant]] = [
+    # --- merging
+    Mutant(
+        "what was merged is swept with the note that announced it",
+        "ingest/engine/leftovers.py",
+        "            kept |= {entry.merged.name,",
+        "            _ = {entry.merged.name,",
+        f"{_T_MERGING}::test_what_was_merged_outlives_the_note_that_announced_it",
+    ),
+    Mutant(
+        "merged files go while somebody reads them",
+        _MERGING,
+        "if retired.time_ns <= until_ns]",
+        "if retired.time_ns]",
+        f"{_T_MERGED}::test_who_opened_before_reads_on_until_the_grace_is_over",
+    ),
+    Mutant(
+        "a damaged file is merged",
+        _MERGING,
+        "    return data if len(data) == ref.bytes and sha256_of(data) == ref.sha256 else None",
+        "    return data",
+        f"{_T_MERGED}::test_a_damaged_file_and_what_was_sealed_with_it_stay_as_they_are",
+    ),
+    Mutant(
+        "older rows come behind newer ones",
+        _MERGING,
+        "            run.insert(0, ref)",
+        "            run.append(ref)",
+        f"{_T_MERGING}::test_of_each_folder_new_files_are_chosen_and_no_single_one",
+    ),
+    Mutant(
+        "a window is looked for where it was before",
+        "windowing/dataset/merging.py",
+        """row=table["row"] + moved""",
+        """row=table["row"]""",
+        f"{_T_MERGED}::test_merged_files_hold_the_same_windows_and_labels",
+    ),
     # --- bounds of memory
     Mutant(
         "late samples are no output",

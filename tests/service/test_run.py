@@ -175,6 +175,33 @@ def test_runs_in_parts_give_the_digest_of_one_run(site: Site, tmp_path: Path) ->
     assert max(sensorloom.open(parts.out).cut.values()) > 0
 
 
+def test_merging_behind_each_seal_or_two_gives_the_digest_of_one_run(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    parts = Site(tmp_path / "parts")
+    limits = ServiceLimits(poll_seconds=0.01)
+
+    def drain(merge_every: int) -> None:
+        options = RunOptions(
+            parts.config, parts.log, parts.out, "w", until_idle=True, limits=limits, merge_every=merge_every
+        )
+        assert asyncio.run(run_service(options, lambda notice, topic: None)).finished
+
+    record(parts.log, "b", 8)
+    append(parts.log, MARKS, mark("a", 0, 4, "run"), mark("b", 2, 3, "stop"))
+    for second in range(0, 10, 2):
+        record(parts.log, "a", second + 2, first=second, end=second == 8)
+        append(parts.log, MARKS, mark("a", second, second + 1, "run"))
+        append(site.log, MARKS, mark("a", second, second + 1, "run"))
+        drain(1 + second // 4)
+    assert site.drain() == 0
+    assert dataset_digest(parts.out) == dataset_digest(site.out)
+    assert len(list(parts.out.glob("windows/*/merged/*"))) >= 2
+    assert len(list(parts.out.glob("labels/merged/*"))) >= 2
+    assert Verification(parts.out).run(lambda count: None).problems == []
+    merged, whole = sensorloom.open(parts.out).windows(), sensorloom.open(site.out).windows()
+    assert merged["label"].to_list() == whole["label"].to_list()
+
+
 def test_late_marks_label_without_a_new_shard(site: Site) -> None:
     assert site.drain() == 0
     before = shards(site.out)

@@ -18,7 +18,7 @@ from simulators.sim.files import SimDisk, SimFiles
 from simulators.sim.log import SimBroker
 from simulators.sim.loop import run
 from tests.sim.storm import TRUE, Protocol, World, describe_streams, ending, judge, small_thousands, start
-from tests.sim.verify import demand, read_entries
+from tests.sim.verify import demand, merged_of, read_entries
 from tests.sim.workloads import IdleWork, RuleLikeWork
 
 SMALL_BATCHES = Faults(small_batch=1.0)
@@ -26,6 +26,8 @@ LIMITS = Limits(seal_bytes=1, seal_seconds=1.0, poll_seconds=0.5, retry_seconds=
 LIMIT_S = 500.0
 RECORDS = 12
 LONG = 24
+"""Such a run also merges."""
+MERGE_EVERY = 3
 Case = Callable[[], object]
 """Raises where the protocol is wrong."""
 
@@ -34,6 +36,7 @@ async def fixed_world(protocol: Protocol, disk_seed: int, records: int) -> World
     """One partition, two devices, with duplicates, flips and idle records; the disk's fate alone has a seed."""
     log, disk = SimBroker(random.Random(1), partitions=1), SimDisk(random.Random(disk_seed))
     world = World(random.Random(2), protocol, RuleLikeWork(), SMALL_BATCHES, 1, LIMITS, log, disk)
+    world.merge_every = MERGE_EVERY if records == LONG else 0
     await describe_streams(world)
     client = world.client("producer", Faults())
     schema = world.work.descriptions()[0].key
@@ -97,6 +100,9 @@ def demand_clean(world: World) -> None:
         entries = read_entries(world.disk, READINGS, number)
         named |= {ref.name for entry in entries for ref in entry.files}
         named |= {ref.name for entry in entries[-2:] for ref in entry.states}
+        if entries and (merged := merged_of(world.disk, entries[-1])) is not None and entries[-1].merged is not None:
+            waiting = {name for retired in merged.retired for name in retired.names}
+            named |= {entries[-1].merged.name, *(waiting & world.disk.visible.keys())}
     found = {name for name in world.disk.visible if not name.startswith(("manifest/", "heads/"))}
     found |= {name for name in world.disk.visible if name.endswith(".tmp")}
     demand(found == named, f"left over: {sorted(found - named)}, missing: {sorted(named - found)}")
@@ -252,7 +258,7 @@ def every_crash(protocol: Protocol = TRUE, records: int = RECORDS, disk_seeds: i
 
 def every_crash_of_the_long_run(protocol: Protocol = TRUE) -> Iterator[Case]:
     """`every_crash` of a scenario that reaches a checkpoint and deletes outdated states."""
-    yield from every_crash(protocol, LONG, disk_seeds=6)
+    yield from every_crash(protocol, LONG, disk_seeds=4)
 
 
 def every_crash_of_twins(protocol: Protocol = TRUE, disk_seeds: int = 2) -> Iterator[Case]:

@@ -16,6 +16,7 @@ from itertools import islice
 from unittest.mock import patch
 
 from ingest.engine.continuity import known_by
+from ingest.engine.merging import Merging
 from ingest.engine.rhythm import Limits
 from ingest.engine.store import FileStore
 from ingest.engine.worker import Notice, Worker
@@ -93,6 +94,10 @@ class World:
     journal: list[str] = field(default_factory=list)
     apart: bool = False
     """Devices lie in several partitions, where there are some; else all in one."""
+    merge_every: int = 0
+    """After so many entries; 0: never."""
+    grace_s: float = 0.0
+    """So long do merged files stay."""
     seals: int = 0
     started: int = 0
 
@@ -216,6 +221,9 @@ async def work(world: World, process: Process, instance: str, until: dict[int, i
         world.note(f"{process.name} {notice.kind} {notice.partition} at {notice.position} {notice.text}")
 
     protocol = world.protocol
+    merging = None
+    if world.merge_every:
+        merging = Merging(world.work.merger(), now_ns, world.merge_every, grace_ns=int(world.grace_s * 1e9))
     files = world.files[process.name.partition(".")[0]] = protocol.files(world.disk, process)
     worker = protocol.worker(
         SimLog(world.log, process),
@@ -225,10 +233,16 @@ async def work(world: World, process: Process, instance: str, until: dict[int, i
         group=GROUP,
         instance=instance,
         limits=world.limits,
+        merging=merging,
         offload=process.offload,
         observe=observe,
     )
     await worker.run(until)
+
+
+def now_ns() -> int:
+    """The simulated clock."""
+    return int(asyncio.get_running_loop().time() * 1e9)
 
 
 async def disturb(world: World) -> None:
@@ -356,6 +370,9 @@ def storm(seed: int, protocol: Protocol = TRUE, work: type[Workload] | None = No
     async def main(rng: random.Random) -> World:
         world = draw_world(rng, protocol, chosen())
         world.apart = seed % 2 == 1
+        drawn = random.Random(f"merging {seed}")
+        if seed % 4 != 2:
+            world.merge_every, world.grace_s = drawn.choice((2, 3, 5)), drawn.choice((0.0, 20.0))
         try:
             await play(world)
             judge(world)

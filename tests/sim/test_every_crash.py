@@ -23,6 +23,8 @@ def test_the_long_scenario_has_everything() -> None:
     assert {type(op) for op in ops} == {Write, Fsync, Rename, SyncFolder, Link, Unlink}
     assert any("checkpoint" in op.path for op in ops)
     assert any(isinstance(op, Unlink) and op.path.startswith("state/") for op in ops)
+    assert any(isinstance(op, Rename) and op.to.startswith("merged/") for op in ops)
+    assert any(isinstance(op, Unlink) and op.path.startswith("windows/") for op in ops)
 
 
 @pytest.mark.parametrize("part", range(4))

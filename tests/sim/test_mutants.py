@@ -47,10 +47,12 @@ def test_the_fsyncs_of_a_seal_are_these() -> None:
         "create: SyncFolder manifest/readings-#",
         "put: Fsync flips/r-#-#-#.jsonl",
         "put: Fsync heads/readings-#.json",
+        "put: Fsync merged/m-#-#-#.json",
         "put: Fsync state/readings-#/#-#.bin",
         "put: Fsync windows/r-#-#-#.jsonl",
         "put: SyncFolder flips",
         "put: SyncFolder heads",
+        "put: SyncFolder merged",
         "put: SyncFolder state/readings-#",
         "put: SyncFolder windows",
     ]

@@ -6,13 +6,17 @@ import json
 from collections import Counter
 from typing import Any
 
+import msgspec
+
 from ingest.engine.chain import read_chain
 from ingest.engine.heads import decode_head, head_name
 from ingest.engine.manifest import (
     FileRef,
     Manifest,
+    Merged,
     chain_folder,
     decode_entry,
+    decode_merged,
     entry_name,
     sha256_of,
 )
@@ -31,7 +35,8 @@ def demand(condition: bool, text: str) -> None:
 
 
 def read_entries(disk: SimDisk, topic: str, partition: int) -> list[Manifest]:
-    """The chain, dense and linked, with right totals, every file there, and every byte as promised."""
+    """The chain, dense and linked, with right totals, every file there, and every byte as promised. What was merged are
+    files of the first entry."""
     folder = chain_folder(topic, partition)
     names = [name for name in disk.names(folder) if len(name) == 17 and name.endswith(".json")]
     entries: list[Manifest] = []
@@ -46,10 +51,11 @@ def read_entries(disk: SimDisk, topic: str, partition: int) -> list[Manifest]:
         demand(entry.seq == seq, f"{where}: holds number {entry.seq}")
         demand(not entries or entry.begin == entries[-1].through, f"{where}: begins at {entry.begin}")
         demand(entry.totals == dict(totals), f"{where}: totals are {entry.totals}, the counts sum up to {totals}")
-        for ref in entry.files:
-            check_file(disk, ref)
         previous = sha256_of(data)
         entries.append(entry)
+    entries = after_merging(disk, folder, entries)
+    for ref in (ref for entry in entries for ref in entry.files):
+        check_file(disk, ref)
     for entry in entries[-2:]:
         for ref in entry.states:
             check_file(disk, ref)
@@ -58,6 +64,28 @@ def read_entries(disk: SimDisk, topic: str, partition: int) -> list[Manifest]:
     found = chain.files if chain else ()
     demand(found == tuple(ref for entry in entries for ref in entry.files), f"{folder}: read_chain gives other files")
     return entries
+
+
+def merged_of(disk: SimDisk, entry: Manifest) -> Merged | None:
+    """What the entry says was merged before it."""
+    if entry.merged is None:
+        return None
+    check_file(disk, entry.merged)
+    return decode_merged(disk.read(entry.merged.name), entry.merged)
+
+
+def after_merging(disk: SimDisk, folder: str, entries: list[Manifest]) -> list[Manifest]:
+    """The entries, those that were merged without their own files."""
+    merged = merged_of(disk, entries[-1]) if entries else None
+    if merged is None:
+        return entries
+    document = disk.read(entry_name(folder, merged.last))
+    demand(merged.last_sha256 == sha256_of(document), f"{folder}: another entry {merged.last} than was merged")
+    now = {0: merged.files}
+    return [
+        msgspec.structs.replace(entry, files=now.get(entry.seq, ())) if entry.seq <= merged.last else entry
+        for entry in entries
+    ]
 
 
 def check_head(disk: SimDisk, folder: str, entries: list[Manifest]) -> None:

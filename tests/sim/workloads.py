@@ -16,8 +16,9 @@ import polars as pl
 from ingest.archive.operator import ArchiveOperator
 from ingest.archive.rows import Row
 from ingest.archive.tables import read_table, record_values, rows_in
-from ingest.engine.manifest import Manifest
-from ingest.engine.operator import Operator, Output, Running
+from ingest.engine.manifest import FileRef, Manifest
+from ingest.engine.merging import Merger, Untouched
+from ingest.engine.operator import Draft, Operator, Output, Running
 from ingest.log.protocol import READINGS, Entry, LogBatch
 from ingest.records import (
     Channel,
@@ -36,6 +37,7 @@ from ingest.records import (
 from ingest.times import advance
 from ingest.wire import decode, encode
 from labeling.marks import fold as fold_marks
+from labeling.merging import TableMerger, by_folder
 from labeling.rules.compile import compile_rules
 from labeling.rules.operator import RulesOperator
 from labeling.sink import LabelsOperator, read_events
@@ -45,6 +47,7 @@ from tests.sim.oracle import LogRecord, expected_rows
 from tests.sim.rulelike import IdleLike, RuleLike, UntaggedLike, anonymous, encode_row
 from tests.sim.verify import compare, demand, read_rows
 from windowing.dataset.digest import digest_line
+from windowing.dataset.merging import WindowsMerger
 from windowing.fold.operator import WindowOperator
 from windowing.spec import StreamRule, WindowSpec
 
@@ -70,6 +73,8 @@ class Workload(Protocol):
 
     def operator(self) -> Operator: ...
 
+    def merger(self) -> Merger: ...
+
     def check(
         self,
         where: str,
@@ -81,6 +86,23 @@ class Workload(Protocol):
     ) -> None:
         """Compare a chain's output with what a partition's records demand. Raises `WrongError`."""
         ...
+
+
+class LinesMerger(TableMerger):
+    """The lines of files, one behind the other."""
+
+    def merge(self, files: Sequence[tuple[FileRef, bytes]], tag: str) -> Sequence[Draft]:
+        return [
+            Draft.of(
+                few[0][0].name.partition("/")[0],
+                "r",
+                ".jsonl",
+                [data for _, data in few],
+                sum(ref.rows for ref, _ in few),
+                tag,
+            )
+            for few in by_folder(files)
+        ]
 
 
 class RuleLikeWork:
@@ -103,6 +125,9 @@ class RuleLikeWork:
 
     def operator(self) -> Operator:
         return RuleLike()
+
+    def merger(self) -> Merger:
+        return LinesMerger()
 
     def check(
         self,
@@ -182,9 +207,20 @@ class WindowsWork:
                 yield Progress(*identity, t_ns)
         yield RecordingEnd(device, recording, boot, t_ns, "end")
 
+    SPEC = WindowSpec(
+        8,
+        4,
+        Fraction(50),
+        ("acc.x",),
+        rule=StreamRule(max_gap_ns=100_000_000),
+        min_coverage=Fraction(1, 2),
+    )
+
     def operator(self) -> Operator:
-        rule = StreamRule(max_gap_ns=100_000_000)
-        return WindowOperator(WindowSpec(8, 4, Fraction(50), ("acc.x",), rule=rule, min_coverage=Fraction(1, 2)))
+        return WindowOperator(self.SPEC)
+
+    def merger(self) -> Merger:
+        return WindowsMerger(self.SPEC)
 
     def check(
         self,
@@ -217,6 +253,9 @@ class RulesWork(WindowsWork):
     def operator(self) -> Operator:
         return RulesOperator(compile_rules(RULES, "rules.yaml"))
 
+    def merger(self) -> Merger:
+        return Untouched()
+
     def check(
         self,
         where: str,
@@ -241,6 +280,9 @@ class ArchiveWork(WindowsWork):
 
     def operator(self) -> Operator:
         return ArchiveOperator(READINGS)
+
+    def merger(self) -> Merger:
+        return Untouched()
 
     def check(
         self,
@@ -295,6 +337,9 @@ class MarksWork:
 
     def operator(self) -> Operator:
         return LabelsOperator()
+
+    def merger(self) -> Merger:
+        return TableMerger()
 
     def check(
         self,

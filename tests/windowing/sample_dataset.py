@@ -10,10 +10,10 @@ import asyncio
 import io
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -23,16 +23,22 @@ from numpy.typing import NDArray
 
 from ingest.engine import partition as work
 from ingest.engine.disk import DiskFiles
-from ingest.engine.genesis import FORMAT, Genesis, encode_genesis
+from ingest.engine.genesis import FORMAT, Genesis, decode_genesis, encode_genesis
+from ingest.engine.merging import Merger, Merging, commit_merged, is_due, let_go, write_merged
+from ingest.engine.merging import merge as merge_files
 from ingest.engine.operator import Draft, Operator, Output, State
 from ingest.engine.store import FileStore
 from ingest.log.protocol import LogBatch
 from ingest.records import Mark, MarkAdd, StreamDescription
 from ingest.wire import encode
+from labeling.merging import TableMerger
 from labeling.sink import LabelsOperator
 from windowing.config import DatasetConfig
 from windowing.dataset.index import INDEX_SCHEMA
+from windowing.dataset.merging import WindowsMerger
 from windowing.fold.shards import row_hash
+
+T = TypeVar("T")
 
 STEPS, CHANNELS = 4, 2
 PERIOD_NS = 10**9
@@ -197,3 +203,41 @@ def copied(source: Path, to: Path) -> Path:
 def files_of(root: Path) -> Iterable[Path]:
     """Every file of a dataset but its configuration."""
     return sorted(path for path in root.glob("*/**/*") if path.is_file())
+
+
+def merge(root: Path, *, grace_ns: int = 10**18, bytes_max: int = 64 << 20) -> None:
+    """Merge all chains of a dataset, as a worker would behind its last seal."""
+    config = DatasetConfig.load(root / "dataset.toml")
+    _merge(
+        root / "windows" / config.window.id,
+        Scripted(config.window.id),
+        WindowsMerger(config.window),
+        grace_ns,
+        bytes_max,
+    )
+    _merge(root / "labels", LabelsOperator(), TableMerger(), grace_ns, bytes_max)
+
+
+def _merge(folder: Path, operator: Operator, merger: Merger, grace_ns: int, bytes_max: int) -> None:
+    store = FileStore(DiskFiles(folder), "m")
+    merging = Merging(merger, lambda: 10**18, every=1, bytes_max=bytes_max, grace_ns=grace_ns)
+    genesis = decode_genesis((folder / "genesis.json").read_bytes(), "")
+
+    async def run(number: int) -> None:
+        part = await work.recover(store, operator, genesis.topic, number, 0)
+        if is_due(part, merging):
+            ready = await merge_files(store, part, merging, at_once)
+            note = await write_merged(store, part, ready)
+            await store.delete((*await commit_merged(store, part, ready), note))
+            await let_go(store, part, merging)
+
+    for number in range(genesis.partitions):
+        asyncio.run(run(number))
+    shutil.rmtree(
+        folder / "heads", ignore_errors=True
+    )  # whose writing belongs to datasets that have `belongs/`, which these have not
+
+
+async def at_once(function: Callable[[], T]) -> T:
+    """An `Offload` without a thread."""
+    return function()

@@ -5,6 +5,7 @@ Nothing is believed before its hash is seen to be right; what is in no manifest 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections import Counter
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from ingest.engine.genesis import NAME as GENESIS
 from ingest.engine.genesis import Genesis, decode_genesis
 from ingest.engine.heads import NOTHING, ChainHead
 from ingest.engine.ledger import BELONGS
-from ingest.engine.manifest import FileRef, Manifest, chain_folder, decode_entry, entry_name
+from ingest.engine.manifest import FileRef, Manifest, chain_folder, decode_entry, decode_merged, entry_name
 from ingest.engine.operator import Buffer
 from ingest.errors import CorruptError, UsageError
 from windowing.config import FILE, DatasetConfig
@@ -175,15 +176,24 @@ def _chain(folder: Path, name: str, head: ChainHead) -> Chain | None:
 
 
 def _salvage(chains: Chains, name: str, error: CorruptError) -> None:
-    """Take every entry of a broken chain that is whole in itself."""
+    """Take every entry of a broken chain that is whole in itself, and what the newest one knows to be merged."""
     chains.damage.append(Damage(name, str(error), None))
+    entries: list[Manifest] = []
+    merged, known = None, None
     for path in sorted((chains.folder / name).glob("[0-9]*.json")):
         try:
             entry = check_place(decode_entry(path.read_bytes(), str(path)), int(path.stem), str(path))
         except CorruptError:
             continue
+        entries.append(entry)
+    for entry in entries:
         chains.heads[Path(name).name] = entry
-        chains.files += entry.files
+        if entry.merged is not None and entry.merged != known:
+            known = entry.merged
+            with contextlib.suppress(CorruptError):
+                merged = decode_merged(read_checked(chains.folder, entry.merged), entry.merged)
+    chains.files += () if merged is None else merged.files
+    chains.files += [ref for entry in entries if merged is None or entry.seq > merged.last for ref in entry.files]
 
 
 def check_size(path: Path, ref: FileRef) -> None:

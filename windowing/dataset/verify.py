@@ -1,8 +1,9 @@
 """Every byte of a dataset against what its manifests say; every problem is reported, none stops the rest.
 
 Checked are: every manifest document's hash and its links to the one before it, checkpoints against the entries they
-sum up, the existence, size and hash of every file, the states that the service would go on from, each shard's header
-and shape, and each window's hash in the index against its bytes. A problem names the windows that it affects.
+sum up, what was merged against the rows that the entries had, the existence, size and hash of every file, the states
+that the service would go on from, each shard's header and shape, and each window's hash in the index against its bytes.
+A problem names the windows that it affects.
 What is missing is known from `belongs/` and `heads/` (see `windowing.dataset.belongings`); in a dataset of before there
 were these, a chain whose newest entry was removed is only shorter.
 """
@@ -10,7 +11,8 @@ were these, a chain whose newest entry was removed is only shorter.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -30,10 +32,12 @@ from ingest.engine.manifest import (
     checkpoint_name,
     decode_checkpoint,
     decode_entry,
+    decode_merged,
     entry_name,
     sha256_of,
     summarise,
 )
+from ingest.engine.plan import folder_of
 from ingest.errors import CorruptError, SensorloomError
 from windowing.config import FILE
 from windowing.dataset.belongings import (
@@ -104,6 +108,8 @@ class _Room:
     files: list[FileRef] = field(default_factory=list)
     states: list[tuple[FileRef, Path]] = field(default_factory=list)
     """The states of each chain's last entries, with the later entry whose creation outdates them."""
+    retired: set[str] = field(default_factory=set)
+    """Files that were merged and stay for a while."""
 
     def all(self) -> list[FileRef]:
         return [*self.files, *(ref for ref, _ in self.states)]
@@ -181,13 +187,45 @@ def _read_room(folder: Path, window: WindowSpec | None, belongings: Belongings, 
             report.add(chain, f"a chain that the genesis does not have; it has {genesis.partitions} partitions")
         entries = list(_read_chain(room, f"manifest/{chain.name}", genesis, heads, report))
         report.entries += len(entries)
-        room.files += [ref for entry in entries for ref in entry.files]
+        room.files += _files(room, chain.name, entries, report)
         newest = max((entry.seq for entry in entries), default=-1)
         needed = {ref: entry.seq for entry in entries if entry.seq > newest - KEPT_STATES for ref in entry.states}
         room.states += [
             (ref, folder / entry_name(f"manifest/{chain.name}", seq + KEPT_STATES)) for ref, seq in needed.items()
         ]
     return room
+
+
+def _files(room: _Room, chain: str, entries: list[Manifest], report: Report) -> list[FileRef]:
+    """The files that a chain's entries have, after merging."""
+    own = [ref for entry in entries for ref in entry.files]
+    ref = entries[-1].merged if entries else None
+    if ref is None:
+        return own
+    path = room.folder / ref.name
+    try:
+        merged = decode_merged(read_checked(room.folder, ref), ref)
+    except CorruptError as error:
+        report.add(path, f"{error}: what older entries have cannot be found without it")
+        return [ref for ref in own if (room.folder / ref.name).exists()]
+    room.retired.update(name for retired in merged.retired for name in retired.names)
+    last = room.folder / entry_name(f"manifest/{chain}", merged.last)
+    if last.exists() and sha256_of(last.read_bytes()) != merged.last_sha256:
+        report.add(path, f"was made of another entry than {last.name}; {REMEDY}")
+    before = [entry for entry in entries if entry.seq <= merged.last]
+    if len(before) == merged.last + 1:
+        had, has = _rows(ref for entry in before for ref in entry.files), _rows(merged.files)
+        if had != has:
+            report.add(path, f"has {dict(has)} rows, the entries before it had {dict(had)}")
+    return [*merged.files, *(ref for entry in entries if entry.seq > merged.last for ref in entry.files), ref]
+
+
+def _rows(refs: Iterable[FileRef]) -> Counter[str]:
+    """How many rows there are in each folder."""
+    rows = Counter[str]()
+    for ref in refs:
+        rows[folder_of(ref.name)] += ref.rows
+    return rows
 
 
 def _read_document(path: Path) -> bytes:
@@ -275,6 +313,7 @@ def _check_checkpoint(path: Path, thousand: list[tuple[str, bytes]], report: Rep
 def _check_room(room: _Room, report: Report, advance: Advance) -> None:
     named = {ref.name for ref in room.all()}
     report.files += len(named)
+    named |= room.retired
     report.unreferenced += sum(
         1
         for path in room.folder.glob("*/**/*")
