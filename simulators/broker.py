@@ -5,6 +5,8 @@ It keeps sessions and queues in memory only, so it is for demonstrations, not fo
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 from typing import Final
 
@@ -12,6 +14,8 @@ from amqtt.broker import Broker
 from amqtt.errors import BrokerError
 
 from ingest.errors import UsageError
+
+_GOODBYE_S: Final = 5.0
 
 
 class EmbeddedBroker:
@@ -28,6 +32,10 @@ class EmbeddedBroker:
             }
         )
 
+        self._connections: set[asyncio.StreamWriter] = set()
+        self._serve = self._broker.stream_connected
+        self._broker.stream_connected = self._connected
+
     async def start(self) -> None:
         """Serve from now on. Raises `UsageError` where the port is taken."""
         try:
@@ -38,3 +46,16 @@ class EmbeddedBroker:
     async def stop(self) -> None:
         """Disconnect everybody and end."""
         await self._broker.shutdown()
+        for writer in list(self._connections):  # the library leaves those open that have not been greeted yet
+            writer.close()
+            with contextlib.suppress(OSError, TimeoutError):
+                async with asyncio.timeout(_GOODBYE_S):
+                    await writer.wait_closed()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str) -> None:
+        self._connections.add(writer)
+        try:
+            await self._serve(reader, writer, listener_name=listener_name)
+        finally:
+            self._connections.discard(writer)
+            writer.close()
