@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from ingest.records import (
 )
 from ingest.wire import encode
 from tests.support.influx import Influx, Victoria
+from tests.support.kafka import KafkaBroker
 from tests.support.server import PROJECT
 
 START_NS = 1_700_000_000 * 10**9 + 123_456_789
@@ -290,6 +292,15 @@ def count_of(influx: Influx) -> int:
     return rows[0][1] if rows else 0
 
 
+def wait_for_points(influx: Influx, wanted: int) -> None:
+    """As long as points come, however slowly."""
+    known = -1
+    while known != wanted:
+        before = known
+        wait_until(lambda: count_of(influx) > before, f"{before:,} points came, expected {wanted:,}")  # noqa: B023
+        known = count_of(influx)
+
+
 def killed_at_work(influx: Influx, log: str, out: Path, samples: int, kills: int) -> None:
     """Kill the database and the sink while points flow; then compare."""
     devices = [f"d{number}" for number in range(4)]
@@ -307,7 +318,7 @@ def killed_at_work(influx: Influx, log: str, out: Path, samples: int, kills: int
         sink.kill()
         sink = Sink(*words(log, out, influx.url, "--instance", "two"))
         wanted = samples + 100 * kills
-        wait_until(lambda: count_of(influx) == wanted, "points are missing")
+        wait_for_points(influx, wanted)
     finally:
         sink.kill()
     for device in devices:
@@ -352,3 +363,38 @@ def test_the_sink_ends_on_a_signal_with_nothing_lost(influx: Influx, log: str, t
     sink.kill()
     assert sensorloom.main([*words(log, tmp_path / "out", influx.url), "--until-idle"]) == 0
     assert found(influx, "a") == expected("a", 500)
+
+
+@pytest.mark.kafka
+@pytest.mark.xdist_group("kafka")
+def test_a_log_in_kafka_is_written_as_any_other(
+    influx: Influx, kafka_bootstrap: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = f"kafka://{kafka_bootstrap}/sink-{uuid.uuid4().hex[:8]}"
+    record(log, "a", 250)
+    append(log, MARKS, MarkAdd("a", "m", at(0), at(1), "run", "ann", "operator"))
+    sink = words(log, tmp_path / "out", influx.url)
+    assert drain(capsys, *sink)["points"] == 251
+    record(log, "b", 40)
+    assert drain(capsys, *sink)["points"] == 40
+    assert (found(influx, "a"), found(influx, "b")) == (expected("a", 250), expected("b", 40))
+
+
+@pytest.mark.soak
+def test_a_log_that_is_away_is_waited_for_with_one_line(influx: Influx, tmp_path: Path) -> None:
+    with KafkaBroker() as broker:
+        log = f"kafka://{broker.bootstrap}"
+        record(log, "a", 5000)
+        sink = Sink(*words(log, tmp_path / "out", influx.url, "--seal-seconds", "0.2"))
+        try:
+            wait_until(lambda: count_of(influx) == 5000, "points are missing")
+            told = len(sink.said)
+            broker.kill()
+            wait_until(lambda: any(broker.bootstrap in line for line in sink.said[told:]), "nobody says so")
+            broker.restart()
+            record(log, "b", 3000)
+            wait_until(lambda: count_of(influx) == 8000, "points are missing")
+            assert sum("reach" in line for line in sink.said[told:]) <= 2
+        finally:
+            sink.kill()
+    assert (found(influx, "a"), found(influx, "b")) == (expected("a", 5000), expected("b", 3000))
