@@ -96,17 +96,18 @@ class SampleBuffer:
 
     def _carry(self, passed: int) -> None:
         """Of channels that are empty in row `passed`, remember the newest value before it."""
-        empty = ~measured(self.values[passed])
-        if not empty.any():
+        there = measured(self.values[passed])
+        if there.all():
             self.carried = None
             return
+        empty = ~there
         channels = self._values.shape[1]
         before = self.carried or Carried(np.full(channels, -FAR_NS), np.zeros(channels))
         times, values = before.times.copy(), before.values.copy()
         for column in np.flatnonzero(empty):
-            there = np.flatnonzero(measured(self.values[:passed, column]))
-            if len(there):
-                times[column], values[column] = self.times[there[-1]], self.values[there[-1], column]
+            rows = np.flatnonzero(measured(self.values[:passed, column]))
+            if len(rows):
+                times[column], values[column] = self.times[rows[-1]], self.values[rows[-1], column]
         times[~empty] = -FAR_NS
         self.carried = Carried(times, values)
 

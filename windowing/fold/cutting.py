@@ -245,9 +245,10 @@ class Cutter:
                 values[np.ix_(~part.valid, np.array(plan.columns))] = np.nan
         # The nearest of two samples may be there where the channel's own last value is further away than `max_gap`.
         hidden = layout.bridges and any(map(_is_nearest_of_some, self._sources))
-        if not hidden and np.isfinite(values.min()) and np.isfinite(values.max()):
+        finite = np.isfinite(values)
+        if not hidden and finite.all():
             return values, None, gap
-        missing = ~np.isfinite(values)
+        missing = ~finite
         values = np.where(missing, np.float32(np.nan), values)
         if layout.bridges and self._bridge(values, missing, instants):
             missing = np.isnan(values)

@@ -372,12 +372,12 @@ class Stream:
     def _bridged_to(self) -> int:
         """The latest instant at which no channel is empty that may yet be bridged from a sample to come."""
         buffer, oldest_ns = self.buffer, self.complete_to - self._max_gap_ns
-        empty = np.flatnonzero(~measured(buffer.values[-1])) if len(buffer) else ()
-        if not len(empty):
+        newest = measured(buffer.values[-1:])
+        if newest.all():
             return FAR_NS
         near = int(buffer.times.searchsorted(oldest_ns))
         bridged_to = FAR_NS
-        for column in empty:
+        for column in np.flatnonzero(~newest[0]):
             there = np.flatnonzero(measured(buffer.values[near:, column]))
             if len(there):
                 bridged_to = min(bridged_to, int(buffer.times[near + there[-1]]))

@@ -79,6 +79,14 @@ def test_samples_on_the_grid_are_a_view() -> None:
     assert found.valid is None
 
 
+@pytest.mark.parametrize("tolerance", [0, 1])
+@pytest.mark.parametrize("off", [0, 1, 2])
+def test_samples_between_two_on_the_grid_may_be_off_it(tolerance: int, off: int) -> None:
+    samples = _samples([0, 10, 20 + off, 30, 40], [1, 2, 3, 4, 5], StreamRule(), tolerance)
+    found = resample(samples, np.array([0, 10, 20, 30, 40], dtype=np.int64))
+    assert np.shares_memory(found.values, samples.values) == (off <= tolerance)
+
+
 def test_no_samples_at_all() -> None:
     assert _at(_samples([], [], StreamRule()), [1, 2])[1] == "--"
     assert blank(_samples([], [], StreamRule()), 5) == (FAR_NS, False)
