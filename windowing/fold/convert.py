@@ -18,6 +18,8 @@ from windowing.spec import StreamPlan
 Fault: TypeAlias = Literal["unknown_channel", "wrong_unit"]
 
 _EXACT_IN_FLOAT32: Final = frozenset({"int8", "uint8", "int16", "uint16", "float32"})
+_LONG_BYTES: Final = 4096
+"""Pieces this long are copied one by one; it takes as long as to join them, which copies them once more."""
 
 
 class Converter:
@@ -86,7 +88,10 @@ class Converter:
 
 
 def _lay(pieces: Sequence[bytes], room: memoryview) -> None:
-    """The pieces side by side: those of a seal are not joined and copied then."""
+    """The pieces side by side."""
+    if len(room) < _LONG_BYTES * len(pieces):
+        room[:] = b"".join(pieces)
+        return
     at = 0
     for piece in pieces:
         room[at : at + len(piece)] = piece

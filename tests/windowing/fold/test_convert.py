@@ -46,7 +46,7 @@ def test_signalling_nans_are_missing_without_a_warning() -> None:
     st.sampled_from(("int16", "int32", "float32", "float64")),
     st.lists(st.sampled_from((0.0, 1.0, 0.1, -3.0)), min_size=1, max_size=3),
     st.sampled_from(("a", "ab", "b", "ba", "cb")),
-    st.lists(st.integers(1, 40), min_size=1, max_size=5),
+    st.lists(st.integers(1, 40) | st.just(1500), min_size=1, max_size=5),
     st.booleans(),
 )
 def test_each_way_of_reading_gives_what_one_channel_alone_is(
