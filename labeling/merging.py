@@ -26,6 +26,10 @@ class TableMerger:
         """See `Merger`."""
         return True
 
+    def alone(self, files: Sequence[FileRef]) -> bool:
+        """See `Merger`."""
+        return False
+
     def joins(self, older: FileRef, size: int) -> bool:
         """See `Merger`."""
         return older.bytes <= size and older.bytes + size <= TABLE_BYTES_MAX

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from ingest.archive.merging import ArchiveMerger
 from ingest.archive.operator import ArchiveOperator
 from ingest.engine.disk import DiskFiles
 from ingest.engine.genesis import NAME as GENESIS
 from ingest.engine.genesis import claim_genesis
+from ingest.engine.merging import MERGE_EVERY, Merging
 from ingest.engine.rhythm import Limits
 from ingest.engine.store import FileStore
 from ingest.engine.worker import Notice
@@ -36,6 +39,8 @@ class ArchiveOptions:
     until_idle: bool = False
     """End when everything is sealed that was in the log at the start."""
     limits: Limits = field(default_factory=Limits)
+    merge_every: int = MERGE_EVERY
+    """So many seals of a chain are merged."""
 
 
 @dataclass(slots=True)
@@ -89,7 +94,8 @@ async def _run(options: ArchiveOptions, log: Log, observe: Observe, stop: asynci
         claim = lambda: claim_genesis(store, log, operator, topic, token, where=where, root=root)  # noqa: E731
         genesis = await crew.insist(claim)
         group = f"sensorloom-{genesis.id}-{operator.name}"
-        await crew.hire(folder, store, operator, genesis, group, options.limits, on_notice=on_notice)
+        merging = Merging(ArchiveMerger(), time.time_ns, options.merge_every)
+        await crew.hire(folder, store, operator, genesis, group, options.limits, merging=merging, on_notice=on_notice)
 
     async with crew.at_work(READINGS, stop):
         for topic in ARCHIVED:

@@ -14,8 +14,9 @@ from ingest.archive.tables import RECORDS, read_table, record_values, rows_in
 from ingest.engine.chain import Chain, missing_entry, read_chain
 from ingest.engine.genesis import NAME, Genesis, decode_genesis
 from ingest.engine.heads import decode_head, head_name
+from ingest.engine.history import newest_entry
 from ingest.engine.ledger import BELONGS
-from ingest.engine.manifest import FileRef, chain_folder
+from ingest.engine.manifest import FileRef, Merged, chain_folder, decode_entry, entry_name, sha256_of
 from ingest.errors import CorruptError, UsageError
 from ingest.log.protocol import READINGS, Bounds, LogBatch
 
@@ -35,6 +36,7 @@ class ArchivedPartition:
         self._number = number
         chain = _read_chain(folder, chain_folder(topic, number))
         files = () if chain is None else chain.files
+        self._merged = None if chain is None else chain.merged
         self._files = {ref.name: ref for ref in files}
         self.records = [ref for ref in files if ref.name.startswith(f"{RECORDS}/")]
         """The files of records, in the log's order."""
@@ -51,6 +53,27 @@ class ArchivedPartition:
             except CorruptError as error:
                 yield str(error)
             advance(ref.bytes)
+        if self._merged is not None:
+            yield from self._check_merged(self._merged)
+
+    def _check_merged(self, merged: Merged) -> Iterator[str]:
+        """What is wrong with the entries whose files were merged: readers do not ask for them any more."""
+        previous = ""
+        for seq in range(merged.last + 1):
+            path = self._folder / entry_name(chain_folder(self._topic, self._number), seq)
+            try:
+                data = path.read_bytes()
+                if decode_entry(data, str(path)).previous != previous:
+                    yield f"{path}: does not follow the entry before it; restore it from a backup"
+            except FileNotFoundError:
+                yield f"{path}: is missing from its chain; restore it from a backup"
+                return
+            except CorruptError as error:
+                yield str(error)
+                return
+            previous = sha256_of(data)
+        if previous != merged.last_sha256:
+            yield f"{path}: is another entry than was merged; restore it from a backup"
 
     @property
     def size(self) -> int:
@@ -123,13 +146,12 @@ def _read_chain(folder: Path, place: str) -> Chain | None:
     head = folder / head_name(place)  # first: it is a bound from below
     try:
         known = decode_head(head.read_bytes(), str(head))
-        chain = read_chain(lambda name: (folder / name).read_bytes(), lambda name: (folder / name).exists(), place)
+        newest = newest_entry(folder, place)
+        if newest < known.seq:
+            raise CorruptError(f"{folder}/{missing_entry(place, newest + 1)}")
+        return read_chain(lambda name: (folder / name).read_bytes(), lambda name: (folder / name).exists(), place)
     except FileNotFoundError as error:
         raise CorruptError(f"{error.filename}: is missing; restore it from a backup") from None
-    newest = -1 if chain is None else chain.head.seq
-    if newest < known.seq:
-        raise CorruptError(f"{folder}/{missing_entry(place, newest + 1)}")
-    return chain
 
 
 class ArchivedTopic:

@@ -51,6 +51,10 @@ class Merger(Protocol):
         """Is a file that was just sealed to be merged with its neighbours?"""
         ...
 
+    def alone(self, files: Sequence[FileRef]) -> bool:
+        """Is an entry to stay as it is, and no merging to reach across it?"""
+        ...
+
     def joins(self, older: FileRef, size: int) -> bool:
         """Is an older file to be merged again, with `size` bytes of the same folder that come behind it?"""
         ...
@@ -65,6 +69,10 @@ class Untouched:
     """A `Merger` of files that stay as they are: only what names them becomes one document."""
 
     def takes(self, ref: FileRef) -> bool:
+        """See `Merger`."""
+        return False
+
+    def alone(self, files: Sequence[FileRef]) -> bool:
         """See `Merger`."""
         return False
 
@@ -136,18 +144,26 @@ async def merge(store: Store, part: Partition, merging: Merging, offload: Offloa
 
 
 async def _entries(store: Store, part: Partition, merging: Merging) -> list[Head]:
-    """The entries to merge: those since the last time, as far as they fit into memory."""
+    """The entries to merge: those since the last time, as far as they fit into memory; behind any that stay alone, up
+    to the next one that does."""
     assert part.head is not None, "nothing was sealed"
     found: list[Head] = []
-    size = 0
+    size, is_begun = 0, False
     first = 0 if part.merged is None else part.merged.last + 1
     for seq in range(first, min(part.head.entry.seq + 1, first + merging.entries_max)):
         head = await read_entry(store, part.folder, seq)
-        size += sum(ref.bytes for ref in head.entry.files if merging.merger.takes(ref))
-        if found and size > merging.bytes_max:
+        mergeable = _mergeable(head.entry, merging.merger)
+        size += sum(ref.bytes for ref in mergeable)
+        if (found and size > merging.bytes_max) or (is_begun and merging.merger.alone(head.entry.files)):
             break
+        is_begun |= bool(mergeable)
         found.append(head)
     return found
+
+
+def _mergeable(entry: Manifest, merger: Merger) -> list[FileRef]:
+    """The files of an entry that are merged with their neighbours."""
+    return [] if merger.alone(entry.files) else [ref for ref in entry.files if merger.takes(ref)]
 
 
 async def _gather(
@@ -161,7 +177,8 @@ async def _gather(
     older = () if merged is None else merged.files
     joinable: Sequence[FileRef] = older
     while True:
-        chosen = chosen_of(joinable, [ref for entry in new for ref in entry.files], merging.merger)
+        mergeable = [ref for entry in new for ref in _mergeable(entry, merging.merger)]
+        chosen = chosen_of(joinable, mergeable, merging.merger)
         contents: list[tuple[FileRef, bytes]] = []
         for ref in chosen:
             data = await _read(store, ref)
@@ -180,10 +197,10 @@ async def _gather(
 
 
 def chosen_of(older: Sequence[FileRef], new: Sequence[FileRef], merger: Merger) -> list[FileRef]:
-    """Which files are merged: of each folder the new ones that the operator takes, and older ones as a counter carries;
+    """Which files are merged: of each folder the new ones, and older ones as a counter carries;
     none where it would be one alone. In the order of their folders, and in a folder in theirs."""
     chosen: list[FileRef] = []
-    taken = sorted((ref for ref in new if merger.takes(ref)), key=lambda ref: folder_of(ref.name))
+    taken = sorted(new, key=lambda ref: folder_of(ref.name))
     for folder, refs in groupby(taken, key=lambda ref: folder_of(ref.name)):
         run = list(refs)
         size = sum(ref.bytes for ref in run)

@@ -59,6 +59,13 @@ WINDOWS: Final[list[Mutant]] = [
         """row=table["row"]""",
         f"{_T_MERGED}::test_merged_files_hold_the_same_windows_and_labels",
     ),
+    Mutant(
+        "a record of a merged archive has the samples of another device",
+        "ingest/archive/merging.py",
+        "            at[rows] = moved[name].rows[at[rows]]",
+        "            pass",
+        "tests/ingest/archive/test_log.py",
+    ),
     # --- bounds of memory
     Mutant(
         "late samples are no output",

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from ingest.archive.merging import ArchiveMerger
 from ingest.archive.operator import ArchiveOperator
 from ingest.archive.rows import Row
 from ingest.archive.tables import read_table, record_values, rows_in
@@ -282,7 +283,7 @@ class ArchiveWork(WindowsWork):
         return ArchiveOperator(READINGS)
 
     def merger(self) -> Merger:
-        return Untouched()
+        return ArchiveMerger()
 
     def check(
         self,

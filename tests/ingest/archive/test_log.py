@@ -11,10 +11,12 @@ import pytest
 
 import sensorloom
 from ingest.archive.log import ArchiveLog
+from ingest.archive.merging import ArchiveMerger
 from ingest.archive.operator import ArchiveOperator
 from ingest.draining import drain
 from ingest.engine.disk import DiskFiles
 from ingest.engine.genesis import claim_genesis
+from ingest.engine.merging import Merging
 from ingest.engine.rhythm import Limits
 from ingest.engine.store import FileStore
 from ingest.engine.worker import Worker
@@ -42,7 +44,9 @@ async def archive(log: Log, folder: Path, topic: str, limits: Limits) -> None:
     operator, store = ArchiveOperator(topic), FileStore(DiskFiles(folder / topic), "t")
     await claim_genesis(store, log, operator, topic, "id", root=FileStore(DiskFiles(folder), "t"))
     until = {partition: bound.end for partition, bound in (await log.bounds(topic)).items()}
-    await Worker(log, store, operator, topic=topic, group=topic, instance="w", limits=limits).run(until)
+    merging = Merging(ArchiveMerger(), lambda: 0, every=3, grace_ns=0)
+    worker = Worker(log, store, operator, topic=topic, group=topic, instance="w", limits=limits, merging=merging)
+    await worker.run(until)
 
 
 @pytest.fixture(scope="module")

@@ -31,6 +31,9 @@ class Joined:
     def takes(self, ref: FileRef) -> bool:
         return not ref.name.startswith("large/")
 
+    def alone(self, files: Sequence[FileRef]) -> bool:
+        return False
+
     def joins(self, older: FileRef, size: int) -> bool:
         return older.bytes <= size and older.bytes + size <= MAX
 
@@ -38,12 +41,22 @@ class Joined:
         return [Draft.of("lines", "l", ".txt", [data for _, data in files], sum(ref.rows for ref, _ in files), tag)]
 
 
+class Apart(Joined):
+    """Large ones stay alone."""
+
+    def alone(self, files: Sequence[FileRef]) -> bool:
+        return any(ref.bytes > 6 for ref in files)
+
+    def joins(self, older: FileRef, size: int) -> bool:
+        return False
+
+
 def ref(name: str, size: int) -> FileRef:
     return FileRef(name, name, size, 1)
 
 
 def test_of_each_folder_new_files_are_chosen_and_no_single_one() -> None:
-    new = [ref("b/1", 1), ref("a/1", 1), ref("large/1", 1), ref("b/2", 1), ref("large/2", 1)]
+    new = [ref("b/1", 1), ref("a/1", 1), ref("b/2", 1)]
     assert [each.name for each in chosen_of([], new, Joined())] == ["b/1", "b/2"]
     assert [each.name for each in chosen_of([ref("a/0", 1), ref("b/0", 3)], new, Joined())] == [
         "a/0",
@@ -180,6 +193,23 @@ def test_where_there_is_no_room_what_was_written_goes_with_the_next_seal(tmp_pat
         await feed_and_seal(store, part, [2])
         await sweep(store, part.folder, part.next_seq - 1)
         assert lines(tmp_path) == ["0 0\n", "1 1\n", "2 3\n"]
+
+    asyncio.run(scenario())
+
+
+def test_no_merging_reaches_across_an_entry_that_stays_alone(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        store, merging = store_at(tmp_path), Merging(Apart(), lambda: 10**18, every=2, grace_ns=0)
+        part = await recover(store)
+        for numbers in ([1000], [1000], [0], [1], [20_000], [1], [2]):
+            part.running.total = 0  # type: ignore[attr-defined]
+            await feed_and_seal(store, part, numbers)
+        for _ in range(2):
+            await merged(store, part, merging)
+            await let_go(store, part, merging)
+        assert part.merged is not None
+        texts = [(tmp_path / ref.name).read_text() for ref in part.merged.files]
+        assert texts == ["0 1000\n", "1 1000\n", "2 0\n3 1\n", "4 20000\n", "5 1\n6 2\n"]
 
     asyncio.run(scenario())
 
