@@ -34,6 +34,8 @@ class Follower:
         """Records that could not be read."""
         self.positions: dict[int, int] = {}
         """What was taken of each partition."""
+        self.caught_up = asyncio.Event()
+        """Set when everything was taken that the topic had at first."""
         self._log = log
         self._topic = topic
         self._take = take
@@ -60,6 +62,7 @@ class Follower:
     async def _follow(self) -> None:
         while self._topic not in await self._log.topics():
             self.trouble = ""
+            self.caught_up.set()
             await asyncio.sleep(ABSENT_S)
         bounds = await self._log.bounds(self._topic)
         for partition, (begin, end) in bounds.items():
@@ -71,10 +74,14 @@ class Follower:
                     f"{self._log.url}: {self._topic} ends at {end}, and was read to {at} before: it was made anew, or "
                     "restored from a backup; start this server again"
                 )
+        ends = {partition: end for partition, (_, end) in bounds.items()}
         await self._announce()
         reader = self._log.reader(self._topic, dict(self.positions), durable=self._durable)
         try:
             while True:
+                if all(self.positions[partition] >= end for partition, end in ends.items()):
+                    self.caught_up.set()
+                    ends = {}
                 reader = await self._step(reader)
         finally:
             await reader.close()

@@ -82,6 +82,12 @@ class Timeline:
             tasks.create_task(self._marks.run())
             tasks.create_task(self._readings.run())
 
+    async def caught_up(self) -> None:
+        """Return when everything is known that the log had when it was opened."""
+        assert self._readings is not None
+        await self._marks.caught_up.wait()
+        await self._readings.caught_up.wait()
+
     async def close(self) -> None:
         """Let go of the archive."""
         if isinstance(self.past, ArchivePast):

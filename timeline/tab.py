@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
@@ -53,6 +52,7 @@ class Tab:
         self._waiting = asyncio.Event()
         self._acts: asyncio.Queue[Act] = asyncio.Queue(ACTS_MAX)
         self._answering: asyncio.Task[None] | None = None
+        self._welcoming: asyncio.Task[None] | None = None
 
     # Telling.
 
@@ -141,8 +141,13 @@ class Tab:
             raise ClosedError(4409)
         self.person = protocol.Person(message.tab, self.who.user)
         self.hub.timeline.doubt()
-        self.say(self.hub.welcome(self.who))
         self.hub.people_changed()
+        self._welcoming = asyncio.create_task(self._welcome())
+
+    async def _welcome(self) -> None:
+        """What there is, when all of it is known: "nothing here" would be a lie before."""
+        await self.hub.timeline.caught_up()
+        self.say(self.hub.welcome(self.who))
 
     def _act(self, act: Act) -> None:
         try:
@@ -231,10 +236,10 @@ class Tab:
 
     async def close(self) -> None:
         """Let go of what is under way."""
-        if self._answering is not None:
-            self._answering.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._answering
+        for task in (self._answering, self._welcoming):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
 
 
 def _gap(stream: str, gap: GapSpan) -> protocol.Gap:
