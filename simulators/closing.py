@@ -30,6 +30,7 @@ def closing_report(site: Site, lived: Lived, elapsed_s: float) -> Report:
         folder=site.folder,
         log=site.log,
         dataset=site.dataset,
+        pace=site.pace,
         seconds=lived.seconds,
         devices=tuple(accounts),
         chunks=sum(found.chunks for found in lived.log.values()),

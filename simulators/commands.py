@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 DEFAULT_OUT: Final = Path("out/demo")
 DEFAULT_SECONDS: Final = 20.0
+"""Of a demo; one that is live goes on until Ctrl-C."""
 INTERRUPTED: Final = 130
 
 
@@ -34,7 +35,7 @@ def register(subparsers: Subparsers) -> None:
         description="Run the whole live line: virtual sensors on a serial port, an MQTT broker and the log, with "
         "noise, near-misses and true events; an edge agent; windowing with event rules at the same time. It ends with "
         "what came of it, and leaves the files that it was configured with.",
-        epilog="example: sensorloom demo --out out/demo --seconds 20",
+        epilog="examples:\n  sensorloom demo --out out/demo --seconds 20\n  sensorloom demo --live",
     )
     demo.add_argument(
         "--out",
@@ -43,7 +44,13 @@ def register(subparsers: Subparsers) -> None:
         help=f"a new folder, where everything goes (default: {DEFAULT_OUT}, or the next free {DEFAULT_OUT}-2, -3 …)",
     )
     demo.add_argument(
-        "--seconds", metavar="N", type=float, default=DEFAULT_SECONDS, help="how long sensors speak (default: 20)"
+        "--seconds",
+        metavar="N",
+        type=float,
+        help=f"how long sensors speak (default: {DEFAULT_SECONDS:g}; with --live until Ctrl-C, for 20 h at most)",
+    )
+    demo.add_argument(
+        "--live", action="store_true", help="as fast as life, with the operators' timeline on it in the browser"
     )
     demo.add_argument("--seed", metavar="N", type=int, default=1, help="other seed, other truth (default: 1)")
     demo.add_argument("--log", metavar="URL", help="segments:DIR or kafka://host:9092 (default: segments:DIR/log)")
@@ -111,15 +118,17 @@ def run(args: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         raise MissingLibraryError("the demo", error.name, "demo") from None
     from simulators.report import show
-    from simulators.site import check_words
+    from simulators.site import LIVE_SPEED, SPEED, check_words, longest
     from simulators.watching import Watch
 
-    check_words(args.seconds, args.seed)
+    seconds = args.seconds if args.seconds is not None else (longest(LIVE_SPEED) if args.live else DEFAULT_SECONDS)
+    check_words(seconds, args.seed, LIVE_SPEED if args.live else SPEED)
     folder = (args.out or _free(DEFAULT_OUT)).absolute()
     began_s = time.monotonic()
     try:
-        with Watch(args.seconds) as watch:
-            site, lived = run_demo(folder, args.log or f"segments:{folder / 'log'}", args.seconds, args.seed, watch)
+        with Watch(seconds) as watch:
+            log = args.log or f"segments:{folder / 'log'}"
+            site, lived = run_demo(folder, log, seconds, args.seed, watch, live=args.live)
     except KeyboardInterrupt:
         print(f"sensorloom: ended at once; what was read lies in {folder}", file=sys.stderr)
         raise

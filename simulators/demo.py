@@ -16,6 +16,7 @@ import os
 import secrets
 import signal
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -36,7 +37,7 @@ from simulators.balance import InLog, ends_of, read_back
 from simulators.broker import EmbeddedBroker
 from simulators.playing import Happening, Play, SensorReport
 from simulators.scenario import load_scenario
-from simulators.site import SPEED, Site, claim
+from simulators.site import LIVE_SPEED, SPEED, Site, claim, timeline_words
 from simulators.watching import SoFar, Watch
 from windowing.dataset.belongings import RULES
 
@@ -72,8 +73,11 @@ class _Ending(NamedTuple):
     at_once: asyncio.Event
 
 
-def run_demo(folder: Path, log_url: str, seconds: float, seed: int, watch: Watch) -> tuple[Site, Lived]:
-    """Run the line for `seconds` on the wall's clock; `watch` is told what is going on.
+def run_demo(
+    folder: Path, log_url: str, seconds: float, seed: int, watch: Watch, *, live: bool = False
+) -> tuple[Site, Lived]:
+    """Run the line for `seconds` on the wall's clock; `watch` is told what is going on. `live`: as fast as life, and
+    with a timeline on it in the browser.
 
     SIGINT and SIGTERM end it early and in good order; a second one ends it at once.
 
@@ -82,18 +86,19 @@ def run_demo(folder: Path, log_url: str, seconds: float, seed: int, watch: Watch
         SensorloomError: the log cannot be reached; what the agent and the windowing service raise.
         KeyboardInterrupt: a second signal came.
     """
-    return asyncio.run(_run(folder, log_url, seconds, seed, watch))
+    return asyncio.run(_run(folder, log_url, seconds, seed, watch, LIVE_SPEED if live else SPEED))
 
 
-async def _run(folder: Path, log_url: str, seconds: float, seed: int, watch: Watch) -> tuple[Site, Lived]:
+async def _run(folder: Path, log_url: str, seconds: float, seed: int, watch: Watch, speed: int) -> tuple[Site, Lived]:
     log = open_log(log_url)
     try:
         since = await ends_of(log)  # before anything is written: a log that cannot be reached is told now
         claim(folder)
-        start_ns = (time.time_ns() - int(seconds * SPEED * 1e9)) // _MS * _MS
-        site = Site(folder, log_url, seed, seconds, start_ns, f"127.0.0.1:{_free_port()}")
+        past_s = 0.0 if speed == LIVE_SPEED else seconds * speed
+        start_ns = (time.time_ns() - int(past_s * 1e9)) // _MS * _MS
+        site = Site(folder, log_url, seed, seconds, start_ns, f"127.0.0.1:{_free_port()}", speed)
         site.write()
-        watch.tell(f"three devices for {seconds:g} s, {SPEED} times as fast as life; everything lies in {folder}")
+        watch.tell(f"three devices for {seconds:g} s, {site.pace}; everything lies in {folder}")
         with _ended_by_signals(watch) as ending:
             play, figures = await _live(site, log, watch, ending.early)
             watch.stage("drain")
@@ -135,6 +140,8 @@ async def _live(site: Site, log: Log, watch: Watch, end: asyncio.Event) -> tuple
         others = [windowing, reading]
         await _beside(others, stack.enter_async_context(play))
         await _beside(others, _until(lambda: end.is_set() or _is_connected(agent), "the agent is not connected"))
+        if site.speed == LIVE_SPEED:
+            await stack.enter_async_context(_timeline(site, watch))
         showing = asyncio.create_task(_show(watch, play, end))
         stack.callback(showing.cancel)
         await _beside(others, play.speak())
@@ -153,6 +160,31 @@ async def _broker(site: Site) -> AsyncIterator[None]:
         yield
     finally:
         await broker.stop()
+
+
+@contextlib.asynccontextmanager
+async def _timeline(site: Site, watch: Watch) -> AsyncIterator[None]:
+    """The timeline's server, a process of its own: what it tells, with the link that opens it, `watch` is told."""
+    words = [*timeline_words(site.folder, site.log), "--listen", f"127.0.0.1:{_free_port()}"]
+    server = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-u", "-m", *words),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,  # Ctrl-C is ours: it ends the sensors first
+    )
+    telling = asyncio.create_task(_tell(server, watch))
+    try:
+        yield
+    finally:
+        if server.returncode is None:
+            server.terminate()
+        await asyncio.gather(server.wait(), telling)
+
+
+async def _tell(server: asyncio.subprocess.Process, watch: Watch) -> None:
+    assert server.stdout is not None
+    async for line in server.stdout:
+        watch.tell(line.decode(errors="replace").rstrip())
 
 
 @contextlib.asynccontextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from simulators.balance import Account
 from simulators.scores import Score
-from simulators.site import FILES, SPEED
+from simulators.site import FILES, timeline_words
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -27,6 +28,7 @@ class Report:
     folder: Path
     log: str
     dataset: Path
+    pace: str
     seconds: float
     """Of event time."""
     devices: tuple[Account, ...]
@@ -108,6 +110,8 @@ def _places(report: Report) -> Iterator[str]:
     yield f"files   {report.folder}: {', '.join(FILES)}"
     yield "\nOpen it with:\n"
     yield from (f"    {line}" for line in report.lines)
+    yield "\nSee it, and mark in it, in the browser:\n"
+    yield f"    {shlex.join(timeline_words(report.folder, report.log))}"
     yield ""
 
 
@@ -128,9 +132,7 @@ def _summary(report: Report) -> Table:
     table = _table("sensorloom demo", "", "")
     per_sample = report.bytes_per_sample
     ended = ", ended early" if report.ended_early else ""
-    table.add_row(
-        "time", f"{report.seconds:,.0f} s of {len(report.devices)} devices, {SPEED} times as fast as life{ended}"
-    )
+    table.add_row("time", f"{report.seconds:,.0f} s of {len(report.devices)} devices, {report.pace}{ended}")
     table.add_row("samples", f"{report.samples:,} in the log")
     table.add_row("chunks", f"{report.chunks:,}")
     table.add_row("bytes per sample", "–" if per_sample is None else f"{per_sample:.2f}, times and headers included")

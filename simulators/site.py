@@ -17,6 +17,7 @@ from ingest.units import format_time
 
 SPEED: Final = 30
 """Of event time against the clock on the wall: 20 s hold ten minutes."""
+LIVE_SPEED: Final = 1
 SECONDS_MIN, SECONDS_MAX = 2.0, 2400.0
 BACKGROUND: Final = "normal"
 FILES: Final = ("scenario.toml", "agent.toml", "rules.yaml", "dataset.toml", "truth.csv")
@@ -153,6 +154,12 @@ class Site:
     """Of event time; so long before now that no sample is ahead of the clock."""
     broker: str
     """`host:port` of the MQTT broker."""
+    speed: int = SPEED
+
+    @property
+    def pace(self) -> str:
+        """The speed, in words."""
+        return "as fast as life" if self.speed == LIVE_SPEED else f"{self.speed} times as fast as life"
 
     @property
     def tag(self) -> str:
@@ -209,8 +216,8 @@ class Site:
         names = {
             "seed": self.seed,
             "start": format_time(self.start_ns),
-            "seconds": f"{self.seconds * SPEED:.10g}",
-            "speed": SPEED,
+            "seconds": f"{self.seconds * self.speed:.10g}",
+            "speed": self.speed,
             "broker": self.broker,
             "log": json.dumps(self.log, ensure_ascii=False),  # TOML writes text as JSON does
             "pump": self.pump,
@@ -221,6 +228,16 @@ class Site:
         self.agent.write_text(_AGENT.format(**names), encoding="utf-8")
         self.rules.write_text(_RULES, encoding="utf-8")
         self.config.write_text(_DATASET, encoding="utf-8")
+
+
+def timeline_words(folder: Path, log: str) -> list[str]:
+    """The command that serves a demo's timeline."""
+    where = (
+        [str(folder)]
+        if log == f"segments:{folder / 'log'}"
+        else ["--log", log, "--config", f"{folder / 'dataset.toml'}"]
+    )
+    return ["sensorloom", "label", "serve", *where]
 
 
 def claim(folder: Path) -> None:
@@ -236,9 +253,15 @@ def claim(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
 
-def check_words(seconds: float, seed: int) -> None:
+def check_words(seconds: float, seed: int, speed: int = SPEED) -> None:
     """Raise `UsageError` for what cannot be simulated."""
     if seed < 0:
         raise UsageError(f"--seed: {seed} is negative; use 0, 1, 2 …")
-    if not SECONDS_MIN <= seconds <= SECONDS_MAX:
-        raise UsageError(f"--seconds: {seconds:g} is not in {SECONDS_MIN:g}..{SECONDS_MAX:g}")
+    most = longest(speed)
+    if not SECONDS_MIN <= seconds <= most:
+        raise UsageError(f"--seconds: {seconds:g} is not in {SECONDS_MIN:g}..{most:g}")
+
+
+def longest(speed: int) -> float:
+    """How many seconds a demo may take at a speed: twenty hours of event time."""
+    return SECONDS_MAX * SPEED / speed
