@@ -7,6 +7,7 @@ its client is used here, which knows connections, TLS, headers and time limits, 
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ _VICTORIA: Final = "X-Server-Hostname"
 _INFLUX: Final = "X-Influxdb-Version"
 _CONNECTIONS: Final = 4
 _MISSING, _DENIED = 404, (401, 403)
+_ERRNO: Final = re.compile(r"\[Errno -?\d+\] ")
 
 
 class Database:
@@ -134,4 +136,4 @@ class Database:
 def _plain(error: Exception) -> str:
     """What went wrong, without the names of Python's objects, which differ each time."""
     text = str(getattr(error, "reason", None) or error)
-    return text.rpartition(": ")[2] or type(error).__name__
+    return _ERRNO.sub("", text.rpartition(": ")[2]) or type(error).__name__
