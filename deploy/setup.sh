@@ -28,6 +28,9 @@ servers)
     need ip iproute2
     need influxd influxdb
     need victoria-metrics victoria-metrics
+    need chromium chromium
+    need node nodejs
+    need npm npm
     ;;
 *)
     echo "setup: unknown part \"$1\"; known: python, servers" >&2

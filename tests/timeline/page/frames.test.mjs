@@ -1,0 +1,77 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { decode, newest } from "../../../timeline/static/js/frames.js";
+import { columnsOf, extent } from "../../../timeline/static/js/traces.js";
+
+const T = 1_795_780_800_000_000_000n;
+
+/** A frame by the layout of timeline/README.md. */
+function frame({ kind, base = T, tile = 0, times, values, bases, flags = 0 }) {
+    const columns = kind === 1 ? 1 : 4;
+    const n = times.length;
+    const buffer = new ArrayBuffer(24 + 8 * bases.length + n * (kind === 1 ? 8 : 4) + 4 * n * columns * bases.length);
+    const view = new DataView(buffer);
+    [1, kind, flags, bases.length].forEach((byte, i) => view.setUint8(i, byte));
+    view.setUint32(4, 7, true);
+    view.setUint16(8, 2, true);
+    view.setUint8(10, tile);
+    view.setUint32(12, n, true);
+    view.setBigInt64(16, base, true);
+    bases.forEach((value, i) => view.setFloat64(24 + 8 * i, value, true));
+    let at = 24 + 8 * bases.length;
+    for (const time of times) {
+        if (kind === 1) view.setBigInt64(at, time, true);
+        else view.setUint32(at, Number(time), true);
+        at += kind === 1 ? 8 : 4;
+    }
+    for (const value of values.flat(2)) {
+        view.setFloat32(at, value, true);
+        at += 4;
+    }
+    return buffer;
+}
+
+test("samples: times to the nanosecond also beyond four seconds, values by channel", () => {
+    const found = decode(frame({ kind: 1, flags: 1, times: [0n, 1n, 10_000_000_001n], values: [[0, 1, 2], [5, NaN, 7]], bases: [50, 0] }));
+    assert.deepEqual([found.view, found.stream, found.live, found.before, found.base], [7, 2, true, false, T]);
+    assert.deepEqual([...found.at], [0, 1, 10_000_000_001]);
+    assert.deepEqual([...found.channels[1].low], [5, NaN, 7]);
+    assert.equal(newest(found), T + 10_000_000_001n);
+});
+
+test("tiles: four values each, at multiples of their span", () => {
+    const found = decode(frame({ kind: 2, tile: 30, times: [0n, 3n], values: [[[1, 2], [3, 4], [5, 6], [7, 8]]], bases: [10] }));
+    assert.equal(found.tile, 2 ** 30);
+    assert.deepEqual([...found.at], [0, 3 * 2 ** 30]);
+    assert.deepEqual([found.channels[0].low, found.channels[0].high, found.channels[0].first, found.channels[0].last].map((a) => a[1]), [2, 4, 6, 8]);
+});
+
+test("a frame that is cut short, or of another version, is told", () => {
+    const whole = frame({ kind: 1, times: [0n, 1n], values: [[1, 2]], bases: [0] });
+    assert.throws(() => decode(whole.slice(0, -1)), /55 bytes; expected 56/);
+    assert.throws(() => decode(new ArrayBuffer(3)), /3 bytes/);
+    new DataView(whole).setUint8(0, 9);
+    assert.throws(() => decode(whole), /version 9/);
+});
+
+test("columns hold the lowest and highest of their samples, and no line crosses a gap", () => {
+    const times = Array.from({ length: 1000 }, (_, i) => BigInt(i) * 10_000_000n).filter((_, i) => i < 400 || i >= 600);
+    const values = times.map((at) => Math.sin(Number(at) / 1e8));
+    const found = decode(frame({ kind: 1, times, values: [values], bases: [3] }));
+    const view = { from: T, to: T + 10_000_000_000n };
+    const columns = columnsOf([found], 0, view, 100, 100, []);
+    for (let x = 0; x < 100; x += 1) {
+        const inside = values.filter((_, i) => Math.floor(Number(times[i]) / 1e8) === x);
+        if (inside.length === 0) assert.ok(Number.isNaN(columns.low[x]));
+        else {
+            assert.ok(Math.abs(columns.low[x] - 3 - Math.min(...inside)) < 1e-6);
+            assert.ok(Math.abs(columns.high[x] - 3 - Math.max(...inside)) < 1e-6);
+        }
+    }
+    assert.deepEqual([columns.joined[39], columns.joined[60], columns.joined[61]], [1, 0, 1]);
+    const announced = columnsOf([found], 0, view, 100, null, [{ start: T + 4_000_000_000n, end: T + 6_000_000_000n }]);
+    assert.equal(announced.joined[60], 0);
+    assert.equal(columnsOf([found], 0, view, 100, null, []).joined[60], 1);
+    assert.ok(extent([columns], "full")[0] < 2.01 && extent([columns], "full")[1] > 3.99);
+    assert.equal(extent([columnsOf([], 0, view, 100, 100, [])], "robust"), undefined);
+});

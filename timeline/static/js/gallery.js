@@ -1,0 +1,98 @@
+// @ts-check
+/** The start page: a row a recording, sortable by each column. */
+import { colours, element, fitted, made } from "./page.js";
+import { clock, day, duration } from "./time.js";
+import { addressOf, viewOf } from "./view.js";
+
+/** @typedef {Record<string, any>} Row */
+
+/** @type {{ name: string, key: (row: Row) => string | bigint | number }[]} */
+const COLUMNS = [
+    { name: "Device", key: (row) => row.device },
+    { name: "Start", key: (row) => BigInt(row.start_ns) },
+    { name: "Length", key: (row) => BigInt(row.until_ns) - BigInt(row.start_ns) },
+    { name: "Signal", key: (row) => row.samples },
+    { name: "Labels", key: (row) => Object.keys(row.labels).sort().join() },
+    { name: "Labelled", key: (row) => row.coverage },
+    { name: "Flags", key: (row) => row.flags.join() },
+];
+
+/** @param {Row[]} rows the newest first @param {(label: string) => number} hueOf */
+export function showGallery(rows, hueOf) {
+    let [column, down] = [1, true];
+    const head = element("gallery-head");
+    const render = () => {
+        const { key } = COLUMNS[column];
+        const sorted = [...rows].sort((one, other) => (key(one) < key(other) ? -1 : key(one) > key(other) ? 1 : 0));
+        if (down) sorted.reverse();
+        element("gallery-rows").replaceChildren(...sorted.map((row) => rowOf(row)));
+        document.querySelectorAll(/** @type {"canvas"} */ ("#gallery-rows canvas")).forEach((canvas) => {
+            const row = sorted[Number(canvas.dataset.row)];
+            if (canvas.className === "spark") drawSpark(canvas, row.spark);
+            else drawLabels(canvas, row.labels, hueOf);
+        });
+        head.querySelectorAll("th").forEach((cell, i) => {
+            if (i === column) cell.setAttribute("aria-sort", down ? "descending" : "ascending");
+            else cell.removeAttribute("aria-sort");
+        });
+    };
+    head.replaceChildren(...COLUMNS.map(({ name }, i) => {
+        const button = made("button", { type: "button" }, name);
+        button.addEventListener("click", () => {
+            [column, down] = [i, i === column && !down];
+            render();
+        });
+        return made("th", { scope: "col" }, button);
+    }));
+    const empty = element("gallery-empty");
+    empty.hidden = rows.length > 0;
+    empty.textContent = "No device has sent data yet. On the device: sensorloom agent run agent.toml";
+    element("gallery").hidden = false;
+    render();
+}
+
+/** @param {Row} row @returns {HTMLTableRowElement} */
+function rowOf(row) {
+    const [start, until] = [BigInt(row.start_ns), BigInt(row.until_ns)];
+    const place = [...element("gallery-rows").children].length;
+    const link = made("a", { href: row.end_ns === null ? `/d/${encodeURIComponent(row.device)}` : addressOf(row.device, viewOf(start, until)) }, row.device);
+    const share = `${Math.round(row.coverage * 100)} %`;
+    const labels = Object.entries(row.labels).map(([name, part]) => `${name} ${Math.round(part * 100)} %`).join(", ");
+    const cells = [
+        link, `${day(start)} ${clock(start, 0)}`, duration(until - start),
+        made("canvas", { class: "spark", role: "img", "aria-label": `${row.samples} samples`, "data-row": String(place) }),
+        made("canvas", { class: "labelbar", role: "img", "aria-label": labels || "no labels", "data-row": String(place) }),
+        share, row.flags.join(", "),
+    ];
+    return made("tr", {}, ...cells.map((content) => made("td", {}, content)));
+}
+
+/** @param {HTMLCanvasElement} canvas @param {([number, number] | null)[]} spark lowest and highest per span */
+function drawSpark(canvas, spark) {
+    const { width, height, ratio } = fitted(canvas);
+    const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+    pen.fillStyle = colours()["trace-2"];
+    const there = /** @type {[number, number][]} */ (spark.filter((one) => one !== null));
+    const [low, high] = [Math.min(...there.map((one) => one[0])), Math.max(...there.map((one) => one[1]))];
+    const scale = (height - 2) / (high - low || 1);
+    spark.forEach((one, i) => {
+        if (one) pen.fillRect((i * width) / spark.length, (high - one[1]) * scale, Math.max(1 / ratio, width / spark.length), Math.max(1, (one[1] - one[0]) * scale));
+    });
+}
+
+/** @param {HTMLCanvasElement} canvas @param {Record<string, number>} labels shares @param {(label: string) => number} hueOf */
+function drawLabels(canvas, labels, hueOf) {
+    const { width, height, ratio } = fitted(canvas);
+    const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+    const ink = colours();
+    pen.fillStyle = ink.grid;
+    pen.fillRect(0, 0, width, height);
+    let x = 0;
+    for (const [name, share] of Object.entries(labels)) {
+        pen.fillStyle = ink[`label-${hueOf(name)}`] ?? ink.second;
+        pen.fillRect(x, 0, share * width, height);
+        x += share * width;
+    }
+}

@@ -1,0 +1,48 @@
+// @ts-check
+/** Small things that every part of the page needs of the browser. */
+
+/** @param {string} id @returns {HTMLElement} the element that index.html has under this id */
+export function element(id) {
+    const found = document.getElementById(id);
+    if (!found) throw new Error(`index.html has no element #${id}`);
+    return found;
+}
+
+/** @template {keyof HTMLElementTagNameMap} T @param {T} tag @param {Record<string, string>} attributes @param {...(Node | string)} content @returns {HTMLElementTagNameMap[T]} */
+export function made(tag, attributes = {}, ...content) {
+    const node = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+    node.append(...content);
+    return node;
+}
+
+/** Writes a text where it is another one: a screen reader hears changes only. @param {HTMLElement} node @param {string} text */
+export function write(node, text) {
+    if (node.textContent !== text) node.textContent = text;
+}
+
+/** Tells a screen reader, and puts it into the list of what happened. @param {string} words */
+export function say(words) {
+    element("said").textContent = words;
+    const item = made("li", {}, `${new Date().toISOString().slice(11, 19)} ${words}`);
+    const log = element("log");
+    log.prepend(item);
+    while (log.children.length > 100) log.lastElementChild?.remove();
+}
+
+/** The colours of the style sheet, as they are now: light, dark or the system's own. @returns {Record<string, string>} */
+export function colours() {
+    const style = getComputedStyle(document.documentElement);
+    const names = ["ground", "ink", "second", "grid", "raised", "alarm", "amber", "trace-1", "trace-2", "trace-3"];
+    for (let hue = 1; hue <= 6; hue += 1) names.push(`label-${hue}`);
+    return Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
+}
+
+/** Fits a canvas's pixels to its box. @param {HTMLCanvasElement} canvas @returns {{ width: number, height: number, ratio: number }} CSS px */
+export function fitted(canvas) {
+    const ratio = devicePixelRatio || 1;
+    const { clientWidth: width, clientHeight: height } = canvas;
+    const [wide, tall] = [Math.round(width * ratio), Math.round(height * ratio)];
+    if (canvas.width !== wide || canvas.height !== tall) [canvas.width, canvas.height] = [wide, tall];
+    return { width, height, ratio };
+}
