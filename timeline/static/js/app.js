@@ -123,6 +123,7 @@ async function start() {
         const names = [...new Set(rows.flatMap((/** @type {any} */ row) => Object.keys(row.labels)))].sort();
         showGallery(rows, (label) => (names.indexOf(label) % 6) + 1);
         for (const id of ["device", "follow", "panel-button", "outbox", "live", "clock"]) element(id).hidden = true;
+        document.querySelector("label[for='device']")?.remove();
         element("help-button").addEventListener("click", () => dialog("help").showModal());
         return;
     }

@@ -17,7 +17,7 @@ import { liveWords, markedWords, nothingWords, outboxWords, viewWords } from "./
 /** @typedef {import("./view.js").View} View */
 /** @typedef {import("./acts.js").Change} Change */
 /** @typedef {import("./draw.js").Trace} Trace */
-/** @typedef {{ number: number, overview: boolean, streams: string[], view: View, frames: import("./frames.js").Frame[] }} Ask */
+/** @typedef {{ number: number, overview: boolean, answered?: boolean, streams: string[], view: View, frames: import("./frames.js").Frame[] }} Ask */
 
 const ASK_MS = 80;
 const FOLLOW_MS = 50;
@@ -236,6 +236,7 @@ export class Timeline {
         if (!ask || message.view !== ask.number) return;
         const gaps = (message.gaps ?? []).map((/** @type {any} */ gap) => ({ stream: gap.stream, start: BigInt(gap.start_ns), end: BigInt(gap.end_ns), reason: gap.reason }));
         const framesOf = (/** @type {number} */ place) => ask.frames.filter((frame) => frame.stream === place && !frame.before);
+        ask.answered = true;
         if (ask.overview) {
             const known = this.traces.get(ask.streams[0]);
             if (known) this.overview = { ...known, frames: framesOf(0), gaps: gaps.filter((/** @type {any} */ gap) => gap.stream === known.name) };
@@ -280,6 +281,7 @@ export class Timeline {
 
     #askNow() {
         if (!this.view || !this.open || this.traces.size === 0) return;
+        if (this.ask?.overview && !this.ask.answered) return; // one view at a time: its answer asks for this one
         const more = span(this.view) / 4n; // beside the screen, so that a pan shows something at once
         const view = { from: this.view.from - more, to: this.view.to + more };
         this.#send({ overview: false, streams: [...this.traces.keys()].slice(0, 64), view, number: 0, frames: [] }, Math.ceil(this.plot * devicePixelRatio * 1.5), true);
