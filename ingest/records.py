@@ -140,6 +140,11 @@ class MarkAdd(msgspec.Struct, frozen=True, array_like=True, tag=16):
     """A rule's mark says what opened and closed it: values and thresholds by name."""
     revision: str = ""
     """Of a rule's mark: the revision of the rule that made it. Marks made before there was this field do not say."""
+    trim: bool = False
+    """It labels nothing: no window may touch its range. A trim has no label, so releases that do not know it find an
+    invalid mark."""
+    reason: str = ""
+    """Why it is a trim; of another mark, its note."""
 
 
 class MarkEdit(msgspec.Struct, frozen=True, array_like=True, tag=17):

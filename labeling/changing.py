@@ -132,8 +132,8 @@ class Scope:
     end_ns: int
 
     def holds(self, mark: ResolvedMark) -> bool:
-        """Whether a mark is one of the author's, and in the range."""
-        if not mark.by_person or (mark.device, mark.author) != (self.device, self.author):
+        """Whether a mark is one of the author's, and in the range. A file of marks says nothing of trims."""
+        if not mark.by_person or mark.trim or (mark.device, mark.author) != (self.device, self.author):
             return False
         return mark.start_ns < self.end_ns and max(mark.end_ns, mark.start_ns + 1) > self.start_ns
 

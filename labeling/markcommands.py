@@ -1,10 +1,11 @@
-"""`sensorloom marks list|edit|retract|undo`. What a command needs is imported when it runs."""
+"""`sensorloom marks list|trim|edit|retract|undo`. What a command needs is imported when it runs."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,6 +30,14 @@ examples:
   sensorloom marks list --marked-by anna --json --log segments:log
 
 A mark holds from its start up to its end, which is exclusive; an instant has equal ends.
+"""
+_TRIM_EXAMPLE: Final = """\
+example:
+  sensorloom marks trim pump-7 --from 2026-01-05T08:00Z --to 2026-01-05T08:05Z \\
+      --author anna --reason "the belt was off" --log segments:log
+
+Windows that touch the range leave every dataset of the log at its next opening, and are counted as `trim`. `marks edit`
+moves its bounds, `marks retract` and `marks undo` bring the windows back. The end is exclusive.
 """
 _EDIT_EXAMPLE: Final = """\
 examples:
@@ -72,6 +81,12 @@ def register(subparsers: Any) -> None:
     listing.add_argument("--retracted", action="store_true", help="show those that were retracted instead")
     add_log(listing, "look into", creates=False)
     listing.set_defaults(run=run_list)
+    trim = add_command(actions, "trim", "take a range of a device out of every dataset", _TRIM_EXAMPLE)
+    trim.add_argument("device", metavar="DEVICE", help="whose windows")
+    trim.add_argument("--from", dest="since", required=True, metavar="TIME", help="the range's first instant")
+    trim.add_argument("--to", dest="until", required=True, metavar="TIME", help="where it ends, itself no longer in it")
+    _add_who(trim)
+    trim.set_defaults(run=run_trim)
     edit = add_command(actions, "edit", "change a mark", _EDIT_EXAMPLE)
     edit.add_argument("id", metavar="ID", help="the mark's id, or the beginning of it")
     edit.add_argument("--device", help="whose mark it is, where an id is of several")
@@ -130,7 +145,7 @@ def _selected(marks: Iterable[ResolvedMark], args: argparse.Namespace) -> list[R
         mark
         for mark in marks
         if (args.device is None or mark.device == args.device)
-        and (args.label is None or mark.label == args.label)
+        and (args.label is None or mark.shown == args.label)
         and (args.marked_by is None or mark.author == args.marked_by)
         and (since is None or max(mark.end_ns, mark.start_ns + 1) > since)
         and (until is None or mark.start_ns < until)
@@ -155,12 +170,14 @@ def _row(mark: ResolvedMark) -> dict[str, Any]:
         "device": mark.device,
         "start_ns": mark.start_ns,
         "end_ns": mark.end_ns,
-        "label": mark.label,
+        "label": mark.shown,
         "author": mark.author,
         "tool": mark.tool,
         "revision": mark.revision,
         "confidence": mark.confidence,
         "marked_ns": mark.marked_ns,
+        "trim": mark.trim,
+        "reason": mark.reason,
     }
 
 
@@ -219,6 +236,27 @@ def _change(args: argparse.Namespace, plan: Callable[[Book, int], tuple[list[Mar
     return 0
 
 
+def run_trim(args: argparse.Namespace) -> int:
+    """`sensorloom marks trim`."""
+    from ingest.records import MarkAdd
+
+    who = _who(args)
+    start_ns, end_ns = time_of_option("--from", args.since), time_of_option("--to", args.until)
+    if start_ns >= end_ns:
+        raise UsageError("trim: --from does not lie before --to")
+    if not who.reason.strip():
+        raise UsageError("trim: say why, as in --reason 'the belt was off'")
+
+    def plan(book: Book, now_ns: int) -> tuple[list[Mark], list[str]]:
+        said = "", who.author, who.tool
+        event = MarkAdd(
+            args.device, uuid.uuid4().hex, start_ns, end_ns, *said, client_ns=now_ns, trim=True, reason=who.reason
+        )
+        return [event], [f"add {in_words(event)}"]
+
+    return _change(args, plan)
+
+
 def run_edit(args: argparse.Namespace) -> int:
     """`sensorloom marks edit`."""
     from labeling.changing import Fields, edit_of
@@ -237,6 +275,8 @@ def run_edit(args: argparse.Namespace) -> int:
 
     def plan(book: Book, now_ns: int) -> tuple[list[Mark], list[str]]:
         mark = find_mark(list(book.standing().values()), args.id, args.device)
+        if mark.trim and to.label is not None:
+            raise UsageError(f"{mark.id} is a trim, which has no label: retract it, and mark the range")
         start_ns = mark.start_ns if to.start_ns is None else to.start_ns
         end_ns = mark.end_ns if to.end_ns is None else to.end_ns
         if end_ns < start_ns:

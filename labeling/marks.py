@@ -14,6 +14,7 @@ stands of a mark depends on these things only: its first add, its edits in log o
 - A mark belongs to whoever edited it last, except that a rule's edit does not touch what a person added or edited.
   A rule's mark that a person has edited is that person's: it stands whatever becomes of the rule. A retract is of the
   one mark: a corrected rule makes new marks, with new ids. To overrule a rule for good, mark the range.
+- A trim is a mark by which windows go, rather than get a label; it stays one, and without a label, whatever is edited.
 - A mark that ends before it starts, or without a label, is invalid: it is counted, and labels nothing.
 """
 
@@ -30,6 +31,8 @@ import msgspec
 
 from ingest.records import Mark, MarkAdd, MarkEdit, MarkRetract
 
+TRIM: Final = "trim"
+"""What a trim is called where others have a label; a label may be called the same."""
 RULE: Final = "rule"
 """The tool of marks that no person has touched."""
 _HEX: Final = 32
@@ -52,6 +55,15 @@ class ResolvedMark(msgspec.Struct, frozen=True):
     """When the log took the event that made it what it is."""
     order: int = 0
     """That event's place among all events: of two marks of one device, the larger one was said later."""
+    trim: bool = False
+    """It labels nothing: windows that touch it leave a dataset at opening."""
+    reason: str = ""
+    """Why it is a trim; of another mark, its note. An edit's own reason takes its place, where it has one."""
+
+    @property
+    def shown(self) -> str:
+        """What people call it: its label, or `TRIM`."""
+        return TRIM if self.trim else self.label
 
     @property
     def by_person(self) -> bool:
@@ -64,6 +76,8 @@ class Fold:
     """What stands after some events: the marks by device, start, end and id, and what was set aside, by reason."""
 
     marks: tuple[ResolvedMark, ...]
+    trims: tuple[ResolvedMark, ...] = ()
+    """The trims that stand, in the same order; they are not among the marks."""
     counts: Counter[str] = field(default_factory=Counter)
     """`duplicate` (further adds of an id, repeated changes), `retracted`, `orphan` (changes whose add never came),
     `overruled` (a rule's edits of a person's mark), `undone` (edits and retracts taken back), `invalid`."""
@@ -128,7 +142,9 @@ def fold(events: Iterable[Mark], append_ns: Iterable[int] = repeat(0)) -> Fold:
     if duplicates:
         counts["duplicate"] = duplicates
     standing = [mark for history in found.values() if (mark := standing_of(history, counts)) is not None]
-    return Fold(tuple(sorted(standing, key=mark_order)), counts)
+    standing.sort(key=mark_order)
+    marks, trims = (tuple(mark for mark in standing if mark.trim is trim) for trim in (False, True))
+    return Fold(marks, trims, counts)
 
 
 def mark_order(mark: ResolvedMark) -> tuple[str, int, int, str]:
@@ -151,7 +167,7 @@ def standing_of(history: History, counts: Counter[str]) -> ResolvedMark | None:
         counts["retracted"] += 1
         return None
     mark = _edited(history.add, changes, counts)
-    if mark.end_ns < mark.start_ns or not mark.label:
+    if mark.end_ns < mark.start_ns or not (mark.label or mark.trim):
         counts["invalid"] += 1
         return None
     return mark
@@ -176,7 +192,7 @@ def _edited(told: _Told, changes: Sequence[_Told], counts: Counter[str]) -> Reso
     add = told.event
     assert isinstance(add, MarkAdd)
     start_ns, end_ns, label, confidence = add.start_ns, add.end_ns, add.label, add.confidence
-    author, tool = add.author, add.tool
+    author, tool, reason = add.author, add.tool, add.reason
     for change in changes:
         edit = change.event
         assert isinstance(edit, MarkEdit)
@@ -186,9 +202,22 @@ def _edited(told: _Told, changes: Sequence[_Told], counts: Counter[str]) -> Reso
         start_ns = start_ns if edit.start_ns is None else edit.start_ns
         end_ns = end_ns if edit.end_ns is None else edit.end_ns
         label = label if edit.label is None else edit.label
+        reason = edit.reason or reason
         confidence = confidence if edit.confidence is None else edit.confidence
         author, tool, told = edit.author, edit.tool, change
     revision = add.revision if tool == RULE else ""
     return ResolvedMark(
-        add.id, add.device, start_ns, end_ns, label, author, tool, confidence, revision, told.append_ns, told.order
+        add.id,
+        add.device,
+        start_ns,
+        end_ns,
+        "" if add.trim else label,
+        author,
+        tool,
+        confidence,
+        revision,
+        told.append_ns,
+        told.order,
+        add.trim,
+        reason,
     )

@@ -62,6 +62,7 @@ _SCHEMA: Final = {
     "reason": "String",
     "undoes_ns": "Int64",
     "undo": "Boolean",
+    "trim": "Boolean",
 }
 """The columns of a marks file. A null is a field that the event does not have; `evidence` is JSON. Files of earlier
 versions lack the last columns: what is missing is null."""
@@ -275,7 +276,8 @@ def _event(row: dict[str, Any]) -> Mark:
     match row["kind"]:
         case "add":
             evidence = msgspec.json.decode(row["evidence"]) if row["evidence"] else {}
-            return MarkAdd(*who, *span, *said_by, confidence, *stamps, evidence, row["revision"] or "")
+            trim = row["trim"] or False
+            return MarkAdd(*who, *span, *said_by, confidence, *stamps, evidence, row["revision"] or "", trim, reason)
         case "edit":
             return MarkEdit(*who, *said_by, *span, confidence, *stamps, reason, row["undoes_ns"] or 0)
         case "retract":

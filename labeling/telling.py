@@ -32,7 +32,7 @@ def astray(marks: Sequence[MarkAdd], reaches: Reaches) -> list[str]:
 
 def near(marks: Iterable[MarkAdd], book: Book) -> list[str]:
     """Notes on labels that nobody has used before, but one that is much like them."""
-    known = {mark.label for mark in book.standing().values() if mark.tool != RULE}
+    known = {mark.label for mark in book.standing().values() if mark.tool != RULE and not mark.trim}
     labels = Counter(mark.label for mark in marks)
     return [
         f'the label "{label}" ({labels[label]:,} marks) is new in this log, which has "{other}": is it that?'
@@ -62,7 +62,7 @@ def beside(book: Book, scopes: Sequence[Scope]) -> list[str]:
     outside: dict[tuple[str, str], list[ResolvedMark]] = {}
     for mark in book.standing().values():
         key = mark.device, mark.author
-        if mark.by_person and key in whole and not any(scope.holds(mark) for scope in scopes):
+        if mark.by_person and not mark.trim and key in whole and not any(scope.holds(mark) for scope in scopes):
             outside.setdefault(key, []).append(mark)
     return [
         f'{len(marks):,} marks{f" of {author}" if author else ""} on "{device}" lie outside of what was replaced, the '

@@ -140,7 +140,7 @@ def _standing(events: Sequence[Mark]) -> ResolvedMark | None:
 
 
 def _head(mark: ResolvedMark) -> str:
-    tags = {"device": mark.device, "label": mark.label, "tool": mark.tool, "author": mark.author}
+    tags = {"device": mark.device, "label": mark.shown, "tool": mark.tool, "author": mark.author}
     return head(MEASUREMENT, tags | {"revision": mark.revision[:16]})
 
 
@@ -152,6 +152,6 @@ def _line(mark: ResolvedMark) -> str:
         ("end_ms", f"{mark.end_ns // 1_000_000}i"),  # Grafana's timeEnd
         ("end_ns", f"{mark.end_ns}i"),
         ("id", text(mark.id)),
-        ("title", text(mark.label)),
+        ("title", text(mark.shown)),
     ]
     return line(_head(mark), pairs, mark.start_ns)

@@ -63,7 +63,9 @@ EXAMPLES: dict[str, Record] = {
     "gap": Gap("pump-7", "r-1", "acc", BOOT, T0, T0 + 5, -1, "spool_full"),
     "progress": Progress("pump-7", "r-1", "acc", BOOT, T0),
     "forget": Forget("pump-7", "anna", T0, "asked to"),
-    "mark_add": MarkAdd("pump-7", "m-1", T0, T0 + 9, "slam", "anna", "rule", 0.5, T0 + 1, T0 + 2, {"mag": 2.5}, "r1"),
+    "mark_add": MarkAdd(
+        "pump-7", "m-1", T0, T0 + 9, "slam", "anna", "rule", 0.5, T0 + 1, T0 + 2, {"mag": 2.5}, "r1", True, "loose"
+    ),
     "mark_edit": MarkEdit("pump-7", "m-1", "ben", "button", T0, None, "drop", None, T0 + 1, T0 + 2, "late", T0 + 3),
     "mark_retract": MarkRetract("pump-7", "m-1", "ben", "operator", T0 + 1, T0 + 2, "twice", True),
     "recording_undo": RecordingUndo("pump-7", "r-1", "anna", "wrong unit", T0, True),

@@ -37,8 +37,8 @@ GOLDEN = {
     "progress": "019605a670756d702d37a3722d31a3616363c410000102030405060708090a0b0c0d0e0fcf18ead8a3eb544000",
     "forget": "019506a670756d702d37a4616e6e61cf18ead8a3eb544000a861736b656420746f",
     "mark_add": (
-        "019d10a670756d702d37a36d2d31cf18ead8a3eb544000cf18ead8a3eb544009a4736c616da4616e6e61a472756c65cb3fe0"
-        "000000000000cf18ead8a3eb544001cf18ead8a3eb54400281a36d6167cb4004000000000000a27231"
+        "019f10a670756d702d37a36d2d31cf18ead8a3eb544000cf18ead8a3eb544009a4736c616da4616e6e61a472756c65cb3fe0"
+        "000000000000cf18ead8a3eb544001cf18ead8a3eb54400281a36d6167cb4004000000000000a27231c3a56c6f6f7365"
     ),
     "mark_edit": (
         "019d11a670756d702d37a36d2d31a362656ea6627574746f6ecf18ead8a3eb544000c0a464726f70c0cf18ead8a3eb544001"
@@ -118,7 +118,9 @@ def test_marks_of_an_older_version_say_no_revision_and_no_reason() -> None:
         "019712a670756d702d37a36d2d31a362656ea86f70657261746f72cf18ead8a3eb544001cf18ead8a3eb544002"
     )
     marks = {"add": decode(bytes.fromhex(add)), "retract": decode(retract)}
-    assert marks["add"] == msgspec.structs.replace(EXAMPLES["mark_add"], tool="operator", revision="")
+    assert marks["add"] == msgspec.structs.replace(
+        EXAMPLES["mark_add"], tool="operator", revision="", trim=False, reason=""
+    )
     assert marks["retract"] == msgspec.structs.replace(EXAMPLES["mark_retract"], reason="", undo=False)
 
 

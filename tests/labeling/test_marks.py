@@ -37,14 +37,14 @@ def undo(client_ns: int, mark: str = "m", *, author: str = "bob") -> MarkEdit:
 
 def plain(folded: Fold) -> list[ResolvedMark]:
     """The marks without when they were said."""
-    return [msgspec.structs.replace(mark, order=0) for mark in folded.marks]
+    return [msgspec.structs.replace(mark, order=0) for mark in (*folded.marks, *folded.trims)]
 
 
 small = st.integers(0, 30)
 tools = st.sampled_from(["operator", "rule"])
 ids = st.sampled_from(["a", "b"])
 labels = st.sampled_from(["run", "stop", ""])
-adds = st.builds(MarkAdd, st.just("pump"), ids, small, small, labels, st.just("ann"), tools)
+adds = st.builds(MarkAdd, st.just("pump"), ids, small, small, labels, st.just("ann"), tools, trim=st.booleans())
 people, moments = st.sampled_from(["bob", "cy"]), st.integers(0, 3)
 edits = st.builds(
     MarkEdit, st.just("pump"), ids, people, tools, st.none() | small, st.none() | small, client_ns=moments,
@@ -56,6 +56,20 @@ histories: st.SearchStrategy[list[Mark]] = st.lists(adds | edits | retracts, max
 
 def test_an_add_stands_as_it_is() -> None:
     assert fold([add()]).marks == (ResolvedMark("m", "pump", 10, 20, "run", "ann", "operator", 1.0),)
+
+
+def test_a_trim_is_no_mark_and_has_no_label_whatever_is_edited() -> None:
+    trim = add(label="", trim=True, reason="loose")
+    folded = fold([trim, add("n"), edit(label="run", end_ns=25), edit("n", label="stop")])
+    assert [(it.id, it.label) for it in folded.marks] == [("n", "stop")]
+    (found,) = folded.trims
+    assert (found.start_ns, found.end_ns, found.label, found.shown, found.reason) == (10, 25, "", "trim", "loose")
+    assert fold([trim, edit(reason="belt off", end_ns=22)]).trims[0].reason == "belt off"
+    assert fold([trim, retract()]).trims == ()
+    assert fold([trim, retract(client_ns=7), undo(7)]).trims == fold([trim]).trims
+    assert fold([add(label="trim")]).marks[0].shown == "trim", "a label may be called so"
+    assert fold([add(label="trim")]).trims == ()
+    assert fold([add(label="", trim=True, start_ns=11, end_ns=10)]).counts == {"invalid": 1}
 
 
 def test_the_first_add_of_an_id_counts() -> None:
@@ -179,4 +193,4 @@ def test_adds_and_retracts_may_come_at_any_time(events: list[Mark]) -> None:
 def test_every_mark_that_was_added_stands_or_is_counted(events: list[Mark]) -> None:
     folded = fold(events)
     added = {event.id for event in events if isinstance(event, MarkAdd)}
-    assert len(added) == len(folded.marks) + folded.counts["retracted"] + folded.counts["invalid"]
+    assert len(added) == len(folded.marks + folded.trims) + folded.counts["retracted"] + folded.counts["invalid"]

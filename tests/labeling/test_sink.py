@@ -41,7 +41,7 @@ words = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
 numbers = st.floats(allow_nan=False)
 adds = st.builds(
     MarkAdd, words, words, times, times, words, words, words, numbers, times, times,
-    st.dictionaries(words, st.floats(allow_nan=False, allow_infinity=False), max_size=2), words,
+    st.dictionaries(words, st.floats(allow_nan=False, allow_infinity=False), max_size=2), words, st.booleans(), words,
 )  # fmt: skip
 edits = st.builds(
     MarkEdit, words, words, words, words, st.none() | times, st.none() | times, st.none() | words, st.none() | numbers,
@@ -112,7 +112,7 @@ def test_files_of_an_earlier_version_lack_the_last_columns() -> None:
     running = LabelsOperator().start(None)
     running.feed(batch([encode(mark) for mark in marks]))
     table = tables(running.take())
-    old = table.drop("revision", "reason", "undoes_ns", "undo")
+    old = table.drop("revision", "reason", "undoes_ns", "undo", "trim")
     assert read_events([old])[0] == marks
     later = table.with_columns(pl.col("offset") + 2)
     assert read_events([later, old])[0] == marks * 2

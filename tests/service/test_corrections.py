@@ -77,6 +77,8 @@ class Found(NamedTuple):
     """Where the configuration says what numbers mean."""
     revisions: frozenset[str]
     """Of the rules whose marks count."""
+    trimmed: int
+    """The windows that trims take out."""
 
 
 class Trial:
@@ -143,9 +145,10 @@ class Trial:
         self.now_ns += 1000
         who, book = Who(author), self.book()
         marks = list(book.standing().values())
-        if kind == "add" or not marks:
-            start_ns = START_NS + at * SECOND // 2
-            add = MarkAdd(DEVICES[at % 2], f"m{self.now_ns}", start_ns, start_ns + SECOND, label, author, "operator")
+        if kind in ("add", "trim") or not marks:
+            start_ns, trim = START_NS + at * SECOND // 2, kind == "trim"
+            span = start_ns, start_ns + SECOND, "" if trim else label
+            add = MarkAdd(DEVICES[at % 2], f"m{self.now_ns}", *span, author, "operator", trim=trim)
             self.say([add])
         elif kind == "edit":
             mark = marks[at % len(marks)]
@@ -172,7 +175,7 @@ def found_in(out: Path, *, fixed: bool) -> Found:
     page = dataset.contents.choice.rules
     revisions = frozenset(rule.revision for rule in page.rules) if page is not None else frozenset()
     labels = {(device, t0_ns): label for device, t0_ns, label in table.iter_rows()}
-    return Found(labels, y.tolist() if fixed else None, revisions)
+    return Found(labels, y.tolist() if fixed else None, revisions, dataset.contents.trimmed)
 
 
 def _row(author: str, start: int, label: str) -> MarkAdd:
@@ -211,10 +214,10 @@ def _edited(add: MarkAdd, told: Sequence[Mark], *, runs: bool) -> MarkAdd | Mark
             fields |= {name: value for name, value in found.items() if value is not None}
     if runs:
         return MarkEdit(add.device, add.id, told[-1].author, "operator", **fields)
-    return MarkAdd(add.device, add.id, **fields, author=told[-1].author, tool="operator")
+    return MarkAdd(add.device, add.id, **fields, author=told[-1].author, tool="operator", trim=add.trim)
 
 
-kinds = st.sampled_from(["add", "edit", "retract", "undo", "replace", "again"])
+kinds = st.sampled_from(["add", "trim", "edit", "retract", "undo", "replace", "again"])
 acts = st.tuples(kinds, st.integers(0, 30), st.sampled_from(["high", "x"]), People)
 PLAIN = Setup((), policy=0, classes=0, meaning=0)
 setups = st.builds(
@@ -240,6 +243,10 @@ rounds = st.lists(
 )
 @given(rounds)
 @example([("out", PLAIN, [("add", 0, "x", "ann"), ("edit", 0, "high", "ann"), ("undo", 0, "x", "ann")])])
+@example([("out", PLAIN, [("trim", 2, "x", "ann"), ("add", 4, "x", "bob")]), ("out", PLAIN, [("edit", 0, "x", "bob")])])
+@example(
+    [("out", PLAIN, [("trim", 2, "x", "ann")]), ("other", PLAIN, [("undo", 0, "x", "ann"), ("add", 2, "x", "ann")])]
+)
 @example(
     [
         (
@@ -267,4 +274,4 @@ def test_labels_are_those_of_a_new_log_with_the_final_rules_and_marks(
             fresh = Trial(Path(folder, f"fresh-{name}").resolve())
             fresh.say(final_marks(lived, found.revisions))
             assert fresh.run(setup) == found
-            assert len(found.labels) == 40
+            assert len(found.labels) + found.trimmed == 40

@@ -317,7 +317,8 @@ def archived(names: Iterable[str], read: Callable[[str], bytes]) -> list[tuple[R
 
 
 class MarksWork:
-    """Marks that people set, edit, retract and undo: every event is kept once, and what stands is what they meant."""
+    """Marks and trims that people set, edit, retract and undo: every event is kept once, and what stands is what
+    they meant."""
 
     def descriptions(self) -> list[Entry]:
         return []
@@ -326,7 +327,9 @@ class MarksWork:
         said: list[tuple[str, str, int]] = []
         for number in range(count):
             author, now_ns = rng.choice(["ann", "bob"]), EPOCH_NS + number + 1
-            event: Mark = MarkAdd(device, f"m{number}", now_ns, now_ns + 5, rng.choice("xyz"), author, "operator")
+            trim = rng.random() < 0.2
+            said_by = "" if trim else rng.choice("xyz"), author, "operator"
+            event: Mark = MarkAdd(device, f"m{number}", now_ns, now_ns + 5, *said_by, trim=trim, reason="off" * trim)
             if said and rng.random() < 0.6:
                 known, by, at_ns = rng.choice(said)
                 undo = MarkEdit(device, known, by, "operator", client_ns=now_ns, undoes_ns=at_ns)
@@ -363,7 +366,7 @@ class MarksWork:
         meant = [event for event in map(decode, once) if isinstance(event, Mark)]
         if not lost and not entries[0].begin:
             found, truth = (
-                [msgspec.structs.replace(mark, order=0, marked_ns=0) for mark in folded.marks]
+                [msgspec.structs.replace(mark, order=0, marked_ns=0) for mark in (*folded.marks, *folded.trims)]
                 for folded in (fold_marks(events, append_ns), fold_marks(meant))
             )
             demand(found == truth, f"{where}: marks stand that nobody meant: {found} for {truth}")

@@ -1,4 +1,5 @@
-"""What people took out of a dataset, and put back: a ledger, honoured at every opening. No shard is rewritten."""
+"""What people took out of a dataset, and put back: a ledger, and the trims among the marks. Both are honoured at every
+opening; no shard is rewritten."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from ingest.engine.ledger import append_page, page_name, read_ledger
 from ingest.engine.store import Store
 from ingest.errors import CorruptError, UsageError
+from labeling.marks import ResolvedMark
 
 EXCLUSIONS: Final = "exclusions"
 """The ledger's name."""
@@ -125,3 +127,23 @@ def without(index: pl.DataFrame, exclusions: Sequence[Exclusion]) -> tuple[pl.Da
         return index, []
     gone = np.logical_or.reduce(masks)
     return index.filter(~gone), [int(mask.sum()) for mask in masks]
+
+
+def without_trimmed(index: pl.DataFrame, trims: Sequence[ResolvedMark]) -> tuple[pl.DataFrame, list[int]]:
+    """The rows that no trim touches, and how many each one touches, whatever the others do; all windows are of one
+    length. An instant touches the window that holds it."""
+    counts = [0] * len(trims)
+    by_device: dict[str, list[int]] = {}
+    for place, trim in enumerate(trims):
+        by_device.setdefault(trim.device, []).append(place)
+    gone = np.zeros(len(index), np.bool_)
+    for device, places in by_device.items():
+        rows = np.flatnonzero((index["device"] == device).to_numpy())
+        rows = rows[np.argsort(index["t0_ns"].to_numpy()[rows], kind="stable")]
+        t0, t1 = index["t0_ns"].to_numpy()[rows], index["t1_ns"].to_numpy()[rows]
+        for place in places:
+            start_ns, end_ns = trims[place].start_ns, max(trims[place].end_ns, trims[place].start_ns + 1)
+            first, behind = int(np.searchsorted(t1, start_ns, side="right")), int(np.searchsorted(t0, end_ns))
+            gone[rows[first:behind]] = True
+            counts[place] = max(0, behind - first)
+    return (index.filter(~gone) if gone.any() else index), counts

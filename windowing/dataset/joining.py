@@ -22,8 +22,8 @@ _SAME: Final = ("length", "hop", "rate", "channels", "anchor", "units")
 def join_contents(contents: Sequence[Contents]) -> Contents:
     """All windows of several datasets; the last one's configuration counts.
 
-    Of datasets of one log the marks of the one that has read furthest count: it has all that the others have, and knows
-    what was taken back since.
+    Of datasets of one log the marks, and the trims, of the one that has read furthest count: it has all that the others
+    have, and knows what was taken back since.
 
     Raises:
         UsageError: none is given, one is given twice, or they hold other windows.
@@ -38,17 +38,21 @@ def join_contents(contents: Sequence[Contents]) -> Contents:
         _check_same(each, last)
     for each in contents:
         _check_end(each, contents)
+    marks = _marks(contents)
+    contents = [each.without_trimmed(marks.trims) for each in contents]
     index = in_order(pl.concat([each.index for each in contents]))
     _check_apart(index, contents)
     recordings = pl.concat([each.recordings for each in contents], how="diagonal")
     return replace(
         last,
         index=index,
-        marks=_marks(contents),
+        marks=marks,
         recordings=recordings.unique(["device", "recording"], keep="last", maintain_order=True),
         streams=pl.concat([each.streams for each in contents]),
         undone={key: count for each in contents for key, count in each.undone.items()},
         exclusions={excluded: count for each in contents for excluded, count in each.exclusions.items()},
+        trims={trim: sum(each.trims[trim] for each in contents) for trim in marks.trims},
+        trimmed=sum(each.trimmed for each in contents),
         shards={name: place for each in contents for name, place in each.shards.items()},
         classes=tuple(dict.fromkeys(label for each in (last, *contents[:-1]) for label in each.classes)),
         again=sum(each.again for each in contents),
@@ -103,8 +107,10 @@ def _marks(contents: Sequence[Contents]) -> Fold:
             furthest[log] = each
     if len(furthest) == 1:
         return next(iter(furthest.values())).marks
-    marks = tuple(sorted((mark for each in furthest.values() for mark in each.marks.marks), key=mark_order))
-    return replace(contents[-1].marks, marks=marks)
+    folds = [each.marks for each in furthest.values()]
+    marks = tuple(sorted((mark for each in folds for mark in each.marks), key=mark_order))
+    trims = tuple(sorted((trim for each in folds for trim in each.trims), key=mark_order))
+    return replace(contents[-1].marks, marks=marks, trims=trims)
 
 
 def _read(contents: Contents) -> int:

@@ -232,7 +232,9 @@ def open_dataset(
     if isinstance(path, str | Path):
         return Dataset(read_contents(path, damaged, rules=rules))
     paths = list(path)
-    contents = [read_contents(each, damaged, rules=rules if each is paths[-1] else None) for each in paths]
+    contents = [
+        read_contents(each, damaged, rules=rules if each is paths[-1] else None, trimmed=False) for each in paths
+    ]
     if rules is not None:
         contents = [replace(each, choice=contents[-1].choice) for each in contents]
     return Dataset(join_contents(contents))
@@ -278,9 +280,15 @@ def read_portions(contents: Contents) -> Iterator[Contents]:
 
 
 def read_contents(
-    path: str | Path, damaged: Damaged = "raise", columns: Sequence[str] = COLUMNS, *, rules: str | None = None
+    path: str | Path,
+    damaged: Damaged = "raise",
+    columns: Sequence[str] = COLUMNS,
+    *,
+    rules: str | None = None,
+    trimmed: bool = True,
 ) -> Contents:
-    """Everything but the signals, with these columns of the index; without its rows, where none are wanted.
+    """Everything but the signals, with these columns of the index; without its rows, where none are wanted. `trimmed`
+    leaves out the windows that trims touch.
 
     Raises as `open_dataset`.
     """
@@ -320,6 +328,7 @@ def read_contents(
         streams=read_streams(chains, damaged),
         undone=dict.fromkeys(undone, 0),
         exclusions=dict.fromkeys(standing, 0),
+        trims=dict.fromkeys(marks.trims if trimmed else (), 0),
         shards={Path(ref.name).name: (chains.folder, ref) for ref in chains.of("signal")},
         classes=known_classes(read_ledger(root, CLASSES)),  # behind the marks: they have numbers before they are seen
     )
@@ -332,7 +341,9 @@ def _of_rows(contents: Contents, index: pl.DataFrame) -> Contents:
     index, undone = without_recordings(index, contents.undone)
     index, counts = without(index, [each.what for each in contents.exclusions])
     exclusions = dict(zip(contents.exclusions, counts, strict=True))
-    return replace(contents, index=in_order(index), undone=undone, exclusions=exclusions, again=again)
+    contents = replace(contents, index=index, undone=undone, exclusions=exclusions, again=again)
+    contents = contents.without_trimmed(tuple(contents.trims))
+    return replace(contents, index=in_order(contents.index))
 
 
 def _rules(root: Path, belongings: Belongings, damaged: Damaged) -> dict[str, Chains]:

@@ -64,6 +64,21 @@ class ExcludedStatus(msgspec.Struct, frozen=True):
     windows: int
 
 
+class TrimStatus(msgspec.Struct, frozen=True):
+    """A trim that stands."""
+
+    id: str
+    device: str
+    start_ns: int
+    start: str
+    end_ns: int
+    end: str
+    reason: str
+    author: str
+    windows: int
+    """How many it touches, whatever others do."""
+
+
 class DatasetStatus(msgspec.Struct, frozen=True):
     """A dataset in figures, at its newest cut."""
 
@@ -74,7 +89,7 @@ class DatasetStatus(msgspec.Struct, frozen=True):
     labels: dict[str, int]
     """Windows by label; "" for those without."""
     drops: dict[str, int]
-    """Windows that were not made, by reason."""
+    """Windows that were not made, by reason; `drop.trim`: those that were, and left at opening."""
     counts: dict[str, int]
     """What else the windower counted: samples, chunks, late, duplicate …"""
     marks: dict[str, int]
@@ -102,6 +117,8 @@ class DatasetStatus(msgspec.Struct, frozen=True):
     """Windows whose label `[labels] classes` does not name, by label: they are unlabelled."""
     strays: tuple[Stray, ...] = ()
     """The marks that count and touch no window, by device; what was taken out counts as windows here."""
+    trims: tuple[TrimStatus, ...] = ()
+    """The trims that stand, each with the windows that leave for it."""
     overlapping: dict[str, dict[str, int]] = {}
     """By device: the recordings some of whose windows lie at the times of another one's, each with how many."""
 
@@ -115,6 +132,8 @@ class _Tally:
     unknown: Counter[str] = field(default_factory=Counter)
     undone: Counter[tuple[str, str]] = field(default_factory=Counter)
     excluded: Counter[Excluded] = field(default_factory=Counter)
+    trims: Counter[ResolvedMark] = field(default_factory=Counter)
+    trimmed: int = 0
     again: int = 0
     spans: dict[str, tuple[Times, Times]] = field(default_factory=dict)
     """From when to when each device's windows go."""
@@ -127,6 +146,8 @@ class _Tally:
         self.unknown.update(unknown)
         self.undone.update(contents.undone)
         self.excluded.update(contents.exclusions)
+        self.trims.update(contents.trims)
+        self.trimmed += contents.trimmed
         self.again += contents.again
         for (device,), rows in table.select("device", "t0_ns", "t1_ns").partition_by("device", as_dict=True).items():
             self.spans[str(device)] = (rows["t0_ns"].to_numpy(), rows["t1_ns"].to_numpy())
@@ -163,7 +184,7 @@ def status_of(dataset: Dataset) -> DatasetStatus:
 
 
 def _status(contents: Contents, tally: _Tally) -> DatasetStatus:
-    totals = contents.windows.totals
+    totals = contents.windows.totals + Counter({"drop.trim": tally.trimmed})
     chains = [
         _chain_status(folder.folder, name, head)
         for folder in (contents.windows, contents.labels)
@@ -194,6 +215,7 @@ def _status(contents: Contents, tally: _Tally) -> DatasetStatus:
         again=tally.again,
         unknown=dict(tally.unknown),
         strays=tuple(astray),
+        trims=tuple(_trim(each, tally.trims[each]) for each in contents.trims),
         overlapping=tally.overlapping,
     )
 
@@ -203,12 +225,14 @@ def _spans(contents: Contents, tally: _Tally) -> Spans:
     spans = dict(sorted(tally.spans.items()))
     window = contents.config.window
     length_ns = window.length * window.period[0] // window.period[1]
-    for each, windows in tally.excluded.items():
-        what = each.what
-        if windows and what.start_ns is not None and what.end_ns is not None:
-            starts, ends = spans.get(what.device, (np.empty(0, np.int64), np.empty(0, np.int64)))
-            starts, ends = np.append(starts, what.start_ns - length_ns), np.append(ends, what.end_ns + length_ns)
-            spans[what.device] = starts, ends
+    gone = [
+        (each.what.device, each.what.start_ns, each.what.end_ns) for each, windows in tally.excluded.items() if windows
+    ]
+    gone += [(trim.device, trim.start_ns, trim.end_ns) for trim, windows in tally.trims.items() if windows]
+    for device, start_ns, end_ns in gone:
+        if start_ns is not None and end_ns is not None:
+            starts, ends = spans.get(device, (np.empty(0, np.int64), np.empty(0, np.int64)))
+            spans[device] = np.append(starts, start_ns - length_ns), np.append(ends, end_ns + length_ns)
     return spans
 
 
@@ -258,6 +282,11 @@ def _excluded(each: Excluded, windows: int) -> ExcludedStatus:
     )
 
 
+def _trim(mark: ResolvedMark, windows: int) -> TrimStatus:
+    span = mark.start_ns, exact_time(mark.start_ns), mark.end_ns, exact_time(mark.end_ns)
+    return TrimStatus(mark.id, mark.device, *span, mark.reason, mark.author, windows)
+
+
 def render_status(status: DatasetStatus) -> str:
     """The figures as lines for people."""
     rows: list[tuple[str, str]] = [("dataset", f"{status.name}, spec {status.spec}, {', '.join(status.channels)}")]
@@ -291,6 +320,10 @@ def render_status(status: DatasetStatus) -> str:
         span = f"{each.start or 'its begin'} to {each.end or 'its end'}"
         of = each.device if each.recording is None else f"{each.device}, recording {each.recording}"
         rows.append(("excluded", f"{each.windows:,} windows, {each.number}: {of}, {span} ({each.reason})"))
+    for trim in status.trims:
+        said = f" ({trim.reason})" if trim.reason else ""
+        text = f"{trim.windows:,} windows, {trim.id}: {trim.device}, {trim.start} to {trim.end}{said}"
+        rows.append(("trimmed", printable(text)))
     for channel, units in status.units.items():
         if len(units) > 1:
             told = ", ".join(f"{unit} ({_recordings(count)})" for unit, count in units.items())
