@@ -10,6 +10,7 @@ import pty
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -182,6 +183,27 @@ def test_a_signal_ends_it_early_and_in_good_order(tmp_path: Path, number: signal
     assert 0 < report["samples"] == sum(device["said"] for device in report["devices"])
     assert 0 < report["seconds"] < 18_000
     assert (tmp_path / "out" / "truth.csv").is_file()
+
+
+@pytest.mark.timeout(300)
+def test_a_live_one_opens_the_timeline_on_itself_until_it_is_ended(tmp_path: Path) -> None:
+    with demo("--live", "--out", tmp_path / "out", "--json") as process:
+        assert process.stderr is not None
+        link = next(line.split()[-1] for line in process.stderr if line.startswith("timeline of out: "))
+        browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        with browser.open(link, timeout=60) as page:
+            assert b"sensorloom" in page.read()
+        for line in process.stderr:
+            if line.startswith("live:") and " 0 samples" not in line:
+                process.send_signal(signal.SIGINT)
+                break
+        out, err = process.communicate(timeout=100)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    report = json.loads(out)
+    assert report["pace"] == "as fast as life"
+    assert report["disagreements"] == []
+    assert 0 < report["samples"] == sum(device["said"] for device in report["devices"])
 
 
 def at_a_terminal(*words: str | Path) -> tuple[int, str]:
