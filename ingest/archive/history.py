@@ -8,7 +8,7 @@ from typing import Final
 
 from ingest.archive.log import ArchiveLog
 from ingest.archive.operator import ArchiveOperator, ArchiveRunning
-from ingest.archive.reading import Answer, Question, Volume, answer, volumes_of
+from ingest.archive.reading import Answer, Question, Tables, Volume, answer, volumes_of
 from ingest.archive.topic import ArchivedPartition, ArchivedTopic, archived_topics
 from ingest.draining import drain
 from ingest.engine.disk import DiskFiles
@@ -28,7 +28,7 @@ class History:
     """`await History(archive, log).ask(question)`; without a log: what is archived alone.
 
     The end of the log is folded by the archive's own operator from where the archive has come to, into volumes in
-    memory: they take about as much as one seal of the archive.
+    memory: they take about as much as one seal of the archive. Of the archive's files the tables read lately are kept.
 
     Raises:
         UsageError: the folder is no archive.
@@ -42,6 +42,7 @@ class History:
         self._registries = [SchemaRegistry(each) for each in (self._archived, log) if each is not None]
         self._is_checked = False
         self._ends: dict[int, _End] = {}
+        self._tables = Tables()
 
     async def ask(self, question: Question) -> Answer | None:
         """The answer, as of now; None where there is nothing of the stream in this span.
@@ -67,10 +68,16 @@ class History:
             partition = self._topic.partition(number)
             try:
                 state = None if partition.head is None else (await read_state(self._store, partition.head))[0]
-                return _End(self._topic, number, partition, state)
+                end = _End(self._topic, number, partition, state, self._tables)
             except CorruptError:
                 if self._topic.partition(number).bounds == partition.bounds:
                     raise
+            else:
+                known = {} if number not in self._ends else {each.records: each for each in self._ends[number].volumes}
+                for volume in end.volumes:
+                    if volume.records in known:
+                        volume.span = known[volume.records].span
+                return end
         raise LogUnavailableError(f"{self._topic.folder}: the archive moves on faster than it can be read; ask again")
 
     async def _descriptions(self) -> dict[bytes, StreamDescription]:
@@ -82,14 +89,17 @@ class History:
 class _End:
     """A partition: its sealed volumes, and those that its log's tail would give."""
 
-    def __init__(self, topic: ArchivedTopic, number: int, partition: ArchivedPartition, state: State | None) -> None:
+    def __init__(
+        self, topic: ArchivedTopic, number: int, partition: ArchivedPartition, state: State | None, tables: Tables
+    ) -> None:
         self._number = number
+        self._tables = tables
         entries = 0 if partition.head is None else partition.head.seq + 1
         self._next_entry = topic.folder / entry_name(chain_folder(READINGS, number), entries)
         self._operator = ArchiveOperator(READINGS)
         self._running: ArchiveRunning = self._operator.start(state)
         self._position = partition.bounds.end
-        self.volumes: list[Volume] = list(volumes_of(partition.names, partition.read_file))
+        self.volumes: list[Volume] = list(volumes_of(partition.names, partition.read_file, tables))
 
     def is_current(self) -> bool:
         """Whether the archive has not been sealed further."""
@@ -109,7 +119,7 @@ class _End:
             self._position = batch.next_offset
         output = self._running.take("tail")
         files = {draft.name: b"".join(bytes(part) for part in draft.parts) for draft in output.drafts}
-        self.volumes += volumes_of(files, files.__getitem__)
+        self.volumes += volumes_of(files, files.__getitem__, self._tables)
 
     async def _feed(self, batch: LogBatch, registries: Sequence[SchemaRegistry]) -> LogBatch:
         """What could not be taken of a batch, since nobody has described it."""

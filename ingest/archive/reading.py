@@ -7,6 +7,7 @@ meet nothing is twice or missing.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -15,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from ingest.archive.tables import OWN, RECORDS, TILES, read_table
+from ingest.archive.tables import OWN, RECORDS, RECORDS_SCHEMA, TILES, read_table
 from ingest.archive.tiles import BITS, TOP, Tiles, combined, tiles_of
 from ingest.records import StreamDescription
 from ingest.times import Times
@@ -64,23 +65,55 @@ class Answer(NamedTuple):
     """Of each channel; those that meet the asked span."""
 
 
-class Volume:
-    """The files of one output, `names`. What was read of a records file is kept: it never changes."""
+class Tables:
+    """The tables of files that were read lately, up to so many bytes: files never change."""
 
-    def __init__(self, names: Sequence[str], read: Read) -> None:
+    def __init__(self, bytes_max: int = 64 << 20) -> None:
+        self._bytes_max = bytes_max
+        self._kept: OrderedDict[str, pa.Table] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, name: str, make: Callable[[], pa.Table]) -> pa.Table:
+        """The table of that name, made where it is not kept."""
+        table = self._kept.pop(name, None)
+        if table is None:
+            table = make()
+            self._bytes += table.nbytes
+        self._kept[name] = table
+        while self._bytes > self._bytes_max and len(self._kept) > 1:
+            _, oldest = self._kept.popitem(last=False)
+            self._bytes -= oldest.nbytes
+        return table
+
+
+class Volume:
+    """The files of one output, `names`. From when to when its chunks go is known once it was asked: who asks for a day
+    of a year reads no more than that day's files again."""
+
+    def __init__(self, names: Sequence[str], read: Read, tables: Tables) -> None:
         self._read = read
-        (self._records,) = (name for name in names if name.startswith(f"{RECORDS}/"))
+        self._kept = tables
+        (self.records,) = (name for name in names if name.startswith(f"{RECORDS}/"))
         self._tiles = next((name for name in names if name.startswith(f"{TILES}/")), None)
-        self._about: pa.Table | None = None
+        self.span: tuple[int, int] | None = None
+        """From the first to the last time of its chunks that count, ns UTC, where it was asked."""
 
     def chunks(self, question: Question) -> pa.Table:
         """The chunks that count and meet the asked span: the columns `_ABOUT`."""
-        if self._about is None:
-            table = read_table(self._read(self._records), [*_ABOUT, "kind"])
-            self._about = table.filter(pc.field("verdict") == "counts").select(_ABOUT)
-        asked = (pc.field("device") == question.device) & (pc.field("stream") == question.stream)
-        spanned = (pc.field("start_ns") < question.end_ns) & (pc.field("end_ns") >= question.start_ns)
-        return self._about.filter(asked & spanned)
+        if self.span is not None and (self.span[0] >= question.end_ns or self.span[1] < question.start_ns):
+            return _NO_CHUNKS
+        about = self._kept.get(self.records, self._about)
+        if self.span is None:
+            spans = about.column("start_ns"), about.column("end_ns")
+            self.span = (pc.min(spans[0]).as_py(), pc.max(spans[1]).as_py()) if len(about) else (1 << 63, -(1 << 63))
+        asked = _is(about, "device", question.device) & _is(about, "stream", question.stream)
+        asked &= about.column("start_ns").to_numpy() < question.end_ns
+        asked &= about.column("end_ns").to_numpy() >= question.start_ns
+        return about.filter(pa.array(asked)) if asked.any() else _NO_CHUNKS
+
+    def _about(self) -> pa.Table:
+        table = read_table(self._read(self.records), [*_ABOUT, "kind"])
+        return table.filter(pa.array(_is(table, "verdict", "counts"))).select(_ABOUT).combine_chunks()
 
     def samples(self, question: Question) -> Iterator[tuple[bytes, Times, NDArray[Any]]]:
         """Schema, times and raw values `(samples, channels)` of the asked span, a schema and file at a time."""
@@ -97,19 +130,34 @@ class Volume:
 
     def tiles(self, question: Question) -> pa.Table | None:
         """All tiles of the asked stream, of every level; the columns of a tiles file. None: the output has none."""
-        if self._tiles is None:
+        if (name := self._tiles) is None:
             return None
-        table = read_table(self._read(self._tiles))
-        return table.filter((pc.field("device") == question.device) & (pc.field("stream") == question.stream))
+        table = self._kept.get(name, lambda: read_table(self._read(name)).combine_chunks())
+        asked = _is(table, "device", question.device) & _is(table, "stream", question.stream)
+        return table.filter(pa.array(asked))
 
 
-def volumes_of(names: Iterable[str], read: Read) -> Iterator[Volume]:
+def _is(table: pa.Table, name: str, word: str) -> NDArray[np.bool_]:
+    """Which rows have the word. By numpy: an expression costs Arrow a plan, of which a day would need hundreds."""
+    column = table.column(name).combine_chunks()
+    if isinstance(column, pa.ChunkedArray):
+        column = column.unify_dictionaries().combine_chunks()
+    if not len(column):
+        return np.zeros(0, np.bool_)
+    matches: NDArray[np.bool_] = column.indices.to_numpy(zero_copy_only=False) == column.dictionary.index(word).as_py()
+    return matches
+
+
+_NO_CHUNKS: Final = RECORDS_SCHEMA.empty_table().select(_ABOUT)
+
+
+def volumes_of(names: Iterable[str], read: Read, tables: Tables) -> Iterator[Volume]:
     """The volumes of a chain's files, in their order: a seal's records come last."""
     own: list[str] = []
     for name in names:
         own.append(name)
         if name.startswith(f"{RECORDS}/"):
-            yield Volume(own, read)
+            yield Volume(own, read, tables)
             own = []
 
 
@@ -122,18 +170,18 @@ def answer(
     eight a point.
     """
     level, aligned = question.level, question.aligned
-    found = [volume for volume in volumes if len(volume.chunks(question))]
-    if not found:
+    asked = [(volume, chunks) for volume in volumes if len(chunks := volume.chunks(question))]
+    if not asked:
         return None
-    beside = [volume for volume in volumes if len(volume.chunks(aligned))]
-    schemas = [schema for volume in found for schema in pc.unique(volume.chunks(question).column("schema")).to_pylist()]
-    newest = descriptions[schemas[-1]]
+    found, (_, newest_chunks) = [volume for volume, _ in asked], asked[-1]
+    beside = [volume for volume in volumes if volume in found or len(volume.chunks(aligned))]
+    newest = descriptions[pc.unique(newest_chunks.column("schema")).to_pylist()[-1]]
     names = tuple(channel.name for channel in newest.channels)
     units = tuple(channel.unit for channel in newest.channels)
     nothing = np.zeros(0, np.int64), np.zeros((0, len(names)))
     tables = [table for volume in beside if (table := volume.tiles(question)) is not None and len(table)]
     if tables and level >= max(pc.min(table.column("level")).as_py() for table in tables):
-        spanned = _of_span(tables, aligned, level)
+        spanned = _of_span([pa.concat_tables(tables)], aligned, level)
         return Answer(names, units, level, *nothing, _kept_tiles(spanned, descriptions, names))
     times, values = _samples(found, descriptions, question, names)
     if len(times) <= 8 * question.points:
@@ -168,8 +216,10 @@ def _samples(
 
 def _of_span(tables: Sequence[pa.Table], aligned: Question, level: int) -> Iterator[pa.Table]:
     first, last = aligned.start_ns >> BITS * level, (aligned.end_ns - 1) >> BITS * level
-    spanned = (pc.field("bucket") >= first) & (pc.field("bucket") <= last) & (pc.field("level") == level)
-    return (table.filter(spanned) for table in tables)
+    for table in tables:
+        bucket = table.column("bucket").to_numpy()
+        spanned = (bucket >= first) & (bucket <= last) & (table.column("level").to_numpy() == level)
+        yield table.filter(pa.array(spanned))
 
 
 def _kept_tiles(
@@ -182,7 +232,8 @@ def _kept_tiles(
             for number, channel in enumerate(descriptions[schema].channels):
                 if channel.name not in names:
                     continue
-                own = table.filter((pc.field("schema") == schema) & (pc.field("channel") == number))
+                of_channel = table.column("channel").to_numpy() == number
+                own = table.filter(pc.and_(pa.array(of_channel), pc.equal(table.column("schema"), schema)))
                 columns = [own.column(name).to_numpy() for name in _TILE_COLUMNS]
                 parts[names.index(channel.name)].append(_physical(Tiles(*columns), channel.scale, channel.offset))
     return tuple(combined(each) for each in parts)
