@@ -9,6 +9,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
+import msgspec
+
 from ingest.records import MAX_TIME_NS, MarkAdd, MarkEdit, MarkRetract
 from ingest.records import Mark as MarkEvent
 from ingest.settings import suggest
@@ -98,11 +100,19 @@ def _add(act: Act, who: Who, book: MarkBook, site: Site, now_ns: int) -> MarkAdd
         raise RefusedError("range", "a mark needs a start and an end")
     start_ns, end_ns = int(act.start_ns), int(act.end_ns)
     _check_range(act.device, start_ns, end_ns, site, now_ns)
-    label = _checked_label(act.label or "", site)
+    label = _label_of_add(act, site)
     confidence = 1.0 if act.confidence is None else act.confidence
-    return MarkAdd(
-        act.device, act.mark, start_ns, end_ns, label, who.user, TOOL, confidence, int(act.client_ns), now_ns
-    )
+    add = MarkAdd(act.device, act.mark, start_ns, end_ns, label, who.user, TOOL, confidence, int(act.client_ns), now_ns)
+    clock = {"clock offset s": int(act.offset_ns) / 1e9, "clock round trip s": int(act.round_trip_ns) / 1e9}
+    return msgspec.structs.replace(add, trim=act.trim, reason=act.reason, evidence=clock)
+
+
+def _label_of_add(act: Act, site: Site) -> str:
+    if not act.trim:
+        return _checked_label(act.label or "", site)
+    if act.label:
+        raise RefusedError("label", f'a trim has no label, found "{act.label}"; its reason says why it is one')
+    return ""
 
 
 def _edit(act: Act, who: Who, mark: Mark, site: Site, now_ns: int) -> MarkEdit:
@@ -114,6 +124,8 @@ def _edit(act: Act, who: Who, mark: Mark, site: Site, now_ns: int) -> MarkEdit:
             int(mark.end_ns) if end_ns is None else end_ns,
         )
         _check_range(mark.device, start, end, site, now_ns)
+    if mark.trim and act.label is not None:
+        raise RefusedError("label", "a trim has no label; take it back, and mark the range")
     label = None if act.label is None else _checked_label(act.label, site)
     if (start_ns, end_ns, label, act.confidence) == (None, None, None, None):
         raise RefusedError("range", "the edit changes nothing: give a start, an end, a label or a confidence")

@@ -73,7 +73,7 @@ def _spark(answer: Answer | None, start_ns: int, end_ns: int) -> _Spark:
 def _coverage(timeline: Timeline, device: str, start_ns: int, end_ns: int) -> tuple[dict[str, float], float]:
     """The share of a range that each label covers, and that any mark does."""
     spans: dict[str, list[tuple[int, int]]] = {}
-    for mark in timeline.book.standing(device):
+    for mark in (it for it in timeline.book.standing(device) if not it.trim):
         if mark.start_ns < end_ns and mark.end_ns > start_ns:
             spans.setdefault(mark.label, []).append((max(mark.start_ns, start_ns), min(mark.end_ns, end_ns)))
         elif mark.start_ns == mark.end_ns and start_ns <= mark.start_ns < end_ns:

@@ -158,6 +158,8 @@ def _shown(mark: ResolvedMark, history: History, stands: bool) -> Mark:
         mark.tool,
         mark.confidence,
         stands,
+        trim=mark.trim,
+        reason=mark.reason,
         revision=mark.revision,
         evidence=add.evidence,
         client_ns=str(told.event.client_ns),

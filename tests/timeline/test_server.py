@@ -183,6 +183,28 @@ def test_what_is_impossible_is_rejected_with_words(
     assert "impossible" not in [it.id for it in read_log(f"segments:{site}/log", MARKS) if isinstance(it, MarkAdd)]
 
 
+def test_a_trim_and_a_note_are_kept_with_what_the_clocks_were(served: Served, site: Path) -> None:
+    async def mark() -> None:
+        async with served.tab() as tab:
+            await tab.hello()
+            await tab.say("marks", request=1, device="pump-7", from_ns="0", to_ns="1")
+            clocks = {"offset_ns": -250_000_000, "round_trip_ns": 5_000_000}
+            assert isinstance(await tab.act("add", mark="noted", reason="a door", **clocks), Accepted)
+            refused = await tab.act("add", mark="trim", trim=True, label="run")
+            assert isinstance(refused, Rejected)
+            answer = await tab.act("add", mark="trim", trim=True, label=None, reason="sensor fell off")
+            assert isinstance(answer, Accepted)
+            changed = await tab.hear(Changed, lambda it: it.mark.id == "trim")
+            assert (changed.mark.trim, changed.mark.label, changed.mark.reason) == (True, "", "sensor fell off")
+            refused = await tab.act("edit", mark="trim", label="run")
+            assert isinstance(refused, Rejected)
+
+    asyncio.run(mark())
+    told = {it.id: it for it in read_log(f"segments:{site}/log", MARKS) if isinstance(it, MarkAdd)}
+    assert (told["trim"].trim, told["trim"].label, told["noted"].reason) == (True, "", "a door")
+    assert told["noted"].evidence == {"clock offset s": -0.25, "clock round trip s": 0.005}
+
+
 def test_what_is_sent_again_is_done_once_at_any_server(served: Served, site: Path) -> None:
     """A tab that heard no answer tries the next server: the same act, which is in the log already."""
 
