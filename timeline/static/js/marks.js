@@ -55,7 +55,7 @@ export const laneOf = (mark) => (mark.tool === "rule" ? "rules" : mark.author);
  * @returns {Mark | undefined}
  */
 export function acted(mark, act, user, undone) {
-    const state = act.refused ? "refused" : "waiting";
+    const state = act.refused ? "refused" : act.state === "saved" ? "saved" : "waiting";
     if (act.kind === "add") {
         return {
             id: act.mark, start: act.start ?? 0n, end: act.end ?? 0n, label: act.label ?? "", author: user, tool: "operator",

@@ -64,6 +64,10 @@ export class Timeline {
         this.yMode = "robust";
         /** @type {number | undefined} px in the plot */
         this.cursor = undefined;
+        /** @type {Set<string>} acts that the log has, and whose mark has not been heard of yet: shown as done meanwhile */
+        this.unheard = new Set();
+        /** @type {Set<string>} acts whose mark was heard of before their answer */
+        this.heard = new Set();
         /** @type {any[]} */
         this.people = [];
         /** @type {{ column: number, hue: number, share: number }[]} */
@@ -348,12 +352,15 @@ export class Timeline {
     /** @param {any[]} marks */
     #marks(marks) {
         this.book.take(marks.map(markOf));
+        this.unheard.clear();
         this.overlay();
     }
 
     /** @param {Record<string, any>} message */
     #changedMark({ mark, event }) {
         this.book.take([markOf(mark)]);
+        const own = this.outbox.of(this.user).find((act) => act.mark === mark.id && String(act.clientNs) === event.client_ns);
+        if (own && !this.unheard.delete(own.act) && own.state === "waiting") this.heard.add(own.act);
         const other = event.author !== this.user;
         if (other && this.selected === mark.id && event.kind !== "add") say(`${event.author} changed ${(event.fields ?? []).map((/** @type {string} */ field) => `the ${field.replace("_ns", "")}`).join(" and ") || "this mark"}`);
         this.overlay();
@@ -374,7 +381,7 @@ export class Timeline {
     /** What waits, over what stands. */
     overlay() {
         const own = this.outbox.of(this.user, this.device);
-        this.book.overlay(own.filter((act) => act.state === "waiting"), own, this.user);
+        this.book.overlay(own.filter((act) => act.state === "waiting" || this.unheard.has(act.act)), own, this.user);
         this.changed();
     }
 
@@ -418,6 +425,7 @@ export class Timeline {
     async #accepted({ act: name, mark }) {
         const act = this.outbox.acts.find((one) => one.act === name);
         if (mark && mark.device === this.device) this.book.take([markOf(mark)]);
+        if (act && !mark && !this.heard.delete(name)) this.unheard.add(name);
         const kept = act && this.outbox.keep([{ ...act, state: "saved", refused: undefined }]);
         this.overlay();
         await kept;

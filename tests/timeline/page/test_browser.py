@@ -1,0 +1,229 @@
+"""The page in real headless Chromium, over a real server: marks by key and drag, undone, kept through an outage."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from ingest.records import Record
+from tests.support.npm import node_modules
+from tests.timeline.site import START_NS, S, Served, recording, write_site
+
+CHROMIUM: Final = "/usr/bin/chromium"
+ARGUMENTS: Final = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+LIMIT_S: Final = 60
+TOLD: Final = (
+    "() => ({ acts: timeline.outbox?.acts, open: timeline.open, painted: timeline.painted, "
+    "says: document.body.innerText.slice(0, 2000) })"
+)
+SHOWN: Final = (
+    "timeline.open && timeline.painted > 0 && !timeline.empty && [...timeline.traces.values()][0].frames.length"
+)
+SAVED: Final = "timeline.outbox.acts.length === {acts} && timeline.outbox.acts.every((act) => act.state === 'saved')"
+STANDING: Final = (
+    "JSON.stringify([...timeline.book.saved.values()].filter((mark) => mark.stands)"
+    ".map((mark) => [mark.label, String(mark.start), String(mark.end)]).sort())"
+)
+
+
+def site_of(folder: Path, records: Sequence[Record]) -> Path:
+    """A site's folder, written on another thread: the browser's driver has an event loop on this one."""
+    with ThreadPoolExecutor(1) as threads:
+        return threads.submit(write_site, folder, records).result()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    assert Path(CHROMIUM).exists(), f"{CHROMIUM} is not here; deploy/setup.sh servers installs it"
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A recording of a minute, and labels on it."""
+    site = site_of(tmp_path_factory.mktemp("page") / "site", recording(60))
+    with Served(str(site), "--as", "op-1") as running:
+        yield running.open()
+
+
+class Desk:
+    """A tab, and what went wrong in it."""
+
+    def __init__(self, context: BrowserContext, served: Served) -> None:
+        self.context, self.served = context, served
+        host, port = served.url.removeprefix("http://").split(":")
+        context.add_cookies([{"name": "sensorloom", "value": served.cookie, "domain": host, "path": "/"}])
+        self.page: Page = context.new_page()
+        self.page.set_default_timeout(LIMIT_S * 1000)
+        self.wrong: list[str] = []
+        self.asked: set[str] = set()
+        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.page.on("request", lambda request: self.asked.add(request.url.split("/")[2]))
+        self.host = f"{host}:{port}"
+
+    def open(self, device: str = "pump-7") -> Page:
+        self.page.goto(f"{self.served.url}/d/{device}")
+        self.wait(SHOWN)
+        return self.page
+
+    def wait(self, condition: str) -> None:
+        """Until it is so. (What Playwright has for that is an `eval` in the page, which its policy forbids.)"""
+        until_s = time.monotonic() + LIMIT_S
+        while not self.page.evaluate(f"() => Boolean({condition})"):
+            assert time.monotonic() < until_s, (condition, self.page.evaluate(TOLD), self.wrong)
+            self.page.wait_for_timeout(50)
+
+    def label(self, *names: str) -> None:
+        """A palette for a site that names no classes."""
+        told = [{"name": name, "code": name[:2], "key": str(i + 1)} for i, name in enumerate(names)]
+        self.page.evaluate("(labels) => timeline.setLabels(labels)", told)
+
+
+@pytest.fixture
+def desk(browser: Browser, served: Served) -> Iterator[Desk]:
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
+    used = Desk(context, served)
+    yield used
+    context.close()
+    assert used.wrong == []
+    assert used.asked <= {used.host}
+
+
+def drag(page: Page, row: str, start: float, end: float) -> None:
+    """From one share of the plot's width to another, in a lane."""
+    box = page.locator("#canvas").bounding_box()
+    assert box is not None
+    top = page.evaluate("(name) => timeline.rows.find((row) => row.name === name && row.kind === 'lane').top", row)
+    left, width = box["x"] + 88, box["width"] - 88
+    y = box["y"] + top + 11
+    page.mouse.move(left + start * width, y)
+    page.mouse.down()
+    page.mouse.move(left + (start + end) / 2 * width, y)
+    page.mouse.move(left + end * width, y)
+    page.mouse.up()
+
+
+def test_a_range_dragged_and_named_by_a_key_is_in_the_log_and_undone_after_a_reload(desk: Desk) -> None:
+    page = desk.open()
+    desk.label("idle", "run")
+    drag(page, "op-1", 0.25, 0.5)
+    page.keyboard.press("2")
+    desk.wait(SAVED.format(acts=1))
+    desk.wait(f"{STANDING} !== '[]'")
+    [[label, start, end]] = page.evaluate(f"() => JSON.parse({STANDING})")
+    assert label == "run"
+    assert abs(int(start) - START_NS - 15 * S) < S
+    assert abs(int(end) - START_NS - 30 * S) < S
+    page.reload()
+    desk.wait(SHOWN)
+    desk.wait(f"{STANDING} !== '[]' && timeline.outbox.acts.length === 1")
+    page.keyboard.press("z")
+    desk.wait(SAVED.format(acts=2))
+    desk.wait(f"{STANDING} === '[]'")
+    page.keyboard.press("Shift+Z")
+    desk.wait(SAVED.format(acts=3))
+    desk.wait(f"{STANDING} !== '[]'")
+    assert page.evaluate(f"() => JSON.parse({STANDING})") == [[label, start, end]]
+    page.keyboard.press("z")
+    desk.wait(SAVED.format(acts=4))
+
+
+def test_marks_by_keyboard_alone_split_and_taken_back(desk: Desk) -> None:
+    page = desk.open()
+    desk.label("idle", "run")
+    page.keyboard.press("[")
+    page.evaluate("timeline.cursor = timeline.plot * 0.75")
+    page.keyboard.press("]")
+    page.keyboard.press("1")
+    desk.wait(SAVED.format(acts=1))
+    page.evaluate("timeline.cursor = timeline.plot * 0.6")
+    page.keyboard.press("x")
+    desk.wait(SAVED.format(acts=3))
+    desk.wait(f"JSON.parse({STANDING}).length === 2")
+    first, second = page.evaluate(f"() => JSON.parse({STANDING})")
+    assert first[2] == second[1]
+    for _ in range(2):
+        page.keyboard.press("z")
+    desk.wait(f"{STANDING} === '[]'")
+    desk.wait("timeline.outbox.acts.every((act) => act.state === 'saved')")
+
+
+def test_what_is_marked_while_the_server_is_away_waits_and_arrives_once(browser: Browser, tmp_path: Path) -> None:
+    site = site_of(tmp_path / "site", recording(60))
+    with Served(str(site), "--as", "op-1") as served, browser.new_context() as context:
+        desk = Desk(context, served.open())
+        page = desk.open()
+        desk.label("run")
+        context.set_offline(True)
+        page.evaluate("timeline.link.socket.close()")
+        desk.wait("!timeline.open")
+        drag(page, "op-1", 0.1, 0.2)
+        page.keyboard.press("1")
+        desk.wait("document.getElementById('outbox').textContent === 'Offline, 1 mark kept here'")
+        context.set_offline(False)
+        desk.wait(SAVED.format(acts=1))
+        desk.wait(f"JSON.parse({STANDING}).length === 1")
+        desk.wait("document.getElementById('outbox').textContent === 'outbox 0'")
+
+
+def test_live_samples_move_the_view_and_a_key_held_is_a_range(browser: Browser, tmp_path: Path) -> None:
+    now = time.time_ns()
+    site = site_of(tmp_path / "site", recording(60, start_ns=now - 30 * S, end=False))
+    with Served(str(site), "--as", "op-1") as served, browser.new_context() as context:
+        desk = Desk(context, served.open())
+        page = desk.open()
+        desk.label("run")
+        desk.wait("timeline.follow")
+        before = int(page.evaluate("String(timeline.view.to)"))
+        page.keyboard.down("1")
+        desk.wait(f"timeline.view.to > {before}n + 1000000000n")
+        page.keyboard.up("1")
+        desk.wait(SAVED.format(acts=1))
+        desk.wait(f"{STANDING} !== '[]'")
+        [[label, start, end]] = page.evaluate(f"() => JSON.parse({STANDING})")
+        assert label == "run"
+        assert int(start) < int(end)
+
+
+def test_nobody_is_shut_out(desk: Desk, tmp_path: Path) -> None:
+    """No violation of WCAG 2.2 AA that axe can see: timeline, open panel, help, gallery; light and dark."""
+    axe = node_modules() / "axe-core" / "axe.min.js"
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+    page = desk.open()
+    desk.label("idle", "run")
+
+    def look(name: str) -> None:
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            if not page.evaluate("'axe' in globalThis"):
+                page.evaluate(axe.read_text())
+            found: Any = page.evaluate("(tags) => axe.run({ runOnly: tags })", tags)
+            told = [(one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]]
+            assert told == [], (name, scheme)
+
+    look("timeline")
+    page.keyboard.press("i")
+    look("panel")
+    page.keyboard.press("?")
+    look("help")
+    page.goto(f"{desk.served.url}/")
+    page.locator("#gallery-rows tr").first.wait_for()
+    look("gallery")
