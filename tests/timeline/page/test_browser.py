@@ -203,6 +203,31 @@ def test_live_samples_move_the_view_and_a_key_held_is_a_range(browser: Browser, 
         assert int(start) < int(end)
 
 
+def test_another_tab_sees_a_mark_and_the_gallery_shows_each_recording_as_its_own(
+    browser: Browser, tmp_path: Path
+) -> None:
+    records = [*recording(60), *recording(30, device="pump-8")]
+    with (
+        Served(str(site_of(tmp_path / "site", records)), "--as", "op-1") as served,
+        browser.new_context(reduced_motion="reduce") as context,
+        browser.new_context(reduced_motion="reduce") as elsewhere,
+    ):
+        desk, other = Desk(context, served.open()), Desk(elsewhere, served)
+        page, seen = desk.open(), other.open()
+        desk.label("run")
+        drag(page, "op-1", 0.2, 0.6)
+        page.keyboard.press("1")
+        other.wait(f"JSON.parse({STANDING}).length === 1")
+        seen.goto(f"{served.url}/")
+        seen.locator("#gallery-rows tr").nth(1).wait_for()
+        labelled = "[...document.querySelectorAll('#gallery-rows tr')].map((row) => row.innerText.match(/(\\d+) %/)[1])"
+        assert sorted(map(int, seen.evaluate(f"() => {labelled}"))) == [0, 40]
+        bars = "[...document.querySelectorAll('#gallery-rows .labelbar')].map((bar) => bar.toDataURL())"
+        first, second = seen.evaluate(f"() => {bars}")
+        assert first != second
+        assert desk.wrong == other.wrong == []
+
+
 def test_nobody_is_shut_out(desk: Desk, tmp_path: Path) -> None:
     """No violation of WCAG 2.2 AA that axe can see: timeline, open panel, help, gallery; light and dark."""
     axe = node_modules() / "axe-core" / "axe.min.js"

@@ -25,7 +25,7 @@ export function showGallery(rows, hueOf) {
         const { key } = COLUMNS[column];
         const sorted = [...rows].sort((one, other) => (key(one) < key(other) ? -1 : key(one) > key(other) ? 1 : 0));
         if (down) sorted.reverse();
-        element("gallery-rows").replaceChildren(...sorted.map((row) => rowOf(row)));
+        element("gallery-rows").replaceChildren(...sorted.map(rowOf));
         document.querySelectorAll(/** @type {"canvas"} */ ("#gallery-rows canvas")).forEach((canvas) => {
             const row = sorted[Number(canvas.dataset.row)];
             if (canvas.className === "spark") drawSpark(canvas, row.spark);
@@ -46,15 +46,14 @@ export function showGallery(rows, hueOf) {
     }));
     const empty = element("gallery-empty");
     empty.hidden = rows.length > 0;
-    empty.textContent = "No device has sent data yet. On the device: sensorloom agent run agent.toml";
+    empty.textContent = "No device has sent data yet. On the device: sensorloom agent run -c agent.toml";
     element("gallery").hidden = false;
     render();
 }
 
-/** @param {Row} row @returns {HTMLTableRowElement} */
-function rowOf(row) {
+/** @param {Row} row @param {number} place @returns {HTMLTableRowElement} */
+function rowOf(row, place) {
     const [start, until] = [BigInt(row.start_ns), BigInt(row.until_ns)];
-    const place = [...element("gallery-rows").children].length;
     const link = made("a", { href: row.end_ns === null ? `/d/${encodeURIComponent(row.device)}` : addressOf(row.device, viewOf(start, until)) }, row.device);
     const share = `${Math.round(row.coverage * 100)} %`;
     const labels = Object.entries(row.labels).map(([name, part]) => `${name} ${Math.round(part * 100)} %`).join(", ");

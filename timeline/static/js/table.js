@@ -75,7 +75,7 @@ function fields(at) {
     const key = `${mark.id} ${mark.start} ${mark.end} ${mark.label} ${mark.state}`;
     if (section.dataset.key === key) return;
     section.dataset.key = key;
-    const facts = Object.entries(mark.evidence).map(([name, value]) => `${name} ${value}`).join(", ");
+    const facts = Object.entries(mark.evidence).map(([name, value]) => `${name} ${Number(value.toPrecision(4))}`).join(", ");
     /** @type {[string, string | Node][]} */
     const pairs = [
         ["Start", timeField(at, mark, "start")],

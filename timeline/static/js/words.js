@@ -20,7 +20,7 @@ export function outboxWords(waiting, open) {
 
 /** @param {string | undefined} device @param {View} view @param {bigint | undefined} nearest @returns {string} */
 export function nothingWords(device, view, nearest) {
-    if (device === undefined) return "No device has sent data yet. On the device: sensorloom agent run agent.toml";
+    if (device === undefined) return "No device has sent data yet. On the device: sensorloom agent run -c agent.toml";
     const words = `No samples ${range(view.from, view.to, 0)}`;
     return nearest === undefined ? `${words}.` : `${words}; nearest ${range(nearest, nearest, 0).split(" to ")[0]}.`;
 }
