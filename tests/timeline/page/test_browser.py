@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +30,7 @@ ARGUMENTS: Final = (
     "--disable-component-update",
     "--disable-sync",
 )
+CALM: Final[Any] = {"viewport": {"width": 1280, "height": 480}, "reduced_motion": "reduce"}
 LIMIT_S: Final = 60
 TOLD: Final = (
     "() => ({ acts: timeline.outbox?.acts, open: timeline.open, painted: timeline.painted, "
@@ -99,7 +104,7 @@ class Desk:
 
 @pytest.fixture
 def desk(browser: Browser, served: Served) -> Iterator[Desk]:
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
+    context = browser.new_context(**CALM)
     used = Desk(context, served)
     yield used
     context.close()
@@ -228,6 +233,33 @@ def test_another_tab_sees_a_mark_and_the_gallery_shows_each_recording_as_its_own
         assert desk.wrong == other.wrong == []
 
 
+@pytest.mark.timeout(300)
+def test_a_demo_on_the_timeline_with_its_rules_marks_and_why(browser: Browser, tmp_path: Path) -> None:
+    """The pictures of README.md: `SENSORLOOM_PICTURES=timeline/pictures` keeps them."""
+    pictures = Path(os.environ.get("SENSORLOOM_PICTURES", tmp_path))
+    words = ["demo", "--out", str(tmp_path / "demo"), "--seconds", "5", "--json"]
+    report = json.loads(subprocess.check_output([sys.executable, "-m", "sensorloom", *words], timeout=200))
+    pump = report["devices"][0]["device"]
+    with Served(str(tmp_path / "demo"), "--as", "anna") as served, browser.new_context(**CALM) as context:
+        desk = Desk(context, served.open())
+        page = desk.open(pump)
+        desk.wait(f"JSON.parse({STANDING}).length > 0")
+        drag(page, "anna", 0.62, 0.8)
+        page.keyboard.press("2")
+        desk.wait(SAVED.format(acts=1))
+        page.keyboard.press("i")
+        page.keyboard.press("Home")
+        page.keyboard.press("j")
+        desk.wait("document.body.innerText.includes('opened by')")
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            painted = page.evaluate("() => timeline.painted")
+            page.mouse.move(700, 140 + painted % 2)
+            desk.wait(f"timeline.painted > {painted}")
+            page.screenshot(path=pictures / f"{scheme}.png")
+        assert desk.wrong == []
+
+
 def test_nobody_is_shut_out(desk: Desk, tmp_path: Path) -> None:
     """No violation of WCAG 2.2 AA that axe can see: timeline, open panel, help, gallery; light and dark."""
     axe = node_modules() / "axe-core" / "axe.min.js"
@@ -237,7 +269,7 @@ def test_nobody_is_shut_out(desk: Desk, tmp_path: Path) -> None:
 
     def look(name: str) -> None:
         for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            page.emulate_media(color_scheme=scheme)
             if not page.evaluate("'axe' in globalThis"):
                 page.evaluate(axe.read_text())
             found: Any = page.evaluate("(tags) => axe.run({ runOnly: tags })", tags)
