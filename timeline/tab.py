@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from ingest.archive.reading import Question
 from ingest.errors import SensorloomError
@@ -15,15 +15,31 @@ from timeline.frames import BEFORE, LIVE, answer_frames, samples_frames
 from timeline.live import NewGap, NewRecording, News, Samples
 from timeline.outbox import Outbox
 from timeline.protocol import Act, Density, FromPage, Hello, Marks, Ping, Presence, ToPage, View
-
-if TYPE_CHECKING:
-    from timeline.hub import Hub
+from timeline.site import Timeline
 
 ACTS_MAX: Final = 2_000
 """Acts that wait to be done; who sends more is to send them again."""
 BACK_NS: Final = tuple(seconds * 10**9 for seconds in (1, 60, 3_600, 216_000, 12_960_000))
 """So far back the last value before a view is looked for, the nearest first."""
 BACK_POINTS: Final = 4_096
+
+
+class Home(Protocol):
+    """What a tab needs of the server that it is at; `timeline.hub.Hub` is it."""
+
+    timeline: Timeline
+
+    def now(self) -> protocol.Ns:
+        """The server's clock."""
+
+    def welcome(self, who: Who) -> protocol.Welcome:
+        """What a tab is told first."""
+
+    def recording(self, device: str, name: str) -> protocol.Recording:
+        """A recording as it is now."""
+
+    def people_changed(self) -> None:
+        """Somebody came, went, or looks elsewhere."""
 
 
 class ClosedError(Exception):
@@ -37,7 +53,7 @@ class ClosedError(Exception):
 class Tab:
     """A tab from its `hello` on."""
 
-    def __init__(self, hub: Hub, who: Who, is_valid: Callable[[], Who | None]) -> None:
+    def __init__(self, hub: Home, who: Who, is_valid: Callable[[], Who | None]) -> None:
         self.hub = hub
         self.who = who
         self.person: protocol.Person | None = None
