@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes sure that the system packages are there which the tests need: `setup.sh python` or `setup.sh servers`.
+# Makes sure that the system packages are there which the tests need: `setup.sh python`, `setup.sh servers` or
+# `setup.sh kernel`.
 # On Debian and Ubuntu as root it installs what is missing; elsewhere it says in one line what to get.
 set -eu
 PATH="$PATH:/usr/sbin:/sbin" # where servers are
@@ -8,8 +9,12 @@ missing=""
 need() { # need COMMAND PACKAGE
     command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
 }
+need_file() { # need_file PATTERN PACKAGE
+    # shellcheck disable=SC2086 # a pattern of files
+    ls -d $1 >/dev/null 2>&1 || missing="$missing $2"
+}
 
-case "${1:?python or servers}" in
+case "${1:?python, servers or kernel}" in
 python)
     need python3 python3
     if [ -z "$missing" ]; then
@@ -29,11 +34,22 @@ servers)
     need influxd influxdb
     need victoria-metrics victoria-metrics
     need chromium chromium
+    need gpsd gpsd
     need node nodejs
     need npm npm
     ;;
+kernel) # one with devices of its own: tests/kernel
+    if [ "$(uname -m)" = x86_64 ]; then
+        need qemu-system-x86_64 qemu-system-x86
+        need busybox busybox-static
+        need cpio cpio
+        need depmod kmod
+        need_file "/usr/src/linux-headers-*-amd64" linux-headers-amd64
+        need_file "/usr/src/linux-source-*.tar.xz" linux-source
+    fi
+    ;;
 *)
-    echo "setup: unknown part \"$1\"; known: python, servers" >&2
+    echo "setup: unknown part \"$1\"; known: python, servers, kernel" >&2
     exit 2
     ;;
 esac
@@ -45,9 +61,9 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     # shellcheck disable=SC2086 # a list of packages
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
     # The tests start servers of their own; the packages' services shall not listen beside them.
-    for service in mosquitto influxdb victoria-metrics; do
+    for service in mosquitto influxdb victoria-metrics gpsd.socket gpsd; do
         case "$missing" in
-        *"$service"*) if [ -d /run/systemd/system ]; then systemctl disable --now "$service" >/dev/null 2>&1 || true; fi ;;
+        *"${service%.socket}"*) if [ -d /run/systemd/system ]; then systemctl disable --now "$service" >/dev/null 2>&1 || true; fi ;;
         esac
     done
 else

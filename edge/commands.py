@@ -1,4 +1,4 @@
-"""`sensorloom agent run|check|status|ports|keys`."""
+"""`sensorloom agent run|check|status|ports|keys`; the rest of `sensorloom agent` is in `edge.fieldcommands`."""
 
 from __future__ import annotations
 
@@ -8,24 +8,36 @@ import os
 import secrets
 import signal
 import sys
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from edge import doctorcommands, fieldcommands
 from edge.agent.memory import use_one_heap
 from edge.config import AgentConfig, load_config
+from edge.fieldcommands import action, config_option, span_s
+from edge.protocol import SourceConfig
 from ingest.commandline import Prose
+from ingest.errors import TransientError
 from ingest.opening import open_log
 from ingest.showing import masked, printable
 
+if TYPE_CHECKING:
+    from edge.sources.serial.listing import Port
+
 _EXAMPLE: Final = """\
 examples:
+  sensorloom agent init /dev/ttyUSB0
   sensorloom agent keys serial
   sensorloom agent check -c agent.toml
+  sensorloom agent test -c agent.toml
   sensorloom agent run -c agent.toml
   sensorloom agent status -c agent.toml
+  sensorloom agent tail
+  sensorloom agent doctor
   sensorloom agent ports
 """
 _STOPS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -42,8 +54,9 @@ def register(subparsers: Any) -> None:
         formatter_class=Prose,
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    run = _action(actions, "run", _run, "run the agent until SIGTERM, or until every replayed file is at its end")
-    _config(run)
+    fieldcommands.register_init(actions)
+    run = action(actions, "run", _run, "run the agent until SIGTERM, or until every replayed file is at its end")
+    config_option(run)
     run.add_argument(
         "--log-level",
         choices=("error", "warning", "info", "debug"),
@@ -52,11 +65,20 @@ def register(subparsers: Any) -> None:
         help="how much is said: error, warning (each change, and what is wrong), info (the default: also the start and "
         "the figures), debug (also each line that gave no sample)",
     )
-    _config(_action(actions, "check", _check, "check a configuration; touches no device and no log"))
-    _config(_action(actions, "status", _status, "what a running agent says of itself, with its last bad lines"))
-    ports = _action(actions, "ports", _ports, "list the serial ports of this machine")
+    config_option(action(actions, "check", _check, "check a configuration; touches no device and no log"))
+    fieldcommands.register_test(actions)
+    fieldcommands.register_tail(actions)
+    doctorcommands.register_doctor(actions)
+    doctorcommands.register_report(actions)
+    config_option(action(actions, "status", _status, "what a running agent says of itself, with its last bad lines"))
+    ports = action(actions, "ports", _ports, "list the serial ports of this machine")
     ports.add_argument("-c", "--config", metavar="FILE", help="also say which source of this agent.toml uses a port")
-    keys = _action(actions, "keys", _keys, "every key of agent.toml: what it means, an example, what holds without it")
+    ports.add_argument(
+        "--listen",
+        metavar="DURATION",
+        help="also listen to each that can be read and nobody has open: what speaks there",
+    )
+    keys = action(actions, "keys", _keys, "every key of agent.toml: what it means, an example, what holds without it")
     keys.add_argument(
         "type",
         nargs="?",
@@ -65,23 +87,6 @@ def register(subparsers: Any) -> None:
         help="only those of a source or decoder (serial, csv …), of a table (spool …), of every source (source), or "
         "the units of channels (units)",
     )
-
-
-def _action(actions: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
-    example = {"ports": "", "keys": " serial"}.get(name, " -c agent.toml")
-    action: argparse.ArgumentParser = actions.add_parser(
-        name,
-        help=text,
-        description=f"{text[0].upper()}{text[1:]}.",
-        epilog=f"example: sensorloom agent {name}{example}",
-    )
-    action.add_argument("--json", action="store_true", help="machine-readable: one JSON object or array")
-    action.set_defaults(run=run)
-    return action
-
-
-def _config(action: argparse.ArgumentParser) -> None:
-    action.add_argument("-c", "--config", required=True, metavar="FILE", help="the configuration, agent.toml")
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -140,6 +145,7 @@ def _check(args: argparse.Namespace) -> int:
             "rate": None if source.rate is None else f"{source.rate}Hz",
             "dtype": source.dtype,
             "clock": source.clock,
+            "values": {channel: dict(states) for channel, states in source.states.items()},
         }
         for source in config.sources
     ]
@@ -152,11 +158,16 @@ def _check(args: argparse.Namespace) -> int:
     if attributes:
         print("  every recording: " + ", ".join(f"{name} = {printable(text)}" for name, text in attributes.items()))
     for source in config.sources:
-        channels = ", ".join(f"{name} {unit}" for name, unit in source.channels.items())
+        channels = ", ".join(f"{name} {_meaning(source, name, unit)}" for name, unit in source.channels.items())
         rate = "" if source.rate is None else f" at {source.rate} Hz"
         way = f"{source.type} → {source.decoder} → {source.device}/{source.stream}"
         print(f"  {source.name}: {way} ({channels}){rate}, {source.dtype}, clock {source.clock}")
     return 0
+
+
+def _meaning(source: SourceConfig, channel: str, unit: str) -> str:
+    """A channel's unit, or its states."""
+    return printable("/".join(name for _, name in source.states.get(channel, ()))) or unit
 
 
 async def _check_log(config: AgentConfig) -> None:
@@ -182,15 +193,34 @@ def _keys(args: argparse.Namespace) -> int:
 
 def _ports(args: argparse.Namespace) -> int:
     from edge.sources.serial.listing import described, list_ports
+    from edge.sources.serial.port import is_remote
 
     sources = load_config(args.config).sources if args.config else ()
-    read = {str(Path(s.base) / s.options["port"]): s.name for s in sources if s.type == "serial"}
+    ports = {s.options["port"]: s for s in sources if s.type == "serial"}
+    read = {str(Path(source.base) / port): source.name for port, source in ports.items() if not is_remote(port)}
     found = list_ports(read)
+    speaks = _listened(found, span_s(args.listen, "--listen")) if args.listen else {}
     if args.json:
-        print(msgspec.json.encode([port._asdict() for port in found]).decode())
+        more = [{"speaks": speaks.get(port.port)} if args.listen else {} for port in found]
+        print(msgspec.json.encode([port._asdict() | own for port, own in zip(found, more, strict=True)]).decode())
         return 0
-    for line in described(found):
+    for line in described(found, speaks):
         print(printable(line))
     if not found:
         print("no serial port; plug the sensor in, and see that this user may read it (group dialout)")
     return 0
+
+
+def _listened(ports: Iterable[Port], seconds: float) -> dict[str, str]:
+    """What speaks at the ports that can be read and nobody has open, by their paths."""
+    from edge.agent.probe.listening import listen
+    from edge.agent.probe.session import speaks
+
+    found: dict[str, str] = {}
+    for port in ports:
+        if port.readable and not port.open_by:
+            try:
+                found[port.port] = speaks(listen(port.port, seconds))
+            except TransientError as error:
+                found[port.port] = str(error).removeprefix(f"{port.port}: ")
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args
 
 import msgspec
 
+from edge.assembling import SourceTable, assemble
 from edge.keys import TABLES, synonyms
 from edge.protocol import SourceConfig
 from edge.recording.batching import describe
@@ -25,7 +27,6 @@ from ingest.errors import UsageError
 from ingest.opening import anchored
 from ingest.records import StreamDescription
 from ingest.settings import check_keys
-from ingest.tomlfile import read_toml
 from ingest.units import parse_duration, parse_size
 from labeling.rulefile import read_rules
 
@@ -74,16 +75,18 @@ class AgentConfig:
         return tuple(map(describe, self.sources))
 
 
-def load_config(path: str | Path) -> AgentConfig:
-    """Read and check agent.toml; sources and decoders are imported, no device is touched.
+def load_config(path: str | Path, environ: Mapping[str, str] = os.environ) -> AgentConfig:
+    """Read and check agent.toml, with the variables of `environ` put in; sources and decoders are imported, no device
+    is touched.
 
     Raises:
         UsageError: where, what was found, what to do.
     """
-    tables, file = read_toml(path), str(path)
+    (tables, source_tables), file = assemble(path, environ), str(path)
     base = Path(path).resolve().parent
     top = TABLES[""]
-    check_keys(tables, {*top, *TABLES, "source"} - {""}, file, synonyms(top) | {"sources": "source"})
+    other = {"sources": "source", "templates": "template", "includes": "include"}
+    check_keys(tables, {*top, *TABLES, "source", "template"} - {""}, file, synonyms(top) | other)
     device = address_part(tables, "device", file, platform.node() or None)
     spool = _table(tables, "spool", file)
     recording = _table(tables, "recording", file)
@@ -92,7 +95,7 @@ def load_config(path: str | Path) -> AgentConfig:
     interval_ns = quantity(spool, "fsync_interval", f"{file}: spool", parse_duration, 1_000_000_000)
     if not 0 < interval_ns <= _MAX_INTERVAL_NS:
         raise UsageError(f'{file}: spool.fsync_interval: found "{spool["fsync_interval"]}", expected above 0 to 60s')
-    sources = read_sources(tables.get("source"), file, str(base), device)
+    sources = read_sources(source_tables, file, device)
     return AgentConfig(
         path=file,
         agent=name(tables, "agent", file, platform.node() or "agent"),
@@ -113,8 +116,13 @@ def load_config(path: str | Path) -> AgentConfig:
         ),
         sources=sources,
         rule_set=_read_rules(base / text(tables, "rules", file), sources) if "rules" in tables else None,
-        digest=hashlib.sha256(msgspec.json.encode(tables, order="sorted")).hexdigest()[:16],
+        digest=_digest(tables, source_tables),
     )
+
+
+def _digest(tables: Mapping[str, Any], sources: Iterable[SourceTable]) -> str:
+    said = {**tables, "source": [source.table for source in sources]}
+    return hashlib.sha256(msgspec.json.encode(said, order="sorted")).hexdigest()[:16]
 
 
 def _read_rules(path: Path, sources: Iterable[SourceConfig]) -> RuleSet:

@@ -24,6 +24,14 @@ TABLES: Final[Mapping[str, Mapping[str, Key]]] = {
             '"kafka://127.0.0.1:9092"',
             synonyms=("url", "broker", "server", "kafka", "output", "sink", "bootstrap_servers"),
         ),
+        "include": Key(
+            "text, or list of texts",
+            "Files of more sources and templates, or patterns of such; relative ones start from the configuration's "
+            "folder, and paths in each from its own.",
+            '"sources/*.toml"',
+            "none",
+            ("includes", "import", "imports"),
+        ),
         "rules": Key(
             "text",
             "A file of event rules that run here too; a relative path starts from the configuration's folder.",
@@ -97,10 +105,23 @@ TABLES: Final[Mapping[str, Mapping[str, Key]]] = {
 
 SOURCE: Final[Mapping[str, Key]] = {
     "name": Key("text", "What the source is called in messages; each once.", '"imu"', synonyms=("id", "label")),
-    "type": Key("text", "What brings the bytes: `serial`, `mqtt`, `replay`.", '"serial"', synonyms=("kind", "source")),
+    "template": Key(
+        "text",
+        "Which `[template.NAME]` it takes up: what that says holds, but for what is said here.",
+        '"acc"',
+        "none",
+        ("extends", "inherits", "use", "like"),
+    ),
+    "type": Key(
+        "text",
+        "What brings the bytes: `exec`, `gpio`, `gpsd`, `modbus`, `mqtt`, `replay`, `serial`.",
+        '"serial"',
+        synonyms=("kind", "source"),
+    ),
     "decoder": Key(
         "text",
-        "What turns the bytes into samples: `csv`, `json`, `nmea`.",
+        "What turns the bytes into samples: `binary`, `cbor`, `csv`, `json`, `keyvalue`, `nmea`, `regex`, `senml`. "
+        "Of type gpio it is none: the kernel says what a sample is.",
         '"csv"',
         synonyms=("format", "parser", "codec", "decode", "encoding"),
     ),
@@ -114,7 +135,7 @@ SOURCE: Final[Mapping[str, Key]] = {
         "table of units",
         "The stream's channels in their order, each with its unit.",
         '{ x = "g", y = "g", z = "g" }',
-        synonyms=("channel", "units", "values", "signals"),
+        synonyms=("channel", "units", "signals"),
     ),
     "rate": Key(
         "rate",
@@ -127,7 +148,7 @@ SOURCE: Final[Mapping[str, Key]] = {
         "one of int8, uint8, int16, uint16, int32, float32, float64",
         "As what samples are stored; an integer refuses fractions.",
         '"int16"',
-        "float32; nmea float64",
+        "float32; nmea float64; of one channel with named values the smallest integer",
         ("datatype", "data_type", "sample_type", "format"),
     ),
     "scale": Key(
@@ -136,6 +157,30 @@ SOURCE: Final[Mapping[str, Key]] = {
         "0.000244140625",
         "1",
         ("scales", "factor", "gain", "scaling", "resolution", "lsb"),
+    ),
+    "offset": Key(
+        "number, or table of numbers by channel",
+        "What a channel is, in its unit, where its count is 0: its value is count * scale + offset.",
+        "-40",
+        "0",
+        ("offsets", "shift", "zero", "intercept", "b"),
+    ),
+    "calibration": Key(
+        "table",
+        "What a calibration found: what is recorded is matrix * (value - bias), in the channels' units. `channels` in "
+        "the order of the rows, or all; `bias`, a number for each; `matrix`, a row for each; `date`; `reference`, for "
+        "people. It is kept in the stream's description.",
+        '{ bias = [0.02, -0.01, 0.13], date = 2026-11-20, reference = "gravity, six positions" }',
+        "none",
+        ("calibrate", "correction", "calib", "bias"),
+    ),
+    "axes": Key(
+        "table of channels",
+        "Which of the sensor's axes each channel is, where it is mounted turned: a channel, or its opposite with a "
+        "minus.",
+        '{ x = "-y", y = "x" }',
+        "each its own",
+        ("orientation", "axis_map", "remap", "mount", "rotation"),
     ),
     "min": Key(
         "number, or table of numbers by channel",
@@ -159,6 +204,14 @@ SOURCE: Final[Mapping[str, Key]] = {
         "none",
         ("step", "max_jump", "max_delta", "max_change", "delta"),
     ),
+    "values": Key(
+        "table of names by code, or table of such tables by channel",
+        "The channel says a state, not a quantity: what each of its values means. Nothing is interpolated between two "
+        "of them; a sample with another value is refused, counted.",
+        '{ 0 = "raised", 1 = "down" }',
+        "none",
+        ("states", "enum", "enumeration"),
+    ),
     "expect": Key(
         "duration",
         "A sample comes at least this often: a longer silence is told.",
@@ -167,10 +220,11 @@ SOURCE: Final[Mapping[str, Key]] = {
         ("timeout", "silence", "interval", "period", "every"),
     ),
     "clock": Key(
-        "one of arrival, device, counted",
-        "Where a sample's time comes from: when its bytes came, the sensor's own time, or a replay's rate.",
+        "one of arrival, device, counted, kernel",
+        "Where a sample's time comes from: when its bytes came, the sensor's own time, a replay's rate, or the "
+        "kernel's stamp.",
         '"device"',
-        "device where there is such a time, else arrival; counted for a replay",
+        "device where there is such a time, else arrival; counted for a replay, kernel for gpio",
         ("timestamps", "time_source"),
     ),
     "sensor": Key("text", "Which sensor it is, for people.", '"MPU-6050"', "none", ("model", "sensor_type")),

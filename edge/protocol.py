@@ -18,17 +18,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.errors import MissingLibraryError, UsageError
-from ingest.records import SampleType
+from ingest.records import Correction, SampleType
 from ingest.settings import suggest
+from ingest.states import States
 
 T = TypeVar("T")
 Values = NDArray[np.float64]
 """`(samples, channels)`: raw values in the order of `SourceConfig.channels`; NaN where one is missing."""
 Times = NDArray[np.int64]
 """`(samples,)`, ns."""
+STALLED: Final = "stalled"
+"""The reason of what may be missing because this process, or its machine, stood still."""
 RAW_BYTES: Final = 60
 """So much of what could not be understood is shown."""
-ClockKind: TypeAlias = Literal["arrival", "device", "counted"]
+ClockKind: TypeAlias = Literal["arrival", "device", "counted", "kernel"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,9 @@ class Interruption:
     since_ns: int | None = None
     """From when on (CLOCK_BOOTTIME) they may be missing, where that is earlier than what came since: a broker was away,
     and what it kept was delivered first. None: behind the newest sample; 0: since the boot before this one."""
+    goes_on: bool = False
+    """What is missing was lost somewhere before: the line under way is whole, as far as can be known, and the decoder
+    is not reset."""
 
 
 class Settled(NamedTuple):
@@ -201,7 +207,7 @@ class Frame:
 
     values: Values
     times_ns: Times | None
-    """The device's own times, ns UTC; None where it gives none."""
+    """The device's own times, ns UTC; None where it gives none. Of the clock `kernel`: CLOCK_BOOTTIME."""
     offset: int
     """Bytes fed since the start or `reset`, up to the end of the line that the (last) sample's time belongs to."""
 
@@ -218,6 +224,8 @@ class Fault:
     """How many samples are lost by it; -1 where that cannot be known, 0 for what never was one."""
     raw: bytes = b""
     """The beginning of the bytes, at most `RAW_BYTES`: an example for people."""
+    time_ns: int | None = None
+    """When, by CLOCK_BOOTTIME, where the kernel says it; None: when the bytes came."""
 
 
 class Decoder(Protocol):
@@ -265,6 +273,10 @@ class SourceConfig:
     dtype: SampleType = "float32"
     scales: Mapping[str, float] = field(default_factory=dict)
     """Physical value per raw one, by channel; 1 where none is said."""
+    offsets: Mapping[str, float] = field(default_factory=dict)
+    """The physical value where the raw one is 0, by channel; 0 where none is said."""
+    correction: Correction | None = None
+    """What is made of the physical values before they are recorded."""
     clock: ClockKind = "arrival"
     low: Mapping[str, float] = field(default_factory=dict)
     """By channel, the least value that can be, in the channel's unit: others are refused, counted."""
@@ -272,6 +284,8 @@ class SourceConfig:
     """By channel, the greatest."""
     step: Mapping[str, float] = field(default_factory=dict)
     """By channel, the most by which a value can differ from the one before."""
+    states: Mapping[str, States] = field(default_factory=dict)
+    """By channel, the names of its values: others are refused, counted."""
     expect_ns: int | None = None
     """Silence for longer is told; None: what is usual for it is learned."""
     device_named: bool = False
@@ -280,6 +294,11 @@ class SourceConfig:
     mounting: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     """The keys of its source's and its decoder's own, as TOML has them."""
+
+    @property
+    def is_on_our_axis(self) -> bool:
+        """Its times are this machine's: final once its clock is set."""
+        return self.clock in ("arrival", "kernel")
 
     def option(self, key: str, kind: builtins.type[T], default: T | None = None) -> T:
         """An own key's value. Raises `UsageError` where it is of another type, or missing and without a default."""

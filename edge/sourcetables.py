@@ -2,44 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, cast, get_args
 
-from edge.decoders import decoder_type
+from edge.assembling import SourceTable
+from edge.corrections import read_correction
+from edge.decoders import OF_SOURCES, decoder_type
 from edge.keys import SOURCE, synonyms
 from edge.protocol import ClockKind, SourceConfig
+from edge.sources import DECODERS as OWN_DECODERS
 from edge.sources import source_type
 from edge.tables import address_part, by_channel, name, one_of, quantity, shown, text
 from ingest.errors import UsageError
 from ingest.measures import check_unit
 from ingest.records import SampleType
 from ingest.settings import check_keys
+from ingest.states import States, check_unscaled, least_type, states_of_channels
 from ingest.units import parse_duration, parse_rate
 
+_TIMED: Final = ("nmea", "senml")
+"""Decoders of what has times of its own."""
 _EXAMPLE: Final = 'as in { x = "g", y = "g" }'
 
 
-def read_sources(found: Any, file: str, base: str, device: str) -> tuple[SourceConfig, ...]:
-    """The sources of a file; `device` is theirs where they name none. Raises `UsageError`."""
-    if isinstance(found, dict):
-        raise UsageError(f"{file}: found [source]; write [[source]], with two brackets: there may be several")
-    if not isinstance(found, list) or not found or not all(isinstance(table, dict) for table in found):
+def read_sources(tables: Sequence[SourceTable], file: str, device: str) -> tuple[SourceConfig, ...]:
+    """The sources of a configuration; `device` is theirs where they name none. Raises `UsageError`."""
+    if not tables:
         raise UsageError(f"{file}: no [[source]] table; an agent needs at least one")
-    sources = tuple(_source(table, _where(file, number, table), base, device) for number, table in enumerate(found, 1))
+    sources = tuple(_source(table.table, table.where, table.base, device) for table in tables)
     taken: dict[Hashable, str] = {}
-    for number, source in enumerate(sources, 1):
+    for source, table in zip(sources, tables, strict=True):
         for what, shared in _claims(source):
             if what in taken:
                 raise UsageError(f"{source.where}: {shared} is taken by {taken[what]}; give it another one")
-            taken[what] = f"[[source]] number {number}"
+            taken[what] = table.number
     return sources
-
-
-def _where(file: str, number: int, table: Mapping[str, Any]) -> str:
-    """The name is what people know it by; one without is counted, from 1."""
-    found = table.get("name")
-    return f'{file}: source "{found}"' if isinstance(found, str) and found else f"{file}: [[source]] number {number}"
 
 
 def _claims(source: SourceConfig) -> Iterator[tuple[Hashable, str]]:
@@ -47,21 +45,26 @@ def _claims(source: SourceConfig) -> Iterator[tuple[Hashable, str]]:
     yield ("name", source.name), f'name "{source.name}"'
     yield ("stream", source.device, source.stream), f'stream "{source.device}/{source.stream}"'
     options = source.options
-    if source.type == "serial":
-        from edge.sources.serial.port import identity  # its library is there: the source was made
+    if source.type in ("serial", "modbus") and options.get("port"):
+        from edge.sources.serial.port import identity, is_remote  # its library is there: the source was made
 
-        yield ("port", identity(str(Path(source.base) / options["port"]))), f'port "{options["port"]}"'
+        port = options["port"] if is_remote(options["port"]) else str(Path(source.base) / options["port"])
+        yield ("port", identity(port)), f'port "{options["port"]}"'
     if isinstance(options.get("client_id"), str):
         yield ("client_id", options.get("broker"), options["client_id"]), f'client_id "{options["client_id"]}"'
 
 
 def _source(table: Mapping[str, Any], where: str, base: str, device: str) -> SourceConfig:
-    kind, decoder = text(table, "type", where), text(table, "decoder", where)
+    kind = text(table, "type", where)
+    decoder = _decoder(table, kind, where)
     source_class, decoder_class = source_type(kind, where), decoder_type(decoder, where)
     own = {**source_class.keys, **decoder_class.keys}
     check_keys(table, {*SOURCE, *own}, where, synonyms(own) | synonyms(SOURCE))
-    default = "float64" if decoder == "nmea" else "float32"
     channels = _channels(table, where)
+    scales = _scales(table, where, channels)
+    offsets = by_channel(table, "offset", where, channels)
+    states = _states(table, where, channels, scales, offsets)
+    default = _default_dtype(decoder, channels, states)
     config = SourceConfig(
         where=where,
         base=base,
@@ -74,11 +77,14 @@ def _source(table: Mapping[str, Any], where: str, base: str, device: str) -> Sou
         channels=channels,
         rate=quantity(table, "rate", where, parse_rate, None),
         dtype=cast(SampleType, one_of(table, "dtype", where, get_args(SampleType), default)),
-        scales=_scales(table, where, channels),
+        scales=scales,
+        offsets=offsets,
+        correction=read_correction(table, where, channels, states),
         clock=cast(ClockKind, one_of(table, "clock", where, get_args(ClockKind), _default_clock(table, kind, decoder))),
         low=by_channel(table, "min", where, channels),
         high=by_channel(table, "max", where, channels),
         step=_steps(table, where, channels),
+        states=states,
         expect_ns=_expectation(table, where),
         sensor=text(table, "sensor", where, ""),
         mounting=text(table, "mounting", where, ""),
@@ -86,19 +92,36 @@ def _source(table: Mapping[str, Any], where: str, base: str, device: str) -> Sou
     )
     _check_clock(config)
     _check_bounds(config)
+    _check_correction(config)
     source_class.from_config(config)
     decoder_class.from_config(config)
     return config
 
 
+def _decoder(table: Mapping[str, Any], kind: str, where: str) -> str:
+    own = OWN_DECODERS.get(kind)
+    if own is not None and "decoder" in table:
+        raise UsageError(f'{where}: decoder: a source of type "{kind}" needs none; leave it out')
+    found = own or text(table, "decoder", where)
+    if own is None and found in OF_SOURCES:
+        raise UsageError(f'{where}: decoder: "{found}" belongs to other types of sources than "{kind}"')
+    return found
+
+
 def _default_clock(table: Mapping[str, Any], kind: str, decoder: str) -> ClockKind:
-    if decoder == "nmea" or "time_column" in table or "time_field" in table:
+    if decoder in _TIMED or "time_column" in table or "time_field" in table:
         return "device"
+    if kind in OWN_DECODERS:
+        return "kernel"
     return "counted" if kind == "replay" else "arrival"
 
 
 def _check_clock(config: SourceConfig) -> None:
-    timed = config.decoder == "nmea" or config.options.keys() & {"time_column", "time_field"}
+    timed = config.decoder in _TIMED or config.options.keys() & {"time_column", "time_field"}
+    if (config.clock == "kernel") is not (config.type in OWN_DECODERS):
+        raise UsageError(
+            f"{config.where}: clock: the kernel stamps what {' and '.join(OWN_DECODERS)} read, and nothing else"
+        )
     if config.clock == "device" and not timed:
         raise UsageError(f'{config.where}: clock: "device" needs a time_column or time_field to take the time from')
     if config.clock == "arrival" and config.type == "replay":
@@ -114,6 +137,27 @@ def _check_bounds(config: SourceConfig) -> None:
         high = config.high.get(channel)
         if high is not None and high <= low:
             raise UsageError(f"{config.where}: max: {channel}: found {high:g}, expected more than its min, {low:g}")
+
+
+def _check_correction(config: SourceConfig) -> None:
+    """What is corrected must be what the stream can hold, and what is said of its channels must be so of both."""
+    correction = config.correction
+    if correction is None:
+        return
+    if correction.date and not config.dtype.startswith("float"):
+        raise UsageError(
+            f'{config.where}: dtype: what is calibrated has fractions, which "{config.dtype}" refuses; leave dtype out'
+        )
+    if correction.date:
+        return
+    for channel, axis in zip(config.channels, correction.axes, strict=True):
+        other = axis.removeprefix("-")
+        counts = {(config.scales.get(name, 1.0), config.offsets.get(name, 0.0)) for name in (channel, other)}
+        if len(counts) > 1 or (axis != other and config.offsets.get(other, 0.0)):
+            raise UsageError(
+                f'{config.where}: axes: {channel} = "{axis}": their counts mean other values; give both one scale, and '
+                "no offset"
+            )
 
 
 def _channels(table: Mapping[str, Any], where: str) -> dict[str, str]:
@@ -150,6 +194,31 @@ def _steps(table: Mapping[str, Any], where: str, channels: Mapping[str, str]) ->
         if value <= 0:
             raise UsageError(f"{where}: max_step: {channel} = {value:g}, expected a number above 0")
     return steps
+
+
+def _states(
+    table: Mapping[str, Any],
+    where: str,
+    channels: Mapping[str, str],
+    scales: Mapping[str, float],
+    offsets: Mapping[str, float],
+) -> dict[str, States]:
+    if "values" not in table:
+        return {}
+    states = states_of_channels(table["values"], list(channels), f"{where}: values")
+    check_unscaled(states, scales, f"{where}: scale")
+    if offsets.keys() & states.keys():
+        raise UsageError(
+            f"{where}: offset: {min(offsets.keys() & states.keys())} has named states; leave its offset out"
+        )
+    return states
+
+
+def _default_dtype(decoder: str, channels: Mapping[str, str], states: Mapping[str, States]) -> SampleType:
+    """A channel alone is never missing in a sample: its codes need no float."""
+    if len(channels) == 1 and states:
+        return least_type(states.values())
+    return "float64" if decoder == "nmea" else "float32"
 
 
 def _expectation(table: Mapping[str, Any], where: str) -> int | None:

@@ -35,10 +35,10 @@ def name(table: Mapping[str, Any], key: str, where: str, default: str | None = N
             f"{where}: {key}: {found!r} is no name; it has up to {NAME_BYTES} bytes, no spaces around it and no "
             "control characters"
         )
-    if "${" in found or found.startswith("$"):
+    if found.startswith("$"):
         raise UsageError(
-            f'{where}: {key}: "{found}" would be taken as it is written, no variable is put in its place; write the '
-            "name" + (f', or leave {key} out: it is then the host\'s, "{default}"' if default else "")
+            f'{where}: {key}: "{found}" would be taken as it is written; a variable has braces, as in ${{HOSTNAME}}'
+            + (f'; or leave {key} out: it is then the host\'s, "{default}"' if default else "")
         )
     return found
 

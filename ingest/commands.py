@@ -20,6 +20,7 @@ from ingest.log.protocol import Log
 from ingest.opening import check_begun, open_log
 from ingest.progress import Progress
 from ingest.showing import printable
+from ingest.states import parse_option
 from ingest.units import format_time, parse_duration, parse_number, parse_rate, parse_size, parse_time
 
 if TYPE_CHECKING:
@@ -122,6 +123,13 @@ def _register_readings(parser: argparse.ArgumentParser) -> None:
     add("--recording", metavar="R", help="its id (default: import- and a hash of the content)")
     add("--set", action="append", default=[], metavar="NAME=VALUE", help="what is so of the recording: subject=u07")
     add("--open", action="store_true", help="leave the recording open: the files of other streams join it")
+    add(
+        "--values",
+        action="append",
+        default=[],
+        metavar="[C:]0=A,1=B",
+        help="channel C says a state: what its values mean; C is needed where there are several channels",
+    )
     add("--dtype", default="auto", help="sample type (default: the smallest that is exact)")
     add("--chunk", default="1s", metavar="SPAN", help="a chunk closes after this span (1s); more suits slow streams")
     add("--chunk-bytes", default="32kB", metavar="SIZE", help="or at this size (32kB)")
@@ -240,10 +248,13 @@ def readings_options(args: argparse.Namespace) -> ReadingsOptions:
     span_ns, size = parse_duration(args.chunk), parse_size(args.chunk_bytes)
     if span_ns <= 0 or size <= 0:
         raise UsageError(f"--chunk: found {args.chunk} and {args.chunk_bytes}, expected more than nothing")
+    columns = _words("--columns", args.columns)
+    names = None if args.channel_names is None else _words("--channel-names", args.channel_names)
+    channels = names or tuple(name for name in columns if name != args.time_column)
     return ReadingsOptions(
         device=args.device,
         stream=args.stream,
-        columns=_words("--columns", args.columns),
+        columns=columns,
         units=_words("--unit", args.unit),
         scales=_scales(args.scale),
         rate=None if args.rate is None else parse_rate(args.rate),
@@ -257,7 +268,8 @@ def readings_options(args: argparse.Namespace) -> ReadingsOptions:
         recording=args.recording,
         open=args.open,
         attributes=parse_attributes(args.set, "--set"),
-        channel_names=None if args.channel_names is None else _words("--channel-names", args.channel_names),
+        channel_names=names,
+        states=parse_option(args.values, channels, "--values"),
         dtype=args.dtype,
         limits=Limits(span_ns, size),
         array=args.array,

@@ -16,10 +16,10 @@ from ingest.draining import OnDamage, drain, pass_damage
 from ingest.errors import CorruptLogError, UsageError, WireError
 from ingest.lifetimes import DAY_NS
 from ingest.log.protocol import READINGS, Bounds, Log, LogBatch, partition_of
-from ingest.records import Chunk, Gap, Record, StreamDescription
+from ingest.records import Channel, Chunk, Gap, Record, StreamDescription
 from ingest.schemas import SchemaRegistry
 from ingest.settings import meant, suggest
-from ingest.showing import shown_bytes
+from ingest.showing import printable, shown_bytes
 from ingest.times import last_time, sample_times
 from ingest.units import format_time
 from ingest.wire import check_chunk, parse
@@ -183,7 +183,7 @@ class Describer:
             return place | _plain(record)
         schema = await self._schema(record.schema)
         told = {n: v for n, v in _plain(record).items() if n not in ("deltas", "values", "signature")}
-        channels = None if schema is None else [{"name": c.name, "unit": c.unit} for c in schema.channels]
+        channels = None if schema is None else [_told(channel) for channel in schema.channels]
         try:
             values = None if schema is None else physical(record, schema).tolist()
         except WireError as error:
@@ -221,8 +221,21 @@ def physical(chunk: Chunk, schema: StreamDescription) -> NDArray[np.float64]:
     return result
 
 
+def _told(channel: Channel) -> dict[str, Any]:
+    named = {"states": dict(channel.states)} if channel.states else {}
+    return {"name": channel.name, "unit": channel.unit, **named}
+
+
 def _sample(values: NDArray[np.float64], schema: StreamDescription) -> str:
-    return ", ".join(f"{c.name}={v:.6g} {c.unit}" for c, v in zip(schema.channels, values.tolist(), strict=True))
+    return ", ".join(f"{c.name}={_shown(c, v)}" for c, v in zip(schema.channels, values.tolist(), strict=True))
+
+
+def _shown(channel: Channel, value: float) -> str:
+    """A value in its unit, or the name of its state with the code."""
+    if not channel.states:
+        return f"{value:.6g} {channel.unit}"
+    names: Mapping[float, str] = dict(channel.states)
+    return f"{printable(names.get(value, 'no state'))} ({value:g})"
 
 
 def _plain(record: Record) -> dict[str, Any]:
@@ -248,10 +261,15 @@ def _fields(record: Record) -> dict[str, Any]:
         elif isinstance(value, bytes):
             told[name] = value.hex() if len(value) <= _ID_BYTES else _excerpt(value)
         elif name == "channels":
-            told[name] = ",".join(f"{c.name}[{c.unit}]" for c in value)
+            told[name] = ",".join(f"{c.name}[{_meaning(c)}]" for c in value)
         elif value is not None and value != {}:
             told[name] = value
     return told
+
+
+def _meaning(channel: Channel) -> str:
+    """A channel's unit, or its states."""
+    return printable(",".join(f"{code}={name}" for code, name in channel.states)) or channel.unit
 
 
 def _excerpt(value: bytes) -> str:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from ingest.errors import UsageError
@@ -243,6 +244,16 @@ def conversion(source: Unit, target: Unit, *, difference: bool = False) -> tuple
     """Factor and shift from one unit to another of the same dimension."""
     factor = source.scale / target.scale
     return factor, Fraction(0) if difference else (source.shift - target.shift) / target.scale
+
+
+@lru_cache(1_024)
+def factors(source: str, target: str) -> tuple[float, float] | None:
+    """Factor and shift that turn a channel's values into another unit; None where that is of another dimension."""
+    one, other = channel_unit(source), channel_unit(target)
+    if one.dimensions != other.dimensions:
+        return None
+    factor, shift = conversion(one, other)
+    return float(factor), float(shift)
 
 
 def product(left: Unit, right: Unit, exponent: int) -> Unit:

@@ -8,7 +8,7 @@ they do not know. Times are integer nanoseconds UTC; ranges are half-open `[star
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
@@ -122,7 +122,16 @@ class Forget(msgspec.Struct, frozen=True, array_like=True, tag=6):
     reason: str
 
 
-class MarkAdd(msgspec.Struct, frozen=True, array_like=True, tag=16):
+CLOCK_OFFSET = "clock offset s"
+"""In a mark's evidence: the server's time less its author's, in seconds."""
+CLOCK_ROUND_TRIP = "clock round trip s"
+"""In a mark's evidence: how long the measurement took; the offset is within half of it."""
+REACTION = "reaction delay s"
+"""In the evidence of a mark that was set while it happened: by how many seconds its author's are usually late, as that
+person's own corrections tell. The mark's times are as they were set: nothing was taken off."""
+
+
+class MarkAdd(msgspec.Struct, frozen=True, array_like=True, tag=16, gc=False):
     """A label on a time range of a device (`end_ns == start_ns`: an instant)."""
 
     device: str
@@ -137,7 +146,8 @@ class MarkAdd(msgspec.Struct, frozen=True, array_like=True, tag=16):
     client_ns: Time = 0
     server_ns: Time = 0
     evidence: dict[str, float] = {}
-    """A rule's mark says what opened and closed it: values and thresholds by name."""
+    """A rule's mark says what opened and closed it: values and thresholds by name. A person's says what the clock was:
+    see `MarkEdit`."""
     revision: str = ""
     """Of a rule's mark: the revision of the rule that made it. Marks made before there was this field do not say."""
     trim: bool = False
@@ -147,7 +157,7 @@ class MarkAdd(msgspec.Struct, frozen=True, array_like=True, tag=16):
     """Why it is a trim; of another mark, its note."""
 
 
-class MarkEdit(msgspec.Struct, frozen=True, array_like=True, tag=17):
+class MarkEdit(msgspec.Struct, frozen=True, array_like=True, tag=17, gc=False):
     """Changes a mark; a field that is None stays as it is."""
 
     device: str
@@ -162,11 +172,17 @@ class MarkEdit(msgspec.Struct, frozen=True, array_like=True, tag=17):
     """When its author did it; with the author it names this event, for who takes it back."""
     server_ns: Time = 0
     reason: str = ""
+    """Why; the mark's note from then on. "" leaves the note as it is, blanks alone empty it."""
     undoes_ns: Time = 0
     """Not 0: it changes nothing, but takes its author's edit or retract of this `client_ns` back."""
+    accept: bool = False
+    """Its author has looked at the mark, and it is right as it is. Releases that do not know the field find an edit, by
+    which a rule's mark becomes its author's."""
+    evidence: dict[str, float] = {}
+    """What its author's clock was: `CLOCK_OFFSET` and `CLOCK_ROUND_TRIP`, where they were measured."""
 
 
-class MarkRetract(msgspec.Struct, frozen=True, array_like=True, tag=18):
+class MarkRetract(msgspec.Struct, frozen=True, array_like=True, tag=18, gc=False):
     """Takes a mark back."""
 
     device: str
@@ -179,6 +195,8 @@ class MarkRetract(msgspec.Struct, frozen=True, array_like=True, tag=18):
     reason: str = ""
     undo: bool = False
     """Its author takes back that they ever added it."""
+    evidence: dict[str, float] = {}
+    """As in `MarkEdit`."""
 
 
 class RecordingUndo(msgspec.Struct, frozen=True, array_like=True, tag=19):
@@ -204,12 +222,31 @@ class Channel(msgspec.Struct, frozen=True, array_like=True):
     offset: float = 0.0
     low: float | None = None
     high: float | None = None
+    states: tuple[tuple[int, str], ...] = ()
+    """The names of its values by rising code (see `ingest.states`): nothing lies between two of them. Empty: it
+    measures a quantity."""
 
 
 def split_channel(text: str) -> tuple[str, str]:
     """Stream and channel of `air.PM2.5`: a stream's name has no dot, a channel's may. Empty where there is none."""
     stream, _, channel = text.partition(".")
     return stream, channel
+
+
+class Correction(msgspec.Struct, frozen=True, array_like=True):
+    """What was made of a stream's values before they were recorded: what the sensor said was off, or its axes are not
+    the device's. `axes` of `matrix @ (said - bias)`, in the channels' units."""
+
+    matrix: tuple[tuple[float, ...], ...] = ()
+    """`(channels, channels)`; empty: each channel's value is its own."""
+    bias: tuple[float, ...] = ()
+    """`(channels,)`; empty: none."""
+    axes: tuple[str, ...] = ()
+    """By channel, which one it was before, with its sign, as in `-y`; empty: itself."""
+    date: str = ""
+    """When the sensor was calibrated (ISO 8601); empty: it was not."""
+    reference: str = ""
+    """Against what, for people."""
 
 
 class StreamDescription(msgspec.Struct, frozen=True, array_like=True, tag=32):
@@ -223,6 +260,8 @@ class StreamDescription(msgspec.Struct, frozen=True, array_like=True, tag=32):
     rate_den: int = 1
     sensor: str = ""
     mounting: str = ""
+    correction: Correction | None = None
+    """None: the values are what the sensor said."""
 
 
 class Birth(msgspec.Struct, frozen=True, array_like=True, tag=48):
@@ -281,6 +320,15 @@ Status: TypeAlias = Birth | Heartbeat | Death
 Record: TypeAlias = Reading | Mark | RecordingUndo | StreamDescription | Status | DeadLetter
 
 
+def content_of(description: StreamDescription) -> list[Any]:
+    """A stream description as it is encoded and hashed: a channel without states, and a stream without a correction,
+    have the fields of before there were any, so that streams keep their bytes and their ids."""
+    content: list[Any] = msgspec.to_builtins(description)
+    channels = 1 + StreamDescription.__struct_fields__.index("channels")  # behind the tag
+    content[channels] = [fields if fields[-1] else fields[:-1] for fields in content[channels]]
+    return content if description.correction is not None else content[:-1]
+
+
 def schema_id(description: StreamDescription) -> bytes:
     """The 16 bytes by which chunks name their stream description: a hash of its content."""
-    return hashlib.sha256(msgspec.msgpack.encode(description)).digest()[:16]
+    return hashlib.sha256(msgspec.msgpack.encode(content_of(description))).digest()[:16]

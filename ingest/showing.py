@@ -24,6 +24,11 @@ def _escaped(char: str) -> str:
     return char if char.isprintable() else char.encode("unicode_escape").decode()
 
 
+def counted(number: int, thing: str) -> str:
+    """`1 mark`, `2 marks`, `1,000 marks`."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
 def shown_bytes(data: bytes, most: int) -> str:
     """Bytes as an example for people, in at most `most` characters: text as it is, all else as escapes."""
     try:

@@ -50,26 +50,33 @@ def newest_time(chunk: Chunk) -> int:
     return int(sample_times(chunk).max())
 
 
-def times_of(chunks: Sequence[Chunk]) -> Times:
-    """The sample times of chunks one after the other, `(samples,) int64` ns UTC: quicker than chunk by chunk.
-
-    `ingest.wire.check_chunk` has passed them.
-    """
-    if not all(chunk.period_den > 0 for chunk in chunks):
-        return np.concatenate([sample_times(chunk) for chunk in chunks])
-    count = np.fromiter((chunk.count for chunk in chunks), np.int64, len(chunks))
-    t0_ns = np.fromiter((chunk.t0_ns for chunk in chunks), np.int64, len(chunks))
-    steps = {(chunk.period_num, chunk.period_den, chunk.phase) for chunk in chunks}
-    ends = np.cumsum(count)
-    if len(steps) == 1 and (step := steps.pop())[1:] == (1, 0):
-        even: Times = np.arange(ends[-1]) * step[0]
-        even += np.repeat(t0_ns - (ends - count) * step[0], count)
-        return even
-    num, den, phase = np.array([(c.period_num, c.period_den, c.phase) for c in chunks], np.int64).T
-    times: Times = np.arange(ends[-1]) - np.repeat(ends - count, count)
+def times_of_runs(t0_ns: Times, phase: Times, num: Times, den: Times, count: Times) -> Times:
+    """`run_times` of several runs one after the other, `(runs,) int64` each; `(samples,) int64`, ns UTC."""
+    starts = np.cumsum(count) - count
+    times: Times = np.arange(int(count.sum()))
+    if (den == 1).all():
+        times *= num[:1] if (num == num[:1]).all() else np.repeat(num, count)
+        times += np.repeat(t0_ns + phase - starts * num, count)
+        return times
+    times -= np.repeat(starts, count)
     times *= np.repeat(num, count)
     times += np.repeat(phase, count)
     times //= np.repeat(den, count)
+    times += np.repeat(t0_ns, count)
+    return times
+
+
+def times_of_stamps(t0_ns: Times, tick_ns: Times, deltas: Sequence[bytes], count: Times) -> Times:
+    """`sample_times` of several chunks that have no period, one after the other: `(chunks,) int64` and the bytes of
+    each one's deltas; `(samples,) int64`, ns UTC."""
+    narrow = np.fromiter(map(len, deltas), np.int64, len(deltas)) == 4 * count
+    if narrow.all():
+        times: Times = np.frombuffer(b"".join(deltas), "<i4").astype(np.int64)
+    else:
+        kinds = np.where(narrow, "<i4", "<i8").tolist()
+        parts = [np.frombuffer(part, kind) for part, kind in zip(deltas, kinds, strict=True)]
+        times = np.concatenate(parts, dtype=np.int64)
+    times *= np.repeat(tick_ns, count)
     times += np.repeat(t0_ns, count)
     return times
 

@@ -11,19 +11,42 @@ import msgspec
 import numpy as np
 
 from ingest.errors import WireError
-from ingest.records import MAX_MISSING, Chunk, Record
+from ingest.records import MAX_MISSING, Chunk, Record, StreamDescription, content_of
 
 VERSION: Final = 1
 _PREFIX: Final = bytes([VERSION])
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record)
 MAX_SPAN_NS: Final = 1 << 62
+WIDE: Final = 1 << 32
+"""From here on a whole number has digits of 8 bytes."""
+_DIGITS: Final = {1: "b", 2: "B", 3: "H", 5: "I", 9: "Q"}
+"""How `struct` calls the digits, big-endian, of a whole number that is written in so many bytes."""
 _SHORT: Final = 4096
+_ARRAY_BYTES: Final = 4
+"""What tells that an array of so many fields begins that is a chunk; behind the version."""
 
 
 def encode(record: Record) -> bytes:
     """The record's wire bytes."""
+    if type(record) is StreamDescription:
+        return _PREFIX + _encoder.encode(content_of(record))
     return _PREFIX + _encoder.encode(record)
+
+
+def pieces(chunk: Chunk) -> tuple[str, bytes, bytes, bytes, bytes]:
+    """The wire bytes of a chunk whose `t0_ns` is `WIDE` or more, without the digits of that and of `seq`, and without
+    `values`: how `struct` calls the digits of `seq`; the bytes up to them; up to those of `t0_ns`, which are a "Q"; up
+    to the values; and behind them. With another number that has as many digits they are another chunk's."""
+    fields = [_encoder.encode(field) for field in msgspec.structs.astuple(chunk)]
+    seq, behind = fields[4], b"".join(fields[7:14])
+    return (
+        _DIGITS[len(seq)],
+        _PREFIX + _encoder.encode(chunk)[:_ARRAY_BYTES] + b"".join(fields[:4]) + (seq[:1] if len(seq) > 1 else b""),
+        fields[5] + fields[6][:1],
+        behind[: len(behind) - len(chunk.values)],
+        b"".join(fields[14:]),
+    )
 
 
 def decode(data: bytes) -> Record:

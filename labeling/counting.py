@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
+from ingest.names import normal
 from labeling.marks import ResolvedMark, rule_mark_id
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def count(marks: Iterable[ResolvedMark], rules: CountedRules | None) -> Counting
     """The marks of people and of `rules` (None: of no rule) among those that stand."""
     revisions: dict[str, list[str]] = {}
     for rule in rules.rules if rules is not None else ():
-        revisions.setdefault(rule.label, []).append(rule.revision)
+        revisions.setdefault(normal(rule.label), []).append(rule.revision)
     kept, others = [], 0
     for mark in marks:
         if mark.by_person or _is_of(mark, revisions.get(mark.label, ())):
@@ -83,5 +84,8 @@ def _is_of(mark: ResolvedMark, revisions: Iterable[str]) -> bool:
 
 def changed_rules(before: CountedRules | None, now: CountedRules | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The labels of rules that no longer count, and of those that newly do; a changed rule is in both."""
-    old, new = (set(rules.rules) if rules is not None else set() for rules in (before, now))
-    return tuple(sorted({rule.label for rule in old - new})), tuple(sorted({rule.label for rule in new - old}))
+    old, new = (
+        {(normal(rule.label), rule.revision) for rule in rules.rules} if rules is not None else set()
+        for rules in (before, now)
+    )
+    return tuple(sorted({label for label, _ in old - new})), tuple(sorted({label for label, _ in new - old}))

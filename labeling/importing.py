@@ -19,7 +19,7 @@ from ingest.commands import (
 )
 from ingest.errors import UsageError
 from ingest.influximport import register_import_influx
-from ingest.showing import printable
+from ingest.showing import counted, printable
 
 if TYPE_CHECKING:
     from ingest.importers.marks import MarksFile, MarkTimes
@@ -142,7 +142,7 @@ def _importing(
             with Progress("import", None, "marks") as progress:
                 await publish_marks(log, events, progress)
         if plan is None:
-            return {}, notes + not_as_said(file.marks, book), [f"add {len(events):,} marks"]
+            return {}, notes + not_as_said(file.marks, book), [f"add {counted(len(events), 'mark')}"]
         told = {name: plan.counts[name] for name in ("added", "edited", "retracted", "unchanged", "others")}
         return told, notes + beside(book, scopes), changes_in_words(plan)
 

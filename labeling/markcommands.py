@@ -9,9 +9,10 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from ingest.commands import add_command, add_log, print_table, time_of_option, to_json, with_log
+from ingest.commands import add_command, add_log, time_of_option, to_json, with_log
 from ingest.errors import UsageError
-from ingest.showing import printable
+from ingest.names import normal
+from ingest.showing import counted, printable
 from ingest.units import exact_time, format_time
 from labeling.importing import register_import
 from labeling.logbook import read_book
@@ -145,7 +146,7 @@ def _selected(marks: Iterable[ResolvedMark], args: argparse.Namespace) -> list[R
         mark
         for mark in marks
         if (args.device is None or mark.device == args.device)
-        and (args.label is None or mark.shown == args.label)
+        and (args.label is None or mark.shown == normal(args.label))
         and (args.marked_by is None or mark.author == args.marked_by)
         and (since is None or max(mark.end_ns, mark.start_ns + 1) > since)
         and (until is None or mark.start_ns < until)
@@ -178,6 +179,7 @@ def _row(mark: ResolvedMark) -> dict[str, Any]:
         "marked_ns": mark.marked_ns,
         "trim": mark.trim,
         "reason": mark.reason,
+        "reviewed_by": mark.reviewed_by,
     }
 
 
@@ -194,6 +196,7 @@ def run_list(args: argparse.Namespace) -> int:
     from collections import Counter
 
     from ingest.records import MarkRetract
+    from labeling.listing import lines_of
     from labeling.marks import History, standing_of
 
     def retracted(history: History) -> ResolvedMark | None:
@@ -201,18 +204,23 @@ def run_list(args: argparse.Namespace) -> int:
         edits = [told for told in history.changes if not isinstance(told.event, MarkRetract)]
         return None if standing_of(history, Counter()) else standing_of(History(history.add, edits), Counter())
 
-    async def work(log: Log) -> list[ResolvedMark]:
+    async def work(log: Log) -> tuple[list[ResolvedMark], list[str]]:
         book = await read_book(log)
+        ids = [name for _, name in book.histories]
         if not args.retracted:
-            return list(book.standing().values())
-        return [mark for history in book.histories.values() if (mark := retracted(history)) is not None]
+            return list(book.standing().values()), ids
+        return [mark for history in book.histories.values() if (mark := retracted(history)) is not None], ids
 
-    rows = [_row(mark) for mark in _selected(with_log(args, work), args)]
+    found, ids = with_log(args, work)
+    marks = _selected(found, args)
     if args.json:
-        print(to_json({"marks": [_told(row) for row in rows]}))
+        print(to_json({"marks": [_told(_row(mark)) for mark in marks]}))
         return 0
-    print_table(rows)
-    print(f"{len(rows):,} marks {'were retracted' if args.retracted else 'stand'}", file=sys.stderr)
+    for line in lines_of(marks, ids):
+        print(line)
+    be = "was" if len(marks) == 1 else "were"
+    verb = f"{be} retracted" if args.retracted else "stands" if len(marks) == 1 else "stand"
+    print(f"{counted(len(marks), 'mark')} {verb}", file=sys.stderr)
     return 0
 
 
@@ -265,7 +273,7 @@ def run_edit(args: argparse.Namespace) -> int:
     to = Fields(
         None if args.start is None else time_of_option("--start", args.start),
         None if args.end is None else time_of_option("--end", args.end),
-        args.label,
+        None if args.label is None else normal(args.label),
         None if args.confidence is None else _confidence(args.confidence),
     )
     if to == Fields():

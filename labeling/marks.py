@@ -14,6 +14,8 @@ stands of a mark depends on these things only: its first add, its edits in log o
 - A mark belongs to whoever edited it last, except that a rule's edit does not touch what a person added or edited.
   A rule's mark that a person has edited is that person's: it stands whatever becomes of the rule. A retract is of the
   one mark: a corrected rule makes new marks, with new ids. To overrule a rule for good, mark the range.
+- An accept is an edit by which a rule's mark becomes its author's, as by any edit; a person's mark stays theirs. It is
+  reviewed until somebody else changes it.
 - A trim is a mark by which windows go, rather than get a label; it stays one, and without a label, whatever is edited.
 - A mark that ends before it starts, or without a label, is invalid: it is counted, and labels nothing.
 """
@@ -29,6 +31,7 @@ from typing import Final
 
 import msgspec
 
+from ingest.names import normal
 from ingest.records import Mark, MarkAdd, MarkEdit, MarkRetract
 
 TRIM: Final = "trim"
@@ -38,7 +41,7 @@ RULE: Final = "rule"
 _HEX: Final = 32
 
 
-class ResolvedMark(msgspec.Struct, frozen=True):
+class ResolvedMark(msgspec.Struct, frozen=True, gc=False):
     """A mark as it stands: `label` over `[start_ns, end_ns)` of `device`; equal ends are an instant."""
 
     id: str
@@ -58,7 +61,10 @@ class ResolvedMark(msgspec.Struct, frozen=True):
     trim: bool = False
     """It labels nothing: windows that touch it leave a dataset at opening."""
     reason: str = ""
-    """Why it is a trim; of another mark, its note. An edit's own reason takes its place, where it has one."""
+    """Why it is a trim; of another mark, its note. An edit's own reason takes its place, where it has one;
+    one of blanks alone leaves none."""
+    reviewed_by: str = ""
+    """Who accepted it as it is; "": nobody."""
 
     @property
     def shown(self) -> str:
@@ -83,8 +89,7 @@ class Fold:
     `overruled` (a rule's edits of a person's mark), `undone` (edits and retracts taken back), `invalid`."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Told:
+class _Told(msgspec.Struct, frozen=True, gc=False):
     """An event where it lay."""
 
     event: MarkAdd | MarkEdit | MarkRetract
@@ -132,7 +137,12 @@ def tell(found: dict[tuple[str, str], History], event: Mark, append_ns: int, ord
 def _is_again(event: Mark, later: Mark) -> bool:
     if event.client_ns != later.client_ns or type(event) is not type(later):
         return False
-    return msgspec.structs.replace(event, server_ns=0) == msgspec.structs.replace(later, server_ns=0)
+    return _said(event) == _said(later)
+
+
+def _said(event: Mark) -> Mark:
+    """Without what a later sending may say otherwise: who passed it on when, and what the clocks were by then."""
+    return msgspec.structs.replace(event, server_ns=0, evidence={})
 
 
 def fold(events: Iterable[Mark], append_ns: Iterable[int] = repeat(0)) -> Fold:
@@ -192,7 +202,7 @@ def _edited(told: _Told, changes: Sequence[_Told], counts: Counter[str]) -> Reso
     add = told.event
     assert isinstance(add, MarkAdd)
     start_ns, end_ns, label, confidence = add.start_ns, add.end_ns, add.label, add.confidence
-    author, tool, reason = add.author, add.tool, add.reason
+    author, tool, reason, reviewed_by = add.author, add.tool, add.reason, ""
     for change in changes:
         edit = change.event
         assert isinstance(edit, MarkEdit)
@@ -202,16 +212,20 @@ def _edited(told: _Told, changes: Sequence[_Told], counts: Counter[str]) -> Reso
         start_ns = start_ns if edit.start_ns is None else edit.start_ns
         end_ns = end_ns if edit.end_ns is None else edit.end_ns
         label = label if edit.label is None else edit.label
-        reason = edit.reason or reason
+        reason = edit.reason.strip() if edit.reason else reason
         confidence = confidence if edit.confidence is None else edit.confidence
-        author, tool, told = edit.author, edit.tool, change
+        told = change
+        if edit.accept or edit.author != reviewed_by:
+            reviewed_by = edit.author if edit.accept else ""
+        if not edit.accept or tool == RULE:
+            author, tool = edit.author, edit.tool
     revision = add.revision if tool == RULE else ""
     return ResolvedMark(
         add.id,
         add.device,
         start_ns,
         end_ns,
-        "" if add.trim else label,
+        "" if add.trim else normal(label),
         author,
         tool,
         confidence,
@@ -220,4 +234,5 @@ def _edited(told: _Told, changes: Sequence[_Told], counts: Counter[str]) -> Reso
         told.order,
         add.trim,
         reason,
+        reviewed_by,
     )

@@ -7,6 +7,7 @@ provenance is complete. `labeling.marks` folds them when a dataset is opened.
 from __future__ import annotations
 
 import io
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -63,6 +64,7 @@ _SCHEMA: Final = {
     "undoes_ns": "Int64",
     "undo": "Boolean",
     "trim": "Boolean",
+    "accept": "Boolean",
 }
 """The columns of a marks file. A null is a field that the event does not have; `evidence` is JSON. Files of earlier
 versions lack the last columns: what is missing is null."""
@@ -273,14 +275,21 @@ def _event(row: dict[str, Any]) -> Mark:
     span = row["start_ns"], row["end_ns"], row["label"]
     stamps = row["client_ns"], row["server_ns"]
     reason, confidence = row["reason"] or "", row["confidence"]
+    evidence = _evidence(row["evidence"] or "{}")
     match row["kind"]:
         case "add":
-            evidence = msgspec.json.decode(row["evidence"]) if row["evidence"] else {}
             trim = row["trim"] or False
             return MarkAdd(*who, *span, *said_by, confidence, *stamps, evidence, row["revision"] or "", trim, reason)
         case "edit":
-            return MarkEdit(*who, *said_by, *span, confidence, *stamps, reason, row["undoes_ns"] or 0)
+            undoes_ns, accept = row["undoes_ns"] or 0, row["accept"] or False
+            return MarkEdit(*who, *said_by, *span, confidence, *stamps, reason, undoes_ns, accept, evidence)
         case "retract":
-            return MarkRetract(*who, *said_by, *stamps, reason, row["undo"] or False)
+            return MarkRetract(*who, *said_by, *stamps, reason, row["undo"] or False, evidence)
         case kind:
             raise CorruptError(f'marks: found kind "{kind}", expected add, edit or retract; upgrade sensorloom')
+
+
+def _evidence(text: str) -> dict[str, float]:
+    """JSON has no word for what is not finite: it is null there."""
+    values = msgspec.json.decode(text, type=dict[str, float | None])
+    return {name: math.nan if value is None else value for name, value in values.items()}

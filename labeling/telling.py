@@ -9,6 +9,7 @@ import numpy as np
 
 from ingest.reaches import Reaches
 from ingest.records import MarkAdd, MarkRetract
+from ingest.showing import counted
 from ingest.units import format_time
 from labeling.changing import Book, Replacement, Scope
 from labeling.marks import RULE, ResolvedMark, standing_of
@@ -35,7 +36,7 @@ def near(marks: Iterable[MarkAdd], book: Book) -> list[str]:
     known = {mark.label for mark in book.standing().values() if mark.tool != RULE and not mark.trim}
     labels = Counter(mark.label for mark in marks)
     return [
-        f'the label "{label}" ({labels[label]:,} marks) is new in this log, which has "{other}": is it that?'
+        f'the label "{label}" ({counted(labels[label], "mark")}) is new in this log, which has "{other}": is it that?'
         for label, other in near_labels(labels, known)
     ]
 
@@ -65,8 +66,9 @@ def beside(book: Book, scopes: Sequence[Scope]) -> list[str]:
         if mark.by_person and not mark.trim and key in whole and not any(scope.holds(mark) for scope in scopes):
             outside.setdefault(key, []).append(mark)
     return [
-        f'{len(marks):,} marks{f" of {author}" if author else ""} on "{device}" lie outside of what was replaced, the '
-        f"first at {format_time(marks[0].start_ns)}: they stay; --from and --to say more of the range"
+        f'outside of what was replaced, "{device}" keeps {counted(len(marks), "mark")}'
+        f"{f' of {author}' if author else ''}, the first at {format_time(marks[0].start_ns)}; --from and --to say "
+        "more of the range"
         for (device, author), marks in sorted(outside.items())
     ]
 

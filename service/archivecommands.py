@@ -30,6 +30,7 @@ def register(subparsers: Any) -> None:
     add("--out", required=True, metavar="ARCHIVE", help="the archive's folder, on a local disk")
     add("--until-idle", action="store_true", help="end when everything is sealed that is in the log now")
     add("--instance", metavar="NAME", help="this worker's lasting name; by default made of host and process")
+    add("--keep", metavar="AGE", help="keep readings for so long, as in 90d or 2160h; without it for good")
     add("--seal-bytes", default="64MiB", metavar="SIZE", help="seal after so much of each partition (%(default)s)")
     add("--seal-seconds", default="300", metavar="S", help="seal at least so often (%(default)s)")
     add("--json", action="store_true", help="print one JSON object at the end")
@@ -96,7 +97,7 @@ def run_show(args: argparse.Namespace) -> int:
 
     found = asyncio.run(ask())
     if found is None:
-        print(f"sensorloom: {args.device} {args.stream}: nothing from {args.start} on", file=sys.stderr)
+        print(f"sensorloom: {args.device} {args.stream}: nothing from {args.start} on{_kept(args)}", file=sys.stderr)
         return 1
     if args.json:
         import msgspec
@@ -107,13 +108,24 @@ def run_show(args: argparse.Namespace) -> int:
     return 0
 
 
+def _kept(args: argparse.Namespace) -> str:
+    """Since when the device's partition is kept, where it is not from its begin on."""
+    from ingest.archive.topic import archived_topics
+    from ingest.log.protocol import READINGS, partition_of
+    from ingest.units import format_time
+
+    topic = archived_topics(Path(args.archive))[READINGS]
+    since_ns = topic.partition(partition_of(args.device.encode(), topic.genesis.partitions)).kept_since_ns
+    return "" if since_ns is None else f"; of what was appended before {format_time(since_ns)} nothing is kept"
+
+
 def run_archive_command(args: argparse.Namespace) -> int:
     """`sensorloom archive run`; 1 where `--until-idle` was ended before it was done."""
     import asyncio
 
     from ingest.opening import check_begun, is_begun
     from service.archiving import ArchiveOptions, run_archive
-    from service.limits import limits_of, worker_name
+    from service.limits import age_of, limits_of, worker_name
     from service.report import Progressing
 
     options = ArchiveOptions(
@@ -122,6 +134,7 @@ def run_archive_command(args: argparse.Namespace) -> int:
         instance=args.instance or worker_name(),
         until_idle=args.until_idle,
         limits=limits_of(args.seal_bytes, args.seal_seconds),
+        keep_ns=None if args.keep is None else age_of(args.keep),
     )
     if options.until_idle or options.out.exists():
         check_begun(options.log)

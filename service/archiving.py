@@ -6,15 +6,17 @@ import asyncio
 import secrets
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from ingest.archive.merging import ArchiveMerger
+from ingest.archive.merging import ArchiveMerger, ends_an_output, newest_append_ns
 from ingest.archive.operator import ArchiveOperator
 from ingest.engine.disk import DiskFiles
 from ingest.engine.genesis import NAME as GENESIS
 from ingest.engine.genesis import claim_genesis
+from ingest.engine.keeping import Keep
 from ingest.engine.merging import MERGE_EVERY, Merging
 from ingest.engine.rhythm import Limits
 from ingest.engine.store import FileStore
@@ -41,6 +43,10 @@ class ArchiveOptions:
     limits: Limits = field(default_factory=Limits)
     merge_every: int = MERGE_EVERY
     """So many seals of a chain are merged."""
+    keep_ns: int | None = None
+    """How long readings are kept, by their append time; None: for good. Marks and descriptions stay."""
+    now_ns: Callable[[], int] = time.time_ns
+    """The clock that says what is old."""
 
 
 @dataclass(slots=True)
@@ -94,7 +100,10 @@ async def _run(options: ArchiveOptions, log: Log, observe: Observe, stop: asynci
         claim = lambda: claim_genesis(store, log, operator, topic, token, where=where, root=root)  # noqa: E731
         genesis = await crew.insist(claim)
         group = f"sensorloom-{genesis.id}-{operator.name}"
-        merging = Merging(ArchiveMerger(), time.time_ns, options.merge_every)
+        keep = None
+        if options.keep_ns is not None and topic == READINGS:
+            keep = Keep(options.keep_ns, options.now_ns, ends_an_output, newest_append_ns)
+        merging = Merging(ArchiveMerger(), options.now_ns, options.merge_every, keep=keep)
         await crew.hire(folder, store, operator, genesis, group, options.limits, merging=merging, on_notice=on_notice)
 
     async with crew.at_work(READINGS, stop):

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from ingest.settings import suggest
-from ingest.showing import printable
+from ingest.showing import counted, printable
 from ingest.units import format_time
-from service.survey import Survey
+from service.survey import StreamFigures, Survey
 from windowing.fold.remarks import notes_on
 from windowing.spec import StreamPlan
 
@@ -22,6 +22,8 @@ _COUNTERS: Final = {
     "undecodable": "records that are none of this version; see the topic deadletter",
 }
 """What else leaves samples out."""
+_TOO_FINE: Final = 10
+"""So many values for each sample are told."""
 
 
 def causes(survey: Survey) -> list[str]:
@@ -32,6 +34,7 @@ def causes(survey: Survey) -> list[str]:
         *_lacking_recordings(survey),
         *_short(survey),
         *_gaps(survey),
+        *_made_up(survey),
         *_others(survey),
         *_counted(survey),
     ]
@@ -79,7 +82,8 @@ def _lacking_recordings(survey: Survey) -> Iterator[str]:
     where = f", which is in recording {printable(elsewhere[0])}" if elsewhere else ", which it never had"
     drops = survey.drops.get("no_stream", 0)
     yield (
-        f"no_stream: {drops:,} windows: {len(lacking):,} recordings lack a stream: {printable(recording)} of "
+        f"no_stream: {counted(drops, 'window')}: {counted(len(lacking), 'recording')} without a stream: "
+        f"{printable(recording)} of "
         f"{printable(device)} has {', '.join(has)}, and no {', '.join(lacks)}{where}; a window takes all its streams "
         "from one recording: import them with one --recording NAME, all but the last with --open"
     )
@@ -104,12 +108,33 @@ def _gaps(survey: Survey) -> Iterator[str]:
         if step_ns is not None and limit_ns is not None and step_ns > limit_ns:
             named = True
             yield (
-                f"gap: {drops:,} windows: the samples of {plan.name} lie {span(step_ns)} apart, max_gap is "
+                f"gap: {counted(drops, 'window')}: the samples of {plan.name} lie {span(step_ns)} apart, max_gap is "
                 f'{span(limit_ns)}; say max_gap = "{span(5 * step_ns)}" in [window.streams.{plan.name}], with '
                 'interpolation = "hold" where it is slower than the windows need'
             )
     if not named:
         yield f"gap: {drops:,} windows touch a hole longer than max_gap{_place(survey, 'gap')}"
+
+
+def _made_up(survey: Survey) -> Iterator[str]:
+    """Grids so much finer than a stream that most of their values were measured by nobody."""
+    for plan in survey.spec.streams:
+        figures = survey.streams.get(plan.name)
+        if figures is None or plan.rule.interpolation != "linear" or not _quantities(plan, figures):
+            continue
+        rate_hz = max(figures.rates_hz, default=0.0) or (1e9 / figures.step_ns if figures.step_ns else 0.0)
+        times = float(survey.spec.rate) / rate_hz if rate_hz else 0.0
+        if times >= _TOO_FINE:
+            yield (
+                f"rate: windows have {times:.3g} values for each sample of {plan.name} ({rate_hz:.4g} Hz): what lies "
+                'between is made up by interpolation; say a lower rate, or interpolation = "hold" in '
+                f"[window.streams.{plan.name}]"
+            )
+
+
+def _quantities(plan: StreamPlan, figures: StreamFigures) -> bool:
+    """Whether some description has a channel that windows interpolate: states are held."""
+    return any(c.name in plan.channels and not c.states for d in figures.descriptions for c in d.channels)
 
 
 def _max_gap_ns(plan: StreamPlan) -> int | None:
@@ -130,7 +155,7 @@ def _others(survey: Survey) -> Iterator[str]:
             f"{_place(survey, 'edge')}; min_coverage below 1 takes some"
         )
     for reason in sorted(drops.keys() - {"gap", "coverage", "edge", "no_stream"}):
-        yield f"{reason}: {drops[reason]:,} windows{_place(survey, reason)}"
+        yield f"{reason}: {counted(drops[reason], 'window')}{_place(survey, reason)}"
 
 
 def _counted(survey: Survey) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ingest.showing import printable
+from ingest.showing import counted, printable
 from service.causes import causes, span
 from service.survey import Survey
 
@@ -74,13 +74,13 @@ def render_report(report: CheckReport) -> str:
         named = "" if stream.named else " (not named)"
         channels = ", ".join(f"{printable(name)} in {' and '.join(units)}" for name, units in stream.channels.items())
         lines.append(
-            f"stream {printable(stream.stream)}{named}: {stream.devices:,} devices, "
-            f"{stream.recordings:,} recordings, {stream.samples:,} samples, {rate}{apart}: "
+            f"stream {printable(stream.stream)}{named}: {counted(stream.devices, 'device')}, "
+            f"{counted(stream.recordings, 'recording')}, {counted(stream.samples, 'sample')}, {rate}{apart}: "
             f"{channels or 'not described'}"
         )
     lines.append(
         f"windows: {report.windows:,}"
-        + (f", {report.open_recordings:,} recordings go on" if report.open_recordings else "")
+        + (f", {counted(report.open_recordings, 'open recording')}" if report.open_recordings else "")
     )
     lines += [f"dropped: {count:,} {reason}" for reason, count in report.dropped.items()]
     return "\n".join(lines)

@@ -44,7 +44,7 @@ def register(subparsers: Any) -> None:
     add("--seal-bytes", default="16MiB", metavar="SIZE", help="seal after so much output (%(default)s)")
     add("--seal-seconds", default="60", metavar="S", help="seal at least so often (%(default)s)")
     add("--json", action="store_true", help="print one JSON object at the end")
-    action.set_defaults(run=run_window, archive=None)
+    action.set_defaults(run=run_window, archive=None, complete=False)
     _register_batch(actions)
     _register_check(actions)
 
@@ -64,6 +64,7 @@ def _register_batch(actions: Any) -> None:
     add("--archive", required=True, metavar="DIR", help="the archive's folder")
     add("--log", default="", metavar="URL", help="the log that was archived, for its marks; else those of the archive")
     add("--out", required=True, metavar="DATASET", help="the dataset's folder, on a local disk")
+    add("--complete", action="store_true", help="take in what came too late for the stream: windows of another kind")
     add("--seal-bytes", default="16MiB", metavar="SIZE", help="seal after so much output (%(default)s)")
     add("--json", action="store_true", help="print one JSON object at the end")
     of_a_log = {"group": None, "instance": None, "after": None, "until_idle": True, "seal_seconds": "60"}
@@ -185,6 +186,7 @@ def _run_options(args: argparse.Namespace) -> RunOptions:
         group=args.group,
         until_idle=args.until_idle,
         archive=Path(args.archive) if args.archive else None,
+        complete=args.complete,
         after=Path(args.after) if args.after else None,
         limits=limits_of(args.seal_bytes, args.seal_seconds),
     )

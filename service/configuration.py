@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from tomllib import loads
+from typing import TYPE_CHECKING, Final
 
+from ingest.errors import UsageError
 from labeling.counting import CountedRule, CountedRules
 from labeling.rulefile import read_rules
 from windowing.config import DatasetConfig
@@ -13,6 +16,9 @@ from windowing.dataset.configs import ConfigPage, window_of
 
 if TYPE_CHECKING:
     from labeling.rules.compile import RuleSet
+
+
+_HEADER: Final = re.compile(rb"^(\[window\][ \t]*(?:#[^\n]*)?)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +32,16 @@ class Source:
     rules_text: str = ""
 
     @classmethod
-    def read(cls, path: str | Path) -> Source:
-        """The file at `path`, and the rule file beside it that it names. Raises `UsageError`."""
+    def read(cls, path: str | Path, *, complete: bool = False) -> Source:
+        """The file at `path`, and the rule file beside it that it names; with `complete`, as if its `[window]` said
+        `complete = true`. Raises `UsageError`."""
         config = DatasetConfig.load(path)
         data = Path(path).read_bytes()
+        if complete and not config.window.complete:
+            data = _HEADER.sub(rb"\1\ncomplete = true", data, count=1)
+            config = DatasetConfig.parse(loads(data.decode()), str(path))
+            if not config.window.complete:
+                raise UsageError(f"{path}: --complete: write `complete = true` into its window table")
         if config.rules is None:
             return cls(data, config)
         file = Path(path).parent / config.rules

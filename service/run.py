@@ -76,6 +76,8 @@ class RunOptions:
     """So many seals of a chain are merged."""
     archive: Path | None = None
     """Read this archive of the log, and of the log itself only the marks; where `log` is "", those of the archive."""
+    complete: bool = False
+    """Take in what came late as well, as if `[window]` said so."""
 
 
 @dataclass(slots=True)
@@ -99,26 +101,28 @@ async def run_service(options: RunOptions, observe: Observe, stop: asyncio.Event
         UsageError: a wrong configuration, or a dataset of other windows or another log.
         SensorloomError: what the engine cannot go on from; what was sealed stays, and a later run goes on behind it.
     """
-    source = Source.read(options.config)
+    source = Source.read(options.config, complete=options.complete)
+    if source.config.window.complete and options.archive is None:
+        raise UsageError(f"{options.config}: complete: a stream is cut as it comes; use `window batch` with an archive")
     if options.out.exists() and not options.out.is_dir():
         raise UsageError(f"--out: {options.out} is a file; name the dataset's folder")
     if options.after is not None and options.after.resolve() == options.out.resolve():
         raise UsageError(f"--after: {options.after} is --out itself; name a new folder there")
     if options.archive is not None and not options.log and source.rules is not None:
         raise UsageError(f"{options.config}: rules mark in a log; say where it is (--log), or take out `rules`")
-    log = await _open(options)
+    log = await _open(options, complete=source.config.window.complete)
     try:
         return await _Service(options, log, observe).run(source, stop)
     finally:
         await log.close()
 
 
-async def _open(options: RunOptions) -> Log:
+async def _open(options: RunOptions, *, complete: bool) -> Log:
     if options.archive is None:
         return open_log(options.log)
     from ingest.archive.log import ArchiveLog  # its libraries take 40 MB and as long to load as all the rest
 
-    archive = ArchiveLog(options.archive, open_log(options.log) if options.log else None)
+    archive = ArchiveLog(options.archive, open_log(options.log) if options.log else None, complete=complete)
     try:
         await archive.check_marks()
     except BaseException:

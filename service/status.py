@@ -223,6 +223,8 @@ class _Looking:
         self.trouble += dataset_trouble(figures, self._bounds)
 
     def _lag(self, genesis: Genesis, through: Mapping[int, int], name: str) -> tuple[int | None, float | None]:
+        if genesis.window and msgspec.json.decode(genesis.window).get("complete"):
+            return None, None  # of an archive as it was then: its offsets are its own
         log = self._tails.get(genesis.log)
         if log is None:
             if self._tails:

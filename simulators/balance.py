@@ -13,9 +13,10 @@ from ingest.log.protocol import MARKS, READINGS, Bounds, Log
 from ingest.records import Chunk, Gap, MarkAdd, Record
 from ingest.wire import decode
 
-UNCOUNTED: Final = frozenset(("columns", "garbage", "json", "too_long", "may_be_dropped"))
+UNCOUNTED: Final = frozenset(("columns", "garbage", "json", "too_long", "may_be_dropped", "stalled", "overrun"))
 """Why nobody knows how many samples are missing: a line that is given up may be several that ran into one, or none; a
-broker that did not answer in time (on a busy machine, the demo's own) may have dropped some, or none."""
+broker that did not answer in time, or a port's full buffer (on a busy machine, the demo's own), may have dropped some,
+or none."""
 
 
 @dataclass(slots=True)

@@ -98,7 +98,7 @@ async def _run(folder: Path, log_url: str, seconds: float, seed: int, watch: Wat
         start_ns = (time.time_ns() - int(past_s * 1e9)) // _MS * _MS
         site = Site(folder, log_url, seed, seconds, start_ns, f"127.0.0.1:{_free_port()}", speed)
         site.write()
-        watch.tell(f"three devices for {seconds:g} s, {site.pace}; everything lies in {folder}")
+        watch.tell(f"four devices for {seconds:g} s, {site.pace}; everything lies in {folder}")
         with _ended_by_signals(watch) as ending:
             play, figures = await _live(site, log, watch, ending.early)
             watch.stage("drain")

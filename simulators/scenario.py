@@ -12,7 +12,7 @@
     [[sensor]]
     device = "pump-7"
     stream = "acc"
-    kind = "accelerometer"            # accelerometer, temperature or gps
+    kind = "accelerometer"            # accelerometer, temperature, valve or gps
     rate = "100Hz"
     via = "serial"                    # a pseudo-terminal at `port`
     port = "ttyPUMP"
@@ -48,7 +48,7 @@ from ingest.errors import UsageError
 from ingest.settings import check_keys, suggest
 from ingest.tomlfile import read_toml
 from ingest.units import parse_duration, parse_rate, parse_time
-from simulators import accelerometer, gps, thermometer
+from simulators import accelerometer, gps, thermometer, valve
 from simulators.disturbance import Disturbance
 from simulators.recording import Recording
 from simulators.speech import Format, Style
@@ -66,6 +66,10 @@ def _thermometer(rng: np.random.Generator, rate: Fraction, t0_ns: int, seconds: 
     return thermometer.simulate(rng, thermometer.Probe(rate=rate), t0_ns, seconds)
 
 
+def _valve(rng: np.random.Generator, rate: Fraction, t0_ns: int, seconds: float) -> Recording:
+    return valve.simulate(rng, valve.Valve(rate=rate), t0_ns, seconds)
+
+
 def _gps(rng: np.random.Generator, rate: Fraction, t0_ns: int, seconds: float) -> Recording:
     return gps.simulate(rng, gps.Receiver(rate=rate), t0_ns, seconds)
 
@@ -81,6 +85,7 @@ class _Kind:
 _KINDS: Final[Mapping[str, _Kind]] = {
     "accelerometer": _Kind(_accelerometer, "100Hz", "acc", "csv"),
     "temperature": _Kind(_thermometer, "1Hz", "motor", "json"),
+    "valve": _Kind(_valve, "1Hz", "valve", "json"),
     "gps": _Kind(_gps, "1Hz", "gps", "nmea"),
 }
 

@@ -1,7 +1,7 @@
 """The demo's site, as the files a user would have: what there is, who reads it, what is looked for, what is collected.
 
-Two pumps and a motor. The agent reads the first pump on a serial port and the motor from an MQTT broker; the second
-pump is a device that speaks into the log itself.
+Two pumps, a motor and a valve. The agent reads the first pump on a serial port, motor and valve from an MQTT
+broker; the second pump is a device that speaks into the log itself.
 """
 
 from __future__ import annotations
@@ -57,6 +57,14 @@ kind = "accelerometer"
 via = "log"                        # straight into the log, as an agent of its own
 log = {log}
 faults = {{ duplicates = 0.01 }}
+
+[[sensor]]
+device = "{valve}"
+kind = "valve"                     # shut, open or moving: a stream of named states
+via = "mqtt"
+broker = "mqtt://{broker}"
+topic = "site/valve"
+time = true
 """
 _AGENT: Final = """\
 # What the edge agent reads. `sensorloom agent check -c agent.toml` says what it makes of it.
@@ -92,6 +100,21 @@ time_field = "t"
 time_unit = "ns"
 stream = "motor"
 channels = {{ temp = "degC" }}
+rate = "1Hz"
+
+[[source]]
+name = "valve"
+device = "{valve}"
+type = "mqtt"
+broker = "mqtt://{broker}"
+topic = "site/valve"
+protocol = "3.1.1"
+decoder = "json"
+time_field = "t"
+time_unit = "ns"
+stream = "valve"
+channels = {{ position = "1" }}
+values = {{ 0 = "shut", 1 = "open", 2 = "moving" }}   # states: drawn by name, never interpolated
 rate = "1Hz"
 """
 _RULES: Final = """\
@@ -182,9 +205,14 @@ class Site:
         return f"pump-{self.tag}-2"
 
     @property
+    def valve(self) -> str:
+        """The device that says named states, behind the MQTT broker too."""
+        return f"valve-{self.tag}"
+
+    @property
     def devices(self) -> tuple[str, ...]:
         """All of them."""
-        return self.pump, self.motor, self.other_pump
+        return self.pump, self.motor, self.other_pump, self.valve
 
     @property
     def scenario(self) -> Path:
@@ -223,6 +251,7 @@ class Site:
             "pump": self.pump,
             "motor": self.motor,
             "other_pump": self.other_pump,
+            "valve": self.valve,
         }
         self.scenario.write_text(_SCENARIO.format(**names), encoding="utf-8")
         self.agent.write_text(_AGENT.format(**names), encoding="utf-8")

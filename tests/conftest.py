@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import fcntl
+import gc
+import importlib
 import os
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,6 +16,7 @@ from hypothesis import settings
 
 from tests.support.kafka import KafkaBroker
 from tests.support.mosquitto import Mosquitto
+from tests.support.server import PROJECT
 
 settings.register_profile("ci", derandomize=True, deadline=None, database=None)
 settings.register_profile("desk", deadline=None)
@@ -61,3 +66,32 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if soak:
         config.hook.pytest_deselected(items=soak)
         items[:] = [item for item in items if not item.get_closest_marker("soak")]
+
+
+def pytest_configure() -> None:
+    """What tests start keeps nothing compiled: where no file may grow, Python would keep half of a module."""
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    sys.dont_write_bytecode = False  # a worker was started with it; what is collected is kept all the same
+    gc.disable()
+
+
+def pytest_collection(session: pytest.Session) -> None:
+    """Each worker begins with its share of the test modules: those of the others it finds compiled when it gets there.
+
+    To compile a test module, with what its assertions say, takes three times as long as to import it compiled.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers == 1:
+        return
+    modules = sorted(file for path in map(Path, session.config.args) for file in path.rglob("test_*.py"))
+    for file in modules[int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw")) :: workers]:
+        with suppress(Exception):  # the collection says what is wrong with it
+            importlib.import_module(".".join(file.resolve().relative_to(PROJECT).with_suffix("").parts))
+
+
+def pytest_collection_finish() -> None:
+    """What imports and the collection made stays to the end: no collection of garbage need look through it again."""
+    sys.dont_write_bytecode = True
+    gc.enable()
+    gc.collect()
+    gc.freeze()

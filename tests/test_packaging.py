@@ -53,15 +53,35 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
-@pytest.mark.timeout(400)
-def test_who_installs_the_wheel_has_its_types(wheel: Path, tmp_path: Path) -> None:
-    """mypy --strict over a small program, in an environment of its own that has the wheel and what it needs."""
-    venv.create(tmp_path / "venv", with_pip=False, symlinks=True)
-    python = tmp_path / "venv/bin/python"
-    site = next((tmp_path / "venv/lib").glob("python*")) / "site-packages"
-    install = ["install", "--quiet", "--no-deps", "--no-index", "--target", str(site), str(wheel)]
+@pytest.fixture(scope="module")
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of an environment of its own that has the wheel and what it needs."""
+    folder = tmp_path_factory.mktemp("installed")
+    venv.create(folder / "venv", with_pip=False, symlinks=True)
+    site = next((folder / "venv/lib").glob("python*")) / "site-packages"
+    install = ["install", "--quiet", "--no-deps", "--no-index", "--prefix", str(folder / "venv"), str(wheel)]
     subprocess.run([sys.executable, "-m", "pip", *install], check=True, capture_output=True, timeout=300)
-    (site / "libraries.pth").write_text(sysconfig.get_path("purelib"))  # numpy and the like; no source tree in it
+    libraries = sysconfig.get_path("purelib")  # numpy and the like; the link to the source tree there is not followed
+    (site / "libraries.pth").write_text(libraries)
+    return folder / "venv/bin/python"
+
+
+def test_who_installs_the_wheel_has_its_command(python: Path, tmp_path: Path) -> None:
+    apart = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    for words, said in (
+        (["-V"], "sensorloom 0"),
+        (["agent", "keys", "csv"], "columns"),
+        (["label", "--help"], "serve"),
+    ):
+        command = [str(python), str(python.parent / "sensorloom"), *words]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, env=apart)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert said in done.stdout
+
+
+@pytest.mark.timeout(400)
+def test_who_installs_the_wheel_has_its_types(python: Path, tmp_path: Path) -> None:
+    """mypy --strict over a small program."""
     (tmp_path / "consumer.py").write_text(CONSUMER)
     words = [
         sys.executable,
@@ -89,5 +109,5 @@ def test_the_wheel_says_that_it_is_typed_and_has_no_tests(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     for package in ("ingest", "labeling", "edge", "windowing", "timeline", "simulators"):
         assert f"{package}/py.typed" in names
-    assert "sensorloom-stubs/__init__.pyi" in names
+    assert {"sensorloom.py", "sensorloom-stubs/__init__.pyi", "timeline/static/index.html"} <= {*names}
     assert not any(name.startswith("tests/") for name in names)

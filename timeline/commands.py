@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from timeline.people import People
+    from timeline.people.accounts import People
     from timeline.site import Settings
 
 _SERVE: Final = """\
@@ -91,7 +91,7 @@ def run_serve(args: argparse.Namespace) -> int:
     import getpass
 
     from ingest.errors import UsageError
-    from timeline.serving import Serving, check_tls, serve
+    from timeline.server.serving import Serving, check_tls, serve
 
     if (args.tls_cert is None) != (args.tls_key is None):
         raise UsageError("--tls-cert and --tls-key belong together: give both")
@@ -109,7 +109,7 @@ def _settings(args: argparse.Namespace) -> Settings:
     from ingest.errors import UsageError
     from ingest.opening import check_begun
     from service.site import find_site
-    from timeline.palette import palette_of
+    from timeline.marks.palette import palette_of
     from timeline.site import Settings
 
     site = find_site(args.site) if args.site else None
@@ -142,7 +142,7 @@ def _address(text: str) -> tuple[str, int]:
 
 
 def _people(args: argparse.Namespace) -> People:
-    from timeline.people import People
+    from timeline.people.accounts import People
 
     return People(Path(args.people))
 

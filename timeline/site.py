@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from ingest.archive.reading import Answer, Question, under
 from ingest.errors import SensorloomError, TransientError, WireError
 from ingest.log.protocol import MARKS, READINGS, Entry, Log, LogBatch, partition_of
+from ingest.records import Channel, MarkAdd, MarkEdit, MarkRetract
 from ingest.records import Mark as MarkEvent
-from ingest.records import MarkAdd, MarkEdit, MarkRetract
 from ingest.schemas import SchemaRegistry
 from ingest.wire import decode, encode
-from timeline import acts, protocol
-from timeline.acts import RefusedError, Who
-from timeline.catalog import Catalog
-from timeline.following import RETRY_S, Follower
-from timeline.live import Live, News
-from timeline.logindex import LogIndex
-from timeline.markbook import MarkBook
-from timeline.past import ArchivePast, Past, archived_catalog
+from timeline import protocol
+from timeline.history.catalog import Catalog
+from timeline.history.following import RETRY_S, Follower
+from timeline.history.live import FEED_MAX, Live, News
+from timeline.history.logindex import LogIndex
+from timeline.history.past import ArchivePast, Past, archived_catalog
+from timeline.marks import acts
+from timeline.marks.acts import RefusedError, Who
+from timeline.marks.markbook import MarkBook
 from timeline.protocol import Accepted, Act, Changed, Rejected
 
 KEYS: Final = "123456789"
+LARGE: Final = 500_000
+"""A log with more records is shown while it is read for the first time; that of another one is waited for."""
+_WARM: Final = 1_500
+"""About as many points as a screen has."""
 _SEEN_S: Final = 10.0
 """So long an act waits for what the log had before it; then it is to be sent again."""
 
@@ -54,14 +62,20 @@ class Timeline:
         self.registry = SchemaRegistry(log)
         self.on_news: Callable[[Sequence[News]], None] = lambda news: None
         self.on_mark: Callable[[Changed], None] = lambda changed: None
+        self.hears: Callable[[str], bool] = lambda device: False
+        """Whether anybody is to be told of a device's marks."""
         self.past: Past
         self.live: Live
         self._log = log
         self._marks = Follower(log, MARKS, self._take_marks, durable=True)
         self._readings: Follower | None = None
-        self._partitions = 0
+        self._partitions = self._archived = 0
         self._floor: dict[int, int] | None = None
         self._undescribed = ""
+        self._described = asyncio.Event()
+        self._acts: set[asyncio.Task[Accepted | Rejected]] = set()
+        self._preparing: asyncio.Task[None] | None = None
+        self._turns: weakref.WeakValueDictionary[tuple[str, str], asyncio.Lock] = weakref.WeakValueDictionary()
 
     async def open(self) -> None:
         """Look into the archive, where there is one. Raises `SensorloomError`."""
@@ -69,7 +83,7 @@ class Timeline:
         index = None
         if self.settings.archive is not None:
             self.catalog, start = await asyncio.to_thread(archived_catalog, self.settings.archive)
-            self.past = ArchivePast(self.settings.archive, self.settings.log)
+            self.past, self._archived = ArchivePast(self.settings.archive, self.settings.log), len(start)
         else:
             index = self.past = LogIndex(self._log, self.registry.known)
         self.live = Live(self.catalog, self.registry.known, index)
@@ -81,15 +95,68 @@ class Timeline:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._marks.run())
             tasks.create_task(self._readings.run())
+            tasks.create_task(self._describe())
+            tasks.create_task(self.warm())
+
+    async def _describe(self) -> None:
+        """Read the descriptions: of an archive's streams there may be nothing new in the log that asks for them."""
+        while not self._described.is_set():
+            try:
+                await self.registry.refresh()
+                self._described.set()
+            except SensorloomError:  # the followers say so
+                await asyncio.sleep(RETRY_S)
+
+    async def warm(self) -> None:
+        """Ask an archive what a first tab asks, of a device in each partition: who comes first does not wait until its
+        files are opened and decoded."""
+        if not isinstance(self.past, ArchivePast):
+            return
+        devices = {partition_of(device.encode(), self._archived): device for device in self.catalog.streams}
+        for device in devices.values():
+            span = self.catalog.span(device)
+            assert span is not None
+            with contextlib.suppress(SensorloomError):  # who asks is told
+                await self.past.ask(Question(device, min(self.catalog.streams[device]), span[0], span[1] + 1, _WARM))
 
     async def caught_up(self) -> None:
         """Return when everything is known that the log had when it was opened."""
         assert self._readings is not None
-        await self._marks.caught_up.wait()
+        await self.usable()
         await self._readings.caught_up.wait()
 
+    async def usable(self) -> None:
+        """Return when there is enough to begin with: all marks and descriptions, and all readings unless these are very
+        many."""
+        assert self._readings is not None
+        await self._marks.caught_up.wait()
+        await self._described.wait()
+        await self._readings.begun.wait()
+        if self._readings.progress.whole <= LARGE:
+            await self._readings.caught_up.wait()
+
+    @property
+    def is_read(self) -> bool:
+        """Whether everything is known that the log had when it was opened."""
+        assert self._readings is not None
+        return self._marks.caught_up.is_set() and self._readings.caught_up.is_set()
+
+    def reading(self) -> protocol.Reading:
+        """How far the first reading of the log has come."""
+        assert self._readings is not None
+        parts = self._marks.progress, self._readings.progress
+        done, total = sum(it.done for it in parts), sum(it.whole for it in parts)
+        if self.is_read:
+            return protocol.Reading(done, total, "")
+        share = f"{100 * done // total} % of {total:,} records" if total else "it has not said yet how much there is"
+        return protocol.Reading(done, total, f"the server reads the log: {share}")
+
     async def close(self) -> None:
-        """Let go of the archive."""
+        """Give up what is under way, and let go of the archive."""
+        tasks = [*self._acts, *filter(None, [self._preparing])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         if isinstance(self.past, ArchivePast):
             await self.past.close()
 
@@ -98,6 +165,14 @@ class Timeline:
         """Why the log gives nothing just now; "" where all is well."""
         readings = "" if self._readings is None else self._readings.trouble
         return self._marks.trouble or readings or self._undescribed
+
+    @property
+    def state(self) -> str:
+        """What keeps the log from being shown, for whoever runs the server; "" where all is well."""
+        words = self.trouble or self.reading().words
+        if words or self.catalog.streams:
+            return words
+        return f"{self.settings.log}: no device has sent anything to this log yet"
 
     def palette(self) -> tuple[protocol.Label, ...]:
         """Classes first, then what rules and people have used; the first nine have keys."""
@@ -117,7 +192,7 @@ class Timeline:
         for device, streams in self.catalog.descriptions(self.registry.known):
             shown = []
             for name, span, described in streams:
-                channels = tuple(protocol.Channel(it.name, it.unit, it.low, it.high) for it in described.channels)
+                channels = tuple(map(_channel, described.channels))
                 rate = described.rate_num / described.rate_den if described.rate_num else None
                 about = described.sensor, described.mounting
                 shown.append(protocol.Stream(name, channels, rate, str(span.last_ns), *about))
@@ -125,14 +200,53 @@ class Timeline:
             found.append(protocol.Device(device, tuple(shown), str(first_ns), str(last_ns)))
         return tuple(found)
 
+    def channels(self, device: str, stream: str) -> tuple[Channel, ...]:
+        """As the stream is described now, which is what tabs are told; none where nobody has described it."""
+        span = self.catalog.streams.get(device, {}).get(stream)
+        described = None if span is None else self.registry.known.get(span.schema)
+        return () if described is None else described.channels
+
+    async def ask(self, question: Question) -> Answer | None:
+        """Of history, under the stream's channels of now; see `Past.ask`."""
+        answer = await self.past.ask(question)
+        channels = self.channels(question.device, question.stream)
+        return under(answer, channels) if answer is not None and channels else answer
+
     # Marks.
 
     def doubt(self) -> None:
         """Somebody may send again what another server has written: look where the log ends before the next act."""
         self._floor = None
 
+    def expect(self) -> None:
+        """Somebody may mark soon: what the log needs for a first mark is made ready while they look."""
+        if self._preparing is None:
+            self._preparing = asyncio.create_task(self._prepare())
+
+    async def _prepare(self) -> None:
+        try:
+            self._partitions = await self._log.ensure(MARKS)
+            await self._log.check(MARKS, [Entry(b"", b"")])
+        except SensorloomError:  # whoever marks is told, and the next one who comes tries again
+            self._preparing = None
+
     async def act(self, act: Act, who: Who) -> Accepted | Rejected:
-        """Do what a person asks for; it is in the log when this returns `Accepted`."""
+        """Do what a person asks for; it is in the log when this returns `Accepted`.
+
+        Acts of one mark are done one after the other, and to their end though their tab be gone: who sends one again
+        over another connection meanwhile finds it in the log, rather than write it there twice.
+        """
+        task = asyncio.create_task(self._act_in_turn(act, who))
+        self._acts.add(task)
+        task.add_done_callback(self._acts.discard)
+        return await asyncio.shield(task)
+
+    async def _act_in_turn(self, act: Act, who: Who) -> Accepted | Rejected:
+        turn = self._turns.setdefault((act.device, act.mark), asyncio.Lock())
+        async with turn:
+            return await self._act(act, who)
+
+    async def _act(self, act: Act, who: Who) -> Accepted | Rejected:
         try:
             async with asyncio.timeout(_SEEN_S):
                 partition = await self._caught_up(act.device)
@@ -141,6 +255,8 @@ class Timeline:
                 return Accepted(act.act, "", self.book.mark(act.device, act.mark))
             (position,) = await self._log.append(MARKS, [Entry(event.device.encode(), encode(event))])
         except RefusedError as error:
+            if error.code in ("device", "range") and not self.is_read:  # what it is to fit may be yet to come
+                return Rejected(act.act, "log", self.reading().words, again=True)
             return error.answer(act)
         except TimeoutError:
             self.doubt()
@@ -170,7 +286,10 @@ class Timeline:
     # Following.
 
     async def _take_marks(self, batch: LogBatch) -> None:
-        for offset, append_ns, value in zip(batch.offsets, batch.append_ns, batch.values, strict=True):
+        rows = zip(batch.offsets, batch.append_ns, batch.values, strict=True)
+        for number, (offset, append_ns, value) in enumerate(rows):
+            if number % FEED_MAX == FEED_MAX - 1:
+                await asyncio.sleep(0)  # of a million marks a batch takes seconds, and people sign in meanwhile
             try:
                 record = decode(bytes(value))
             except WireError:
@@ -179,7 +298,9 @@ class Timeline:
                 self._take_mark(record, append_ns, offset)
 
     def _take_mark(self, event: MarkEvent, append_ns: int, offset: int) -> None:
-        changed = self.book.feed(event, append_ns, offset)
+        if not self.book.take(event, append_ns, offset) or not self.hears(event.device):
+            return
+        changed = self.book.changed(event)
         if changed is not None:
             self.on_mark(changed)
 
@@ -196,6 +317,11 @@ class Timeline:
                     await asyncio.sleep(RETRY_S)
             self._undescribed = ""
             await asyncio.sleep(0)
+
+
+def _channel(described: Channel) -> protocol.Channel:
+    states = {str(code): name for code, name in described.states}
+    return protocol.Channel(described.name, described.unit, described.low, described.high, states)
 
 
 def _code(name: str, taken: set[str]) -> str:

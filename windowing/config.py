@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ingest.errors import UsageError
+from ingest.names import normal, numbered
 from ingest.settings import check_keys, suggest
 from ingest.tomlfile import read_toml
 from labeling.resolve import POLICIES, LabelPolicy
@@ -75,6 +76,7 @@ def parse_labels(table: Mapping[str, Any], where: str) -> LabelPolicy:
     background = table.get("background")
     if background is not None and (not isinstance(background, str) or not background):
         raise UsageError(f'{where}.background: found {background!r}; use a label, as in background = "none"')
+    background = None if background is None else normal(background)
     return LabelPolicy(policy, float(share), background, _classes(table.get("classes"), background, where))
 
 
@@ -86,9 +88,10 @@ def _classes(found: Any, background: str | None, where: str) -> tuple[str, ...]:
     twice = next((label for label in found if found.count(label) > 1), None)
     if twice is not None:
         raise UsageError(f'{where}.classes: "{twice}" is there twice')
-    if background is not None and background not in found:
-        raise UsageError(f'{where}.background: "{background}" is not in classes{suggest(background, found)}')
-    return tuple(found)
+    classes = numbered(found)
+    if background is not None and background not in classes:
+        raise UsageError(f'{where}.background: "{background}" is not in classes{suggest(background, classes)}')
+    return classes
 
 
 def _table(table: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any] | None:

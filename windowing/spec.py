@@ -49,6 +49,11 @@ class StreamRule:
     max_gap_ns: int | None = 500_000_000
     """None: some of the stream's own periods."""
 
+    @property
+    def of_states(self) -> StreamRule:
+        """The rule for channels with named states: nothing lies between two of them, the last known one holds."""
+        return self if self.interpolation == "none" else replace(self, interpolation="hold")
+
 
 @dataclass(frozen=True, slots=True)
 class StreamPlan:
@@ -87,6 +92,8 @@ class WindowSpec:
     """The unit that a stream (`acc`) or channel (`acc.x`) must have."""
     max_uncertainty_ns: int = parse_duration(DEFAULT_MAX_CLOCK_UNCERTAINTY)
     """As in `StreamPlan`."""
+    complete: bool = False
+    """What came late is taken in as well: windows of an archive, which no stream can have."""
     semantics: int = SEMANTICS
 
     def __post_init__(self) -> None:
@@ -168,6 +175,8 @@ class WindowSpec:
         }
         if self.max_uncertainty_ns != parse_duration(DEFAULT_MAX_CLOCK_UNCERTAINTY):  # older datasets keep their ids
             content["max_clock_uncertainty"] = self.max_uncertainty_ns
+        if self.complete:
+            content["complete"] = True
         if self.units:
             content["units"] = [plan.units for plan in self.streams]
         return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()[:16]
@@ -198,6 +207,7 @@ class WindowSpec:
                 overrides=_overrides(table.get("streams", {}), rule, f"{where}.streams"),
                 units=_units(table.get("units", {}), f"{where}.units"),
                 max_uncertainty_ns=_duration(table, "max_clock_uncertainty", DEFAULT_MAX_CLOCK_UNCERTAINTY, where),
+                complete=_flag(table, "complete", where),
             )
         except UsageError as error:
             raise UsageError(str(error) if str(error).startswith(where) else f"{where}: {error}") from None
@@ -206,7 +216,7 @@ class WindowSpec:
 _RULE_KEYS: Final = ("interpolation", "max_gap")
 _KEYS: Final = (
     *("length", "hop", "rate", "anchor", "channels", "min_coverage", "streams", "units", "max_clock_uncertainty"),
-    *_RULE_KEYS,
+    *("complete", *_RULE_KEYS),
 )
 
 
@@ -247,6 +257,13 @@ def _text(value: object, where: str, example: str) -> str:
     if not isinstance(value, str):
         raise UsageError(f'{where}: found {value!r}, expected text such as "{example}"')
     return value
+
+
+def _flag(table: Mapping[str, Any], key: str, where: str) -> bool:
+    found = table.get(key, False)
+    if not isinstance(found, bool):
+        raise UsageError(f"{where}.{key}: found {found!r}, expected true or false")
+    return found
 
 
 def _located(where: str, key: str, parse: Any, text: str) -> Any:

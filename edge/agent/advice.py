@@ -11,11 +11,30 @@ import msgspec
 from edge.protocol import Key, SourceConfig
 from ingest.settings import meant
 from ingest.showing import printable
+from ingest.states import States
 
 WORDS: Final[Mapping[str, str]] = {
     "checksum": "the checksum is wrong",
     "no_checksum": "there is no checksum",
     "garbage": "these bytes are no text",
+    "pair": "this is no pair of a name and a value",
+    "twice": "a name comes twice",
+    "pattern": "the pattern is not found in this",
+    "cbor": "this is no CBOR",
+    "pack": "this is no SenML pack",
+    "must_understand": "a field must be understood, and is not",
+    "version": "this SenML is newer",
+    "unit": "the unit is another one",
+    "relative_time": "the time says only how long ago",
+    "repeated": "this came before",
+    "sync": "no frame begins here",
+    "length": "this frame's length cannot be",
+    "cobs": "this is no COBS",
+    "slip": "this is no SLIP",
+    "size": "this is no whole number of records",
+    "other": "this is another kind of record",
+    "missed": "the counter leapt",
+    "restarted": "the counter began anew",
     "columns": "another number of cells than of columns",
     "number": "a cell is no number",
     "time": "the time cannot be read",
@@ -32,12 +51,15 @@ WORDS: Final[Mapping[str, str]] = {
     "no_time": "the time is not known yet",
     "range": "the value does not fit the dtype",
     "implausible": "the value is outside of min, max or max_step",
+    "unknown_state": "the value is none of those that values names",
     "decoder_failed": "the decoder has a bug",
 }
 """What the reasons of faults mean."""
 BAUDS: Final = (9600, 115_200, 57_600, 38_400, 19_200, 4800)
 """The usual ones, the likeliest first."""
 _NAMES: Final[Mapping[str, str]] = {"nmea": "NMEA sentences", "json": "JSON", "csv": "rows of numbers"}
+_BINARY: Final = frozenset(("binary", "cbor", "senml"))
+"""Decoders that read bytes, not text."""
 _NUMBER: Final = re.compile(r"\s*[+-]?(\d+([.]\d*)?|[.]\d+)([eE][+-]?\d+)?\s*|\s*|\s*[nN][aA][nN]\s*")
 _NMEA: Final = re.compile(r"[$!][A-Z][A-Z0-9]{3,}")
 _DECIMAL_COMMA: Final = re.compile(r"[+-]?\d+,\d+")
@@ -66,7 +88,7 @@ def advise(config: SourceConfig, keys: Mapping[str, Key], reason: str, raw: byte
     """What to do about bytes that gave no sample; `keys` are the decoder's, `newest` the newest bytes of the source,
     which hold more than the example's beginning."""
     kind = seems(raw)
-    if kind == "binary":
+    if kind == "binary" and config.decoder not in _BINARY:
         return _binary(config)
     if (
         kind in _NAMES
@@ -79,12 +101,20 @@ def advise(config: SourceConfig, keys: Mapping[str, Key], reason: str, raw: byte
         return f'dtype = "{config.dtype}" holds whole numbers of its size only; leave dtype out, or say a wider one'
     if reason in ("implausible", "step", "min", "max"):
         return "see the sensor, or its min, max and max_step here"
+    if reason == "unknown_state":
+        named = "; ".join(_listed_states(channel, states) for channel, states in config.states.items())
+        return f"values names {named}; name there what else it says, or see why it says it"
     if reason == "not_rising":
         return "does somebody send samples twice, or in another order?"
     by_decoder = {"csv": _csv, "json": _json, "nmea": _nmea}.get(config.decoder)
     return (by_decoder and by_decoder(config, keys, reason, raw, newest)) or (
         f"see what {config.decoder} takes: sensorloom agent keys {config.decoder}"
     )
+
+
+def _listed_states(channel: str, states: States) -> str:
+    codes = [str(code) for code, _ in states[:_FIELDS_SHOWN]]
+    return f"{channel} {', '.join(codes)}" + (" …" if len(states) > _FIELDS_SHOWN else "")
 
 
 def _binary(config: SourceConfig) -> str:

@@ -17,30 +17,28 @@ from edge.agent.answering import answering
 from edge.agent.clock import ClockWatch
 from edge.agent.clones import CloneWatch
 from edge.agent.committer import Committer, Marker
-from edge.agent.diagnosis import EXAMPLE
 from edge.agent.figures import by_device, published, recorded, spooled
-from edge.agent.hearing import Hearing
 from edge.agent.memory import give_back
 from edge.agent.notices import Notices
-from edge.agent.overview import BadLineView, Overview, SourceView
+from edge.agent.overview import Overview, SourceView
 from edge.agent.pipeline import Missing, Pipeline, missing_of
 from edge.agent.publisher import Publisher
 from edge.agent.schedule import CommitSchedule
 from edge.agent.startup import begin, check_ground
 from edge.agent.status import Status
 from edge.agent.unwritten import Unwritten
+from edge.agent.views import Now, not_begun, source_view
 from edge.agent.watch import Watch
 from edge.config import AgentConfig
 from edge.decoders import decoder_type
 from edge.errors import SourceFailedError, UnwrittenError
-from edge.recording.batching import Counters
 from edge.recording.recorder import Recorder
 from edge.sources import source_type
 from edge.sources.clock import boottime_ns
 from edge.spool.spool import Spool
 from ingest.log.protocol import Log
 from ingest.log.segments.head import boot_id
-from ingest.showing import masked, shown_bytes
+from ingest.showing import masked
 from ingest.units import exact_time
 
 if TYPE_CHECKING:
@@ -60,13 +58,6 @@ class _Parts(NamedTuple):
     clock: ClockWatch
     committer: Committer
     publisher: Publisher
-
-
-class _Now(NamedTuple):
-    """An instant by two clocks."""
-
-    monotonic_ns: int
-    wall_ns: int
 
 
 class _Silenced(NamedTuple):
@@ -164,7 +155,7 @@ class Agent:
 
     def overview(self) -> Overview:
         """What this agent says of itself now."""
-        config, now = self.config, _Now(boottime_ns(), time.time_ns())
+        config, now = self.config, Now(boottime_ns(), time.time_ns())
         return Overview(
             version=self._version,
             agent=config.agent,
@@ -180,34 +171,13 @@ class Agent:
             time_ns=now.wall_ns,
         )
 
-    def _view(self, number: int, now: _Now) -> SourceView:
+    def _view(self, number: int, now: Now) -> SourceView:
         source = self.config.sources[number]
-        pipeline = self.pipelines[number] if self.pipelines else None
-        hearing = Hearing() if pipeline is None else pipeline.hearing
-        counters = self.recorders[source.device].counters[source.stream] if self.recorders else Counters()
-        rate = self.recorders[source.device].rates.get(source.stream) if self.recorders else None
+        if not self.pipelines:
+            return not_begun(source)
         found = [] if self.watch is None else self.watch.findings.get(source.name, [])
-        silent_ns = None if hearing.heard_ns is None else max(0, now.monotonic_ns - hearing.heard_ns)
-        heard_ns = None if silent_ns is None else now.wall_ns - silent_ns
-        return SourceView(
-            name=source.name,
-            type=source.type,
-            decoder=source.decoder,
-            stream=f"{source.device}/{source.stream}",
-            samples=counters.samples,
-            lost=dict(counters.lost),
-            bytes=hearing.size_bytes,
-            silent_s=None if silent_ns is None else silent_ns / 1e9,
-            rate_hz=None if rate is None else rate.found_hz,
-            waiting_for="" if pipeline is None else pipeline.waiting_for,
-            findings=[finding.text for finding in found],
-            bad_lines=[
-                BadLineView(exact_time(bad.wall_ns), bad.reason, shown_bytes(bad.raw.strip(), EXAMPLE), bad.wall_ns)
-                for bad in hearing.bad
-            ],
-            heard="" if heard_ns is None else exact_time(heard_ns),
-            heard_ns=heard_ns,
-        )
+        texts = [finding.text for finding in found]
+        return source_view(self.pipelines[number], self.recorders[source.device], texts, now)
 
     def _begin(self, spool: Spool) -> _Parts:
         """Take up what earlier boots left, put the parts together, and say that this boot is there."""

@@ -47,7 +47,7 @@ RATE_OFF: Final = 0.01
 """A learned rate that differs by more is told."""
 ROUGH_RATE_OFF: Final = 0.25
 """A rate that was just counted differs by more."""
-REFUSED: Final = frozenset(("range", "implausible", "time", "no_time"))
+REFUSED: Final = frozenset(("range", "implausible", "unknown_state", "time", "no_time"))
 """Reasons of losses behind the decoder that say something of the sensor."""
 
 
@@ -65,6 +65,8 @@ class Glance:
     waited: int = 0
     heard_ns: int | None = None
     samples: int = 0
+    """That are recorded, a commit later than they are decoded."""
+    decoded: int = 0
     faults: Mapping[str, int] = field(default_factory=dict)
     """Lines and messages that gave no sample, and samples that were refused, by reason."""
     bad: Sequence[BadLine] = ()
@@ -109,6 +111,16 @@ class Diagnosis:
             return [Finding("trouble", now.trouble)]
         found = self._faults(now) or self._no_line(now) or self._silence(now) or self._absent(now) or self._rate(now)
         return [] if found is None else [found]
+
+    def conclude(self, now: Glance) -> list[Finding]:
+        """All that is wrong where nobody will look any longer: of a source without a sample, also what is not sure
+        yet."""
+        found = self.look(now)
+        if found or not now.is_open or now.samples:
+            return found
+        if _total(now):
+            return [self._finding("faults", now, self._seen[0])]
+        return [self._unended(now, now.size_bytes) if now.size_bytes else self._unheard(now, "")]
 
     def news(self, found: Sequence[Finding], now_ns: int) -> list[str]:
         """What of it is to be told now: what is new, what has gone on for long, what is over."""
@@ -176,6 +188,7 @@ class Diagnosis:
         reason = max(counts, key=lambda name: counts[name])
         faults, samples = sum(counts.values()), now.samples - since.samples
         whole = f"none of the last {faults:,} lines gives a sample"
+        whole = "the only line that came gives no sample" if faults == 1 else whole
         few = f"{faults:,} of the last {faults + samples:,} lines give no sample"
         raw = next((bad.raw for bad in reversed(now.bad) if bad.reason == reason), b"") or _last_line(now.newest)
         is_bad = raw.strip() and reason != "not_rising"  # the newest line is as good as any of those
@@ -186,8 +199,13 @@ class Diagnosis:
     def _no_line(self, now: Glance) -> Finding | None:
         assert self._clean is not None
         size, still = now.size_bytes - self._clean.size_bytes, self._before(now, WINDOW_NS).size_bytes < now.size_bytes
+        if now.decoded > self._clean.decoded:  # an agent that waits for its disk has not recorded them yet
+            return None
         if size < LINE_BYTES or not still or now.at_ns - self._clean.at_ns < WINDOW_NS:
             return None
+        return self._unended(now, size)
+
+    def _unended(self, now: Glance, size: int) -> Finding:
         example = shown_bytes(now.newest.strip(), EXAMPLE)
         text = f'{size:,} bytes came and gave neither a sample nor a whole line, as in "{example}"'
         raw = now.newest[-RAW_BYTES:]
@@ -200,6 +218,11 @@ class Diagnosis:
         since_ns = self._opened_ns if now.heard_ns is None else max(now.heard_ns, self._opened_ns)
         if now.at_ns - since_ns <= allowed_ns:
             return None
+        return self._unheard(now, why)
+
+    def _unheard(self, now: Glance, why: str) -> Finding:
+        opened_ns = self._seen[0].at_ns if self._opened_ns is None else self._opened_ns
+        since_ns = opened_ns if now.heard_ns is None else max(now.heard_ns, opened_ns)
         what = "nothing has come" if now.heard_ns is None else "nothing more has come"
         return Finding("silence", f"{what} for {(now.at_ns - since_ns) / S:.0f} s{why}; {self._where_to_look()}")
 

@@ -44,6 +44,12 @@ class Hearing:
     faults: dict[str, int] = field(default_factory=dict)
     """By reason, each fault once, however many samples it lost."""
     bad: deque[BadLine] = field(default_factory=lambda: deque(maxlen=BAD_LINES))
+    first_ns: int | None = None
+    """When the first bytes came, as `heard_ns`."""
+    samples: int = 0
+    """That were decoded; of those, some may not be placed yet."""
+    frame: Frame | None = None
+    """The newest samples."""
 
     def note(self, item: Arrival, found: Iterable[Frame | Fault]) -> None:
         """An arrival, and what the decoder made of it."""
@@ -51,10 +57,14 @@ class Hearing:
         self.size_bytes += len(item.data)
         self.waited += item.waited_ns > 0
         self.heard_ns = item.monotonic_ns
+        self.first_ns = self.first_ns or item.monotonic_ns
         self.newest = item.data if len(item.data) <= NEWEST_BYTES else item.data[-NEWEST_BYTES:]
         for one in found:
             if type(one) is Fault:
                 self.faults[one.reason] = self.faults.get(one.reason, 0) + 1
                 self.bad.append(BadLine(one.reason, one.raw or self.newest[:RAW_BYTES], item.wall_ns))
-            elif self.absent and type(one) is Frame:
-                self.absent.difference_update(np.flatnonzero(~np.isnan(one.values).all(axis=0)).tolist())
+            elif type(one) is Frame:
+                self.frame = one
+                self.samples += len(one.values)
+                if self.absent:
+                    self.absent.difference_update(np.flatnonzero(~np.isnan(one.values).all(axis=0)).tolist())

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from ingest.showing import printable
+from ingest.showing import counted, printable
 
 
 class BadLineView(msgspec.Struct, frozen=True):
@@ -18,6 +18,17 @@ class BadLineView(msgspec.Struct, frozen=True):
     raw: str
     """As an example for people."""
     time_ns: int = 0
+
+
+class ValueView(msgspec.Struct, frozen=True):
+    """A channel's newest value."""
+
+    channel: str
+    unit: str
+    value: float | None
+    """In the unit; None where it is missing, or is no finite number."""
+    state: str = ""
+    """The value's name, of a channel with named values."""
 
 
 class SourceView(msgspec.Struct, frozen=True):
@@ -44,6 +55,10 @@ class SourceView(msgspec.Struct, frozen=True):
     heard: str = ""
     """When the newest bytes came, as `BadLineView.time`; empty where none did."""
     heard_ns: int | None = None
+    raw: str = ""
+    """The newest line or message, as an example for people."""
+    values: list[ValueView] = []
+    """Of the newest sample; empty where none came."""
 
 
 class Overview(msgspec.Struct, frozen=True):
@@ -148,6 +163,39 @@ def page(view: Overview) -> str:
         lines += [f"    {finding}" for finding in source.findings]
         lines += [f"    {bad.time}  {bad.reason:<12} {bad.raw}" for bad in source.bad_lines]
     return "\n".join(map(printable, lines))
+
+
+def trial_page(sources: Iterable[SourceView], seconds: float) -> str:
+    """What was read of sources in some seconds, for `sensorloom agent test`."""
+    return "\n".join(printable(line) for source in sources for line in _trial_lines(source, seconds))
+
+
+def _trial_lines(source: SourceView, seconds: float) -> Iterator[str]:
+    rate = "" if source.rate_hz is None else f", {source.rate_hz:,.4g} a second"
+    way = f"{source.type} → {source.decoder} → {source.stream}"
+    yield f"{source.name}  {way}: {counted(source.samples, 'sample')} in {seconds:.3g} s{rate}"
+    if source.raw:
+        yield f"  raw      {source.raw}"
+    if source.values:
+        yield f"  decoded  {', '.join(map(value_words, source.values))}"
+    if source.lost:
+        yield f"  lost     {_counts(source.lost.items())}"
+    for trouble in troubles(source):
+        yield f"  wrong    {trouble}"
+    if not troubles(source):
+        yield "  good"
+
+
+def troubles(source: SourceView) -> list[str]:
+    """What is wrong with a source, or keeps it from being read."""
+    return [f"waiting for {source.waiting_for}"] * bool(source.waiting_for) + source.findings
+
+
+def value_words(value: ValueView) -> str:
+    """`x = 0.98 g`, `position = 1 (down)`."""
+    number = "missing" if value.value is None else f"{value.value:.6g}"
+    unit = "" if value.unit == "1" or value.value is None else f" {value.unit}"
+    return f"{value.channel} = {number}{unit}" + (f" ({value.state})" if value.state else "")
 
 
 def _figure(view: Overview, name: str) -> str:

@@ -229,9 +229,10 @@ class Pipeline:
             )
 
     def _interrupt(self, item: Interruption) -> None:
-        left = self._decoder.reset()
-        self._recorder.take(self.config.stream, 0, left, item.monotonic_ns, item.wall_ns)
-        self._recorder.interrupt(self.config.stream, item.reason, item.monotonic_ns, item.wall_ns, item.since_ns)
+        stream, clocks = self.config.stream, (item.monotonic_ns, item.wall_ns)
+        if not item.goes_on:
+            self._recorder.take(stream, 0, self._decoder.reset(), *clocks)
+        self._recorder.interrupt(stream, item.reason, *clocks, item.since_ns, goes_on=item.goes_on)
 
 
 def _described(error: Exception) -> str:

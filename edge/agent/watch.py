@@ -10,6 +10,7 @@ from edge.agent.diagnosis import REFUSED, Diagnosis, Finding, Glance
 from edge.agent.notices import Notices
 from edge.agent.pipeline import Pipeline
 from edge.decoders import decoder_type
+from edge.protocol import SourceConfig
 from edge.recording.recorder import Recorder
 from edge.sources import clock
 from ingest.log.protocol import Log
@@ -33,12 +34,7 @@ class Watch:
         self._report = report
         self._waiting = Notices(report, patience=1)
         self._remarked: set[str] = set()
-        self._diagnoses = {
-            pipeline.config.name: Diagnosis(
-                pipeline.config, decoder_type(pipeline.config.decoder, pipeline.config.where).keys
-            )
-            for pipeline in pipelines
-        }
+        self._diagnoses = {pipeline.config.name: diagnosis_of(pipeline.config) for pipeline in pipelines}
 
     async def run(self) -> None:
         """Look once a second, until cancelled."""
@@ -60,28 +56,36 @@ class Watch:
             name = pipeline.config.name
             self._waiting.say(name, pipeline.waiting_for)
             diagnosis = self._diagnoses[name]
-            self.findings[name] = found = diagnosis.look(self._glance(pipeline, now_ns))
+            recorder = self._recorders[pipeline.config.device]
+            self.findings[name] = found = diagnosis.look(glance_at(pipeline, recorder, now_ns))
             for text in diagnosis.news(found, now_ns):
                 self._report(f"{name}: {text}")
 
-    def _glance(self, pipeline: Pipeline, now_ns: int) -> Glance:
-        hearing = pipeline.hearing
-        counters = self._recorders[pipeline.config.device].counters[pipeline.config.stream]
-        refused = {reason: count for reason, count in counters.lost.items() if reason in REFUSED}
-        refused["not_rising"] = refused.pop("time", 0) - hearing.faults.get("time", 0)  # the rest was read well
-        rate = self._recorders[pipeline.config.device].rates.get(pipeline.config.stream)
-        return Glance(
-            now_ns,
-            trouble=pipeline.source.trouble,
-            is_open=pipeline.is_open,
-            arrivals=hearing.arrivals,
-            size_bytes=hearing.size_bytes,
-            waited=hearing.waited,
-            heard_ns=hearing.heard_ns,
-            samples=counters.samples,
-            faults=refused | hearing.faults,
-            bad=hearing.bad,
-            newest=hearing.newest,
-            rate_hz=None if rate is None or rate.uncertainty_hz > SURE * rate.nominal_hz else rate.found_hz,
-            absent=[list(pipeline.config.channels)[number] for number in sorted(hearing.absent)],
-        )
+
+def diagnosis_of(config: SourceConfig) -> Diagnosis:
+    """Who looks at a source of this configuration."""
+    return Diagnosis(config, decoder_type(config.decoder, config.where).keys)
+
+
+def glance_at(pipeline: Pipeline, recorder: Recorder, now_ns: int) -> Glance:
+    """What is known of a source now; `recorder` is its device's."""
+    hearing, stream = pipeline.hearing, pipeline.config.stream
+    counters, rate = recorder.counters[stream], recorder.rates.get(stream)
+    refused = {reason: count for reason, count in counters.lost.items() if reason in REFUSED}
+    refused["not_rising"] = refused.pop("time", 0) - hearing.faults.get("time", 0)  # the rest was read well
+    return Glance(
+        now_ns,
+        trouble=pipeline.source.trouble,
+        is_open=pipeline.is_open,
+        arrivals=hearing.arrivals,
+        size_bytes=hearing.size_bytes,
+        waited=hearing.waited,
+        heard_ns=hearing.heard_ns,
+        samples=counters.samples,
+        decoded=hearing.samples,
+        faults=refused | hearing.faults,
+        bad=hearing.bad,
+        newest=hearing.newest,
+        rate_hz=None if rate is None or rate.uncertainty_hz > SURE * rate.nominal_hz else rate.found_hz,
+        absent=[list(pipeline.config.channels)[number] for number in sorted(hearing.absent)],
+    )

@@ -7,13 +7,20 @@ from typing import Final
 from edge.protocol import Decoder, plugin
 
 DECODERS: Final[dict[str, str]] = {
+    "binary": "edge.decoders.binary.decoder:BinaryDecoder",
+    "cbor": "edge.decoders.cbor.decoder:CborDecoder",
     "csv": "edge.decoders.csv.decoder:CsvDecoder",
     "json": "edge.decoders.json.decoder:JsonDecoder",
+    "keyvalue": "edge.decoders.keyvalue.decoder:KeyValueDecoder",
     "nmea": "edge.decoders.nmea.decoder:NmeaDecoder",
+    "regex": "edge.decoders.regex.decoder:RegexDecoder",
+    "senml": "edge.decoders.senml.decoder:SenmlDecoder",
 }
+OF_SOURCES: Final[dict[str, str]] = {"scans": "edge.decoders.scans.decoder:ScansDecoder"}
+"""Those that belong to sources, which need no table to name them."""
 
 
 def decoder_type(name: str, where: str) -> type[Decoder]:
     """The decoder class of that name. Raises `UsageError` where there is none, or its library is missing."""
-    found: type[Decoder] = plugin("decoder", DECODERS, name, where)
+    found: type[Decoder] = plugin("decoder", OF_SOURCES if name in OF_SOURCES else DECODERS, name, where)
     return found

@@ -15,7 +15,7 @@ import numpy as np
 from edge.protocol import Fault, Frame, Key, SourceConfig
 from ingest.errors import UsageError
 from ingest.settings import suggest
-from ingest.units import parse_iso
+from ingest.units import parse_iso, parse_size
 
 Row = tuple[list[float], int | None, int]
 """Values, the device's time, and the offset behind the line."""
@@ -36,6 +36,14 @@ TIMEZONE: Final = Key(
     "none: such times are refused",
     ("time_zone", "tz", "zone", "utc_offset", "offset"),
 )
+MAX_MESSAGE: Final = Key(
+    "size",
+    "How long a message, or a text on a serial line, may be; a longer one is left out and counted.",
+    '"4MB"',
+    "1MB",
+    ("max_size", "max_packet", "max_bytes", "message_size", "max_document"),
+)
+_MESSAGE_BYTES: Final = (1000, 256 * 2**20)
 _TIME_MAX_NS: Final = 1 << 62
 _NUMBER: Final = re.compile(r"([+-]?)(?=\.?\d)(\d{0,30})(?:\.(\d{0,30}))?([eE][+-]?\d{1,2})?", re.ASCII)
 _OFFSET: Final = re.compile(r"([+-])(\d\d)(?::?(\d\d))?")
@@ -76,7 +84,9 @@ class DeviceTime:
             raise ValueError(str(error)) from None
 
     def of_json(self, value: Any) -> int:
-        """The same of a JSON value: numbers keep what their shortest decimal form says."""
+        """The same of a JSON or CBOR value: numbers keep what their shortest decimal form says."""
+        if isinstance(value, datetime) and value.tzinfo is not None:
+            return _bounded((value - _EPOCH) // timedelta(microseconds=1) * 1000)
         if isinstance(value, bool) or not isinstance(value, int | float | str):
             raise ValueError("no time")
         return self.of_text(str(value))
@@ -119,6 +129,18 @@ def _zone(text: str, where: str) -> tzinfo:
             f'{where}: timezone: found "{text}", expected a name (Europe/Berlin), UTC, or an offset (+01:00); '
             "a name needs the system's time zones (package tzdata)"
         ) from None
+
+
+def max_message_of(config: SourceConfig) -> int:
+    """As the key `max_message` says, bytes. Raises `UsageError`."""
+    text, (least, most) = config.option("max_message", str, "1MB"), _MESSAGE_BYTES
+    try:
+        size = parse_size(text)
+    except UsageError as error:
+        raise UsageError(f"{config.where}: max_message: {error}") from None
+    if not least <= size <= most:
+        raise UsageError(f'{config.where}: max_message: found "{text}", expected 1kB to 256MiB')
+    return size
 
 
 def frames_of(items: Iterable[Row | Fault]) -> Iterator[Frame | Fault]:

@@ -1,4 +1,4 @@
-"""Times of samples that come without any: what their arrivals say. Pure."""
+"""Times of samples that come without any, at a rate: what their arrivals say. Pure."""
 
 from __future__ import annotations
 
@@ -7,20 +7,17 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import inf
 from typing import Final
 
 import numpy as np
 
 from edge.protocol import Times
-from edge.recording.catchup import CatchUp
+from edge.recording.bursts import Burst, Bursts
 from edge.recording.posterior import LEAST
 from edge.recording.regression import Envelope
 from edge.recording.stamps import Ahead, ClockEstimate, Placed, Stamp
 
-SPREAD_NS: Final = 1_000_000_000
-"""Samples without a rate that arrive together are spread over no more, unless they are known to have waited."""
-UNRATED_ERROR_NS: Final = 10_000_000
-"""What a single arrival may be late, as far as is known: a tick of a USB adapter, a turn of a busy machine."""
 BACKLOG_MAX_NS: Final = 600e9
 """Nothing that waited longer is taken for a continuation."""
 SILENT_NS: Final = 2_000_000_000
@@ -40,6 +37,8 @@ HORIZON_NS: Final = 10e9
 """The grid is to be near for so long to come, and takes so long for what is small."""
 BEND_HORIZON_NS: Final = 2e9
 """It takes so long for what is not."""
+_KEPT: Final = 1.2
+"""A burst may begin so much later than the latest one did."""
 SLOWEST, FASTEST = 0.52, 1.5
 """A step of the grid, in true periods."""
 
@@ -78,8 +77,15 @@ class ArrivalTimes:
         self._last = 0
         """The newest sample's time."""
         self._step = max(1, round(self._nominal))
-        self._point = (0, 0.0)
-        """The newest arrival that the line has seen."""
+        self._bursts = Bursts()
+        self._point = self._before = (0, 0.0)
+        """The newest arrivals that the line has seen."""
+        self._hinted = inf
+        """The least instant of the sample 0 by an arrival and the nominal rate."""
+        self._kept_ns = 0.0
+        """How long samples waited at most that came in a burst."""
+        self._is_cut = False
+        """The newest one belongs to the burst of the newest read."""
         self._usual = 1.0
         """Samples of a usual read."""
         self._quiet_ns = 0.0
@@ -91,17 +97,34 @@ class ArrivalTimes:
         self._left: tuple[int, float] | None = None
         """Where the grid was left, while few reads have come since."""
         self._interrupted = False
+        self._least_late = inf
+        """Of the reads of this chunk."""
+        self._left_late = 0.0
+        """How late reads of this chunk were when the grid was left: what lies before that may be as far off."""
 
     def place(self, count: int, device_ns: Times | None, stamp: Stamp, ahead: Sequence[Ahead] | None = None) -> Placed:
         """See `Timebase`."""
+        least = max(self._line.period, self._nominal / 2) if self._line.count >= LASTING_READS else self._nominal
+        burst = self._bursts.read(count, stamp.time_ns, least, self._line.jitter, ahead)
         if self._origin is None:
-            return self._begin(count, stamp)
+            return self._begin(count, stamp, burst)
         self._index += count
         newest, at = self._index - 1, float(stamp.time_ns - self._origin)
         late = at - self._line.at(newest)
+        self._least_late = min(self._least_late, late)
+        self._is_cut &= burst.goes_on
+        self._hinted = min(self._hinted, at - self._nominal * newest)
+        if burst.behind and not stamp.waited_ns and self._ends_in_time(count, newest, burst):
+            self._heap = (newest, at)
+            self._kept_ns = max(self._kept_ns, late)
+            return self._on_grid(count, at, stamp)
+        if late > self._patience and self._is_expected(newest, at, stamp, ahead):
+            if at - self._nominal * newest - self._hinted <= self._patience:
+                self._learn(count, newest, at, late)
+            return self._unexplained(late, self._on_grid(count, at, stamp))
         if self._is_backlog(count, at, late, stamp, ahead):
             self._heap = (newest, at)
-            return replace(self._on_grid(count, at, stamp), error_ns=max(stamp.waited_ns, int(late)))
+            return self._unexplained(max(stamp.waited_ns, late), self._on_grid(count, at, stamp))
         self._heap = None
         if self._interrupted:
             self._interrupted = False
@@ -115,20 +138,49 @@ class ArrivalTimes:
         late_ones = self._lasting(late, ahead)
         if late_ones:
             return self._leave_grid(count, newest, at, min(late_ones))
-        if late <= self._patience or self._is_rate(count, late):
+        may_begin = not burst.goes_on and late < _KEPT * self._kept_ns  # another burst, of which no more is known yet
+        if late <= self._patience or (self._is_rate(count, late) and not may_begin):
             self._learn(count, newest, at, late)
-        return self._on_grid(count, at, stamp)
+            return self._on_grid(count, at, stamp)
+        return self._unexplained(late, self._on_grid(count, at, stamp))
 
-    def _begin(self, count: int, stamp: Stamp) -> Placed:
+    @staticmethod
+    def _unexplained(late: float, placed: Placed) -> Placed:
+        """Placed while nobody can tell yet why the read is late: its samples may be, too."""
+        return replace(placed, error_ns=max(placed.error_ns, int(late)))
+
+    def _begin(self, count: int, stamp: Stamp, burst: Burst) -> Placed:
         self._origin, self._index = stamp.time_ns, count
-        self._usual = float(count)
-        self._point = (count - 1, 0.0)
+        samples, end_ns = count + burst.behind, burst.end_ns
+        self._usual = float(samples)
+        self._point = self._before = (samples - 1, float(end_ns - stamp.time_ns))
         self._line.add(*self._point)
-        first = max(self._floor, stamp.time_ns - (count - 1) * self._step)
+        self._is_cut = True
+        self._kept_ns = max(0.0, burst.behind * self._nominal - self._point[1])
         step = self._step
+        first = max(self._floor, end_ns - (samples - 1) * step)
         if first + (count - 1) * step > stamp.time_ns:  # the floor leaves less room than the nominal rate takes
             step = max(1, (stamp.time_ns - first) // max(1, count - 1))
         return replace(self._emit(first, step, count, stamp), error_ns=stamp.waited_ns)
+
+    def _ends_in_time(self, count: int, newest: int, burst: Burst) -> bool:
+        """The last read of a burst is not late, so nothing of it is."""
+        assert self._origin is not None
+        late = burst.end_ns - self._origin - self._line.at(newest + burst.behind)
+        return late <= self._patience or self._is_rate(count + burst.behind, late)
+
+    def _is_expected(self, newest: int, at: float, stamp: Stamp, ahead: Sequence[Ahead] | None) -> bool:
+        """While little is known: the nominal rate has this read in time, or one behind it."""
+        assert self._origin is not None
+        if self._line.count >= REFRESH_POINTS or stamp.waited_ns:
+            return False
+        reads = itertools.chain([(0, self._origin + at)], ahead or ())
+        index = newest
+        for more, time_ns in itertools.islice(reads, REFRESH_POINTS):
+            index += more
+            if time_ns - self._origin - self._nominal * index - self._hinted <= self._patience:
+                return True
+        return False
 
     @property
     def _patience(self) -> float:
@@ -199,14 +251,22 @@ class ArrivalTimes:
         found += itertools.islice(self._lateness(ahead), LASTING_READS)
         late_ones = list(itertools.takewhile(lambda read: read[1] > self._patience, reversed(found)))
         lasting = len(late_ones) >= LASTING_READS and late_ones[0][0] - late_ones[-1][0] >= LASTING_NS
-        if lasting or late > SILENT_NS:
+        if lasting or late > SILENT_NS + _KEPT * self._kept_ns:
             return [late, *(behind for _, behind in late_ones)]
         return []
 
     def _learn(self, count: int, newest: int, at: float, late: float) -> None:
         """The line sees an arrival that was in time."""
         line = self._line
-        if -late > max(1e6, 4 * line.error_ns) and line.count > 1:  # no sample comes before it is taken
+        if self._is_cut:
+            if newest == self._point[0]:  # looked ahead at, and known
+                return
+            line.take_back()
+            self._point = self._before
+            self._kept_ns = max(self._kept_ns, -late)
+            late = at - line.at(newest)
+        self._is_cut = True
+        if -late > max(1e6, 4 * line.error_ns) and line.count >= LEAST:  # no sample comes before it is taken
             if not line.rethink(newest, at):
                 line.restart(self._prior, self._point, (newest, at))
         else:
@@ -215,7 +275,7 @@ class ArrivalTimes:
                 line.refresh()
         self._usual += 0.1 * (count - self._usual)
         self._quiet_ns += 0.1 * (at - self._point[1] - self._quiet_ns)
-        self._point = (newest, at)
+        self._before, self._point = self._point, (newest, at)
 
     @property
     def _prior(self) -> float:
@@ -229,6 +289,7 @@ class ArrivalTimes:
         """
         assert self._origin is not None
         line = self._line
+        self._left_late = max(self._left_late, self._all_late)
         missing = int(max(0.0, late) // line.period)
         if self._left is not None:  # again, soon after the last time: it is the rate that is another one
             line.restart(self._prior, self._left, (newest, at))
@@ -238,7 +299,8 @@ class ArrivalTimes:
             line.resume(newest, at)
         else:
             line.restart(self._prior, (newest, at))
-        self._point = self._left = (newest, at)
+        self._before = self._point = self._left = (newest, at)
+        self._hinted = at - self._nominal * newest
         self._newest.clear()
         period = max(1, round(line.period))
         earliest = max(self._floor, self._last + period)
@@ -253,13 +315,15 @@ class ArrivalTimes:
         aim = self._origin + int(min(self._line.at(self._index - 1), at))
         step, first = self._step, max(self._last + self._step, self._floor)
         off = aim - (first + (count - 1) * step)
+        error_ns = 0
         if abs(off) > BEND_NS:
+            error_ns = self._uncertainty(off)
             period = self._line.period
             surely = period + min(self._line.room_ns, period / 4)  # it may be longer than it is thought to be
             bounds = surely * SLOWEST, period * FASTEST
             step = max(1, round(min(max((aim - self._last) / count, bounds[0]), bounds[1])))
             first = max(self._last + step, self._floor)
-        return self._emit(first, step, count, stamp)
+        return replace(self._emit(first, step, count, stamp), error_ns=error_ns)
 
     def _emit(self, first: int, step: int, count: int, stamp: Stamp, hole: tuple[int, int] | None = None) -> Placed:
         times = first + np.arange(count, dtype=np.int64) * step
@@ -287,6 +351,7 @@ class ArrivalTimes:
             self._newest.clear()
         self._line.refresh()
         self._plan()
+        self._least_late, self._left_late = inf, 0.0
 
     @property
     def _later(self) -> list[tuple[int, float]]:
@@ -333,7 +398,14 @@ class ArrivalTimes:
         return ClockEstimate(round(off), (self._nominal / line.period - 1) * 1e6, self._uncertainty(off))
 
     def _uncertainty(self, off: float) -> int:
-        return max(1, round(abs(off) + self._line.error_ns + self._line.jitter / 2))
+        usual = self._line.error_ns + self._line.jitter / 2
+        return max(1, round(abs(off) + max(usual, self._all_late, self._left_late)))
+
+    @property
+    def _all_late(self) -> float:
+        """How late reads are of which none is in time: nobody can tell, then, that their samples are not."""
+        least = self._least_late if self._least_late < inf else 0.0
+        return max([least, *(at - self._line.at(index) for index, at in self._later)])
 
     @property
     def rate(self) -> RateFound | None:
@@ -343,50 +415,3 @@ class ArrivalTimes:
             return None
         found = 1e9 / line.period
         return RateFound(1e9 / self._nominal, found, found * line.room_ns / line.period, self._index)
-
-
-class UnratedTimes:
-    """Arrival is what is known, and nothing of a rate: a sample was taken when it came, several since the last ones."""
-
-    def __init__(self) -> None:
-        self._floor = -(1 << 62)
-        self._last_arrival: int | None = None
-        self._catchup = CatchUp()
-
-    def place(self, count: int, device_ns: Times | None, stamp: Stamp, ahead: Sequence[Ahead] | None = None) -> Placed:
-        """See `Timebase`."""
-        arrived = stamp.time_ns
-        since = self._floor if self._last_arrival is None else self._last_arrival
-        span = min(max(SPREAD_NS, stamp.waited_ns), max(0, arrived - since))
-        if stamp.waited_ns:  # somewhere in between
-            step = max(1, span // (count + 1))
-            first = arrived - count * step
-        else:
-            step = max(1, span // count)
-            first = arrived - (count - 1) * step
-        first = max(self._floor, first)
-        times = first + np.arange(count, dtype=np.int64) * step
-        self._floor = int(times[-1]) + 1
-        self._last_arrival = arrived
-        kept_ns = self._catchup.arrived(count, arrived, ahead or ())
-        error = max(span if count > 1 else 0, stamp.waited_ns, kept_ns)
-        return Placed(times, slice(None), error_ns=error)
-
-    def skip(self, count: int) -> None:
-        """See `Timebase`: nothing was expected."""
-
-    def interrupt(self) -> None:
-        """See `Timebase`: nothing was expected."""
-
-    def close_chunk(self) -> None:
-        """See `Timebase`: nothing depends on it."""
-
-    def promise(self, now_ns: int, *, is_away: bool = False) -> int:
-        """See `Timebase`: what arrives later happened later."""
-        self._floor = max(self._floor, now_ns)
-        return self._floor
-
-    @property
-    def state(self) -> ClockEstimate:
-        """See `Timebase`: the latency is not known, the time between reads is."""
-        return ClockEstimate(uncertainty_ns=UNRATED_ERROR_NS)

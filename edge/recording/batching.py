@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.protocol import SourceConfig, Times, Values
-from edge.recording.plausibility import IMPLAUSIBLE, Mask, Plausibility
+from edge.recording.correcting import Corrector
+from edge.recording.plausibility import IMPLAUSIBLE, UNKNOWN_STATE, Enumeration, Mask, Plausibility
 from ingest.chunker import Limits, Origin, stamped_chunks
 from ingest.records import Channel, Chunk, Clock, Gap, StreamDescription, schema_id
 
@@ -22,11 +23,24 @@ FRESH_SAMPLES: Final = 1000
 
 def describe(config: SourceConfig) -> StreamDescription:
     """What the bytes of a source's stream mean."""
-    channels = tuple(Channel(name, unit, config.scales.get(name, 1.0)) for name, unit in config.channels.items())
+    stored = Corrector(config)
+    channels = tuple(
+        Channel(
+            name, unit, stored.scales.get(name, 1.0), stored.offsets.get(name, 0.0), states=config.states.get(name, ())
+        )
+        for name, unit in config.channels.items()
+    )
     rate = config.rate
     numerator, denominator = (0, 1) if rate is None else (rate.numerator, rate.denominator)
     return StreamDescription(
-        config.stream, channels, config.dtype, numerator, denominator, config.sensor, config.mounting
+        config.stream,
+        channels,
+        config.dtype,
+        numerator,
+        denominator,
+        config.sensor,
+        config.mounting,
+        config.correction,
     )
 
 
@@ -79,10 +93,12 @@ class StreamBatch:
         self._counters = account.counters
         self._end_ns: int | None = None
         self._limits = limits
-        self._has_rate = config.rate is not None or config.clock != "arrival"
+        self._has_rate = config.rate is not None or not config.is_on_our_axis
         self._dtype = np.dtype(description.dtype).newbyteorder("<")
         self._range = np.iinfo(self._dtype) if self._dtype.kind in "iu" else None
+        self._corrector = Corrector(config)
         self._plausibility = Plausibility(config)
+        self._enumeration = Enumeration(config)
         self.sample_bytes = 8 + self._dtype.itemsize * len(description.channels)
         """What a sample takes in memory, about."""
         self._fresh: list[tuple[Times, Values]] = []
@@ -122,7 +138,6 @@ class StreamBatch:
         is lost. Their times may be `error_ns` further off than the timebase's usual ones."""
         if not _alike(error_ns, self._fresh_error):
             self._settle()
-            self._fresh_error = 0
         self._fresh_error = max(error_ns, self._fresh_error)
         for loss in self._losses.values():
             loss.end_ns = int(times[0]) if loss.end_ns is None else loss.end_ns
@@ -137,9 +152,13 @@ class StreamBatch:
         if not self._fresh:
             return
         fresh, self._fresh, self._fresh_samples = self._fresh, [], 0
+        error_ns, self._fresh_error = self._fresh_error, 0
         times, values = fresh[0] if len(fresh) == 1 else map(np.concatenate, zip(*fresh, strict=True))
+        values = self._corrector.apply(values)
         if self._plausibility.is_needed:
             times, values = self._without(IMPLAUSIBLE, ~self._plausibility.sift(values), times, values)
+        if self._enumeration.is_needed:
+            times, values = self._without(UNKNOWN_STATE, self._enumeration.strange(values), times, values)
         if self._range is not None:
             times, values = self._without("range", _unfit(values, self._range), times, values)
             packed = values.astype(self._dtype)
@@ -148,7 +167,7 @@ class StreamBatch:
         if len(times):
             self._times.append(times)
             self._values.append(packed)
-            self._errors.append(self._fresh_error)
+            self._errors.append(error_ns)
             self._counters.samples += len(times)
             self._end_ns = int(times[-1]) + 1
 

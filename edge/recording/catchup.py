@@ -24,7 +24,11 @@ UNEVEN: Final = 8
 FASTER: Final = 0.5
 """Samples that come in less than this share of their usual time come faster than they are taken."""
 USUAL: Final = 1.5
-"""At no more than so many times the usual pace for `QUIET_NS`, nothing kept comes any more."""
+"""At no more than so many times the usual pace for `QUIET_NS`, nothing kept comes any more …"""
+SLOW: Final = 0.5
+"""… unless it comes below this share of it: what was kept stands still for a while, too …"""
+SLOW_LOOKS: Final = 10
+"""… or the stream has become slower, where it stays so for so many looks."""
 QUIET_NS: Final = 1_000_000_000
 LOOKED_AT: Final = 8
 """So many arrivals tell whether they come faster."""
@@ -83,6 +87,8 @@ class _Silence:
     _samples: int = 0
     _since: tuple[int, int] = (0, 0)
     """When the pace was looked at last, and how many samples had come by then."""
+    _slow: int = 0
+    """Looks in a row at which it was slow."""
 
     def hear(self, count: int, at_ns: int, ahead: Sequence[Ahead]) -> None:
         """Samples come, and others behind them."""
@@ -102,4 +108,6 @@ class _Silence:
         if at_ns - from_ns < max(QUIET_NS, 2 * self.pace):
             return False
         self._since = at_ns, self._samples
-        return (self._samples - before) * self.pace <= USUAL * (at_ns - from_ns) + 2 * self.pace
+        came_ns = (self._samples - before) * self.pace
+        self._slow = self._slow + 1 if came_ns < SLOW * (at_ns - from_ns) else 0
+        return came_ns <= USUAL * (at_ns - from_ns) + 2 * self.pace and self._slow in (0, SLOW_LOOKS)

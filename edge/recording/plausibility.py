@@ -13,8 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.protocol import SourceConfig, Values
+from edge.recording.correcting import Corrector
+from ingest.states import unnamed
 
 IMPLAUSIBLE: Final = "implausible"
+UNKNOWN_STATE: Final = "unknown_state"
 Mask = NDArray[np.bool_]
 Row = NDArray[np.float64]
 """`(channels,)`, in the channels' units."""
@@ -27,7 +30,8 @@ class Plausibility:
         def each(limits: Mapping[str, float], default: float) -> Row:
             return np.array([limits.get(name, default) for name in config.channels])
 
-        self._scales = each(config.scales, 1.0)
+        stored = Corrector(config)
+        self._scales, self._offsets = each(stored.scales, 1.0), each(stored.offsets, 0.0)
         self._low, self._high = each(config.low, -np.inf), each(config.high, np.inf)
         self._step = each(config.step, np.inf)
         self._is_stepped = bool(config.step)
@@ -39,8 +43,8 @@ class Plausibility:
         """The sample before, where it was refused for its step alone."""
 
     def sift(self, values: Values) -> Mask:
-        """Which of `(samples, channels)` raw values are plausible, `(samples,)`. A missing value is."""
-        values = values * self._scales
+        """Which of `(samples, channels)` recorded values are plausible, `(samples,)`. A missing value is."""
+        values = values * self._scales + self._offsets
         with np.errstate(invalid="ignore"):
             outside = (values < self._low) | (values > self._high)
         good = np.logical_not(outside.any(axis=1))
@@ -60,3 +64,20 @@ class Plausibility:
     def _near(self, value: Row, other: Row) -> bool:
         with np.errstate(invalid="ignore"):  # a missing value is near to every other
             return not bool((np.abs(value - other) > self._step).any())
+
+
+class Enumeration:
+    """The named states of a source's channels. `strange` says which samples have a value that is none of them."""
+
+    def __init__(self, config: SourceConfig) -> None:
+        names = list(config.channels)
+        self._states = [(names.index(channel), states) for channel, states in config.states.items()]
+        self.is_needed = bool(self._states)
+        """Whether any channel has states."""
+
+    def strange(self, values: Values) -> Mask:
+        """Which of `(samples, channels)` raw values name no state, `(samples,)`. A missing value is not strange."""
+        found = np.zeros(len(values), np.bool_)
+        for column, states in self._states:
+            found |= unnamed(values[:, column], states)
+        return found

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from edge.protocol import Fault, Frame, Read, SourceConfig
+from edge.protocol import STALLED, Fault, Frame, Read, SourceConfig
 from edge.recording.arrivals import ArrivalTimes, RateFound
 from edge.recording.batching import Account, Counters
 from edge.recording.device import DeviceTimes
@@ -28,8 +28,6 @@ UNSYNCED: Final = "unsynced"
 NOT_OPEN: Final = "not_open"
 START_NS: Final = 60_000_000_000
 """The sources of an agent that starts are opened within this time, or say themselves why not."""
-STALLED: Final = "stalled"
-"""The reason of what may be missing because this process, or its machine, stood still."""
 SILENT: Final = "silent"
 """The reason of a hole in a stream with a rate that nothing else explains."""
 BACKLOG: Final = "-backlog"
@@ -212,12 +210,21 @@ class Recorder:
         return Stamp(time_ns, waited_ns, self._clock.is_set and is_live)
 
     def interrupt(
-        self, stream_name: str, reason: str, monotonic_ns: int, wall_ns: int, since_ns: int | None = None
+        self,
+        stream_name: str,
+        reason: str,
+        monotonic_ns: int,
+        wall_ns: int,
+        since_ns: int | None = None,
+        *,
+        goes_on: bool = False,
     ) -> None:
-        """Nobody knows what the stream lost before now; `since_ns` as in `edge.protocol.Interruption`."""
+        """Nobody knows what the stream lost before now; the rest as in `edge.protocol.Interruption`."""
         stream = self._streams[stream_name]
         self._settle(stream)
-        stream.interrupt()
+        stream.interrupt(goes_on=goes_on)
+        if reason == STALLED and not stream.has_grid:
+            stream.stalled_ticks = stream.owes_until_ns = 0  # here it is said
         axis = stream.axis or self._new_axis(stream, monotonic_ns, wall_ns)
         now_ns = axis.stamp(monotonic_ns).time_ns
         if since_ns is not None:
@@ -261,11 +268,11 @@ class Recorder:
         return max((at_ns for at_ns in known if at_ns is not None), default=self._started_ns)
 
     def _depends_on_clock(self, stream: Stream) -> bool:
-        return self._clock.is_set and stream.config.clock == "arrival"
+        return self._clock.is_set and stream.config.is_on_our_axis
 
     def _is_timed(self, stream: Stream) -> bool:
         """Whether the stream's times are final."""
-        return self._clock.is_set or stream.config.clock != "arrival"
+        return self._clock.is_set or not stream.config.is_on_our_axis
 
     def _holds(self, stream: Stream) -> bool:
         return self._rules.holds_unsynced and not self._is_timed(stream)
@@ -280,9 +287,14 @@ class Recorder:
 
     def _place(self, stream: Stream, taken: Taken, ahead: Sequence[Ahead] = ()) -> None:
         if isinstance(taken.item, Fault):
-            self._fault(stream, taken.item, taken.stamp)
+            self._fault(stream, taken.item, self._when(stream, taken))
         else:
             self._frame(stream, taken.item, taken, ahead)
+
+    def _when(self, stream: Stream, taken: Taken) -> Stamp:
+        """When a fault came, or when it was where the kernel says it."""
+        time_ns = taken.item.time_ns if isinstance(taken.item, Fault) else None
+        return taken.stamp if time_ns is None or stream.axis is None else stream.axis.stamp(time_ns)
 
     def _fault(self, stream: Stream, fault: Fault, stamp: Stamp) -> None:
         if fault.samples:
@@ -295,6 +307,8 @@ class Recorder:
 
     def _frame(self, stream: Stream, frame: Frame, taken: Taken, ahead: Sequence[Ahead]) -> None:
         stamp, values, device_ns = taken.stamp, frame.values, frame.times_ns
+        if stream.config.clock == "kernel" and stream.axis is not None and device_ns is not None:
+            device_ns = device_ns + stream.axis.offset_ns
         while True:
             try:
                 placed = stream.timebase.place(len(values), device_ns, stamp, ahead)
@@ -492,7 +506,7 @@ class Recorder:
 
     def _clock_of(self, stream: Stream) -> Clock:
         state = stream.timebase.state
-        if stream.config.clock == "arrival":
+        if stream.config.is_on_our_axis:
             source, is_known = self._clock.source, self._clock.is_set
         else:
             source, is_known = stream.config.clock, state.synced

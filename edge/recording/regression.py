@@ -49,7 +49,7 @@ _FAR: Final = 4.0
 class _Hull:
     """The convex hull of points with rising abscissa: its lower and its upper corners."""
 
-    __slots__ = ("count", "first", "lower", "sum", "sum_ns", "upper")
+    __slots__ = ("_taken", "count", "first", "lower", "sum", "sum_ns", "upper")
 
     def __init__(self) -> None:
         self.lower = Corners([], [])
@@ -58,6 +58,8 @@ class _Hull:
         self.sum = 0
         self.sum_ns = 0.0
         self.first = (0, 0.0)
+        self._taken: tuple[Corners, Corners] | None = None
+        """Corners that the newest point took out of the hull."""
 
     def add(self, index: int, at: float) -> None:
         if not self.count:
@@ -65,8 +67,18 @@ class _Hull:
         self.count += 1
         self.sum += index
         self.sum_ns += at
-        _extend(self.lower, index, at, 1)
-        _extend(self.upper, index, at, -1)
+        self._taken = _extend(self.lower, index, at, 1), _extend(self.upper, index, at, -1)
+
+    def take_back(self) -> None:
+        """As if the newest point had not come; at most one can be taken back."""
+        if self._taken is None:
+            return
+        self.count -= 1
+        self.sum -= self.lower.indices[-1]
+        self.sum_ns -= self.lower.times[-1]
+        for corners, taken in zip((self.lower, self.upper), self._taken, strict=True):
+            corners.indices[-1:], corners.times[-1:] = taken.indices[::-1], taken.times[::-1]
+        self._taken = None
 
     def span_ns(self) -> float:
         return self.lower.times[-1] - self.first[1] if self.count else 0.0
@@ -105,18 +117,21 @@ class _Hull:
         return min(at - slope * index for index, at in zip(*self.lower, strict=True))
 
 
-def _extend(corners: Corners, index: int, at: float, sign: int) -> None:
-    """A point behind all others: it takes those that lie in its way out of the hull (A. Andrew 1979)."""
+def _extend(corners: Corners, index: int, at: float, sign: int) -> Corners:
+    """A point behind all others: it takes those that lie in its way out of the hull (A. Andrew 1979). Those, the last
+    one first."""
     indices, times = corners
+    taken = Corners([], [])
     while len(indices) > 1:
         before, last = indices[-2], indices[-1]
         bend = (at - times[-1]) * (last - before) - (times[-1] - times[-2]) * (index - last)
         if sign * bend > 0:
             break
-        indices.pop()
-        times.pop()
+        taken.indices.append(indices.pop())
+        taken.times.append(times.pop())
     indices.append(index)
     times.append(at)
+    return taken
 
 
 class _Break:
@@ -224,6 +239,14 @@ class Envelope:
         if young > WINDOW_NS and (self._young.count >= WINDOW_POINTS or young > WINDOW_MAX_NS):
             self._old, self._young = self._young, _Hull()
             self._prior, self._break = self.period, None
+
+    def take_back(self) -> None:
+        """The newest arrival says nothing: as if it had not come. Not where a generation began with it."""
+        self._old.take_back()
+        self._young.take_back()
+        if self._break is not None and self._break.behind:
+            self._break.behind.pop()
+        self.refresh()
 
     def rethink(self, index: int, at_ns: float) -> bool:
         """The sample `index` arrived before it was taken, if as many samples are missing as is thought: see anew how

@@ -8,11 +8,12 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from edge.protocol import Fault, Frame, Read, SourceConfig
-from edge.recording.arrivals import ArrivalTimes, UnratedTimes
+from edge.recording.arrivals import ArrivalTimes
 from edge.recording.batching import Account, StreamBatch
 from edge.recording.catchup import LOOKED_AT
 from edge.recording.stamps import Ahead, Stamp, Timebase
 from edge.recording.timebase import Axis, timebase
+from edge.recording.unrated import UnratedTimes
 from ingest.chunker import Limits
 
 PAUSE_NS: Final = (1_000_000_000, 45_000_000_000)
@@ -98,10 +99,11 @@ class Stream:
             self.stalled_from_ns = stamp.time_ns - stamp.waited_ns
         self.stalled_ticks = ticks
 
-    def interrupt(self) -> None:
-        """The input was interrupted: offsets begin anew, and nobody knows what is missing."""
-        self._fed = 0
-        self._stamps.clear()
+    def interrupt(self, *, goes_on: bool = False) -> None:
+        """The input was interrupted, and nobody knows what is missing; offsets begin anew, unless it goes on."""
+        if not goes_on:
+            self._fed = 0
+            self._stamps.clear()
         self.timebase.interrupt()
 
     # --- what waits to be placed

@@ -2,8 +2,9 @@
 
 Pure: every time comes in as an argument. A `Timebase` serves one stream of one recording. It never gives a time that
 repeats, runs backwards, or lies before what was promised to be complete; what it cannot place that way it leaves out
-and counts. A step of the clock is not mended but told: the agent begins a new recording there. `arrivals` places what
-has no time of its own, `device` what has one or is counted.
+and counts. A step of the clock is not mended but told: the agent begins a new recording there. `arrivals` (at a
+rate) and `unrated` place what has no time of its own, `device` what has one or is counted, `kernel` what the kernel
+has stamped.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from fractions import Fraction
 from typing import Final
 
 from edge.protocol import ClockKind
-from edge.recording.arrivals import ArrivalTimes, RateFound, UnratedTimes
+from edge.recording.arrivals import ArrivalTimes, RateFound
 from edge.recording.device import DEVICE_STEP_NS, CountedTimes, DeviceTimes
+from edge.recording.kernel import KernelTimes
 from edge.recording.stamps import Ahead, ClockEstimate, ClockStep, Placed, Stamp, Timebase
+from edge.recording.unrated import UnratedTimes
 
 __all__ = [
     "CLOCK_STEP_NS",
@@ -26,6 +29,7 @@ __all__ = [
     "ClockStep",
     "CountedTimes",
     "DeviceTimes",
+    "KernelTimes",
     "Placed",
     "RateFound",
     "Stamp",
@@ -43,6 +47,8 @@ def timebase(kind: ClockKind, rate: Fraction | None) -> Timebase:
     """The timebase of a source's `clock` and nominal `rate`."""
     if kind == "device":
         return DeviceTimes()
+    if kind == "kernel":
+        return KernelTimes()
     if kind == "counted":
         assert rate is not None
         return CountedTimes(rate)

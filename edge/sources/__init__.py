@@ -7,10 +7,16 @@ from typing import Final
 from edge.protocol import Source, plugin
 
 SOURCES: Final[dict[str, str]] = {
+    "exec": "edge.sources.exec.source:ExecSource",
+    "gpio": "edge.sources.gpio.source:GpioSource",
+    "gpsd": "edge.sources.gpsd.source:GpsdSource",
+    "modbus": "edge.sources.modbus.source:ModbusSource",
     "mqtt": "edge.sources.mqtt.source:MqttSource",
     "replay": "edge.sources.replay.source:ReplaySource",
     "serial": "edge.sources.serial.source:SerialSource",
 }
+DECODERS: Final[dict[str, str]] = {"gpio": "scans"}
+"""The decoder of those that read the kernel's own records: their tables name none."""
 
 
 def source_type(name: str, where: str) -> type[Source]:

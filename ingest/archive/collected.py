@@ -3,59 +3,86 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Final, NamedTuple
+from collections.abc import Sequence
+from typing import Final
 
 from ingest.archive.rows import dtype_of
+from ingest.log.protocol import LogBatch
 from ingest.records import Chunk, StreamDescription
 
 _ROW_BYTES: Final = 64
 """About what a row without samples takes in memory beside its bytes; only decides when to seal."""
-
-
-class Kept(NamedTuple):
-    """What is kept of a record beside its place."""
-
-    kind: str
-    verdict: str
-    chunk: Chunk
-    follows: bool = False
-    """Its bytes follow from these."""
+CHUNK: Final = "chunk"
+COUNTS: Final = "counts"
 
 
 class Samples:
-    """The chunks of one stream and schema that wait to be written, and the indices of their records."""
+    """The chunks of one stream and schema that wait to be written, as places of their records."""
 
-    def __init__(self, description: StreamDescription) -> None:
+    def __init__(self, stream: str, schema: bytes, description: StreamDescription) -> None:
+        self.stream = stream
+        self.schema = schema
         self.description = description
         self.sample_bytes = dtype_of(description.dtype).itemsize * len(description.channels)
-        self.indices: list[int] = []
-        self.chunks: list[Chunk] = []
+        self.places: list[int] = []
+
+    def take(self) -> Samples:
+        """What waits; nothing does afterwards."""
+        taken = Samples(self.stream, self.schema, self.description)
+        taken.places, self.places = self.places, []
+        return taken
 
 
 class Collected:
-    """What an output is made of: columns of equal length, an element a record."""
+    """What an output is made of. A record's place is how many were taken before it; nearly all are chunks that count,
+    whose bytes follow from what they say, so only what is otherwise is kept beside. Of chunks that are alike but for
+    number, start and samples, what they have in common is kept once."""
 
     def __init__(self) -> None:
         self.offsets: list[int] = []
         self.append_ns: list[int] = []
         self.keys: list[bytes] = []
-        self.values: list[bytes] = []
-        """Empty where the bytes of a chunk follow from its columns."""
-        self.kinds: list[str] = []
-        self.verdicts: list[str] = []
-        self.chunks: list[Chunk] = []
-        """Of another record what it says of who it is about, as a chunk of no samples."""
-        self.samples: dict[tuple[str, bytes], Samples] = {}
+        self.forms: list[Chunk] = []
+        """Chunks: of those that are alike the first one. Of another record what it says of who it is about, as a chunk
+        of no samples."""
+        self.form: list[int] = []
+        """By place, which of the forms it has."""
+        self.seq: list[int] = []
+        self.t0_ns: list[int] = []
+        self.raw: list[bytes] = []
+        """By place, the bytes of a chunk's samples."""
+        self.kinds: dict[int, str] = {}
+        """By place, what is no chunk."""
+        self.verdicts: dict[int, str] = {}
+        """By place, what does not count."""
+        self.values: dict[int, bytes] = {}
+        """By place, the bytes of what does not follow from a chunk's columns."""
+        self.samples: Sequence[Samples] = ()
+        """Where samples are, in the order of the first ones."""
         self.counts: Counter[str] = Counter()
         self.bytes = 0
 
-    def add(self, offset: int, append_ns: int, key: bytes, value: bytes, kept: Kept) -> None:
-        """A record."""
-        self.offsets.append(offset)
-        self.append_ns.append(append_ns)
-        self.keys.append(key)
-        self.values.append(b"" if kept.follows else value)
-        self.kinds.append(kept.kind)
-        self.verdicts.append(kept.verdict)
-        self.chunks.append(kept.chunk)
-        self.bytes += _ROW_BYTES + len(value)
+    def add(self, chunk: Chunk) -> None:
+        """The next record, of a form of its own."""
+        self.form.append(len(self.forms))
+        self.forms.append(chunk)
+        self.seq.append(chunk.seq)
+        self.t0_ns.append(chunk.t0_ns)
+        self.raw.append(chunk.values)
+
+    def place(self, batch: LogBatch, taken: int) -> None:
+        """So many records of a batch, which were added, lay there in the log."""
+        self.offsets += batch.offsets[:taken]
+        self.append_ns += batch.append_ns[:taken]
+        self.keys += batch.keys[:taken]
+        self.bytes += _ROW_BYTES * taken + sum(map(len, batch.values[:taken]))
+
+    def count(self) -> Counter[str]:
+        """The counts, with how many records of each kind there are, and how many samples."""
+        kinds = Counter(self.kinds.values())
+        chunks = len(self.form) - kinds.total()
+        found = {f"records.{kind}": count for kind, count in ({CHUNK: chunks} | kinds).items() if count}
+        self.counts.update(found)
+        sizes = [chunk.count for chunk in self.forms]
+        self.counts["samples"] = sum([sizes[form] for form in self.form])
+        return self.counts

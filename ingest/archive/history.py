@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Final
 
 from ingest.archive.log import ArchiveLog
+from ingest.archive.merging import ArchiveMerger
 from ingest.archive.operator import ArchiveOperator, ArchiveRunning
 from ingest.archive.reading import Answer, Question, Tables, Volume, answer, volumes_of
+from ingest.archive.tables import TILES
 from ingest.archive.topic import ArchivedPartition, ArchivedTopic, archived_topics
 from ingest.draining import drain
 from ingest.engine.disk import DiskFiles
-from ingest.engine.manifest import chain_folder, entry_name
-from ingest.engine.operator import State
+from ingest.engine.manifest import FileRef, chain_folder, entry_name
+from ingest.engine.operator import Draft, State
 from ingest.engine.partition import read_state
+from ingest.engine.plan import folder_of
 from ingest.engine.store import FileStore
 from ingest.errors import CorruptError, LogUnavailableError
 from ingest.log.protocol import READINGS, Bounds, Log, LogBatch, partition_of
@@ -99,7 +102,9 @@ class _End:
         self._operator = ArchiveOperator(READINGS)
         self._running: ArchiveRunning = self._operator.start(state)
         self._position = partition.bounds.end
-        self.volumes: list[Volume] = list(volumes_of(partition.names, partition.read_file, tables))
+        self._sealed: list[Volume] = list(volumes_of(partition.names, partition.read_file, tables))
+        self._tail: list[Sequence[Draft]] = []
+        self.volumes: Sequence[Volume] = self._sealed
 
     def is_current(self) -> bool:
         """Whether the archive has not been sealed further."""
@@ -117,9 +122,10 @@ class _End:
                 self._position = rest.offsets[0]
                 break  # not described yet: it is asked for again with the next question
             self._position = batch.next_offset
-        output = self._running.take("tail")
-        files = {draft.name: b"".join(bytes(part) for part in draft.parts) for draft in output.drafts}
-        self.volumes += volumes_of(files, files.__getitem__, self._tables)
+        if drafts := self._running.take("tail").drafts:
+            self._tail = with_one_more(self._tail, drafts)
+            files = {draft.name: b"".join(map(bytes, draft.parts)) for few in self._tail for draft in few}
+            self.volumes = [*self._sealed, *volumes_of(files, files.__getitem__, self._tables)]
 
     async def _feed(self, batch: LogBatch, registries: Sequence[SchemaRegistry]) -> LogBatch:
         """What could not be taken of a batch, since nobody has described it."""
@@ -135,3 +141,23 @@ class _End:
                 break
             self._operator.learn(schema, known[0])
         return batch
+
+
+def with_one_more(outputs: Sequence[Sequence[Draft]], last: Sequence[Draft]) -> list[Sequence[Draft]]:
+    """The outputs of a tail with one more, merged as a binary counter carries: who follows asks every moment, and each
+    moment would leave an output. Pure."""
+    found = [*outputs, last]
+    while len(found) > 1 and _size(found[-2]) <= 2 * _size(found[-1]):
+        newer, older = found.pop(), found.pop()
+        files = sorted(((FileRef(it.name, it.sha256, it.size, it.rows), it) for it in (*older, *newer)), key=_folder)
+        merged = [(ref, b"".join(map(bytes, draft.parts))) for ref, draft in files]
+        found.append(ArchiveMerger().merge(merged, "tail"))
+    return found
+
+
+def _size(output: Sequence[Draft]) -> int:
+    return sum(draft.rows for draft in output if not draft.name.startswith(TILES))
+
+
+def _folder(file: tuple[FileRef, Draft]) -> str:
+    return folder_of(file[0].name)

@@ -9,9 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
-from ingest.archive.topic import ArchivedTopic, archived_topics
-from ingest.errors import LogConfigError, UsageError
+from ingest.archive.completed import CompleteTopic
+from ingest.archive.topic import archived_topics
+from ingest.engine.genesis import Genesis
+from ingest.errors import LogConfigError, TruncatedLogError, UsageError
 from ingest.log.protocol import (
     DEADLETTER,
     MARKS,
@@ -25,13 +28,27 @@ from ingest.log.protocol import (
     Member,
     Position,
     Reader,
+    Truncated,
 )
+
+
+class _Partition(Protocol):
+    bounds: Bounds
+
+    def batches(self, offset: int) -> Iterator[LogBatch]: ...
+
+
+class _Topic(Protocol):
+    genesis: Genesis
+
+    def partitions(self) -> Mapping[int, _Partition]: ...
 
 
 class ArchiveLog:
     """See `ingest.log.protocol.Log`.
 
-    With `marks`, which is the log that was archived, its marks are those of that log, and can be appended to.
+    With `marks`, which is the log that was archived, its marks are those of that log, and can be appended to. With
+    `complete`, what came late is read in its place: see `ingest.archive.complete`.
 
     Raises:
         UsageError: the folder is no archive.
@@ -41,10 +58,12 @@ class ArchiveLog:
     trouble = ""
     remarks: Sequence[str] = ()
 
-    def __init__(self, path: str | Path, marks: Log | None = None) -> None:
+    def __init__(self, path: str | Path, marks: Log | None = None, *, complete: bool = False) -> None:
         self.url = f"archive:{path}"
         self._marks = marks
-        self._topics = archived_topics(Path(path))
+        self._topics: dict[str, _Topic] = {**archived_topics(Path(path))}
+        if complete:
+            self._topics[READINGS] = CompleteTopic(archived_topics(Path(path))[READINGS])
 
     async def check_marks(self) -> None:
         """Raise `UsageError` where the log of the marks is not the one that was archived."""
@@ -118,7 +137,7 @@ class ArchiveLog:
         if self._marks is not None:
             await self._marks.close()
 
-    def _topic(self, name: str) -> ArchivedTopic:
+    def _topic(self, name: str) -> _Topic:
         if name not in self._topics:
             raise LogConfigError(f"{self.url}: the topic {name} was not archived")
         return self._topics[name]
@@ -127,7 +146,7 @@ class ArchiveLog:
 class ArchiveReader:
     """See `ingest.log.protocol.Reader`; a batch of each partition at a time."""
 
-    def __init__(self, topic: ArchivedTopic, start: Mapping[int, int]) -> None:
+    def __init__(self, topic: _Topic, start: Mapping[int, int]) -> None:
         self._topic = topic
         self._start = dict(start)
         self._reading: dict[int, Iterator[LogBatch]] | None = None
@@ -142,7 +161,12 @@ class ArchiveReader:
 
         Raises:
             CorruptError: a file of the archive is damaged or missing.
+            TruncatedLogError: what is wanted is not kept any longer.
         """
+        if past := await self.past():
+            raise TruncatedLogError(
+                f"{past[0].partition}: offset {past[0].wanted} is not kept any longer; it begins at {past[0].begin}"
+            )
         batches = await asyncio.to_thread(self._next)
         if not batches:
             await asyncio.sleep(timeout_s)
@@ -150,10 +174,19 @@ class ArchiveReader:
             self._start[batch.partition] = batch.next_offset
         return batches
 
-    def _next(self) -> list[LogBatch]:
-        if self._reading is None:
-            partitions = self._topic.partitions()
+    async def past(self) -> list[Truncated]:
+        """Where what is wanted is not kept any longer."""
+        if self._reading is not None:
+            return []
+        partitions = await asyncio.to_thread(self._topic.partitions)
+        begins = {number: partitions[number].bounds.begin for number in self._start}
+        past = [Truncated(number, at, begins[number]) for number, at in self._start.items() if at < begins[number]]
+        if not past:
             self._reading = {number: partitions[number].batches(offset) for number, offset in self._start.items()}
+        return past
+
+    def _next(self) -> list[LogBatch]:
+        assert self._reading is not None, "`past` has looked"
         found = (next(reading, None) for reading in self._reading.values())
         return [batch for batch in found if batch is not None]
 
@@ -165,7 +198,7 @@ class ArchiveReader:
 class ArchiveMember:
     """See `ingest.log.protocol.Member`: has all partitions for good."""
 
-    def __init__(self, topic: ArchivedTopic) -> None:
+    def __init__(self, topic: _Topic) -> None:
         self._partitions = tuple(range(topic.genesis.partitions))
         self._reader = ArchiveReader(topic, {})
         self._is_told = False
@@ -175,6 +208,8 @@ class ArchiveMember:
         if not self._is_told:
             self._is_told = True
             return [Assigned(self._partitions)]
+        if past := await self._reader.past():
+            return list(past)
         return list(await self._reader.fetch(timeout_s))
 
     def seek(self, partition: int, offset: int) -> None:

@@ -14,7 +14,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest.archive.tables import OWN, RECORDS, TILES, TILES_SCHEMA, draft_of, read_table
+from ingest.archive.tables import (
+    GROUP_ROWS,
+    OWN,
+    RECORDS,
+    TILES,
+    TILES_SCHEMA,
+    draft_of,
+    read_table,
+    sliced,
+    tiles_draft,
+)
 from ingest.archive.tiles import Tiles, combined
 from ingest.engine.manifest import FileRef
 from ingest.engine.operator import Draft
@@ -27,6 +37,8 @@ LARGE_BYTES: Final = 8 << 20
 """An output so large stays as it is."""
 _KEYS: Final = 5
 """So many columns of a tiles file say whose the tiles are, and of which level."""
+_OF: Final = ["device", "stream"]
+"""The first of them."""
 
 
 class _Moved(NamedTuple):
@@ -62,13 +74,30 @@ class ArchiveMerger:
             drafts.append(draft)
             moved |= places
         if tiles:
-            drafts.append(draft_of(TILES, "t", _tiles(_joined(tiles)), tag))
-        return [*drafts, draft_of(RECORDS, "r", _records(_joined(records), moved), tag)]
+            tables = [read_table(data) for _, data in tiles]
+            drafts.append(tiles_draft(_tiles(_together(tables), coarsest_of(tables)), tag))
+        table = _records(_joined(records), moved)
+        return [*drafts, draft_of(RECORDS, "r", table.schema, [table], tag)]
+
+
+def ends_an_output(ref: FileRef) -> bool:
+    """Is it the last file of its output?"""
+    return ref.name.startswith(f"{RECORDS}/")
+
+
+def newest_append_ns(records: bytes) -> int:
+    """The latest append time in a file of records. Raises `ValueError` where it is none."""
+    newest: int = pc.max(read_table(records, ["append_ns"]).column(0)).as_py()
+    return newest
 
 
 def _joined(files: Sequence[tuple[FileRef, bytes]]) -> pa.Table:
+    return _together([read_table(data) for _, data in files])
+
+
+def _together(tables: Sequence[pa.Table]) -> pa.Table:
     """All rows; words get one dictionary."""
-    return pa.concat_tables([read_table(data) for _, data in files]).unify_dictionaries().combine_chunks()
+    return pa.concat_tables(tables, promote_options="default").unify_dictionaries().combine_chunks()
 
 
 def _samples(folder: str, files: Sequence[tuple[FileRef, bytes]], tag: str) -> tuple[Draft, dict[str, _Moved]]:
@@ -80,9 +109,10 @@ def _samples(folder: str, files: Sequence[tuple[FileRef, bytes]], tag: str) -> t
     order = np.argsort(number, kind="stable")
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
+    schema = pa.schema([field.with_nullable(False) for field in table.schema])
+    table = table.take(pa.array(order)).cast(schema)
     ends = [*(np.flatnonzero(np.diff(number[order])) + 1).tolist(), len(order)]
-    edges = list(zip([0, *ends[:-1]], ends, strict=True))
-    draft = draft_of(folder, "s", table.take(pa.array(order)), tag, edges)
+    draft = draft_of(folder, "s", schema, sliced(table, ends, GROUP_ROWS), tag)
     moved, at = {}, 0
     for ref, _ in files:
         moved[ref.name] = _Moved(draft.name, place[at : at + ref.rows])
@@ -111,11 +141,30 @@ def _records(table: pa.Table, moved: Mapping[str, _Moved]) -> pa.Table:
     return table
 
 
-def _tiles(table: pa.Table) -> pa.Table:
-    """One tile where several outputs had a part of it."""
-    words = [pc.cast(table.column(name), pa.string()) for name in ("device", "stream")]
-    plain = pa.table([*words, *table.columns[2:]], names=table.column_names)
-    order = pc.sort_indices(plain, [(name, "ascending") for name in table.column_names[:_KEYS]])
+def coarsest_of(tables: Sequence[pa.Table]) -> pa.Table:
+    """By device and stream, the finest level that all of these tables of tiles have, as `level_max`.
+
+    A stream without a described rate has as fine tiles in an output as its chunks there allow: those that another one
+    lacks would be all that there is of their level, with a hole beside them.
+    """
+    owned = pa.concat_tables(
+        [_plain(table).group_by([*_OF, "schema"]).aggregate([("level", "min")]) for table in tables]
+    )
+    return owned.rename_columns([*_OF, "schema", "level"]).group_by(_OF).aggregate([("level", "max")])
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """Words as texts: what is sorted, grouped and compared."""
+    words = [pc.cast(table.column(name), pa.string()) for name in _OF]
+    return pa.table([*words, *table.columns[len(_OF) :]], names=table.column_names)
+
+
+def _tiles(table: pa.Table, coarsest: pa.Table) -> pa.Table:
+    """One tile where several outputs had a part of it, sorted by level; none that is finer than its stream's in
+    `coarsest`."""
+    table = table.filter(_is_common(table, coarsest))
+    plain = _plain(table)
+    order = pc.sort_indices(plain, [(name, "ascending") for name in ("level", *table.column_names[: _KEYS - 1])])
     table, plain = table.take(order), plain.take(order)
     if not len(table):
         return table
@@ -135,3 +184,12 @@ def _tiles(table: pa.Table) -> pa.Table:
         whole = np.concatenate([part[number] for part in parts])
         columns.append(pa.array(whole.astype(field.type.to_pandas_dtype(), copy=False)))
     return pa.Table.from_arrays(columns, schema=TILES_SCHEMA)
+
+
+def _is_common(table: pa.Table, coarsest: pa.Table) -> NDArray[np.bool_]:
+    """Which rows are of a level that all outputs have of their stream, `(rows,)`."""
+    owners = pc.binary_join_element_wise(*(_plain(table).column(name) for name in _OF), "\0")
+    known = pc.binary_join_element_wise(*(coarsest.column(name) for name in _OF), "\0")
+    place = pc.index_in(owners, value_set=known.combine_chunks()).to_numpy()
+    least: NDArray[np.bool_] = table.column("level").to_numpy() >= coarsest.column("level_max").to_numpy()[place]
+    return least

@@ -13,8 +13,9 @@ from typing import Final
 
 import msgspec
 
-from ingest.archive.collected import Collected, Kept, Samples
+from ingest.archive.collected import COUNTS, Collected, Samples
 from ingest.archive.rows import NOBODY, follows, held
+from ingest.archive.steady import Alike, Steady
 from ingest.engine.manifest import sha256_of
 from ingest.engine.operator import Output, State
 from ingest.errors import CorruptError, StateVersionError, WireError
@@ -36,8 +37,9 @@ from ingest.wire import check_chunk, parse
 CODE: Final = 1
 """The version of the saved state and of the files' columns."""
 NAME: Final = "archive"
-
-
+_MOST_ALIKE: Final = 16
+"""Of a device that has more streams, so many are known by their bytes: each record is compared with all of them."""
+_NO_STREAMS: Final[Mapping[str, Steady]] = {}
 _OF_RECORDINGS: Final = (RecordingStart, RecordingEnd, Gap, Progress)
 
 
@@ -89,65 +91,124 @@ class ArchiveRunning:
     def __init__(self, schemas: Mapping[bytes, StreamDescription], saved: SavedIntake | None = None) -> None:
         self._schemas = schemas
         self._collected = Collected()
+        self._samples: dict[tuple[str, bytes], Samples] = {}
+        self._steady: dict[tuple[str, str], dict[str, Steady]] = {}
+        """The streams of each recording that has not ended."""
+        self._alikes: dict[bytes, list[Alike]] = {}
+        """By the records' key, which is the device, what its next chunks may be; until the next `take`."""
         self._intake = Intake(self._collected.counts, saved)
         self.missing_schema: bytes | None = None
 
     def feed(self, batch: LogBatch) -> int:
         """See `Running`; takes every record whose schema is known: a batch is small beside a seal."""
         self.missing_schema = None
-        collected = self._collected
-        columns = zip(batch.offsets, batch.append_ns, batch.keys, batch.values, strict=True)
-        for index, (offset, append_ns, key, value) in enumerate(columns):
-            self._intake.advance(append_ns)
-            try:
-                record = parse(value)
-                if type(record) is Chunk:
-                    check_chunk(record)
-                    if record.schema not in self._schemas:
-                        self.missing_schema = record.schema
-                        return index
-                    kept = self._chunk(value, record)
-                else:
-                    kept = self._other(record)
-            except WireError:
-                kept = Kept("undecodable", "", NOBODY)
-            collected.add(offset, append_ns, key, value, kept)
+        taken = self._fold(batch)
+        self._collected.place(batch, taken)
+        return taken
+
+    def _fold(self, batch: LogBatch) -> int:
+        intake, alikes_of, newest_ns, limit_ns, age_ns = self._intake, self._alikes.get, None, 0, 0
+        for index, (append_ns, key, value) in enumerate(zip(batch.append_ns, batch.keys, batch.values, strict=True)):
+            if append_ns != newest_ns:
+                newest_ns = append_ns
+                for dropped in intake.advance(append_ns).dropped:
+                    self._let_go(*dropped)
+                limit_ns, age_ns = intake.time.limit_ns, intake.time.age_ns
+            for alike in alikes_of(key, ()):
+                if value.startswith(alike.head) and alike.takes(value, limit_ns, age_ns):
+                    break
+            else:
+                if not self._take_in(key, value, limit_ns, age_ns):
+                    return index
         return len(batch)
 
-    def _chunk(self, value: bytes, chunk: Chunk) -> Kept:
+    def _take_in(self, key: bytes, value: bytes, limit_ns: int, age_ns: int) -> bool:
+        """Take any record; False, and nothing done, where its schema is not known."""
         collected = self._collected
-        samples = collected.samples.get((chunk.stream, chunk.schema))
+        place = len(collected.form)
+        try:
+            record = parse(value)
+            if type(record) is not Chunk:
+                collected.add(self._other(record, place))
+                collected.values[place] = value
+                return True
+            check_chunk(record)
+            steady = self._steady.get((record.device, record.recording), _NO_STREAMS).get(record.stream)
+            if steady is not None and steady.takes(record, limit_ns, age_ns):
+                samples = steady.samples
+            elif record.schema not in self._schemas:
+                self.missing_schema = record.schema
+                return False
+            else:
+                steady, samples = None, self._admit(record, place)
+        except WireError:
+            collected.kinds[place], collected.verdicts[place] = "undecodable", ""
+            collected.values[place] = value
+            collected.add(NOBODY)
+            return True
+        samples.places.append(place)
+        if not follows(record, value):
+            collected.values[place] = value
+            collected.add(held(record))
+            return True
+        collected.add(record)
+        if steady is not None and steady.is_even(record) and key == record.device.encode():
+            self._expect_more(key, Alike(record, steady, collected))
+        return True
+
+    def _expect_more(self, key: bytes, alike: Alike) -> None:
+        """Know the next chunk of a stream by its bytes; of so many streams of a device at once."""
+        others = [other for other in self._alikes.get(key, ()) if other.stream != alike.stream]
+        if len(others) < _MOST_ALIKE:
+            self._alikes[key] = [*others, alike]
+
+    def _admit(self, chunk: Chunk, place: int) -> Samples:
+        """Where the samples of any chunk wait; says whether it counts."""
+        key = (chunk.stream, chunk.schema)
+        samples = self._samples.get(key)
         if samples is None:
-            samples = collected.samples[chunk.stream, chunk.schema] = Samples(self._schemas[chunk.schema])
+            samples = Samples(*key, self._schemas[chunk.schema])
         if len(chunk.values) != chunk.count * samples.sample_bytes:
             raise WireError("its values do not fit its schema")
-        verdict = self._verdict(chunk)
-        samples.indices.append(len(collected.offsets))
-        samples.chunks.append(chunk)
-        if follows(chunk, value):
-            return Kept("chunk", verdict, chunk, True)
-        return Kept("chunk", verdict, held(chunk))
+        self._samples[key] = samples
+        verdict = self._verdict(chunk, samples)
+        if verdict != COUNTS:
+            self._collected.verdicts[place] = verdict
+        return samples
 
-    def _verdict(self, chunk: Chunk) -> str:
+    def _verdict(self, chunk: Chunk, samples: Samples) -> str:
         if self._intake.is_forgotten(chunk.device):
             return "forgotten"
-        verdict = self._intake.admit(chunk).verdict
-        if verdict == "counts" and (newest_ns := newest_time(chunk)) > self._intake.time.limit_ns:
+        verdict, known, seen = self._intake.admit(chunk)
+        if verdict != COUNTS:
+            return verdict
+        if (newest_ns := newest_time(chunk)) > self._intake.time.limit_ns:
             self._intake.quarantine(chunk.device, chunk.count, newest_ns)
             return "quarantine"
+        if known is not None:
+            streams = self._steady.setdefault((chunk.device, chunk.recording), {})
+            streams[chunk.stream] = Steady(chunk, known, seen, samples)
         return verdict
 
-    def _other(self, record: Record) -> Kept:
-        """Any other record: what it says of a recording changes what counts behind it."""
+    def _other(self, record: Record, place: int) -> Chunk:
+        """Any other record, as a chunk of no samples: what it says of a recording changes what counts behind it."""
         device, recording = getattr(record, "device", ""), getattr(record, "recording", "")
         if isinstance(record, Forget):
             self._intake.forget(device)
+            for key in [key for key in self._steady if key[0] == device]:
+                self._let_go(*key)
         elif isinstance(record, _OF_RECORDINGS) and not self._intake.is_forgotten(device):
             act = self._intake.end if isinstance(record, RecordingEnd) else self._intake.touch
             act((device, recording))
-        stream = getattr(record, "stream", "")
-        about = msgspec.structs.replace(NOBODY, device=device, recording=recording, stream=stream)
-        return Kept(kind_of(record), "", about)
+            if isinstance(record, RecordingEnd):
+                self._let_go(device, recording)
+        self._collected.kinds[place], self._collected.verdicts[place] = kind_of(record), ""
+        return msgspec.structs.replace(NOBODY, device=device, recording=recording, stream=getattr(record, "stream", ""))
+
+    def _let_go(self, device: str, recording: str) -> None:
+        """Nothing goes on by itself in a recording any more."""
+        self._steady.pop((device, recording), None)
+        self._alikes.pop(device.encode(), None)
 
     def skip(self, wanted: int, begin: int) -> None:
         """See `Running`; the entry itself names the lost range."""
@@ -163,11 +224,11 @@ class ArchiveRunning:
         from ingest.archive.writing import drafts_of
 
         collected, self._collected = self._collected, Collected()
+        self._alikes.clear()
         self._intake.counts = self._collected.counts
-        counts = collected.counts
-        counts.update(f"records.{kind}" for kind in collected.kinds)
-        counts["samples"] = sum(chunk.count for chunk in collected.chunks)
-        return Output(drafts_of(collected, tag) if collected.offsets else (), (), counts)
+        waiting = [samples.take() for samples in self._samples.values() if samples.places]
+        collected.samples = sorted(waiting, key=lambda samples: samples.places[0])
+        return Output(drafts_of(collected, tag) if collected.offsets else (), (), collected.count())
 
     def snapshot(self) -> State:
         """See `Running`."""

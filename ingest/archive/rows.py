@@ -69,9 +69,12 @@ NOBODY: Final = Chunk("", "", "", b"", 0, b"", 0, 0, 0, 0, 0, b"", 0, b"")
 def follows(chunk: Chunk, value: bytes) -> bool:
     """Whether a chunk's bytes follow from what columns can hold of it; `ingest.wire.check_chunk` has passed it."""
     clock = chunk.clock
-    of_clock = () if clock is None else (clock.offset_ns, clock.uncertainty_ns)
-    numbers = (chunk.period_num, chunk.period_den, chunk.phase, chunk.tick_ns, *of_clock)
-    if max(numbers) >= _INT64 or min(numbers) < -_INT64 or (chunk.period_den > 0 and chunk.deltas):
+    if clock is not None and not (-_INT64 <= clock.offset_ns < _INT64 and -_INT64 <= clock.uncertainty_ns < _INT64):
+        return False
+    if chunk.period_den > 0:
+        if chunk.deltas or not -_INT64 <= chunk.tick_ns < _INT64:
+            return False
+    elif not all(-_INT64 <= number < _INT64 for number in (chunk.period_num, chunk.period_den, chunk.phase)):
         return False
     return encode(chunk) == value
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -81,6 +82,14 @@ class ArchivedPartition:
         return sum(ref.bytes for ref in self._files.values())
 
     @property
+    def kept_since_ns(self) -> int | None:
+        """When the first record was appended that is kept; None where none has gone, or none is left."""
+        if not self.bounds.begin or not self.records:
+            return None
+        first: int = read_table(self._read(self.records[0]), ["append_ns"]).column(0)[0].as_py()
+        return first
+
+    @property
     def names(self) -> list[str]:
         """Of all files, in the order in which they were sealed."""
         return list(self._files)
@@ -91,11 +100,23 @@ class ArchivedPartition:
 
     def batches(self, offset: int) -> Iterator[LogBatch]:
         """The records from `offset` on, in batches of about 4 MB; each ends where the next one begins."""
+        for rows, end in self.outputs(offset):
+            yield from self._in_batches(rows, offset, end)
+
+    def outputs(self, offset: int) -> Iterator[tuple[list[Row], int]]:
+        """The rows of each file of records from the one that has `offset` on, and where the next one begins."""
         for number in range(self._file_of(offset), len(self.records)):
             rows = rows_in(read_table(self._read(self.records[number])))
             last = number + 1 == len(self.records)
-            end = self.bounds.end if last else self._first_offset(number + 1)
-            yield from self._in_batches(rows, offset, end)
+            yield rows, self.bounds.end if last else self._first_offset(number + 1)
+
+    def rows_at(self, offsets: Sequence[int]) -> Iterator[tuple[Row, bytes]]:
+        """The records at these offsets, which rise; a file is read once."""
+        wanted = [(number, list(few)) for number, few in groupby(offsets, self._file_of)]
+        for number, few in wanted:
+            asked = set(few)
+            rows = [row for row in rows_in(read_table(self._read(self.records[number]))) if row.offset in asked]
+            yield from zip(rows, record_values(rows, self.read_file), strict=True)
 
     def _in_batches(self, rows: list[Row], offset: int, end: int) -> Iterator[LogBatch]:
         values = record_values(rows, self.read_file)

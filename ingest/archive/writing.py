@@ -1,31 +1,33 @@
-"""An output of the archive as files: columns out of what was collected. Pure, but for the library."""
+"""An output of the archive as files. Pure, but for the library."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
 
 from ingest.archive.collected import Collected, Samples
+from ingest.archive.columns import Columns, array_of, records_table
 from ingest.archive.rows import dtype_of
 from ingest.archive.tables import (
+    GROUP_ROWS,
     OWN,
     RECORDS,
-    RECORDS_SCHEMA,
     SAMPLES,
-    TILES,
     TILES_SCHEMA,
     WORDS,
     column_names,
     draft_of,
+    row_groups,
+    tiles_draft,
 )
-from ingest.archive.tiles import TOP, Tiles, combined, finest_level, tiles_of
+from ingest.archive.tiles import TOP, Owners, Tiles, coarser, finest_level, tiles_of_all
 from ingest.engine.operator import Draft
-from ingest.records import Chunk
-from ingest.times import newest_time, times_of
+from ingest.records import StreamDescription
+from ingest.times import Times
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,167 +35,161 @@ if TYPE_CHECKING:
 
 def drafts_of(collected: Collected, tag: str) -> list[Draft]:
     """The files of an output, with `tag` in their names."""
-    places = Places(len(collected.offsets))
-    drafts, tiles = [], _TileRows()
-    for (stream, schema), samples in collected.samples.items():
-        if samples.chunks:
-            drafts.append(_samples_draft(stream, schema, samples, collected, places, tiles, tag))
+    columns, tiles = Columns(collected), _TileRows()
+    streams = [_Stream(samples, columns) for samples in collected.samples]
+    levels: dict[str, int] = {}  # one for all schemas of a stream: a level that one of them lacks would have a hole
+    for each in streams:
+        name = each.samples.stream
+        levels[name] = max(each.level, levels.get(name, 0))
+    drafts = [_samples_draft(each, levels[each.samples.stream], columns, tiles, tag) for each in streams]
     if tiles.parts:
-        drafts.append(draft_of(TILES, "t", tiles.table(), tag))
-    drafts.append(draft_of(RECORDS, "r", _records_table(collected, places), tag))
+        drafts.append(tiles_draft(tiles.table(), tag))
+    records = records_table(columns)
+    drafts.append(draft_of(RECORDS, "r", records.schema, [records], tag))
     return drafts
 
 
-class Places:
-    """Where the samples of each record lie, and in which time; nothing for those that have none."""
-
-    def __init__(self, records: int) -> None:
-        self.start_ns, self.end_ns, self.at = np.zeros((3, records), np.int64)
-        self.number = np.zeros(records, np.int32)
-        """Of the file in `names`."""
-        self.names = [""]
-
-
-def _records_table(collected: Collected, places: Places) -> pa.Table:
-    chunks = collected.chunks
-    clocks = [chunk.clock for chunk in chunks]
-    columns: list[Any] = [
-        collected.offsets,
-        collected.append_ns,
-        collected.keys,
-        collected.values,
-        _coded(collected.kinds),
-        _coded(collected.verdicts),
-        _coded([chunk.device for chunk in chunks]),
-        _coded([chunk.recording for chunk in chunks]),
-        _coded([chunk.stream for chunk in chunks]),
-        [chunk.boot for chunk in chunks],
-        [chunk.seq for chunk in chunks],
-        [chunk.schema for chunk in chunks],
-        [chunk.t0_ns for chunk in chunks],
-        [chunk.period_num for chunk in chunks],
-        [chunk.period_den for chunk in chunks],
-        [chunk.phase for chunk in chunks],
-        [chunk.tick_ns for chunk in chunks],
-        [0 if chunk.period_den > 0 or not chunk.count else len(chunk.deltas) // chunk.count for chunk in chunks],
-        [chunk.count for chunk in chunks],
-        [chunk.missing for chunk in chunks],
-        _coded([chunk.missing_reason for chunk in chunks]),
-        _coded([None if clock is None else clock.source for clock in clocks]),
-        [0 if clock is None else clock.offset_ns for clock in clocks],
-        [0.0 if clock is None else clock.ppm for clock in clocks],
-        [0 if clock is None else clock.uncertainty_ns for clock in clocks],
-        [chunk.signature for chunk in chunks],
-        places.start_ns,
-        places.end_ns,
-        pa.DictionaryArray.from_arrays(places.number, pa.array(places.names)),
-        places.at,
-    ]
-    arrays = [
-        column if isinstance(column, pa.Array) else pa.array(column, field.type)
-        for field, column in zip(RECORDS_SCHEMA, columns, strict=True)
-    ]
-    return pa.Table.from_arrays(arrays, schema=RECORDS_SCHEMA)
-
-
-def _coded(words: Sequence[str | None]) -> pa.Array:
-    """Words as numbers of a dictionary; None is null."""
-    known: dict[str | None, int] = {None: -1}
-    numbers = np.fromiter((known.setdefault(word, len(known) - 1) for word in words), np.int32, len(words))
-    return pa.DictionaryArray.from_arrays(pa.array(numbers, mask=numbers < 0), pa.array(list(known)[1:], pa.string()))
-
-
-def _samples_draft(
-    stream: str,
-    schema: bytes,
-    samples: Samples,
-    collected: Collected,
-    places: Places,
-    tiles: _TileRows,
-    tag: str,
-) -> Draft:
-    """The file of one stream's samples, by device and then as the log has them; says where each chunk's lie."""
-    devices = sorted({chunk.device for chunk in samples.chunks})
-    numbers = {device: number for number, device in enumerate(devices)}
-    number = np.fromiter((numbers[chunk.device] for chunk in samples.chunks), np.int32, len(samples.chunks))
-    order = np.argsort(number, kind="stable")
-    chunks: list[Chunk] = [samples.chunks[i] for i in order.tolist()]
-    number, indices = number[order], np.array(samples.indices)[order]
-    counts = np.fromiter((chunk.count for chunk in chunks), np.int64, len(chunks))
-    ends = np.cumsum(counts)
-    starts = ends - counts
-    times = times_of(chunks)
-    channels = samples.description.channels
-    data = np.frombuffer(b"".join([chunk.values for chunk in chunks]), dtype_of(samples.description.dtype))
-    values = list(np.ascontiguousarray(data.reshape(-1, len(channels)).T))
-    counting = np.fromiter((collected.verdicts[i] == "counts" for i in indices.tolist()), np.bool_, len(chunks))
-    last = np.flatnonzero(np.diff(number, append=len(devices)))
-    edges = list(zip([0, *ends[last].tolist()], ends[last].tolist(), strict=False))
-    tiles.add_all(devices, stream, schema, edges, times, values, np.repeat(counting, counts), _period_ns(samples))
-    columns = [
-        pa.array(np.repeat(np.array([collected.offsets[i] for i in indices.tolist()], np.int64), counts)),
-        pa.array(times),
-        pa.DictionaryArray.from_arrays(np.repeat(number, counts), pa.array(devices, pa.string())),
-        *map(pa.array, values),
-    ]
-    table = pa.Table.from_arrays(columns, names=[*OWN, *column_names([channel.name for channel in channels])])
-    draft = draft_of(f"{SAMPLES}/{quote(stream, safe='')}-{schema.hex()[:8]}", "s", table, tag, edges)
-    places.start_ns[indices] = np.minimum.reduceat(times, starts)
-    places.end_ns[indices] = np.maximum.reduceat(times, starts)
-    places.at[indices] = starts
-    places.number[indices] = len(places.names)
-    places.names.append(draft.name)
+def _samples_draft(stream: _Stream, level: int, columns: Columns, tiles: _TileRows, tag: str) -> Draft:
+    """The file of one stream's samples; says where each chunk's lie."""
+    samples = stream.samples
+    folder = f"{SAMPLES}/{quote(samples.stream, safe='')}-{samples.schema.hex()[:8]}"
+    rows = stream.tables(tiles, level)
+    draft = draft_of(folder, "s", schema_of(samples.description), rows, tag)
+    columns.name(stream.places, draft.name)
     return draft
 
 
-def _period_ns(samples: Samples) -> float:
-    """About the period of a stream: the described one, else a middle one of its chunks'."""
-    description = samples.description
-    if description.rate_num > 0 and description.rate_den > 0:
-        return 1e9 * description.rate_den / description.rate_num
-    spans = [(newest_time(chunk) - chunk.t0_ns) / max(1, chunk.count - 1) for chunk in samples.chunks]
-    return abs(float(np.median(spans)))
+def schema_of(description: StreamDescription) -> pa.Schema:
+    """The columns of a stream's samples. None is ever null: without room for that they are written in half the time."""
+    kind = pa.from_numpy_dtype(dtype_of(description.dtype))
+    kinds = [pa.int64(), pa.int64(), WORDS, *[kind] * len(description.channels)]
+    names = [*OWN, *column_names([channel.name for channel in description.channels])]
+    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in zip(names, kinds, strict=True)])
+
+
+class _Group(NamedTuple):
+    """The rows of a row group: those of one or several devices."""
+
+    devices: Sequence[str]
+    stops: Sequence[int]
+    """Where each one's rows end."""
+    offset: NDArray[np.int64]
+    times: Times
+    number: NDArray[np.int32]
+    """Of the device."""
+    values: Sequence[NDArray[Any]]
+    """Of each channel."""
+    counting: NDArray[np.bool_] | None
+    """Which samples count; None: all."""
+
+    def by_device(self) -> Iterator[tuple[str, Times, list[NDArray[Any]]]]:
+        """Each device, and times and values of its samples that count."""
+        for device, start, stop in zip(self.devices, [0, *self.stops], self.stops, strict=False):
+            own = [column[start:stop] for column in (self.times, *self.values)]
+            if self.counting is not None:
+                own = [column[self.counting[start:stop]] for column in own]
+            yield device, own[0], own[1:]
+
+
+class _Stream:
+    """The samples of one stream and schema, by device and then as the log has them; says in `columns` where each
+    chunk's lie."""
+
+    def __init__(self, samples: Samples, columns: Columns) -> None:
+        self.samples = samples
+        self._columns = columns
+        self._devices, number = columns.devices(np.array(samples.places))
+        order = np.argsort(number, kind="stable")
+        self.places, self._number = np.array(samples.places)[order], number[order]
+        self._counts = columns.count[self.places]
+        self._ends = np.cumsum(self._counts)
+        self._stamped = None if (columns.den[self.places] > 0).all() else columns.times(self.places)
+        columns.locate(self.places, self._ends - self._counts, self._stamped)
+
+    @property
+    def level(self) -> int:
+        """The finest level of its tiles: by its period, the described one, else a middle one of its chunks'."""
+        description, columns, places = self.samples.description, self._columns, self.places
+        if description.rate_num > 0 and description.rate_den > 0:
+            return finest_level(1e9 * description.rate_den / description.rate_num)
+        spans = (columns.end_ns - columns.t0_ns)[places] / np.maximum(1, self._counts - 1)
+        return finest_level(abs(float(np.median(spans))))
+
+    def tables(self, tiles: _TileRows, level: int) -> Iterator[pa.Table]:
+        """The rows by row groups, and their tiles, of this level at least, in passing."""
+        schema, words = schema_of(self.samples.description), pa.array(self._devices, pa.string())
+        for group in self._groups():
+            for device, times, values in group.by_device():
+                tiles.add(device, self.samples, level, times, values)
+            of = pa.DictionaryArray.from_arrays(group.number, words)
+            own = [pa.array(group.offset), pa.array(group.times), of]
+            yield pa.Table.from_arrays([*own, *map(pa.array, group.values)], schema=schema)
+
+    def _groups(self) -> Iterator[_Group]:
+        """What is at work at once is small enough for the processor's own memory."""
+        columns, ends = self._columns, self._ends
+        stops = np.flatnonzero(np.diff(self._number, append=len(self._devices))) + 1  # of each device's chunks
+        for begin, end in row_groups(np.diff(ends[stops - 1], prepend=0).tolist(), GROUP_ROWS):
+            chunks = slice(stops[begin - 1] if begin else 0, stops[end - 1])
+            places, counts = self.places[chunks], self._counts[chunks]
+            rows = slice(ends[chunks.start] - counts[0], ends[chunks.stop - 1])
+            yield _Group(
+                self._devices[begin:end],
+                (ends[stops[begin:end] - 1] - rows.start).tolist(),
+                np.repeat(columns.offset[places], counts),
+                columns.times(places) if self._stamped is None else self._stamped[rows],
+                np.repeat(self._number[chunks], counts),
+                columns.values(places, self.samples.description),
+                columns.counting(places),
+            )
 
 
 class _TileRows:
-    """Collects the tiles of an output."""
+    """Collects the tiles of an output: each channel's at its finest level, out of which the others are made for all
+    channels at once."""
 
     def __init__(self) -> None:
-        self.parts: list[tuple[str, str, bytes, int, int, Tiles]] = []
+        self.parts: list[tuple[str, str, bytes, int]] = []
+        """Device, stream, schema and channel, the owners of tiles."""
+        self._finest: dict[int, list[tuple[int, Tiles]]] = {}
+        """By level, the tiles of which part are."""
 
-    def add_all(
-        self,
-        devices: Sequence[str],
-        stream: str,
-        schema: bytes,
-        edges: Sequence[tuple[int, int]],
-        times: NDArray[np.int64],
-        values: Sequence[NDArray[Any]],
-        counting: NDArray[np.bool_],
-        period_ns: float,
-    ) -> None:
-        """The tiles of every device's samples, `edges` in these columns, of those that count."""
-        level, whole = finest_level(period_ns), bool(counting.all())
-        for device, (begin, end) in zip(devices, edges, strict=True):
-            span = slice(begin, end)
-            for channel, column in enumerate(values):
-                t, v = times[span], column[span]
-                if not whole:
-                    t, v = t[counting[span]], v[counting[span]]
-                tiles = tiles_of(t, v, level)
-                for at in range(level, TOP + 1):
-                    tiles = combined([tiles], 1) if at > level else tiles
-                    self.parts.append((device, stream, schema, channel, at, tiles))
+    def add(self, device: str, samples: Samples, level: int, times: Times, columns: Sequence[NDArray[Any]]) -> None:
+        """The finest tiles of a device's samples."""
+        for channel, tiles in enumerate(tiles_of_all(times, columns, level)):
+            self._finest.setdefault(level, []).append((len(self.parts), tiles))
+            self.parts.append((device, samples.stream, samples.schema, channel))
 
     def table(self) -> pa.Table:
-        """All of them; raw values as float64, which holds each sample type exactly."""
-        lengths = [len(tiles.bucket) for *_, tiles in self.parts]
-        which = pa.array(np.repeat(np.arange(len(lengths), dtype=np.int32), lengths))
-        columns: list[Any] = []
-        for field, column in zip(list(TILES_SCHEMA)[:5], list(zip(*self.parts, strict=True))[:5], strict=True):
-            array = _coded(column) if field.type == WORDS else pa.array(column, field.type)
-            columns.append(array.take(which))
-        for number, field in enumerate(list(TILES_SCHEMA)[5:]):
-            whole = np.concatenate([tiles[number] for *_, tiles in self.parts])
-            columns.append(pa.array(whole.astype(field.type.to_pandas_dtype(), copy=False)))
+        """All of them, sorted by level; raw values as float64, which holds each sample type exactly."""
+        levels = list(self._levels())
+        lengths = [len(owner) for _, owner, _ in levels]
+        which = pa.array(np.concatenate([owner for _, owner, _ in levels]))
+        device, stream, schema, channel = zip(*self.parts, strict=True)
+        of_parts = {"device": device, "stream": stream, "schema": schema, "channel": channel}
+        found = {"level": np.repeat([level for level, _, _ in levels], lengths).astype(np.int8)}
+        for name, parts in zip(Tiles._fields, zip(*(tiles for _, _, tiles in levels), strict=True), strict=True):
+            found[name] = np.concatenate(parts)
+        columns = [
+            array_of(of_parts[field.name], field.type).take(which)
+            if field.name in of_parts
+            else pa.array(found[field.name], field.type)
+            for field in TILES_SCHEMA
+        ]
         return pa.Table.from_arrays(columns, schema=TILES_SCHEMA)
+
+    def _levels(self) -> Iterator[tuple[int, Owners, Tiles]]:
+        """Each level, whose its tiles are, and the tiles."""
+        owner, tiles = np.zeros(0, np.int32), Tiles(*(np.zeros(0, kind) for kind in _TILE_KINDS))
+        for level in range(min(self._finest), TOP + 1):
+            owner, tiles = coarser(owner, tiles)
+            if level in self._finest:
+                numbers, finest = zip(*self._finest[level], strict=True)
+                lengths = [len(each.bucket) for each in finest]
+                owner = np.concatenate([owner, np.repeat(np.array(numbers, np.int32), lengths)])
+                columns = zip(_TILE_KINDS, tiles, *finest, strict=True)
+                tiles = Tiles(*(np.concatenate(column, dtype=kind) for kind, *column in columns))
+            yield level, owner, tiles
+
+
+_TILE_KINDS: Final = [field.type.to_pandas_dtype() for field in TILES_SCHEMA if field.name in Tiles._fields]

@@ -18,30 +18,26 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final, Protocol
 
-import msgspec
-
 from ingest.engine.chain import Head, read_entry
+from ingest.engine.keeping import Keep
 from ingest.engine.leftovers import announce, tag_of
 from ingest.engine.manifest import (
     FORMAT,
-    FORMAT_MERGED,
     FileRef,
     Manifest,
     Merged,
     Retired,
-    encode_document,
     entry_name,
     sha256_of,
 )
 from ingest.engine.operator import Draft
 from ingest.engine.partition import Offload, Partition
 from ingest.engine.plan import folder_of
+from ingest.engine.replacing import Ready, ready_of
 from ingest.engine.store import Exists, Store
 from ingest.errors import FencedError
 
 MERGE_EVERY: Final = 128
-MERGED: Final = "merged"
-"""The folder of the documents, in the operator's folder."""
 
 
 class Merger(Protocol):
@@ -100,17 +96,8 @@ class Merging:
     """So much is merged at once: it is held in memory."""
     grace_ns: int = 3_600 * 10**9
     """So long do replaced files stay."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """A merging, ready to be written."""
-
-    entry: Manifest
-    document: bytes
-    merged: Merged
-    drafts: Sequence[Draft]
-    """The new files, and the document that names them."""
+    keep: Keep | None = None
+    """What is old goes; None: everything stays."""
 
 
 def is_due(part: Partition, merging: Merging) -> bool:
@@ -137,10 +124,7 @@ async def merge(store: Store, part: Partition, merging: Merging, offload: Offloa
     replaced = (*previous, *(ref.name for ref in chosen))
     retired = (*part.retired, Retired(merging.now_ns(), replaced)) if replaced else tuple(part.retired)
     last = heads[len(new) - 1]
-    merged = Merged(FORMAT, last.entry.seq, last.sha256, tuple(files), retired)
-    draft = Draft.of(MERGED, "m", ".json", [encode_document(merged)], 0, tag)
-    entry = _entry_behind(head, FileRef(draft.name, draft.sha256, draft.size))
-    return Ready(entry, encode_document(entry), merged, [*drafts, draft])
+    return ready_of(head, Merged(FORMAT, last.entry.seq, last.sha256, tuple(files), retired), tag, drafts)
 
 
 async def _entries(store: Store, part: Partition, merging: Merging) -> list[Head]:
@@ -220,21 +204,6 @@ async def _read(store: Store, ref: FileRef) -> bytes | None:
     except FileNotFoundError:
         return None
     return data if len(data) == ref.bytes and sha256_of(data) == ref.sha256 else None
-
-
-def _entry_behind(head: Head, merged: FileRef) -> Manifest:
-    """The entry of a merging: of no record, with the state of the one before it."""
-    return msgspec.structs.replace(
-        head.entry,
-        format=FORMAT_MERGED,
-        seq=head.entry.seq + 1,
-        begin=head.entry.through,
-        files=(),
-        counts={},
-        lost=(),
-        previous=head.sha256,
-        merged=merged,
-    )
 
 
 async def write_merged(store: Store, part: Partition, ready: Ready) -> str:

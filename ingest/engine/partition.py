@@ -85,6 +85,10 @@ class Partition:
     """What the files of the chain's older entries have become."""
     retired: list[Retired] = field(default_factory=list)
     """Files that they replaced and that may still be there."""
+    oldest_ns: int | None = None
+    """The oldest output that is kept has a record that was appended then, or later; None: nobody has looked."""
+    expired_ns: int | None = None
+    """What was appended before that was last asked to go."""
     littered: bool = False
     """A merging was given up on its way: what it wrote is swept when its number has an entry."""
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias, TypeVar
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from ingest.engine import partition as work
 from ingest.engine.chain import Head, read_head
 from ingest.engine.continuity import check_continuity, last_of
 from ingest.engine.genesis import Ending
 from ingest.engine.heads import mark_head
+from ingest.engine.keeping import RECORDS, expire, is_time
 from ingest.engine.leftovers import sweep
 from ingest.engine.manifest import Manifest, chain_folder, sha256_of
 from ingest.engine.merging import Merging, commit_merged, is_due, let_go, merge, write_merged
@@ -32,6 +33,7 @@ from ingest.errors import (
 )
 from ingest.log.protocol import Assigned, Bounds, Entry, Event, Log, LogBatch, Member, Revoked, Truncated
 from ingest.schemas import SchemaRegistry
+from ingest.units import format_time
 
 T = TypeVar("T")
 Kind: TypeAlias = Literal["recovered", "fed", "sealed", "fenced", "revoked", "lost", "waiting", "noted"]
@@ -132,6 +134,7 @@ class Worker:
                 for event in await self._poll(member):
                     await self._on_event(member, event, until)
                 await self._seal_due(member, until)
+                self._expire_due()
                 if until is not None and await self._reached(until):
                     return True
             await self._finish_seals()
@@ -190,6 +193,8 @@ class Worker:
                     if part.head is None and number not in self._after and part.begin > 0:
                         late.append(number)
                     await self._exorcise(member, part)
+                    if self._merging is not None and self._merging.keep is not None:
+                        await self._merge(part, self._merging)
                     self._tell("recovered", number, part.position)
                     member.seek(number, part.position)
                 if late:
@@ -417,9 +422,21 @@ class Worker:
         outdated = work.move_on(part, seal)
         part.looked = asyncio.get_running_loop().time()
         self._sealing_bytes[part.number] = seal.size
-        sealing = asyncio.create_task(self._make_visible(member, part, seal, outdated))
-        sealing.add_done_callback(lambda done: self._let_go(part.number, done))
-        self._seals[part.number] = sealing
+        self._change(part.number, self._make_visible(member, part, seal, outdated))
+
+    def _change(self, number: int, act: Coroutine[Any, Any, None]) -> None:
+        """Change a partition's chain, whose next seal waits for it, while it is fed on."""
+        sealing = asyncio.create_task(act)
+        sealing.add_done_callback(lambda done: self._let_go(number, done))
+        self._seals[number] = sealing
+
+    def _expire_due(self) -> None:
+        """Let what has become old go from partitions that nothing comes for, too."""
+        merging = self._merging
+        if merging is not None and merging.keep is not None:
+            for part in self._parts.values():
+                if part.number not in self._seals and is_time(part, merging.keep):
+                    self._change(part.number, self._merge(part, merging))
 
     def _let_go(self, number: int, sealing: asyncio.Task[None]) -> None:
         if self._seals.get(number, sealing) is sealing:
@@ -449,9 +466,12 @@ class Worker:
                 await sweep(self._store, part.folder, seq)
                 part.littered = False
             await let_go(self._store, part, merging)
-            if not is_due(part, merging):
+            if is_due(part, merging):
+                ready = await merge(self._store, part, merging, self._offload)
+            elif merging.keep is None or (expiring := await expire(self._store, part, merging.keep)) is None:
                 return
-            ready = await merge(self._store, part, merging, self._offload)
+            else:
+                ready = expiring
             part.littered = True
             note = await write_merged(self._store, part, ready)
         except (CorruptError, StoreUnavailableError) as error:
@@ -464,6 +484,9 @@ class Worker:
         await work.write_checkpoint(self._store, part.folder, ready.entry.seq)
         await self._store.delete([note])
         await let_go(self._store, part, merging)
+        if merging.keep is not None and (records := ready.entry.counts.get(RECORDS, 0)):
+            before = format_time(merging.keep.until_ns)
+            self._note(part, f"{part.folder}: {records:,} records of before {before} are not kept any longer")
 
     async def _publish(self, seal: work.Seal) -> None:
         by_topic: dict[str, list[Entry]] = {}

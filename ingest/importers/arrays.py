@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -39,27 +39,46 @@ def read_parquet(source: Source, columns: Sequence[str], time_column: str | None
         UsageError: it is damaged or too large, has no such column, or one that holds no numbers.
     """
     import polars as pl
+    import pyarrow as pa  # polars' own reader ends the process where a damaged file asks for 2 EB of memory
+    from pyarrow import parquet
 
     columns = [name for name in columns if name != time_column]
     wanted = [*columns, *([time_column] if time_column else [])]
     try:
-        schema = pl.read_parquet_schema(io.BytesIO(source.data))
-        named(source.path, wanted, list(schema))
+        file = parquet.ParquetFile(pa.BufferReader(source.data))
+        named(source.path, wanted, file.schema_arrow.names)
+        schema = _frame(file.schema_arrow.empty_table()).schema
         for name in columns:
             if not (schema[name].is_numeric() or schema[name] == pl.Boolean):
                 raise UsageError(f'{source.path}: column "{name}" holds {schema[name]}, expected numbers')
-        rows = int(pl.scan_parquet(io.BytesIO(source.data)).select(pl.len()).collect().item())
+        rows = file.metadata.num_rows
         size = rows * sum(_CELL_BYTES.get(schema[name].base_type().__name__, _CELL_BYTES_MAX) for name in wanted)
         if size > source.max_bytes:
             raise too_large(source.path, f"{rows:,} rows, {size:,} bytes", source.max_bytes)
-        frame = pl.read_parquet(io.BytesIO(source.data), columns=wanted)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise UsageError(f"{source.path}: damaged Parquet file: {str(error).splitlines()[0]}") from None
+        frame = _frame(file.read(columns=wanted)).select(wanted)
+        notes = _mixed(file, [name for name in schema if name not in wanted and _is_name(schema[name])])
+    except (
+        pa.ArrowException,
+        OSError,
+        MemoryError,
+        ValueError,
+        pl.exceptions.PolarsError,
+        pl.exceptions.PanicException,
+    ) as error:
+        words = (str(error) or type(error).__name__).splitlines()[0]
+        raise UsageError(f"{source.path}: damaged Parquet file: {words}") from None
     arrays = [_column(frame[name], source.path) for name in columns]
     time = frame[time_column] if time_column else None
-    notes = _mixed(source, [name for name in schema if name not in wanted and _is_name(schema[name])])
-    utc = _pandas_utc(source.data, time_column)
+    utc = _pandas_utc(file.metadata.metadata or {}, time_column)
     return Table(source.path, np.column_stack(arrays), time, utc=utc, notes=notes)
+
+
+def _frame(table: Any) -> pl.DataFrame:
+    import polars as pl
+
+    frame = pl.from_arrow(table)
+    assert isinstance(frame, pl.DataFrame)
+    return frame
 
 
 def _is_name(dtype: pl.DataType) -> bool:
@@ -69,14 +88,15 @@ def _is_name(dtype: pl.DataType) -> bool:
     return dtype in (pl.String, pl.Categorical, pl.Enum) or dtype.is_integer()
 
 
-def _mixed(source: Source, names: list[str]) -> tuple[str, ...]:
+def _mixed(file: Any, names: list[str]) -> tuple[str, ...]:
     """What the columns that are not wanted say of the first rows."""
     import polars as pl
 
-    if not names:
+    first = next(file.iter_batches(ROWS, columns=names), None) if names else None
+    if first is None:
         return ()
-    first = pl.scan_parquet(io.BytesIO(source.data)).select(names).head(ROWS).collect()
-    told = mixed({name: first[name].cast(pl.String).fill_null("").to_list() for name in names})
+    frame = pl.DataFrame(first)
+    told = mixed({name: frame[name].cast(pl.String).fill_null("").to_list() for name in names})
     return (told,) if told else ()
 
 
@@ -107,15 +127,13 @@ def _check(column: pl.Series, bad: pl.Series, path: str) -> None:
         raise inexact(f"{path}: row {row}", column[row])
 
 
-def _pandas_utc(data: bytes, time_column: str | None) -> bool:
+def _pandas_utc(metadata: Mapping[bytes, bytes], time_column: str | None) -> bool:
     """Whether pandas' own note in the file says that the column's times had a zone: then they lie there in UTC.
 
     https://pandas.pydata.org/docs/development/developer.html#storing-pandas-dataframe-objects-in-apache-parquet-format
     """
-    import polars as pl
-
     try:
-        noted = json.loads(pl.read_parquet_metadata(io.BytesIO(data)).get("pandas", "{}"))
+        noted = json.loads(metadata.get(b"pandas", b"{}"))
         return any(c["name"] == time_column and c["pandas_type"] == "datetimetz" for c in noted.get("columns", []))
     except (ValueError, KeyError, TypeError, AttributeError):
         return False
@@ -164,8 +182,6 @@ def _load_array(source: Source, name: str | None) -> NDArray[Any]:
 
 
 def _member(path: str, names: list[str], name: str | None) -> str:
-    if "[Content_Types].xml" in names:
-        raise UsageError(f"{path}: a spreadsheet or another office document; save the sheet as CSV")
     if name is None and len(names) == 1:
         return names[0]
     if name is None:

@@ -24,6 +24,7 @@ from ingest.errors import UsageError
 from ingest.importers.publish import publish
 from ingest.importers.tables import read_source
 from ingest.log.protocol import MARKS, Log
+from ingest.names import normal
 from ingest.progress import Progress
 from ingest.records import MAX_TIME_NS, Mark, MarkAdd
 from ingest.settings import suggest
@@ -253,7 +254,7 @@ def _mark(cells: dict[str, str], how: MarkTimes) -> MarkAdd:
     if how.inclusive and end_ns > start_ns:  # an instant is one as it is
         end_ns += 1
     known = mark_id(device, start_ns, end_ns, label, author)
-    return MarkAdd(device, known, start_ns, end_ns, label, author, "import", confidence)
+    return MarkAdd(device, known, start_ns, end_ns, normal(label), author, "import", confidence)
 
 
 def _unprintable(text: str) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final, TypeVar, get_args
 
 import msgspec
 import numpy as np
@@ -34,14 +34,16 @@ from ingest.measures import check_unit
 from ingest.progress import Progress
 from ingest.records import Channel, Chunk, Clock, Record, RecordingEnd, RecordingStart, StreamDescription, schema_id
 from ingest.settings import suggest
+from ingest.states import States, check_unscaled, unnamed
 from ingest.times import Times, period_of
 from ingest.units import format_time
 from ingest.wire import MAX_SPAN_NS, encode
 
+T = TypeVar("T")
 _LIMITS: Final = Limits()
 _NOT_CONTENT: Final = ("open", "limits", "rate", "attributes")
 """Options that the boot does not hold, or holds in another form."""
-_NEWER: Final = ("origin", "repeated", "decimal_comma")
+_NEWER: Final = ("origin", "repeated", "decimal_comma", "states")
 """Options that came later: the boot holds them where they are said, so that older imports keep theirs."""
 
 
@@ -72,6 +74,8 @@ class ReadingsOptions:
     channel_names: tuple[str, ...] | None = None
     scales: tuple[float, ...] = (1.0,)
     """Physical value per raw one, in the channel's unit: one for all channels, or one each."""
+    states: Mapping[str, States] = field(default_factory=dict)
+    """By channel, the names of its values: another value is an error."""
     dtype: str = "auto"
     limits: Limits = field(default_factory=Limits)
     array: str | None = None
@@ -112,6 +116,7 @@ class ReadingsOptions:
                 check_unit(unit)
             except UsageError as error:
                 raise UsageError(f"import: --unit: {error}") from None
+        check_unscaled(self.states, dict(zip(channels, self._for_each(self.scales), strict=True)), "import: --scale")
         if "." in self.stream:
             raise UsageError(f'import: --stream: "{self.stream}" has a dot, which separates a stream from its channel')
 
@@ -126,11 +131,14 @@ class ReadingsOptions:
     def describe(self, dtype: Any) -> StreamDescription:
         """The stream's description."""
         names = self.channel_names or self.value_columns()
-        units = self.units * (len(names) if len(self.units) == 1 else 1)
-        scales = self.scales * (len(names) if len(self.scales) == 1 else 1)
-        channels = tuple(Channel(name, unit, scale) for name, unit, scale in zip(names, units, scales, strict=True))
+        told = zip(names, self._for_each(self.units), self._for_each(self.scales), strict=True)
+        channels = tuple(Channel(name, unit, scale, states=self.states.get(name, ())) for name, unit, scale in told)
         rate = self.rate or Fraction(0)
         return StreamDescription(self.stream, channels, dtype, rate.numerator, rate.denominator)
+
+    def _for_each(self, given: tuple[T, ...]) -> tuple[T, ...]:
+        """What was given for all channels, or for each, for each."""
+        return given * len(self.value_columns()) if len(given) == 1 else given
 
     def content(self, source: Source) -> bytes:
         """16 bytes that the same content under the same options always has, however it is cut into chunks."""
@@ -269,6 +277,7 @@ def prepare(source: Source, options: ReadingsOptions) -> Prepared:
         raise UsageError(f"{source.path}: no rows")
     values, infinite_cells = _finite(table.values)
     table = replace(table, values=values)
+    _check_named(table, options)
     dtype = choose(table.values, options.dtype, table.place)
     description = options.describe(dtype)
     content = options.content(source)
@@ -294,6 +303,18 @@ def prepare(source: Source, options: ReadingsOptions) -> Prepared:
     summary.recordings = [run.recording for run in runs]
     summary.left_open = options.open
     return Prepared(options, description, boot, tuple(runs), summary)
+
+
+def _check_named(table: Table, options: ReadingsOptions) -> None:
+    """Raise `UsageError` for the first value that is none of its channel's states."""
+    names = options.channel_names or options.value_columns()
+    for channel, states in options.states.items():
+        values = table.values[:, names.index(channel)]
+        strange = unnamed(values, states)
+        if strange.any():
+            row = int(strange.argmax())
+            told = f"{table.place(row)}: {channel} is {values[row]:g}, which --values does not name"
+            raise UsageError(f"{told}; name it, or correct the file")
 
 
 def _count_beyond(runs: list[Run], scales: tuple[float, ...], summary: Summary) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ingest.names import normal
 from labeling.rules.ast import Compare, Condition, Logic, streams, walk
 from labeling.rules.contradictions import check_units
 from labeling.rules.document import RuleText, read_document
@@ -55,7 +56,7 @@ def _rule(written: RuleText, outer: Scope, faults: Faults) -> Rule | None:
         written.limits.max_gap_ns, written.for_ns, written.hold_ns, written.cooldown_ns, written.for_samples
     )
     faults.attempt(lambda: check_units([when] if until is None else [when, until]), None)
-    return Rule(written.label, when, until, timing, written.pad_ns, written.limits)
+    return Rule(normal(written.label), when, until, timing, written.pad_ns, written.limits, written.label)
 
 
 def _condition(source: Source, scope: Scope) -> Condition:

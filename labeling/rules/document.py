@@ -16,6 +16,7 @@ from typing import Final
 import yaml
 
 from ingest.errors import UsageError
+from ingest.names import normal
 from ingest.records import split_channel
 from ingest.settings import suggest
 from ingest.units import parse_duration, parse_number
@@ -207,7 +208,7 @@ def _document(reader: _Reader, root: yaml.Node) -> Document:
     attempt = reader.faults.attempt
     read = [attempt(partial(_rule, reader, node, limits, f"rules[{i}]"), None) for i, node in enumerate(nodes)]
     rules = tuple(rule for rule in read if rule is not None)
-    labels = {rule.label for rule in rules} if len(rules) == len(read) else None
+    labels = {normal(rule.label) for rule in rules} if len(rules) == len(read) else None
     none: list[yaml.Node] = []
     listed = attempt(lambda: reader.items(table["tests"], "tests"), none) if "tests" in table else none
     tests = [attempt(partial(_test, reader, node, f"tests[{i}]", labels), None) for i, node in enumerate(listed)]
@@ -390,7 +391,7 @@ def _expected(reader: _Reader, node: yaml.Node, what: str, labels: set[str] | No
     for key in ("label", "start", "end"):
         if key not in table:
             raise reader.error(node, f"{what}: {key} is missing; write {{label: hot, start: 1s, end: 2s}}")
-    label = reader.text(table["label"], f"{what}.label")
+    label = normal(reader.text(table["label"], f"{what}.label"))
     if labels is not None and label not in labels:
         raise reader.error(table["label"], f'{what}.label: no rule has the label "{label}"{suggest(label, labels)}')
     start_ns, end_ns = (reader.duration(table[key], f"{what}.{key}") for key in ("start", "end"))

@@ -41,6 +41,8 @@ class Rule:
     timing: Timing
     pad_ns: tuple[int, int]
     limits: Limits
+    spelled: str = ""
+    """The label as it is written, where that is another form of it: revisions of before hold it."""
 
     @cached_property
     def streams(self) -> tuple[str, ...]:
@@ -60,7 +62,7 @@ class Rule:
         return _hash(
             [
                 SEMANTICS,
-                self.label,
+                self.spelled or self.label,
                 canonical(self.when),
                 canonical(self.until) if self.until is not None else None,
                 [timing.for_ns, timing.for_samples, timing.hold_ns, timing.cooldown_ns, timing.max_gap_ns],

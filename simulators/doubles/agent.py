@@ -13,7 +13,7 @@ from edge.config import load_config
 from simulators.doubles.log import FlakyLog
 from simulators.doubles.source import FedSource
 
-TIMEOUT_S: Final = 20.0
+TIMEOUT_S: Final = 60.0
 
 
 def fed_config(folder: Path, spool: str = "", more: str = "") -> Path:

@@ -12,7 +12,7 @@ from typing import Final, Self
 
 CONNECT, PUBACK, SUBSCRIBE, PINGREQ, DISCONNECT = 1, 4, 8, 12, 14
 """Kinds of packets that a client sends."""
-PATIENCE_S: Final = 20.0
+PATIENCE_S: Final = 60.0
 
 
 class ScriptedBroker:

@@ -21,7 +21,7 @@ Sample: TypeAlias = tuple[tuple[float, ...], int | None]
 """A row of values (NaN as -inf, so that it equals itself) and the device's time, ns."""
 BOUND_BYTES: Final = 2_000_000
 """What a decoder may hold of input that never ends a line."""
-PATIENCE_S: Final = 20.0
+PATIENCE_S: Final = 60.0
 
 
 # --- decoders

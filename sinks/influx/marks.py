@@ -16,7 +16,7 @@ import msgspec
 
 from ingest.records import Mark, MarkAdd
 from ingest.wire import decode, encode
-from labeling.marks import ResolvedMark, histories, standing_of
+from labeling.marks import TRIM, ResolvedMark, histories, standing_of
 from sinks.influx.lines import head, line, text
 
 MEASUREMENT: Final = "sensorloom_marks"
@@ -140,7 +140,9 @@ def _standing(events: Sequence[Mark]) -> ResolvedMark | None:
 
 
 def _head(mark: ResolvedMark) -> str:
-    tags = {"device": mark.device, "label": mark.shown, "tool": mark.tool, "author": mark.author}
+    """A trim has no label: people may call a mark "trim", too."""
+    what = {"kind": TRIM} if mark.trim else {"label": mark.label}
+    tags = {"device": mark.device, **what, "tool": mark.tool, "author": mark.author}
     return head(MEASUREMENT, tags | {"revision": mark.revision[:16]})
 
 
@@ -154,4 +156,6 @@ def _line(mark: ResolvedMark) -> str:
         ("id", text(mark.id)),
         ("title", text(mark.shown)),
     ]
+    if mark.reason:
+        pairs.append(("reason", text(mark.reason)))
     return line(_head(mark), pairs, mark.start_ns)

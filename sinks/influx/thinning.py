@@ -44,17 +44,13 @@ class Span(msgspec.Struct, array_like=True):
             self.known[at] += known
 
     def line(self, stream: StreamLines) -> str:
-        """Its point: `<channel>_min`, `_max` and `_mean`, and how many samples it has."""
+        """Its point: `<channel>_min`, `_max` and, of a quantity, `_mean`, and how many samples it has."""
         pairs = [("count", f"{self.samples}i")]
-        for name, known, total, low, high in zip(
-            stream.fields, self.known, self.sums, self.lows, self.highs, strict=True
-        ):
+        columns = zip(stream.fields, self.known, self.sums, self.lows, self.highs, strict=True)
+        for number, (name, known, total, low, high) in enumerate(columns):
             if known:
-                pairs += [
-                    (f"{name}_min", repr(low)),
-                    (f"{name}_max", repr(high)),
-                    (f"{name}_mean", repr(total / known)),
-                ]
+                pairs += [(f"{name}_min", repr(low)), (f"{name}_max", repr(high))]
+                pairs += [] if number in stream.states else [(f"{name}_mean", repr(total / known))]
         return line(stream.head, pairs, self.first_ns)
 
 

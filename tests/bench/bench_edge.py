@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import random
+import struct
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+from edge.decoders.binary.decoder import BinaryDecoder
+from edge.decoders.checksums import CHECKSUMS
 from edge.decoders.csv.decoder import CsvDecoder
 from edge.decoders.nmea.decoder import UNITS, NmeaDecoder
-from edge.protocol import SourceConfig
+from edge.protocol import Decoder, SourceConfig
 from edge.recording.batching import describe
 from edge.recording.recorder import ClockState, Previous, Recorder, Rules
 from edge.spool.entries import reading
@@ -23,6 +27,7 @@ from tests.bench.harness import Row, row
 from tests.support.data import data_dir
 
 SECONDS, RATE, RUNS = 300, 1000, 5
+RECORD_SECONDS, RECORD_RATE = 30, 40_000
 READ_BYTES = 4096
 """What a serial port gives at once when it is busy."""
 BACKLOG_BYTES = 1_900_000_000
@@ -32,8 +37,8 @@ WALL = 1_700_000_000 * S
 
 
 def bench() -> list[Row]:
-    """CSV and NMEA decoding, write amplification, wire bytes, resident memory."""
-    return [*_csv(), _nmea(), *_memory()]
+    """CSV, binary and NMEA decoding, write amplification, wire bytes, resident memory."""
+    return [*_csv(), _binary(), _nmea(), *_memory()]
 
 
 def _config(decoder: str, channels: dict[str, str], rate: int | None) -> SourceConfig:
@@ -53,7 +58,7 @@ def _csv() -> list[Row]:
     for _ in range(RUNS + 1):
         with tempfile.TemporaryDirectory(prefix="sensorloom-bench-") as folder:
             queue = Queue(Path(folder) / "q", SpoolLimits())
-            taken, size = _record(queue, config, second)
+            taken, size = _record(queue, config, CsvDecoder.from_config(config), second)
             rates.append(SECONDS * RATE / taken)
             wire = size / (SECONDS * RATE)
             queue.close()
@@ -64,7 +69,7 @@ def _csv() -> list[Row]:
     hundred = _config("csv", dict.fromkeys("xyz", "g"), 100)
     with tempfile.TemporaryDirectory(prefix="sensorloom-bench-") as folder:
         queue = Queue(Path(folder) / "q", SpoolLimits())
-        _, size = _record(queue, hundred, "".join(lines[:100]).encode())
+        _, size = _record(queue, hundred, CsvDecoder.from_config(hundred), "".join(lines[:100]).encode())
         amplification = queue.stats.written_bytes / queue.stats.payload_bytes
         queue.close()
     about = "decode, record, chunk and spool CSV lines of 3 int16 channels"
@@ -83,16 +88,48 @@ def _csv() -> list[Row]:
     ]
 
 
-def _record(queue: Queue, config: SourceConfig, second: bytes) -> tuple[float, int]:
-    """CPU seconds for `SECONDS` of a stream, jittered arrivals and one commit a second; and its bytes on the wire."""
+def _binary() -> Row:
+    """Records of 12 bytes, sync word and CRC included; a tenth of a second arrives at once, as from a busy port."""
+    names, rng, check = ("x", "y", "z", "w"), random.Random(1), CHECKSUMS["crc16-ccitt"]
+    packed = [struct.pack("<4h", *(rng.randrange(-32768, 32768) for _ in names)) for _ in range(RECORD_RATE)]
+    second = b"".join(b"\xaa\x55" + record + check.of(record).to_bytes(2, "little") for record in packed)
+    config = replace(
+        _config("binary", dict.fromkeys(names, "g"), RECORD_RATE),
+        options={
+            "fields": [{"name": name, "type": "i16"} for name in names],
+            "frame": "fixed",
+            "sync": "AA 55",
+            "checksum": "crc16-ccitt",
+        },
+    )
+    rates = []
+    for _ in range(RUNS + 1):
+        with tempfile.TemporaryDirectory(prefix="sensorloom-bench-") as folder:
+            queue = Queue(Path(folder) / "q", SpoolLimits())
+            decoder = BinaryDecoder.from_config(config)
+            taken, _ = _record(queue, config, decoder, second, len(second) // 10, RECORD_SECONDS)
+            rates.append(RECORD_SECONDS * RECORD_RATE / taken)
+            queue.close()
+    return row("decode, record, chunk and spool binary records of 12 bytes", rates[1:], "samples/s", bar=2_000_000)
+
+
+def _record(
+    queue: Queue,
+    config: SourceConfig,
+    decoder: Decoder,
+    second: bytes,
+    read_bytes: int = READ_BYTES,
+    seconds: int = SECONDS,
+) -> tuple[float, int]:
+    """CPU seconds for so much of a stream, jittered arrivals and one commit a second; and its bytes on the wire."""
     rng = random.Random(2)
-    decoder = CsvDecoder.from_config(config)
     recorder = Recorder("pump-7", os.urandom(16), [config], Rules(), Previous(), ClockState(True, "ntp"))
-    pieces = [second[at : at + READ_BYTES] for at in range(0, len(second), READ_BYTES)]
+    pieces = [second[at : at + read_bytes] for at in range(0, len(second), read_bytes)]
     size, begin = 0, time.process_time()
-    for number in range(SECONDS):
+    for number in range(seconds):
         for index, piece in enumerate(pieces):
-            at = number * S + (index + 1) * S // len(pieces) + rng.randrange(2_000_000)
+            end = min((index + 1) * read_bytes, len(second))  # a read comes when its last byte is sent
+            at = number * S + S * end // len(second) + rng.randrange(2_000_000)
             recorder.take("acc", len(piece), decoder.feed(piece), at, WALL + at)
         entries = [reading("pump-7", held.record) for held in recorder.flush((number + 1) * S)]
         queue.commit(entries)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import secrets
 import subprocess
@@ -28,6 +27,7 @@ from ingest.records import Channel, MarkAdd, Reading, RecordingEnd, StreamDescri
 from ingest.wire import encode
 from labeling.sink import LabelsOperator
 from tests.bench.harness import Row, row
+from tests.support.processes import cpu_seconds
 
 PRESSES: Final = 40
 PARTITIONS: Final = 64
@@ -60,9 +60,9 @@ def _pressed() -> list[Row]:
         subprocess.run([*_service(site), "--until-idle"], check=True, capture_output=True)
         with _running(site) as service:
             time.sleep(5)
-            before = _cpu_seconds(service.pid)
+            before = cpu_seconds(service.pid)
             time.sleep(IDLE_S)
-            idle = (_cpu_seconds(service.pid) - before) / IDLE_S
+            idle = (cpu_seconds(service.pid) - before) / IDLE_S
             seen = [_seen_after(site, number) for number in range(PRESSES)]
     what = f"{PARTITIONS} partitions"
     return [
@@ -107,11 +107,6 @@ def _running(site: Path) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         service.terminate()
         service.wait()
-
-
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _mark(number: int) -> MarkAdd:

@@ -7,6 +7,7 @@ import pytest
 
 from edge.config import load_config
 from ingest.errors import UsageError
+from ingest.records import Channel
 
 DESIGN = """
 device = "pump-7"
@@ -119,8 +120,8 @@ def test_positions_are_float64_and_have_the_receivers_time(tmp_path: Path) -> No
         ('x = "g"', 'x = "counts"', 'did you mean "1"'),
         ('x = "g"', 'x = "hpa"', 'did you mean "hPa"'),
         ('x = "g"', 'x = ""', 'unknown unit "".*own stands in braces'),
-        ('device = "pump-7"', 'device = "${HOSTNAME}"', "taken as it is written.*leave device out"),
-        ('device = "pump-7"', 'device = "$HOSTNAME"', "taken as it is written"),
+        ('device = "pump-7"', 'device = "${NO_SUCH_NAME}"', "NO_SUCH_NAME is not set in the environment"),
+        ('device = "pump-7"', 'device = "$HOSTNAME"', "taken as it is written.*has braces.*leave device out"),
         ('device = "pump-7"', 'device = "hall/pump"', "has a slash"),
         ('stream = "acc"', 'stream = "a/b"', "has a slash"),
         ('rate = "100Hz"', "min = 5\nmax = { y = 1 }", "max: y: found 1, expected more than its min, 5"),
@@ -128,6 +129,13 @@ def test_positions_are_float64_and_have_the_receivers_time(tmp_path: Path) -> No
         ('rate = "100Hz"', "max = { w = 1 }", 'max: unknown channel "w"'),
         ('rate = "100Hz"', 'max = "5"', "max: found '5', expected a number"),
         ('rate = "100Hz"', "max = nan", "x = nan is no number"),
+        ('rate = "100Hz"', 'values = { 0 = "up" }\nscale = 2', "scale: x has named states, .* leave its scale out"),
+        ('rate = "100Hz"', 'values = { w = { 0 = "up" } }', 'values: unknown channel "w"'),
+        ('rate = "100Hz"', 'values = { x = "up" }', 'values: "x" is no code'),
+        ('rate = "100Hz"', 'values = { x = { 0 = "up" }, y = "up" }', "values: y: found 'up', expected a table"),
+        ('rate = "100Hz"', 'values = { x = { 0 = "up", 1 = "up" } }', "values: x: 1 = .*each name is given once"),
+        ('rate = "100Hz"', 'values = ["up", "down"]', "values: found .*, expected a table of names by code"),
+        ('rate = "100Hz"', 'states = { 0 = "up" }', 'unknown key "states".*Did you mean "values"'),
         ("[spool]", "recording.set.subject = 7\n[spool]", "recording.set: subject: found 7"),
         ("[spool]", 'recording.set.Subject = "u07"\n[spool]', "recording.set: 'Subject' is no attribute's name"),
         ("[spool]", 'recording.set.device = "u07"\n[spool]', "recording.set: device: .* choose another name"),
@@ -180,6 +188,20 @@ def test_what_can_be_of_a_value_is_said_for_all_channels_or_for_each(tmp_path: P
     (source,) = load_config(write(tmp_path, DESIGN + 'min = -16\nmax = {x = 16}\nmax_step = 2\nexpect = "5s"')).sources
     assert source.low == {"x": -16.0, "y": -16.0, "z": -16.0}
     assert (source.high, source.step["z"], source.expect_ns) == ({"x": 16.0}, 2.0, 5_000_000_000)
+
+
+def test_values_are_named_for_all_channels_or_for_each(tmp_path: Path) -> None:
+    states = ((-1, "stuck"), (0, "raised"), (1, "down"))
+    table = '{ 1 = "down", 0 = "raised", -1 = "stuck" }'
+    config = load_config(write(tmp_path, DESIGN + f"values = {{ y = {table} }}"))
+    assert config.sources[0].states == {"y": states}
+    assert [channel.states for channel in config.descriptions[0].channels] == [(), states, ()]
+    assert config.descriptions[0].dtype == "float32"  # a cell of three may be missing
+    alone = DESIGN.replace('{ x = "g", y = "g", z = "g" }', '{ gate = "1" }')
+    config = load_config(write(tmp_path, alone + f"values = {table}"))
+    assert config.descriptions[0].channels == (Channel("gate", "1", states=states),)
+    assert config.descriptions[0].dtype == "int8"
+    assert load_config(write(tmp_path, alone + f'values = {table}\ndtype = "int32"')).descriptions[0].dtype == "int32"
 
 
 @pytest.mark.parametrize("unit", ["1", "degC", "°C", "%", "m/s^2", "ppm", "lx", "rpm", "{items/tray}"])

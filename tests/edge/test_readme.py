@@ -15,7 +15,7 @@ def test_the_readmes_configuration_is_good(tmp_path: Path) -> None:
     (tmp_path / "rules.yaml").write_text("version: 1\nrules:\n  - label: high\n    when: acc.x > 5g\n")
     (tmp_path / "walk.csv.gz").touch()
     config = load_config(tmp_path / "agent.toml")
-    assert [source.type for source in config.sources] == ["serial", "serial", "replay"]
+    assert [source.type for source in config.sources] == ["serial", "serial", "mqtt", "serial", "replay"]
 
 
 def test_the_readme_has_every_key() -> None:

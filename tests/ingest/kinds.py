@@ -66,8 +66,10 @@ EXAMPLES: dict[str, Record] = {
     "mark_add": MarkAdd(
         "pump-7", "m-1", T0, T0 + 9, "slam", "anna", "rule", 0.5, T0 + 1, T0 + 2, {"mag": 2.5}, "r1", True, "loose"
     ),
-    "mark_edit": MarkEdit("pump-7", "m-1", "ben", "button", T0, None, "drop", None, T0 + 1, T0 + 2, "late", T0 + 3),
-    "mark_retract": MarkRetract("pump-7", "m-1", "ben", "operator", T0 + 1, T0 + 2, "twice", True),
+    "mark_edit": MarkEdit(
+        "pump-7", "m-1", "ben", "button", T0, None, "drop", None, T0 + 1, T0 + 2, "late", T0 + 3, True, {"offset": 0.5}
+    ),
+    "mark_retract": MarkRetract("pump-7", "m-1", "ben", "operator", T0 + 1, T0 + 2, "twice", True, {"offset": 0.5}),
     "recording_undo": RecordingUndo("pump-7", "r-1", "anna", "wrong unit", T0, True),
     "stream_description": StreamDescription(
         "acc",
@@ -77,6 +79,15 @@ EXAMPLES: dict[str, Record] = {
         1,
         "ADXL345",
         "shaft",
+    ),
+    "stream_description_states": StreamDescription(
+        "valve", (Channel("open", "1", states=((0, "shut"), (1, "open"))), Channel("p", "Pa")), "int32"
+    ),
+    "stream_description_corrected": StreamDescription(
+        "arm",
+        (Channel("x", "g"), Channel("y", "g")),
+        "float32",
+        correction=records.Correction(((1.0, 0.5), (0.0, 2.0)), (0.25, -0.5), ("-y", "x"), "2026-11-20", "gravity"),
     ),
     "birth": Birth("pump-7", "agent-1", BOOT, T0, "0.1.0", "abc"),
     "heartbeat": Heartbeat("pump-7", "agent-1", BOOT, T0, {"spool_bytes": 12.0}),
@@ -101,6 +112,11 @@ _by_type: dict[Any, st.SearchStrategy[Any]] = {
     "dict[str, str]": st.dictionaries(_text, _text, max_size=3),
     "dict[str, float]": st.dictionaries(_text, _float, max_size=3),
     "SampleType": st.sampled_from(get_args(records.SampleType)),
+    "tuple[tuple[int, str], ...]": st.lists(st.tuples(st.integers(-(2**24), 2**24), _text), max_size=3).map(tuple),
+    "tuple[float, ...]": st.lists(_float, max_size=3).map(tuple),
+    "tuple[tuple[float, ...], ...]": st.lists(st.lists(_float, max_size=3).map(tuple), max_size=3).map(tuple),
+    "tuple[str, ...]": st.lists(_text, max_size=3).map(tuple),
+    "Correction | None": st.none() | st.deferred(lambda: of_kind(records.Correction)),
     "tuple[Channel, ...]": st.deferred(lambda: st.lists(of_kind(Channel), max_size=3).map(tuple)),
 }
 

@@ -119,6 +119,16 @@ def test_missing_values_are_null_in_json(command: Command, tmp_path: Path) -> No
     assert chunk["channels"] == [{"name": "x", "unit": "g"}, {"name": "y", "unit": "V"}]
 
 
+def test_named_states_are_brought_in_and_shown(command: Command, tmp_path: Path) -> None:
+    path = tmp_path / "door.csv"
+    path.write_text("x,y\n0,1\n1,\n")
+    given = ["--device", "d", "--stream", "door", "--columns", "x,y", "--unit", "1", "--rate", "2Hz"]
+    command("import", "readings", str(path), *given, *START, "--values", "x:0=raised,1=down")
+    shown = command("log", "cat", "readings", "--until-idle")
+    assert "x=raised (0), y=1 1 … 2026-11-24T02:00:00.500Z x=down (1), y=nan 1" in shown
+    assert "channels=x[0=raised,1=down],y[1]" in command("log", "cat", "streams", "--until-idle")
+
+
 def test_marks(command: Command, tmp_path: Path) -> None:
     path = tmp_path / "marks.csv"
     path.write_text("device,start,end,label\np-1,2026-11-24T02:00:00Z,2026-11-24T02:00:01Z,walking\n")
@@ -136,6 +146,7 @@ def test_marks(command: Command, tmp_path: Path) -> None:
     [
         (["import", "readings", ACC, *HAPT], "--rate needs --start"),
         (["import", "readings", ACC, *HAPT[:-1], "50", *START], 'rate: found "50"'),
+        (["import", "readings", ACC, *HAPT, *START, "--values", "0=up"], '--values: found "0=up"; say which channel'),
         (["import", "readings", ACC, *HAPT, *START, "--scale", "0"], '--scale: found "0"'),
         (["import", "readings", ACC, *HAPT, *START, "--scale", "1/0"], '--scale: found "1/0"'),
         (["import", "readings", ACC, *HAPT, *START, "--chunk", "0s"], "--chunk: found 0s"),

@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import time
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from msgspec.structs import replace
@@ -56,6 +58,30 @@ def test_a_chunk_shows_its_first_and_last_sample_in_their_units() -> None:
     )
 
 
+def test_named_states_are_shown_by_name() -> None:
+    valve = StreamDescription("valve", (Channel("open", "1", states=((0, "shut"), (1, "open"))),), "float32")
+    values = np.array([1.0, np.nan, 0.5, 0.0], "<f4").tobytes()
+    told = Chunk("a", "r-1", "valve", BOOT, 0, schema_id(valve), T0, 10**9, 1, 0, 0, b"", 4, values)
+
+    async def run() -> tuple[str, str, dict[str, Any]]:
+        log = ListLog()
+        await log.append(STREAMS, [Entry(schema_id(valve), encode(valve))])
+        describer = Describer(log)
+        last = msgspec.structs.replace(told, count=3, values=values[:12])
+        return (
+            await describer.line(located(told)),
+            await describer.line(located(last)),
+            await describer.data(located(told)),
+        )
+
+    whole, until_half, data = asyncio.run(run())
+    assert "open=open (1) … " in whole
+    assert whole.endswith("open=shut (0)")
+    assert until_half.endswith("open=no state (0.5)")
+    assert data["channels"] == [{"name": "open", "unit": "1", "states": {0: "shut", 1: "open"}}]
+    assert "channels=open[0=shut,1=open] dtype=float32" in line(valve)
+
+
 def test_other_records_show_their_fields() -> None:
     assert line(EXAMPLES["gap"]).startswith(
         "readings/1@7 pump-7 gap recording=r-1 stream=acc boot=000102030405060708090a0b0c0d0e0f "
@@ -85,7 +111,8 @@ def test_plain_data_holds_every_sample() -> None:
         assert data["values"] == [[0.5, -8.0], [1.5, -6.0]]
         assert (data["partition"], data["offset"], data["boot"]) == (1, 7, BOOT.hex())
         told = await describer.data(located(DESCRIPTION))
-        assert told["channels"][0] == {"name": "x", "unit": "g", "scale": 0.5, "offset": 0.0, "low": None, "high": None}
+        told_x = {"name": "x", "unit": "g", "scale": 0.5, "offset": 0.0, "low": None, "high": None, "states": []}
+        assert told["channels"][0] == told_x
         assert (await describer.data(located(None, "bad")))["reason"] == "bad"
         unknown = await describer.data(located(chunk("a", 1, b"?" * 16)))
         assert (unknown["channels"], unknown["values"]) == (None, None)

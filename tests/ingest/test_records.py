@@ -29,6 +29,17 @@ def test_any_other_content_has_another_id(changes: dict[str, object]) -> None:
     assert schema_id(msgspec.structs.replace(DESCRIPTION, **changes)) != schema_id(DESCRIPTION)
 
 
+def test_other_names_of_the_same_codes_have_another_id() -> None:
+    valve = EXAMPLES["stream_description_states"]
+    assert isinstance(valve, StreamDescription)
+    first, *others = valve.channels
+    found = {schema_id(valve)}
+    for states in ((), ((0, "shut"),), ((0, "open"), (1, "shut"))):
+        channels = (msgspec.structs.replace(first, states=states), *others)
+        found.add(schema_id(msgspec.structs.replace(valve, channels=channels)))
+    assert len(found) == 4
+
+
 @given(of_kind(StreamDescription))
 def test_the_id_survives_the_wire(description: StreamDescription) -> None:
     decoded = decode(encode(description))

@@ -4,7 +4,7 @@ import pytest
 
 from ingest.errors import UsageError
 from ingest.opening import open_log
-from ingest.showing import masked, printable, shown_bytes
+from ingest.showing import counted, masked, printable, shown_bytes
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,7 @@ def test_what_a_terminal_may_act_upon_is_escaped() -> None:
 )
 def test_bytes_are_shown_short_and_escaped(data: bytes, expected: str) -> None:
     assert shown_bytes(data, 10) == expected
+
+
+def test_one_is_one() -> None:
+    assert [counted(number, "mark") for number in (0, 1, 1000)] == ["0 marks", "1 mark", "1,000 marks"]

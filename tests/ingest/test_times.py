@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ingest.errors import WireError
 from ingest.records import Chunk
-from ingest.times import advance, period_of, run_times, sample_times
+from ingest.times import advance, period_of, run_times, sample_times, times_of_runs, times_of_stamps
 from ingest.wire import decode, encode
 from tests.support.data import data_dir
 
@@ -39,6 +39,38 @@ def test_chunks_follow_each_other_exactly(t0: int, num: int, den: int, sizes: li
         found += sample_times(_chunk(t, phase, num, den, size)).tolist()
         t, phase = advance(t, phase, num, den, size)
     assert found == [t0 + i * num // den for i in range(sum(sizes))]
+
+
+RUNS = st.tuples(
+    st.integers(-(1 << 61), 1 << 61),
+    st.integers(0, 1 << 40),
+    st.integers(1, 1 << 55),
+    st.integers(1, 9),
+    st.integers(1, 60),
+)
+
+
+@given(st.lists(RUNS, min_size=1, max_size=9), st.booleans())
+def test_the_times_of_runs_together_are_those_of_each(runs: list[tuple[int, ...]], whole: bool) -> None:
+    runs = [(t0, phase % den, num, den, count) for t0, phase, num, d, count in runs for den in [1 if whole else d]]
+    found = times_of_runs(*np.array(runs, np.int64).T)
+    np.testing.assert_array_equal(found, np.concatenate([run_times(*run) for run in runs]))
+
+
+STAMPS = st.tuples(
+    st.integers(-(1 << 61), 1 << 61),
+    st.integers(1, 1 << 28),
+    st.lists(st.integers(-(1 << 31), (1 << 31) - 1), min_size=1, max_size=9),
+    st.sampled_from(["<i4", "<i8"]),
+)
+
+
+@given(st.lists(STAMPS, min_size=1, max_size=9))
+def test_the_times_of_stamped_chunks_together_are_those_of_each(stamps: list[tuple[int, int, list[int], str]]) -> None:
+    chunks = [_stamped(t0_ns, deltas, kind, tick_ns) for t0_ns, tick_ns, deltas, kind in stamps]
+    t0_ns, tick_ns, count = np.array([(chunk.t0_ns, chunk.tick_ns, chunk.count) for chunk in chunks], np.int64).T
+    found = times_of_stamps(t0_ns, tick_ns, [chunk.deltas for chunk in chunks], count)
+    np.testing.assert_array_equal(found, np.concatenate([sample_times(chunk) for chunk in chunks]))
 
 
 def test_twelve_kilohertz_is_exact_over_the_whole_bearing_file() -> None:

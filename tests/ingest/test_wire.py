@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.errors import WireError
-from ingest.records import Chunk, Progress, Record
+from ingest.records import Chunk, Progress, Record, StreamDescription
 from ingest.times import sample_times
 from ingest.wire import VERSION, decode, encode
 from tests.ingest.kinds import BOOT, EXAMPLES, KINDS, T0, chunks, of_kind
@@ -41,17 +41,28 @@ GOLDEN = {
         "000000000000cf18ead8a3eb544001cf18ead8a3eb54400281a36d6167cb4004000000000000a27231c3a56c6f6f7365"
     ),
     "mark_edit": (
-        "019d11a670756d702d37a36d2d31a362656ea6627574746f6ecf18ead8a3eb544000c0a464726f70c0cf18ead8a3eb544001"
-        "cf18ead8a3eb544002a46c617465cf18ead8a3eb544003"
+        "019f11a670756d702d37a36d2d31a362656ea6627574746f6ecf18ead8a3eb544000c0a464726f70c0cf18ead8a3eb544001"
+        "cf18ead8a3eb544002a46c617465cf18ead8a3eb544003c381a66f6666736574cb3fe0000000000000"
     ),
     "mark_retract": (
-        "019912a670756d702d37a36d2d31a362656ea86f70657261746f72cf18ead8a3eb544001cf18ead8a3eb544002a57477696365c3"
+        "019a12a670756d702d37a36d2d31a362656ea86f70657261746f72cf18ead8a3eb544001cf18ead8a3eb544002a57477696365c3"
+        "81a66f6666736574cb3fe0000000000000"
     ),
     "recording_undo": "019713a670756d702d37a3722d31a4616e6e61aa77726f6e6720756e6974cf18ead8a3eb544000c3",
     "stream_description": (
         "019820a36163639296a178a167cb3f90000000000000cbbff0000000000000cbc010000000000000cb401000000000000096"
         "a174a464656743cb3ff0000000000000cb0000000000000000c0c0a5696e743136cd2ee001a74144584c333435a573686166"
         "74"
+    ),
+    "stream_description_states": (
+        "019820a576616c76659297a46f70656ea131cb3ff0000000000000cb0000000000000000c0c0929200a4736875749201a46f"
+        "70656e96a170a25061cb3ff0000000000000cb0000000000000000c0c0a5696e7433320001a0a0"
+    ),
+    "stream_description_corrected": (
+        "019920a361726d9296a178a167cb3ff0000000000000cb0000000000000000c0c096a179a167cb3ff0000000000000cb0000"
+        "000000000000c0c0a7666c6f617433320001a0a0959292cb3ff0000000000000cb3fe000000000000092cb00000000000000"
+        "00cb400000000000000092cb3fd0000000000000cbbfe000000000000092a22d79a178aa323032362d31312d3230a7677261"
+        "76697479"
     ),
     "birth": (
         "019730a670756d702d37a76167656e742d31c410000102030405060708090a0b0c0d0e0fcf18ead8a3eb544000a5302e312e30a3616263"
@@ -97,7 +108,9 @@ def elements(name: str) -> list[object]:
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_fields_that_a_newer_version_adds_are_skipped(name: str) -> None:
-    newer = bytes([VERSION]) + msgspec.msgpack.encode([*elements(name), "new", {"deep": [1, 2.5, None]}])
+    known, fields = elements(name), type(EXAMPLES[name]).__struct_fields__
+    left_out = [None] * (1 + len(fields) - len(known))  # what a stream has no need of; before them is the tag
+    newer = bytes([VERSION]) + msgspec.msgpack.encode([*known, *left_out, "new", {"deep": [1, 2.5, None]}])
     assert decode(newer) == EXAMPLES[name]
 
 
@@ -108,7 +121,7 @@ def test_fields_that_an_older_version_lacks_take_their_defaults() -> None:
     assert (chunk.missing, chunk.missing_reason, chunk.clock, chunk.signature) == (0, "", None, b"")
 
 
-def test_marks_of_an_older_version_say_no_revision_and_no_reason() -> None:
+def test_marks_of_an_older_version_lack_the_fields_that_were_added() -> None:
     """What lies in logs and spools from before there were these fields, byte for byte."""
     add = (
         "019c10a670756d702d37a36d2d31cf18ead8a3eb544000cf18ead8a3eb544009a4736c616da4616e6e61a86f70657261746f"
@@ -117,11 +130,59 @@ def test_marks_of_an_older_version_say_no_revision_and_no_reason() -> None:
     retract = bytes.fromhex(
         "019712a670756d702d37a36d2d31a362656ea86f70657261746f72cf18ead8a3eb544001cf18ead8a3eb544002"
     )
-    marks = {"add": decode(bytes.fromhex(add)), "retract": decode(retract)}
+    edit = (
+        "019d11a670756d702d37a36d2d31a362656ea6627574746f6ecf18ead8a3eb544000c0a464726f70c0cf18ead8a3eb544001"
+        "cf18ead8a3eb544002a46c617465cf18ead8a3eb544003"
+    )
+    marks = {"add": decode(bytes.fromhex(add)), "edit": decode(bytes.fromhex(edit)), "retract": decode(retract)}
     assert marks["add"] == msgspec.structs.replace(
         EXAMPLES["mark_add"], tool="operator", revision="", trim=False, reason=""
     )
-    assert marks["retract"] == msgspec.structs.replace(EXAMPLES["mark_retract"], reason="", undo=False)
+    assert marks["edit"] == msgspec.structs.replace(EXAMPLES["mark_edit"], accept=False, evidence={})
+    assert marks["retract"] == msgspec.structs.replace(EXAMPLES["mark_retract"], reason="", undo=False, evidence={})
+
+
+class OlderChannel(msgspec.Struct, frozen=True, array_like=True):
+    """A channel as the releases know it that have no named states."""
+
+    name: str
+    unit: str
+    scale: float = 1.0
+    offset: float = 0.0
+    low: float | None = None
+    high: float | None = None
+
+
+class OlderDescription(msgspec.Struct, frozen=True, array_like=True, tag=32):
+    stream: str
+    channels: tuple[OlderChannel, ...]
+    dtype: str
+    rate_num: int = 0
+    rate_den: int = 1
+    sensor: str = ""
+    mounting: str = ""
+
+
+@pytest.mark.parametrize("name", ["stream_description", "stream_description_states", "stream_description_corrected"])
+def test_an_older_version_reads_a_description_without_its_states(name: str) -> None:
+    description = EXAMPLES[name]
+    assert isinstance(description, StreamDescription)
+    read = msgspec.msgpack.decode(encode(description)[1:], type=OlderDescription)
+    for channel, known in zip(read.channels, description.channels, strict=True):
+        for field in OlderChannel.__struct_fields__:
+            assert getattr(channel, field) == getattr(known, field)
+    for field in ("stream", "dtype", "rate_num", "rate_den", "sensor", "mounting"):
+        assert getattr(read, field) == getattr(description, field)
+
+
+@given(of_kind(StreamDescription))
+def test_a_description_without_states_and_correction_has_the_bytes_of_before(description: StreamDescription) -> None:
+    plain = [msgspec.structs.replace(channel, states=()) for channel in description.channels]
+    plainly = msgspec.structs.replace(description, channels=tuple(plain), correction=None)
+    older = [OlderChannel(*(getattr(channel, name) for name in OlderChannel.__struct_fields__)) for channel in plain]
+    fields = {name: getattr(plainly, name) for name in OlderDescription.__struct_fields__}
+    told = OlderDescription(**(fields | {"channels": tuple(older)}))
+    assert encode(plainly)[1:] == msgspec.msgpack.encode(told)
 
 
 @pytest.mark.parametrize("version", [0, 2, 255])

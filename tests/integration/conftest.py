@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.site import Site
+from tests.integration.site import Site, Undisturbed
 
 
 @pytest.fixture(scope="session")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Site:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     """An undisturbed site, sealed after every recording, so that its chains have several entries; copy it."""
     site = Site(tmp_path_factory.mktemp("site")).prepare().create_topics()
     site.fill(between=lambda: site.drain())
-    return site
+    return Undisturbed(site.folder)
 
 
 @pytest.fixture

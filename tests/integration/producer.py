@@ -105,7 +105,7 @@ async def produce(url: str, acknowledged: Path, seed: int) -> None:
             if chance.random() < 0.1:
                 await insist(log, READINGS, [chunk_of(device, chance.randint(0, seq)) for device in DEVICES])
             seq += 1
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.05)
     await insist(log, READINGS, [bookends(device, seq)[1] for device in DEVICES])
     await log.close()
 

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 import sensorloom
 from tests.support.data import data_dir
+from windowing.dataset.digest import dataset_digest
+from windowing.dataset.status import status_of
 
 PERIOD_NS = 20_000_000
 DAY_NS = 1_700_000_000 * 10**9
@@ -110,3 +112,12 @@ def digest_of(dataset: Path, capsys: object) -> str:
     command("dataset", "digest", dataset, "--json")
     text: str = capsys.readouterr().out  # type: ignore[attr-defined]
     return str(json.loads(text)["digest"])
+
+
+def check_archived(folder: Path, log: str, config: Path, dataset: Path) -> None:
+    """The windows of an archive of the log have the digest of those that the log gave, and are counted as they were."""
+    archive, out = folder / "archive", folder / f"{config.stem}-batch"
+    command("archive", "run", "--log", log, "--out", archive, "--until-idle")
+    command("window", "batch", "-c", config, "--archive", archive, "--out", out, "--seal-bytes", "1MB")
+    assert dataset_digest(out) == dataset_digest(dataset)
+    assert status_of(sensorloom.open(out)).counts == status_of(sensorloom.open(dataset)).counts

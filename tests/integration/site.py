@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -174,6 +175,24 @@ class Site:
         return {window: row.tobytes() for window, row in zip(dataset.windows()["window"], X, strict=True)}
 
 
+class Undisturbed(Site):
+    """One that nobody changes any more: what its dataset holds is worked out once."""
+
+    @cached_property
+    def _windows(self) -> Windows:
+        return super().windows()
+
+    @cached_property
+    def _digest(self) -> str:
+        return super().digest()
+
+    def windows(self) -> Windows:
+        return self._windows
+
+    def digest(self) -> str:
+        return self._digest
+
+
 class Running:
     """A command in a process of its own; `module` is another program that takes its words."""
 
@@ -256,7 +275,7 @@ def flip(path: Path, place: int, bit: int = 0) -> None:
     path.write_bytes(data)
 
 
-def wait_for(happened: Callable[[], bool], what: str, patience_s: float = 30.0) -> None:
+def wait_for(happened: Callable[[], bool], what: str, patience_s: float = 60.0) -> None:
     deadline = time.monotonic() + patience_s
     while not happened():
         assert time.monotonic() < deadline, f"{what}: not in {patience_s} s"

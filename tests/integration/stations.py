@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -118,7 +119,10 @@ class Publisher:
         self.topic, self.rate_hz = topic, rate_hz
         self.said = Said()
         self.silent = False
-        self._confirmed = 0
+        self._kept: deque[bytes] = deque()
+        """Not handed to the client yet: what it is given between a connection and the broker's answer to it goes out
+        before what is older."""
+        self._given = self._confirmed = 0
         self._client = paho.Client(CallbackAPIVersion.VERSION2)
         self._client.max_inflight_messages_set(10_000)
         self._client.reconnect_delay_set(back_s, back_s)
@@ -135,11 +139,19 @@ class Publisher:
                 number = len(self.said.due_ns)
                 self.said.due_ns.append(int(self._due_s * 1e9))
                 self.said.written_ns.append(time.time_ns())
-                self._client.publish(self.topic, line_of(number), 1)
+                self._kept.append(line_of(number))
             self._due_s += 1 / self.rate_hz
+        self._give()
+
+    def _give(self) -> None:
+        if self._client.is_connected() and self._confirmed == self._given:
+            self._given += len(self._kept)
+            while self._kept:
+                self._client.publish(self.topic, self._kept.popleft(), 1)
 
     def confirmed(self) -> bool:
-        """Whether the broker has acknowledged all of it."""
+        """Whether the broker has acknowledged all of it; once nothing more is said."""
+        self._give()
         return self._confirmed >= len(self.said.due_ns)
 
     def _on_publish(self, *_: object) -> None:

@@ -20,7 +20,7 @@ import pytest
 
 from tests.integration.books import Book, S, Tolerance, missing
 from tests.integration.links import new_link
-from tests.integration.site import SmallDisk
+from tests.integration.site import SmallDisk, wait_for
 from tests.integration.stations import Port, Station
 from tests.support.kafka import KafkaBroker
 from tests.support.mosquitto import Mosquitto
@@ -111,6 +111,23 @@ def test_an_agent_that_is_stopped_killed_and_ended(tmp_path: Path, *, long: bool
         books = station.check()
     assert fast.unsaid, "the port never ran over"
     assert all(book.recordings >= 3 for book in books.values())
+
+
+def test_a_stop_that_is_short_but_longer_than_a_port_keeps(tmp_path: Path) -> None:
+    """Lines of 14 bytes, 2,000 a second: in a second they are more than any buffer of a port keeps."""
+    station = Station(tmp_path)
+    fast: Port = station.add_port("fast", 2000, more='rate = "2kHz"')
+    with station:
+        station.await_more()
+        for _ in range(2):
+            before = fast.unsaid
+            station.signal(signal.SIGSTOP)
+            wait_for(lambda before=before: fast.unsaid > before + 200, "a port that runs over")  # type: ignore[misc]
+            station.signal(signal.SIGCONT)
+            station.await_more()
+        station.quiet()
+        assert station.stop() == 0, station.err
+        station.check()
 
 
 def published(books: dict[str, Book], station: Station) -> None:

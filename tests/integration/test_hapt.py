@@ -14,6 +14,7 @@ import sensorloom
 from tests.integration.recordings import (
     PERIOD_NS,
     HaptRecording,
+    check_archived,
     command,
     digest_of,
     hapt_activities,
@@ -67,6 +68,11 @@ def test_mark_windows_are_the_published_ones(segments: Path, rows: dict[HaptReco
         for start in range(first, behind - LENGTH + 1, HOP)
     ]
     np.testing.assert_array_equal(X, np.stack(wanted))
+
+
+@pytest.mark.parametrize("anchor", ["mark", "epoch"])
+def test_an_archive_gives_the_same_windows(segments: Path, anchor: str) -> None:
+    check_archived(segments, f"segments:{segments}/log", segments / f"{anchor}.toml", segments / anchor)
 
 
 def test_epoch_windows_equal_the_oracle(segments: Path, rows: dict[HaptRecording, NDArray[np.float32]]) -> None:

@@ -19,7 +19,7 @@ from ingest.opening import open_log
 from ingest.records import Chunk
 from ingest.times import sample_times
 from ingest.wire import decode
-from tests.integration.recordings import command
+from tests.integration.recordings import check_archived, command
 from tests.support.data import data_dir
 from windowing.dataset.reader import Dataset
 
@@ -74,6 +74,7 @@ max_gap = "1s"
         starts.append(t0)
     assert dataset.windows()["t0_ns"].to_list() == starts
     np.testing.assert_array_max_ulp(signals(dataset), np.stack(wanted), maxulp=1)
+    check_archived(tmp_path, log, tmp_path / "dataset.toml", tmp_path / "dataset")
 
 
 def test_driver_behavior_with_jittering_stamps_on_one_grid(tmp_path: Path) -> None:
@@ -111,6 +112,7 @@ channels = ["gyro.z", "acc.x", "acc.y"]
         columns = [interpolate(grid, samples[stream][0], samples[stream][1][:, axis]) for stream, axis in picked]
         wanted.append(np.stack(columns, axis=1).astype(np.float32))
     np.testing.assert_array_max_ulp(signals(dataset), np.stack(wanted), maxulp=1)
+    check_archived(tmp_path, log, tmp_path / "dataset.toml", tmp_path / "dataset")
 
 
 def interpolate(grid: NDArray[np.int64], times: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -43,6 +43,17 @@ def test_a_mark_that_does_not_say_its_revision_is_known_by_its_id() -> None:
     assert count(old, named(("cold", "r1"))).marks == ()
 
 
+def test_a_rule_keeps_its_revision_whichever_way_its_label_is_spelled() -> None:
+    """What a dataset of before has kept of it has the spelling of its file."""
+    text = "version: 1\nrules:\n  - {label: LABEL, when: acc.x > 5g}\ntests: []\n"
+    kept = CountedRules.of(compile_rules(text.replace("LABEL", "cafe\u0301"), "rules.yaml"))
+    assert kept.rules == (CountedRule("caf\u00e9", "cd1a8a97ca07e2b2"),)
+    older = named(("cafe\u0301", "cd1a8a97ca07e2b2"))
+    made = mark("caf\u00e9", "rule", rule := "cd1a8a97ca07e2b2", rule_mark_id(rule, "pump", 10))
+    assert count([made, msgspec.structs.replace(made, revision="")], older).counts == {}
+    assert changed_rules(older, kept) == ((), ())
+
+
 def test_two_rules_of_one_label_both_count() -> None:
     both = mark("hot", "rule", "r1"), mark("hot", "rule", "r2")
     assert count(both, named(("hot", "r2"), ("hot", "r1"))).marks == both

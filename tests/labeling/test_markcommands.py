@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import sensorloom
-from ingest.log.protocol import READINGS, Entry
+from ingest.log.protocol import MARKS, READINGS, Entry
 from ingest.opening import open_log
 from ingest.records import Chunk, MarkAdd, MarkEdit, MarkRetract
 from ingest.units import parse_time
@@ -71,8 +71,47 @@ def test_list_shows_who_marked_what_and_when(bench: Bench) -> None:
     assert bench.labels("--label", "run") == ["run"] == bench.labels("--from", "2026-01-05T08:01:00Z")
     assert bench.labels("--to", "2026-01-05T08:02:00Z", "--marked-by", "anna") == ["wrong"]
     assert bench.labels("--device", "pump-8") == []
-    assert second["id"] in bench("marks", "list")
+    heading, day, *lines = bench("marks", "list").splitlines()
+    assert heading.split() == ["id", "device", "when", "label", "by"]
+    assert day == "2026-01-05, UTC"
+    assert [line.split(maxsplit=1)[1] for line in lines] == [
+        "pump-7  08:00:00.0 to 08:01:00.0  wrong  anna (import)",
+        "pump-7  08:02:00.0 to 08:03:00.0  run    anna (import)",
+    ]
     assert "2 marks stand" in bench.err
+    short = lines[1].split()[0]
+    assert second["id"].startswith(short)
+    bench("marks", "edit", short, "--label", "walk", "--author", "ben")
+    bench("marks", "list", "--label", "walk")
+    assert "1 mark stands" in bench.err
+    bench("marks", "retract", short, "--author", "ben")
+    bench("marks", "list", "--retracted")
+    assert "1 mark was retracted" in bench.err
+
+
+def test_list_says_who_accepted_a_mark(bench: Bench) -> None:
+    name = bench.marks()[1]["id"]
+    accept = MarkEdit("pump-7", name, "otto", "operator", client_ns=5, accept=True)
+
+    async def append() -> None:
+        log = open_log(bench.url)
+        await log.append(MARKS, [Entry(b"pump-7", encode(accept))])
+        await log.close()
+
+    asyncio.run(append())
+    assert [(mark["author"], mark["reviewed_by"]) for mark in bench.marks()] == [("anna", ""), ("anna", "otto")]
+
+
+def test_labels_have_one_spelling_and_an_import_its_ids_of_before(bench: Bench) -> None:
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    bench.load(f"pump-7,2026-01-05T09:00:00Z,2026-01-05T09:01:00Z,{decomposed},anna\n")
+    (mark,) = bench.marks("--label", decomposed)
+    assert (mark["label"], mark["id"]) == (composed, "import-8c8ec5d98a80ab07981c41c8")
+    assert f"label={composed}" in bench("log", "cat", "marks", "--until-idle")
+    bench("marks", "edit", mark["id"], "--label", "rest", "--author", "ben")
+    bench("marks", "edit", mark["id"], "--label", decomposed, "--author", "ben")
+    assert bench.labels("--label", composed) == [composed]
+    assert decomposed not in bench("log", "cat", "marks", "--until-idle")
 
 
 def test_edit_retract_and_undo_with_author_tool_and_reason(bench: Bench) -> None:
@@ -142,7 +181,7 @@ def test_replace_makes_the_file_what_stands(bench: Bench) -> None:
     assert bench.labels() == ["right", "run"]
     told = bench.load(ROWS.splitlines(keepends=True)[1], "--replace")
     assert (told["retracted"], bench.labels()) == (0, ["right", "run"])
-    assert any('1 marks of anna on "pump-7" lie outside' in note for note in told["notes"])
+    assert any('"pump-7" keeps 1 mark of anna, the first at' in note for note in told["notes"])
     told = bench.load(ROWS.splitlines(keepends=True)[1], "--replace", "--from", "2026-01-05T00:00:00Z")
     assert (told["retracted"], bench.labels()) == (1, ["run"])
     told = bench.load("", "--replace", "--device", "pump-7", "--marked-by", "anna")
@@ -193,7 +232,7 @@ def test_what_fits_nothing_in_the_log_is_told(bench: Bench) -> None:
     assert notes[1].startswith(
         '"pump-7": 1 mark where it has no samples, as run at 2016-01-05T08:00:00Z; its samples go'
     )
-    assert notes[2] == 'the label "wronk" (1 marks) is new in this log, which has "wrong": is it that?'
+    assert notes[2] == 'the label "wronk" (1 mark) is new in this log, which has "wrong": is it that?'
     assert bench.load("Q,2026-01-05T08:00:00Z,,run,anna\n", "--unchecked")["notes"] == []
 
 

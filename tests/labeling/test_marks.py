@@ -6,7 +6,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.records import Mark, MarkAdd, MarkEdit, MarkRetract
+from ingest.records import CLOCK_OFFSET, Mark, MarkAdd, MarkEdit, MarkRetract
 from labeling.marks import Fold, ResolvedMark, fold, rule_mark_id
 
 
@@ -48,7 +48,7 @@ adds = st.builds(MarkAdd, st.just("pump"), ids, small, small, labels, st.just("a
 people, moments = st.sampled_from(["bob", "cy"]), st.integers(0, 3)
 edits = st.builds(
     MarkEdit, st.just("pump"), ids, people, tools, st.none() | small, st.none() | small, client_ns=moments,
-    undoes_ns=st.just(0) | moments,
+    undoes_ns=st.just(0) | moments, accept=st.booleans(),
 )  # fmt: skip
 retracts = st.builds(MarkRetract, st.just("pump"), ids, people, tools, moments)
 histories: st.SearchStrategy[list[Mark]] = st.lists(adds | edits | retracts, max_size=12)
@@ -56,6 +56,13 @@ histories: st.SearchStrategy[list[Mark]] = st.lists(adds | edits | retracts, max
 
 def test_an_add_stands_as_it_is() -> None:
     assert fold([add()]).marks == (ResolvedMark("m", "pump", 10, 20, "run", "ann", "operator", 1.0),)
+
+
+def test_labels_have_one_spelling_whoever_wrote_them() -> None:
+    (mark,) = fold([add(label="cafe\u0301")]).marks
+    assert mark.label == "caf\u00e9"
+    (edited,) = fold([add(), edit(label="cafe\u0301")]).marks
+    assert edited.label == "caf\u00e9"
 
 
 def test_a_trim_is_no_mark_and_has_no_label_whatever_is_edited() -> None:
@@ -70,6 +77,13 @@ def test_a_trim_is_no_mark_and_has_no_label_whatever_is_edited() -> None:
     assert fold([add(label="trim")]).marks[0].shown == "trim", "a label may be called so"
     assert fold([add(label="trim")]).trims == ()
     assert fold([add(label="", trim=True, start_ns=11, end_ns=10)]).counts == {"invalid": 1}
+
+
+def test_a_note_is_left_changed_and_emptied() -> None:
+    noted = add(reason="loud")
+    for reason, note in (("", "loud"), ("louder", "louder"), (" ", "")):
+        assert fold([noted, edit(reason=reason)]).marks[0].reason == note
+    assert fold([noted, edit(reason=" "), edit(reason="again", client_ns=2)]).marks[0].reason == "again"
 
 
 def test_the_first_add_of_an_id_counts() -> None:
@@ -128,6 +142,37 @@ def test_an_edit_that_two_servers_passed_on_is_one() -> None:
     again = edit(label="stop", client_ns=7, server_ns=250)
     assert plain(fold([add(), first, later, again])) == plain(fold([add(), first, later]))
     assert fold([add(), first, later, again]).counts == {"duplicate": 1}
+
+
+def test_an_edit_that_was_sent_again_with_a_clock_measured_anew_is_one() -> None:
+    first, again = (edit(label="stop", client_ns=7, evidence={CLOCK_OFFSET: offset}) for offset in (0.1, 0.2))
+    assert fold([add(), first, again]).counts == {"duplicate": 1}
+
+
+def accept(author: str = "bob", client_ns: int = 0) -> MarkEdit:
+    return edit(author=author, accept=True, client_ns=client_ns)
+
+
+def test_an_accepted_mark_of_a_rule_is_its_reviewers_and_of_a_person_stays_theirs() -> None:
+    (mark,) = fold([add(tool="rule", author="rules.yaml", revision="r1"), accept()]).marks
+    assert (mark.author, mark.tool, mark.revision, mark.reviewed_by) == ("bob", "operator", "", "bob")
+    (mark,) = fold([add(), accept()]).marks
+    assert (mark.author, mark.tool, mark.reviewed_by) == ("ann", "operator", "bob")
+
+
+def test_a_review_holds_until_somebody_else_changes_the_mark() -> None:
+    reviewed = [[mark.reviewed_by for mark in fold([add(), *events]).marks] for events in (
+        [accept(), edit(label="stop")],
+        [accept(), edit(label="stop", author="ann")],
+        [accept(), accept("cy")],
+        [accept(client_ns=5), undo(5)],
+    )]  # fmt: skip
+    assert reviewed == [["bob"], [""], ["cy"], [""]]
+
+
+def test_a_rules_accept_does_not_touch_a_persons_mark() -> None:
+    (mark,) = fold([add(), edit(author="rules.yaml", tool="rule", accept=True)]).marks
+    assert (mark.author, mark.reviewed_by) == ("ann", "")
 
 
 def test_an_edit_that_is_delivered_again_overrules_nobody() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import sys
 
 import msgspec
@@ -39,15 +40,16 @@ def test_it_is_what_the_engine_runs() -> None:
 times = st.integers(-(2**62), 2**62)
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
 numbers = st.floats(allow_nan=False)
+evidence = st.dictionaries(words, st.floats(allow_nan=False, allow_infinity=False), max_size=2)
 adds = st.builds(
     MarkAdd, words, words, times, times, words, words, words, numbers, times, times,
-    st.dictionaries(words, st.floats(allow_nan=False, allow_infinity=False), max_size=2), words, st.booleans(), words,
+    evidence, words, st.booleans(), words,
 )  # fmt: skip
 edits = st.builds(
     MarkEdit, words, words, words, words, st.none() | times, st.none() | times, st.none() | words, st.none() | numbers,
-    times, times, words, times,
+    times, times, words, times, st.booleans(), evidence,
 )  # fmt: skip
-retracts = st.builds(MarkRetract, words, words, words, words, times, times, words, st.booleans())
+retracts = st.builds(MarkRetract, words, words, words, words, times, times, words, st.booleans(), evidence)
 events: st.SearchStrategy[list[Mark]] = st.lists(adds | edits | retracts, min_size=1, max_size=6)
 
 
@@ -107,15 +109,30 @@ def test_many_events_are_packed_where_memory_has_room_for_the_library(
 def test_files_of_an_earlier_version_lack_the_last_columns() -> None:
     marks: list[Mark] = [
         MarkAdd("pump", "m", 1, 2, "run", "ann", "operator"),
+        MarkEdit("pump", "m", "ann", "operator", label="stop"),
         MarkRetract("pump", "n", "ann", "import"),
     ]
     running = LabelsOperator().start(None)
     running.feed(batch([encode(mark) for mark in marks]))
     table = tables(running.take())
-    old = table.drop("revision", "reason", "undoes_ns", "undo", "trim")
+    old = table.drop("revision", "reason", "undoes_ns", "undo", "trim", "accept")
     assert read_events([old])[0] == marks
-    later = table.with_columns(pl.col("offset") + 2)
+    later = table.with_columns(pl.col("offset") + 3)
     assert read_events([later, old])[0] == marks * 2
+
+
+def test_evidence_that_is_not_finite_is_no_number() -> None:
+    odd = {"x": math.inf, "y": math.nan, "z": 1.0}
+    marks: list[Mark] = [
+        MarkAdd("pump", "m", 1, 2, "run", "ann", "operator", evidence=odd),
+        MarkEdit("pump", "m", "ann", "operator", label="stop", evidence=odd),
+    ]
+    running = LabelsOperator().start(None)
+    running.feed(batch([encode(mark) for mark in marks]))
+    for mark in read_events([tables(running.take())])[0]:
+        assert math.isnan(mark.evidence["x"])
+        assert math.isnan(mark.evidence["y"])
+        assert mark.evidence["z"] == 1
 
 
 def test_what_is_no_mark_goes_to_the_dead_letters() -> None:

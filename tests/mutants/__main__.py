@@ -17,9 +17,11 @@ from typing import Final
 from tests.mutants.harness import FAILED, Copy, Mutant, StaleMutantError
 from tests.mutants.mutants import MUTANTS
 from tests.mutants.rules import RULES
+from tests.mutants.states import STATES
 from tests.mutants.windows import WINDOWS
 
 WORKERS: Final = 2
+EVERY: Final = (*MUTANTS, *RULES, *WINDOWS, *STATES)
 
 
 def verdict(copy: Copy, mutant: Mutant) -> str:
@@ -36,8 +38,7 @@ def verdict(copy: Copy, mutant: Mutant) -> str:
 
 def main(words: Sequence[str]) -> int:
     """Judge them; 2 where none is named so, or the tests fail without any mutant."""
-    every = (*MUTANTS, *RULES, *WINDOWS)
-    chosen = [each for each in every if not words or any(word in each.name + each.file for word in words)]
+    chosen = [each for each in EVERY if not words or any(word in each.name + each.file for word in words)]
     if not chosen:
         print(f"no mutant is named like {', '.join(words)}", file=sys.stderr)
         return 2

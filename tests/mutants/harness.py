@@ -71,6 +71,7 @@ class Copy:
         """pytest's exit code (`FAILED` where it had to be ended) and the end of what it said."""
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *words.split()]
         env = {**os.environ, "PYTHONPATH": str(self._folder), "PYTHONDONTWRITEBYTECODE": "1", "CI": "1"}
+        env.setdefault("SENSORLOOM_DATA", str(PROJECT.parent / "shared" / "data"))  # beside the tree, not the copy
         try:
             done = subprocess.run(
                 command, cwd=self._folder, env=env, capture_output=True, text=True, timeout=LIMIT_S, check=False

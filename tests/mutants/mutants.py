@@ -15,11 +15,13 @@ _CONDENSING: Final = "edge/spool/condensing.py"
 _QUEUE: Final = "edge/spool/queue.py"
 _CLOSED: Final = "edge/spool/closed.py"
 _ARRIVALS: Final = "edge/recording/arrivals.py"
+_UNRATED: Final = "edge/recording/unrated.py"
+_BURSTS: Final = "edge/recording/bursts.py"
 _RECORDER: Final = "edge/recording/recorder.py"
 _DEVICE: Final = "edge/recording/device.py"
 _CATCHUP: Final = "edge/recording/catchup.py"
 _REGRESSION: Final = "edge/recording/regression.py"
-_HEARING: Final = "edge/sources/mqtt/hearing.py"
+_KEPT: Final = "edge/sources/mqtt/kept.py"
 _DESCRIBING: Final = "edge/agent/describing.py"
 _STALLS: Final = "edge/sources/serial/stalls.py"
 _HANDOVER: Final = "edge/sources/serial/handover.py"
@@ -38,9 +40,10 @@ _T_CONDENSING: Final = "tests/edge/spool/test_condensing.py"
 _T_QUEUE: Final = "tests/edge/spool/test_queue.py"
 _T_PARTITION: Final = "tests/ingest/log/test_partition.py"
 _T_TIMEBASE: Final = "tests/edge/recording/test_timebase.py"
+_T_BURSTS: Final = "tests/edge/recording/test_bursts.py"
 _T_CATCHUP: Final = "tests/edge/recording/test_catchup.py"
 _T_POSTERIOR: Final = "tests/edge/recording/test_posterior.py"
-_T_HEARING: Final = "tests/edge/sources/test_mqtt_hearing.py"
+_T_KEPT: Final = "tests/edge/sources/test_mqtt_kept.py"
 _T_DESCRIBING: Final = "tests/edge/agent/test_describing.py"
 _T_RECORDER: Final = "tests/edge/recording/test_recorder.py"
 _T_SERIAL: Final = "tests/edge/sources/test_serial_stalls.py tests/edge/sources/test_serial_handover.py"
@@ -390,10 +393,31 @@ MUTANTS: Final[list[Mutant]] = [
     ),
     Mutant(
         "spreads what waited up to its arrival",
-        _ARRIVALS,
+        _UNRATED,
         "        if stamp.waited_ns:  # somewhere in between\n",
         "        if False:\n",
         _T_TIMEBASE,
+    ),
+    Mutant(
+        "takes a burst for the rate",
+        _BURSTS,
+        "at_ns - before_ns < FASTER * count * period_ns and",
+        "False and",
+        _T_BURSTS,
+    ),
+    Mutant(
+        "keeps the arrival at which a tick cut a burst",
+        _ARRIVALS,
+        "            line.take_back()\n",
+        "",
+        _T_BURSTS,
+    ),
+    Mutant(
+        "takes the first read of a burst for the end of a silence",
+        _ARRIVALS,
+        "late > SILENT_NS + _KEPT * self._kept_ns",
+        "late > SILENT_NS",
+        _T_BURSTS,
     ),
     Mutant(
         "ignores by how much a device's clock is ahead anyway",
@@ -433,17 +457,24 @@ MUTANTS: Final[list[Mutant]] = [
     Mutant(
         "takes the likeliest line of a few arrivals for the truth",
         _REGRESSION,
-        "if not LEAST <= self.count <= FEW:",
-        "if True:",
+        "if self._old.count <= FEW and (found := self._old.expected()) is not None:",
+        "if self._old.count < 0 and (found := self._old.expected()) is not None:",
         _T_POSTERIOR,
     ),
     # --- brokers, and the log's descriptions
     Mutant(
         "believes what a publisher kept of an absence",
-        _HEARING,
-        "return self._kept_ns(now_ns)",
-        "return 0",
-        _T_HEARING,
+        _KEPT,
+        "if self._absent_ns and not self._has_come(now_ns):",
+        "if False:",
+        _T_KEPT,
+    ),
+    Mutant(
+        "takes a pause in what a publisher kept for its end",
+        _KEPT,
+        "pause_ns > max(PAUSE_NS, 4 * pace_ns)",
+        "False",
+        _T_KEPT,
     ),
     Mutant(
         "takes another topic for the one that was written to",
@@ -456,8 +487,22 @@ MUTANTS: Final[list[Mutant]] = [
     Mutant(
         "does not notice that the process stood still",
         _STALLS,
-        "if at_ns - self._looked_ns > STALL_NS:",
+        "if at_ns - self._looked_ns > (FULL_NS if is_full else STALL_NS):",
         "if False:",
+        _T_SERIAL,
+    ),
+    Mutant(
+        "does not mind a full buffer after a short stall",
+        _STALLS,
+        "(FULL_NS if is_full else STALL_NS)",
+        "STALL_NS",
+        _T_SERIAL,
+    ),
+    Mutant(
+        "says nothing of what a full buffer has lost",
+        _STALLS,
+        "self.since_ns if self._was_full else None",
+        "None",
         _T_SERIAL,
     ),
     Mutant(
@@ -524,7 +569,7 @@ MUTANTS: Final[list[Mutant]] = [
     Mutant(
         "a slow disk does not hold up feeding",
         _WORKER,
-        """        if full or fed.running.pending_bytes >= 2 * self._limits.seal_bytes:
+        """        if full or fed.running.pending_bytes >= max(2 * self._limits.seal_bytes, self._due_bytes(fed)):
 """,
         """        if full:
 """,

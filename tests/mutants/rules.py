@@ -42,9 +42,9 @@ RULES: Final[list[Mutant]] = [
     Mutant(
         "a change that is delivered again overrules a later one",
         "labeling/marks.py",
-        "            if event.client_ns and any(told.event == event for told in history.changes):",
-        "            if False:",
-        _T_CORRECTIONS,
+        "    if event.client_ns and any(_is_again(told.event, event) for told in history.changes):",
+        "    if False:",
+        "tests/labeling/test_marks.py",
     ),
     Mutant(
         "nothing is undone",

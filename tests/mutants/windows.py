@@ -91,8 +91,8 @@ WINDOWS: Final[list[Mutant]] = [
     Mutant(
         "a run goes on until its times do not fit into 64 bits",
         _STREAMS,
-        "            self._room = min(COLLECT_SAMPLES, (_MAX_SPAN_NS - self._den) // self._num)",
-        "            self._room = COLLECT_SAMPLES",
+        "            self._room = min(COLLECT_SAMPLES - self._collected, (_MAX_SPAN_NS - self._den) // self._num)",
+        "            self._room = COLLECT_SAMPLES - self._collected",
         f"{_T_BOUNDS}::test_a_run_ends_before_its_times_overflow",
     ),
     # --- what is remembered

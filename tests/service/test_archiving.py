@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -17,9 +18,14 @@ import pytest
 
 import sensorloom
 from ingest.draining import drain
+from ingest.engine.worker import Notice
+from ingest.errors import UsageError
+from ingest.lifetimes import DAY_NS
 from ingest.log.protocol import MARKS, READINGS, Entry
 from ingest.opening import open_log
 from ingest.records import Forget, RecordingEnd, RecordingStart
+from service.archiving import ArchiveOptions, run_archive
+from service.limits import age_of
 from tests.ingest.archive.test_log import Records
 from tests.service.test_run import PROJECT, Site, append, at, mark, record
 from windowing.dataset.digest import dataset_digest
@@ -210,6 +216,41 @@ def test_kills_leave_every_record_once(tmp_path: Path) -> None:
     assert records(f"archive:{tmp_path}/archive") == records(site.log)
 
 
+AGED = """
+import asyncio, sys, time
+from pathlib import Path
+from ingest.engine.rhythm import Limits
+from service.archiving import ArchiveOptions, run_archive
+
+two_days = 2 * 86_400 * 10**9
+options = ArchiveOptions(sys.argv[1], Path(sys.argv[2]), sys.argv[3], limits=Limits(1000, 0.05), keep_ns=two_days // 2,
+                         now_ns=lambda: time.time_ns() + two_days)
+asyncio.run(run_archive(options, lambda notice, topic: None))
+"""
+
+
+def test_kills_while_what_is_old_goes(tmp_path: Path) -> None:
+    """kill -9 at whatever it does, for a clock by which all is old at once: what is left is the log's end, in order."""
+    site, rng, known = Site(tmp_path), random.Random(3), 0
+    for number in range(3):
+        record(site.log, f"d{number}", 30)
+        words = [sys.executable, "-c", AGED, site.log, str(tmp_path / "archive"), f"w{number}"]
+        with subprocess.Popen(words, cwd=PROJECT) as worker:
+            try:
+                known = wait_for_entries(tmp_path / "archive", worker, known + 2)
+                time.sleep(rng.random() * 0.2)
+            finally:
+                worker.kill()
+    record(site.log, "last", 5)
+    assert sensorloom.main(archive(site, "--until-idle")) == 0
+    whole, left = records(site.log), records(f"archive:{tmp_path}/archive")
+    for partition in (0, 1):
+        of_log, of_archive = ([one for one in each if one[0] == partition] for each in (whole, left))
+        assert of_archive == of_log[len(of_log) - len(of_archive) :]
+    assert 0 < len(left) < len(whole)
+    assert sensorloom.main(["archive", "verify", str(tmp_path / "archive")]) == 0
+
+
 def wait_for_entries(archive: Path, worker: subprocess.Popen[bytes], at_least: int) -> int:
     deadline_s = time.monotonic() + 60
     while (found := len(list(archive.glob("readings/manifest/*/*.json")))) < at_least:
@@ -217,6 +258,71 @@ def wait_for_entries(archive: Path, worker: subprocess.Popen[bytes], at_least: i
         assert time.monotonic() < deadline_s, "no entry came"
         time.sleep(0.01)
     return found
+
+
+def test_what_is_old_goes(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whole outputs, by an entry that counts them; what is left is read as ever, and says where it begins."""
+    root, told = site.out.parent, list[str]()
+
+    def observe(notice: object, topic: str) -> None:
+        if isinstance(notice, Notice) and notice.kind == "noted":
+            told.append(notice.text)
+
+    def run(now_ns: int) -> None:
+        options = ArchiveOptions(site.log, root / "archive", "w", True, keep_ns=DAY_NS, now_ns=lambda: now_ns)
+        asyncio.run(run_archive(options, observe))
+
+    run(time.time_ns())
+    assert records(f"archive:{root}/archive") == records(site.log), "all is young"
+    assert told == []
+    marks = len(list((root / "archive/marks/records").iterdir()))
+    run(time.time_ns() + 2 * DAY_NS)
+    whole = records(site.log)
+    assert records(f"archive:{root}/archive") == []
+    assert sum(int(found) for found in re.findall(r"([0-9]+) records of before", " ".join(told))) == len(whole)
+    assert len(list((root / "archive/marks/records").iterdir())) == marks, "marks stay"
+    record(site.log, "a", 7, first=3)
+    run(time.time_ns())
+    assert records(f"archive:{root}/archive") == [one for one in records(site.log) if one not in whole]
+    assert sensorloom.main(["archive", "verify", str(root / "archive")]) == 0
+    capsys.readouterr()
+    assert (
+        sensorloom.main(["archive", "show", str(root / "archive"), "a", "acc", "--from", "2001-01-01T00:00:00Z"]) == 1
+    )
+    assert "of what was appended before 20" in capsys.readouterr().err
+    assert sensorloom.main(batch(site, "young")) == 0
+    assert set(sensorloom.open(root / "young").windows()["device"]) == {"a"}
+    run(time.time_ns() + 3 * DAY_NS)
+    left = {path.name for path in (root / "archive/readings/records").iterdir()}
+    assert len(left) == 1, "what went is deleted an hour later"
+
+
+def test_who_was_behind_is_told_what_it_missed(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    root = site.out.parent
+    assert sensorloom.main(archive(site, "--until-idle")) == 0
+    assert sensorloom.main(batch(site, "dataset")) == 0
+    record(site.log, "late", 5)
+    assert sensorloom.main(archive(site, "--until-idle")) == 0
+    old = ArchiveOptions(
+        site.log, root / "archive", "w", True, keep_ns=DAY_NS, now_ns=lambda: time.time_ns() + 2 * DAY_NS
+    )
+    asyncio.run(run_archive(old, lambda notice, topic: None))
+    record(site.log, "late", 9, first=5)
+    record(site.log, "a", 9, first=1)
+    assert sensorloom.main(archive(site, "--until-idle")) == 0
+    assert sensorloom.main(batch(site, "dataset")) == 0
+    assert counts(root / "dataset")["lost.offsets"] == 7
+
+
+@pytest.mark.parametrize(("keep", "hours"), [("90d", 2160), ("36h", 36), ("1h", 1)])
+def test_ages(keep: str, hours: int) -> None:
+    assert age_of(keep) == hours * 3_600 * 10**9
+
+
+@pytest.mark.parametrize("keep", ["", "d", "59min", "-3d", "1y"])
+def test_impossible_ages(keep: str) -> None:
+    with pytest.raises(UsageError):
+        age_of(keep)
 
 
 def test_chunks_out_of_the_ordinary_come_through(site: Site) -> None:

@@ -24,6 +24,9 @@ channels = [CHANNELS]
 """
 
 
+STATES = ",".join(f"{code}=s{code}" for code in range(7))
+
+
 class Desk:
     """A folder with a log and a configuration, and what commands told there."""
 
@@ -90,7 +93,7 @@ def test_a_check_is_readable(desk: Desk, capsys: pytest.CaptureFixture[str]) -> 
     capsys.readouterr()
     assert sensorloom.main(["window", "check", "-c", str(desk.folder / "dataset.toml"), "--log", desk.log]) == 0
     out = capsys.readouterr().out
-    assert "stream acc: 1 devices, 1 recordings, 600 samples, 50 Hz, 20ms apart: x in g, y in g" in out
+    assert "stream acc: 1 device, 1 recording, 600 samples, 50 Hz, 20ms apart: x in g, y in g" in out
     assert "windows: 11" in out
 
 
@@ -129,7 +132,7 @@ def test_a_recording_that_waits_for_a_stream_is_named(desk: Desk) -> None:
     desk.write("acc.x", "gyro.y")
     both(desk, 'no device in the log has a stream "gyro"')
     desk.bring("gyro", "y", "50Hz", "--recording", "other", "--open")
-    both(desk, "recordings lack a stream: other of p has gyro, and no acc, which is in recording r")
+    both(desk, "recordings without a stream: other of p has gyro, and no acc, which is in recording r")
 
 
 def test_a_window_longer_than_every_recording_is_named(desk: Desk) -> None:
@@ -164,3 +167,24 @@ def test_an_empty_log_is_named(desk: Desk) -> None:
     desk.write("acc.x")
     assert sensorloom.main(["window", "check", "-c", str(desk.folder / "dataset.toml"), "--log", empty]) == 1
     assert sensorloom.main(["window", "check", "-c", str(desk.folder / "dataset.toml"), "--log", empty + "x"]) == 2
+
+
+def test_a_grid_much_finer_than_a_stream_is_told(desk: Desk) -> None:
+    desk.bring("acc", "x,y", "5Hz")
+    desk.write("acc.x", more='max_gap = "1s"\n')
+    code, report = desk.check()
+    assert code == 0
+    (cause,) = [cause for cause in report["causes"] if cause.startswith("rate: ")]
+    assert "10 values for each sample of acc (5 Hz): what lies between is made up" in cause
+    for more in ('interpolation = "hold"\n', '[window.streams.acc]\ninterpolation = "none"\n'):
+        desk.write("acc.x", more='max_gap = "1s"\n' + more)
+        assert not [cause for cause in desk.check()[1]["causes"] if cause.startswith("rate: ")]
+
+
+@pytest.mark.parametrize(("rate", "states", "told"), [("6Hz", [], False), ("1Hz", ["--values", STATES], False)])
+def test_a_grid_that_makes_up_little_or_nothing_is_not_told(
+    desk: Desk, rate: str, states: list[str], told: bool
+) -> None:
+    desk.bring("acc", "x", rate, *states)
+    desk.write("acc.x", more='max_gap = "5s"\n')
+    assert any(cause.startswith("rate: ") for cause in desk.check()[1]["causes"]) is told

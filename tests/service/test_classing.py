@@ -20,6 +20,7 @@ from ingest.wire import encode
 from labeling.sink import LabelsOperator
 from service.classing import LabelsStore, labels_of
 from tests.service.test_run import Site, append, mark, record
+from windowing.dataset import labelled
 from windowing.dataset.labelled import CLASSES, known_classes
 
 
@@ -70,6 +71,33 @@ def test_a_dataset_of_before_keeps_the_numbers_that_it_had(site: Site) -> None:
     append(site.log, MARKS, mark("a", 9, 10, "accel"))
     assert site.drain() == 0
     assert sensorloom.open(site.out).classes == ("braking", "run", "accel")
+
+
+def test_two_spellings_of_a_label_are_one_class_and_the_others_keep_their_numbers(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a ledger of before, each spelling had a number."""
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    marks = [mark("a", 1, 2, decomposed), mark("a", 3, 4, composed), mark("a", 8, 10, "late")]
+    append(site.log, MARKS, *marks)
+    with monkeypatch.context() as before:
+        before.setattr(labelled, "normal", lambda label: label)
+        assert site.drain() == 0
+    (page,) = read_ledger(site.out, CLASSES)
+    assert page.body["labels"] == ["run", "braking", decomposed, composed, "late"]
+    dataset = sensorloom.open(site.out)
+    assert dataset.classes == ("run", "braking", composed, decomposed, "late")
+    told = set(zip(dataset.windows()["label"].to_list(), dataset.arrays("keep").y.tolist(), strict=True))
+    assert {(composed, 2), ("late", 4), ("braking", 1)} <= told
+    append(site.log, MARKS, mark("a", 4, 5, "new"), mark("a", 9, 10, decomposed))
+    site.write("epoch", f'\n[labels]\nbackground = "{decomposed}"\n')
+    assert site.drain() == 0
+    assert numbers(site) == ("run", "braking", composed, decomposed, "late", "new")
+    site.write("epoch", f'\n[labels]\nclasses = ["{decomposed}", "run"]\n')
+    assert site.drain() == 0
+    dataset = sensorloom.open(site.out)
+    assert dataset.classes == (composed, "run")
+    assert 0 in dataset.arrays().y
 
 
 def test_an_entry_is_created_after_its_labels_have_numbers(tmp_path: Path) -> None:

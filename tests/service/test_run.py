@@ -367,7 +367,7 @@ def test_within_a_program_an_event_ends_the_service_and_signals_are_left_alone(s
 
         limits = ServiceLimits(seal_seconds=0.01)
         options = RunOptions(site.config, site.log, site.out, "w", limits=limits)
-        return await asyncio.wait_for(run_service(options, observe, stop), 20)
+        return await asyncio.wait_for(run_service(options, observe, stop), 60)
 
     assert not asyncio.run(main()).finished
 

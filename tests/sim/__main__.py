@@ -5,10 +5,20 @@ from __future__ import annotations
 import sys
 
 from tests.sim.storm import TRUE, storm
-from tests.sim.workloads import ArchiveWork, IdleWork, MarksWork, RuleLikeWork, RulesWork, WindowsWork, Workload
+from tests.sim.workloads import (
+    ArchiveWork,
+    IdleWork,
+    KeptArchiveWork,
+    MarksWork,
+    RuleLikeWork,
+    RulesWork,
+    WindowsWork,
+    Workload,
+)
 
 WORKLOADS: dict[str, type[Workload]] = {
-    work.__name__: work for work in (RuleLikeWork, IdleWork, WindowsWork, RulesWork, MarksWork, ArchiveWork)
+    work.__name__: work
+    for work in (RuleLikeWork, IdleWork, WindowsWork, RulesWork, MarksWork, ArchiveWork, KeptArchiveWork)
 }
 
 

@@ -15,7 +15,9 @@ from dataclasses import dataclass, field, fields, replace
 from itertools import islice
 from unittest.mock import patch
 
+from ingest.archive.merging import ends_an_output, newest_append_ns
 from ingest.engine.continuity import known_by
+from ingest.engine.keeping import Keep
 from ingest.engine.merging import Merging
 from ingest.engine.rhythm import Limits
 from ingest.engine.store import FileStore
@@ -24,11 +26,11 @@ from ingest.errors import LogUnavailableError, StoreFullError
 from ingest.log.protocol import MARKS, READINGS, STREAMS, Entry
 from simulators.sim.faults import CALM, Chance, Crash, CrashPoint, Faults, Process
 from simulators.sim.files import SimDisk, SimFiles
-from simulators.sim.log import SimBroker, SimLog, SimPartition
+from simulators.sim.log import EPOCH_NS, SimBroker, SimLog, SimPartition
 from simulators.sim.loop import run
 from tests.sim.oracle import LogRecord, expected_rows
 from tests.sim.verify import Row, WrongError, demand, read_entries, read_rows
-from tests.sim.workloads import RuleLikeWork, Workload
+from tests.sim.workloads import KeptArchiveWork, RuleLikeWork, Workload
 
 GROUP = "windows"
 CHECKPOINT_EVERY = 4
@@ -223,7 +225,12 @@ async def work(world: World, process: Process, instance: str, until: dict[int, i
     protocol = world.protocol
     merging = None
     if world.merge_every:
-        merging = Merging(world.work.merger(), now_ns, world.merge_every, grace_ns=int(world.grace_s * 1e9))
+        keep = None
+        if isinstance(world.work, KeptArchiveWork):
+            age_ns = int(world.work.keep_s * 1e9)
+            keep = Keep(age_ns, lambda: EPOCH_NS + now_ns(), ends_an_output, newest_append_ns, step_ns=10**9)
+        grace_ns = int(world.grace_s * 1e9)
+        merging = Merging(world.work.merger(), now_ns, world.merge_every, grace_ns=grace_ns, keep=keep)
     files = world.files[process.name.partition(".")[0]] = protocol.files(world.disk, process)
     worker = protocol.worker(
         SimLog(world.log, process),

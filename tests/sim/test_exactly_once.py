@@ -7,7 +7,7 @@ import os
 import pytest
 
 from tests.sim.storm import storm
-from tests.sim.workloads import ArchiveWork, IdleWork, MarksWork, RulesWork, WindowsWork
+from tests.sim.workloads import ArchiveWork, IdleWork, KeptArchiveWork, MarksWork, RulesWork, WindowsWork
 
 RUNS = int(os.environ.get("SENSORLOOM_SIM_RUNS", "2000"))
 SOAK_RUNS = int(os.environ.get("SENSORLOOM_SIM_RUNS", "100000"))
@@ -72,6 +72,15 @@ def test_storms_over_the_rules(seeds: range) -> None:
 def test_storms_over_the_archive(seeds: range) -> None:
     for seed in seeds:
         storm(seed, work=ArchiveWork)
+
+
+def test_storms_over_an_archive_that_keeps_what_is_young() -> None:
+    gone = []
+    for seed in range(20):
+        work = storm(seed, work=KeptArchiveWork).work
+        assert isinstance(work, KeptArchiveWork)
+        gone.append(work.gone)
+    assert sum(map(bool, gone)) > 5, "nothing has gone"
 
 
 def test_storms_over_marks_that_are_corrected() -> None:

@@ -17,6 +17,7 @@ from ingest.archive.merging import ArchiveMerger
 from ingest.archive.operator import ArchiveOperator
 from ingest.archive.rows import Row
 from ingest.archive.tables import read_table, record_values, rows_in
+from ingest.engine.keeping import FILES, RECORDS
 from ingest.engine.manifest import FileRef, Manifest
 from ingest.engine.merging import Merger, Untouched
 from ingest.engine.operator import Draft, Operator, Output, Running
@@ -244,6 +245,8 @@ class WindowsWork:
         operator.learn(self._schema, self._description)
         output = fold(operator.start(None), records, entries[0].begin, lost).take()
         totals, counts = Counter(entries[-1].totals), output.counts
+        for name in (FILES, RECORDS):  # the engine's own
+            del totals[name]
         demand(totals == counts, f"{where}: totals are {totals}, expected {counts}")  # as Counters: no 0 is a 0
         return output
 
@@ -279,6 +282,9 @@ class RulesWork(WindowsWork):
 class ArchiveWork(WindowsWork):
     """The archive: every record is in it once, at its place, with its bytes, and counts where it counts."""
 
+    gone = 0
+    """How many records are not kept any longer."""
+
     def operator(self) -> Operator:
         return ArchiveOperator(READINGS)
 
@@ -299,11 +305,19 @@ class ArchiveWork(WindowsWork):
         got = [(row.offset, row.append_ns, row.key, value) for row, value in found]
         holes = [(0, entries[0].begin), *lost]
         wanted = [record for record in records if not any(a <= record.offset < b for a, b in holes)]
+        self.gone = entries[-1].totals.get(RECORDS, 0)
+        wanted = wanted[self.gone :]  # the oldest; of those who keep all, none
         demand(got == [tuple(record) for record in wanted], f"{where}: {len(got)} records, expected {len(wanted)}")
         whole = self._at_once(where, entries, lost, records)
         files = {draft.name: b"".join(bytes(part) for part in draft.parts) for draft in whole.drafts}
         verdicts = [[row.verdict for row, _ in rows] for rows in (found, archived(files, files.__getitem__))]
-        demand(verdicts[0] == verdicts[1], f"{where}: a seal changed what counts")
+        demand(verdicts[0] == verdicts[1][self.gone :], f"{where}: a seal changed what counts")
+
+
+class KeptArchiveWork(ArchiveWork):
+    """The archive that keeps what is younger than some seconds."""
+
+    keep_s = 10.0
 
 
 def archived(names: Iterable[str], read: Callable[[str], bytes]) -> list[tuple[Row, bytes]]:

@@ -50,7 +50,7 @@ def everything(made: Scenario) -> bytes:
 async def heard(source: MqttSource | SerialSource, size: int) -> bytes:
     """The first `size` bytes that come."""
     data = b""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async for item in source.arrivals():
             if not isinstance(item, Arrival):  # before it was there, it was not heard
                 assert not data
@@ -140,7 +140,7 @@ def test_an_mqtt_sensor_publishes_to_a_real_broker_and_to_the_embedded_one(
             await broker.start()
         source = mqtt_source(url, "3.1.1" if embedded else "5")
         try:
-            await asyncio.wait_for(source.open(), 10)
+            await asyncio.wait_for(source.open(), 60)
             playing = asyncio.create_task(play(made, quiet))
             assert await heard(source, len(said)) == said
             return await playing
@@ -200,7 +200,7 @@ def test_what_cannot_be_reached_ends_all_of_it(tmp_path: Path) -> None:
     """
     made = scenario(tmp_path, text)
     with pytest.raises(TransientError, match=r"mqtt://127.0.0.1:\d+: Connection refused; start a broker there"):
-        asyncio.run(asyncio.wait_for(play(made, quiet), 10))
+        asyncio.run(asyncio.wait_for(play(made, quiet), 60))
     assert not (tmp_path / "tty").is_symlink()
 
     async def occupied() -> None:
@@ -209,7 +209,7 @@ def test_what_cannot_be_reached_ends_all_of_it(tmp_path: Path) -> None:
             await play(made, quiet)
 
     with pytest.raises(UsageError, match=rf"mqtt://127.0.0.1:{port}: cannot listen there: .*; choose another port"):
-        asyncio.run(asyncio.wait_for(occupied(), 10))
+        asyncio.run(asyncio.wait_for(occupied(), 60))
 
 
 def test_ended_early_it_ends_in_good_order(tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ def test_ended_early_it_ends_in_good_order(tmp_path: Path) -> None:
             while not (tmp_path / "log/topics/readings").exists() or len(read_log(f"segments:{tmp_path / 'log'}")) < 5:
                 assert process.poll() is None
             process.send_signal(signal.SIGTERM)
-            out, err = process.communicate(timeout=20)
+            out, err = process.communicate(timeout=60)
         finally:
             process.kill()
     assert (process.returncode, err) == (0, "")

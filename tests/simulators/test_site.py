@@ -45,14 +45,17 @@ def test_every_file_is_what_its_command_reads(tmp_path: Path) -> None:
 def test_the_agent_reads_what_the_sensors_say(tmp_path: Path) -> None:
     made = site(tmp_path)
     made.write()
-    pump, motor, other = load_scenario(made.scenario).sensors
-    imu, probe = load_config(made.agent).sources
+    pump, motor, other, valve = load_scenario(made.scenario).sensors
+    imu, probe, gate = load_config(made.agent).sources
     assert (imu.device, imu.stream, imu.rate) == (pump.device, pump.stream, pump.rate)
     assert pump.via == ViaSerial(tmp_path / imu.option("port", str))
     assert (probe.device, probe.stream, probe.rate) == (motor.device, motor.stream, Fraction(1))
     broker, topic = probe.option("broker", str), probe.option("topic", str)
     assert motor.via == ViaMqtt("127.0.0.1", int(broker.rpartition(":")[2]), topic, 1)
     assert other.via == ViaLog(made.log)
+    assert valve.via == ViaMqtt("127.0.0.1", int(broker.rpartition(":")[2]), gate.option("topic", str), 1)
+    assert (gate.device, gate.stream, gate.rate) == (valve.device, valve.stream, Fraction(1))
+    assert gate.states == {it.name: it.states for it in valve.make(1, 0, 9.0).description.channels}
     description = pump.make(1, 0, 1.0).description
     assert imu.dtype == description.dtype
     assert imu.scales == {channel.name: channel.scale for channel in description.channels}
@@ -67,7 +70,7 @@ def test_other_demos_have_other_devices(tmp_path: Path) -> None:
         for start_ns in (START_NS, START_NS + 1)
     ]
     devices = {device for made in sites for device in made.devices}
-    assert len(devices) == 3 * len(sites)
+    assert len(devices) == 4 * len(sites)
 
 
 def test_an_earlier_demo_and_other_things_stay_as_they_are(tmp_path: Path) -> None:

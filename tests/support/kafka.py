@@ -1,16 +1,17 @@
 """A real Apache Kafka broker on loopback, in KRaft mode, for tests.
 
-`server_jars` lets Maven resolve the server once (deploy/kafka) and keeps the jars; `KafkaBroker` formats a data folder,
-starts one broker-and-controller process on free ports, and can kill and restart it on the same data and ports.
+`server_jars` lets Maven resolve the server once (deploy/kafka) and keeps the jars; `KafkaBroker` starts one
+broker-and-controller process on free ports and a copy of `formatted_folder`, and can kill and restart it on the same.
+`class_archive` keeps the classes that a broker loads as Java has them in memory: a start takes half of the work then.
 """
 
 from __future__ import annotations
 
 import base64
-import fcntl
 import hashlib
 import re
 import shutil
+import signal
 import subprocess
 import uuid
 from collections.abc import Mapping
@@ -18,10 +19,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from tests.support.server import PROJECT, Server, ServerError, free_ports
+from tests.support.server import PROJECT, Server, ServerError, free_ports, locked
 
 POM: Final = PROJECT / "deploy" / "kafka" / "pom.xml"
 MAVEN_S: Final = 600.0
+ARCHIVING_S: Final = 300.0
+JAVA_HINT: Final = "install a Java 17 runtime (Debian: apt-get install default-jre-headless)"
 
 _CLUSTER_ID: Final = "sensorloomTestsOnlyAAAAAA"
 _JAVA: Final = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
@@ -46,11 +49,10 @@ def server_jars(cache: Path | None = None) -> Path:
 
     Safe when several processes ask at once: one resolves, the others wait.
     """
-    target = cache or PROJECT / ".cache" / f"kafka-{kafka_version()}"
+    target = (cache or PROJECT / ".cache" / f"kafka-{kafka_version()}").resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
     stamp, wanted = target / ".pom-sha256", hashlib.sha256(POM.read_bytes()).hexdigest()
-    with target.with_name(target.name + ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(target.with_name(target.name + ".lock")):
         if not (stamp.exists() and stamp.read_text() == wanted):
             partial = target.with_name(target.name + ".partial")
             for folder in (partial, target):
@@ -59,6 +61,48 @@ def server_jars(cache: Path | None = None) -> Path:
             (partial / stamp.name).write_text(wanted)
             partial.rename(target)
     return target
+
+
+def class_archive() -> Path:
+    """The archive of the classes that a broker loads with this Java, made by a broker that is started for it."""
+    java = Path(_tool("java", JAVA_HINT)).resolve().stat()
+    target = server_jars() / f"classes-{java.st_mtime_ns:x}-{java.st_size:x}.jsa"
+    with locked(target.with_suffix(".lock")):
+        if not target.exists():
+            partial = target.with_suffix(".partial")
+            partial.unlink(missing_ok=True)
+            with _Taught(partial) as broker:
+                broker.end()
+            partial.rename(target)
+    return target
+
+
+def formatted_folder() -> Path:
+    """A data folder that Kafka's own tool has formatted once, for brokers to begin with a copy of it."""
+    target = server_jars() / "formatted"
+    with locked(target.with_suffix(".lock")):
+        if not target.exists():
+            partial, properties = target.with_suffix(".partial"), target.with_suffix(".properties")
+            shutil.rmtree(partial, ignore_errors=True)
+            _write(properties, alone("127.0.0.1:1", 2), partial)
+            arguments = ["format", "-t", _CLUSTER_ID, "-c", str(properties)]
+            command = _java_command("-Xshare:auto", "kafka.tools.StorageTool", *arguments)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=ARCHIVING_S, check=False)
+            if done.returncode:
+                raise ServerError(f"formatting a data folder for brokers: {done.stdout}{done.stderr}")
+            partial.rename(target)
+    return target
+
+
+def _write(file: Path, properties: Mapping[str, str], data: Path) -> None:
+    """A broker's properties, which keeps its topics in a folder."""
+    lines = {**properties, "log.dirs": str(data)}
+    file.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
+
+
+def _java_command(sharing: str, main: str, *arguments: str) -> list[str]:
+    java, jars = _tool("java", JAVA_HINT), server_jars()
+    return [java, *_JAVA, sharing, *_LOGGING, "-cp", f"{jars}/*", main, *arguments]
 
 
 def _resolve(folder: Path) -> None:
@@ -118,7 +162,7 @@ class KafkaBroker(Server):
     A context manager: `with KafkaBroker() as broker: ... broker.bootstrap ...`.
     """
 
-    start_s = 60.0
+    start_s = 150.0
 
     def __init__(
         self, *, owner: int | None = None, misleading: tuple[str, str] | None = None, host: str = "127.0.0.1"
@@ -129,7 +173,8 @@ class KafkaBroker(Server):
         properties = alone(self.bootstrap, controller_port)
         if misleading is not None:
             properties |= misled(self.bootstrap, controller_port, *misleading)
-        self._write(properties)
+        self._properties = self._folder / "server.properties"
+        _write(self._properties, properties, self.data)
         try:
             self._format()
             self.restart()
@@ -137,32 +182,46 @@ class KafkaBroker(Server):
             self.stop()
             raise
 
-    def _write(self, properties: Mapping[str, str]) -> None:
-        self._properties = self._folder / "server.properties"
-        properties = {**properties, "log.dirs": str(self._folder / "data")}
-        self._properties.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
+    def _format(self, node: int = 1) -> None:
+        """Give it a folder as Kafka's own tool formats one, with a name of its own."""
+        shutil.copytree(formatted_folder(), self.data)
+        meta, own = self.data / "meta.properties", {"node.id": str(node), "directory.id": _uuid()}
+        lines = (line.partition("=") for line in meta.read_text().splitlines())
+        meta.write_text("".join(f"{name}={own.get(name, value)}\n" for name, _, value in lines))
 
-    def _format(self) -> None:
-        arguments = ["format", "-t", _CLUSTER_ID, "-c", str(self._properties)]
-        done = subprocess.run(
-            self._java_command("kafka.tools.StorageTool", *arguments),
-            capture_output=True,
-            text=True,
-            timeout=self.start_s,
-            check=False,
-        )
-        if done.returncode:
-            raise ServerError(f"formatting the broker's data folder: {done.stdout}{done.stderr}")
+    @property
+    def data(self) -> Path:
+        """Where it keeps its topics."""
+        return self._folder / "data"
 
-    def _java_command(self, main: str, *arguments: str) -> list[str]:
-        java = _tool("java", "install a Java 17 runtime (Debian: apt-get install default-jre-headless)")
-        return [java, *_JAVA, *_LOGGING, "-cp", f"{server_jars()}/*", main, *arguments]
+    def _sharing(self) -> str:
+        return f"-XX:SharedArchiveFile={class_archive()}"
 
     def _command(self) -> list[str]:
-        return self._java_command("kafka.Kafka", str(self._properties))
+        return _java_command(self._sharing(), "kafka.Kafka", str(self._properties))
 
     def _serves(self, said: str) -> bool:
         return "Kafka Server started" in said
+
+
+class _Taught(KafkaBroker):
+    """A broker that writes down what classes it had, when it ends in order."""
+
+    def __init__(self, archive: Path) -> None:
+        self._archive = archive
+        super().__init__()
+
+    def _sharing(self) -> str:
+        return f"-XX:ArchiveClassesAtExit={self._archive}"
+
+    def end(self) -> None:
+        """Wait until it has ended in order, and its archive is whole."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait(ARCHIVING_S)
+        if not self._archive.exists():
+            said = self._said_since(0)[-3000:]
+            raise ServerError(f"{self._archive}: not written; the end of {self.log_path}:\n{said}")
 
 
 def _uuid() -> str:
@@ -173,23 +232,12 @@ def _uuid() -> str:
 class _Node(KafkaBroker):
     """One of several brokers; it is launched when all are there, as none serves without the others."""
 
-    def __init__(self, properties: Mapping[str, str], bootstrap: str, formatted: Path | None) -> None:
+    def __init__(self, properties: Mapping[str, str], bootstrap: str) -> None:
         Server.__init__(self, "kafka")
         self.bootstrap = bootstrap  # type: ignore[misc]
-        self._write(properties)
-        if formatted is None:
-            self._format()
-        else:
-            shutil.copytree(formatted, self.data)
-            own = {"node.id": properties["node.id"], "directory.id": _uuid()}
-            meta = self.data / "meta.properties"
-            lines = (line.partition("=") for line in meta.read_text().splitlines())
-            meta.write_text("".join(f"{name}={own.get(name, value)}\n" for name, _, value in lines))
-
-    @property
-    def data(self) -> Path:
-        """Where it keeps its topics."""
-        return self._folder / "data"
+        self._properties = self._folder / "server.properties"
+        _write(self._properties, properties, self.data)
+        self._format(int(properties["node.id"]))
 
 
 class KafkaCluster:
@@ -205,7 +253,6 @@ class KafkaCluster:
         self.bootstrap: Final = ",".join(addresses[:count])
         self.brokers: Final[dict[int, KafkaBroker]] = {}
         """By node id."""
-        formatted = None
         try:
             for number in range(count):
                 properties = alone(addresses[number], ports[count + number]) | {
@@ -217,8 +264,7 @@ class KafkaCluster:
                     "auto.create.topics.enable": "false",
                     "broker.session.timeout.ms": "6000",
                 }
-                node = self.brokers[number + 1] = _Node(properties, addresses[number], formatted)
-                formatted = formatted or node.data
+                self.brokers[number + 1] = _Node(properties, addresses[number])
             self.restart()
         except BaseException:
             self.stop()

@@ -33,7 +33,7 @@ class Mosquitto(Server):
     `settings` are further lines of its configuration; it listens at `host`, loopback but for tests of links.
     """
 
-    start_s = 20.0
+    start_s = 60.0
 
     def __init__(self, *settings: str, host: str = "127.0.0.1") -> None:
         self._binary = mosquitto_binary()

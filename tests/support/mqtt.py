@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable
 from typing import Final
 
@@ -33,6 +34,19 @@ def begin_session(host: str, port: int, client_id: str, topic: str) -> None:
     assert granted.wait(PATIENCE_S), f"{host}:{port}: no subscription to {topic}"
     client.disconnect()
     client.loop_stop()
+
+
+def has_session(host: str, port: int, client_id: str) -> bool:
+    """Whether the broker keeps anything for a client of that name."""
+    kept: list[bool] = []
+    client = paho.Client(CallbackAPIVersion.VERSION2, client_id, clean_session=False)
+    client.on_connect = lambda _client, _data, flags, *_: kept.append(flags.session_present)
+    client.connect(host, port)
+    deadline = time.monotonic() + PATIENCE_S
+    while not kept and time.monotonic() < deadline:
+        client.loop(PATIENCE_S)
+    client.disconnect()
+    return kept[0]
 
 
 def publish(host: str, port: int, topic: str, payloads: Iterable[bytes | str]) -> int:

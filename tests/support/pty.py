@@ -15,6 +15,10 @@ class SerialPort(Terminal):
     def __enter__(self) -> SerialPort:
         return self
 
+    def write(self, data: bytes, timeout_s: float = 60.0) -> None:
+        """As `Terminal.write`, with the patience that a test has."""
+        super().write(data, timeout_s)
+
     def play(self, pieces: Iterable[bytes], bytes_per_s: float | None = None) -> None:
         """Write pieces one after the other, none earlier than the line's rate allows; wait for the reader."""
         begin, sent = time.monotonic(), 0

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import functools
+import itertools
 import os
+import random
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -25,13 +30,34 @@ class ServerError(RuntimeError):
     """A server, or what it needs, did not do what the tests need; the message says how to get it."""
 
 
+@functools.cache
+def _ports() -> Iterator[int]:
+    """Ports that the kernel gives to nobody who asks for just any: this worker's share of them, for ever."""
+    low, high = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    ports = [port for port in range(10_000, 65_536) if not low <= port <= high]
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    share = ports[int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) :: workers]
+    begin = random.randrange(len(share))  # two runs on one machine begin apart
+    return itertools.cycle(share[begin:] + share[:begin])
+
+
 def free_ports(count: int) -> list[int]:
-    """Loopback ports on which nobody listens now."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+    """Loopback ports on which nobody listens now, and which nobody is given before a server is there or is back."""
+    found: list[int] = []
+    while len(found) < count:
+        port = next(_ports())
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("", port))
+            found.append(port)
+    return found
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """No other process is within; `path` is a file that shows it."""
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 class Server(ABC):

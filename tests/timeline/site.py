@@ -102,13 +102,13 @@ def write_site(folder: Path, records: Sequence[Record], device: str = "pump-7") 
 
 
 class Served:
-    """`sensorloom label serve` as a process, on a free port of loopback."""
+    """`sensorloom label serve` as a process, on a free port of loopback; `project` is where its code lies."""
 
-    def __init__(self, *words: str, wait: bool = True) -> None:
+    def __init__(self, *words: str, wait: bool = True, project: Path = PROJECT) -> None:
         command = [sys.executable, "-m", "sensorloom", "label", "serve", "--listen", "127.0.0.1:0", *words]
-        environment = os.environ | {"PYTHONPATH": str(PROJECT), "NO_PROXY": "*"}
+        environment = os.environ | {"PYTHONPATH": str(project), "NO_PROXY": "*"}
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=PROJECT, env=environment
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=project, env=environment
         )
         self.link = self._line() if wait else ""
         self.url = self.link.split("/open/")[0].rstrip("/")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -51,9 +52,9 @@ def of_channel(series: Series, column: int) -> Series:
 
 
 def windows(
-    spec: WindowSpec, streams: list[Series], origin: int, ks: range
+    spec: WindowSpec, streams: list[Series], origin: int, ks: range, held: Sequence[Collection[int]] = ((), ())
 ) -> tuple[dict[int, NDArray[np.float32]], dict[int, str]]:
-    """Signals and drop reasons by `k` of a recording that has ended."""
+    """Signals and drop reasons by `k` of a recording that has ended; `held` are each stream's columns of states."""
     period = Fraction(10**9) / spec.rate
     first = min(series[0][0] for series in streams) - spec.tolerance_ns
     last = max(series[0][-1] for series in streams) + spec.tolerance_ns
@@ -64,17 +65,20 @@ def windows(
             continue
         rows = np.full((spec.length, len(spec.channels)), np.nan)
         gap = False
-        for plan, series in zip(spec.streams, streams, strict=True):
+        for plan, series, states in zip(spec.streams, streams, held, strict=False):
             own = [of_channel(series, at) for at in range(len(plan.columns))]
+            rules = [plan.rule.of_states if at in states else plan.rule for at in range(len(plan.columns))]
             for i, g in enumerate(instants):
-                found = cell(series, g, plan.rule, spec.tolerance_ns)
+                found = cell(series, g, rules[0] if len(states) == len(rules) else plan.rule, spec.tolerance_ns)
                 gap |= found.gap
                 if spec.semantics == 1:
-                    if found.values is not None:
-                        rows[i, plan.columns] = found.values
+                    for at, (column, rule) in enumerate(zip(plan.columns, rules, strict=True)):
+                        if found.values is not None:
+                            value = cell(series, g, rule, spec.tolerance_ns).values
+                            rows[i, column] = np.nan if value is None else value[at]
                     continue
-                for column, channel in zip(plan.columns, own, strict=True):
-                    value = cell(channel, g, plan.rule, spec.tolerance_ns).values
+                for column, channel, rule in zip(plan.columns, own, rules, strict=True):
+                    value = cell(channel, g, rule, spec.tolerance_ns).values
                     if value is not None:
                         rows[i, column] = value[0]
         with np.errstate(all="ignore"):

@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import numpy as np
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from ingest.records import Gap, Progress, Record, StreamDescription
@@ -16,7 +17,17 @@ from windowing.fold.anchors import AnchorMark
 from windowing.spec import Interpolation, StreamRule, WindowSpec
 
 DESCRIPTIONS = (describe("a", "xy"), describe("b", "z", dtype="int16", scale=0.1, offset=3.0))
+STATES = ((0, "raised"), (1, "down"))
 _INTERPOLATIONS: st.SearchStrategy[Interpolation] = st.sampled_from(get_args(Interpolation))
+
+
+@st.composite
+def described(draw: st.DrawFn) -> tuple[StreamDescription, ...]:
+    """`DESCRIPTIONS`, in which some channels have named states."""
+    return tuple(
+        replace(it, channels=tuple(replace(c, states=draw(st.sampled_from([(), STATES]))) for c in it.channels))
+        for it in DESCRIPTIONS
+    )
 
 
 @st.composite

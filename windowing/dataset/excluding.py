@@ -14,6 +14,7 @@ from ingest.engine.disk import DiskFiles
 from ingest.engine.store import FileStore
 from ingest.errors import UsageError
 from ingest.settings import suggest
+from ingest.showing import counted
 from ingest.units import exact_time, format_time
 from ingest.who import who
 from windowing.dataset.exclusions import Exclusion, exclude, read_exclusions, take_back
@@ -118,6 +119,6 @@ def render_exclusions(listed: Sequence[ListedExclusion]) -> str:
         since = "its begin" if each.start_ns is None else format_time(each.start_ns)
         until = "its end" if each.end_ns is None else format_time(each.end_ns)
         of = each.device if each.recording is None else f"{each.device}, recording {each.recording}"
-        state = "taken back" if each.undone else f"{each.windows:,} windows"
+        state = "taken back" if each.undone else counted(each.windows, "window")
         lines.append(f"{each.number}: {of}, {since} to {until}: {state} ({each.reason}; {each.author})")
     return "\n".join(lines)

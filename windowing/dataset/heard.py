@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -53,6 +53,12 @@ def read_streams(chains: Chains, damaged: Damaged = "raise") -> pl.DataFrame:
     return _read(chains, STREAMS, STREAMS_SCHEMA, damaged).sort("device", "recording", "stream", "offset")
 
 
+def without_undone(streams: pl.DataFrame, undone: Collection[tuple[str, str]]) -> pl.DataFrame:
+    """The streams but for those of the recordings, by device and id, whose import was taken back."""
+    gone = pl.DataFrame(list(undone), schema=dict.fromkeys(_KEYS, pl.String), orient="row")
+    return streams.join(gone, list(_KEYS), "anti", maintain_order="left")
+
+
 def units_of(streams: pl.DataFrame) -> list[UnitsOfStream]:
     """In which units each named channel came, and in how many recordings each."""
     rows = streams.filter("named").select(*_KEYS, "stream", "channels", "units").explode("channels", "units")
@@ -68,6 +74,22 @@ def units_of(streams: pl.DataFrame) -> list[UnitsOfStream]:
     for channel, unit, count in counted.iter_rows():
         found.setdefault(channel, {})[unit] = count
     return [UnitsOfStream(channel, units) for channel, units in found.items()]
+
+
+def states_of(streams: pl.DataFrame, channels: Collection[str]) -> dict[str, dict[int, str]]:
+    """What the codes of channels mean, by channel and code. A code that recordings name otherwise has all its names,
+    with a slash between them."""
+    found: dict[str, dict[int, set[str]]] = {}
+    told = streams.filter(pl.col("states").fill_null("") != "").select("stream", "states").unique()
+    for stream, text in told.iter_rows():
+        for name, states in msgspec.json.decode(text, type=dict[str, dict[int, str]]).items():
+            for code, meaning in states.items():
+                found.setdefault(f"{stream}.{name}", {}).setdefault(code, set()).add(meaning)
+    return {
+        channel: {code: " / ".join(sorted(names)) for code, names in sorted(found[channel].items())}
+        for channel in channels
+        if channel in found
+    }
 
 
 def unnamed_streams(streams: pl.DataFrame) -> dict[str, int]:
@@ -87,7 +109,10 @@ def _read(chains: Chains, kind: str, schema: _Schema, damaged: Damaged) -> pl.Da
                 raise
             continue
         try:
-            tables.append(pl.read_parquet(io.BytesIO(data)).select(list(schema)))
+            table = pl.read_parquet(io.BytesIO(data))
+            if kind == STREAMS and "states" not in table.columns:
+                table = table.with_columns(states=pl.lit(None, pl.String))
+            tables.append(table.select(list(schema)))
         except Exception as error:  # polars raises whatever its Parquet reader meets
             raise CorruptError(f"{chains.folder / ref.name}: not Parquet: {error}; {REMEDY}") from None
     return pl.concat(tables)

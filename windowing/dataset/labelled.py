@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from ingest.engine.ledger import Page, append_page, read_ledger
 from ingest.engine.store import Store
 from ingest.errors import UsageError
+from ingest.names import normal, numbered
 from ingest.settings import suggest
 from labeling.counting import FORMAT, CountedRules, Counting, count
 from labeling.marks import ResolvedMark
@@ -84,7 +85,7 @@ def choose(root: Path, current: CurrentConfig, asked: str | None) -> Choice:
 
 def known_classes(pages: Sequence[Page]) -> tuple[str, ...]:
     """The labels that have a number, in their order, from the pages of the ledger."""
-    return tuple(dict.fromkeys(label for page in pages for label in page.body["labels"]))
+    return numbered(label for page in pages for label in page.body["labels"])
 
 
 async def add_classes(store: Store, root: Path, labels: Sequence[str], *, time_ns: int, author: str) -> tuple[str, ...]:
@@ -94,7 +95,7 @@ async def add_classes(store: Store, root: Path, labels: Sequence[str], *, time_n
     number. Raises `CorruptError`.
     """
     known = set(known_classes(read_ledger(root, CLASSES)))
-    new = tuple(label for label in dict.fromkeys(labels) if label not in known)
+    new = tuple(label for label in dict.fromkeys(map(normal, labels)) if label not in known)
     if new:
         await append_page(store, root, CLASSES, {"labels": list(new)}, time_ns=time_ns, author=author)
     return new

@@ -43,7 +43,7 @@ from windowing.dataset.catalog import (
 from windowing.dataset.configs import read_config
 from windowing.dataset.contents import Contents
 from windowing.dataset.exclusions import read_exclusions, without, without_recordings
-from windowing.dataset.heard import read_recordings, read_streams, with_attributes
+from windowing.dataset.heard import read_recordings, read_streams, states_of, with_attributes, without_undone
 from windowing.dataset.index import COLUMNS, LABEL_COLUMNS, ORDER, in_order, label_windows, once, read_index
 from windowing.dataset.joining import join_contents
 from windowing.dataset.labelled import CLASSES, Codes, choose, codes_of, known_classes
@@ -137,6 +137,12 @@ class Dataset:
     def channels(self) -> tuple[str, ...]:
         """The channels, `stream.channel`, in the order of the last axis of `X`."""
         return self.contents.config.window.channels
+
+    @property
+    def states(self) -> Mapping[str, Mapping[int, str]]:
+        """What the values of the channels that have named states mean, by channel and code, as in
+        `{"gate.position": {0: "raised", 1: "down"}}`. Codes that recordings name otherwise have all their names."""
+        return states_of(self.contents.streams, self.channels)
 
     def windows(self) -> pl.DataFrame:
         """The windows as a table, in the order of device, then time.
@@ -325,7 +331,7 @@ def read_contents(
         marks=marks,
         choice=choose(root, current, rules),
         recordings=read_recordings(chains, damaged),
-        streams=read_streams(chains, damaged),
+        streams=without_undone(read_streams(chains, damaged), undone),
         undone=dict.fromkeys(undone, 0),
         exclusions=dict.fromkeys(standing, 0),
         trims=dict.fromkeys(marks.trims if trimmed else (), 0),

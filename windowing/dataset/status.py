@@ -12,13 +12,13 @@ import msgspec
 import numpy as np
 
 from ingest.engine.manifest import Manifest, chain_folder, entry_name
-from ingest.showing import printable
+from ingest.showing import counted, printable
 from ingest.units import exact_time
 from labeling.marks import ResolvedMark
 from labeling.strays import Spans, Stray, Times, strays
 from windowing.dataset.contents import Contents
 from windowing.dataset.exclusions import Excluded
-from windowing.dataset.heard import units_of, unnamed_streams
+from windowing.dataset.heard import states_of, units_of, unnamed_streams
 from windowing.dataset.index import label_windows
 from windowing.dataset.labelled import ALL, NONE, codes_of
 from windowing.dataset.reader import Dataset, open_figures, read_contents, read_portions
@@ -121,6 +121,8 @@ class DatasetStatus(msgspec.Struct, frozen=True):
     """The trims that stand, each with the windows that leave for it."""
     overlapping: dict[str, dict[str, int]] = {}
     """By device: the recordings some of whose windows lie at the times of another one's, each with how many."""
+    states: dict[str, dict[int, str]] = {}
+    """What the values of channels with named states mean, by channel and code."""
 
 
 @dataclass(slots=True)
@@ -217,6 +219,7 @@ def _status(contents: Contents, tally: _Tally) -> DatasetStatus:
         strays=tuple(astray),
         trims=tuple(_trim(each, tally.trims[each]) for each in contents.trims),
         overlapping=tally.overlapping,
+        states=states_of(contents.streams, contents.config.window.channels),
     )
 
 
@@ -290,7 +293,7 @@ def _trim(mark: ResolvedMark, windows: int) -> TrimStatus:
 def render_status(status: DatasetStatus) -> str:
     """The figures as lines for people."""
     rows: list[tuple[str, str]] = [("dataset", f"{status.name}, spec {status.spec}, {', '.join(status.channels)}")]
-    rows.append(("windows", f"{status.windows:,} in {status.shards:,} shards, {status.bytes:,} bytes"))
+    rows.append(("windows", f"{status.windows:,} in {counted(status.shards, 'shard')}, {status.bytes:,} bytes"))
     rows += [(f"  {label or '(no label)'}", f"{count:,}") for label, count in status.labels.items()]
     for title, counts in (("dropped", status.drops), ("counted", status.counts), ("marks", status.marks)):
         rows.append((title, "" if counts else "nothing"))
@@ -298,7 +301,9 @@ def render_status(status: DatasetStatus) -> str:
     rows += [("  touch nothing", printable(stray.text)) for stray in status.strays[:SHOWN_STRAYS_MAX]]
     if len(status.strays) > SHOWN_STRAYS_MAX:
         rows.append(("", f"and marks of {len(status.strays) - SHOWN_STRAYS_MAX:,} more devices; see --json"))
-    rows += [("  no class", f'{count:,} windows are "{label}"') for label, count in status.unknown.items()]
+    rows += [
+        ("  no class", f'{counted(count, "window")} labelled "{label}"') for label, count in status.unknown.items()
+    ]
     for revision, counts in status.rules.items():
         counts_now = status.counted_rules in (revision, ALL)
         rows.append(("rules", f"revision {revision}{'' if counts_now else ': its marks do not count'}"))
@@ -315,28 +320,28 @@ def render_status(status: DatasetStatus) -> str:
             ("cut again", f"{status.again:,} windows of samples that came again: left out, the first ones count")
         )
     for recording, count in status.undone.items():
-        rows.append(("undone", f"{count:,} windows of recording {recording}: its import was taken back"))
+        rows.append(("undone", f"{counted(count, 'window')} of recording {recording}: its import was taken back"))
     for each in status.excluded:
         span = f"{each.start or 'its begin'} to {each.end or 'its end'}"
         of = each.device if each.recording is None else f"{each.device}, recording {each.recording}"
-        rows.append(("excluded", f"{each.windows:,} windows, {each.number}: {of}, {span} ({each.reason})"))
+        rows.append(("excluded", f"{counted(each.windows, 'window')}, {each.number}: {of}, {span} ({each.reason})"))
     for trim in status.trims:
         said = f" ({trim.reason})" if trim.reason else ""
-        text = f"{trim.windows:,} windows, {trim.id}: {trim.device}, {trim.start} to {trim.end}{said}"
+        text = f"{counted(trim.windows, 'window')}, {trim.id}: {trim.device}, {trim.start} to {trim.end}{said}"
         rows.append(("trimmed", printable(text)))
     for channel, units in status.units.items():
         if len(units) > 1:
-            told = ", ".join(f"{unit} ({_recordings(count)})" for unit, count in units.items())
+            told = ", ".join(f"{unit} ({counted(count, 'recording')})" for unit, count in units.items())
             rows.append(("units", f"{channel} came in {told}: name the one that you want in [window.units]"))
+    for channel, states in status.states.items():
+        rows.append(
+            ("states", printable(f"{channel}: " + ", ".join(f"{code} {name}" for code, name in states.items())))
+        )
     for stream, count in status.unnamed.items():
-        rows.append(("not named", f"the stream {stream} of {_recordings(count)} is in no window"))
+        rows.append(("not named", f"the stream {stream} of {counted(count, 'recording')} is in no window"))
     rows.append(("sealed", "" if status.chains else "nothing yet"))
     for chain in status.chains:
         lost = f", {chain.lost:,} records lost" if chain.lost else ""
         rows.append((f"  {chain.chain}", f"entry {chain.seq}, through offset {chain.through}{lost}, at {chain.sealed}"))
     width = max(len(name) for name, _ in rows) + 2
     return "\n".join(f"{name:<{width}}{text}".rstrip() for name, text in rows)
-
-
-def _recordings(count: int) -> str:
-    return f"{count:,} recording{'' if count == 1 else 's'}"

@@ -31,7 +31,7 @@ class Converter:
 
     __slots__ = (
         *("_alike", "_columns", "_dtype", "_moves", "_offset", "_scale"),
-        *("fault", "kind", "period_ns", "sample_bytes"),
+        *("fault", "held", "kind", "period_ns", "sample_bytes"),
     )
 
     def __init__(self, description: StreamDescription, plan: StreamPlan) -> None:
@@ -48,6 +48,8 @@ class Converter:
         self.fault = fault_of(description, plan)
         """Why the stream cannot be windowed under this description; None where it can."""
         wanted = [by_name[name] for name in plan.channels] if self.fault is None else []
+        self.held = frozenset(at for at, c in enumerate(wanted) if channels[c].states)
+        """Which of the wanted channels have named states."""
         moved = [at for at, c in enumerate(wanted) if channels[c].scale != 1.0 or channels[c].offset != 0.0]
         self._columns = None if wanted == list(range(len(channels))) else np.array(wanted, dtype=np.intp)
         # numpy's own float64: by a float of Python, float32 would stay float32

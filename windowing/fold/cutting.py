@@ -261,7 +261,8 @@ class Cutter:
             for at, column in enumerate(plan.columns):
                 if missing[:, column].any() or _is_nearest_of_some(source):
                     own = of_channel(source, at)
-                    if len(own.times) != len(source.times) or own.times.tobytes() != source.times.tobytes():
+                    same = len(own.times) == len(source.times) and own.times.tobytes() == source.times.tobytes()
+                    if not same or at in source.held:
                         found = resample(own, instants)
                         valid = True if found.valid is None else found.valid
                         values[:, column] = np.where(valid, found.values[:, 0], np.float32(np.nan))

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+import msgspec
+
 from ingest.records import Chunk, RecordingStart, StreamDescription
 
 _REMEMBERED_MAX: Final = 100_000
@@ -37,6 +39,8 @@ class Described(NamedTuple):
     """The nominal rate; 0 where there is none, or the description is not known."""
     channels: tuple[str, ...]
     units: tuple[str, ...]
+    states: str
+    """What the channels' values mean, a JSON object of channel, code and name; empty where no channel has states."""
 
 
 class Hearing:
@@ -61,11 +65,18 @@ class Hearing:
         rate = 0.0
         channels: tuple[str, ...] = ()
         units: tuple[str, ...] = ()
+        states = ""
         if description is not None:
             rate = description.rate_num / description.rate_den if description.rate_den else 0.0
             channels = tuple(channel.name for channel in description.channels)
             units = tuple(channel.unit for channel in description.channels)
-        return Described(chunk.device, chunk.recording, chunk.stream, offset, named, rate, channels, units)
+            states = _told(description)
+        return Described(chunk.device, chunk.recording, chunk.stream, offset, named, rate, channels, units, states)
+
+
+def _told(description: StreamDescription) -> str:
+    states = {channel.name: dict(channel.states) for channel in description.channels if channel.states}
+    return msgspec.json.encode(states).decode() if states else ""
 
 
 def started(record: RecordingStart, offset: int) -> Started | None:

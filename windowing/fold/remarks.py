@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from ingest.records import StreamDescription
 from ingest.showing import printable
+from ingest.states import MAX_STATES, States
 from windowing.fold.convert import fault_of
 from windowing.spec import StreamPlan
 
@@ -29,18 +30,23 @@ class Remarks:
         self._fitting: dict[tuple[str, str], set[str]] = {}
         self._wrong: dict[tuple[str, str], set[str]] = {}
         """Units by stream and channel: those that windows take, and those that they leave out."""
+        self._names: dict[tuple[str, str], dict[int, set[str]]] = {}
+        """Names of states by stream and channel, then by code."""
         self._without: set[tuple[str, str]] = set()
         """Channels that some device does not have."""
 
     def learn(self, description: StreamDescription) -> None:
         """A device's stream is described like this."""
         units = {channel.name: channel.unit for channel in description.channels}
+        states = {channel.name: channel.states for channel in description.channels}
         for plan in self._plans:
             if plan.name != description.stream:
                 continue
             if fits := fault_of(description, plan) is None:
                 self._too_slow |= _too_slow(description, plan)
             for name, wanted in zip(plan.channels, plan.units, strict=True):
+                if fits:
+                    self._learn_states((plan.name, name), states[name])
                 if name not in units:
                     self._without.add((plan.name, name))
                 elif fits:
@@ -48,8 +54,14 @@ class Remarks:
                 elif wanted not in (None, units[name]):
                     _note(self._wrong.setdefault((plan.name, name), set()), units[name])
 
+    def _learn_states(self, channel: tuple[str, str], states: States) -> None:
+        names = self._names.setdefault(channel, {})
+        for code, name in states[: MAX_STATES - len(names)]:
+            _note(names.setdefault(code, set()), name)
+
     def texts(self) -> list[str]:
-        """Which descriptions do not fit, and which channels come in several units, each as a text."""
+        """Which descriptions do not fit, and which channels come in several units, or with codes of several names, each
+        as a text."""
         found = []
         for plan in self._plans:
             found += [self._too_slow[plan.name]] if plan.name in self._too_slow else []
@@ -66,6 +78,7 @@ class Remarks:
                         f"{plan.name}.{name}: comes in {_shown(units, ' and in ')}; windows hold what each device "
                         "says: name the one that you want in [window.units]"
                     )
+                found += _ambiguous(f"{plan.name}.{name}", self._names.get((plan.name, name), {}))
         return found
 
 
@@ -112,6 +125,15 @@ def _too_slow(description: StreamDescription, plan: StreamPlan) -> dict[str, str
 def _left_out(stream: str, channel: str, what: str, verb: str) -> str:
     fault = "unknown_channel" if verb == "has" else "wrong_unit"
     return f"{stream}.{channel}: some device {verb} {what}; its samples are left out, counted as {fault}"
+
+
+def _ambiguous(channel: str, names: Mapping[int, set[str]]) -> list[str]:
+    """Which code of a channel means several things, where one does; the first of them."""
+    twice = next((code for code in sorted(names) if len(names[code]) > 1), None)
+    if twice is None:
+        return []
+    shown = _shown(names[twice], " and ")
+    return [f"{channel}: {twice} is named {shown}: windows hold codes; name them alike on every device"]
 
 
 def _note(units: set[str], unit: str) -> None:

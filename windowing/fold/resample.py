@@ -41,6 +41,8 @@ class Samples(NamedTuple):
     tolerance_ns: int
     """A sample this near to an instant is the sample at it."""
     carried: Carried | None = None
+    held: frozenset[int] = frozenset()
+    """Columns of named states in a stream that has quantities too: `rule` is not theirs, `rule.of_states` is."""
 
 
 class Resampled(NamedTuple):
@@ -78,7 +80,8 @@ def of_channel(samples: Samples, column: int) -> Samples:
     if carried is not None and carried.times[column] > -FAR_NS:
         times = np.concatenate((carried.times[column : column + 1], times))
         kept = np.concatenate((carried.values[column : column + 1, None], kept)).astype(np.float64, copy=False)
-    return Samples(times, kept, -FAR_NS, samples.rule, samples.tolerance_ns)
+    rule = samples.rule.of_states if column in samples.held else samples.rule
+    return Samples(times, kept, -FAR_NS, rule, samples.tolerance_ns)
 
 
 def resample(samples: Samples, instants: Times) -> Resampled:
@@ -97,7 +100,23 @@ def resample(samples: Samples, instants: Times) -> Resampled:
         return Resampled(empty, np.zeros(count, dtype=np.bool_), None)
     with np.errstate(all="ignore"):  # a device may send infinities, and NaNs of every kind
         straight = _straight(samples, instants) if samples.rule.interpolation == "linear" else None
-        return _between(samples, instants) if straight is None else straight
+        found = _between(samples, instants) if straight is None else straight
+    if samples.held:
+        _hold(samples, instants, found.values)
+    return found
+
+
+def _hold(samples: Samples, instants: Times, values: Values) -> None:
+    """Put the last known states into the columns of `values` that have some, where the row is valid."""
+    times, last = samples.times, len(samples.times) - 1
+    before = times.searchsorted(instants, side="right") - 1
+    after = np.minimum(before + 1, last)
+    np.maximum(before, 0, out=before)
+    near = np.abs(instants - times.take(before)) <= samples.tolerance_ns
+    ahead = ~near & (np.abs(times.take(after) - instants) <= samples.tolerance_ns)
+    chosen = np.where(ahead, after, before)
+    for column in samples.held:
+        values[:, column] = samples.values[:, column].take(chosen)
 
 
 def _same(times: Times, instants: Times, tolerance: int) -> bool:
@@ -184,7 +203,7 @@ def _put_exact(
 
 
 def _between(samples: Samples, instants: Times) -> Resampled:
-    times, values, hole_to_ns, rule, tolerance, _ = samples
+    times, values, hole_to_ns, rule, tolerance, *_ = samples
     max_gap_ns = gap_of(rule)
     last = len(times) - 1
     before = times.searchsorted(instants, side="right") - 1
@@ -224,7 +243,7 @@ def blank(samples: Samples, start_ns: int) -> tuple[int, bool]:
 
     `until_ns == start_ns` where it has, or may have, a value at `start_ns`.
     """
-    times, _, hole_to_ns, rule, tolerance, _ = samples
+    times, _, hole_to_ns, rule, tolerance, *_ = samples
     max_gap_ns = gap_of(rule)
     at = int(times.searchsorted(start_ns + tolerance, side="right"))
     after = int(times[at]) if at < len(times) else FAR_NS

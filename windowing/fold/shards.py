@@ -17,7 +17,7 @@ from xxhash import xxh3_128_digest
 
 from ingest.engine.operator import Buffer, Draft, Output
 from windowing.fold.cutting import Block, Dropped, Finished, Late
-from windowing.fold.heard import Started
+from windowing.fold.heard import Described, Started
 
 SIGNAL, INDEX, DROPPED, LATE = "signal", "index", "dropped", "late"
 RECORDINGS, STREAMS = "recordings", "streams"
@@ -38,8 +38,9 @@ STREAMS_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "rate_hz": pl.Float64,
     "channels": pl.List(pl.String),
     "units": pl.List(pl.String),
+    "states": pl.String,
 }
-"""The columns of a streams file: see `windowing.fold.heard.Described`."""
+"""The columns of a streams file: see `windowing.fold.heard.Described`. `states` is there where any stream has some."""
 
 
 def encode_output(finished: Finished, tag: str = "") -> Output:
@@ -56,8 +57,7 @@ def encode_output(finished: Finished, tag: str = "") -> Output:
         if finished.started:
             drafts.append(_draft(RECORDINGS, "r", recordings_table(finished.started), tag))
         if finished.described:
-            table = pl.DataFrame(finished.described, schema=STREAMS_SCHEMA, orient="row")
-            drafts.append(_draft(STREAMS, "t", table, tag))
+            drafts.append(_draft(STREAMS, "t", streams_table(finished.described), tag))
         if signalling is not None and index is not None:
             signal = signalling.result()
             drafts += [signal, _draft(INDEX, "i", name_shard(index, signal.name.rpartition("/")[2]), tag)]
@@ -187,6 +187,12 @@ def recordings_table(started: Sequence[Started]) -> pl.DataFrame:
     """One row a recording that said something of itself, as `RECORDINGS_SCHEMA` has it."""
     rows = [(*entry[:4], msgspec.json.encode(entry.attributes, order="sorted").decode()) for entry in started]
     return pl.DataFrame(rows, schema=RECORDINGS_SCHEMA, orient="row")
+
+
+def streams_table(described: Sequence[Described]) -> pl.DataFrame:
+    """One row a stream of a recording and description, as `STREAMS_SCHEMA` has it."""
+    table = pl.DataFrame(described, schema=STREAMS_SCHEMA, orient="row")
+    return table if any(entry.states for entry in described) else table.drop("states")
 
 
 def late_table(late: Sequence[Late]) -> pl.DataFrame:

@@ -67,6 +67,8 @@ class SavedStream(msgspec.Struct, array_like=True, gc=False):
     schema: bytes = b""
     pieces: list[tuple[int, int, int, int, int] | bytes] = []
     raw: bytes = b""
+    held: list[int] = []
+    """The channels with named states, by their places in the plan."""
 
 
 class SavedRecording(msgspec.Struct, array_like=True, gc=False):
@@ -253,6 +255,7 @@ def _save_stream(stream: Stream) -> SavedStream:
         schema=stream.schema if values else b"",
         pieces=[piece if isinstance(piece, Run) else piece.tobytes() for piece in pieces],
         raw=b"".join(values),
+        held=sorted(stream.held),
     )
 
 
@@ -307,6 +310,7 @@ def _restore_stream(saved: SavedStream, stream: Stream) -> None:
     stream.complete_to, stream.behind = saved.complete_to, saved.behind
     if saved.max_gap_ns >= 0:
         stream.rule = StreamRule(stream.plan.rule.interpolation, saved.max_gap_ns)
+    stream.hold(frozenset(saved.held))
     if saved.carried:
         half = len(saved.carried) // 2
         carried = np.frombuffer(saved.carried[:half], "<i8"), np.frombuffer(saved.carried[half:], "<f8")

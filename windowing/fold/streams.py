@@ -62,6 +62,7 @@ class Stream:
         *(
             "plan",
             "rule",
+            "held",
             "bridges",
             "known",
             "peers",
@@ -83,6 +84,8 @@ class Stream:
         self.plan = plan
         self.rule: StreamRule | None = plan.rule if plan.rule.max_gap_ns is not None else None
         """How instants between samples get their values; None as long as nobody knows what is a gap."""
+        self.held: frozenset[int] = frozenset()
+        """The channels to which any description of the recording so far gave named states: nothing is interpolated."""
         self.bridges = bridges
         """Empty cells are bridged as missing rows are."""
         self.known = known
@@ -188,8 +191,20 @@ class Stream:
         self._flushed = None
         self.boot, self.seen, self.schema, self.converter = boot, seen, schema, converter
         self._sample_bytes = converter.sample_bytes
+        self.hold(self.held | converter.held)
         if self.rule is None and self.first_ns == NEVER and converter.period_ns:
-            self.rule = StreamRule(self.plan.rule.interpolation, rated_gap_ns(converter.period_ns))
+            self.rule = self._ruled(rated_gap_ns(converter.period_ns))
+
+    def hold(self, held: frozenset[int]) -> None:
+        """These channels have named states."""
+        self.held = held
+        if self.rule is not None:
+            self.rule = self._ruled(gap_of(self.rule))
+
+    def _ruled(self, max_gap_ns: int) -> StreamRule:
+        """The plan's rule with this `max_gap`; where all channels have states, theirs."""
+        rule = StreamRule(self.plan.rule.interpolation, max_gap_ns)
+        return rule.of_states if len(self.held) == len(self.plan.channels) else rule
 
     def accept(self, chunk: Chunk, times: Times | None, limit: int) -> list[Refused]:
         """Take any new chunk of the adopted schema; the samples that come too late or lie too far ahead come back.
@@ -409,14 +424,15 @@ class Stream:
             times = times[times < self.first_ns + DAY_NS]
         steps = np.sort(np.diff(times[: STEPS + 1]))
         gap_ns = unrated_gap_ns(int(steps[(len(steps) - 1) // 2])) if len(steps) else GAP_FLOOR_NS
-        self.rule = StreamRule(self.plan.rule.interpolation, gap_ns)
+        self.rule = self._ruled(gap_ns)
 
     def samples(self, tolerance_ns: int) -> Samples:
         """The samples in the buffer, for `windowing.fold.resample`."""
         hole_to_ns = self.complete_to - tolerance_ns if self._open_hole else NEVER
-        rule = self.rule or StreamRule(self.plan.rule.interpolation, 0)
+        rule = self.rule or self._ruled(0)
         carried = self.buffer.carried if self.bridges else None
-        return Samples(self.buffer.times, self.buffer.values, hole_to_ns, rule, tolerance_ns, carried)
+        held = self.held if rule.interpolation in ("linear", "nearest") else frozenset()
+        return Samples(self.buffer.times, self.buffer.values, hole_to_ns, rule, tolerance_ns, carried, held)
 
 
 def _last(pieces: list[Piece], samples: int) -> list[Piece]:

@@ -8,25 +8,19 @@ A line has as many cells as there are columns, and each cell of a channel holds 
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Iterable, Mapping
-from math import isfinite, isinf, isnan, nan
+from math import isfinite
 from operator import methodcaller
-from typing import ClassVar, Final, Self
+from typing import ClassVar, Self
 
 import msgspec
 import numpy as np
 
+from edge.decoders.cells import DECIMAL, as_text, is_garbage, number, sample
 from edge.decoders.lines import MAX_LINE_BYTES, Block, Lines, bare, fault
 from edge.decoders.numbers import TIME_UNIT, TIMEZONE, DeviceTime, Row, frames_of
 from edge.protocol import Fault, Frame, Key, SourceConfig
 from ingest.errors import UsageError
-
-_ODD: Final = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
-_EMPTY: Final = frozenset((b"", b"NA", b"N/A", b"null", b"NULL", b"None", b"-"))
-"""Cells that say that there is no value, as in files that are imported; and `nan`, however it is written."""
-_GARBAGE_SHARE: Final = 0.2
-"""A line with so many bytes that are no text was no line of the sensor's: a degree sign in another encoding is one."""
 
 
 class CsvDecoder:
@@ -47,13 +41,7 @@ class CsvDecoder:
             ",",
             ("delimiter", "sep", "delim", "field_separator"),
         ),
-        "decimal": Key(
-            "one of . and ,",
-            "What else than a point is between a number's whole and its decimals.",
-            '","',
-            ". and, where the separator is ;, also ,",
-            ("decimal_mark", "decimal_point", "decimal_separator", "decimal_comma"),
-        ),
+        "decimal": DECIMAL,
         "time_column": Key(
             "text",
             "Which column has the device's own time.",
@@ -175,34 +163,27 @@ class CsvDecoder:
             return ()
         cells = self._cells(text)
         if len(cells) != self._width:
-            return (fault("garbage" if _is_garbage(text) else "columns", offset, -1, line),)
+            return (fault("garbage" if is_garbage(text) else "columns", offset, -1, line),)
         try:
-            values = [_number(cells[at], comma=self._comma) for at in self._picked]
+            values = [number(cells[at], comma=self._comma) for at in self._picked]
         except ValueError:
             if [cell.lower() for cell in cells] == self._header:
                 return (fault("header", offset, 0, line),)
-            return (fault("garbage", offset, -1, line) if _is_garbage(text) else fault("number", offset, 1, line),)
-        infinite = any(map(isinf, values))
-        if infinite:
-            values = [nan if isinf(value) else value for value in values]
-        if all(map(isnan, values)):
-            return (fault("infinite" if infinite else "missing", offset, 1, line),)
-        try:
-            time = None if self._time is None else self._read_time(cells[self._time[0]], self._time[1])
-        except ValueError:
-            return (fault("time", offset, 1, line),)
-        row = values, time, offset + len(line) + 1
-        return (fault("infinite", offset, 0, line), row) if infinite else (row,)
+            return (fault("garbage", offset, -1, line) if is_garbage(text) else fault("number", offset, 1, line),)
+        return sample(values, lambda: self._read_time(cells), line, offset, offset + len(line) + 1)
 
-    def _read_time(self, cell: bytes, kind: DeviceTime) -> int:
-        text = cell.decode("ascii")
+    def _read_time(self, cells: list[bytes]) -> int | None:
+        if self._time is None:
+            return None
+        at, kind = self._time
+        text = cells[at].decode("ascii")
         return kind.of_text(text.replace(",", ".") if self._comma and kind.scale is not None else text)
 
     def _cells(self, text: bytes) -> list[bytes]:
         separator = self._separator
         if b'"' in text and separator is not None:
             try:
-                words = next(csv.reader([_text(text)], delimiter=_text(separator), skipinitialspace=True))
+                words = next(csv.reader([as_text(text)], delimiter=as_text(separator), skipinitialspace=True))
             except (csv.Error, TypeError, StopIteration):  # an unusual separator, or a NUL
                 words = []
             return [word.encode("utf-8", "surrogateescape").strip() for word in words]
@@ -217,25 +198,3 @@ def _python_floats(text: bytes) -> list[float] | None:
     except ValueError:
         return None
     return values if isfinite(sum(values)) else None  # not finite, or many that are large: `_row` tells them apart
-
-
-def _number(cell: bytes, *, comma: bool) -> float:
-    """A cell's number; may be infinite. Raises `ValueError`."""
-    if cell in _EMPTY:
-        return nan
-    if b"_" in cell:
-        raise ValueError("no number")
-    return float(cell.replace(b",", b".") if comma and b"." not in cell else cell)
-
-
-def _is_garbage(text: bytes) -> bool:
-    """Whether this is no text: another baud rate, noise, a binary protocol."""
-    if _ODD.search(text):
-        return True
-    high = len(_text(text)) - len(text.decode("utf-8", "ignore"))
-    return high >= _GARBAGE_SHARE * len(text)
-
-
-def _text(data: bytes) -> str:
-    """As UTF-8; other bytes stay what they are."""
-    return data.decode("utf-8", "surrogateescape")

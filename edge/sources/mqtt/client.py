@@ -140,7 +140,9 @@ def new_client(settings: Settings) -> BoundedClient:
     if settings.version == 5:
         client = BoundedClient(bound, version, settings.client_id, protocol=MQTTProtocolVersion.MQTTv5)
     else:
-        client = BoundedClient(bound, version, settings.client_id, False, protocol=MQTTProtocolVersion.MQTTv311)
+        client = BoundedClient(
+            bound, version, settings.client_id, settings.is_passing, protocol=MQTTProtocolVersion.MQTTv311
+        )
     client.manual_ack_set(True)
     client.connect_timeout = CONNECT_S
     if settings.username:
@@ -180,9 +182,9 @@ def connect(settings: Settings, client: Client) -> None:
         return
     hello = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     hello.ReceiveMaximum = settings.window
-    hello.SessionExpiryInterval = settings.session_expiry_s
+    hello.SessionExpiryInterval = 0 if settings.is_passing else settings.session_expiry_s
     hello.MaximumPacketSize = settings.packet_bytes
-    client.connect(settings.host, settings.port, KEEPALIVE_S, clean_start=False, properties=hello)
+    client.connect(settings.host, settings.port, KEEPALIVE_S, clean_start=settings.is_passing, properties=hello)
 
 
 def suspicion(settings: Settings) -> str:

@@ -5,9 +5,8 @@ messages), or while more was under way than it sends without an acknowledgement.
 there any more: packets are answered in order, so when a question is answered and fewer messages are under way than the
 broker has sent at once before, its queue is empty. Until then what arrives has waited, and nothing is promised.
 
-A publisher may keep what the broker was not there for, and nobody says when it comes back: what comes first after an
-absence, and what follows in a heap, may be as old as the absence (`edge.recording.catchup` sees heaps of all kinds in
-streams that have a pace; a slow one has none yet).
+A publisher may keep what the broker was not there for, too: see `edge.sources.mqtt.kept`. (`edge.recording.catchup`
+sees heaps of all kinds in streams that have a pace.)
 """
 
 from __future__ import annotations
@@ -15,17 +14,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from edge.sources.mqtt.kept import Kept
+
 CONNECTION_LOST: Final = "connection_lost"
 SESSION_LOST: Final = "session_lost"
 MAY_BE_DROPPED: Final = "may_be_dropped"
 QUEUE_LEAST: Final = 100
 """No broker in use keeps fewer messages than this of a client that is connected and slow."""
-
-
-HEAP_NS: Final = 100_000_000
-"""What a publisher kept comes at shorter intervals …"""
-HEAP_MOST_NS: Final = 2_000_000_000
-"""… and for about as long; what goes on so for longer comes at its own pace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +60,7 @@ class Hearing:
         self._waited = 0
         self._most = 0
         """How many messages were under way at once since then."""
-        self._absent_ns = 0
-        """The begin of an absence, while what publishers kept of it may come."""
-        self._heap: tuple[int, int] | None = None
-        """When the first and the newest message came since."""
+        self._kept = Kept()
 
     def failed(self, since_ns: int) -> None:
         """No connection came about since then: who keeps nothing loses what is said meanwhile."""
@@ -87,7 +79,8 @@ class Hearing:
             reason = ""
         self._fall_behind(now_ns, reason)
         self._subscribed_ns = None if is_kept else now_ns
-        self._absent_ns, self._heap = (0 if self._has_grid else self._absent_ns or self.heard_ns), None
+        if not self._has_grid:
+            self._kept.absent(self.heard_ns)
 
     def over(self) -> None:
         """The connection is lost."""
@@ -105,18 +98,7 @@ class Hearing:
         if self._qos and under_way >= self._window:  # what is published now waits at the broker
             self._fall_behind(now_ns, "")
             self._most = under_way
-        return self._kept_ns(now_ns)
-
-    def _kept_ns(self, now_ns: int) -> int:
-        """For up to how long a publisher may have kept what comes now."""
-        if not self._absent_ns:
-            return 0
-        first_ns, newest_ns = self._heap or (now_ns, now_ns)
-        if now_ns - newest_ns > HEAP_NS or now_ns - first_ns > HEAP_MOST_NS:
-            self._absent_ns, self._heap = 0, None
-            return 0
-        self._heap = first_ns, now_ns
-        return now_ns - self._absent_ns
+        return 0 if self._has_grid else self._kept.arrived(now_ns)
 
     def stalled(self, now_ns: int) -> None:
         """Nothing was read for a while: what comes now may have waited."""

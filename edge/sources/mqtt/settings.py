@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -124,6 +124,8 @@ class Settings:
     username: str = ""
     password_file: str = ""
     ca_file: str = ""
+    is_passing: bool = False
+    """The session ends with the connection: nothing is left at the broker."""
     has_grid: bool = False
     """The stream is placed on the grid of its rate, which shows by itself what was kept."""
 
@@ -182,6 +184,12 @@ def settings(config: SourceConfig) -> Settings:
     if found.ca_file and not tls:
         raise UsageError(f'{where}: ca_file: "{url}" is without TLS; write mqtts:// where the broker speaks it')
     return found
+
+
+def passing(known: Settings, token: str) -> Settings:
+    """The same for who only listens for a moment: under a name of its own, with nothing kept for it, so that nothing
+    is taken from an agent that reads the same."""
+    return replace(known, qos=0, client_id=f"sensorloom-{token}", is_passing=True)
 
 
 def _path(config: SourceConfig, key: str) -> str:

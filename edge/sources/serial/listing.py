@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from serial.tools.list_ports import comports
@@ -94,8 +95,8 @@ def _problem(path: str) -> str | None:
     return None if os.access(path, os.R_OK | os.W_OK) else why_refused(path)
 
 
-def described(ports: Iterable[Port]) -> Iterator[str]:
-    """Lines for people."""
+def described(ports: Iterable[Port], speaks: Mapping[str, str] = MappingProxyType({})) -> Iterator[str]:
+    """Lines for people; `speaks` is what was heard at ports, by their paths."""
     for port in ports:
         yield f"{port.port}  {port.description}"
         rows = (
@@ -104,6 +105,7 @@ def described(ports: Iterable[Port]) -> Iterator[str]:
             ("access", f"readable (group {port.group})" if port.readable else port.problem),
             ("open by", ", ".join(port.open_by)),
             ("source", port.source),
+            ("speaks", speaks.get(port.port)),
         )
         for name, value in rows:
             if value:

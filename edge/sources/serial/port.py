@@ -6,14 +6,17 @@ import errno
 import fcntl
 import grp
 import os
+import socket
 import stat
 import struct
 import termios
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import ClassVar, Final
+from urllib.parse import urlsplit
 
 import serial
 
@@ -34,7 +37,13 @@ BAUD_MAX: Final = 12_000_000
 OTHERS_NS: Final = 10 * NS
 """So often it is looked whether other programs have a port open."""
 
+CONNECT_S: Final = 5.0
+
+PORT_LOST: Final = "port_lost"
+
 _TIOCGICOUNT: Final = 0x545D
+_KEEPALIVE: Final = {socket.TCP_KEEPIDLE: 10, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 4}
+"""Seconds of silence before the first question, seconds between questions, and how many stay unanswered."""
 _MAKERS: Final = ("/dev/ptmx", "/dev/pts/ptmx")
 _DATA_BITS: Final = {"7": serial.SEVENBITS, "8": serial.EIGHTBITS}
 _PARITIES: Final = {"N": serial.PARITY_NONE, "E": serial.PARITY_EVEN, "O": serial.PARITY_ODD}
@@ -44,15 +53,25 @@ _BUSY: Final = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EBUSY)
 _REFUSED: Final = (errno.EACCES, errno.EPERM)
 
 
-class Line(NamedTuple):
-    """How a port is set."""
+@dataclass(frozen=True, slots=True)
+class Line:
+    """How a port is set; an endpoint of `edge.sources.serial.reader`."""
 
     port: str
     baud: int = 115_200
     framing: str = "8N1"
     """Data bits, parity, stop bits."""
 
-    def open(self) -> serial.Serial:
+    loss: ClassVar[str] = PORT_LOST
+    delays_s: ClassVar[tuple[float, float]] = (0.1, 5.0)
+    proves_ns: ClassVar[int] = 0
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        return self.port
+
+    def open(self) -> serial.Serial | socket.socket:
         """The port, for this process alone, with nothing in it that came before.
 
         Raises:
@@ -61,6 +80,8 @@ class Line(NamedTuple):
             ValueError: the same, of a baud rate that is not the system's own.
         """
         bits, parity, stop = tuple(self.framing)
+        if is_remote(self.port):
+            return connect(self.port)
         return serial.Serial(
             self.port,
             self.baud,
@@ -69,6 +90,37 @@ class Line(NamedTuple):
             stopbits=_STOP_BITS[stop],
             exclusive=True,
         )
+
+    def why_closed(self, error: Exception) -> str:
+        """What people make of an error that opening it raised, and what to do."""
+        return why_closed(self, error)
+
+    def why_lost(self, error: Exception) -> str:
+        """What people make of an error that reading it raised."""
+        return why_lost(error)
+
+    def others(self, at_ns: int) -> list[str]:
+        """The other programs that may take bytes away; of a port on a network nobody here knows."""
+        return [] if is_remote(self.port) else who_reads(self.port, at_ns)
+
+
+def is_remote(port: str) -> bool:
+    """Whether a port lies behind a network: `socket://host:4001`."""
+    return port.lower().startswith("socket://")
+
+
+def connect(port: str) -> socket.socket:
+    """A connection to the server that hands on a port. Raises `OSError`.
+
+    Not through pyserial's `socket://`, which throws away what came right behind the connection. A server that went
+    away without a word is asked for by the kernel, and missed after half a minute.
+    """
+    parts = urlsplit(port)
+    connection = socket.create_connection((parts.hostname or "", parts.port or 0), CONNECT_S)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in _KEEPALIVE.items():
+        connection.setsockopt(socket.IPPROTO_TCP, option, value)
+    return connection
 
 
 def check_baud(baud: int, where: str, *, any_rate: bool) -> None:
@@ -100,8 +152,11 @@ def _one_digit_off(found: str, wanted: str) -> bool:
 def identity(port: str) -> str:
     """What two names of one port have in common: `/dev/serial/by-id/…` is a link to `/dev/ttyUSB0`.
 
-    The device's number where it is there now, else the path with its links followed.
+    The device's number where it is there now, else the path with its links followed; a port on a network is its
+    address.
     """
+    if is_remote(port):
+        return port.lower()
     with suppress(OSError):
         found = Path(port).stat()
         if stat.S_ISCHR(found.st_mode):
@@ -181,6 +236,8 @@ def dropped_by_driver(port: int) -> int | None:
 def why_closed(line: Line, error: Exception) -> str:
     """What people make of an error that opening a port raised, and what to do."""
     number = _number_of(error)
+    if is_remote(line.port):
+        return why_unreached(error)
     if number == errno.ENOENT:
         return "no such port; is it plugged in?"
     if number in _REFUSED:
@@ -194,6 +251,18 @@ def why_closed(line: Line, error: Exception) -> str:
         return "does not answer as a serial port; is there a device behind it?"
     if isinstance(error, ValueError) or number == errno.EINVAL:
         return f'its driver does not take baud = {line.baud} with framing = "{line.framing}"'
+    return why_lost(error)
+
+
+def why_unreached(error: Exception) -> str:
+    """What people make of an error that connecting to an address raised."""
+    number, cause = _number_of(error), error.__context__ or error
+    if isinstance(cause, socket.gaierror):
+        return "no host of that name; write its address, or see the network's name server"
+    if number == errno.ECONNREFUSED:
+        return "nobody listens there; is the adapter's program running, is the number behind the colon right?"
+    if isinstance(cause, TimeoutError) or number in (errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH):
+        return "does not answer; is it on, is the network there?"
     return why_lost(error)
 
 

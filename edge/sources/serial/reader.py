@@ -1,4 +1,5 @@
-"""The thread that reads a port: it opens it, reads what comes, and opens it again, for ever.
+"""The thread that reads a port, or what else has a file number: it opens it, reads what comes, and opens it again, for
+ever.
 
 Whatever goes wrong with a port is told and tried again, with back-off: also what is no `OSError` (a port that is hung
 up while it opens raises `termios.error`), and what nobody expects.
@@ -9,27 +10,79 @@ from __future__ import annotations
 import os
 import select
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from types import TracebackType
+from typing import Final, Protocol, Self
 
-from edge.protocol import Interruption
+from edge.protocol import STALLED, Interruption
 from edge.sources.backoff import Backoff
 from edge.sources.clock import now
 from edge.sources.serial.handover import READ_BYTES, Handover, Piece
 from edge.sources.serial.lines import Lines
 from edge.sources.serial.pace import OWED_NS, Pace
-from edge.sources.serial.port import OTHERS_NS, Line, dropped_by_driver, who_reads, why_closed, why_lost
-from edge.sources.serial.stalls import Stalls
+from edge.sources.serial.port import OTHERS_NS, dropped_by_driver
+from edge.sources.serial.stalls import FULL_NS, Stalls
 from ingest.times import NS
 
-FIRST_DELAY_S, MOST_DELAY_S = 0.1, 5.0
 SETTLED_NS: Final = 2 * NS
 """A port that has been open for so long is worth looking who else has it."""
-LOOK_S: Final = 0.5
+LOOK_S: Final = FULL_NS / NS / 2
 """The clock is looked at so often at least."""
-PORT_LOST: Final = "port_lost"
 OVERRUN: Final = "overrun"
+
+
+class Opened(Protocol):
+    """What was opened: read by its file number, and closed at the end of its block."""
+
+    def fileno(self) -> int:
+        """Of what is read."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
+    ) -> None: ...
+
+
+class Endpoint(Protocol):
+    """What a reader opens, again and again."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        ...
+
+    @property
+    def loss(self) -> str:
+        """Why what was said is lost while it is not open."""
+        ...
+
+    @property
+    def delays_s(self) -> tuple[float, float]:
+        """Before the second attempt to open it, and at most before any."""
+        ...
+
+    @property
+    def proves_ns(self) -> int:
+        """Open for so long, and heard, it is no failed attempt."""
+        ...
+
+    def open(self) -> Opened:
+        """Open it, with nothing in it that came before. Whatever it raises is told, and tried again."""
+        ...
+
+    def why_closed(self, error: Exception) -> str:
+        """What people make of an error that opening it raised, and what to do."""
+        ...
+
+    def why_lost(self, error: Exception) -> str:
+        """What people make of an error that reading it raised."""
+        ...
+
+    def others(self, at_ns: int) -> list[str]:
+        """The other programs that may take bytes away."""
+        ...
 
 
 @dataclass(slots=True)
@@ -47,11 +100,11 @@ class _VanishedError(OSError):
 
 
 class Reader(threading.Thread):
-    """Reads one port into a `Handover`. `may_rest`: not each line's own arrival needs to be known (`pace`)."""
+    """Reads one endpoint into a `Handover`. `may_rest`: not each line's own arrival needs to be known (`pace`)."""
 
-    def __init__(self, line: Line, lines: Lines, handover: Handover, state: State, *, may_rest: bool) -> None:
-        super().__init__(name=f"serial {line.port}", daemon=True)
-        self._line = line
+    def __init__(self, endpoint: Endpoint, lines: Lines, handover: Handover, state: State, *, may_rest: bool) -> None:
+        super().__init__(name=endpoint.name, daemon=True)
+        self._endpoint = endpoint
         self._lines = lines
         self._handover = handover
         self._state = state
@@ -76,27 +129,24 @@ class Reader(threading.Thread):
 
     def run(self) -> None:
         """Until `stop`."""
-        backoff = Backoff(FIRST_DELAY_S, MOST_DELAY_S)
+        backoff = Backoff(*self._endpoint.delays_s)
         is_lost = False
         try:
             while not self._stopped.is_set():
-                explain: Callable[[Exception], str] = self._why_closed
+                explain = self._endpoint.why_closed
                 try:
-                    with self._line.open() as port:
-                        explain = why_lost
+                    with self._endpoint.open() as port:
+                        explain = self._endpoint.why_lost
                         self._begin(is_lost)
-                        self._read(port.fileno(), backoff)
+                        self._read(port, backoff)
                 except Exception as error:  # of any kind: nobody would miss a thread that ended here
-                    self._state.waiting_for = f"{self._line.port}: {explain(error)}"
+                    self._state.waiting_for = f"{self._endpoint.name}: {explain(error)}"
                 self._put()
                 is_lost = True
                 self._state.shared = ""
                 self._stopped.wait(backoff.next_s())
         finally:
             self._handover.end()
-
-    def _why_closed(self, error: Exception) -> str:
-        return why_closed(self._line, error)
 
     def _begin(self, is_lost: bool) -> None:
         """The port is open; before that it was lost, or could not be opened."""
@@ -105,14 +155,16 @@ class Reader(threading.Thread):
         self._shared_ns = now()[0] - OTHERS_NS + SETTLED_NS
         self._handover.tell_opened()
         if is_lost:
-            self._put(Interruption(PORT_LOST, *now()))
+            self._put(Interruption(self._endpoint.loss, *now()))
 
-    def _read(self, port: int, backoff: Backoff) -> None:
+    def _read(self, opened: Opened, backoff: Backoff) -> None:
         """Until the port vanishes (`OSError`), or `stop`: then what is there is read first."""
+        port = opened.fileno()
         poll, usual_ms = _polling(port, self._wake_end), min(LOOK_S, self._lines.pause_s) * 1000
-        wait_ms, stalls = usual_ms, Stalls(now()[0])
+        wait_ms, stalls = usual_ms, Stalls(now()[0], loses=os.isatty(port))
         self._pace = Pace(rests=self._may_rest)
         self._dropped, self._watched_ns = dropped_by_driver(port), now()[0]
+        proved_ns = self._watched_ns + self._endpoint.proves_ns
         while True:
             is_late, is_last = self._rest(), self._stopped.is_set()
             ready = poll.poll(0 if is_late else wait_ms)
@@ -124,11 +176,15 @@ class Reader(threading.Thread):
             if not data and self._stopped.is_set():
                 return
             since_ns = stalls.look(monotonic_ns, len(data))
+            lost_since_ns = stalls.take_lost_ns()
+            if lost_since_ns is not None:
+                self._put(Interruption(STALLED, monotonic_ns, wall_ns, lost_since_ns, goes_on=True))
             if not data or since_ns is not None:
                 is_empty = not poll.poll(0)
                 stalls.seen(is_empty=is_empty)
             if data:
-                backoff.reset()
+                if monotonic_ns >= proved_ns:
+                    backoff.reset()
                 self._came(Piece(data, monotonic_ns, wall_ns, since_ns), is_late=is_late)
                 wait_ms = OWED_NS / 1e6 if self._pace.is_owed else usual_ms
             else:
@@ -186,7 +242,7 @@ class Reader(threading.Thread):
             self._look_for_others(monotonic_ns)
 
     def _look_for_others(self, at_ns: int) -> None:
-        others = " and ".join(who_reads(self._line.port, at_ns))
+        others = " and ".join(self._endpoint.others(at_ns))
         self._state.shared = f"{others} has it open too: if it reads, it takes bytes away; end it" if others else ""
         self._shared_ns = at_ns
 

@@ -11,18 +11,16 @@ stood still is marked so (`stalls`).
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import AsyncIterator, Hashable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Final, Self
+from urllib.parse import urlsplit
 
-from edge.errors import SourceUnavailableError
-from edge.protocol import Arrival, Interruption, Key, Settled, SourceConfig
-from edge.sources.serial.handover import Handover
-from edge.sources.serial.lines import NAMES, NO_LINE, NO_LINE_BYTES, FixedRecords, LineEnds, Lines, RawBytes
-from edge.sources.serial.port import Line, check_baud
-from edge.sources.serial.reader import PORT_LOST, Reader, State
+from edge.protocol import Key, SourceConfig
+from edge.sources.serial.lines import NAMES, NO_LINE_BYTES, FixedRecords, LineEnds, Lines, RawBytes
+from edge.sources.serial.port import Line, check_baud, is_remote
+from edge.sources.serial.threaded import ThreadedSource
 from ingest.errors import UsageError
 
 RECORD_BYTES_MAX: Final = 4096
@@ -34,13 +32,14 @@ _NO_FILE: Final = re.compile(r"[a-z0-9+]+://|COM\d+$", re.IGNORECASE)
 """A port on a network, or of Windows."""
 
 
-class SerialSource:
-    """A serial port as a `Source`; nothing here waits for an acknowledgement."""
+class SerialSource(ThreadedSource):
+    """A serial port as a `Source`."""
 
     keys: ClassVar[Mapping[str, Key]] = {
         "port": Key(
             "text",
-            "The port's device file; a relative path starts from the configuration's folder.",
+            "The port's device file, a relative path from the configuration's folder on; or `socket://host:4001`, a "
+            "port that a server on the network hands on over TCP.",
             '"/dev/ttyUSB0"',
             synonyms=("device_file", "path", "tty", "serial_port", "dev", "com_port"),
         ),
@@ -83,12 +82,8 @@ class SerialSource:
     }
 
     def __init__(self, line: Line, lines: Lines | None = None, *, may_rest: bool = False) -> None:
+        super().__init__(line, lines or LineEnds(None, line.baud), may_rest=may_rest)
         self.line: Final = line
-        self._may_rest = may_rest
-        self._lines = lines or LineEnds(None, line.baud)
-        self._state = State()
-        self._handover: Handover | None = None
-        self._reader: Reader | None = None
 
     @classmethod
     def from_config(cls, config: SourceConfig) -> Self:
@@ -102,81 +97,38 @@ class SerialSource:
                 'and stop bits 1 or 2, as in "8N1"'
             )
         port = config.option("port", str)
-        if _NO_FILE.match(port):
+        if is_remote(port):
+            _check_address(port, config.where)
+        elif _NO_FILE.match(port):
             raise UsageError(f'{config.where}: port: "{port}" is no device file; write it as in "/dev/ttyUSB0"')
-        line = Line(str(Path(config.base) / port), baud, framing)
-        may_rest = config.clock != "arrival" or config.rate is not None
-        return cls(line, _lines(config, baud), may_rest=may_rest)
+        line = Line(port if is_remote(port) else str(Path(config.base) / port), baud, framing)
+        lines = _lines(config, baud)
+        # Bytes without line ends do not tell when it is time to look again.
+        may_rest = (config.clock != "arrival" or config.rate is not None) and not isinstance(lines, RawBytes)
+        return cls(line, lines, may_rest=may_rest)
 
-    @property
-    def waiting_for(self) -> str:
-        """See `edge.protocol.Source`. After `close` it says what it said before."""
-        return self._state.waiting_for
 
-    @property
-    def trouble(self) -> str:
-        """See `edge.protocol.Source`."""
-        return "" if self.waiting_for else self._lines.trouble or self._state.shared
-
-    @property
-    def missing(self) -> str:
-        """See `edge.protocol.Source`: nobody keeps what a port is not read for, and what ends no line says nothing."""
-        if self.waiting_for:
-            return PORT_LOST
-        return NO_LINE if self._lines.is_lost else ""
-
-    @property
-    def heard_ns(self) -> int | None:
-        """See `edge.protocol.Source`: what was read and is not handed over yet was not heard."""
-        return 0 if self._handover is None else self._handover.heard_ns
-
-    async def open(self) -> None:
-        """Start reading, and return when the port is open."""
-        if self._reader is None:
-            self._handover = Handover(asyncio.get_running_loop())
-            self._reader = Reader(self.line, self._lines, self._handover, self._state, may_rest=self._may_rest)
-            self._reader.start()
-        assert self._handover is not None
-        await self._handover.opened.wait()
-
-    async def arrivals(self) -> AsyncIterator[Arrival | Interruption]:
-        """What arrives, until `close`.
-
-        Raises:
-            SourceUnavailableError: nothing reads the port any more.
-        """
-        await self.open()
-        handover = self._handover
-        assert handover is not None
-        while (item := await handover.get()) is not None:
-            yield item
-        if self._reader is not None:
-            raise SourceUnavailableError(f"{self.line.port}: its reading thread has ended")
-
-    def ack(self, token: Hashable) -> None:
-        """Nothing to acknowledge on a serial line."""
-
-    def settled(self) -> Settled:
-        """See `edge.protocol.Source`: a port never repeats itself."""
-        return Settled()
-
-    def again(self) -> None:
-        """See `edge.protocol.Source`: a serial line keeps nothing."""
-
-    async def close(self) -> None:
-        """Let go of the port."""
-        reader, self._reader = self._reader, None
-        if reader is not None:
-            await asyncio.to_thread(reader.stop)
-
-    def left(self) -> list[Arrival | Interruption]:
-        """See `edge.protocol.Source`: what was read within the last tenth of a second."""
-        return [] if self._handover is None else self._handover.left()
+def _check_address(port: str, where: str) -> None:
+    """Raise `UsageError` for an address without a host or a port's number."""
+    try:
+        parts = urlsplit(port)
+        is_whole = bool(parts.hostname and parts.port and not parts.path.strip("/"))
+    except ValueError:
+        is_whole = False
+    if not is_whole:
+        raise UsageError(f'{where}: port: found "{port}", expected an address as in "socket://192.168.1.7:4001"')
 
 
 def _lines(config: SourceConfig, baud: int) -> Lines:
     """How lines are told apart. Raises `UsageError`."""
     where, end = config.where, config.option("line_end", str, "auto")
+    if "frame" in config.options:
+        for key in ("line_end", "record_bytes"):
+            if config.options.get(key, "none") != "none":
+                raise UsageError(
+                    f'{where}: {key}: frame = "{config.options["frame"]}" says where frames end; take it out'
+                )
+        return RawBytes()
     if "record_bytes" in config.options:
         size = config.option("record_bytes", int)
         if not 1 <= size <= RECORD_BYTES_MAX:
@@ -188,7 +140,7 @@ def _lines(config: SourceConfig, baud: int) -> Lines:
         return FixedRecords(size, baud)
     if end == "none":
         return RawBytes()
-    longest = JSON_BYTES if config.decoder == "json" else NO_LINE_BYTES
+    longest = JSON_BYTES if config.decoder in ("json", "senml") else NO_LINE_BYTES
     if end == "auto":
         return LineEnds(None, baud, longest)
     found = NAMES.get(end.lower(), end.encode())

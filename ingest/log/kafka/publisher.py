@@ -88,9 +88,10 @@ class Publisher:
         self._discards: set[asyncio.Task[None]] = set()
 
     async def check(self, topic: str, entries: Sequence[Entry]) -> None:
-        """Raise `PermanentError` for an entry that is larger than the topic takes."""
+        """Raise `PermanentError` for an entry that is larger than the topic takes; else `append` has all it needs."""
         _, bytes_max = await self._cluster.ensure(topic)
         self._check_sizes(topic, entries, bytes_max)
+        await self._started()
 
     async def append(self, topic: str, entries: Sequence[Entry]) -> list[Position]:
         """Where each entry lies, once all in-sync replicas have it."""

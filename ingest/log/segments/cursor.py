@@ -142,6 +142,8 @@ class Cursor:
         self.close()
         if offset == base:
             return Place(offset, base, 0)
+        if base == head.base and offset >= head.next_offset:  # whoever has read all: nobody need walk there
+            return Place(offset, base, head.position)
         near = place_of(self.partition, offset, base)
         if near is not None:
             return Place(offset, base, near)

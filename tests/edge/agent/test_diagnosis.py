@@ -53,12 +53,14 @@ class Sensor:
                 waited=self.hearing.waited,
                 heard_ns=self.hearing.heard_ns,
                 samples=self.samples,
+                decoded=self.hearing.samples,
                 faults=dict(self.hearing.faults),
                 bad=tuple(self.hearing.bad),
                 newest=self.hearing.newest,
                 rate_hz=rate_hz,
                 absent=[list(self.config.channels)[number] for number in sorted(self.hearing.absent)],
             )
+            self.glance = glance
             found_now = self.diagnosis.look(glance)
             self.said += [(self.second, text) for text in self.diagnosis.news(found_now, glance.at_ns)]
         return self
@@ -106,6 +108,18 @@ def test_samples_that_come_twice_are_not_called_unreadable() -> None:
     assert "not_rising, the time is that of the sample before" in found.texts
     assert "does somebody send samples twice" in found.texts
     assert "as in" not in found.texts
+
+
+def test_who_looks_no_longer_is_told_what_is_not_sure_yet() -> None:
+    for one, said in (
+        (sensor().run(2), "nothing has come for 1 s; is the sensor on"),
+        (sensor().run(2, bad=1), "none of the last 2 lines gives a sample: columns"),
+        (sensor().run(1, bad=1), "the only line that came gives no sample: columns"),
+    ):
+        assert one.said == []
+        assert [said in finding.text for finding in one.diagnosis.conclude(one.glance)] == [True]
+    good = sensor().run(2, good=1, bad=1)
+    assert good.diagnosis.conclude(good.glance) == []
 
 
 def test_it_is_told_when_a_good_sensor_turns_bad_and_when_it_is_good_again() -> None:
@@ -162,6 +176,17 @@ def test_a_source_that_waits_is_told_by_others_and_what_it_says_itself_comes_fir
     assert sensor(rate=10).run(60, is_open=False).said == []
     found = sensor(rate=10).run(60, trouble="4,096 bytes and no line end; is baud = 9600 right?")
     assert found.texts == "4,096 bytes and no line end; is baud = 9600 right?"
+
+
+def test_samples_that_wait_for_a_disk_are_whole_lines() -> None:
+    one = sensor()
+    for second in range(1, 20):
+        one.hearing.size_bytes += 200
+        one.hearing.samples += 10
+        one.hearing.arrivals += 1
+        one.hearing.heard_ns = second * S
+        one.run(1)
+    assert not one.said
 
 
 def test_bytes_that_give_no_line_are_told() -> None:

@@ -121,6 +121,14 @@ SERIAL: Final = [
     Fault(
         "fractions", "csv", XY, fixed(b"0.5,0.25\n"), r'range, .*dtype = "int16" holds whole numbers', 'dtype = "int16"'
     ),
+    Fault(
+        "unknown-state",
+        "csv",
+        'gate = "1"',
+        fixed(b"7\n"),
+        r"unknown_state, the value is none .*values names gate 0, 1; name there",
+        'values = { 0 = "raised", 1 = "down" }',
+    ),
     Fault("implausible", "csv", XY, fixed(b"0.5,99\n"), r"outside of min, max or max_step", "max = 16"),
     Fault(
         "field-typo",

@@ -58,7 +58,7 @@ async def publishing(
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - it is spread over the publisher's loops
             await asyncio.sleep(0.002)
 
@@ -102,7 +102,7 @@ def test_an_append_that_failed_is_made_again_whole_and_in_order(tmp_path: Path) 
                 await until(lambda: log.refused >= 2)
             assert publisher.waiting_for.startswith("the log: ")
             log.away = False
-            await asyncio.wait_for(publisher.drained(), 20)
+            await asyncio.wait_for(publisher.drained(), 60)
             assert [record.seq for record in log.chunks()] == list(range(15))
             assert publisher.figures.records == 15
             assert publisher.figures.retries == log.refused

@@ -20,7 +20,7 @@ from ingest.records import Channel, Chunk, Gap, MarkAdd, StreamDescription
 from simulators.doubles.log import FlakyLog
 from tests.edge.spool.spooling import chunk, entry, read_all
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 60.0
 DESCRIBED = StreamDescription("acc", (Channel("x", "g"),), "int16")
 
 

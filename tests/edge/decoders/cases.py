@@ -11,11 +11,12 @@ from typing import Any
 import edge.decoders
 from edge.decoders import decoder_type
 from edge.decoders.nmea.decoder import UNITS
-from edge.protocol import Decoder
+from edge.protocol import ClockKind, Decoder
 from ingest.units import parse_time
 from simulators.doubles.suite import Sample
 from tests.edge.configs import source_config
 
+UNITS_OF = dict(UNITS) | {"voltage": "V", "current": "A"}
 FOLDER = Path(edge.decoders.__file__).parent
 
 
@@ -25,13 +26,16 @@ class Case:
     name: str
     channels: tuple[str, ...]
     options: dict[str, Any]
+    is_plain: bool
+    """It says no options of its own."""
     feed: bytes
     messages: list[bytes]
     samples: list[Sample]
     faults: list[tuple[str, int]]
 
     def new(self) -> Decoder:
-        config = source_config(self.decoder, self.channels, units=dict(UNITS), **self.options)
+        clock: ClockKind = "device" if self.decoder == "senml" else "arrival"
+        config = source_config(self.decoder, self.channels, units=UNITS_OF, clock=clock, **self.options)
         return decoder_type(self.decoder, "").from_config(config)
 
 
@@ -39,20 +43,21 @@ def cases() -> Iterator[Case]:
     for path in sorted(FOLDER.glob("*/cases.toml")):
         file = tomllib.loads(path.read_text("utf-8"))
         for table in file["case"]:
-            yield _case(path.parent.name, file["channels"], table)
+            yield _case(path.parent.name, file, table)
 
 
-def _case(decoder: str, channels: list[str], table: dict[str, Any]) -> Case:
-    known = {"name", "channels", "options", "feed", "messages", "samples", "times", "faults"}
+def _case(decoder: str, file: dict[str, Any], table: dict[str, Any]) -> Case:
+    known = {"name", "channels", "options", "feed", "hex", "messages", "samples", "times", "faults"}
     assert table.keys() <= known, table.keys() - known
     rows = table.get("samples", [])
     times = [parse_time(text) for text in table["times"]] if "times" in table else [None] * len(rows)
     return Case(
         decoder,
         table["name"],
-        tuple(table.get("channels", channels)),
-        table.get("options", {}),
-        table.get("feed", "").encode("latin-1"),
+        tuple(table.get("channels", file["channels"])),
+        file.get("options", {}) | table.get("options", {}),
+        "options" not in table,
+        bytes.fromhex(table["hex"]) if "hex" in table else table.get("feed", "").encode("latin-1"),
         [text.encode("latin-1") for text in table.get("messages", [])],
         [(tuple(map(_shown, row)), at) for row, at in zip(rows, times, strict=True)],
         [(reason, samples) for reason, samples in table.get("faults", [])],

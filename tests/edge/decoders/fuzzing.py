@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import re
+import struct
+import zlib
+from binascii import crc_hqx
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property, reduce
@@ -16,6 +19,7 @@ from edge.decoders.nmea.decoder import UNITS
 from edge.protocol import Decoder
 from simulators.doubles.suite import mutated, run
 from tests.edge.configs import source_config
+from tests.edge.decoders.cases import UNITS_OF
 from tests.edge.decoders.receivers import LOGS, read
 from tests.edge.decoders.splitting import samples
 from tests.support.data import data_dir
@@ -59,6 +63,8 @@ def kinds() -> list[Kind]:
     names = valves.split(b"\n", 1)[0].decode().strip().split(";")
     lora = unpacked(data / "lorawan_campusiot" / "helium_ems_B1C1.ndjson.gz")
     senml = [path.read_bytes() for path in sorted((data / "senml").glob("*.json"))]
+    packs = [re.sub(rb"\s+", b" ", pack) + b"\n" for pack in senml]
+    items = [piece(path.read_bytes()) for path in sorted((data / "senml").glob("*.cbor"))]
     logs = [read(path) for path in LOGS] + [
         path.read_bytes() for path in sorted((data / "pynmeagps_logs").glob("*.log")) if path.stat().st_size
     ]
@@ -76,12 +82,38 @@ def kinds() -> list[Kind]:
         kind(
             "json", "pretty", ("v", "t"), senml, b'{"v":1,"bt":1}', time_field="bt", time_unit="s", numbers_as_text=True
         ),
+        kind("keyvalue", "pairs", ("x", "y", "z"), pieces([as_pairs(plain)], 2), b"x=1 y=2 z=3"),
+        kind(
+            *("regex", "text", ("x", "y", "z"), pieces([as_pairs(plain)], 2), b"x=1,y=2 z=3"),
+            pattern=r"x=(?P<x>\S+),y=(?P<y>\S+) z=(?P<z>\S+)",
+        ),
+        kind("binary", "fixed", ("x", "y", "z"), records(plain, 3, b"\xaa\x55"), record(b"\xaa\x55", 1, 2, 3), **FIXED),
+        kind(
+            *(
+                "binary",
+                "COBS",
+                ("x", "y", "z"),
+                records(plain, 3, b"", stuffed),
+                b"\0" + stuffed(record(b"", 1, 2, 3)),
+            ),
+            **(FIXED | {"sync": "", "frame": "cobs", "kind": "fed"}),
+        ),
+        kind(
+            "cbor",
+            "pieces",
+            ("x", "y"),
+            [piece(b"\xa2axa\x01ay\xfb@" + bytes(7)), *items],
+            piece(b"\x82\1\2"),
+            **PIECES,
+        ),
+        kind("senml", "texts", ("voltage", "current"), packs, PACK, prefix=NAME, clock="device"),
+        kind("senml", "pieces", ("voltage", "current"), items, piece(PACK), prefix=NAME, clock="device", **PIECES),
         kind("nmea", "receivers", tuple(UNITS), pieces(logs, 7), GOOD),
     ]
 
 
 def kind(decoder: str, name: str, channels: tuple[str, ...], seeds: list[bytes], good: bytes, **options: Any) -> Kind:
-    config = source_config(decoder, channels, units=dict(UNITS), **options)
+    config = source_config(decoder, channels, units=UNITS_OF, **options)
     made = decoder_type(decoder, "")
     return Kind(decoder, f"{decoder}: {name}", lambda: made.from_config(config), len(channels), seeds, good)
 
@@ -93,6 +125,47 @@ def sentence(body: bytes) -> bytes:
 GOOD = b"\r\n".join(
     sentence(b"GPGGA,%b,5203.0000,N,00436.0000,E,1,08,0.9,12.5,M,40.0,M,," % at) for at in (b"121212.12", b"121212.13")
 )
+
+
+def as_pairs(lines: bytes) -> bytes:
+    """Lines of three cells as names and values."""
+    return re.sub(rb"(?m)^([^,\n]*),([^,\n]*),([^,\n]*)$", rb"x=\1,y=\2 z=\3", lines)
+
+
+FIXED: dict[str, Any] = {
+    "fields": [{"name": name, "type": "f32"} for name in "xyz"],
+    "frame": "fixed",
+    "sync": "AA 55",
+    "checksum": "crc16-xmodem",
+}
+
+
+PIECES: dict[str, Any] = {"frame": "length", "sync": "AA 55", "checksum": "crc32", "length_type": "u16", "kind": "fed"}
+NAME = "urn:dev:ow:10e2073a0108006:"
+PACK = b'[{"n":"%b","t":1320067464,"v":1}]' % (NAME + "current").encode()
+
+
+def piece(payload: bytes) -> bytes:
+    """A frame that says its length."""
+    body = len(payload).to_bytes(2, "little") + payload
+    return b"\xaa\x55" + body + zlib.crc32(body).to_bytes(4, "little")
+
+
+def record(sync: bytes, *values: float) -> bytes:
+    packed = struct.pack("<3f", *values)
+    return sync + packed + crc_hqx(packed, 0).to_bytes(2, "little")
+
+
+def records(lines: bytes, count: int, sync: bytes, framed: Callable[[bytes], bytes] = bytes) -> list[bytes]:
+    """Lines of three numbers as packed records, so many at a time."""
+    rows = [line.split(b",") for line in lines.split(b"\n")[1:-1]]
+    packed = [framed(record(sync, *map(float, row))) for row in rows if len(row) == 3]
+    return [b"".join(packed[at : at + count]) for at in range(0, len(packed), count)]
+
+
+def stuffed(data: bytes) -> bytes:
+    """COBS, of less than 254 bytes."""
+    return b"".join(bytes([len(block) + 1]) + block for block in data.split(b"\0")) + b"\0"
 
 
 def unpacked(path: object) -> bytes:

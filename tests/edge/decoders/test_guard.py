@@ -178,8 +178,8 @@ def test_a_source_that_fails_as_nobody_foresaw_ends_neither_itself_nor_others(
 @pytest.mark.parametrize(
     ("decoder", "broken", "lines"),
     [
-        ("csv", "edge.decoders.csv.decoder._number", [b"1,nan", b"bug,nan", b"3,nan"]),
-        ("json", "edge.decoders.json.decoder._number", [b'{"x":1,"bug":0}', b'{"x":"bug"}', b"[3,null]"]),
+        ("csv", "edge.decoders.csv.decoder.number", [b"1,nan", b"bug,nan", b"3,nan"]),
+        ("json", "edge.decoders.objects.number_of", [b'{"x":1,"bug":0}', b'{"x":"bug"}', b"[3,null]"]),
         (
             "nmea",
             "edge.decoders.nmea.decoder.read",

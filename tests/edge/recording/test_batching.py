@@ -140,3 +140,13 @@ def test_a_chunk_says_how_far_off_the_worst_of_its_times_may_be() -> None:
         (1, S // 2),
         (4, 20_000_000),
     ]
+
+
+def test_who_was_unsure_once_is_not_so_for_ever() -> None:
+    batch, origin = new()
+    origin = replace(origin, clock=Clock("arrival", 0, 0.0, 5_000_000))
+    found = []
+    for second, error_ns in enumerate([0, 150_000_000, 0, 0]):
+        batch.add(np.array([second * S]), column(second), error_ns)
+        found += [chunk.clock.uncertainty_ns for chunk in batch.drain(origin, second * S) if chunk.clock]  # type: ignore[union-attr]
+    assert found == [5_000_000, 150_000_000, 5_000_000, 5_000_000]

@@ -58,6 +58,23 @@ def test_a_heap_of_which_a_queue_kept_only_some_is_one() -> None:
     assert not any(found[-200:])
 
 
+def test_a_heap_that_stands_still_for_a_while_goes_on() -> None:
+    before = paced(20 * MS, S, 100)
+    back = before[-1] + 60 * S
+    rest = back + 4 * S
+    heap = [*(back + n * MS for n in range(50)), *(rest + n * MS for n in range(500))]
+    found = kept([*before, *heap, *paced(20 * MS, rest + 2 * S, 600)])
+    assert all(found[100:650])
+    assert not any(found[-200:])
+
+
+def test_a_stream_that_is_slower_after_its_heap_is_believed_in_the_end() -> None:
+    before = paced(20 * MS, S, 100)
+    back = before[-1] + 60 * S
+    found = kept([*before, *(back + n * MS for n in range(100)), *paced(200 * MS, back + S, 200)])
+    assert not any(found[-100:])
+
+
 @pytest.mark.parametrize("jitter_ns", [0, 10 * MS])
 def test_a_silence_after_which_a_stream_goes_on_kept_nothing(jitter_ns: int) -> None:
     before = paced(20 * MS, S, 100, jitter_ns)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from edge.protocol import Fault, Frame, SourceConfig
-from edge.recording.arrivals import UNRATED_ERROR_NS
 from edge.recording.recorder import OWED_NS, UNSYNCED, ClockState, Held, Previous, Recorder, Rules, shifted
+from edge.recording.unrated import UNRATED_ERROR_NS
 from ingest.records import Chunk, Clock, Gap, Progress, Record, RecordingEnd, RecordingStart
 from ingest.times import sample_times
 from ingest.wire import encode
@@ -475,6 +475,22 @@ def test_implausible_values_are_refused_and_counted() -> None:
     kept = b"".join(record.values for record in found if isinstance(record, Chunk))
     assert np.array_equal(np.frombuffer(kept, "<f4"), [1, 2, 3, 4, 9.5, np.nan, 9], equal_nan=True)
     assert device.counters["acc"].lost == {"implausible": 3}
+
+
+def test_a_value_that_names_no_state_is_refused_and_counted() -> None:
+    config = replace(
+        source_config(channels=("gate", "flow"), dtype="float32"), states={"gate": ((0, "raised"), (1, "down"))}
+    )
+    device = recorder(config)
+    values = [[0, 5], [1, 7], [2, 7], [0.5, 7], [np.nan, 7], [1, np.nan]]
+    device.take("acc", 1, [Frame(np.array(values, float), None, 0)], S, WALL + S)
+    found = records(device.flush(2 * S))
+    (gap,) = [record for record in found if isinstance(record, Gap)]
+    assert (gap.reason, gap.samples) == ("unknown_state", 2)
+    kept = b"".join(record.values for record in found if isinstance(record, Chunk))
+    expected = [0, 5, 1, 7, np.nan, 7, 1, np.nan]
+    assert np.array_equal(np.frombuffer(kept, "<f4"), expected, equal_nan=True)
+    assert device.counters["acc"].lost == {"unknown_state": 2}
 
 
 def test_a_value_beyond_the_type_is_missing_never_infinite() -> None:

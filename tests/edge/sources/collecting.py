@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 
 from edge.protocol import Arrival, Interruption, Source
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
 Items = list[Arrival | Interruption]
 
 

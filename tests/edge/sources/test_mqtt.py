@@ -45,7 +45,7 @@ def config(broker: str, *, device_named: bool = False, **options: Any) -> Source
 async def opened(broker: Mosquitto, **options: Any) -> AsyncIterator[MqttSource]:
     source = MqttSource.from_config(config(broker.url, **options))
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await source.open()
         yield source
     finally:
@@ -418,7 +418,7 @@ def test_it_waits_for_a_broker_that_is_not_there(mosquitto: Mosquitto) -> None:
         await until(lambda: source.waiting_for == f"{mosquitto.url}: Connection refused")
         assert not opening.done()
         mosquitto.restart()
-        await asyncio.wait_for(opening, 10)
+        await asyncio.wait_for(opening, 60)
         await source.close()
         await source.close()
 
@@ -433,7 +433,7 @@ def test_it_can_be_opened_again_and_what_was_not_taken_comes_again(mosquitto: Mo
             taker = Taker(source)
             await taker.until(at_least(2))
             await source.close()
-            await asyncio.wait_for(source.open(), 10)
+            await asyncio.wait_for(source.open(), 60)
             again = Taker(source)
             await again.until(at_least(5))
             assert lines(again.items) == numbered(5)
@@ -450,7 +450,7 @@ def test_it_can_be_closed_at_any_time(mosquitto: Mosquitto, state: str) -> None:
             mosquitto.kill()
             opening = asyncio.create_task(source.open())
             await until(lambda: "refused" in source.waiting_for)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await source.close()
             await source.close()
             if state == "waiting":
@@ -461,7 +461,7 @@ def test_it_can_be_closed_at_any_time(mosquitto: Mosquitto, state: str) -> None:
 
 def test_what_the_broker_refuses_is_said(tmp_path: Path) -> None:
     passwords, secret = tmp_path / "passwords", tmp_path / "secret"
-    subprocess.run(["mosquitto_passwd", "-b", "-c", passwords, "pump", "right"], check=True, timeout=20)
+    subprocess.run(["mosquitto_passwd", "-b", "-c", passwords, "pump", "right"], check=True, timeout=60)
     passwords.chmod(0o600)
 
     async def scenario(broker: Mosquitto) -> None:
@@ -473,7 +473,7 @@ def test_what_the_broker_refuses_is_said(tmp_path: Path) -> None:
         said = f"{broker.url}: refused: Not authorized (code 135): not authorized; see username and password_file"
         await until(lambda: source.waiting_for.startswith(said))
         secret.write_text("right\n")
-        await asyncio.wait_for(opening, 10)
+        await asyncio.wait_for(opening, 60)
         await source.close()
 
     with Mosquitto("allow_anonymous false", f"password_file {passwords}") as broker:
@@ -546,7 +546,7 @@ def test_what_was_read_at_once_is_taken_although_nothing_more_comes(monkeypatch:
     async def scenario() -> None:
         async with ScriptedBroker() as broker:
             source = MqttSource.from_config(config(broker.url))
-            await asyncio.wait_for(source.open(), 10)
+            await asyncio.wait_for(source.open(), 60)
             await broker.until(subscriptions=1)
             for number, payload in enumerate(numbered(count), 1):
                 broker.send(TOPIC, payload, number)

@@ -250,7 +250,7 @@ def test_a_link_that_is_cut_without_a_word_is_told_and_nothing_is_promised(
 
     async def scenario(cable: Wire) -> None:
         source = MqttSource.from_config(config(f"mqtt://127.0.0.1:{cable.port}"))
-        await asyncio.wait_for(source.open(), 10)
+        await asyncio.wait_for(source.open(), 60)
         taker = Acknowledging(source)
         with publisher(mosquitto) as sensor:
             sensor.publish(b"1")
@@ -281,7 +281,7 @@ def test_what_a_slow_network_held_says_so(mosquitto: Mosquitto, monkeypatch: pyt
 
     async def scenario(cable: Wire) -> None:
         source = MqttSource.from_config(config(f"mqtt://127.0.0.1:{cable.port}"))
-        await asyncio.wait_for(source.open(), 10)
+        await asyncio.wait_for(source.open(), 60)
         taker = Acknowledging(source)
         with publisher(mosquitto) as sensor:
             await heard_anew(source, 0)
@@ -317,7 +317,7 @@ def test_a_new_message_that_equals_an_old_one_is_told_from_its_repetition() -> N
 
     async def scenario(broker: ScriptedBroker) -> None:
         source = MqttSource.from_config(config(broker.url))
-        await asyncio.wait_for(source.open(), 10)
+        await asyncio.wait_for(source.open(), 60)
         taker = Taker(source)
         broker.send(TOPIC, b"20.5", 1)
         await taker.until(at_least(1))
@@ -348,7 +348,7 @@ def test_what_was_not_surely_acknowledged_stays_known() -> None:
     async def run() -> None:
         async with ScriptedBroker(False, True) as broker:
             source = MqttSource.from_config(config(broker.url))
-            await asyncio.wait_for(source.open(), 10)
+            await asyncio.wait_for(source.open(), 60)
             taker = Taker(source)
             broker.send(TOPIC, b"20.5", 1)
             await taker.until(at_least(1))
@@ -372,7 +372,7 @@ def test_what_the_broker_did_not_repeat_in_time_comes_no_more(monkeypatch: pytes
     async def run() -> None:
         async with ScriptedBroker(True) as broker:
             source = MqttSource.from_config(config(broker.url))
-            await asyncio.wait_for(source.open(), 10)
+            await asyncio.wait_for(source.open(), 60)
             begin_ns, _ = now()
             taker = Taker(source)
             broker.send(TOPIC, b"1", 1)
@@ -419,7 +419,7 @@ def test_what_a_broker_must_not_send_by_its_own_protocol_does_not_stop_the_rest(
     async def run() -> None:
         async with ScriptedBroker(False) as broker:
             source = MqttSource.from_config(config(broker.url, topic="#", device_named=True))
-            await asyncio.wait_for(source.open(), 10)
+            await asyncio.wait_for(source.open(), 60)
             taker = Taker(source)
             topic = bytes((0x61, 0xFF)).decode("utf-8", "surrogateescape")
             broker.send(NotUtf8(topic), b"1", 7)

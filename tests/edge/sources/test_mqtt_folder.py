@@ -45,7 +45,7 @@ def test_cases(case: dict[str, Any]) -> None:
         async with ScriptedBroker(False) as broker:
             options = {key: case[key] for key in ("max_message",) if key in case}
             source = MqttSource.from_config(config(broker.url, topic=case["topic"], device_named=True, **options))
-            await asyncio.wait_for(source.open(), 10)
+            await asyncio.wait_for(source.open(), 60)
             for topic, packet_id, text, *more in case["broker"]:
                 broker.send(topic, text.encode(), packet_id, duplicate=bool(more))
             losses = case.get("losses", [])

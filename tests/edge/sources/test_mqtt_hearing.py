@@ -89,18 +89,10 @@ def after_an_absence(*, session_kept: bool, has_grid: bool = False) -> Hearing:
 
 
 @pytest.mark.parametrize("session_kept", [False, True])
-def test_what_a_publisher_kept_of_an_absence_comes_first_and_in_a_heap(session_kept: bool) -> None:
+def test_what_a_publisher_kept_of_an_absence_comes_first(session_kept: bool) -> None:
     hearing = after_an_absence(session_kept=session_kept)
     assert [hearing.arrived(165 * S + n * MS, 1) for n in (0, 5, 90)] == [65 * S, 65 * S + 5 * MS, 65 * S + 90 * MS]
-    assert hearing.arrived(166 * S, 1) == 0  # it was quiet in between
-    assert hearing.arrived(166 * S + 5 * MS, 1) == 0
-
-
-def test_what_goes_on_in_a_heap_comes_at_its_own_pace() -> None:
-    hearing = after_an_absence(session_kept=False)
-    waited = [hearing.arrived(165 * S + n * 10 * MS, 1) for n in range(300)]
-    assert all(waited[:200])
-    assert not any(waited[202:])
+    assert hearing.arrived(167 * S, 1) == 0  # it was quiet in between
 
 
 def test_a_connection_that_is_lost_again_makes_the_absence_longer() -> None:

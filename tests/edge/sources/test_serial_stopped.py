@@ -24,13 +24,15 @@ async def main():
     await source.open()
     print("open", flush=True)
     async for item in source.arrivals():
-        assert isinstance(item, Arrival)
+        if not isinstance(item, Arrival):
+            print(json.dumps([item.reason, item.since_ns, item.goes_on, []]), flush=True)
+            continue
         reads = [(read.end, read.monotonic_ns) for read in item.reads]
         print(json.dumps([item.data.decode(), item.monotonic_ns, item.waited_ns, reads]), flush=True)
 
 asyncio.run(main())
 """
-TIMEOUT_S = 30.0
+TIMEOUT_S = 60.0
 
 
 def boottime_ns() -> int:
@@ -70,6 +72,12 @@ def test_what_waited_while_it_was_stopped_says_how_long(tmp_path: Path) -> None:
             finally:
                 reading.send_signal(signal.SIGCONT)
                 reading.kill()
+    lost = [
+        item for item in found if item[0] == "stalled"
+    ]  # its buffer was full: nobody knows how much it did not keep
+    assert [item[2] for item in lost] == [True]
+    assert found[0][1] <= lost[0][1] <= stopped_ns + 1_000_000_000
+    found.remove(lost[0])
     said = ["before"] + [f"waits {number}" for number in range(1000)] + [f"fresh {number}" for number in range(10)]
     assert "".join(item[0] for item in found).splitlines() == said
     waited = [item for item in found if "waits" in item[0]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -13,13 +14,16 @@ import pytest
 from numpy.typing import NDArray
 
 import sensorloom
-from ingest.archive.history import History
+from ingest.archive.history import History, with_one_more
+from ingest.archive.operator import ArchiveOperator
 from ingest.archive.reading import Answer, Question
 from ingest.archive.showing import as_lines
+from ingest.archive.tables import read_table, record_values, rows_in
 from ingest.archive.tiles import BITS, tiles_of
+from ingest.engine.operator import Draft
 from ingest.engine.rhythm import Limits
 from ingest.errors import UsageError
-from ingest.log.protocol import READINGS, STREAMS, Entry, Log
+from ingest.log.protocol import READINGS, STREAMS, Entry, Log, LogBatch
 from ingest.opening import open_log
 from ingest.records import Channel, Chunk, Clock, StreamDescription, schema_id
 from ingest.wire import decode, encode
@@ -182,6 +186,21 @@ def test_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert sensorloom.main([*words[:3], "nobody", *words[4:]]) == 1
     assert "nobody acc: nothing" in capsys.readouterr().err
     assert sensorloom.main([*words, "--to", "2023-11-14T22:13:20Z"]) == 2
+
+
+def test_who_follows_holds_few_outputs_however_often_they_ask(tmp_path: Path) -> None:
+    """Each moment's samples are an output of their own; they are merged, and are still what came."""
+    operator, outputs = ArchiveOperator(READINGS), list[Sequence[Draft]]()
+    for description in (OLD, NEW):
+        operator.learn(schema_id(description), description)
+    running, entries = operator.start(None), Site(tmp_path).entries
+    for number, entry in enumerate(entries):
+        running.feed(LogBatch(READINGS, 0, [number], [T0], [entry.key], [entry.value], number + 1))
+        outputs = with_one_more(outputs, running.take("tail").drafts)
+        assert len(outputs) <= 8
+    files = {draft.name: bytes(draft.parts[0]) for drafts in outputs for draft in drafts}
+    rows = [row for name in files if name.startswith("records/") for row in rows_in(read_table(files[name]))]
+    assert record_values(rows, files.__getitem__) == [entry.value for entry in entries]
 
 
 def test_a_level_is_as_coarse_as_the_points_allow() -> None:

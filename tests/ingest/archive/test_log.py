@@ -108,16 +108,16 @@ def test_a_member_has_all_partitions_and_goes_where_it_is_sent(folder: Path) -> 
     async def run() -> None:
         _, archived = await both(folder)
         member = await archived.join(READINGS, "g", "me", owner="somebody")
-        assert await member.poll(1.0) == [Assigned((0, 1))]
+        assert await member.poll(60.0) == [Assigned((0, 1))]
         ends = await archived.bounds(READINGS)
         for partition, (_, end) in ends.items():
             member.seek(partition, end - 2)
-        (batches, done) = await member.poll(1.0), await member.poll(0.01)
+        (batches, done) = await member.poll(60.0), await member.poll(0.01)
         assert sorted(batch.partition for batch in batches if isinstance(batch, LogBatch)) == [0, 1]
         assert all(len(batch) == 2 for batch in batches if isinstance(batch, LogBatch))
         assert done == []
         member.seek(0, 0)
-        (again,) = await member.poll(1.0)
+        (again,) = await member.poll(60.0)
         assert isinstance(again, LogBatch)
         assert again.offsets[0] == 0
         await member.commit({0: 1})
@@ -149,10 +149,10 @@ def test_marks_are_those_of_the_log_behind_it(folder: Path, tmp_path: Path) -> N
         (position,) = await archived.append(MARKS, [mark])
         assert (await archived.bounds(MARKS))[position.partition].end == position.offset + 1
         reader = archived.reader(MARKS, {position.partition: 0})
-        assert [batch.values[-1] for batch in await reader.fetch(5.0)] == [b"mark"]
+        assert [batch.values[-1] for batch in await reader.fetch(60.0)] == [b"mark"]
         await reader.close()
         member = await archived.join(MARKS, "g", "me")
-        assert await member.poll(5.0) == [Assigned((0, 1))]
+        assert await member.poll(60.0) == [Assigned((0, 1))]
         await archived.close()
         with pytest.raises(UsageError, match="that has other data"):
             await ArchiveLog(folder / "archive", open_log(f"segments:{tmp_path}/other")).check_marks()

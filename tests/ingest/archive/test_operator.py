@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import random
+from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -57,7 +59,7 @@ def batch(records: Sequence[Record | bytes], first: int = 0, step_ns: int = 1) -
     values = [record if isinstance(record, bytes) else encode(record) for record in records]
     offsets = [first + 2 * i for i in range(len(values))]  # compaction left holes
     append_ns = [T0 + 10**10 + step_ns * offset for offset in offsets]
-    keys = [b"pump"] * len(values)
+    keys = [getattr(record, "device", "pump").encode() for record in records]
     return LogBatch("readings", 0, offsets, append_ns, keys, values, first + 2 * len(values))
 
 
@@ -73,9 +75,15 @@ def archived(*records: Record | bytes) -> tuple[list[Row], dict[str, bytes], Out
     running = begun()
     assert running.feed(batch(records)) == len(records)
     output = running.take("0-0")
+    rows, files = written(output)
+    return rows, files, output
+
+
+def written(output: Output) -> tuple[list[Row], dict[str, bytes]]:
+    """Rows, and files by name."""
     files = {draft.name: b"".join(bytes(part) for part in draft.parts) for draft in output.drafts}
-    (name,) = (name for name in files if name.startswith("records/"))
-    return rows_in(read_table(files[name])), files, output
+    records = [name for name in files if name.startswith("records/")]
+    return [row for name in records for row in rows_in(read_table(files[name]))], files
 
 
 def test_records_come_back_to_the_byte() -> None:
@@ -131,15 +139,78 @@ def test_seals_and_restarts_leave_no_trace_but_more_files(chunks: list[Chunk], d
     while at < len(chunks):
         until = data.draw(st.integers(at + 1, len(chunks)))
         running.feed(batch(chunks[at:until], first=2 * at))
-        output = running.take(f"0-{at}")
-        files = {draft.name: b"".join(bytes(part) for part in draft.parts) for draft in output.drafts}
-        (name,) = (name for name in files if name.startswith("records/"))
-        found = rows_in(read_table(files[name]))
+        found, files = written(running.take(f"0-{at}"))
         rows += found
         values += record_values(found, files.__getitem__)
         running, at = begun(running.snapshot()), until
     assert values == [encode(chunk) for chunk in chunks]
     assert [(row.offset, row.verdict) for row in rows] == [(row.offset, row.verdict) for row in whole]
+
+
+DAY_NS = 86_400 * 10**9
+OTHERS: tuple[Record | bytes, ...] = (
+    RecordingEnd("pump", "r", BOOT, T0, "end"),
+    RecordingEnd("fan", "r", BOOT, T0, "end"),
+    RecordingStart("pump", "r", BOOT, T0, "start"),
+    Forget("fan", "ann", T0, "asked"),
+    b"rubbish",
+    temp(0, [0]),
+)
+
+
+def mixed(rng: random.Random, count: int) -> list[Record | bytes]:
+    """Chunks that nearly always go on with the ones before them, and what comes between."""
+    numbers: Counter[tuple[str, bytes]] = Counter()
+    longer = rng.choice([122, 250])  # soon with a byte more
+    found: list[Record | bytes] = []
+    for _ in range(count):
+        if rng.random() < 0.06:
+            found.append(rng.choice(OTHERS))
+            continue
+        device, boot = rng.choice(["pump", "fan", "saw", "jig"]), rng.choice([BOOT] * 9 + [b"other"])
+        others: list[dict[str, object]] = [
+            {"clock": Clock("unsynced")},
+            {"clock": Clock("ntp", uncertainty_ns=1 << 63)},
+            {"missing": 5},
+            {"t0_ns": T0 + 30 * DAY_NS},
+            {"tick_ns": 1 << 63},
+            {"values": bytes(6)},
+            {"seq": longer + rng.randrange(8)},
+        ]
+        chunk = acc(numbers[device, boot], device, boot=boot, recording=rng.choice(["r"] * 9 + ["r2"]), t0_ns=T0)
+        chunk = msgspec.structs.replace(chunk, seq=chunk.seq + longer)
+        numbers[device, boot] += 1
+        chunk = msgspec.structs.replace(chunk, **(rng.choice(others) if rng.random() < 0.15 else {}))
+        found.append(chunk)
+        if device == "pump" and rng.random() < 0.15:
+            wrong = bytearray(encode(chunk))
+            wrong[rng.randrange(len(wrong))] ^= 1 << rng.randrange(8)
+            if chunk.schema in wrong:  # nobody describes another one
+                found[-1] = bytes(wrong)
+    return found
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_chunk_that_goes_on_with_another_is_judged_as_one_that_comes_alone(seed: int) -> None:
+    """What a running fold knows of steady streams is not in its state: begun anew for each record it takes none of
+    them the quick way."""
+    records = mixed(random.Random(seed), 120)
+    whole, running, alone = batch(records), begun(), begun()
+    running.feed(whole)
+    verdicts, counts = list[tuple[str, str]](), Counter[str]()
+    for number in range(len(records)):
+        alone.feed(whole.tail(number).before(2 * number + 1))
+        output = alone.take()
+        counts.update(output.counts)
+        rows, _ = written(output)
+        verdicts += [(row.kind, row.verdict) for row in rows]
+        alone = begun(alone.snapshot())
+    output = running.take()
+    rows, files = written(output)
+    assert [(row.kind, row.verdict) for row in rows] == verdicts
+    assert output.counts == counts
+    values = [record if isinstance(record, bytes) else encode(record) for record in records]
+    assert record_values(rows, files.__getitem__) == values
 
 
 @pytest.mark.parametrize(
@@ -187,6 +258,18 @@ def test_verdicts() -> None:
     assert output.counts["quarantine.samples"] == 3
 
 
+def test_a_steady_device_is_forgotten_in_the_middle_of_a_batch() -> None:
+    rows, _, _ = archived(acc(0), acc(1), Forget("pump", "ann", T0, "asked"), acc(2))
+    assert [row.verdict for row in rows] == ["counts", "counts", "", "forgotten"]
+
+
+def test_a_steady_recording_is_abandoned_as_often_as_it_is_silent_for_a_month() -> None:
+    month: list[Record] = [Progress("fan", "r", "acc", BOOT, T0)] * 32
+    running = begun()
+    running.feed(batch([acc(0), acc(1), *month, acc(2), acc(3), *month, acc(4)], step_ns=DAY_NS // 2))
+    assert running.take().counts["abandoned.recordings"] == 2
+
+
 def tiles_in(files: dict[str, bytes]) -> pl.DataFrame:
     (name,) = (name for name in files if name.startswith("tiles/"))
     return pl.read_parquet(io.BytesIO(files[name]))
@@ -197,6 +280,19 @@ def test_tiles_are_of_what_counts() -> None:
     tiles = tiles_in(files).filter(level=10, channel=1)
     assert tiles["samples"].sum() == 6
     assert (tiles["low"].min(), tiles["high"].max()) == (1.0, 5.0)
+
+
+def test_a_stream_has_its_levels_whole_under_all_of_its_descriptions() -> None:
+    other = msgspec.structs.replace(TEMP, channels=(Channel("t", "K"),))
+    slow = msgspec.structs.replace(temp(1, range(1_000_000, 1_500_000, 5000)), schema=schema_id(other))
+    operator = ArchiveOperator("readings")
+    for description in (TEMP, other):
+        operator.learn(schema_id(description), description)
+    running = operator.start(None)
+    running.feed(batch([temp(0, range(500)), slow]))
+    _, files = written(running.take())
+    samples = tiles_in(files).filter(stream="temp").group_by("level").agg(pl.col("samples").sum())
+    assert samples["samples"].unique().to_list() == [600]
 
 
 def test_a_samples_file_can_be_read_by_anybody() -> None:
@@ -256,7 +352,7 @@ def test_row_groups_follow_devices(devices: list[str]) -> None:
 
 
 def test_a_large_device_has_a_row_group_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest.archive.tables.GROUP_ROWS", 6)
+    monkeypatch.setattr("ingest.archive.writing.GROUP_ROWS", 6)
     _, files, _ = archived(*(acc(0, device=device) for device in "abcd"), acc(0, device="e", count=9), acc(0, "f"))
     (name,) = (name for name in files if name.startswith("samples/"))
     found = pq.ParquetFile(io.BytesIO(files[name]))

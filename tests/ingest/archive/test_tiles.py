@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ingest.archive.tiles import BITS, TOP, Tiles, combined, finest_level, tiles_of
+from ingest.archive.tiles import BITS, TOP, Tiles, coarser, combined, finest_level, tiles_of, tiles_of_all
 
 SAMPLES = st.lists(
     st.tuples(st.integers(-(1 << 40), 1 << 40), st.sampled_from([math.nan, -2.0, 0.5, 7.0])), unique_by=lambda s: s[0]
@@ -54,6 +54,24 @@ def test_parts_combine_to_the_tiles_of_all(parts: list[list[tuple[int, float]]],
         seen |= {t for t, _ in part}
     found = combined([tiles_of(*columns(part), level) for part in once], coarser)
     assert rows(found) == by_hand(list(apart.items()), level + coarser)
+
+
+@given(st.lists(SAMPLES, min_size=1, max_size=3), st.integers(0, TOP - 1))
+def test_eight_tiles_of_an_owner_are_one_of_the_next_level(owned: list[list[tuple[int, float]]], level: int) -> None:
+    parts = [tiles_of(*columns(samples), level) for samples in owned]
+    owner = np.repeat(np.arange(len(parts), dtype=np.int32), [len(part.bucket) for part in parts])
+    whose, found = coarser(owner, Tiles(*map(np.concatenate, zip(*parts, strict=True))))
+    for number, samples in enumerate(owned):
+        own = Tiles(*(column[whose == number] for column in found))
+        assert rows(own) == by_hand(samples, level + 1)
+
+
+@given(SAMPLES, st.integers(0, TOP))
+def test_channels_together_have_the_tiles_of_each_alone(samples: list[tuple[int, float]], level: int) -> None:
+    times, values = columns(samples)
+    channels = [values, values[::-1], np.arange(len(times), dtype=np.int16)]
+    together = [rows(tiles) for tiles in tiles_of_all(times, channels, level)]
+    assert together == [rows(tiles_of(times, channel, level)) for channel in channels]
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint16", "int32", "float32"])

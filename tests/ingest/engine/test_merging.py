@@ -84,8 +84,8 @@ def test_few_files_are_left_and_no_byte_is_written_often(sizes: list[int]) -> No
     assert len(older) <= 2 * total // MAX + total.bit_length() + 1
 
 
-def merging_of(**more: int) -> Merging:
-    return Merging(Joined(), lambda: 10**18, every=2, grace_ns=0, **more)
+def merging_of(bytes_max: int = 64 << 20) -> Merging:
+    return Merging(Joined(), lambda: 10**18, every=2, grace_ns=0, bytes_max=bytes_max)
 
 
 async def merged(store: FileStore, part: work.Partition, merging: Merging) -> None:

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from ingest.engine.genesis import Ending
+from ingest.engine.keeping import Keep
 from ingest.engine.manifest import Manifest, chain_folder, decode_entry, encode_document
+from ingest.engine.merging import Merging, Untouched
 from ingest.engine.operator import Output, State
 from ingest.engine.partition import TOTALS_MAX, bounded
 from ingest.engine.plan import Op, Write
@@ -26,6 +28,7 @@ from simulators.sim.loop import run
 from tests.ingest.engine.counting import Summing, SumOperator
 
 TOPIC = "readings"
+SECOND_NS = 10**9
 
 
 class Puffing(Summing):
@@ -112,6 +115,7 @@ class Site:
         kind: type[Summing] = Summing,
         after: Sequence[Ending] = (),
         disk: SimDisk | None = None,
+        merging: Merging | None = None,
     ) -> Worker:
         self.started += 1
         process = Process(f"w.{self.started}", Chance(random.Random(3), CALM))
@@ -125,6 +129,7 @@ class Site:
             instance="w",
             after=after,
             limits=limits or Limits(poll_seconds=0.5, retry_seconds=1.0),
+            merging=merging,
             offload=process.offload,
             observe=self.notices.append,
         )
@@ -263,6 +268,40 @@ def test_nothing_but_numbers_is_told_rarely() -> None:
         assert site.broker.group(TOPIC, "g").committed[0] > site.entries()[-1].through, "who watches the lag sees it"
         await site.drain(kind=Silent)
         assert site.entries()[-1].totals == {"records": 3600}
+
+    play(scenario)
+
+
+def test_what_is_old_goes_though_nothing_comes_any_more_and_is_read_when_it_may_be_old() -> None:
+    """An output a second, kept for a minute, and then silence."""
+    looked = list[bytes]()
+
+    def newest_ns(output: bytes) -> int:
+        looked.append(output)
+        return int(output.split()[-2]) * SECOND_NS  # a record's offset is the second at which it came
+
+    async def scenario() -> None:
+        loop, site = asyncio.get_running_loop(), Site()
+        began = loop.time()
+
+        def now_ns() -> int:
+            return int((loop.time() - began) * SECOND_NS)
+
+        keep = Keep(60 * SECOND_NS, now_ns, lambda ref: True, newest_ns, step_ns=10 * SECOND_NS)
+        merging = Merging(Untouched(), now_ns, grace_ns=20 * SECOND_NS, keep=keep)
+        limits = Limits(poll_seconds=0.5, seal_seconds=0.1)
+        running = asyncio.create_task((worker := site.worker(limits=limits, merging=merging)).run())
+        for second in range(20):
+            site.fill(1, base=second, at_ns=second)
+            await asyncio.sleep(1.0)
+        assert [entry.through for entry in site.entries()] == list(range(1, 21)), "a seal a second"
+        assert len(looked) == 1, "the oldest output is known"
+        await asyncio.sleep(100.0)
+        assert site.entries()[-1].totals["expired.records"] == 20
+        assert not site.disk.names("lines"), "the files are deleted too"
+        assert len(looked) <= 20 + 3, "each once, and what stayed each time"
+        worker.stop()
+        await running
 
     play(scenario)
 

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ingest.errors import UsageError
+from ingest.importers.marks import read_marks
 from ingest.importers.tables import Source, Table, read_source, read_table
 
 
@@ -88,13 +89,21 @@ def test_a_header_that_promises_more_than_the_file_has_is_refused() -> None:
         read(Source("f.npy", npy(np.zeros(4))[:-1]))
 
 
-def test_a_spreadsheet_is_named_as_one() -> None:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("[Content_Types].xml", "")
-        archive.writestr("xl/workbook.xml", "")
-    with pytest.raises(UsageError, match="a spreadsheet or another office document; save the sheet as CSV"):
-        read(Source("f.xlsx", buffer.getvalue()))
+@pytest.mark.parametrize(
+    "members",
+    [("[Content_Types].xml", "xl/workbook.xml"), ("mimetype", "META-INF/manifest.xml"), ()],
+    ids=["xlsx", "ods", "xls"],
+)
+def test_a_spreadsheet_is_named_as_one_whatever_is_to_be_imported(tmp_path: Path, members: tuple[str, ...]) -> None:
+    path = tmp_path / "sheet"
+    path.write_bytes(bytes.fromhex("d0cf11e0a1b11ae1") + bytes(2000))
+    if members:
+        with zipfile.ZipFile(path, "w") as archive:
+            for member in members:
+                archive.writestr(member, "<a/>")
+    for read_it in (read_source, read_marks):
+        with pytest.raises(UsageError, match='a spreadsheet or another office document; .* in Excel as "CSV UTF-8"'):
+            read_it(path)
 
 
 ODD = 2**53 + 1
@@ -138,6 +147,7 @@ GOOD.append(_archive.getvalue())
 
 @settings(max_examples=300)
 @given(st.sampled_from(GOOD), st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), max_size=4), st.booleans())
+@example(GOOD[1], [(12, 127)], False)  # a page of 2 EB
 def test_a_damaged_file_is_a_refusal_or_numbers(good: bytes, flips: list[tuple[int, int]], cut: bool) -> None:
     data = bytearray(good)
     for at, byte in flips:

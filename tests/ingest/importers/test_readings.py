@@ -123,6 +123,9 @@ def test_a_time_without_a_zone_is_refused() -> None:
         prepare(read_source(MACHINE), options("value", time_column="timestamp"))
 
 
+DOOR = {"x": ((0, "raised"), (1, "down"))}
+
+
 def text(content: str) -> Source:
     return Source("f.csv", content.encode())
 
@@ -261,6 +264,7 @@ def test_the_time_column_of_a_file_without_header_is_no_channel() -> None:
         (at_rate("a,b", channel_names=("x",)), "--channel-names: found 1, expected 2"),
         (at_rate("a", device=" "), '--device: " " is no name'),
         (at_rate("a", stream="acc.x"), '--stream: "acc.x" has a dot'),
+        (at_rate("x", states=DOOR, scales=(2.0,)), "--scale: x has named states"),
         (at_rate("a", units=("",)), '--unit: "" is no name'),
     ],
 )
@@ -352,6 +356,25 @@ def test_an_import_is_known_by_its_content_however_it_is_cut(tmp_path: Path) -> 
     assert one.summary.recordings == [f"import-{one.boot.hex()[:12]}"]
     changed = prepare(read_source(path), replace(base, scales=(2.0,)))
     assert changed.boot[:12] != one.boot[:12]
+
+
+def test_named_states_are_described_and_make_another_import(tmp_path: Path) -> None:
+    path = tmp_path / "door.csv"
+    path.write_text("x,y\n0,1\n1,\n,2.5\n")
+    plain, named = (prepare(read_source(path), at_rate("x,y", 10, states=states)) for states in ({}, DOOR))
+    assert [channel.states for channel in named.description.channels] == [DOOR["x"], ()]
+    assert named.boot[:12] != plain.boot[:12]
+    # as before there were states, so that imports of before stay what they are
+    assert plain.boot.hex() == "879e173f62718b6080332be40073dc24"
+
+
+@pytest.mark.parametrize("value", ["2", "0.5", "-1"])
+def test_a_value_that_names_no_state_is_refused_with_its_line(value: str) -> None:
+    with pytest.raises(UsageError, match=rf"line 3: x is {value}, which --values does not name; name it"):
+        prepare(text(f"x,y\n0,7\n{value},7\n"), at_rate("x,y", states=DOOR))
+    renamed = at_rate("x", states={"gate": DOOR["x"]}, channel_names=("gate",))
+    with pytest.raises(UsageError, match="gate is"):
+        prepare(text(f"x\n{value}\n"), renamed)
 
 
 @pytest.mark.parametrize("unit", ["gee", "celsius", "m/s/s", "two words"])

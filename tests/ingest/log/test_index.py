@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ingest.log.protocol import Entry
+from ingest.log.segments import cursor as cursor_module
 from ingest.log.segments import index as index_module
 from ingest.log.segments.cursor import Cursor, Place
 from ingest.log.segments.index import Index, append_time, bytes_since, current, place_of, read_at, since
@@ -119,6 +120,21 @@ def test_a_reader_begins_at_the_same_record_whatever_the_index_says(partition: P
                 batch, _ = cursor.read(Place(offset))
                 assert batch is not None
                 assert batch.offsets[0] == offset, name
+
+
+def test_who_has_read_all_goes_on_at_the_end_without_a_walk_to_it(
+    partition: Partition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An archive's reader did so at each start: there is no spot behind the last record."""
+    write(partition, *[b"k"] * 105)
+    monkeypatch.delattr(cursor_module, "locate")
+    with closing(Cursor("readings", partition, dense=True, durable=True)) as cursor:
+        batch, place = cursor.read(Place(105))
+        assert batch is None
+        write(partition, b"k")
+        batch, _ = cursor.read(place)
+        assert batch is not None
+        assert batch.offsets == [105]
 
 
 def test_what_retention_took_is_remembered_but_not_read(partition: Partition) -> None:

@@ -279,7 +279,7 @@ def test_a_dead_broker_is_an_error_in_time_and_its_return_mends_all(broker: Kafk
                 await append
         with pytest.raises(LogUnavailableError, match="fetch from topic"):
             await read_until(reader, b"never")
-        assert time.monotonic() - started < 20.0
+        assert time.monotonic() - started < 35.0  # the client's own limit is 40 s
 
         broker.restart()
         await until_appended(log, topic, b"after")
@@ -449,7 +449,7 @@ def test_a_killed_process_is_replaced_within_its_session(broker: KafkaBroker, to
         killed = time.monotonic()
         while owned != {0, 1, 2, 3}:
             await follow(survivor, owned)
-        assert 3.0 < time.monotonic() - killed < 10.0
+        assert 3.0 < time.monotonic() - killed < 30.0
         await survivor.close()
         await log.close()
 

@@ -79,7 +79,7 @@ async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ],
 )
 def test_what_is_there_and_no_kafka_is_told_apart(answer: Answer, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contact, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(contact, "PATIENCE_S", 2.0)
 
     async def main() -> None:
         async with serving(answer) as address:

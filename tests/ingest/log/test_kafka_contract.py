@@ -36,7 +36,7 @@ class MortalKafkaLog(KafkaLog):
 class KafkaWorld:
     """The broker that all tests share; topics, and the groups over them, get names of their own."""
 
-    patience_s = 30.0
+    patience_s = 60.0
     _numbers = itertools.count()
 
     def __init__(self, bootstrap: str) -> None:

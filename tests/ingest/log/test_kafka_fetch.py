@@ -80,12 +80,12 @@ def test_an_answer_for_a_partition_that_was_sought_or_dropped_is_not_delivered()
     async def steps(fetcher: PartitionFetcher) -> None:
         for partition in range(3):
             fetcher.seek(partition, 0)
-        assert places(await fetcher.fetch(1.0)) == [(0, 0), (1, 0), (2, 0)]
+        assert places(await fetcher.fetch(60.0)) == [(0, 0), (1, 0), (2, 0)]
         # The next fetch, from offset 1 on, is under way by now.
         fetcher.drop(0)
         fetcher.seek(1, 40)
-        assert places(await fetcher.fetch(1.0)) == [(2, 1)]
-        assert places(await fetcher.fetch(1.0)) == [(1, 40), (2, 2)]
+        assert places(await fetcher.fetch(60.0)) == [(2, 1)]
+        assert places(await fetcher.fetch(60.0)) == [(1, 40), (2, 2)]
 
     fetch_with(cluster, steps)
 
@@ -97,7 +97,7 @@ def test_who_was_served_last_asks_last() -> None:
     async def steps(fetcher: PartitionFetcher) -> None:
         for partition in range(3):
             fetcher.seek(partition, 0)
-        served = [places(await fetcher.fetch(1.0)) for _ in range(6)]
+        served = [places(await fetcher.fetch(60.0)) for _ in range(6)]
         assert served == [[(0, 0)], [(1, 0)], [(2, 0)], [(0, 1)], [(1, 1)], [(2, 1)]]
 
     fetch_with(cluster, steps)
@@ -112,16 +112,16 @@ def test_a_corrupt_batch_is_told_while_others_go_on_and_once_it_is_passed_no_mor
         fetcher.seek(0, 0)
         fetcher.seek(1, 0)
         for look in range(3):
-            assert places(await fetcher.fetch(1.0)) == [(0, look)]
+            assert places(await fetcher.fetch(60.0)) == [(0, look)]
         for _ in range(2):
             with pytest.raises(CorruptLogError) as told:
-                await fetcher.fetch(1.0)
+                await fetcher.fetch(60.0)
             assert (told.value.partition, told.value.offset, told.value.next_offset) == (1, 0, 1)
-            assert places(await fetcher.fetch(1.0))[0][0] == 0
+            assert places(await fetcher.fetch(60.0))[0][0] == 0
         fetcher.seek(1, 1)
         seen: list[tuple[int, int]] = []
         while (1, 1) not in seen:
-            seen += places(await fetcher.fetch(1.0))
+            seen += places(await fetcher.fetch(60.0))
 
     fetch_with(FakeCluster(answer), steps)
 
@@ -132,7 +132,7 @@ def test_an_offset_that_is_not_there_is_told_with_what_was_wanted() -> None:
 
     async def steps(fetcher: PartitionFetcher) -> None:
         fetcher.seek(3, 17)
-        assert await fetcher.fetch(1.0) == Fetched([], {3: 17})
+        assert await fetcher.fetch(60.0) == Fetched([], {3: 17})
 
     fetch_with(cluster, steps)
 
@@ -208,7 +208,7 @@ def test_an_answer_that_nobody_has_taken_yet_is_no_silence(monkeypatch: pytest.M
 
     async def steps(fetcher: PartitionFetcher) -> None:
         fetcher.seek(0, 0)
-        while not (await fetcher.fetch(1.0)).batches:
+        while not (await fetcher.fetch(60.0)).batches:
             pass
         for _ in range(10):  # the next answer comes meanwhile
             await asyncio.sleep(0)
@@ -224,7 +224,7 @@ def test_a_damaged_batch_that_came_right_the_second_time_is_no_damage() -> None:
 
     async def steps(fetcher: PartitionFetcher) -> None:
         fetcher.seek(0, 0)
-        assert places(await fetcher.fetch(1.0)) == [(0, 0)]
+        assert places(await fetcher.fetch(60.0)) == [(0, 0)]
 
     fetch_with(FakeCluster(lambda wanted: [(p, 0, next(answers, b"")) for p in wanted]), steps)
 

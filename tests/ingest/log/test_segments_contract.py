@@ -19,7 +19,7 @@ from tests.ingest.log.contract import LogContract, T, World
 class SegmentWorld:
     """A log in a folder; small segments, so that most tests cross several."""
 
-    patience_s = 10.0
+    patience_s = 60.0
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

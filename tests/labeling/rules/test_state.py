@@ -50,6 +50,8 @@ def test_a_mark_says_what_opened_and_closed_it() -> None:
         "closed by acc.x [g]": 0.05,
         "closed by 0.1g [g]": 0.1,
     }
+    names = ["opened by acc.x [g]", "opened by 2m/s2 [g]", "closed by acc.x [g]", "closed by 0.1g [g]"]
+    assert list(mark.evidence) == names, "each value before what it was compared with, as people read it"
 
 
 def test_a_gap_and_an_end_close_one_period_behind_the_last_known_sample() -> None:

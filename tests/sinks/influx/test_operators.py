@@ -179,6 +179,20 @@ def test_marks_are_the_same_wherever_seals_fall(cuts: list[int]) -> None:
     assert {name: count for name, count in counts.items() if name != "points"} == expected
 
 
+def test_a_trim_is_told_apart_from_a_mark_of_that_name() -> None:
+    """In the tags, or the one would be written over the other."""
+    said = ("a", "t", START_NS, START_NS + S, "", "ann", "operator")
+    trim = MarkAdd(*said, trim=True, reason="the belt was off")
+    named = MarkAdd("a", "m", START_NS, START_NS + S, "trim", "ann", "operator")
+    lines, _ = fold(operator(MARKS), [trim, named, MarkRetract("a", "m", "ann", "operator", client_ns=2)])
+    last = {line.partition(" ")[0]: line for line in lines}
+    tags = "author=ann,device=a,{},tool=operator".format
+    of_trim, of_mark = (last[f"sensorloom_marks,{tags(what)}"] for what in ("kind=trim", "label=trim"))
+    assert "active=1i" in of_trim
+    assert 'title="trim",reason="the belt was off"' in of_trim
+    assert "active=0i" in of_mark
+
+
 def test_what_is_no_status_is_counted() -> None:
     lines, counts = fold(operator(STATUS), [chunks("a", 1)[0]])
     assert (lines, counts["undecodable"]) == ([], 1)

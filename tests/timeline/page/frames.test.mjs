@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { decode, newest } from "../../../timeline/static/js/frames.js";
-import { columnsOf, extent } from "../../../timeline/static/js/traces.js";
+import { decode, newest, together } from "../../../timeline/static/js/frames.js";
+import { columnsOf, extent, seenOf } from "../../../timeline/static/js/traces.js";
 
 const T = 1_795_780_800_000_000_000n;
 
@@ -74,4 +74,29 @@ test("columns hold the lowest and highest of their samples, and no line crosses 
     assert.equal(columnsOf([found], 0, view, 100, null, []).joined[60], 1);
     assert.ok(extent([columns], "full")[0] < 2.01 && extent([columns], "full")[1] > 3.99);
     assert.equal(extent([columnsOf([], 0, view, 100, 100, [])], "robust"), undefined);
+});
+
+test("lines lead into columns and out of them as the samples beside lie, however far", () => {
+    const second = 1_000_000_000n;
+    const found = decode(frame({ kind: 1, times: [0n, 5n * second, 9n * second, 10_000n * second], values: [[1, 2, 3, 4]], bases: [0] }));
+    const view = (from, to) => ({ from: T + from * second, to: T + to * second });
+    const middle = columnsOf([found], 0, view(4n, 8n), 40, null, []);
+    assert.deepEqual([middle.into, middle.out], [[-40, 1], [10, 2, 50, 3]]);
+    assert.deepEqual([middle.first[10], middle.low.filter((low) => low === low).length], [2, 1]);
+    assert.deepEqual(columnsOf([found], 0, view(10n, 20n), 10, null, []).out, [-1, 3, 1034, 3 + 1035 / 9991]); // through, and cut off
+    const broken = columnsOf([found], 0, view(4n, 8n), 40, 1, []);
+    assert.deepEqual([broken.into, broken.out], [undefined, undefined]);
+    assert.deepEqual(extent([seenOf(middle, 0, 40)], "full"), [1 - 0.12, 3 + 0.12]);
+    assert.deepEqual(extent([seenOf(middle, 20, 40)], "full"), [2 - 0.06, 3 + 0.06]);
+});
+
+test("live frames are put together exactly", () => {
+    const one = decode(frame({ kind: 1, flags: 1, times: [0n, 10n], values: [[0.5, NaN]], bases: [1000] }));
+    const other = decode(frame({ kind: 1, flags: 1, base: T + 20n, times: [0n], values: [[0.25]], bases: [1010] }));
+    const whole = together(one, other);
+    assert.deepEqual([[...whole.at], [...whole.channels[0].last], whole.channels[0].base], [[0, 10, 20], [0.5, NaN, 10.25], 1000]);
+    assert.equal(together(other, one), undefined); // not in time
+    assert.equal(together(undefined, one), undefined);
+    assert.equal(together({ ...one, live: false }, other), undefined);
+    assert.equal(together({ ...one, view: 1 }, other), undefined);
 });

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import * as acts from "../../../timeline/static/js/acts.js";
 import { best, backoff, measured, risingClock, withMeasure } from "../../../timeline/static/js/clock.js";
 import * as marking from "../../../timeline/static/js/marking.js";
-import { Markbook, markAt, markOf, neighbour, snapped } from "../../../timeline/static/js/marks.js";
+import { Markbook, markAt, markOf, neighbour } from "../../../timeline/static/js/marks.js";
 
 const T = 1_795_780_800_000_000_000n;
 const S = 1_000_000_000n;
@@ -173,9 +173,83 @@ test("the mark under the pointer is the shortest one; near an end it is that end
     assert.equal(neighbour(book.all(), T, -1), undefined);
 });
 
-test("a point snaps to the nearest edge within reach, else it stays", () => {
-    assert.equal(snapped(T, [T + 5n, T - 3n], 10n), T - 3n);
-    assert.equal(snapped(T, [T + 50n], 10n), T);
+test("of marks that begin together each is the next one once", () => {
+    const book = new Markbook();
+    book.take([markOf(wire("a", 5n, 9n)), markOf(wire("b", 5n, 9n, { author: "op-2" })), markOf(wire("c", 5n, 7n))]);
+    const order = [];
+    for (let mark = neighbour(book.all(), T, 1); mark; mark = neighbour(book.all(), mark, 1)) order.push(mark.id);
+    assert.deepEqual(order, ["c", "a", "b"]);
+    assert.equal(neighbour(book.all(), book.get("b"), -1).id, "a");
+});
+
+test("a note is emptied, which undo takes back, and a copy of another's mark is made without it", () => {
+    const desk = new Desk();
+    const saved = [wire("m", 10n, 20n, { reason: "loud" })];
+    const own = markOf(saved[0]);
+    const noted = () => desk.book(saved).get("m").reason;
+    desk.do(acts.editing(own, { end: T + 30n * S }));
+    assert.equal(noted(), "loud");
+    desk.do(acts.editing(own, { reason: "" }));
+    assert.equal(acts.wireOf(desk.acts.at(-1)).reason, " ");
+    assert.equal(noted(), "");
+    desk.undo();
+    assert.equal(noted(), "loud");
+    assert.deepEqual(acts.editing(own, { reason: "loud" }), []);
+    const [copy] = acts.reshaping({ ...own, author: "op-2" }, { reason: "" }, { user: "op-1", review: false }, "copy");
+    assert.deepEqual([copy.kind, copy.reason], ["add", ""]);
+});
+
+test("another person's mark is copied with the change, a rule's and one's own are changed, and all by a reviewer", () => {
+    const other = markOf(wire("m", 10n, 20n, { author: "op-2", reason: "loud" }));
+    const annotator = { user: "op-1", review: false };
+    const [copy] = acts.reshaping(other, { end: T + 30n * S }, annotator, "copy");
+    assert.deepEqual([copy.kind, copy.mark, copy.start, copy.end, copy.label, copy.reason], ["add", "copy", T + 10n * S, T + 30n * S, "run", "loud"]);
+    assert.deepEqual(acts.reshaping(other, { end: other.end }, annotator, "copy"), []);
+    for (const [mark, who] of [[other, { ...annotator, review: true }], [{ ...other, author: "op-1" }, annotator], [{ ...other, tool: "rule" }, annotator]]) {
+        assert.equal(acts.reshaping(mark, { end: T + 30n * S }, who, "copy")[0].kind, "edit");
+    }
+});
+
+test("an accepted rule's mark is one's own until that is undone", () => {
+    const desk = new Desk();
+    const saved = [wire("m", 10n, 20n, { author: "rules.yaml", tool: "rule" })];
+    desk.do([acts.accepting(desk.book(saved).get("m"))]);
+    assert.deepEqual([desk.book(saved).get("m").author, desk.book(saved).get("m").tool, desk.book(saved).get("m").reviewedBy], ["op-1", "operator", "op-1"]);
+    desk.undo();
+    assert.equal(desk.acts[1].undoes, desk.acts[0].clientNs);
+    assert.deepEqual([desk.book(saved).get("m").author, desk.book(saved).get("m").tool, desk.book(saved).get("m").reviewedBy], ["rules.yaml", "rule", ""]);
+    desk.redo();
+    assert.equal(desk.acts[2].kind, "accept");
+    assert.equal(desk.book(saved).get("m").reviewedBy, "op-1");
+});
+
+test("undo takes back the fields that the edit changed, and leaves what another person changed meanwhile", () => {
+    const desk = new Desk();
+    desk.do(acts.editing(desk.book([wire("m", 10n, 20n)]).get("m"), { end: T + 30n * S }));
+    desk.acts[0] = { ...desk.acts[0], state: "saved" };
+    const meanwhile = [wire("m", 5n, 30n, { author: "op-2", order: 9 })];
+    desk.do([{ kind: "undo", mark: "m", undoes: desk.acts[0].clientNs }], "undo", "g0");
+    const book = new Markbook();
+    book.take(meanwhile.map(markOf));
+    book.overlay(desk.acts.slice(1), desk.acts, "op-1");
+    assert.deepEqual(said(book), ["run 5-20"]);
+});
+
+test("what was taken back before one's eyes is struck in its lane, and is none of the marks", () => {
+    const desk = new Desk();
+    const saved = [wire("m", 10n, 20n), wire("n", 30n, 40n)];
+    desk.do([acts.retracting(desk.book(saved).get("m"))]);
+    const lane = desk.book(saved).lanes().get("op-1");
+    assert.deepEqual([lane.marks.map((mark) => mark.id), lane.struck.map((mark) => mark.id)], [["n"], ["m"]]);
+    desk.undo();
+    assert.deepEqual(desk.book(saved).lanes().get("op-1").struck, []);
+});
+
+test("what of a range the server does not tell any more is gone, elsewhere it stays", () => {
+    const book = new Markbook();
+    book.take([markOf(wire("m", 11n, 12n)), markOf(wire("n", 13n, 14n)), markOf(wire("before", 1n, 10n)), markOf(wire("after", 20n, 20n)), markOf(wire("first", 10n, 10n))]);
+    book.renew([markOf(wire("n", 13n, 14n))], { from: T + 10n * S, to: T + 20n * S });
+    assert.deepEqual(book.all().map((mark) => mark.id), ["before", "n", "after"]);
 });
 
 test("the clock: the shortest round trip counts; instants rise; tries wait longer up to 10 s", () => {
@@ -187,4 +261,22 @@ test("the clock: the shortest round trip counts; instants rise; tries wait longe
     assert.deepEqual([now(), now(), now()], [T + 500_000n, T + 500_001n, T + 500_002n]);
     assert.deepEqual([0, 1, 2, 3, 4, 5, 99].map((tries) => backoff(tries, 0)), [500, 1000, 2000, 4000, 8000, 10_000, 10_000]);
     assert.equal(backoff(0, 1), 375);
+});
+
+test("marks that are told again change nothing: lanes are built once, not with every answer", () => {
+    const book = new Markbook();
+    const told = () => [markOf(wire("a", 1n, 2n)), markOf(wire("b", 3n, 4n))];
+    book.renew(told(), VIEW);
+    const [lanes, { version }] = [book.lanes(), book];
+    book.take(told());
+    book.renew(told(), VIEW);
+    book.overlay([], [], "op-1");
+    assert.equal(book.lanes(), lanes);
+    assert.equal(book.version, version);
+    book.take([markOf(wire("a", 1n, 2n, { order: 2, reviewed_by: "op-2" }))]);
+    assert.equal(book.version, version + 1);
+    assert.equal(book.get("a")?.reviewedBy, "op-2");
+    book.renew([markOf(wire("b", 3n, 4n))], VIEW);
+    assert.equal(book.get("a"), undefined);
+    assert.deepEqual(book.all().map(({ id }) => id), ["b"]);
 });

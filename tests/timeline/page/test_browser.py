@@ -7,59 +7,18 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser
 
-from ingest.records import Record
 from tests.support.npm import node_modules
-from tests.timeline.site import START_NS, S, Served, recording, write_site
+from tests.timeline.page.desk import CALM, SAVED, SHOWN, STANDING, Desk, drag, site_of
+from tests.timeline.site import START_NS, S, Served, recording
 
-CHROMIUM: Final = "/usr/bin/chromium"
-ARGUMENTS: Final = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-pytestmark = pytest.mark.timeout(500)
-CALM: Final[Any] = {"viewport": {"width": 1280, "height": 480}, "reduced_motion": "reduce"}
-LIMIT_S: Final = 150
-TOLD: Final = (
-    "() => ({ acts: timeline.outbox?.acts, open: timeline.open, painted: timeline.painted, "
-    "says: document.body.innerText.slice(0, 2000) })"
-)
-SHOWN: Final = (
-    "timeline.open && timeline.painted > 0 && !timeline.empty && [...timeline.traces.values()][0].frames.length"
-)
-SAVED: Final = "timeline.outbox.acts.length === {acts} && timeline.outbox.acts.every((act) => act.state === 'saved')"
-STANDING: Final = (
-    "JSON.stringify([...timeline.book.saved.values()].filter((mark) => mark.stands)"
-    ".map((mark) => [mark.label, String(mark.start), String(mark.end)]).sort())"
-)
-
-
-def site_of(folder: Path, records: Sequence[Record]) -> Path:
-    """A site's folder, written on another thread: the browser's driver has an event loop on this one."""
-    with ThreadPoolExecutor(1) as threads:
-        return threads.submit(write_site, folder, records).result()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    assert Path(CHROMIUM).exists(), f"{CHROMIUM} is not here; deploy/setup.sh servers installs it"
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
-        yield running
-        running.close()
+pytestmark = [pytest.mark.timeout(500), pytest.mark.xdist_group("browser")]
 
 
 @pytest.fixture(scope="module")
@@ -70,40 +29,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield running.open()
 
 
-class Desk:
-    """A tab, and what went wrong in it."""
-
-    def __init__(self, context: BrowserContext, served: Served) -> None:
-        self.context, self.served = context, served
-        host, port = served.url.removeprefix("http://").split(":")
-        context.add_cookies([{"name": "sensorloom", "value": served.cookie, "domain": host, "path": "/"}])
-        self.page: Page = context.new_page()
-        self.page.set_default_timeout(LIMIT_S * 1000)
-        self.wrong: list[str] = []
-        self.asked: set[str] = set()
-        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        self.page.on("request", lambda request: self.asked.add(request.url.split("/")[2]))
-        self.host = f"{host}:{port}"
-
-    def open(self, device: str = "pump-7") -> Page:
-        self.page.goto(f"{self.served.url}/d/{device}")
-        self.wait(SHOWN)
-        return self.page
-
-    def wait(self, condition: str) -> None:
-        """Until it is so. (What Playwright has for that is an `eval` in the page, which its policy forbids.)"""
-        until_s = time.monotonic() + LIMIT_S
-        while not self.page.evaluate(f"() => Boolean({condition})"):
-            assert time.monotonic() < until_s, (condition, self.page.evaluate(TOLD), self.wrong)
-            self.page.wait_for_timeout(50)
-
-    def label(self, *names: str) -> None:
-        """A palette for a site that names no classes."""
-        told = [{"name": name, "code": name[:2], "key": str(i + 1)} for i, name in enumerate(names)]
-        keep = "(labels) => { timeline.setLabels(labels); timeline.setLabels = () => undefined; }"
-        self.page.evaluate(keep, told)  # what the server tells of the marks that it knows would take its place
-
-
 @pytest.fixture
 def desk(browser: Browser, served: Served) -> Iterator[Desk]:
     context = browser.new_context(**CALM)
@@ -112,20 +37,6 @@ def desk(browser: Browser, served: Served) -> Iterator[Desk]:
     context.close()
     assert used.wrong == []
     assert used.asked <= {used.host}
-
-
-def drag(page: Page, row: str, start: float, end: float) -> None:
-    """From one share of the plot's width to another, in a lane."""
-    box = page.locator("#canvas").bounding_box()
-    assert box is not None
-    top = page.evaluate("(name) => timeline.rows.find((row) => row.name === name && row.kind === 'lane').top", row)
-    left, width = box["x"] + 88, box["width"] - 88
-    y = box["y"] + top + 11
-    page.mouse.move(left + start * width, y)
-    page.mouse.down()
-    page.mouse.move(left + (start + end) / 2 * width, y)
-    page.mouse.move(left + end * width, y)
-    page.mouse.up()
 
 
 def test_a_range_dragged_and_named_by_a_key_is_in_the_log_and_undone_after_a_reload(desk: Desk) -> None:
@@ -199,6 +110,9 @@ def test_live_samples_move_the_view_and_a_key_held_is_a_range(browser: Browser, 
         page = desk.open()
         desk.label("run")
         desk.wait("timeline.follow")
+        old = "{ start: 0n, end: 1n, reason: 'of long ago', stream: 'acc', by: 1n }"
+        page.evaluate(f"() => {{ timeline.traces.get('acc').gaps.push({old}); timeline.unsure.push({old}); }}")
+        desk.wait("[...timeline.traces.get('acc').gaps, ...timeline.unsure].every((range) => range.end > 1n)")
         before = int(page.evaluate("String(timeline.view.to)"))
         page.keyboard.down("1")
         desk.wait(f"timeline.view.to > {before}n + 1000000000n")
@@ -248,8 +162,10 @@ def test_a_demo_on_the_timeline_with_its_rules_marks_and_why(browser: Browser, t
         drag(page, "anna", 0.62, 0.8)
         page.keyboard.press("2")
         desk.wait(SAVED.format(acts=1))
-        page.keyboard.press("i")
-        page.keyboard.press("Home")
+        for key in ("i", "Escape", "Home"):  # nothing is selected: J goes on from the cursor
+            page.keyboard.press(key)
+        page.evaluate("timeline.cursor = 0")
+        desk.wait("timeline.ask.marked && timeline.ask.view.from <= timeline.whole.from")
         page.keyboard.press("j")
         desk.wait("document.body.innerText.includes('opened by')")
         for scheme in ("light", "dark"):

@@ -25,8 +25,9 @@ def node(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, timeout=100, check=False)
 
 
-def test_types_hold() -> None:
-    checked = node(node_modules() / "typescript" / "bin" / "tsc", "-p", HERE / "jsconfig.json")
+@pytest.mark.parametrize("config", ["jsconfig.json", "jsconfig.worker.json"])
+def test_types_hold(config: str) -> None:
+    checked = node(node_modules() / "typescript" / "bin" / "tsc", "-p", HERE / config)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 

@@ -96,6 +96,10 @@ def test_status_names_mixed_units_and_streams_that_no_window_names(
     told = " ".join(capsys.readouterr().out.split())
     assert "acc.x came in g (1 recording), m/s2 (1 recording): name the one that you want in [window.units]" in told
     assert "the stream gyro of 1 recording is in no window" in told
+    (mixed,) = dataset.windows().filter(device="q")["recording"].unique()
+    words = ["import", "undo", "--device", "q", "--recording", mixed, "--reason", "wrong unit", "--log", site.log]
+    assert sensorloom.main(words) == 0
+    assert status_of(opened(site)).units == {"acc.x": {"g": 1}, "acc.y": {"g": 1}}, "undone imports have no units"
 
 
 def test_status_names_recordings_of_a_device_that_lie_at_the_same_times(

@@ -42,7 +42,7 @@ def test_a_label_that_is_no_class_is_left_out_counted_and_told(tmp_path: Path) -
     assert dataset.arrays(unlabelled="keep").y.tolist() == [1, -1, 1, -1]
     assert dataset.windows()["label"].to_list() == ["run", "odd", "run", None]
     assert dataset.unknown == {"odd": 1}
-    assert re.search('no class +1 windows are "odd"', render_status(dataset_status(root)))
+    assert re.search('no class +1 window labelled "odd"', render_status(dataset_status(root)))
 
 
 @pytest.mark.parametrize(("device", "start", "end"), [("A", 0, 4), ("a", 400, 404), ("a", -9, 0)])

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import sensorloom
@@ -139,6 +139,7 @@ def test_a_trim_gets_no_label_and_a_file_that_replaces_leaves_it(
 spans = st.tuples(st.sampled_from("ab"), st.integers(0, 60), st.integers(0, 9))
 
 
+@example([("a", 7)], [("a", 7, 0)])  # an instant that is a window's first
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 50)), max_size=30), st.lists(spans, max_size=6))
 def test_a_window_leaves_where_a_trim_of_its_device_touches_it(
     windows: list[tuple[str, int]], ranges: list[tuple[str, int, int]]

@@ -51,6 +51,20 @@ def test_what_does_not_fit_is_told(
     assert [text[: len(note)] for text, note in zip(found, notes, strict=True)] == notes
 
 
+def gate(*states: tuple[int, str]) -> StreamDescription:
+    return StreamDescription("acc", (Channel("x", "g", states=states), Channel("y", "g")), "int16", 50)
+
+
+def test_codes_that_devices_name_otherwise_are_told() -> None:
+    plans = Layout.of(spec()).plans
+    assert notes_on(plans, [gate((0, "up"), (1, "down")), gate((0, "up"), (2, "stuck")), gate()]) == []
+    (note,) = notes_on(plans, [gate((0, "up"), (1, "down")), gate((0, "up"), (1, "closed"))])
+    assert note == "acc.x: 1 is named closed and down: windows hold codes; name them alike on every device"
+    many = notes_on(plans, [gate(*((code, f"{boot} {code}") for code in range(900))) for boot in range(9)])
+    assert len(many) == 1
+    assert len(many[0]) < 200
+
+
 def test_an_operator_notes_it_when_it_learns_of_it() -> None:
     operator = WindowOperator(spec())
     running = operator.start(None)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from windowing.fold.resample import FAR_NS, Samples, _between, blank, resample
+from windowing.fold.resample import FAR_NS, Samples, _between, blank, of_channel, resample
 from windowing.spec import Interpolation, StreamRule
 
 NAN = float("nan")
@@ -44,6 +44,27 @@ def test_every_interpolation(interpolation: Interpolation, values: list[float], 
     found, marks = _at(samples, [5, 10, 15, 20, 25, 30, 40, 50, 55])
     np.testing.assert_array_equal(found, values)
     assert marks == letters
+
+
+@pytest.mark.parametrize("interpolation", ["linear", "nearest"])
+def test_states_hold_beside_quantities(interpolation: Interpolation) -> None:
+    times = np.array([10, 20, 30], np.int64)
+    values = np.array([[0, 0], [1, 10], [7, 20]], np.float32)
+    samples = Samples(times, values, -(1 << 63), StreamRule(interpolation, 10), 1, held=frozenset({0}))
+    instants = np.array([10, 14, 18, 19, 20, 21, 29, 30], np.int64)
+    found = resample(samples, instants)
+    assert found.valid is None
+    assert found.values[:, 0].tolist() == [0, 0, 0, 1, 1, 1, 7, 7], "within the tolerance it is the sample"
+    quantities = {"linear": [0, 4, 8, 10, 10, 10, 20, 20], "nearest": [0, 0, 10, 10, 10, 10, 20, 20]}
+    np.testing.assert_allclose(found.values[:, 1], quantities[interpolation])
+    assert values[:, 0].tolist() == [0, 1, 7], "the samples stay what they were"
+    assert of_channel(samples, 0).rule == StreamRule("hold", 10)
+    assert of_channel(samples, 1).rule == samples.rule
+
+
+def test_the_rule_of_states_makes_nothing_up() -> None:
+    assert [StreamRule(it, 7).of_states for it in ("linear", "nearest", "hold")] == [StreamRule("hold", 7)] * 3
+    assert StreamRule("none", 7).of_states == StreamRule("none", 7)
 
 
 def test_an_exact_sample_is_taken_bit_by_bit_beside_nan_and_infinity() -> None:

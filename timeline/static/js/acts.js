@@ -7,8 +7,11 @@
  */
 import { clock } from "./time.js";
 
-/** @typedef {"add" | "edit" | "retract" | "undo"} Kind */
-/** @typedef {{ start?: bigint, end?: bigint, label?: string }} Fields */
+/** @typedef {"add" | "edit" | "retract" | "accept" | "undo"} Kind */
+/** @typedef {{ start?: bigint, end?: bigint, label?: string, reason?: string }} Fields of a mark, those that are changed; `reason` is its note */
+/** @typedef {Fields & { author?: string, tool?: string, reviewedBy?: string }} Before what a mark was */
+/** @typedef {{ user: string, review: boolean }} Who a person, and whether they may change others' marks */
+/** @typedef {import("./marks.js").Mark} Mark */
 /**
  * @typedef {object} Change what is to be done to a mark
  * @property {Kind} kind
@@ -16,7 +19,7 @@ import { clock } from "./time.js";
  * @property {bigint} [start] @property {bigint} [end] @property {string} [label]
  * @property {boolean} [trim] @property {string} [reason]
  * @property {bigint} [undoes] client_ns of what an undo takes back; none: one's own add
- * @property {Fields} [before] of an edit: what it replaces
+ * @property {Before} [before] of all but an add: what the mark was
  */
 /**
  * @typedef {object} Act a change as it was done
@@ -25,7 +28,8 @@ import { clock } from "./time.js";
  * @property {Kind} kind @property {string} device @property {string} user @property {string} mark
  * @property {bigint} clientNs @property {bigint} offsetNs @property {bigint} roundTripNs
  * @property {bigint} [start] @property {bigint} [end] @property {string} [label] @property {boolean} trim
- * @property {string} reason @property {bigint} [undoes] @property {Fields} [before]
+ * @property {string} reason @property {bigint} [undoes] @property {Before} [before]
+ * @property {string} [liveTab] the tab in which it was set at the live edge, by that tab's clock
  * @property {"waiting" | "saved" | "refused"} state
  * @property {string} [refused] why, in the server's words; with `waiting`, why it is not in the log yet
  */
@@ -86,6 +90,17 @@ export function doingAgain(entry) {
     });
 }
 
+/**
+ * An act that was set at the live edge of an outage, where the offset that is known now puts it; any other one as it is.
+ * @param {Act} act @param {string} tab this one: another tab's clock began elsewhere @param {bigint} since tab's time of the last measure before the outage
+ * @param {bigint} offset that the clock had when it was set @returns {Act}
+ */
+export function placed(act, tab, since, offset) {
+    if (act.liveTab !== tab || act.clientNs <= since || act.start === undefined || act.end === undefined) return act;
+    const by = offset - act.offsetNs;
+    return { ...act, start: act.start + by, end: act.end + by, offsetNs: offset, liveTab: undefined };
+}
+
 /** An act as it is sent. @param {Act} act @returns {Record<string, unknown>} */
 export function wireOf(act) {
     const ns = (/** @type {bigint | undefined} */ value) => (value === undefined ? null : String(value));
@@ -119,39 +134,68 @@ export function entryWords(entry) {
 
 // Gestures on marks that are there.
 
+/** The reason of an edit that empties the note: an edit without a reason leaves it. */
+const NO_NOTE = " ";
+
+/** @param {Mark} mark @returns {Before} */
+const asItWas = ({ start, end, label, reason, author, tool, reviewedBy }) => ({ start, end, label, reason, author, tool, reviewedBy });
+
+/** Whether a person may change a mark: one's own, a rule's, and as a reviewer everybody's. @param {Mark} mark @param {Who} who @returns {boolean} */
+export const mayChange = (mark, { user, review }) => review || mark.tool === "rule" || mark.author === user;
+
 /**
- * Moves the ends of a mark; ends that cross swap.
- * @param {import("./marks.js").Mark} mark @param {Fields} fields @returns {Change[]}
+ * Changes a mark's ends, label or note; ends that cross swap.
+ * @param {Mark} mark @param {Fields} fields @returns {Change[]}
  */
 export function editing(mark, fields) {
-    let { start = mark.start, end = mark.end } = fields;
-    if (end < start) [start, end] = [end, start];
-    const label = fields.label ?? mark.label;
-    /** @type {Change} */
-    const change = { kind: "edit", mark: mark.id, before: { start: mark.start, end: mark.end, label: mark.label } };
-    if (start !== mark.start) change.start = start;
-    if (end !== mark.end) change.end = end;
-    if (label !== mark.label) change.label = label;
-    return change.start === undefined && change.end === undefined && change.label === undefined ? [] : [change];
+    const now = changed(mark, fields);
+    const change = /** @type {Change} */ ({ kind: "edit", mark: mark.id, before: asItWas(mark) });
+    if (now.start !== mark.start) change.start = now.start;
+    if (now.end !== mark.end) change.end = now.end;
+    if (now.label !== mark.label) change.label = now.label;
+    if (now.reason !== mark.reason) change.reason = now.reason || NO_NOTE;
+    return Object.keys(change).length > 3 ? [change] : [];
+}
+
+/** @param {Mark} mark @param {Fields} fields @returns {Required<Fields>} */
+function changed(mark, fields) {
+    const { start = mark.start, end = mark.end, label = mark.label, reason = mark.reason } = fields;
+    return start <= end ? { start, end, label, reason } : { start: end, end: start, label, reason };
 }
 
 /**
+ * As `editing`, by whoever it is: another person's mark is not changed but copied, with its fields so, unless one is a reviewer.
+ * @param {Mark} mark @param {Fields} fields @param {Who} who @param {string} id of the copy @returns {Change[]}
+ */
+export function reshaping(mark, fields, who, id) {
+    const edit = editing(mark, fields);
+    if (edit.length === 0 || mayChange(mark, who)) return edit;
+    const { start, end, label, reason } = changed(mark, fields);
+    return [{ kind: "add", mark: id, start, end, label: mark.trim ? undefined : label, trim: mark.trim, reason }];
+}
+
+/** Says that a mark is right: a rule's becomes that person's. @param {Mark} mark @returns {Change} */
+export const accepting = (mark) => ({ kind: "accept", mark: mark.id, before: asItWas(mark) });
+
+/** Takes a mark back. @param {Mark} mark @param {string} [reason] @returns {Change} */
+export const retracting = (mark, reason = "") => ({ kind: "retract", mark: mark.id, reason, before: asItWas(mark) });
+
+/**
  * Two marks of one: it ends at `at`, another of its label begins there.
- * @param {import("./marks.js").Mark} mark @param {bigint} at within it @param {string} id of the second one @returns {Change[]}
+ * @param {Mark} mark @param {bigint} at within it @param {string} id of the second one @returns {Change[]}
  */
 export function splitting(mark, at, id) {
     if (at <= mark.start || at >= mark.end) return [];
     const { end, label, trim, reason } = mark;
-    return [...editing(mark, { end: at }), { kind: "add", mark: id, start: at, end, label, trim, reason }];
+    return [...editing(mark, { end: at }), { kind: "add", mark: id, start: at, end, label: trim ? undefined : label, trim, reason }];
 }
 
 /**
  * One mark of two: the first reaches to the end of the other, which is taken back.
- * @param {import("./marks.js").Mark} mark @param {import("./marks.js").Mark} other @returns {Change[]}
+ * @param {Mark} mark @param {Mark} other @returns {Change[]}
  */
 export function merging(mark, other) {
     const start = mark.start < other.start ? mark.start : other.start;
     const end = mark.end > other.end ? mark.end : other.end;
-    const before = { start: other.start, end: other.end, label: other.label };
-    return [...editing(mark, { start, end }), { kind: "retract", mark: other.id, before }];
+    return [...editing(mark, { start, end }), retracting(other)];
 }

@@ -1,16 +1,24 @@
 // @ts-check
 /** The page: who is signed in, which of its two faces it shows, and its buttons and dialogs. */
 import { risingClock } from "./clock.js";
-import { ACTIONS, goTo, labelDown, labelUp, togglePanel, undoWords } from "./commands.js";
-import { showGallery } from "./gallery.js";
+import { ACTIONS, goTo, undoWords } from "./commands.js";
+import { showDevices, showGallery } from "./gallery.js";
+import { labelDown, labelUp, togglePanel } from "./gestures.js";
+import { help } from "./help.js";
 import { listen } from "./input.js";
-import { KEYS, keyName } from "./keys.js";
+import { menuOf } from "./menu.js";
 import { Outbox } from "./outbox.js";
 import { element, made, write } from "./page.js";
-import { Link } from "./socket.js";
+import { review } from "./reviewing.js";
+import { Link, dial } from "./socket.js";
 import { tableOf } from "./table.js";
+import { takeOf } from "./take.js";
 import { Timeline } from "./timeline.js";
 import { placeOf } from "./view.js";
+
+const AGAIN_MS = 3000;
+/** The page is kept in this browser by then, though nothing was to be seen. */
+const KEEP_MS = 5000;
 
 /** @param {string} id @returns {HTMLDialogElement} */
 const dialog = (id) => /** @type {HTMLDialogElement} */ (element(id));
@@ -23,20 +31,26 @@ function signIn() {
         form.onsubmit = async (event) => {
             event.preventDefault();
             const body = JSON.stringify(Object.fromEntries(new FormData(form)));
-            const answer = await fetch("/api/login", { method: "POST", body, headers: { "Content-Type": "application/json" } });
-            const words = answer.ok ? "" : (await answer.json()).words;
+            const answer = await fetch("/api/login", { method: "POST", body, headers: { "Content-Type": "application/json" } }).catch(() => undefined);
+            const words = answer?.ok ? "" : answer ? (await answer.json()).words : "No server answers: try again.";
             write(element("login-words"), words);
-            if (!answer.ok) return;
+            if (!answer?.ok) return;
             dialog("login").close();
             resolve();
         };
     });
 }
 
-/** @returns {Promise<Record<string, any>>} the session; asks for a sign-in where there is none */
+/** @returns {Promise<Record<string, any> | undefined>} the session, signed in where there was none; undefined: no server answers */
 async function session() {
-    const answer = await fetch("/api/session");
+    let answer;
+    try {
+        answer = await fetch("/api/session");
+    } catch {
+        return undefined;
+    }
     if (answer.ok) return answer.json();
+    if (answer.status !== 401) return undefined;
     await signIn();
     return session();
 }
@@ -78,7 +92,7 @@ function labelButton(at, label) {
         held = event.button === 0 && marks();
         if (held) labelDown(at, label.name);
     });
-    for (const type of ["pointerup", "pointercancel", "pointerleave"]) button.addEventListener(type, () => labelUp(at));
+    for (const type of ["pointerup", "pointercancel", "pointerleave"]) button.addEventListener(type, () => labelUp(at, label.name));
     button.addEventListener("click", (event) => {
         if (held) held = false;
         else if (event.detail === 0 && marks()) { // by the keyboard: an instant, or a chosen range
@@ -94,10 +108,16 @@ function labelButton(at, label) {
 function buttons(at) {
     const pairs = { follow: "follow", "help-button": "help", undo: "undo", "state-mode": "states" };
     for (const [id, action] of Object.entries(pairs)) element(id).addEventListener("click", () => ACTIONS[action](at));
+    element("queue").addEventListener("click", () => review(at));
+    at.listeners.push(() => {
+        element("queue").hidden = at.hand.queue === 0 || !at.mayMark;
+        write(element("queue"), `queue ${at.hand.queue}`);
+    });
     element("panel-button").addEventListener("click", () => togglePanel(at));
     element("device").addEventListener("change", (event) => {
         location.href = `/d/${encodeURIComponent(/** @type {HTMLSelectElement} */ (event.target).value)}`;
     });
+    element("stream").addEventListener("change", () => at.moved());
     element("goto-form").addEventListener("submit", (event) => {
         event.preventDefault();
         const found = goTo(at, String(new FormData(/** @type {HTMLFormElement} */ (event.target)).get("time")));
@@ -107,29 +127,37 @@ function buttons(at) {
     element("goto-cancel").addEventListener("click", () => dialog("goto").close());
 }
 
-function help() {
-    const keys = [{ key: "1–9", words: "Mark: short an instant, held a range" }, ...KEYS.filter((key) => key.words)];
-    element("keys").replaceChildren(...keys.flatMap(({ key, words }) => [made("dt", {}, made("kbd", {}, keyName(key))), made("dd", {}, words)]));
+/** The start page: what the server says; without one, that it is tried again. @param {Outbox} outbox @returns {Promise<void>} */
+async function gallery(outbox) {
+    for (const id of ["device", "follow", "panel-button", "queue", "outbox", "live", "clock"]) element(id).hidden = true;
+    document.querySelector("label[for='device']")?.remove();
+    element("help-button").addEventListener("click", () => dialog("help").showModal());
+    for (;;) {
+        const answer = await fetch("/api/gallery").catch(() => undefined);
+        element("notice").hidden = answer?.ok ?? false;
+        if (answer?.ok) {
+            const { rows } = await answer.json();
+            const names = [...new Set(rows.flatMap((/** @type {any} */ row) => Object.keys(row.labels)))].sort();
+            return showGallery(rows, (label) => (names.indexOf(label) % 6) + 1);
+        }
+        write(element("notice"), answer ? (await answer.json()).words : "Offline: no server answers. It is tried again every few seconds.");
+        if (element("gallery").hidden) showDevices((await outbox.recall("welcome"))?.devices.map((/** @type {any} */ device) => device.id) ?? []);
+        await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+    }
 }
 
-async function start() {
-    help();
-    const signed = await session();
-    write(element("account"), `${signed.user} (${signed.role})`);
-    const place = placeOf(location.pathname, location.search);
-    if (!place) {
-        const answer = await fetch("/api/gallery");
-        const { rows } = await answer.json();
-        const names = [...new Set(rows.flatMap((/** @type {any} */ row) => Object.keys(row.labels)))].sort();
-        showGallery(rows, (label) => (names.indexOf(label) % 6) + 1);
-        for (const id of ["device", "follow", "panel-button", "outbox", "live", "clock"]) element(id).hidden = true;
-        document.querySelector("label[for='device']")?.remove();
-        element("help-button").addEventListener("click", () => dialog("help").showModal());
-        return;
-    }
+/** Keeps the page in this browser: each of its files is asked for once more, so that waits until there is something to see. Without a service worker the page needs its server to open. */
+function keepPage() {
+    void navigator.serviceWorker?.register("/sw.js").catch(() => undefined);
+}
+
+/**
+ * @param {import("./view.js").Place} place @param {Outbox} outbox @param {WebSocket} socket to the server, made already
+ * @param {Record<string, any> | undefined} welcome what the server said last, where it says nothing now
+ */
+async function timeline(place, outbox, socket, welcome) {
     element("timeline").hidden = false;
-    const now = risingClock(() => performance.timeOrigin + performance.now());
-    const outbox = await Outbox.open();
+    const now = risingClock(() => performance.timeOrigin + performance.now(), () => Date.now());
     const link = new Link(crypto.randomUUID(), now, {
         message: (message) => at.hear(message),
         frame: (frame) => at.hearFrame(frame),
@@ -139,13 +167,34 @@ async function start() {
             if (code === 4409) at.trouble("The server speaks another version of the page's language: load the page again.");
         },
     });
+    link.before = (await outbox.recall("clock")) ?? link.before;
     const at = new Timeline(link, outbox, now, place);
     listen(at);
+    menuOf(at);
     palette(at);
     buttons(at);
     tableOf(at);
+    takeOf(at);
     Object.assign(globalThis, { timeline: at }); // for tests, and for the curious in the browser's console
-    link.open();
+    if (welcome) at.know(welcome);
+    let kept = false;
+    at.listeners.push(() => {
+        if (!kept && at.ask?.answered) keepPage();
+        kept ||= Boolean(at.ask?.answered);
+    });
+    link.open(socket);
+}
+
+async function start() {
+    help();
+    setTimeout(keepPage, KEEP_MS);
+    const place = placeOf(location.pathname, location.search);
+    const socket = place && dial(); // connects while all else is fetched
+    const [signed, outbox] = await Promise.all([session(), Outbox.open()]);
+    const welcome = signed ? undefined : await outbox.recall("welcome");
+    const who = signed ?? welcome;
+    write(element("account"), who ? `${who.user} (${who.role})` : "");
+    return place && socket ? timeline(place, outbox, socket, welcome) : gallery(outbox);
 }
 
 await start();

@@ -4,6 +4,7 @@
  */
 
 /** @typedef {{ offset: bigint, roundTrip: bigint }} Measure server's time less the tab's, and how long asking took */
+/** @typedef {Measure & { at: bigint }} Known a measure, and when by the tab's clock */
 
 const KEPT = 8;
 
@@ -25,13 +26,33 @@ export function best(measures) {
 }
 
 /**
- * A tab's clock that never says the same instant twice: an author and an instant name an event.
- * @param {() => number} nowMs milliseconds since 1970, with a fraction @returns {() => bigint}
+ * The offset at an instant between two measures: a tab's clock runs a little fast or slow through an outage.
+ * @param {Known} before @param {Known} after @param {bigint} at tab's time @returns {bigint} ns
  */
-export function risingClock(nowMs) {
+export function offsetAt(before, after, at) {
+    if (at <= before.at || after.at <= before.at) return before.offset;
+    if (at >= after.at) return after.offset;
+    return before.offset + ((after.offset - before.offset) * (at - before.at)) / (after.at - before.at);
+}
+
+/** A machine that slept longer than this has not just answered late. */
+const SLEPT_MS = 1000;
+
+/**
+ * A tab's clock that never says the same instant twice: an author and an instant name an event. It goes on through a sleep
+ * of the machine, which the steady clock of some systems does not count; a wall clock that is set back does not move it.
+ * @param {() => number} steadyMs milliseconds since 1970, with a fraction, by a clock that nobody sets
+ * @param {() => number} wallMs the same by the clock on the wall @returns {() => bigint}
+ */
+export function risingClock(steadyMs, wallMs = steadyMs) {
     let last = 0n;
+    let [slept, behind] = [0, wallMs() - steadyMs()];
     return () => {
-        const ms = nowMs();
+        const steady = steadyMs();
+        const ahead = wallMs() - steady - behind;
+        behind += ahead;
+        if (ahead > SLEPT_MS) slept += ahead;
+        const ms = steady + slept;
         const whole = Math.floor(ms);
         const now = BigInt(whole) * 1_000_000n + BigInt(Math.floor((ms - whole) * 1e6));
         last = now > last ? now : last + 1n;

@@ -88,3 +88,29 @@ export function newest(frame) {
     const n = frame.at.length;
     return n === 0 ? frame.base : frame.base + BigInt(frame.at[n - 1]);
 }
+
+/** Samples that small frames are put together to. */
+const TOGETHER = 256;
+
+/**
+ * Two live frames of samples as one, where the second one goes on after the first: what is followed comes in frames of a few
+ * samples, and each costs whoever draws it. Undefined where they are no such two, or too many samples.
+ * @param {Frame | undefined} one @param {Frame} other @returns {Frame | undefined}
+ */
+export function together(one, other) {
+    if (!one?.live || !other.live || one.view !== other.view || one.tile > 0 || other.tile > 0) return undefined;
+    const count = one.at.length + other.at.length;
+    if (count > TOGETHER || other.base <= newest(one) || one.channels.length !== other.channels.length) return undefined;
+    const later = Number(other.base - one.base);
+    const at = new Float64Array(count);
+    at.set(one.at);
+    other.at.forEach((ns, i) => (at[one.at.length + i] = ns + later));
+    const channels = one.channels.map(({ base, low }, c) => {
+        const { base: moved, low: more } = other.channels[c];
+        const values = new Float32Array(count);
+        values.set(low);
+        for (let i = 0; i < more.length; i += 1) values[low.length + i] = more[i] + (moved - base);
+        return { base, low: values, high: values, first: values, last: values };
+    });
+    return { ...one, at, channels };
+}

@@ -51,6 +51,14 @@ export function showGallery(rows, hueOf) {
     render();
 }
 
+/** The start page without a server: the devices that this browser has heard of. @param {string[]} names */
+export function showDevices(names) {
+    const links = names.flatMap((name) => [made("a", { href: `/d/${encodeURIComponent(name)}` }, name), " "]);
+    element("gallery-empty").replaceChildren("Devices that were seen here: ", ...links);
+    element("gallery-empty").hidden = names.length === 0;
+    element("gallery").hidden = false;
+}
+
 /** @param {Row} row @param {number} place @returns {HTMLTableRowElement} */
 function rowOf(row, place) {
     const [start, until] = [BigInt(row.start_ns), BigInt(row.until_ns)];

@@ -5,27 +5,47 @@ export const GUTTER = 88;
 export const RULER = 24;
 export const LANE = 22;
 export const BAR = 18;
+/** Free below the last lane. */
+const BELOW = 8;
+/** Height of a stream that has named states alone. */
+const STATED = 40;
 /** Heights of a stream, compact to tall: `,` and `.` go through them. */
 export const HEIGHTS = [64, 96, 160, 240];
 
-/** @typedef {{ kind: "stream" | "lane", name: string, top: number, height: number }} Row */
+/** @typedef {{ kind: "stream" | "lane" | "merged", name: string, top: number, height: number }} Row */
 
 /**
- * Streams above one another, then a lane for each name.
+ * Streams above one another, then a lane for each name, then what all lanes say together.
  * @param {readonly string[]} streams @param {readonly string[]} lanes @param {number} height of a stream
+ * @param {ReadonlySet<string>} [stated] streams of named states alone: a band of words is enough for them
  * @returns {{ rows: Row[], height: number }}
  */
-export function layoutOf(streams, lanes, height) {
+export function layoutOf(streams, lanes, height, stated = new Set()) {
     let top = RULER;
     /** @type {Row[]} */
     const rows = [];
-    for (const [kind, names, tall] of /** @type {["stream" | "lane", readonly string[], number][]} */ ([["stream", streams, height], ["lane", lanes, LANE]])) {
-        for (const name of names) {
-            rows.push({ kind, name, top, height: tall });
-            top += tall;
-        }
-    }
-    return { rows, height: top + 8 };
+    const add = (/** @type {Row["kind"]} */ kind, /** @type {string} */ name, /** @type {number} */ tall) => {
+        rows.push({ kind, name, top, height: tall });
+        top += tall;
+    };
+    for (const name of streams) add("stream", name, stated.has(name) ? STATED : height);
+    for (const name of lanes) add("lane", name, LANE);
+    add("merged", "merged", LANE);
+    return { rows, height: top + BELOW };
+}
+
+/** What is left for one stream beside so many lanes and what they say together. @param {number} room px @param {number} lanes @returns {number} */
+export const roomFor = (room, lanes) => Math.floor(room) - RULER - (lanes + 1) * LANE - BELOW;
+
+/**
+ * Where a stream's channels lie in its row: all over one another, or each in a band of its own.
+ * @param {Row} row @param {number} channels @param {boolean} apart @returns {{ top: number, height: number, channels: number[] }[]}
+ */
+export function bandsOf(row, channels, apart) {
+    const all = Array.from({ length: channels }, (_, c) => c);
+    if (!apart || channels < 2) return [{ top: row.top, height: row.height, channels: all }];
+    const height = row.height / channels;
+    return all.map((c) => ({ top: row.top + c * height, height, channels: [c] }));
 }
 
 /** @param {readonly Row[]} rows @param {number} y @returns {Row | undefined} */
@@ -33,10 +53,17 @@ export const rowAt = (rows, y) => rows.find((row) => y >= row.top && y < row.top
 
 /**
  * A figure for people, to at most five digits: `1234.5`, `0.012`, `1.2e9`.
- * @param {number} value @returns {string}
+ * @param {number} value @param {number} [more] digits than that @returns {string}
  */
-export function figure(value) {
+export function figure(value, more = 0) {
     const size = Math.abs(value);
-    if (size !== 0 && (size >= 1e6 || size < 1e-4)) return value.toExponential(1).replace("e+", "e");
-    return String(Number(value.toPrecision(size >= 1000 ? 6 : 4)));
+    if (size !== 0 && (size >= 1e6 || size < 1e-4)) return value.toExponential(1 + more).replace("e+", "e");
+    return String(Number(value.toPrecision((size >= 1000 ? 6 : 4) + more)));
+}
+
+/** The ends of a range as figures that can be told apart: with as many digits as that takes. @param {number} low @param {number} high @returns {[string, string]} */
+export function figures(low, high) {
+    let more = 0;
+    while (low !== high && more < 11 && figure(low, more) === figure(high, more)) more += 1;
+    return [figure(low, more), figure(high, more)];
 }

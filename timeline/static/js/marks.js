@@ -19,10 +19,12 @@ import { xOf } from "./view.js";
  * @property {boolean} stands
  * @property {boolean} trim
  * @property {string} reason
- * @property {string} revision
+ * @property {string} revision of the rule that made it
  * @property {Record<string, number>} evidence
  * @property {number} order
- * @property {"saved" | "waiting" | "refused"} state
+ * @property {string} reviewedBy who accepted it; "": nobody
+ * @property {boolean} struck it was taken back before one's eyes: it is shown struck through
+ * @property {"saved" | "waiting" | "refused"} state refused: the log did not take it, and is asked again
  */
 /** @typedef {{ start: number, end: number, marks: Mark[] }} Run px; several marks where they share pixels */
 
@@ -42,9 +44,20 @@ export function markOf(wire) {
         revision: wire.revision ?? "",
         evidence: wire.evidence ?? {},
         order: wire.order ?? 0,
+        reviewedBy: wire.reviewed_by ?? "",
+        struck: false,
         state: "saved",
     };
 }
+
+/** Whether a mark meets a range, as the server counts it. @param {Mark} mark @param {import("./view.js").View} range @returns {boolean} */
+export const meets = (mark, { from, to }) => mark.start < to && (mark.end > from || mark.start >= from);
+
+/** @type {readonly (keyof Mark)[]} all but what explains it, which is another one only under another order */
+const FIELDS = ["start", "end", "label", "author", "tool", "confidence", "stands", "trim", "reason", "revision", "order", "reviewedBy", "struck", "state"];
+
+/** Whether two states of a mark are one. @param {Mark} one @param {Mark} other @returns {boolean} */
+const same = (one, other) => FIELDS.every((name) => one[name] === other[name]);
 
 /** The lane in which a mark lies. @param {Mark} mark @returns {string} */
 export const laneOf = (mark) => (mark.tool === "rule" ? "rules" : mark.author);
@@ -58,19 +71,35 @@ export function acted(mark, act, user, undone) {
     const state = act.refused ? "refused" : act.state === "saved" ? "saved" : "waiting";
     if (act.kind === "add") {
         return {
-            id: act.mark, start: act.start ?? 0n, end: act.end ?? 0n, label: act.label ?? "", author: user, tool: "operator",
-            confidence: 1, stands: true, trim: act.trim, reason: act.reason, revision: "", evidence: {}, order: -1, state,
+            id: act.mark, start: act.start ?? 0n, end: act.end ?? 0n, label: act.label ?? "", author: user, tool: "operator", confidence: 1, stands: true,
+            trim: act.trim, reason: act.reason, revision: "", evidence: {}, order: -1, reviewedBy: "", struck: false, state,
         };
     }
     if (mark === undefined) return undefined;
-    if (act.kind === "retract") return { ...mark, stands: false, state };
-    const fields = act.kind === "edit" ? act : undone?.kind === "edit" ? undone.before : undefined;
-    if (fields) {
-        const { start = mark.start, end = mark.end, label = mark.label } = fields;
-        const owner = act.kind === "edit" ? { author: user, tool: "operator" } : {};
-        return { ...mark, ...owner, start, end, label, state };
-    }
-    return { ...mark, stands: undone?.kind === "retract" || undone?.kind === "undo", state };
+    if (act.kind === "retract") return { ...mark, stands: false, struck: true, state };
+    if (act.kind === "undo") return { ...mark, ...takenBack(mark, undone), struck: false, state };
+    const own = act.kind === "edit" || mark.tool === "rule" ? { author: user, tool: "operator" } : {};
+    if (act.kind === "accept") return { ...mark, ...own, reviewedBy: user, state };
+    const { start = mark.start, end = mark.end, label = mark.label } = act;
+    return { ...mark, ...own, start, end, label, reason: act.reason ? act.reason.trim() : mark.reason, state };
+}
+
+/**
+ * What of a mark is another after something was taken back: of an edit the fields that it changed, and whose the mark is.
+ * @param {Mark} mark @param {Act | undefined} undone @returns {Partial<Mark>}
+ */
+function takenBack(mark, undone) {
+    if (undone?.kind !== "edit" && undone?.kind !== "accept") return { stands: undone?.kind === "retract" || undone?.kind === "undo" };
+    const { before = {} } = undone;
+    const { author = mark.author, tool = mark.tool, reviewedBy = mark.reviewedBy } = before;
+    if (undone.kind === "accept") return { author, tool, reviewedBy };
+    return {
+        author, tool,
+        start: undone.start === undefined ? mark.start : before.start,
+        end: undone.end === undefined ? mark.end : before.end,
+        label: undone.label === undefined ? mark.label : before.label,
+        reason: undone.reason ? before.reason : mark.reason,
+    };
 }
 
 /** What stands, and what waits, of one device. */
@@ -86,13 +115,28 @@ export class Markbook {
         this.built = undefined;
     }
 
-    /** Of two states of a mark the one of the larger order stays. @param {readonly Mark[]} marks */
+    /**
+     * Takes all marks that meet a range: what was known there and is not among them was taken back while no line was open.
+     * @param {readonly Mark[]} marks @param {import("./view.js").View} range
+     */
+    renew(marks, range) {
+        const told = new Set(marks.map((mark) => mark.id));
+        const gone = [...this.saved.values()].filter((mark) => mark.stands && !told.has(mark.id) && meets(mark, range));
+        for (const mark of gone) this.saved.delete(mark.id);
+        if (gone.length > 0) this.#changed();
+        this.take(marks);
+    }
+
+    /** Of two states of a mark the one of the larger order stays; what is told again changes nothing, and the lanes stay. @param {readonly Mark[]} marks */
     take(marks) {
+        let news = false;
         for (const mark of marks) {
             const known = this.saved.get(mark.id);
-            if (known === undefined || known.order <= mark.order) this.saved.set(mark.id, mark);
+            if (known && (known.order > mark.order || same(known, mark))) continue;
+            this.saved.set(mark.id, mark);
+            news = true;
         }
-        this.#changed();
+        if (news) this.#changed();
     }
 
     /**
@@ -100,6 +144,7 @@ export class Markbook {
      * @param {readonly Act[]} acts of this device, oldest first, those that wait @param {readonly Act[]} all @param {string} user
      */
     overlay(acts, all, user) {
+        if (acts.length === 0 && this.waiting.size === 0) return;
         this.waiting = new Map();
         for (const act of acts) {
             const before = this.waiting.get(act.mark) ?? this.saved.get(act.mark);
@@ -122,13 +167,13 @@ export class Markbook {
         return [...this.lanes().values()].flatMap((lane) => lane.marks).sort(byStart);
     }
 
-    /** The lanes, rules first, then people by name. @returns {Map<string, Lane>} */
+    /** The lanes, rules first, then people by name; they hold what stands, and what was struck. @returns {Map<string, Lane>} */
     lanes() {
         if (this.built) return this.built;
         /** @type {Map<string, Mark[]>} */
         const found = new Map([["rules", []]]);
         for (const mark of new Map([...this.saved, ...this.waiting]).values()) {
-            if (!mark.stands) continue;
+            if (!mark.stands && !mark.struck) continue;
             const lane = found.get(laneOf(mark));
             if (lane) lane.push(mark);
             else found.set(laneOf(mark), [mark]);
@@ -154,7 +199,9 @@ export function byStart(one, other) {
 export class Lane {
     /** @param {Mark[]} marks */
     constructor(marks) {
-        this.marks = marks.sort(byStart);
+        this.marks = marks.filter((mark) => mark.stands).sort(byStart);
+        /** Those that were taken back before one's eyes. */
+        this.struck = marks.filter((mark) => !mark.stands);
         this.base = this.marks[0]?.start ?? 0n;
         this.starts = Float64Array.from(this.marks, (mark) => Number(mark.start - this.base));
         this.lengths = Float64Array.from(this.marks, (mark) => Number(mark.end - mark.start));
@@ -229,22 +276,11 @@ function edgeAt(x, start, end, reach) {
 }
 
 /**
- * The next mark after an instant, or the one before it; undefined where there is none.
- * @param {readonly Mark[]} marks by start @param {bigint} at @param {1 | -1} direction @returns {Mark | undefined}
+ * The next mark after a mark or an instant, or the one before it; undefined where there is none.
+ * @param {readonly Mark[]} marks by start @param {Mark | bigint} at @param {1 | -1} direction @returns {Mark | undefined}
  */
 export function neighbour(marks, at, direction) {
-    return direction > 0 ? marks.find((mark) => mark.start > at) : marks.findLast((mark) => mark.start < at);
-}
-
-/**
- * Where `at` snaps to: the nearest of other marks' edges and samples within `reach`; else itself.
- * @param {bigint} at @param {Iterable<bigint>} targets @param {bigint} reach ns @returns {bigint}
- */
-export function snapped(at, targets, reach) {
-    let [found, far] = [at, reach];
-    for (const target of targets) {
-        const away = target > at ? target - at : at - target;
-        if (away <= far) [found, far] = [target, away];
-    }
-    return found;
+    const side = (/** @type {Mark} */ mark) => (typeof at !== "bigint" ? byStart(mark, at) : mark.start > at ? 1 : mark.start < at ? -1 : 0);
+    const others = typeof at === "bigint" ? marks : marks.filter((mark) => mark.id !== at.id);
+    return direction > 0 ? others.find((mark) => side(mark) > 0) : others.findLast((mark) => side(mark) < 0);
 }

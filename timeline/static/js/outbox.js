@@ -8,6 +8,7 @@
 
 const KEPT = 500;
 const STORE = "acts";
+const KNOWN = "known";
 
 /** The acts in the order in which they were done. @param {Act} one @param {Act} other @returns {number} */
 const byTime = (one, other) => (one.clientNs < other.clientNs ? -1 : one.clientNs > other.clientNs ? 1 : 0);
@@ -31,8 +32,11 @@ export class Outbox {
     static async open() {
         if (!("indexedDB" in globalThis)) return new Outbox(undefined, []);
         try {
-            const request = indexedDB.open("sensorloom-timeline", 1);
-            request.onupgradeneeded = () => request.result.createObjectStore(STORE, { keyPath: "act" });
+            const request = indexedDB.open("sensorloom-timeline", 2);
+            request.onupgradeneeded = ({ oldVersion }) => {
+                if (oldVersion < 1) request.result.createObjectStore(STORE, { keyPath: "act" });
+                request.result.createObjectStore(KNOWN);
+            };
             const database = await answer(request);
             const acts = await answer(database.transaction(STORE).objectStore(STORE).getAll());
             return new Outbox(database, acts);
@@ -56,6 +60,16 @@ export class Outbox {
             transaction.oncomplete = resolve;
             transaction.onabort = () => reject(transaction.error);
         });
+    }
+
+    /** Keeps something that a page without a server needs, in the place of what had this name. @param {string} name @param {unknown} value */
+    remember(name, value) {
+        this.database?.transaction(KNOWN, "readwrite").objectStore(KNOWN).put(value, name);
+    }
+
+    /** @param {string} name @returns {Promise<any>} what was remembered; undefined: nothing */
+    async recall(name) {
+        return this.database && answer(this.database.transaction(KNOWN).objectStore(KNOWN).get(name));
     }
 
     /** @param {string} user @param {string} [device] @returns {Act[]} a person's, oldest first */

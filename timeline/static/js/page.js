@@ -24,7 +24,7 @@ export function write(node, text) {
 /** Tells a screen reader, and puts it into the list of what happened. @param {string} words */
 export function say(words) {
     element("said").textContent = words;
-    const item = made("li", {}, `${new Date().toISOString().slice(11, 19)} ${words}`);
+    const item = made("div", {}, `${new Date().toISOString().slice(11, 19)} ${words}`);
     const log = element("log");
     log.prepend(item);
     while (log.children.length > 100) log.lastElementChild?.remove();
@@ -38,10 +38,14 @@ export function colours() {
     return Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
 }
 
-/** Fits a canvas's pixels to its box. @param {HTMLCanvasElement} canvas @returns {{ width: number, height: number, ratio: number }} CSS px */
-export function fitted(canvas) {
+/** @typedef {{ width: number, height: number }} Size CSS px */
+
+/** @param {HTMLCanvasElement} canvas @returns {Size} of its box: whoever asks behind a change waits for a layout */
+export const sizeOf = ({ clientWidth: width, clientHeight: height }) => ({ width, height });
+
+/** Fits a canvas's pixels to its box. @param {HTMLCanvasElement} canvas @param {Size} [size] of the box, where it is known @returns {Size & { ratio: number }} */
+export function fitted(canvas, { width, height } = sizeOf(canvas)) {
     const ratio = devicePixelRatio || 1;
-    const { clientWidth: width, clientHeight: height } = canvas;
     const [wide, tall] = [Math.round(width * ratio), Math.round(height * ratio)];
     if (canvas.width !== wide || canvas.height !== tall) [canvas.width, canvas.height] = [wide, tall];
     return { width, height, ratio };

@@ -1,16 +1,27 @@
 // @ts-check
-/** The marks as a table: the canvas's equal twin for those who do not see it; and the fields of one mark. */
-import { editing } from "./acts.js";
-import { retract, select, selected } from "./commands.js";
+/**
+ * The marks as a table: the canvas's equal twin for those who do not see it, or use keys alone. Only the rows that are
+ * seen are in the page, however many there are; arrows go through all of them.
+ */
+import { knows } from "./asking.js";
+import { fieldsOf } from "./fields.js";
+import { select } from "./gestures.js";
 import { byStart } from "./marks.js";
 import { element, made, write } from "./page.js";
-import { clock, duration, exact, instant } from "./time.js";
+import { clock, duration } from "./time.js";
+import { whoseWords } from "./words.js";
 
 /** @typedef {import("./timeline.js").Timeline} Timeline */
 /** @typedef {import("./marks.js").Mark} Mark */
 
-/** Rows that are in the page at once; the others come with scrolling. */
-const ROWS = 200;
+/** Rows before and after those that are seen, so that scrolling finds some. */
+const BESIDE = 12;
+/** px of a row, until one was seen */
+const TALL = 33;
+/** Where an arrow leads, from row `i` of `n`, with `page` rows on the screen. @type {Record<string, (i: number, n: number, page: number) => number>} */
+const LEADS = {
+    ArrowDown: (i) => i + 1, ArrowUp: (i) => i - 1, PageDown: (i, _, page) => i + page, PageUp: (i, _, page) => i - page, Home: () => 0, End: (_, n) => n - 1,
+};
 
 /** @type {Record<string, (one: Mark, other: Mark) => number>} */
 const ORDERS = {
@@ -22,93 +33,121 @@ const ORDERS = {
 
 /** @param {Timeline} at */
 export function tableOf(at) {
-    let [order, down, shown] = ["start", false, ROWS];
-    let drawn = "";
-    const render = () => {
-        if (element("panel").hidden || !at.view) return;
-        const { from, to } = at.view;
-        const marks = at.book.all().filter((mark) => mark.end >= from && mark.start < to).sort(ORDERS[order]);
-        if (down) marks.reverse();
-        const state = `${at.book.version} ${order} ${down} ${shown} ${at.selected} ${from} ${to}`;
-        if (state === drawn) return;
-        drawn = state;
-        const focused = document.activeElement instanceof HTMLElement ? document.activeElement.dataset.mark : undefined;
-        element("table-rows").replaceChildren(...marks.slice(0, shown).map((mark) => rowOf(at, mark)));
-        if (focused) document.querySelector(/** @type {"button"} */ (`#table-rows [data-mark="${CSS.escape(focused)}"]`))?.focus();
-        write(element("table-count"), marks.length > shown ? `${shown} of ${marks.length} marks` : `${marks.length} marks`);
-    };
-    for (const button of document.querySelectorAll(/** @type {"button"} */ ("#table [data-sort]"))) {
-        button.addEventListener("click", () => {
-            const name = button.dataset.sort ?? "start";
-            [order, down] = [name, name === order && !down];
-            for (const cell of document.querySelectorAll("#table th")) cell.removeAttribute("aria-sort");
-            button.closest("th")?.setAttribute("aria-sort", down ? "descending" : "ascending");
-            render();
+    const table = new Table(at);
+    at.listeners.push(() => table.render());
+    fieldsOf(at, (mark) => table.focus(mark));
+}
+
+class Table {
+    /** @param {Timeline} at */
+    constructor(at) {
+        this.at = at;
+        this.order = "start";
+        this.down = false;
+        /** @type {Mark[]} those in view, in the table's order */
+        this.marks = [];
+        this.tall = TALL;
+        this.known = "";
+        this.drawn = "";
+        /** @type {string | undefined} the mark whose row Tab leads to */
+        this.active = undefined;
+        this.box = element("table-scroll");
+        this.rows = element("table-rows");
+        for (const button of document.querySelectorAll(/** @type {"button"} */ ("#table [data-sort]"))) button.addEventListener("click", () => this.#sort(button));
+        this.box.addEventListener("scroll", () => this.render());
+        this.rows.addEventListener("keydown", (event) => this.#key(event));
+        this.rows.addEventListener("focusin", (event) => {
+            this.active = /** @type {HTMLElement} */ (event.target).dataset.mark;
         });
     }
-    element("table-scroll").addEventListener("scroll", (event) => {
-        const box = /** @type {HTMLElement} */ (event.currentTarget);
-        if (box.scrollTop + box.clientHeight < box.scrollHeight - 200) return;
-        shown += ROWS;
-        render();
-    });
-    at.listeners.push(render, () => fields(at));
+
+    /** @param {HTMLButtonElement} button */
+    #sort(button) {
+        const name = button.dataset.sort ?? "start";
+        [this.order, this.down] = [name, name === this.order && !this.down];
+        for (const cell of document.querySelectorAll("#table th")) cell.removeAttribute("aria-sort");
+        button.closest("th")?.setAttribute("aria-sort", this.down ? "descending" : "ascending");
+        this.box.scrollTop = 0;
+        this.render();
+    }
+
+    /** Arrows go through the rows; what other keys do, they do to the row's mark. @param {KeyboardEvent} event */
+    #key(event) {
+        const id = /** @type {HTMLElement} */ (event.target).dataset.mark;
+        const place = this.marks.findIndex((mark) => mark.id === id);
+        if (place < 0) return;
+        const lead = event.altKey || event.ctrlKey || event.metaKey ? undefined : LEADS[event.key];
+        if (!lead) {
+            if (!["Tab", "Shift", "Enter", " "].includes(event.key)) this.at.selected = id;
+            return;
+        }
+        event.preventDefault();
+        event.stopPropagation();
+        const to = lead(place, this.marks.length, Math.max(1, Math.floor(this.box.clientHeight / this.tall) - 1));
+        this.focus(this.marks[Math.max(0, Math.min(this.marks.length - 1, to))].id);
+    }
+
+    /** Brings a mark's row to the screen, and the focus to it. @param {string} id */
+    focus(id) {
+        const place = this.marks.findIndex((mark) => mark.id === id);
+        if (place < 0) return;
+        const [top, room] = [place * this.tall, this.box.clientHeight - 2 * this.tall]; // the head lies over the first row
+        if (top < this.box.scrollTop) this.box.scrollTop = top;
+        else if (top > this.box.scrollTop + room) this.box.scrollTop = top - room;
+        this.active = id;
+        this.render();
+        this.#button(id)?.focus({ preventScroll: true });
+    }
+
+    /** @param {string} id @returns {HTMLElement | null} */
+    #button(id) {
+        return this.rows.querySelector(`[data-mark="${CSS.escape(id)}"]`);
+    }
+
+    /** The marks in view, in order; found anew where something changed. */
+    #find() {
+        const { book, view } = this.at;
+        if (!view) return;
+        const state = `${book.version} ${this.order} ${this.down} ${view.from} ${view.to}`;
+        if (state === this.known) return;
+        this.known = state;
+        this.marks = book.all().filter((mark) => mark.end >= view.from && mark.start < view.to).sort(ORDERS[this.order]);
+        if (this.down) this.marks.reverse();
+    }
+
+    render() {
+        if (element("panel").hidden || !this.at.view) return;
+        const before = this.marks;
+        this.#find();
+        const first = Math.max(0, Math.floor(this.box.scrollTop / this.tall) - BESIDE);
+        const last = Math.min(this.marks.length, first + Math.ceil(this.box.clientHeight / this.tall) + 2 * BESIDE);
+        const state = `${this.known} ${first} ${last} ${this.at.selected} ${knows(this.at, "marked")}`;
+        if (state === this.drawn) return;
+        this.drawn = state;
+        const focused = this.rows.contains(document.activeElement) ? /** @type {HTMLElement} */ (document.activeElement).dataset.mark : undefined;
+        if (!this.marks.some((mark) => mark.id === this.active)) this.active = this.marks[Math.max(0, Math.min(this.marks.length - 1, before.findIndex((mark) => mark.id === this.active)))]?.id;
+        this.rows.replaceChildren(space(first * this.tall), ...this.marks.slice(first, last).map((mark, i) => this.#row(mark, first + i)), space((this.marks.length - last) * this.tall));
+        this.tall = (this.rows.children[1] !== this.rows.lastElementChild && /** @type {HTMLElement} */ (this.rows.children[1]).offsetHeight) || this.tall;
+        if (focused && this.active) this.#button(this.active)?.focus({ preventScroll: true });
+        element("table").setAttribute("aria-rowcount", String(this.marks.length + 1));
+        const count = `${this.marks.length} ${this.marks.length === 1 ? "mark" : "marks"}`;
+        write(element("table-count"), this.at.hand.dense ? `${count}, and more: zoom in to list them all` : knows(this.at, "marked") ? count : `${count} so far`);
+    }
+
+    /** @param {Mark} mark @param {number} place @returns {HTMLTableRowElement} */
+    #row(mark, place) {
+        const start = made("button", { type: "button", "data-mark": mark.id, tabindex: mark.id === this.active ? "0" : "-1" }, clock(mark.start));
+        start.addEventListener("click", () => select(this.at, mark, false));
+        const length = mark.start === mark.end ? "instant" : duration(mark.end - mark.start);
+        const label = (mark.trim ? "trim" : mark.label) + (mark.state === "saved" ? "" : " (not saved yet)") + (this.at.hand.merged?.disputed.has(mark.id) ? " (conflict)" : "");
+        const cells = [start, length, label, whoseWords(mark)].map((content) => made("td", {}, content));
+        return made("tr", { "aria-selected": String(mark.id === this.at.selected), "aria-rowindex": String(place + 2) }, ...cells);
+    }
 }
 
-/** @param {Timeline} at @param {Mark} mark @returns {HTMLTableRowElement} */
-function rowOf(at, mark) {
-    const start = made("button", { type: "button", "data-mark": mark.id }, clock(mark.start));
-    start.addEventListener("click", () => select(at, mark));
-    const length = mark.start === mark.end ? "instant" : duration(mark.end - mark.start);
-    const label = (mark.trim ? "trim" : mark.label) + (mark.state === "saved" ? "" : ` (${mark.state})`);
-    const who = mark.tool === "rule" ? "rule" : mark.author;
-    const cells = [start, length, label, who].map((content) => made("td", {}, content));
-    return made("tr", { "aria-selected": String(mark.id === at.selected) }, ...cells);
-}
-
-/** The selected mark's fields; what is being typed stays. @param {Timeline} at */
-function fields(at) {
-    const mark = selected(at);
-    const section = element("mark");
-    section.hidden = !mark;
-    if (!mark || section.contains(document.activeElement)) return;
-    const key = `${mark.id} ${mark.start} ${mark.end} ${mark.label} ${mark.state}`;
-    if (section.dataset.key === key) return;
-    section.dataset.key = key;
-    const facts = Object.entries(mark.evidence).map(([name, value]) => `${name} ${Number(value.toPrecision(4))}`).join(", ");
-    /** @type {[string, string | Node][]} */
-    const pairs = [
-        ["Start", timeField(at, mark, "start")],
-        ["End", timeField(at, mark, "end")],
-        ["Label", labelField(at, mark)],
-        ["Who", mark.tool === "rule" ? `rule ${mark.revision}` : mark.author],
-        ["Why", facts || mark.reason],
-        ["State", mark.state],
-    ];
-    const back = made("button", { type: "button" }, "Take back");
-    back.addEventListener("click", () => retract(at));
-    section.replaceChildren(made("h2", {}, "Mark"), made("dl", {}, ...pairs.filter(([, value]) => value !== "").flatMap(([name, value]) => [made("dt", {}, name), made("dd", {}, value)])), made("div", { class: "row" }, back));
-}
-
-/** @param {Timeline} at @param {Mark} mark @param {"start" | "end"} edge @returns {HTMLInputElement} */
-function timeField(at, mark, edge) {
-    const input = made("input", { "aria-label": edge === "start" ? "Start" : "End", autocomplete: "off" });
-    input.value = exact(mark[edge]);
-    input.disabled = !at.mayMark;
-    input.addEventListener("change", () => {
-        const time = instant(input.value, mark[edge]);
-        input.setAttribute("aria-invalid", String(time === undefined));
-        if (time !== undefined) at.act(editing(at.book.get(mark.id) ?? mark, { [edge]: time }), `${edge} ${clock(time)}`);
-    });
-    return input;
-}
-
-/** @param {Timeline} at @param {Mark} mark @returns {Node | string} */
-function labelField(at, mark) {
-    if (mark.trim) return "trim";
-    const names = [...new Set([mark.label, ...at.labels.map((label) => label.name)])];
-    const input = made("select", { "aria-label": "Label" }, ...names.map((name) => new Option(name, name, false, name === mark.label)));
-    input.disabled = !at.mayMark;
-    input.addEventListener("change", () => at.act(editing(at.book.get(mark.id) ?? mark, { label: input.value }), `label ${input.value}`));
-    return input;
+/** Rows that are not in the page. @param {number} height px @returns {HTMLTableRowElement} */
+function space(height) {
+    const row = made("tr", { "aria-hidden": "true", class: "space" });
+    row.style.height = `${height}px`;
+    return row;
 }

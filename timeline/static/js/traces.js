@@ -16,8 +16,12 @@ import { xOf } from "./view.js";
  * @property {Float64Array} first
  * @property {Float64Array} last
  * @property {Uint8Array} joined
+ * @property {[number, number] | undefined} into px and value from where a line leads to the first column that has something
+ * @property {[number, number, number, number] | undefined} out px and value, px and value of the line that leads to the first sample beyond
  */
 
+/** Lines from and to what lies farther outside begin there: a path has no room for a year of pixels. */
+const OUTSIDE = 1024;
 /** Samples this many nominal periods apart are not joined: something is missing between them. */
 const BREAK_PERIODS = 2.5;
 
@@ -26,36 +30,65 @@ const BREAK_PERIODS = 2.5;
  * @param {readonly Frame[]} frames @param {number} channel @param {View} view @param {number} width device px
  * @param {number | null} rate nominal, Hz; null: samples are joined across any distance but a gap
  * @param {readonly { start: bigint, end: bigint }[]} gaps announced ones
+ * @param {Columns} [into] whose arrays are used again, where they are as wide: a frame makes no garbage
  * @returns {Columns}
  */
-export function columnsOf(frames, channel, view, width, rate, gaps) {
-    const columns = emptyColumns(width);
+export function columnsOf(frames, channel, view, width, rate, gaps, into = undefined) {
+    const columns = into?.low.length === width ? emptied(into) : emptyColumns(width);
     const pxPerNs = width / Number(view.to - view.from);
     const edges = gaps.map((gap) => xOf(view, gap.start, width)).sort((one, other) => one - other);
-    let before = -Infinity;
+    let [before, ended] = [-Infinity, NaN];
     let edge = 0;
+    let some = false;
     for (const frame of frames) {
         const values = frame.channels[channel];
         if (values === undefined) continue;
         const base = xOf(view, frame.base, width);
         const reach = rate === null ? Infinity : ((BREAK_PERIODS * 1e9) / rate + frame.tile) * pxPerNs;
         const [start, stop] = visible(frame.at, -base / pxPerNs, (width - base) / pxPerNs);
+        const { at } = frame;
+        const { low } = values;
         for (let i = start; i < stop; i += 1) {
-            if (Number.isNaN(values.low[i])) continue;
-            const x = base + frame.at[i] * pxPerNs;
+            if (low[i] !== low[i]) continue; // NaN
+            const x = base + at[i] * pxPerNs;
             while (edge < edges.length && edges[edge] <= before) edge += 1;
-            const joined = x - before <= reach && !(edge < edges.length && edges[edge] <= x + 1e-6);
-            put(columns, Math.floor(x), values, i, joined);
-            before = x;
+            const joined = x - before <= reach && (edge === edges.length || edges[edge] > x + 1e-6);
+            if (x >= width) {
+                if (joined) columns.out = [...clipped(before, ended, x, values.first[i] + values.base, -OUTSIDE), ...clipped(x, values.first[i] + values.base, before, ended, width + OUTSIDE)];
+                return columns;
+            }
+            if (x >= 0) {
+                if (joined && !some) columns.into = clipped(before, ended, x, values.first[i] + values.base, -OUTSIDE);
+                some = true;
+                put(columns, Math.floor(x), values, i, joined);
+            }
+            [before, ended] = [x, values.last[i] + values.base];
         }
     }
     return columns;
 }
 
+/**
+ * The end `[x, y]` of a line to `[toX, toY]`, no farther out than `limit`.
+ * @param {number} x @param {number} y @param {number} toX @param {number} toY @param {number} limit px @returns {[number, number]}
+ */
+function clipped(x, y, toX, toY, limit) {
+    const far = limit < 0 ? x < limit : x > limit;
+    return far ? [limit, y + ((toY - y) * (limit - x)) / (toX - x)] : [x, y];
+}
+
 /** @param {number} width @returns {Columns} */
 function emptyColumns(width) {
     const column = () => new Float64Array(width).fill(NaN);
-    return { low: column(), high: column(), first: column(), last: column(), joined: new Uint8Array(width) };
+    return { low: column(), high: column(), first: column(), last: column(), joined: new Uint8Array(width), into: undefined, out: undefined };
+}
+
+/** @param {Columns} columns @returns {Columns} */
+function emptied(columns) {
+    for (const column of [columns.low, columns.high, columns.first, columns.last]) column.fill(NaN);
+    columns.joined.fill(0);
+    columns.into = columns.out = undefined;
+    return columns;
 }
 
 /**
@@ -77,44 +110,85 @@ export function lowerBound(sorted, value) {
     return low;
 }
 
-/**
- * What lies outside goes into the border's column: a line leads in from there.
- * @param {Columns} columns @param {number} column @param {import("./frames.js").Channel} values @param {number} i
- * @param {boolean} joined
- */
-function put(columns, column, values, i, joined) {
-    const width = columns.low.length;
-    const x = column < 0 ? 0 : column >= width ? width - 1 : column;
-    const outside = x !== column;
+/** @param {Columns} columns @param {number} x column @param {import("./frames.js").Channel} values @param {number} i @param {boolean} joined */
+function put({ low, high, first, last, joined: joins }, x, values, i, joined) {
     const { base } = values;
-    if (Number.isNaN(columns.first[x])) {
-        columns.first[x] = values.first[i] + base;
-        columns.low[x] = (outside ? values.last[i] : values.low[i]) + base;
-        columns.high[x] = (outside ? values.last[i] : values.high[i]) + base;
-        columns.joined[x] = joined ? 1 : 0;
-    } else if (!outside) {
-        columns.low[x] = Math.min(columns.low[x], values.low[i] + base);
-        columns.high[x] = Math.max(columns.high[x], values.high[i] + base);
+    const [bottom, top] = [values.low[i] + base, values.high[i] + base];
+    if (first[x] !== first[x]) { // NaN: nothing there yet
+        first[x] = values.first[i] + base;
+        low[x] = bottom;
+        high[x] = top;
+        joins[x] = joined ? 1 : 0;
+    } else {
+        if (bottom < low[x]) low[x] = bottom;
+        if (top > high[x]) high[x] = top;
     }
-    columns.last[x] = values.last[i] + base;
+    last[x] = values.last[i] + base;
+}
+
+/** What the y-axis must have room for. @typedef {Pick<Columns, "low" | "high" | "into" | "out">} Seen */
+
+/**
+ * What is seen of columns from one to before another, and one value beside at either end, to which the line leads.
+ * @param {Columns} columns @param {number} from @param {number} to @returns {Seen}
+ */
+export function seenOf({ low, high, into, out }, from, to) {
+    let [begin, end] = [from - 1, to];
+    while (begin >= 0 && low[begin] !== low[begin]) begin -= 1;
+    while (end < low.length && low[end] !== low[end]) end += 1;
+    return { low: low.subarray(Math.max(0, begin), end + 1), high: high.subarray(Math.max(0, begin), end + 1), into: begin < 0 ? into : undefined, out: end >= low.length ? out : undefined };
 }
 
 /**
  * The lowest and highest values that the y-axis shows: all of the view's, or without the outermost 0.1 % (of 2,048).
- * @param {readonly Columns[]} channels @param {"robust" | "full"} mode @returns {[number, number] | undefined}
+ * @param {readonly Seen[]} channels @param {"robust" | "full"} mode @returns {[number, number] | undefined}
  */
 export function extent(channels, mode) {
-    const columns = channels.flatMap(({ low, high }) => [low, high]);
-    const size = columns.reduce((sum, column) => sum + column.length, 0);
+    const size = 2 * channels.reduce((sum, { low }) => sum + low.length, 0);
     const stride = mode === "full" ? 1 : Math.max(1, Math.floor(size / 2048));
-    const picked = [];
-    for (const column of columns) {
-        for (let x = 0; x < column.length; x += stride) if (!Number.isNaN(column[x])) picked.push(column[x]);
+    let count = 0;
+    for (const { low } of channels) for (let x = 0; x < low.length; x += stride) if (low[x] === low[x]) count += 2;
+    const beside = channels.flatMap(({ into, out }) => [...(into ? [into[1]] : []), ...(out ? [out[1], out[3]] : [])]);
+    count += beside.length;
+    if (count === 0) return undefined;
+    const cut = mode === "robust" ? Math.floor(count * 0.001) : 0;
+    const [lowest, highest] = [new Outermost(cut + 1), new Outermost(cut + 1)];
+    for (const value of beside) {
+        lowest.put(value);
+        highest.put(-value);
     }
-    if (picked.length === 0) return undefined;
-    const sorted = Float64Array.from(picked).sort();
-    const cut = mode === "robust" ? Math.floor(sorted.length * 0.001) : 0;
-    return padded(sorted[cut], sorted[sorted.length - 1 - cut]);
+    for (const { low, high } of channels) {
+        for (let x = 0; x < low.length; x += stride) {
+            if (low[x] !== low[x]) continue;
+            lowest.put(low[x]);
+            lowest.put(high[x]);
+            highest.put(-low[x]);
+            highest.put(-high[x]);
+        }
+    }
+    return padded(lowest.last, -highest.last);
+}
+
+/** The few smallest of many numbers, which need not be sorted for that. */
+class Outermost {
+    /** @param {number} count */
+    constructor(count) {
+        this.values = new Float64Array(count).fill(Infinity);
+    }
+
+    /** The largest of them. */
+    get last() {
+        return this.values[this.values.length - 1];
+    }
+
+    /** @param {number} value */
+    put(value) {
+        const { values } = this;
+        let place = values.length - 1;
+        if (value >= values[place]) return;
+        for (; place > 0 && values[place - 1] > value; place -= 1) values[place] = values[place - 1];
+        values[place] = value;
+    }
 }
 
 /** @param {number} low @param {number} high @returns {[number, number]} a little more on both sides */

@@ -25,6 +25,11 @@ export function nothingWords(device, view, nearest) {
     return nearest === undefined ? `${words}.` : `${words}; nearest ${range(nearest, nearest, 0).split(" to ")[0]}.`;
 }
 
+/** A page that was opened without a server. @returns {string} */
+export function offlineWords() {
+    return "Offline: the signals are at the server, which does not answer. What is marked now is kept here, and sent when it is back.";
+}
+
 /** A mark for the screen reader: "run marked, 12:04:29 to 12:04:31". @param {string} label @param {bigint} start @param {bigint} end @returns {string} */
 export function markedWords(label, start, end) {
     return start === end ? `${label} marked at ${clock(start)}` : `${label} marked, ${clock(start)} to ${clock(end)}`;
@@ -33,4 +38,32 @@ export function markedWords(label, start, end) {
 /** The canvas's label. @param {string} device @param {View} view @param {readonly string[]} streams @param {number} marks @returns {string} */
 export function viewWords(device, view, streams, marks) {
     return `Timeline of ${device}, ${range(view.from, view.to, 0)}, ${duration(view.to - view.from)}; streams ${streams.join(", ") || "none"}; ${marks} marks. The table of marks (key I) says the same.`;
+}
+
+/** Whether a mark is in the log, and if not, why. @param {import("./marks.js").Mark} mark @param {readonly import("./acts.js").Act[]} acts @returns {string} */
+export function stateWords(mark, acts) {
+    if (mark.state === "saved") return "saved";
+    const why = acts.find((act) => act.mark === mark.id && act.state === "waiting" && act.refused)?.refused;
+    return why === undefined ? "not saved yet" : `not saved yet: ${why}`;
+}
+
+/** Whose a mark is: a person's name, or the name of the rules and the beginning of their revision. @param {import("./marks.js").Mark} mark @returns {string} */
+export const whoseWords = (mark) => (mark.tool === "rule" ? `${mark.author || "rule"} ${mark.revision.slice(0, 8)}`.trim() : mark.author);
+
+/** A mark that was selected: "run, 12:04:29.000 to 12:04:31.000, by a rule". @param {import("./marks.js").Mark} mark @returns {string} */
+export function spokenWords(mark) {
+    const when = mark.start === mark.end ? `at ${clock(mark.start)}` : `${clock(mark.start)} to ${clock(mark.end)}`;
+    const words = [mark.trim ? "trim" : mark.label, when, `by ${mark.tool === "rule" ? "a rule" : mark.author}`];
+    if (mark.reviewedBy) words.push(`accepted by ${mark.reviewedBy}`);
+    if (mark.reason) words.push(mark.reason);
+    return words.join(", ");
+}
+
+/** Of an event of another person or a rule: "op-2 changed the end". @param {{ kind: string, author: string, fields?: string[], reason?: string }} event @returns {string} */
+export function changedWords({ kind, author, fields = [], reason = "" }) {
+    if (kind === "accept") return `${author} accepted this mark`;
+    if (kind === "retract") return reason === "rejected" ? `${author} rejected this mark` : `${author} took this mark back`;
+    if (kind === "undo") return `${author} undid a change of this mark`;
+    const names = fields.map((field) => `the ${field.replace("_ns", "")}`);
+    return `${author} changed ${names.join(" and ") || "the note of this mark"}`;
 }

@@ -1,0 +1,100 @@
+"""What is said of one source at an instant: from what its pipeline has heard and its recorder has counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isfinite
+from typing import Final, NamedTuple
+
+from edge.agent.diagnosis import EXAMPLE
+from edge.agent.hearing import Hearing
+from edge.agent.overview import BadLineView, SourceView, ValueView
+from edge.agent.pipeline import Pipeline
+from edge.protocol import SourceConfig
+from edge.recording.correcting import physical
+from edge.recording.recorder import Recorder
+from ingest.showing import shown_bytes
+from ingest.units import exact_time
+
+_LINE_BYTES: Final = 256
+"""So much of the newest line is looked at."""
+
+
+class Now(NamedTuple):
+    """An instant by two clocks."""
+
+    monotonic_ns: int
+    """CLOCK_BOOTTIME."""
+    wall_ns: int
+
+
+def not_begun(source: SourceConfig) -> SourceView:
+    """Of a source that nobody reads yet."""
+    return SourceView(
+        name=source.name,
+        type=source.type,
+        decoder=source.decoder,
+        stream=f"{source.device}/{source.stream}",
+        samples=0,
+        lost={},
+        bytes=0,
+        silent_s=None,
+        rate_hz=None,
+        waiting_for="",
+        findings=[],
+        bad_lines=[],
+    )
+
+
+def source_view(pipeline: Pipeline, recorder: Recorder, findings: Sequence[str], now: Now) -> SourceView:
+    """Of a source at work; `findings` are what is wrong with it."""
+    source, hearing = pipeline.config, pipeline.hearing
+    counters, rate = recorder.counters[source.stream], recorder.rates.get(source.stream)
+    silent_ns = None if hearing.heard_ns is None else max(0, now.monotonic_ns - hearing.heard_ns)
+    heard_ns = None if silent_ns is None else now.wall_ns - silent_ns
+    return SourceView(
+        name=source.name,
+        type=source.type,
+        decoder=source.decoder,
+        stream=f"{source.device}/{source.stream}",
+        samples=counters.samples,
+        lost=dict(counters.lost),
+        bytes=hearing.size_bytes,
+        silent_s=None if silent_ns is None else silent_ns / 1e9,
+        rate_hz=None if rate is None else rate.found_hz,
+        waiting_for=pipeline.waiting_for,
+        findings=list(findings),
+        bad_lines=[
+            BadLineView(exact_time(bad.wall_ns), bad.reason, shown_bytes(bad.raw.strip(), EXAMPLE), bad.wall_ns)
+            for bad in hearing.bad
+        ],
+        heard="" if heard_ns is None else exact_time(heard_ns),
+        heard_ns=heard_ns,
+        raw=shown_bytes(_newest_line(hearing.newest), EXAMPLE),
+        values=newest_values(source, hearing),
+    )
+
+
+def newest_values(source: SourceConfig, hearing: Hearing) -> list[ValueView]:
+    """Of the newest sample, in the channels' units."""
+    if hearing.frame is None or not len(hearing.frame.values):
+        return []
+    row = physical(source, hearing.frame.values[-1:])[0].tolist()
+    return [_value(source, *named) for named in zip(source.channels.items(), row, strict=True)]
+
+
+def _value(source: SourceConfig, channel: tuple[str, str], value: float) -> ValueView:
+    name, unit = channel
+    if not isfinite(value):
+        return ValueView(name, unit, None)
+    states = dict(source.states.get(name, ()))
+    state = states.get(int(value), "") if value.is_integer() else ""
+    return ValueView(name, unit, value, state)
+
+
+def _newest_line(data: bytes) -> bytes:
+    """The last whole line; of a message or of packed bytes, all that there is."""
+    lines = data.strip(b"\r\n").rsplit(b"\n", 2)
+    if len(lines) > 1 and not data.endswith(b"\n"):
+        lines.pop()
+    return lines[-1].rstrip(b"\r")[:_LINE_BYTES]

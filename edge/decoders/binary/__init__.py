@@ -1,0 +1,1 @@
+"""The decoder `binary`: packed records."""

@@ -1,0 +1,1 @@
+"""The decoder `cbor`: CBOR items."""

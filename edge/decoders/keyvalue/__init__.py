@@ -1,0 +1,1 @@
+"""The decoder `keyvalue`: lines of names and values."""

@@ -1,0 +1,189 @@
+"""Objects and arrays to samples: what JSON and CBOR texts say, once they are parsed."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Hashable, Iterator
+from decimal import Decimal
+from fractions import Fraction
+from functools import partial
+from math import nan
+from typing import Any, Final, Protocol, Self
+
+from edge.decoders.cells import sample
+from edge.decoders.lines import fault
+from edge.decoders.numbers import TIME_UNIT, TIMEZONE, DeviceTime, Row
+from edge.protocol import Fault, Key, SourceConfig
+from ingest.errors import UsageError
+
+OBJECT_KEYS: Final = {
+    "fields": Key(
+        "table of texts",
+        "Where a channel lies in an object, names joined by dots; a name may have dots itself.",
+        '{ x = "acc.x", y = "acc.y" }',
+        "each channel's own name",
+        ("columns", "field", "path", "paths", "keys"),
+    ),
+    "time_field": Key(
+        "text",
+        "Where the device's own time lies, names joined by dots.",
+        '"meta.ts"',
+        "none",
+        ("time", "timestamp", "time_key", "time_column"),
+    ),
+    "time_unit": TIME_UNIT,
+    "timezone": TIMEZONE,
+    "unique": Key(
+        "list of texts",
+        "Where that lies by which a sample is known as one that came before: the last of them is what counts up, as a "
+        "frame counter does, those before it say whose it is. A repetition is left out, counted.",
+        '["dev_eui", "fcnt"]',
+        "none",
+        ("dedup", "deduplicate", "unique_by", "key", "identity"),
+    ),
+    "numbers_as_text": Key(
+        "true or false",
+        'Whether a text that holds a number, as in `"x": "0.5"`, is that number.',
+        "true",
+        "false",
+        ("strings", "text_numbers", "numbers_as_strings", "parse_strings"),
+    ),
+}
+_KEPT: Final = 16
+"""So many samples back a repetition is known: gateways that heard one frame send it within moments, and a counter that
+began anew must not be taken for one."""
+_GROUPS: Final = 4096
+
+
+class Reader(Protocol):
+    """Makes samples of a parsed text."""
+
+    def rows(self, found: Any, text: bytes, offset: int, end: int) -> Iterator[Row | Fault]:
+        """What a text says that lies from `offset` to `end`."""
+        ...
+
+
+class Repetitions:
+    """Knows what came before, of each device for itself."""
+
+    def __init__(self) -> None:
+        self._groups: OrderedDict[tuple[Hashable, ...], deque[Hashable]] = OrderedDict()
+
+    def is_known(self, keys: tuple[Hashable, ...]) -> bool:
+        """Whether these came lately; from now on they have."""
+        *group, last = keys
+        known = self._groups.pop(tuple(group), None) or deque(maxlen=_KEPT)
+        self._groups[tuple(group)] = known
+        if len(self._groups) > _GROUPS:
+            self._groups.popitem(last=False)
+        if last in known:
+            return True
+        known.append(last)
+        return False
+
+
+class Objects:
+    """Reads an object, an array of numbers in the order of the channels, or a number; or an array of these."""
+
+    def __init__(
+        self,
+        paths: list[str],
+        time: tuple[str, DeviceTime] | None,
+        unique: tuple[str, ...] = (),
+        *,
+        takes_texts: bool = False,
+    ) -> None:
+        self._paths = paths
+        self._time = time
+        self._unique = unique
+        self._repetitions = Repetitions()
+        self._takes_texts = takes_texts
+
+    @classmethod
+    def from_config(cls, config: SourceConfig) -> Self:
+        """As `OBJECT_KEYS` say. Raises `UsageError` where a field belongs to no channel."""
+        fields: dict[str, Any] = config.option("fields", dict, {})
+        for name, path in fields.items():
+            if name not in config.channels or not isinstance(path, str):
+                known = ", ".join(config.channels)
+                raise UsageError(f'{config.where}: fields: {name} = {path!r}: expected one of {known} = "its path"')
+        unique = config.option("unique", list, [])
+        if not all(isinstance(path, str) and path for path in unique):
+            raise UsageError(f'{config.where}: unique: found {unique}, expected texts, as in ["dev_eui", "fcnt"]')
+        time_field, time = config.option("time_field", str, ""), DeviceTime.from_config(config)
+        return cls(
+            [str(fields.get(name, name)) for name in config.channels],
+            (time_field, time) if time_field else None,
+            tuple(unique),
+            takes_texts=config.option("numbers_as_text", bool, False),
+        )
+
+    def rows(self, found: Any, text: bytes, offset: int, end: int) -> Iterator[Row | Fault]:
+        """See `Reader`."""
+        several = isinstance(found, list) and any(isinstance(item, dict | list) for item in found)
+        for one in found if several else [found]:
+            if self._unique and self._is_known(one):
+                yield fault("repeated", offset, 0, text)
+                continue
+            values = self._values(one)
+            if isinstance(values, str):
+                yield fault(values, offset, -1 if values == "columns" else 1, text)
+            else:
+                yield from sample(values, partial(self._time_of, one), text, offset, end)
+
+    def _is_known(self, one: Any) -> bool:
+        """Whether a sample came before; one that does not say by what it is known did not."""
+        keys = tuple(at(one, path) for path in self._unique)
+        if any(key is None or isinstance(key, dict | list) for key in keys):
+            return False
+        return self._repetitions.is_known(keys)
+
+    def _time_of(self, one: Any) -> int | None:
+        return None if self._time is None else self._time[1].of_json(at(one, self._time[0]))
+
+    def _values(self, one: Any) -> list[float] | str:
+        """A sample's values, some of which may be infinite; or the reason why it is none."""
+        if isinstance(one, dict):
+            found = [one[path] if path in one else at(one, path) for path in self._paths]
+        else:
+            found = one if isinstance(one, list) else [one]
+            if len(found) != len(self._paths):
+                return "columns"
+        try:
+            return [number_of(self._untexted(value)) for value in found]
+        except ValueError:
+            return "text" if any(isinstance(value, str) for value in found) else "number"
+
+    def _untexted(self, value: Any) -> Any:
+        if not self._takes_texts or not isinstance(value, str):
+            return value
+        if "_" in value or not value.isascii():
+            raise ValueError("no number")
+        return float(value) if value.strip() else None
+
+
+def at(one: Any, path: str) -> Any:
+    """What lies at a path; None where nothing does. A name that has the dots itself comes first."""
+    if not isinstance(one, dict):
+        return None
+    if path in one:
+        return one[path]
+    cut = path.rfind(".")
+    while cut >= 0:
+        found = at(one.get(path[:cut]), path[cut + 1 :])
+        if found is not None:
+            return found
+        cut = path.rfind(".", 0, cut)
+    return None
+
+
+def number_of(value: Any) -> float:
+    """May be infinite. Raises `ValueError` for what is no number."""
+    if value is None:
+        return nan
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal | Fraction):
+        raise ValueError("no number")
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf")

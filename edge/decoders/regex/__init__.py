@@ -1,0 +1,1 @@
+"""The decoder `regex`: lines of any form, by a regular expression."""

@@ -1,0 +1,1 @@
+"""The decoder `senml`: Sensor Measurement Lists."""

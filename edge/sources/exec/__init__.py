@@ -1,0 +1,1 @@
+"""The source `exec`: a program's output."""

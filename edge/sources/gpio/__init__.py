@@ -1,0 +1,1 @@
+"""The source `gpio`: lines of a GPIO chip."""

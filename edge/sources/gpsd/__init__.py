@@ -1,0 +1,1 @@
+"""The source `gpsd`: reports of a GPS daemon."""

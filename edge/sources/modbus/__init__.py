@@ -1,0 +1,1 @@
+"""The source `modbus`: registers of a device, polled."""

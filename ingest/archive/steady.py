@@ -1,0 +1,122 @@
+"""The quick ways of a chunk that goes on with the one before it: it counts, and no more is looked at. Pure.
+
+`Steady` spares the intake, `Alike` also the decoding: of a stream that is even, a chunk's bytes are those of the one
+before it but for its number, its start and its samples.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+from ingest.archive.collected import Collected, Samples
+from ingest.intake import UNSYNCED, OpenRecording
+from ingest.intervals import IntervalSet
+from ingest.records import Chunk, Clock
+from ingest.times import newest_time
+from ingest.wire import MAX_SPAN_NS, WIDE, pieces
+
+_INT32_BITS: Final = 31
+
+
+class Steady:
+    """A stream of a recording that has not ended, as its newest chunk that counts has left it."""
+
+    __slots__ = ("_boot", "_form", "_schema", "known", "samples", "seen")
+
+    def __init__(self, chunk: Chunk, known: OpenRecording, seen: IntervalSet, samples: Samples) -> None:
+        self._boot = chunk.boot
+        self._schema = chunk.schema
+        self._form: tuple[int, int, int, int, Clock | None] | None = None
+        self.known = known
+        self.seen = seen
+        """The sequence numbers seen of its boot."""
+        self.samples = samples
+        """Where its samples wait."""
+
+    def takes(self, chunk: Chunk, limit_ns: int, age_ns: int) -> bool:
+        """Take note of a chunk, which `ingest.wire.check_chunk` has passed, as `ingest.intake` would that lets it
+        count; False, and nothing done, where more has to be looked at.
+
+        Times after `limit_ns` are not to be trusted; `age_ns` is the age of the log.
+        """
+        if (
+            chunk.seq != self.seen.next
+            or chunk.boot != self._boot
+            or chunk.schema != self._schema
+            or chunk.missing
+            or self.known.closed
+            or len(chunk.values) != chunk.count * self.samples.sample_bytes
+        ):
+            return False
+        clock = chunk.clock
+        if clock is not None and clock.source == UNSYNCED:
+            return False
+        if _reaches(chunk) > limit_ns and newest_time(chunk) > limit_ns:
+            return False
+        self.seen.next += 1
+        self.known.touched_ns = age_ns
+        return True
+
+    def is_even(self, chunk: Chunk) -> bool:
+        """Whether a chunk that was taken is, but for number, start and samples, as the one that was asked for before
+        it: then so may be the next one."""
+        before = self._form
+        self._form = (chunk.count, chunk.period_num, chunk.period_den, chunk.phase, chunk.clock)
+        return before == self._form and chunk.period_den > 0 and chunk.t0_ns >= WIDE > chunk.seq
+
+
+class Alike:
+    """Knows by its bytes, which need not be decoded, a chunk that a stream's `Steady` would take and that is as the one
+    before it but for `seq`, `t0_ns` and `values`; adds it to what was collected."""
+
+    __slots__ = ("_collected", "_fields", "_form", "_reach_ns", "_same", "_seq", "_size", "_steady", "head", "stream")
+
+    def __init__(self, chunk: Chunk, steady: Steady, collected: Collected) -> None:
+        """After a chunk that `steady` took, that was added last, and whose bytes follow from it."""
+        self.stream = chunk.stream
+        self._steady = steady
+        self._collected = collected
+        self._form = collected.form[-1]
+        self._reach_ns = _reaches(chunk) - chunk.t0_ns
+        self._seq = chunk.seq + 1
+        digits, self.head, between, behind, tail = pieces(chunk)
+        """What its chunks begin with."""
+        self._same = (between, behind, tail)
+        layout = struct.Struct(f">{digits}{len(between)}sQ{len(behind)}s{len(chunk.values)}s{len(tail)}s")
+        self._size = len(self.head) + layout.size
+        self._fields = layout.unpack_from
+
+    def takes(self, value: bytes, limit_ns: int, age_ns: int) -> bool:
+        """As `Steady.takes`, of a record whose bytes begin with `head`."""
+        if len(value) != self._size:
+            return False
+        seq, between, t0_ns, behind, raw, tail = self._fields(value, len(self.head))
+        steady = self._steady
+        if (
+            seq != self._seq
+            or seq != steady.seen.next
+            or (between, behind, tail) != self._same
+            or not WIDE <= t0_ns < MAX_SPAN_NS
+            or t0_ns + self._reach_ns > limit_ns
+            or steady.known.closed
+        ):
+            return False
+        collected = self._collected
+        steady.samples.places.append(len(collected.form))
+        collected.form.append(self._form)
+        collected.seq.append(seq)
+        collected.t0_ns.append(t0_ns)
+        collected.raw.append(raw)
+        self._seq = steady.seen.next = seq + 1
+        steady.known.touched_ns = age_ns
+        return True
+
+
+def _reaches(chunk: Chunk) -> int:
+    """A time that no sample lies behind: by a period the last one's, by stamps one that is quickly found."""
+    if chunk.period_den > 0:
+        return newest_time(chunk)
+    if len(chunk.deltas) == 4 * chunk.count:
+        return chunk.t0_ns + (chunk.tick_ns << _INT32_BITS)
+    return newest_time(chunk)

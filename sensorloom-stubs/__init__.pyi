@@ -1,0 +1,1 @@
+../sensorloom.py

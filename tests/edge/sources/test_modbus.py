@@ -1,0 +1,211 @@
+"""The source `modbus`, with pymodbus' own server as the device: over TCP, and over a serial line of two terminals."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import threading
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymodbus.framer import FramerType
+from pymodbus.server import ModbusSerialServer, ModbusTcpServer
+from pymodbus.simulator import DataType, SimData, SimDevice
+
+import edge.sources.modbus
+from edge.config import load_config
+from edge.decoders.binary.decoder import BinaryDecoder
+from edge.protocol import Arrival, Frame, Interruption
+from edge.sources.modbus.settings import Settings
+from edge.sources.modbus.source import NO_ANSWER, ModbusSource
+from ingest.errors import UsageError
+from simulators.doubles.suite import check_source
+from tests.edge.configs import source_config
+from tests.edge.sources.collecting import Taker, until
+from tests.support.server import free_ports
+
+FOLDER = Path(edge.sources.modbus.__file__).parent
+CASES = tomllib.loads((FOLDER / "cases.toml").read_text())["case"]
+QUICK: dict[str, Any] = {"poll_ns": 10_000_000, "answer_ns": 30_000_000_000}
+
+
+def device(registers: list[int]) -> SimDevice:
+    return SimDevice(1, simdata=[SimData(0, values=registers, datatype=DataType.REGISTERS)])
+
+
+async def serve(registers: list[int], port: int) -> ModbusTcpServer:
+    server = ModbusTcpServer(device(registers), address=("127.0.0.1", port))
+    await server.serve_forever(background=True)
+    return server
+
+
+async def end(server: ModbusTcpServer | ModbusSerialServer) -> None:
+    await server.shutdown()  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_registers_are_handed_on(case: dict[str, Any]) -> None:
+    async def scenario() -> None:
+        (port,) = free_ports(1)
+        names = [field["name"] for field in case["fields"]]
+        options = {key: case[key] for key in ("fields", "endian", "address", "table") if key in case}
+        config = source_config(
+            "binary", tuple(names), kind="modbus", host="127.0.0.1", tcp_port=port, answer_within="30s", **options
+        )
+        source, decoder = ModbusSource.from_config(config), BinaryDecoder.from_config(config)
+        server, taker = await serve(case["registers"], port), Taker(source)
+        try:
+            await source.open()
+            (item,) = await taker.until(lambda taker: len(taker.items) == 1)
+        finally:
+            await source.close()
+            await end(server)
+        assert isinstance(item, Arrival)
+        assert (item.data.hex(" "), item.is_message) == (case["hex"], True)
+        (frame,) = decoder.message(item.data)
+        assert isinstance(frame, Frame)
+        assert frame.values.tolist() == [case["values"]]
+
+    asyncio.run(scenario())
+
+
+def test_a_device_that_goes_and_comes_back() -> None:
+    async def scenario() -> None:
+        (port,) = free_ports(1)
+        source = ModbusSource(Settings("127.0.0.1", port, **QUICK))
+        opening = asyncio.ensure_future(source.open())
+        await until(lambda: "cannot be reached" in source.waiting_for)
+        assert source.missing == NO_ANSWER
+        server, taker = await serve([5], port), Taker(source)
+        try:
+            async with asyncio.timeout(100):
+                await opening
+                await taker.until(lambda taker: len(taker.items) == 3)
+                assert [type(item) for item in taker.items] == [Interruption, Arrival, Arrival]
+                await end(server)
+                asking = asyncio.ensure_future(taker.until(lambda taker: isinstance(taker.items[-1], Interruption)))
+                await until(lambda: source.missing == NO_ANSWER)
+                server = await serve([6], port)
+                await asking
+                await taker.until(lambda taker: isinstance(taker.items[-1], Arrival))
+        finally:
+            await source.close()
+            await end(server)
+        assert taker.data.endswith(b"\0\6")
+        assert {item.reason for item in taker.items if isinstance(item, Interruption)} == {NO_ANSWER}
+
+    asyncio.run(scenario())
+
+
+def test_a_refusal_is_told_with_what_to_do() -> None:
+    async def scenario() -> None:
+        (port,) = free_ports(1)
+        server = await serve([5], port)
+        source = ModbusSource(Settings("127.0.0.1", port, address=100, **QUICK))
+        opening = asyncio.ensure_future(source.open())
+        try:
+            await until(lambda: "has no such registers" in source.waiting_for)
+        finally:
+            opening.cancel()
+            await source.close()
+            await end(server)
+
+    asyncio.run(scenario())
+
+
+@contextmanager
+def line() -> Iterator[tuple[str, str]]:
+    """A serial line: what one end writes the other one reads."""
+    (a, end_a), (b, end_b), (stop, stopped) = os.openpty(), os.openpty(), os.pipe()
+    to = {a: b, b: a}
+
+    def carry() -> None:
+        while stop not in (ready := select.select([a, b, stop], [], [])[0]):
+            for file in ready:
+                os.write(to[file], os.read(file, 4096))
+
+    thread = threading.Thread(target=carry, daemon=True)
+    thread.start()
+    try:
+        yield os.ttyname(end_a), os.ttyname(end_b)
+    finally:
+        os.write(stopped, b".")
+        thread.join()
+        for file in (a, end_a, b, end_b, stop, stopped):
+            os.close(file)
+
+
+def test_rtu_on_a_serial_line() -> None:
+    async def scenario() -> None:
+        with line() as (here, there):
+            server = ModbusSerialServer(device([1, 2]), framer=FramerType.RTU, port=there, baudrate=19_200)
+            await server.serve_forever(background=True)
+            source = ModbusSource(Settings(port=here, framing="8N1", count=2, **QUICK))
+            taker = Taker(source)
+            try:
+                async with asyncio.timeout(60):
+                    await source.open()
+                assert (await taker.bytes_until(4))[:4] == b"\0\1\0\2"
+            finally:
+                await source.close()
+                await end(server)
+
+    asyncio.run(scenario())
+
+
+def test_it_keeps_its_promises_as_a_source() -> None:
+    async def scenario() -> None:
+        (port,) = free_ports(1)
+        server = await serve([5], port)
+        await check_source(lambda: ModbusSource(Settings("127.0.0.1", port, **QUICK)), lambda: None)
+        await end(server)
+
+    asyncio.run(scenario())
+
+
+GOOD: dict[str, Any] = {"fields": [{"name": "x", "type": "u16"}], "endian": "big", "host": "box"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"port": "tty"}, "one of both"),
+        ({"host": ""}, "one of both"),
+        ({"endian": None}, "endian is missing"),
+        ({"table": "coils"}, 'found "coils"'),
+        ({"framing": "9N1"}, 'framing: found "9N1"'),
+        ({"unit_id": 256}, "not in 0..255"),
+        ({"address": 65_536}, "not in 0..65535"),
+        ({"poll": "0s"}, "expected 1ms to 24h"),
+        ({"poll": "often"}, "poll"),
+        ({"fields": [{"name": "x", "type": "u8"}]}, "1 bytes are not 1 to 125 registers"),
+        ({"fields": [{"name": "x", "type": "u16", "at": 250}]}, "252 bytes are not"),
+        ({"address": 65_535, "fields": [{"name": "x", "type": "u32"}]}, "beyond 65535"),
+        ({"frame": "cobs"}, "without a frame"),
+    ],
+)
+def test_a_wrong_table_is_refused(options: dict[str, Any], message: str) -> None:
+    table = {key: value for key, value in (GOOD | options).items() if value is not None}
+    with pytest.raises(UsageError, match=message):
+        ModbusSource.from_config(source_config("binary", ("x",), kind="modbus", **table))
+
+
+def test_another_decoder_is_refused() -> None:
+    with pytest.raises(UsageError, match='decoder = "binary"'):
+        ModbusSource.from_config(source_config("csv", ("x",), kind="modbus", host="box"))
+
+
+def test_what_lies_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "agent.toml"
+    path.write_text('log = "segments:log"\n[spool]\ndir = "spool"\n' + (FOLDER / "sample.toml").read_text())
+    first, second = load_config(path).sources
+    assert {*first.options, *second.options} >= ModbusSource.keys.keys()
+    page = (FOLDER / "README.md").read_text()
+    for name, key in ModbusSource.keys.items():
+        (row,) = (text for text in page.splitlines() if text.startswith(f"| `{name}` |"))
+        assert (key.default or "must be given") in row

@@ -1,0 +1,1 @@
+"""Debian's kernel in a virtual machine, with devices that no real machine here has."""

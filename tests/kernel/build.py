@@ -1,0 +1,171 @@
+"""Debian's kernel, the modules that it leaves out and the initramfs of the guest: made once, kept in `.cache`.
+
+The kernel is the one that the installed headers belong to; apt brings its image. Modules are built of Debian's own
+source package. Nothing of the kernel's source is part of this project.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from tests.support.server import PROJECT, ServerError, locked
+
+HERE: Final = Path(__file__).parent
+SOURCES: Final = Path("/usr/src")
+COMMAND_S: Final = 300.0
+HINT: Final = "install what is missing (Debian on amd64: sudo deploy/setup.sh kernel)"
+BUILT: Final = ("drivers/gpio/gpio-sim.c", "drivers/gpio/gpiolib.h", "kernel/irq/irq_sim.c")
+"""Of the kernel's source: what `modules.mk` builds."""
+GIVEN: Final = ("virtio_pci", "9pnet_virtio", "9p", "configfs", "uhid", "hid-sensor-hub", "hid-sensor-accel-3d")
+"""Of the kernel's own modules: what `init` loads, beside what those need."""
+_OF_THE_CORE: Final = "handle_simple_irq(irq_to_desc(irqnum));", "generic_handle_irq_safe(irqnum);"
+"""A call that only the kernel itself may make, and the one that modules may make in its place."""
+_LICENSE: Final = '#include <linux/module.h>\nMODULE_LICENSE("GPL");\n'
+
+
+class Guest(NamedTuple):
+    """What QEMU boots."""
+
+    kernel: Path
+    initramfs: Path
+
+
+def guest() -> Guest:
+    """The kernel and the initramfs; what is not there yet is made. Raises `ServerError`."""
+    version = _version()
+    cache = PROJECT.resolve() / ".cache"
+    cache.mkdir(exist_ok=True)
+    folder, recipe = cache / f"kernel-{version}", _digest([HERE / "modules.mk", Path(__file__)])
+    with locked(cache / f"kernel-{version}.lock"):
+        if not (folder / recipe).exists():
+            with tempfile.TemporaryDirectory(dir=cache) as scratch:
+                made = _make(version, Path(scratch))
+                (made / recipe).touch()
+                shutil.rmtree(folder, ignore_errors=True)
+                made.rename(folder)
+        initramfs = folder / f"initramfs-{_digest([HERE / 'init'])}"
+        if not initramfs.exists():
+            _pack(version, folder, initramfs)
+    return Guest(folder / f"vmlinuz-{version}", initramfs)
+
+
+def _version() -> str:
+    """The newest kernel whose headers are installed."""
+    found = [path.name.removeprefix("linux-headers-") for path in SOURCES.glob("linux-headers-*-amd64")]
+    if not found:
+        raise ServerError(f"{SOURCES}: no linux-headers-*-amd64; {HINT}")
+    return max(found, key=lambda version: [int(part) for part in re.findall(r"\d+", version)])
+
+
+def _digest(files: Iterable[Path]) -> str:
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
+
+
+def _make(version: str, scratch: Path) -> Path:
+    """A folder with the kernel and with all modules, as `depmod` wants them."""
+    made, package = scratch / "made", _download(version, scratch)
+    modules = made / "lib/modules" / version
+    modules.mkdir(parents=True)
+    unpacked = scratch / "image"
+    _run(["dpkg-deb", "-x", str(package), str(unpacked)])
+    shutil.copy(unpacked / f"boot/vmlinuz-{version}", made)
+    _run(["depmod", "-b", str(unpacked), version])
+    for module in _needed(version, unpacked):
+        shutil.copy(module, modules)
+    for built in _build(version, scratch / "build"):
+        shutil.copy(built, modules)
+    for name in ("modules.order", "modules.builtin", "modules.builtin.modinfo"):
+        shutil.copy(unpacked / "lib/modules" / version / name, modules)
+    _run(["depmod", "-b", str(made), version])
+    return made
+
+
+def _download(version: str, folder: Path) -> Path:
+    """The package of the kernel's image."""
+    command = ["apt-get", "download", "-q", f"linux-image-{version}"]
+    try:
+        _run(command, folder)
+    except ServerError:  # apt may never have been asked for its lists here
+        _run(["apt-get", "update", "-q"])
+        _run(command, folder)
+    return next(folder.glob("linux-image-*.deb"))
+
+
+def _needed(version: str, root: Path) -> list[Path]:
+    """The files of the `GIVEN` modules and of those that they need; what is built in has none."""
+    found = list[Path]()
+    for module in GIVEN:
+        said = _run(["modprobe", "-d", str(root), "-S", version, "--show-depends", module])
+        found += [Path(line.split()[1]) for line in said.splitlines() if line.startswith("insmod ")]
+    return found
+
+
+def _build(version: str, folder: Path) -> list[Path]:
+    """The modules that the kernel's package leaves out."""
+    archive = max(SOURCES.glob("linux-source-*.tar.xz"), default=None)
+    if archive is None:
+        raise ServerError(f"{SOURCES}: no linux-source-*.tar.xz; {HINT}")
+    folder.mkdir()
+    top = archive.name.removesuffix(".tar.xz")
+    wanted = [f"{top}/{name}" for name in BUILT]
+    _run(["tar", "-xJf", str(archive), "-C", str(folder), "--occurrence=1", *wanted])
+    for name in wanted:
+        shutil.move(folder / name, folder)
+    simulated = folder / "irq_sim.c"
+    text = simulated.read_text()
+    if _OF_THE_CORE[0] not in text:
+        raise ServerError(f"{archive}: irq_sim.c has no {_OF_THE_CORE[0]!r}: this is another kernel than 6.1")
+    simulated.write_text(text.replace(*_OF_THE_CORE))
+    (folder / "irq_sim_license.c").write_text(_LICENSE)
+    shutil.copy(HERE / "modules.mk", folder / "Kbuild")
+    _run(["make", "-C", str(SOURCES / f"linux-headers-{version}"), f"M={folder}", "modules"])
+    return list(folder.glob("*.ko"))
+
+
+def _pack(version: str, folder: Path, target: Path) -> None:
+    """The initramfs: busybox, the modules, and `init`."""
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        root = Path(scratch)
+        for name in ("bin", "proc", "sys", "dev", "host", "lib/modules"):
+            (root / name).mkdir(parents=True)
+        busybox = shutil.which("busybox")
+        if busybox is None:
+            raise ServerError(f"busybox: not found; {HINT}")
+        shutil.copy(busybox, root / "bin/busybox")
+        shutil.copytree(folder / "lib/modules" / version, root / "lib/modules" / version)
+        shutil.copy(HERE / "init", root / "init")
+        (root / "init").chmod(0o755)
+        names = "\n".join(str(path.relative_to(root)) for path in [root, *root.rglob("*")])
+        partial = folder / "initramfs.partial"
+        _run(["cpio", "-o", "-H", "newc", "--quiet", "-R", "0:0", "-F", str(partial)], root, names)
+        partial.rename(target)
+
+
+def _run(command: Sequence[str], folder: Path | None = None, said: str = "") -> str:
+    """What a command writes. Raises `ServerError`."""
+    path = os.environ["PATH"] + ":/usr/sbin:/sbin"
+    program = shutil.which(command[0], path=path)
+    if program is None:
+        raise ServerError(f"{command[0]}: not found; {HINT}")
+    done = subprocess.run(
+        [program, *command[1:]],
+        cwd=folder,
+        input=said,
+        env={**os.environ, "PATH": path, "LC_ALL": "C"},
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_S,
+        check=False,
+    )
+    if done.returncode:
+        output = f"{done.stdout[-2000:]}{done.stderr[-2000:]}"
+        raise ServerError(f"{' '.join(command)}: exit code {done.returncode}\n{output}")
+    return done.stdout

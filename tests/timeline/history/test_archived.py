@@ -1,0 +1,69 @@
+"""History of an archive and its log together: the same as of the log alone, and it outlives the log's beginning."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+import sensorloom
+from ingest.log.protocol import READINGS, Entry
+from ingest.opening import open_log
+from ingest.records import Clock
+from ingest.wire import encode
+from tests.timeline.site import START_NS, Frame, S, Served, chunk, recording, write_site
+
+UNSURE = Clock("ntp", 0, 0.0, 5_000_000)
+
+
+def test_the_past_of_an_archive_and_the_live_end_of_its_log_are_one(tmp_path: Path) -> None:
+    records = recording(20, end=False)
+    records[3] = msgspec.structs.replace(chunk(START_NS + 2 * S, 100, 2, values=np.arange(200, 300)), clock=UNSURE)
+    site = write_site(tmp_path / "site", records)
+    url = f"segments:{site}/log"
+    archive = ["archive", "run", "--log", url, "--out", str(site / "archive"), "--until-idle"]
+    assert sensorloom.main(archive) == 0
+
+    async def work(served: Served) -> None:
+        log = open_log(url)
+        new = [chunk(START_NS + (20 + it) * S, 100, 20 + it, values=np.arange(100) + 2000 + 100 * it) for it in (0, 1)]
+        await log.append(READINGS, [Entry(b"pump-7", encode(new[0]))])
+        async with served.tab() as tab:
+            welcome = await tab.hello()
+            assert [device.id for device in welcome.devices] == ["pump-7"]
+            frames, shown = await tab.look(1, START_NS, START_NS + 60 * S, follow=True)
+            await log.append(READINGS, [Entry(b"pump-7", encode(new[1]))])
+            seen: dict[int, float] = {}
+            while len(seen) < 2_200:
+                for frame in frames:
+                    for t_ns, value in zip(frame.times.tolist(), frame.values[0].tolist(), strict=True):
+                        assert seen.setdefault(t_ns, value) == value  # what comes twice is the same
+                if len(seen) < 2_200:
+                    frames = [await tab.hear(Frame)]
+            assert [seen[t_ns] for t_ns in sorted(seen)] == list(range(2_200))
+            assert [it.id for it in shown.recordings] == ["r1"]
+            assert [(it.start_ns, it.uncertainty_ns) for it in shown.unsure] == [(str(START_NS + 2 * S), "5000000")]
+            ((tiles,), _) = await tab.look(2, START_NS, START_NS + 22 * S, columns=20)
+            assert tiles.kind == 2
+            assert (np.nanmin(tiles.values[0]), np.nanmax(tiles.values[0])) == (0.0, 2199.0)
+        await log.close()
+
+    with Served(str(site)) as served:
+        asyncio.run(work(served.open()))
+
+
+def test_streams_are_described_where_all_of_the_log_is_archived(tmp_path: Path) -> None:
+    """Nothing new in the log asked for their descriptions: the device was there, without streams."""
+    site = write_site(tmp_path / "site", recording(20))
+    archive = ["archive", "run", "--log", f"segments:{site}/log", "--out", str(site / "archive"), "--until-idle"]
+    assert sensorloom.main(archive) == 0
+
+    async def work(served: Served) -> None:
+        async with served.tab() as tab:
+            (device,) = (await tab.hello()).devices
+            assert [stream.name for stream in device.streams] == ["acc"]
+
+    with Served(str(site)) as served:
+        asyncio.run(work(served.open()))

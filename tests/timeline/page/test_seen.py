@@ -1,0 +1,147 @@
+"""What the eye sees, in real Chromium: positions, states, gaps, unsure clocks, a range as a file; every layout."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.timeline.page.desk import CALM, Desk
+from tests.timeline.page.look import SIZES, Look
+from tests.timeline.page.tour import DEVICE, SPEED, tour
+from tests.timeline.site import START_NS, S, Served
+
+pytestmark = [pytest.mark.timeout(500), pytest.mark.xdist_group("seen")]
+SPOKEN: Final = """
+globalThis.written = new Set();
+const fillText = CanvasRenderingContext2D.prototype.fillText;
+CanvasRenderingContext2D.prototype.fillText = function (words, ...rest) {
+    written.add(words);
+    return fillText.call(this, words, ...rest);
+};
+"""
+"""Keeps what a canvas says beside what it paints: `written`."""
+
+
+@pytest.fixture(scope="module")
+def van(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with Served(str(tour(tmp_path_factory.mktemp("seen") / "site")), "--as", "op-1") as running:
+        yield running.open()
+
+
+@pytest.fixture
+def desk(browser: Browser, van: Served) -> Iterator[Desk]:
+    context = browser.new_context(**CALM)
+    context.add_init_script(SPOKEN)
+    used = Desk(context, van)
+    yield used
+    context.close()
+    assert used.wrong == []
+
+
+def show(page: Page, start_s: float, end_s: float) -> None:
+    """These seconds of the recording."""
+    base = f"{START_NS}n + "
+    page.evaluate(f"() => timeline.show({{ from: {base}{round(start_s * S)}n, to: {base}{round(end_s * S)}n }})")
+
+
+def test_positions_are_a_track_and_a_speed(desk: Desk) -> None:
+    page = desk.open(DEVICE)
+    speeds: Any = page.evaluate(
+        "() => Array.from(timeline.traces.get('gps').frames.flatMap((one) => [...one.channels[0].last]))"
+    )
+    assert np.nanmax(np.abs(np.asarray(speeds, float)[1:] - SPEED)) < 0.5
+    assert page.evaluate("() => timeline.traces.get('gps').channels.map((one) => one.name + ' ' + one.unit)") == [
+        "speed m/s"
+    ]
+    blank = page.evaluate("() => document.getElementById('track').toDataURL()")
+    page.keyboard.press("i")
+    desk.wait("document.getElementById('track-words').textContent.startsWith('gps: up to 12 m/s')")
+    desk.wait("written.has('200 m')")
+    assert page.evaluate("() => document.getElementById('track').toDataURL()") != blank
+    assert "north up" in (page.get_attribute("#track", "aria-label") or "")
+
+
+def test_states_gaps_and_what_was_before_are_told_in_words(desk: Desk) -> None:
+    page = desk.open(DEVICE)
+    for words in ("open", "closed"):
+        desk.wait(f"written.has('{words}')")
+    show(page, 40, 60)
+    desk.wait("written.has('link_down')")
+    desk.wait("timeline.traces.get('oil').frames.length === 0")
+    desk.wait("timeline.traces.get('oil').before")
+    show(page, 78, 102)
+    desk.wait("[...written].some((words) => /^± [\\d.]+ ms$/.test(words))")
+    desk.wait("timeline.traces.get('gate').before")
+
+
+def test_a_range_is_taken_as_a_file_with_the_line_that_reads_it(desk: Desk, tmp_path: Path) -> None:
+    page = desk.open(DEVICE)
+    page.keyboard.press("d")
+    page.locator("#take-file[href]").wait_for()
+    assert "pandas" in page.input_value("#take-python") or "polars" in page.input_value("#take-python")
+    with page.expect_download() as told:
+        page.click("#take-file")
+    kept = tmp_path / told.value.suggested_filename
+    told.value.save_as(kept)
+    with kept.open() as lines:
+        rows = list(csv.reader(line for line in lines if not line.startswith("#")))
+    assert len(rows) > 11_400
+    page.check("input[value='npz']")
+    desk.wait("document.getElementById('take-python').value.includes('load')")
+    page.keyboard.press("Escape")
+    page.locator("#take").wait_for(state="hidden")
+
+
+def test_the_overview_stays_as_wide_whatever_the_range_says(desk: Desk) -> None:
+    """One whose width follows the words is painted anew, with all the rest, while one zooms."""
+    page = desk.open(DEVICE)
+    widths = []
+    for start_s, end_s, words in ((0, 60, "(1 min)"), (10, 20, "(10 s)"), (-40_000, 60, "(11 h 7 min)")):
+        show(page, start_s, end_s)
+        desk.wait(f"document.getElementById('range').textContent.endsWith('{words}')")
+        box = page.locator("#overview").bounding_box()
+        assert box is not None
+        widths.append(box["width"])
+    assert len(set(widths)) == 1, widths
+
+
+def test_forced_colours_are_the_systems(desk: Desk) -> None:
+    page = desk.open(DEVICE)
+    page.emulate_media(forced_colors="active")
+    desk.wait("Object.values(timeline.colours).every((colour) => !colour.startsWith('#'))")
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_each_layout_fits_and_shuts_nobody_out(desk: Desk, size: str) -> None:
+    look = Look(desk, size)
+    page = desk.open(DEVICE)
+    look("timeline")
+    rows: Any = page.evaluate(
+        "() => timeline.rows.filter((row) => row.kind === 'stream').map((row) => [row.name, row.height])"
+    )
+    assert dict(rows)["gate"] < dict(rows)["acc"] if size in ("desktop", "tablet") else len(rows) == 1
+    if size != "desktop":
+        heights: Any = page.evaluate("() => [...document.querySelectorAll('.label')].map((node) => node.offsetHeight)")
+        assert min(heights) >= (64 if size == "tablet" else 56)
+    if size in ("phone", "narrow"):
+        page.select_option("#stream", "gps")
+        desk.wait("timeline.rows[0].name === 'gps'")
+    page.click("#panel-button")
+    page.evaluate("() => { timeline.selected = 'm-0'; timeline.changed(); }")
+    look("panel")
+    page.click("#panel-button")
+    page.keyboard.press("?")
+    look("help")
+    page.keyboard.press("Escape")
+    page.keyboard.press("d")
+    page.locator("#take-file[href]").wait_for()
+    look("take")
+    page.goto(f"{desk.served.url}/")
+    page.locator("#gallery-rows tr").first.wait_for()
+    look("gallery")

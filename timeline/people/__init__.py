@@ -1,0 +1,1 @@
+"""Who works here: accounts and sessions in a folder that servers share, and who looks by another server."""

@@ -1,0 +1,93 @@
+// @ts-check
+/** What the server says of what there is: who is here, devices, streams, labels; and where a tab begins to look. */
+import { askAll, askView } from "./asking.js";
+import { overlay, sendWaiting } from "./doing.js";
+import { element, write } from "./page.js";
+import { SECOND } from "./time.js";
+import { positionOf, speedChannel } from "./track.js";
+import { following, viewOf } from "./view.js";
+
+/** @typedef {import("./timeline.js").Timeline} Timeline */
+
+/** @param {Timeline} at @param {Record<string, any>} message */
+export function hearWelcome(at, message) {
+    at.welcome = message;
+    at.outbox.remember("welcome", message);
+    at.know(message);
+    at.hand.steps = []; // what another connection was asked is answered by none
+    at.link.send({ type: "queue", request: 1, device: at.device, most: 1 });
+    at.link.send({ type: "marks", request: 0, device: at.device, from_ns: "0", to_ns: "1", most: 1 }); // what becomes of marks is heard from now on, wherever they lie
+    at.link.whenMeasured(() => resume(at));
+}
+
+/** What the server does before it can say what there is; "" when it has done it. @param {Timeline} at @param {Record<string, any>} message */
+export function hearReading(at, { words }) {
+    at.reading = words;
+    if (at.open) at.trouble(words);
+    at.paint();
+}
+
+/** Once the server's time is known: only now does one know where the live edge is, and what to ask for. @param {Timeline} at */
+function resume(at) {
+    sendWaiting(at);
+    if (at.follow && at.view) at.view = following(at.view, at.edgeNow());
+    askAll(at);
+}
+
+/** Other devices or labels than in `welcome`. @param {Timeline} at @param {Record<string, any>} message */
+export function hearNewer(at, { type, ...news }) {
+    at.welcome = { ...at.welcome, ...news };
+    at.outbox.remember("welcome", at.welcome);
+    if (news.devices) knowDevices(at, news.devices);
+    if (news.labels) at.setLabels(news.labels);
+}
+
+/** Who is here, and what there is: as the server says, or as it said last, where there is none now. @param {Timeline} at @param {Record<string, any>} message its `welcome` */
+export function know(at, message) {
+    at.user = message.user;
+    at.mayMark = message.may.includes("mark");
+    write(element("account"), `${message.user} (${message.role})`);
+    at.hand.review = message.may.includes("review");
+    element("palette").hidden = !at.mayMark;
+    at.setLabels(message.labels);
+    knowDevices(at, message.devices);
+    overlay(at);
+}
+
+/** @param {Timeline} at @param {any[]} devices */
+function knowDevices(at, devices) {
+    const select = /** @type {HTMLSelectElement} */ (element("device"));
+    if ([...select.options].map((option) => option.value).join("\n") !== devices.map((one) => one.id).join("\n")) {
+        select.replaceChildren(...devices.map((one) => new Option(one.id, one.id, one.id === at.device, one.id === at.device)));
+    }
+    const device = devices.find((one) => one.id === at.device);
+    if (!device) return at.paint();
+    const known = [...at.traces.keys()].join("\n");
+    at.traces = new Map(device.streams.map((/** @type {any} */ stream) => [stream.name, traceOf(at, stream)]));
+    if (device.first_ns && device.last_ns) {
+        at.whole = viewOf(BigInt(device.first_ns), BigInt(device.last_ns));
+        if (at.newest === undefined || BigInt(device.last_ns) > at.newest) at.newest = BigInt(device.last_ns);
+        if (at.view === undefined) begin(at);
+    }
+    if (known !== "" && known !== [...at.traces.keys()].join("\n")) askView(at);
+    at.moved();
+}
+
+/** @param {Timeline} at @param {Record<string, any>} stream @returns {import("./draw.js").Trace} */
+function traceOf(at, stream) {
+    const channels = stream.channels.map((/** @type {any} */ one) => ({ name: one.name, unit: one.unit, states: one.states ?? {} }));
+    const place = positionOf(channels);
+    const said = channels.map((/** @type {any} */ one) => `${one.name} ${one.unit}`).join("\n");
+    const was = at.traces.get(stream.name);
+    const known = was?.said === said ? was : undefined; // what is here would lie on an axis of another unit
+    const about = { name: stream.name, said, channels: place ? speedChannel(channels, place) : channels, place, rate: stream.rate ?? null };
+    return { frames: [], before: undefined, gaps: [], extent: undefined, ...known, ...about };
+}
+
+/** The first view: the last half minute of what is live, else all there is. @param {Timeline} at */
+function begin(at) {
+    const { whole, newest: last } = at;
+    if (!whole || last === undefined) return;
+    at.follow = at.live;
+    at.view = at.follow ? following(viewOf(last - 30n * SECOND, last), at.edgeNow()) : whole;
+}

@@ -1,0 +1,104 @@
+// @ts-check
+/** A timeline painted: its scene, its overview, and the words that stand beside them. */
+import { knows } from "./asking.js";
+import { draw } from "./draw.js";
+import { HEIGHTS, layoutOf, roomFor } from "./layout.js";
+import { drawOverview } from "./overview.js";
+import { drawTrack } from "./map.js";
+import { mergedPart } from "./merged.js";
+import { element, fitted, write } from "./page.js";
+import { isStated } from "./states.js";
+import { duration, range } from "./time.js";
+import { span, viewOf } from "./view.js";
+import { nothingWords, offlineWords, viewWords } from "./words.js";
+
+/** @typedef {import("./timeline.js").Timeline} Timeline */
+/** @typedef {import("./view.js").View} View */
+
+/** The canvas's words follow the picture after so long. */
+const TELL_MS = 200;
+
+/** @param {Timeline} at */
+export function paintNow(at) {
+    const lanes = at.book.lanes();
+    const others = at.people.filter((person) => person.device === at.device && person.pending).map((person) => person.user);
+    const names = [...new Set(["rules", ...(at.mayMark ? [at.user] : []), ...lanes.keys(), ...others])];
+    const tall = phone.matches ? Math.max(HEIGHTS[at.height], roomFor(at.room, names.length)) : HEIGHTS[at.height]; // its one stream takes what there is
+    const { rows, height } = layoutOf(streamsOf(at), names, tall, statedOf(at));
+    at.rows = rows;
+    if (at.canvas.style.height !== `${height}px`) at.canvas.style.height = `${height}px`;
+    const size = fitted(at.canvas, { width: at.size.width, height }); // as observed: a frame does not wait for a layout
+    const small = fitted(at.small, at.smallSize);
+    const nothing = element("nothing");
+    const words = missing(at);
+    nothing.hidden = words === "";
+    write(nothing, words);
+    if (!at.view) return;
+    const began = performance.now();
+    draw(at.pen, size.width, size.height, size.ratio, scene(at, lanes, rows));
+    overview(at, small);
+    drawTrack(at);
+    at.script = performance.now() - began;
+    at.painted += 1;
+    write(element("range"), `${range(at.view.from, at.view.to, 0)} (${duration(span(at.view))})`);
+    if (!at.follow) at.timers.words ??= setTimeout(() => tell(at), TELL_MS);
+}
+
+/** The canvas's label, where its words are other ones: no screen reader wants those of each frame. @param {Timeline} at */
+function tell(at) {
+    at.timers.words = undefined;
+    if (!at.view) return;
+    const marks = [...at.book.lanes().values()].reduce((sum, lane) => sum + lane.marks.length, 0);
+    const told = viewWords(at.device, at.view, [...at.traces.keys()], marks);
+    if (at.canvas.getAttribute("aria-label") !== told) at.canvas.setAttribute("aria-label", told);
+}
+
+const phone = matchMedia("(max-width: 599px)");
+
+/** The streams that are shown: on a phone one, by choice. @param {Timeline} at @returns {string[]} */
+function streamsOf(at) {
+    const names = [...at.traces.keys()];
+    const select = /** @type {HTMLSelectElement} */ (element("stream"));
+    if (select.length !== names.length || names.some((name, i) => select.options[i].value !== name)) select.replaceChildren(...names.map((name) => new Option(name)));
+    return phone.matches && names.length > 0 ? [select.value] : names;
+}
+
+/** @param {Timeline} at @returns {Set<string>} streams of named states alone */
+const statedOf = (at) => new Set([...at.traces.values()].filter(({ channels }) => channels.every(isStated)).map(({ name }) => name));
+
+/** Why there is no signal to see; "" where there is one. @param {Timeline} at @returns {string} */
+function missing(at) {
+    const some = [...at.traces.values()].some((trace) => trace.frames.length > 0);
+    if (!at.open && !some && at.reading) return at.reading;
+    if (!at.open && !some) return at.link.tries > 0 ? offlineWords() : at.view ? "" : "Connecting …";
+    if (!at.view) return nothingWords(undefined, { from: 0n, to: 0n }, undefined);
+    return at.empty && knows(at, "answered") ? nothingWords(at.device, at.view, at.nearest) : "";
+}
+
+/** @param {Timeline} at @param {Map<string, import("./marks.js").Lane>} lanes @param {import("./layout.js").Row[]} rows @returns {import("./draw.js").Scene} */
+function scene(at, lanes, rows) {
+    const held = at.marking.held ?? at.marking.running;
+    const range = at.chosen ?? (held && { start: held.start, end: at.markTime() });
+    const { snap, ruler, apart, dense } = at.hand;
+    at.hand.merged = dense || !at.view ? undefined : mergedPart(at.book, at.view, at.hand.merged);
+    const here = at.people.filter((person) => person.device === at.device && person.pending);
+    return {
+        view: /** @type {View} */ (at.view), moving: at.timers.rest !== undefined, rows, traces: at.traces, lanes, colours: at.colours, yMode: at.yMode, selected: at.selected,
+        merged: at.hand.merged, dense, snap, ruler, apart,
+        labels: new Map(at.labels.map(({ name, hue, code }) => [name, { hue, code }])),
+        troubled: at.troubled, unsure: at.unsure, cursor: at.follow ? undefined : (at.cursor ?? at.plot / 2),
+        pending: range ? { ...range, label: held?.label ?? at.armed ?? "", lane: at.user } : undefined,
+        ghosts: here.map(({ user, pending }) => ({ user, start: BigInt(pending.start_ns), end: BigInt(pending.end_ns), label: pending.label })),
+    };
+}
+
+/** @param {Timeline} at @param {ReturnType<typeof fitted>} size */
+function overview(at, { width, height, ratio }) {
+    if (!at.whole || !at.view) return;
+    const to = at.newest !== undefined && at.newest > at.whole.to ? at.newest : at.whole.to;
+    const people = at.people.filter((person) => person.device === at.device && person.from_ns && person.to_ns);
+    drawOverview(at.smallPen, width, height, ratio, {
+        whole: viewOf(at.whole.from, to), view: at.view, trace: at.overview, colours: at.colours, cells: at.cells, columns: 200,
+        people: people.map((person) => ({ from: BigInt(person.from_ns), to: BigInt(person.to_ns) })),
+    });
+}

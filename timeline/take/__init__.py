@@ -1,0 +1,1 @@
+"""A range taken out as a file."""
