@@ -15,7 +15,7 @@ from ingest.engine.genesis import Ending
 from ingest.engine.heads import mark_head
 from ingest.engine.keeping import RECORDS, expire, is_time
 from ingest.engine.leftovers import sweep
-from ingest.engine.manifest import Manifest, chain_folder, sha256_of
+from ingest.engine.manifest import LastRecord, Manifest, chain_folder, sha256_of
 from ingest.engine.merging import Merging, commit_merged, is_due, let_go, merge, write_merged
 from ingest.engine.operator import Operator, Output
 from ingest.engine.partition import Offload, Partition
@@ -91,6 +91,8 @@ class Worker:
         """Seals on their way to the disk, one a partition at most; feeding goes on meanwhile."""
         self._sealing_bytes: dict[int, int] = {}
         """What they hold."""
+        self._same: dict[int, int] = {}
+        """Up to where each partition was seen, in this membership, to be the one that its chain has read."""
         self._noted: set[str] = set()
         """What people were told already: no partition tells it again."""
         self._stop = asyncio.Event()
@@ -129,6 +131,7 @@ class Worker:
             -1, lambda: self._log.join(self._topic, self._group, self._instance, owner=self._owner)
         )
         self._parts.clear()
+        self._same.clear()
         try:
             while not self._stop.is_set():
                 for event in await self._poll(member):
@@ -188,7 +191,8 @@ class Worker:
                 late = []
                 for number in numbers:
                     part = await self._recover(number, bounds[number].begin)
-                    await self._check_continuity(part)
+                    if part.head is not None or number in self._after:
+                        await self._check_continuity(number, part.begin, part.last)
                     self._parts[number] = part
                     if part.head is None and number not in self._after and part.begin > 0:
                         late.append(number)
@@ -198,7 +202,8 @@ class Worker:
                     self._tell("recovered", number, part.position)
                     member.seek(number, part.position)
                 if late:
-                    self._note(self._parts[late[0]], _begins_late(self._topic, late, bounds))
+                    first = self._parts[late[0]]
+                    self._note(first.number, first.position, _begins_late(self._topic, late, bounds))
             case Revoked(numbers):
                 for number in numbers:
                     if self._parts.pop(number, None) is not None:
@@ -229,21 +234,21 @@ class Worker:
             await self._sealed(part.number)
             await sweep(self._store, part.folder, part.next_seq - 1)
 
-    async def _check_continuity(self, part: Partition) -> None:
-        """Raise `ReplacedLogError` where the log is not the one that the partition's chain has read."""
-        number, begin = part.number, part.begin
-        if part.head is None and number not in self._after:
+    async def _check_continuity(self, number: int, through: int, last: LastRecord | None) -> None:
+        """Raise `ReplacedLogError` where the log is not the one that a partition's chain has read up to `through`."""
+        if self._same.get(number) == through:
             return
         for _ in range(_SHORT_TRIES):
             bounds = await self._bounds()
-            if begin <= bounds[number].end or self._stop.is_set():
+            if through <= bounds[number].end or self._stop.is_set():
                 break
             await self._patience.pause()
         note = await self._outlast(
-            number, lambda: check_continuity(self._log, self._topic, number, begin, part.last, bounds)
+            number, lambda: check_continuity(self._log, self._topic, number, through, last, bounds)
         )
+        self._same[number] = through
         if note:
-            self._note(part, note)
+            self._note(number, through, note)
 
     async def _skip(self, member: Member, number: int, wanted: int, begin: int) -> None:
         """Go on behind what the log no longer has; the entry that says so comes first.
@@ -475,7 +480,7 @@ class Worker:
             part.littered = True
             note = await write_merged(self._store, part, ready)
         except (CorruptError, StoreUnavailableError) as error:
-            self._note(part, f"{part.folder}: small files are not merged: {error}")
+            self._note(part.number, part.position, f"{part.folder}: small files are not merged: {error}")
             return
         outdated = await self._insist(part, lambda: commit_merged(self._store, part, ready))
         part.littered = False
@@ -486,7 +491,11 @@ class Worker:
         await let_go(self._store, part, merging)
         if merging.keep is not None and (records := ready.entry.counts.get(RECORDS, 0)):
             before = format_time(merging.keep.until_ns)
-            self._note(part, f"{part.folder}: {records:,} records of before {before} are not kept any longer")
+            self._note(
+                part.number,
+                part.position,
+                f"{part.folder}: {records:,} records of before {before} are not kept any longer",
+            )
 
     async def _publish(self, seal: work.Seal) -> None:
         by_topic: dict[str, list[Entry]] = {}
@@ -515,26 +524,28 @@ class Worker:
                 continue
             folder = chain_folder(self._topic, number)
             head = await read_head(self._store, folder)
-            if head is None:
+            read = head.entry if head else self._after.get(number)
+            if read is None or read.through < end:
                 # Where the log forgot everything before anything was sealed, no entry will ever come.
-                after = self._after[number].through if number in self._after else 0
-                if end > max(after, (await self._bounds())[number].begin):
+                if head is not None or end > (await self._bounds())[number].begin:
                     return False
                 continue
-            if head.entry.through < end:
-                return False
+            # Who has not got the partition yet would take a log that was made anew, and is shorter, for read.
+            await self._check_continuity(number, read.through, read.last)
+            if head is None:
+                continue
             await self._store.settle(folder)  # its writer may have died before it made the entry durable
         await self._finish_seals()
         return True
 
     def _tell_notes(self, part: Partition, output: Output) -> None:
         for text in output.notes:
-            self._note(part, text)
+            self._note(part.number, part.position, text)
 
-    def _note(self, part: Partition, text: str) -> None:
+    def _note(self, number: int, position: int, text: str) -> None:
         if text not in self._noted and len(self._noted) < NOTED_MAX:
             self._noted.add(text)
-            self._tell("noted", part.number, part.position, text)
+            self._tell("noted", number, position, text)
 
     def _tell(self, kind: Kind, partition: int, position: int, text: str = "", entry: Manifest | None = None) -> None:
         self._observe(Notice(kind, partition, position, text, entry))

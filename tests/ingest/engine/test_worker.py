@@ -20,7 +20,7 @@ from ingest.engine.rhythm import Limits
 from ingest.engine.store import FileStore
 from ingest.engine.worker import Notice, Worker
 from ingest.errors import CorruptLogError, LogUnavailableError, ReplacedLogError, SensorloomError, TruncatedLogError
-from ingest.log.protocol import Entry, Event, LogBatch
+from ingest.log.protocol import Assigned, Entry, Event, LogBatch
 from simulators.sim.faults import CALM, Chance, Faults, Process
 from simulators.sim.files import SimDisk, SimFiles
 from simulators.sim.log import SimBroker, SimLog, SimMember, SimPartition
@@ -337,6 +337,37 @@ def test_a_topic_made_anew_is_refused(length: int) -> None:
         with pytest.raises(ReplacedLogError, match="made anew, or restored from an older backup"):
             await site.drain()
         assert site.entries() == before
+
+    play(scenario)
+
+
+class SlowGroup(SimLog):
+    """It gives nobody a partition for now: a group takes its time to settle."""
+
+    async def join(self, topic: str, group: str, instance: str, *, owner: str = "") -> SimMember:
+        member = await super().join(topic, group, instance, owner=owner)
+        poll = member.poll
+
+        async def without_partitions(timeout_s: float) -> list[Event]:
+            return [event for event in await poll(timeout_s) if not isinstance(event, Assigned | LogBatch)]
+
+        member.poll = without_partitions  # type: ignore[method-assign]
+        return member
+
+
+@pytest.mark.parametrize("length", [0, 1, 4, 5])
+def test_a_topic_made_anew_is_refused_before_any_partition_is_given(length: int) -> None:
+    """It is no longer than what was sealed, so that nothing seemed to be left to read."""
+
+    async def scenario() -> None:
+        site = Site()
+        site.fill(5)
+        await site.drain()
+        await site.worker(SlowGroup(site.broker)).run({0: 5})
+        site.broker.topics[TOPIC] = [SimPartition()]
+        site.fill(length, base=100, at_ns=1_000_000)
+        with pytest.raises(ReplacedLogError, match="made anew, or restored from an older backup"):
+            await site.worker(SlowGroup(site.broker)).run({0: length})
 
     play(scenario)
 

@@ -436,6 +436,8 @@ def test_a_killed_process_is_replaced_within_its_session(broker: KafkaBroker, to
     async def main() -> None:
         log = KafkaLog(broker.bootstrap, partitions=4)
         survivor, owned = await log.join(topic, "g", "survivor"), set[int]()
+        # What the broker is asked for; a busy machine takes longer than that, so that no clock can tell it from 10 s.
+        assert survivor._consumer._coordinator._session_timeout_ms == 6000
         words = ["-m", "tests.ingest.log.kafka_member", broker.bootstrap, topic, "g", "doomed"]
         doomed = await asyncio.create_subprocess_exec(sys.executable, *words, cwd=PROJECT, stdout=subprocess.PIPE)
         try:
