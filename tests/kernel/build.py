@@ -22,10 +22,30 @@ HERE: Final = Path(__file__).parent
 SOURCES: Final = Path("/usr/src")
 COMMAND_S: Final = 300.0
 HINT: Final = "install what is missing (Debian on amd64: sudo deploy/setup.sh kernel)"
-BUILT: Final = ("drivers/gpio/gpio-sim.c", "drivers/gpio/gpiolib.h", "kernel/irq/irq_sim.c")
+BUILT: Final = (
+    "drivers/gpio/gpio-sim.c",
+    "drivers/gpio/gpiolib.h",
+    "kernel/irq/irq_sim.c",
+    "drivers/iio/industrialio-configfs.c",
+    "drivers/iio/industrialio-sw-device.c",
+    "drivers/iio/industrialio-sw-trigger.c",
+    "drivers/iio/dummy/iio_simple_dummy.c",
+    "drivers/iio/dummy/iio_simple_dummy.h",
+    "drivers/iio/dummy/iio_simple_dummy_buffer.c",
+    "drivers/iio/trigger/iio-trig-hrtimer.c",
+    "drivers/power/supply/test_power.c",
+    "drivers/pps/clients/pps-ktimer.c",
+)
 """Of the kernel's source: what `modules.mk` builds."""
-GIVEN: Final = ("virtio_pci", "9pnet_virtio", "9p", "configfs", "uhid", "hid-sensor-hub", "hid-sensor-accel-3d")
-"""Of the kernel's own modules: what `init` loads, beside what those need."""
+GIVEN: Final = (
+    *("virtio_pci", "9pnet_virtio", "9p", "configfs"),  # the guest itself; `init` loads them
+    *("virtio_blk", "ext4", "crc32c_generic"),  # a disk that loses its power
+    *("i2c-dev", "i2c-stub", "lm75"),  # a bus of chips that are memory, and a thermometer's driver for one
+    *("industrialio", "industrialio-triggered-buffer", "kfifo_buf"),
+    *("uhid", "hid-sensor-hub", "hid-sensor-accel-3d"),  # an accelerometer whose reports a program writes
+    *("dummy_hcd", "libcomposite", "usb_f_acm", "cdc-acm"),  # a USB port with both of its ends
+)
+"""Of the kernel's own modules: what the guest's scripts load, beside what those need."""
 _OF_THE_CORE: Final = "handle_simple_irq(irq_to_desc(irqnum));", "generic_handle_irq_safe(irqnum);"
 """A call that only the kernel itself may make, and the one that modules may make in its place."""
 _LICENSE: Final = '#include <linux/module.h>\nMODULE_LICENSE("GPL");\n'

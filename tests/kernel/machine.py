@@ -1,4 +1,4 @@
-"""A machine that runs a script of ours on Debian's kernel, over the host's own files."""
+"""A machine that runs scripts of ours on Debian's kernel, over the host's own files."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.kernel.build import HINT, guest
+from tests.kernel.build import HERE, HINT, guest
 from tests.support.server import PROJECT, ServerError
 
-RUN_S: Final = 1000.0
-"""So long a guest may take from its boot to its end, on a machine that has much else to do."""
+SCRIPT_S: Final = 1000.0
+"""So long each script may take, on a machine that has much else to do."""
 MEMORY_MB: Final = 768
 _CONSOLE_BYTES: Final = 8000
 _MACHINE: Final = ("-accel", "tcg", "-cpu", "max", "-m", str(MEMORY_MB), "-smp", "1", "-nic", "none", "-no-reboot")
@@ -21,22 +22,26 @@ _MACHINE: Final = ("-accel", "tcg", "-cpu", "max", "-m", str(MEMORY_MB), "-smp",
 _KERNEL: Final = "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable nokaslr random.trust_cpu=on"
 """What it is told: whatever only costs time in a machine like this is off."""
 DONE: Final = "done"
+SAID: Final = "said"
 
 
-def run_guest(script: Path, folder: Path) -> str:
-    """Boot, run `script` with this Python as root, and power off; what the console said.
+def run_guests(names: Sequence[str], folder: Path) -> None:
+    """Boot once, run each `guest_NAME.py` with this Python as root, one after the other, and power off.
 
     In the guest this machine's `/` is read-only, /run is in memory, and /run/out is `folder`, which keeps what is
-    written there.
+    written there: each script's own folder (its argument), and what it said there. One that fails leaves the others
+    alone: `result` says of each how it ended.
 
     Raises:
-        ServerError: what is needed is not there, or the script did not come to a good end.
+        ServerError: what is needed is not there, or the machine did not come to its end.
     """
     qemu = shutil.which("qemu-system-x86_64")
     if qemu is None:
         raise ServerError(f"qemu-system-x86_64: not found; {HINT}")
     files = guest()
-    (folder / "start").write_text(_start(script))
+    for name in names:
+        (folder / name).mkdir()
+    (folder / "start").write_text("".join(_start(name) for name in names))
     command = [
         *("setpriv", "--pdeathsig", "KILL"),  # it ends with the tests, whatever becomes of them
         *(qemu, *_MACHINE, "-nographic", "-kernel", str(files.kernel), "-initrd", str(files.initramfs)),
@@ -44,19 +49,25 @@ def run_guest(script: Path, folder: Path) -> str:
         *_shared("host", Path("/"), ",readonly=on"),
         *_shared("out", folder, ""),
     ]
-    console = folder / "console"
+    console, run_s = folder / "console", SCRIPT_S * len(names)
     try:
         with console.open("wb") as file:
-            subprocess.run(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, timeout=RUN_S, check=False)
+            subprocess.run(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, timeout=run_s, check=False)
     except subprocess.TimeoutExpired:
-        raise ServerError(f"the guest took longer than {RUN_S:g} s; {_end_of(console)}") from None
-    if not (folder / DONE).exists():
-        raise ServerError(f"{script.name} did not come to its end; {_end_of(console)}")
-    return console.read_text(errors="replace")
+        raise ServerError(f"the guest took longer than {run_s:g} s; {_end_of(console)}") from None
 
 
-def _start(script: Path) -> str:
-    """What the guest's `init` runs."""
+def result(name: str, folder: Path) -> Path:
+    """The folder of a script that came to a good end. Raises `ServerError` where it did not."""
+    own = folder / name
+    if not (own / DONE).exists():
+        said = _end_of(own / SAID) if (own / SAID).exists() else "it did not begin"
+        raise ServerError(f"guest_{name}.py did not come to its end; {said}\n{_end_of(folder / 'console')}")
+    return own
+
+
+def _start(name: str) -> str:
+    """A part of what the guest's `init` runs."""
     environment = {
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "HOME": "/run",
@@ -66,8 +77,9 @@ def _start(script: Path) -> str:
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     words = " ".join(f"{name}={shlex.quote(value)}" for name, value in environment.items())
-    python = shlex.join([sys.executable, "-S", str(script)])
-    return f"cd /run && env -i {words} {python} && : >/run/out/{DONE}\n"
+    out = f"/run/out/{name}"
+    python = shlex.join([sys.executable, "-S", str(HERE / f"guest_{name}.py"), out])
+    return f"cd /run && env -i {words} {python} >{out}/{SAID} 2>&1 && : >{out}/{DONE}\n"
 
 
 def _shared(tag: str, folder: Path, more: str) -> list[str]:

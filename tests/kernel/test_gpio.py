@@ -1,12 +1,12 @@
 """The agent on a real kernel's GPIO chip: every edge is a sample, or announced; each has its time.
 
-One guest runs for all of them (tests/kernel/guest.py).
+What was done to the chip says tests/kernel/guest_gpio.py.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,11 @@ import pytest
 
 from ingest.records import Chunk, Gap, Record
 from ingest.times import sample_times
-from tests.kernel import guest
-from tests.kernel.machine import run_guest
+from tests.kernel import guest_gpio as guest
 from tests.support.logs import read_log
 
-pytestmark = [pytest.mark.soak, pytest.mark.xdist_group("kernel")]
+pytestmark = [pytest.mark.soak, pytest.mark.xdist_group("kernel"), pytest.mark.timeout(0)]
+GUEST = "gpio"
 KEPT = 1024
 """So many events the kernel keeps of a request."""
 MOMENT_NS = 1_000_000
@@ -29,9 +29,8 @@ AXIS_NS = 1_000_000_000
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    folder = tmp_path_factory.mktemp("guest")
-    run_guest(Path(guest.__file__), folder)
+def ran(guests: Callable[[str], Path]) -> dict[str, Any]:
+    folder = guests(GUEST)
     found: dict[str, Any] = json.loads((folder / "book.json").read_text())
     return found | {"records": read_log(f"segments:{folder / 'log'}")}
 
