@@ -26,6 +26,7 @@ from timeline.history.logindex import LogIndex
 from timeline.history.past import ArchivePast, Past, archived_catalog
 from timeline.marks import acts
 from timeline.marks.acts import RefusedError, Who
+from timeline.marks.floor import Floor
 from timeline.marks.markbook import MarkBook
 from timeline.protocol import Accepted, Act, Changed, Rejected
 
@@ -70,11 +71,12 @@ class Timeline:
         self._marks = Follower(log, MARKS, self._take_marks, durable=True)
         self._readings: Follower | None = None
         self._partitions = self._archived = 0
-        self._floor: dict[int, int] | None = None
+        self._floor = Floor(log, MARKS)
         self._undescribed = ""
         self._described = asyncio.Event()
         self._acts: set[asyncio.Task[Accepted | Rejected]] = set()
-        self._preparing: asyncio.Task[None] | None = None
+        self._preparing: set[asyncio.Task[None]] = set()
+        self._ready = asyncio.Lock()
         self._turns: weakref.WeakValueDictionary[tuple[str, str], asyncio.Lock] = weakref.WeakValueDictionary()
 
     async def open(self) -> None:
@@ -153,7 +155,7 @@ class Timeline:
 
     async def close(self) -> None:
         """Give up what is under way, and let go of the archive."""
-        tasks = [*self._acts, *filter(None, [self._preparing])]
+        tasks = [*self._acts, *self._preparing]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -214,21 +216,22 @@ class Timeline:
 
     # Marks.
 
-    def doubt(self) -> None:
-        """Somebody may send again what another server has written: look where the log ends before the next act."""
-        self._floor = None
-
     def expect(self) -> None:
-        """Somebody may mark soon: what the log needs for a first mark is made ready while they look."""
-        if self._preparing is None:
-            self._preparing = asyncio.create_task(self._prepare())
+        """Somebody has come who may mark, and may send again what another server has written: what the log needs for a
+        first mark is made ready, and where it ends is asked, while they look."""
+        self._floor.doubt()
+        task = asyncio.create_task(self._prepare())
+        self._preparing.add(task)
+        task.add_done_callback(self._preparing.discard)
 
     async def _prepare(self) -> None:
-        try:
-            self._partitions = await self._log.ensure(MARKS)
-            await self._log.check(MARKS, [Entry(b"", b"")])
-        except SensorloomError:  # whoever marks is told, and the next one who comes tries again
-            self._preparing = None
+        with contextlib.suppress(SensorloomError):  # whoever marks is told, and the next one who comes tries again
+            async with self._ready:
+                if not self._partitions:
+                    partitions = await self._log.ensure(MARKS)
+                    await self._log.check(MARKS, [Entry(b"", b"")])
+                    self._partitions = partitions
+            await self._floor.look()
 
     async def act(self, act: Act, who: Who) -> Accepted | Rejected:
         """Do what a person asks for; it is in the log when this returns `Accepted`.
@@ -249,7 +252,7 @@ class Timeline:
     async def _act(self, act: Act, who: Who) -> Accepted | Rejected:
         try:
             async with asyncio.timeout(_SEEN_S):
-                partition = await self._caught_up(act.device)
+                await self._caught_up(act.device)
             event = acts.event_of(act, who, self.book, self._fit(), time.time_ns())
             if event is None:
                 return Accepted(act.act, "", self.book.mark(act.device, act.mark))
@@ -259,24 +262,21 @@ class Timeline:
                 return Rejected(act.act, "log", self.reading().words, again=True)
             return error.answer(act)
         except TimeoutError:
-            self.doubt()
+            self._floor.doubt()
             return Rejected(act.act, "log", self.trouble or "the log gives no answer; it is tried again", again=True)
         except SensorloomError as error:
-            self.doubt()  # it may be there all the same
+            self._floor.doubt()  # it may be there all the same
             return Rejected(act.act, "log", str(error), again=isinstance(error, TransientError))
-        if self._floor is not None:
-            self._floor[partition] = max(self._floor.get(partition, 0), position.offset + 1)
+        self._floor.wrote(position)
         return Accepted(act.act, f"{position.partition}:{position.offset}")
 
-    async def _caught_up(self, device: str) -> int:
-        """The device's partition, when all is known that was in the log at the last doubt, or was written here."""
+    async def _caught_up(self, device: str) -> None:
+        """Return when all is known of a device's marks that was in the log at the last doubt, or was written here."""
         if not self._partitions:
             self._partitions = await self._log.ensure(MARKS)
-        if self._floor is None:
-            self._floor = {number: bounds.end for number, bounds in (await self._log.bounds(MARKS)).items()}
+        await self._floor.look()
         partition = partition_of(device.encode(), self._partitions)
-        await self._marks.reach(partition, self._floor.get(partition, 0))
-        return partition
+        await self._marks.reach(partition, self._floor.of(partition))
 
     def _fit(self) -> acts.Site:
         spans = {device: span for device in self.catalog.streams if (span := self.catalog.span(device)) is not None}

@@ -345,7 +345,7 @@ def test_an_act_that_comes_again_while_it_is_under_way_is_in_the_log_once(tmp_pa
         await log.asked.wait()
         first.cancel()
         await asyncio.gather(first, return_exceptions=True)
-        timeline.doubt()
+        timeline.expect()
         second = asyncio.create_task(timeline.act(act, Who("anna", "annotator")))
         for _ in range(100):  # until it can only wait
             await asyncio.sleep(0)

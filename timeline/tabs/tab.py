@@ -194,7 +194,6 @@ class Tab:
         if message.protocol != protocol.PROTOCOL:
             raise ClosedError(4409)
         self.person = protocol.Person(message.tab, self.who.user)
-        self.hub.timeline.doubt()
         if "mark" in MAY[self.who.role]:
             self.hub.timeline.expect()
         self.hub.people_changed()

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import dataclasses
 import time
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -19,11 +18,11 @@ from aiokafka.protocol.admin import CreateTopicsRequest, DescribeConfigsRequest
 from aiokafka.protocol.commit import OffsetFetchRequest
 from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.metadata import MetadataRequest
-from aiokafka.protocol.offset import OffsetRequest
 
 from ingest.errors import LogConfigError, LogUnavailableError, SensorloomError
 from ingest.log.kafka import setup
 from ingest.log.kafka.contact import why_silent
+from ingest.log.kafka.offsets import BEGIN, END, STABLE_END, Question, check_code, offsets
 from ingest.log.kafka.silence import Silence
 from ingest.log.protocol import TOPICS, Bounds, TopicSpec
 
@@ -37,10 +36,6 @@ FIRST_CONTACT_S: Final = 15.0
 """How long an address that never answered is tried: it is more likely wrong than down for a moment."""
 _BACKOFF_S: Final = (0.05, 2.0)
 _TOPIC_RESOURCE: Final = 2
-_EARLIEST, _LATEST = -2, -1
-_READ_UNCOMMITTED: Final = 0
-READ_COMMITTED: Final = 1
-"""Kafka's isolation level of who takes records of aborted transactions for no records."""
 
 
 class TopicInfo(NamedTuple):
@@ -68,12 +63,6 @@ def is_transient(error: BaseException) -> bool:
     """Whether time can mend the error."""
     retriable = isinstance(error, kafka_errors.KafkaError) and bool(error.retriable)
     return retriable or isinstance(error, OSError | TimeoutError | kafka_errors.KafkaTimeoutError)
-
-
-def check_code(code: int, about: str) -> None:
-    """Raise aiokafka's error for a response's error code other than 0."""
-    if code:
-        raise kafka_errors.for_code(code)(about)
 
 
 class Cluster:
@@ -337,41 +326,35 @@ class Cluster:
     async def bounds(self, topic: str) -> dict[int, Bounds]:
         """Begin and end of every partition; the end is where an open transaction of a foreign producer begins."""
         # In this order: what is written while the two are asked is no open transaction.
-        written = await self.written(topic)
-        ends = await self._offsets(topic, _LATEST, READ_COMMITTED)
-        for partition, bounds in written.items():
-            if ends[partition] < bounds.end and (topic, partition) not in self._open_told:
+        begins, written, ends = await self._offsets(topic, BEGIN, END, STABLE_END)
+        for partition, end in written.items():
+            if ends[partition] < end and (topic, partition) not in self._open_told:
                 self._open_told.add((topic, partition))
                 self._remark(
                     f'topic "{topic}": a transaction of another producer is open at offset {ends[partition]} of '
                     f"partition {partition}; what lies behind it is read when it ends"
                 )
-        return {partition: Bounds(bounds.begin, ends[partition]) for partition, bounds in written.items()}
+        return {partition: Bounds(begin, ends[partition]) for partition, begin in sorted(begins.items())}
 
     async def written(self, topic: str) -> dict[int, Bounds]:
         """Begin and high watermark of every partition: open transactions lie before that."""
-        if topic not in self._known and topic not in await self.topics():
-            raise self.refusal(f'topic "{topic}"', "it does not exist")
-        begins = await self._offsets(topic, _EARLIEST, _READ_UNCOMMITTED)
-        ends = await self._offsets(topic, _LATEST, _READ_UNCOMMITTED)
-        return {partition: Bounds(begin, max(begin, ends[partition])) for partition, begin in sorted(begins.items())}
+        begins, ends = await self._offsets(topic, BEGIN, END)
+        return _between(begins, ends)
 
     async def since(self, topic: str, append_ns: int) -> dict[int, int]:
         """The first offset of every partition that was appended at a time or later; its end where none was."""
-        bounds = await self.written(topic)
-        found = await self._offsets(topic, max(0, append_ns // 1_000_000), _READ_UNCOMMITTED)
+        begins, ends, found = await self._offsets(topic, BEGIN, END, Question(max(0, append_ns // 1_000_000)))
+        bounds = _between(begins, ends)
         return {partition: end if found[partition] < 0 else found[partition] for partition, (_, end) in bounds.items()}
 
-    async def _offsets(self, topic: str, when: int, isolation: int) -> dict[int, int]:
-        async def ask(client: Any) -> dict[int, int]:
-            found: dict[int, int] = {}
-            for node, partitions in by_leader(await self.leaders(topic)).items():
-                request = OffsetRequest(-1, isolation, [(topic, [(partition, when) for partition in partitions])])
-                for _, answers in (await client.send(node, request)).topics:
-                    for partition, code, _, offset in answers:
-                        check_code(code, f"{topic}-{partition}")
-                        found[partition] = offset
-            return found
+    async def _offsets(self, topic: str, *questions: Question) -> list[dict[int, int]]:
+        """Each question's answer of every partition; asked in this order."""
+        if topic not in self._known and topic not in await self.topics():
+            raise self.refusal(f'topic "{topic}"', "it does not exist")
+
+        async def ask(client: Any) -> list[dict[int, int]]:
+            leaders = await self.leaders(topic)
+            return [await offsets(client, topic, leaders, question) for question in questions]
 
         return await self.call(f'ask for the bounds of topic "{topic}"', ask)
 
@@ -404,12 +387,8 @@ def spec_of(topic: str) -> TopicSpec:
     return dataclasses.replace(known, name=topic) if known else TopicSpec(topic)
 
 
-def by_leader(leaders: Mapping[int, int]) -> dict[int, list[int]]:
-    """The partitions that each broker leads."""
-    nodes: dict[int, list[int]] = defaultdict(list)
-    for partition, node in leaders.items():
-        nodes[node].append(partition)
-    return dict(nodes)
+def _between(begins: Mapping[int, int], ends: Mapping[int, int]) -> dict[int, Bounds]:
+    return {partition: Bounds(begin, max(begin, ends[partition])) for partition, begin in sorted(begins.items())}
 
 
 def _say(error: BaseException | str) -> str:

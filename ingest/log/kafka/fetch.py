@@ -17,8 +17,9 @@ from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.structs import TopicPartition
 
 from ingest.errors import CorruptLogError, SensorloomError, TruncatedLogError
-from ingest.log.kafka.cluster import READ_COMMITTED, Cluster, is_transient
+from ingest.log.kafka.cluster import Cluster, is_transient
 from ingest.log.kafka.columns import read_columns
+from ingest.log.kafka.offsets import READ_COMMITTED
 from ingest.log.protocol import LogBatch
 
 MAX_WAIT_MS: Final = 250
