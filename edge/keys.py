@@ -114,14 +114,14 @@ SOURCE: Final[Mapping[str, Key]] = {
     ),
     "type": Key(
         "text",
-        "What brings the bytes: `exec`, `gpio`, `gpsd`, `modbus`, `mqtt`, `replay`, `serial`.",
+        "What brings the bytes: `exec`, `gpio`, `gpsd`, `i2c`, `modbus`, `mqtt`, `replay`, `serial`.",
         '"serial"',
         synonyms=("kind", "source"),
     ),
     "decoder": Key(
         "text",
         "What turns the bytes into samples: `binary`, `cbor`, `csv`, `json`, `keyvalue`, `nmea`, `regex`, `senml`. "
-        "Of type gpio it is none: the kernel says what a sample is.",
+        "Of types gpio and i2c it is none: they know what a sample is.",
         '"csv"',
         synonyms=("format", "parser", "codec", "decode", "encoding"),
     ),

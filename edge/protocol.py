@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any, ClassVar, Final, Literal, NamedTuple, Protocol, Self, TypeAlias, TypeVar
+from typing import Any, ClassVar, Final, Literal, NamedTuple, Protocol, Self, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -198,6 +198,16 @@ class Source(Protocol):
 
     def left(self) -> Iterable[Arrival | Interruption]:
         """What came before `close` and was not taken, in order and once, where nobody brings it again."""
+        ...
+
+
+@runtime_checkable
+class Completing(Protocol):
+    """A source that knows of its stream what a table need not say."""
+
+    @classmethod
+    def completed(cls, config: SourceConfig, said: Collection[str]) -> SourceConfig:
+        """The same with what the source knows; `said` are the keys that the table has. Raises `UsageError`."""
         ...
 
 

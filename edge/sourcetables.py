@@ -10,9 +10,9 @@ from edge.assembling import SourceTable
 from edge.corrections import read_correction
 from edge.decoders import OF_SOURCES, decoder_type
 from edge.keys import SOURCE, synonyms
-from edge.protocol import ClockKind, SourceConfig
+from edge.protocol import ClockKind, Completing, SourceConfig
 from edge.sources import DECODERS as OWN_DECODERS
-from edge.sources import source_type
+from edge.sources import KERNEL, source_type
 from edge.tables import address_part, by_channel, name, one_of, quantity, shown, text
 from ingest.errors import UsageError
 from ingest.measures import check_unit
@@ -50,6 +50,8 @@ def _claims(source: SourceConfig) -> Iterator[tuple[Hashable, str]]:
 
         port = options["port"] if is_remote(options["port"]) else str(Path(source.base) / options["port"])
         yield ("port", identity(port)), f'port "{options["port"]}"'
+    if source.type == "i2c" and "address" in options:
+        yield ("i2c", options.get("bus", 1), options["address"]), f"address 0x{options['address']:02x}"
     if isinstance(options.get("client_id"), str):
         yield ("client_id", options.get("broker"), options["client_id"]), f'client_id "{options["client_id"]}"'
 
@@ -90,6 +92,8 @@ def _source(table: Mapping[str, Any], where: str, base: str, device: str) -> Sou
         mounting=text(table, "mounting", where, ""),
         options={key: value for key, value in table.items() if key in own},
     )
+    if issubclass(source_class, Completing):
+        config = source_class.completed(config, table.keys())
     _check_clock(config)
     _check_bounds(config)
     _check_correction(config)
@@ -111,17 +115,15 @@ def _decoder(table: Mapping[str, Any], kind: str, where: str) -> str:
 def _default_clock(table: Mapping[str, Any], kind: str, decoder: str) -> ClockKind:
     if decoder in _TIMED or "time_column" in table or "time_field" in table:
         return "device"
-    if kind in OWN_DECODERS:
+    if kind in KERNEL:
         return "kernel"
     return "counted" if kind == "replay" else "arrival"
 
 
 def _check_clock(config: SourceConfig) -> None:
     timed = config.decoder in _TIMED or config.options.keys() & {"time_column", "time_field"}
-    if (config.clock == "kernel") is not (config.type in OWN_DECODERS):
-        raise UsageError(
-            f"{config.where}: clock: the kernel stamps what {' and '.join(OWN_DECODERS)} read, and nothing else"
-        )
+    if (config.clock == "kernel") is not (config.type in KERNEL):
+        raise UsageError(f"{config.where}: clock: the kernel stamps what {' and '.join(KERNEL)} read, and nothing else")
     if config.clock == "device" and not timed:
         raise UsageError(f'{config.where}: clock: "device" needs a time_column or time_field to take the time from')
     if config.clock == "arrival" and config.type == "replay":

@@ -97,6 +97,8 @@ class ArrivalTimes:
         self._left: tuple[int, float] | None = None
         """Where the grid was left, while few reads have come since."""
         self._interrupted = False
+        self._is_over = False
+        """What was interrupted goes on: the next read waited nowhere, however many samples it has."""
         self._least_late = inf
         """Of the reads of this chunk."""
         self._left_late = 0.0
@@ -114,6 +116,9 @@ class ArrivalTimes:
         self._least_late = min(self._least_late, late)
         self._is_cut &= burst.goes_on
         self._hinted = min(self._hinted, at - self._nominal * newest)
+        if self._is_over and not stamp.waited_ns:
+            self._interrupted, self._is_over, self._heap = False, False, None
+            return replace(self._leave_grid(count, newest, at, late), hole=None)
         if burst.behind and not stamp.waited_ns and self._ends_in_time(count, newest, burst):
             self._heap = (newest, at)
             self._kept_ns = max(self._kept_ns, late)
@@ -337,9 +342,10 @@ class ArrivalTimes:
             self._index += count
             self._last += count * self._step
 
-    def interrupt(self) -> None:
-        """See `Timebase`: the grid ends here."""
+    def interrupt(self, *, is_over: bool = False) -> None:
+        """See `Timebase`: the grid ends here. `is_over`: what comes next was not kept anywhere meanwhile."""
         self._interrupted = self._origin is not None
+        self._is_over = self._interrupted and is_over
 
     def close_chunk(self) -> None:
         """See `Timebase`."""

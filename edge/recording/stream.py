@@ -99,12 +99,17 @@ class Stream:
             self.stalled_from_ns = stamp.time_ns - stamp.waited_ns
         self.stalled_ticks = ticks
 
-    def interrupt(self, *, goes_on: bool = False) -> None:
-        """The input was interrupted, and nobody knows what is missing; offsets begin anew, unless it goes on."""
+    def interrupt(self, *, goes_on: bool = False, is_over: bool = False) -> None:
+        """The input was interrupted, and nobody knows what is missing; offsets begin anew, unless it goes on.
+
+        `is_over`: all that is missing lies before now."""
         if not goes_on:
             self._fed = 0
             self._stamps.clear()
-        self.timebase.interrupt()
+        if isinstance(self.timebase, ArrivalTimes):
+            self.timebase.interrupt(is_over=is_over)
+        else:
+            self.timebase.interrupt()
 
     # --- what waits to be placed
 

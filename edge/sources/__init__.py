@@ -10,13 +10,16 @@ SOURCES: Final[dict[str, str]] = {
     "exec": "edge.sources.exec.source:ExecSource",
     "gpio": "edge.sources.gpio.source:GpioSource",
     "gpsd": "edge.sources.gpsd.source:GpsdSource",
+    "i2c": "edge.sources.i2c.source:I2cSource",
     "modbus": "edge.sources.modbus.source:ModbusSource",
     "mqtt": "edge.sources.mqtt.source:MqttSource",
     "replay": "edge.sources.replay.source:ReplaySource",
     "serial": "edge.sources.serial.source:SerialSource",
 }
-DECODERS: Final[dict[str, str]] = {"gpio": "scans"}
-"""The decoder of those that read the kernel's own records: their tables name none."""
+DECODERS: Final[dict[str, str]] = {"gpio": "scans", "i2c": "scans"}
+"""The decoder of those that know what a sample is: their tables name none."""
+KERNEL: Final = ("gpio",)
+"""Those of them that read records which the kernel has stamped."""
 
 
 def source_type(name: str, where: str) -> type[Source]:

@@ -1,4 +1,6 @@
-"""Rows of a source that reads the kernel's own records: each a time, what is missing before it, a value per channel.
+"""Rows of a source that knows what a sample is: each a time, what is missing before it, a value per channel.
+
+The time is the kernel's, of sources that read its own records; others leave it 0, and their rows came when they came.
 
 It belongs to such a source, and no table names it.
 """
@@ -34,12 +36,13 @@ def rows_of(times_ns: Times, values: Values, missed: NDArray[np.uint32] | None =
 
 
 class ScansDecoder:
-    """Decodes rows of so many channels."""
+    """Decodes rows of so many channels; without `is_timed` their times say nothing."""
 
     keys: ClassVar[Mapping[str, Key]] = {}
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, *, is_timed: bool = True) -> None:
         self._type = row_type(channels)
+        self._is_timed = is_timed
         self._held = b""
         self._offset = 0
         """Bytes of whole rows since the start or `reset`."""
@@ -47,7 +50,7 @@ class ScansDecoder:
     @classmethod
     def from_config(cls, config: SourceConfig) -> Self:
         """Never raises."""
-        return cls(len(config.channels))
+        return cls(len(config.channels), is_timed=config.clock == "kernel")
 
     def feed(self, data: bytes) -> Iterable[Frame | Fault]:
         """See `edge.protocol.Decoder`."""
@@ -80,16 +83,17 @@ class ScansDecoder:
         begin = 0
         for at in np.flatnonzero((missed != 0) | is_empty).tolist():
             if begin < at:
-                yield _frame(rows[begin:at], start + size * at)
-            offset, time_ns, raw = start + size * at, int(rows["time_ns"][at]), rows[at].tobytes()[:RAW_BYTES]
+                yield self._frame(rows[begin:at], start + size * at)
+            offset, raw = start + size * at, rows[at].tobytes()[:RAW_BYTES]
+            time_ns = int(rows["time_ns"][at]) if self._is_timed else None
             if missed[at]:
                 yield Fault(MISSED, offset, int(missed[at]), raw, time_ns)
             elif is_empty[at]:
                 yield Fault("missing", offset, 1, raw, time_ns)
             begin = at + bool(is_empty[at])
         if begin < len(rows):
-            yield _frame(rows[begin:], start + size * len(rows))
+            yield self._frame(rows[begin:], start + size * len(rows))
 
-
-def _frame(rows: Rows, end: int) -> Frame:
-    return Frame(rows["values"].astype(np.float64), rows["time_ns"].astype(np.int64), end)
+    def _frame(self, rows: Rows, end: int) -> Frame:
+        times_ns = rows["time_ns"].astype(np.int64) if self._is_timed else None
+        return Frame(rows["values"].astype(np.float64), times_ns, end)

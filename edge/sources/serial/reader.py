@@ -91,8 +91,8 @@ class State:
 
     waiting_for: str = ""
     """What keeps the port from being read; empty while it is, and until it was tried to open it."""
-    shared: str = ""
-    """Who else reads it."""
+    trouble: str = ""
+    """What is wrong although it is open: who else reads it."""
 
 
 class _VanishedError(OSError):
@@ -143,7 +143,7 @@ class Reader(threading.Thread):
                     self._state.waiting_for = f"{self._endpoint.name}: {explain(error)}"
                 self._put()
                 is_lost = True
-                self._state.shared = ""
+                self._state.trouble = ""
                 self._stopped.wait(backoff.next_s())
         finally:
             self._handover.end()
@@ -243,7 +243,7 @@ class Reader(threading.Thread):
 
     def _look_for_others(self, at_ns: int) -> None:
         others = " and ".join(self._endpoint.others(at_ns))
-        self._state.shared = f"{others} has it open too: if it reads, it takes bytes away; end it" if others else ""
+        self._state.trouble = f"{others} has it open too: if it reads, it takes bytes away; end it" if others else ""
         self._shared_ns = at_ns
 
 

@@ -31,7 +31,7 @@ class ThreadedSource:
     @property
     def trouble(self) -> str:
         """See `edge.protocol.Source`."""
-        return "" if self.waiting_for else self._lines.trouble or self._state.shared
+        return "" if self.waiting_for else self._lines.trouble or self._state.trouble
 
     @property
     def missing(self) -> str:

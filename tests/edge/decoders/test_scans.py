@@ -44,7 +44,7 @@ def test_it_keeps_its_promises_as_a_decoder(channels: int) -> None:
     values[3] = NAN
     missed = np.array([0, 0, 5, 0, 0, 7, 0, 0], dtype=np.uint32)
     data = rows_of(np.arange(8) * 10, values, missed)
-    config = source_config("scans", tuple(f"c{number}" for number in range(channels)), kind="gpio")
+    config = source_config("scans", tuple(f"c{number}" for number in range(channels)), kind="gpio", clock="kernel")
 
     def new() -> ScansDecoder:
         return ScansDecoder.from_config(config)
@@ -56,6 +56,15 @@ def test_it_keeps_its_promises_as_a_decoder(channels: int) -> None:
         check_items(new(), [damaged], channels)
         check_items(new(), [damaged], channels, messages=True)
         check_splits(new, damaged, [chance.randrange(len(damaged) + 1) for _ in range(3)])
+
+
+def test_rows_that_nobody_stamped_have_no_times() -> None:
+    decoder = ScansDecoder.from_config(source_config("scans", ("x",), kind="i2c"))
+    frame, loss = decoder.feed(rows((0, 0, [1]), (0, 2, [NAN])))
+    assert isinstance(frame, Frame)
+    assert frame.times_ns is None
+    assert isinstance(loss, Fault)
+    assert (loss.samples, loss.time_ns) == (2, None)
 
 
 def test_what_is_torn_is_a_fault() -> None:
