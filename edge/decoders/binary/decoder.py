@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from edge.decoders.binary.fields import Field, read_fields
 from edge.decoders.cells import sample
 from edge.decoders.checksums import Bytes2D
-from edge.decoders.framing import FRAME_KEYS, Endian, Framing, Piece, endian_of, framing_of
+from edge.decoders.framing.keys import FRAME_KEYS, endian_of, framing_of
+from edge.decoders.framing.shape import Endian, Framing, Piece
 from edge.decoders.lines import fault
 from edge.decoders.numbers import frames_of
 from edge.protocol import Fault, Frame, Key, SourceConfig, Times

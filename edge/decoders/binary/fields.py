@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.decoders.checksums import Bytes2D
-from edge.decoders.framing import Endian
+from edge.decoders.framing.shape import Endian
 from ingest.errors import UsageError
 from ingest.settings import suggest
 

@@ -12,7 +12,8 @@ from typing import Any, ClassVar, Final, Self
 from cbor2 import CBORDecoder as Parser
 from cbor2 import CBORError
 
-from edge.decoders.framing import FRAME_KEYS, Framing, framing_of
+from edge.decoders.framing.keys import FRAME_KEYS, framing_of
+from edge.decoders.framing.shape import Framing
 from edge.decoders.lines import fault
 from edge.decoders.numbers import MAX_MESSAGE, Row, frames_of, max_message_of
 from edge.decoders.objects import OBJECT_KEYS, Objects, Reader

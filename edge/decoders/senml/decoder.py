@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar, Final, Self
 
 from edge.decoders.cbor.decoder import read_items
-from edge.decoders.framing import FRAME_KEYS, Framing, Piece, framing_of
+from edge.decoders.framing.keys import FRAME_KEYS, framing_of
+from edge.decoders.framing.shape import Framing, Piece
 from edge.decoders.json.decoder import JsonDecoder
 from edge.decoders.lines import fault
 from edge.decoders.numbers import MAX_MESSAGE, Row, frames_of, max_message_of

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.decoders.framing import FixedFrames, Framing, LengthFrames, Piece, Shape, cobs, slip
+from edge.decoders.framing.ended import cobs, slip
+from edge.decoders.framing.shape import Framing, Piece, Shape
+from edge.decoders.framing.synced import FixedFrames, LengthFrames
 from tests.support.data import data_dir
 
 VECTORS = json.loads((data_dir() / "cobs" / "vectors.json").read_text())["encode"]
