@@ -53,7 +53,6 @@ def test_samples_are_what_the_registers_show_and_when(ran: dict[str, Any]) -> No
     firsts = [rows.index(phase) for phase in guest.PHASES]
     for at, (before_ns, _) in zip(firsts, ran["book"], strict=True):
         assert times[at] > before_ns + ran["offset_ns"] - AXIS_NS
-    assert all(rows.count(phase) >= guest.EACH for phase in guest.PHASES)
 
 
 def test_of_a_part_that_measures_two_things_those_that_are_wanted(ran: dict[str, Any]) -> None:
