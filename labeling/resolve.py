@@ -17,7 +17,8 @@ later: when their marks reach the log depends on how they ran.
 labels the windows that no mark touches; a window that is touched, but whose marks give it no label, stays unlabelled:
 calling it background would be a guess.
 
-The cost is a sort and a few binary searches per device and one step per pair of a window and a mark that touch.
+The cost is a sort, a few binary searches and one step per pair of a window and a mark that touch: the devices' times
+are laid one behind the other on one line (`labeling.lines`), so that ten thousand devices cost what one does.
 """
 
 from __future__ import annotations
@@ -29,12 +30,11 @@ from typing import Final, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from labeling.lines import NONE, Columns, Ints, WindowTimes, columns_of, group_heads, lines_of
 from labeling.marks import ResolvedMark
 
-Ints: TypeAlias = NDArray[np.int64]
 Policy: TypeAlias = Literal["majority", "any", "centre", "end"]
 POLICIES: Final[tuple[Policy, ...]] = ("majority", "any", "centre", "end")
-_NONE: Final[Ints] = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +49,6 @@ class LabelPolicy:
     classes: tuple[str, ...] = ()
     """The labels that count as classes, in the order of their numbers; (): all of them, in the order of their first
     appearance. Resolving does not ask for it: marks of other labels compete like all."""
-
-
-@dataclass(frozen=True, slots=True)
-class WindowTimes:
-    """Windows as columns of equal length; `device` indexes `devices`."""
-
-    devices: tuple[str, ...]
-    device: Ints
-    """(windows,) int64"""
-    t0_ns: Ints
-    """(windows,) int64, ns UTC"""
-    t1_ns: Ints
-    """(windows,) int64, ns UTC, after `t0_ns`"""
-    anchor: Ints | None = None
-    """(windows,) int64: index of the mark that the window is anchored at, -1 for none; None: none is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,70 +75,25 @@ class _Pieces:
     end: Ints
 
 
-@dataclass(frozen=True, slots=True)
-class _Columns:
-    """Marks as columns; `label` indexes the sorted `names`; `rank` is 0 for persons, 1 for rules."""
-
-    names: tuple[str, ...]
-    label: Ints
-    rank: Ints
-    start: Ints
-    end: Ints
-    order: Ints
-    """Position in the order of start, then id: the smaller one wins a tie between marks."""
-    author: Ints
-    """Which person's it is; -1 for a rule's."""
-    said: Ints
-    """For a person's, its place in the log: the larger one was said later. 0 for a rule's."""
-
-
 def resolve(windows: WindowTimes, marks: Sequence[ResolvedMark], policy: LabelPolicy) -> WindowLabels:
     """The label of every window under `policy`, with its share and its mark (an index into `marks`)."""
     count = len(windows.t0_ns)
-    columns = _columns(marks)
+    columns = columns_of(marks, windows.devices)
     label = np.full(count, -1, np.int64)
     share = np.zeros(count)
     mark = np.full(count, -1, np.int64)
     touched = np.zeros(count, np.bool_)
-    by_device: dict[str, list[int]] = {}
-    for index, item in enumerate(marks):
-        by_device.setdefault(item.device, []).append(index)
-    rows = _rows_by_device(windows)
     anchored = np.full(count, -1, np.int64)
-    if windows.anchor is not None and len(marks):
+    if windows.anchor is not None and len(marks) and bool((windows.anchor >= 0).any()):
         anchored = np.where(windows.anchor >= 0, columns.label[_restated(marks)[windows.anchor]], -1)
-    for code, device in enumerate(windows.devices):
-        mine = rows[code]
-        if not len(mine) or device not in by_device:
-            continue
-        mine = mine[np.argsort(windows.t0_ns[mine], kind="stable")]
-        t0_ns, t1_ns = windows.t0_ns[mine], windows.t1_ns[mine]
-        these = np.array(by_device[device], np.int64)
-        chosen = _device_labels(t0_ns, t1_ns, anchored[mine], columns, these, policy)
-        label[mine[chosen.window]] = chosen.label
-        share[mine[chosen.window]] = chosen.share
-        mark[mine[chosen.window]] = chosen.mark
-        touched[mine[chosen.touched]] = True
+    for line in lines_of(windows, columns):
+        t0_ns, t1_ns = line.t0_ns, line.t1_ns
+        chosen = _line_labels(t0_ns, t1_ns, anchored[line.windows], line.columns, line.marks, policy)
+        label[line.windows[chosen.window]] = chosen.label
+        share[line.windows[chosen.window]] = chosen.share
+        mark[line.windows[chosen.window]] = chosen.mark
+        touched[line.windows[chosen.touched]] = True
     return _with_background(columns.names, label, share, mark, touched, policy.background)
-
-
-def _columns(marks: Sequence[ResolvedMark]) -> _Columns:
-    names = tuple(sorted({mark.label for mark in marks}))
-    code = {name: index for index, name in enumerate(names)}
-    authors = {name: index for index, name in enumerate(sorted({mark.author for mark in marks}))}
-    by_start = sorted(range(len(marks)), key=lambda index: (marks[index].start_ns, marks[index].id))
-    order = np.empty(len(marks), np.int64)
-    order[by_start] = np.arange(len(marks))
-    return _Columns(
-        names,
-        np.array([code[mark.label] for mark in marks], np.int64),
-        np.array([0 if mark.by_person else 1 for mark in marks], np.int64),
-        np.array([mark.start_ns for mark in marks], np.int64),
-        np.array([mark.end_ns for mark in marks], np.int64),
-        order,
-        np.array([authors[mark.author] if mark.by_person else -1 for mark in marks], np.int64),
-        np.array([mark.order if mark.by_person else 0 for mark in marks], np.int64),
-    )
 
 
 def _restated(marks: Sequence[ResolvedMark]) -> Ints:
@@ -165,12 +105,6 @@ def _restated(marks: Sequence[ResolvedMark]) -> Ints:
             newest[ranges[index]] = index
     own = (newest[it] if mark.by_person else index for index, (it, mark) in enumerate(zip(ranges, marks, strict=True)))
     return np.fromiter(own, np.int64, len(marks))
-
-
-def _rows_by_device(windows: WindowTimes) -> list[Ints]:
-    order = np.argsort(windows.device, kind="stable")
-    edges = np.searchsorted(windows.device[order], np.arange(1, len(windows.devices)))
-    return list(np.split(order, edges))
 
 
 def _with_background(
@@ -196,7 +130,7 @@ def _with_background(
 
 @dataclass(frozen=True, slots=True)
 class _Chosen:
-    """The winners among one device's windows, by position in order of `t0_ns`, and the windows that are touched."""
+    """The winners among a line's windows, by position in order of `t0_ns`, and the windows that are touched."""
 
     window: Ints
     label: Ints
@@ -205,10 +139,8 @@ class _Chosen:
     touched: Ints
 
 
-def _device_labels(
-    t0_ns: Ints, t1_ns: Ints, anchored: Ints, marks: _Columns, mine: Ints, policy: LabelPolicy
-) -> _Chosen:
-    """The winners among one device's windows, which are in order of `t0_ns`; `anchored` is their anchors' label."""
+def _line_labels(t0_ns: Ints, t1_ns: Ints, anchored: Ints, marks: Columns, mine: Ints, policy: LabelPolicy) -> _Chosen:
+    """The winners among a line's windows, which are in order of `t0_ns`; `anchored` is their anchors' label."""
     shown, instants = _visible(marks, mine)
     touches = _touches(t0_ns, t1_ns, shown, instants)
     touched = np.unique(touches.window)
@@ -234,25 +166,25 @@ def _device_labels(
     best = _tied(kept, window, rank, -covered, (anchored[window] != label).astype(np.int64))
     best = _newest(best, window, marks.author[candidates.mark], marks.said[candidates.mark])
     best = best[np.lexsort((label[best], candidates.start[best], window[best]))]
-    best = best[_heads(window[best])]
+    best = best[group_heads(window[best])]
     return _Chosen(window[best], label[best], share[best], candidates.mark[best], touched)
 
 
 def _tied(rows: Ints, window: Ints, *keys: Ints) -> Ints:
     """Of each window's rows those with the least keys, the first key counting first."""
     rows = rows[np.lexsort([key[rows] for key in (*reversed(keys), window)])]
-    heads = _heads(window[rows])
+    heads = group_heads(window[rows])
     return rows[np.logical_and.reduce([_is_first(key[rows], heads) for key in keys])]
 
 
 def _newest(rows: Ints, window: Ints, author: Ints, said: Ints) -> Ints:
     """Of each window's rows those that each person said last; rules' all were said at once."""
     rows = rows[np.lexsort((-said[rows], author[rows], window[rows]))]
-    return rows[_is_first(said[rows], _heads(window[rows], author[rows]))]
+    return rows[_is_first(said[rows], group_heads(window[rows], author[rows]))]
 
 
-def _visible(marks: _Columns, mine: Ints) -> tuple[_Pieces, _Pieces]:
-    """The visible ranges of a device's marks, and its visible instants: rules' without what persons' ranges hide."""
+def _visible(marks: Columns, mine: Ints) -> tuple[_Pieces, _Pieces]:
+    """The visible ranges of a line's marks, and its visible instants: rules' without what persons' ranges hide."""
     ranges = mine[marks.end[mine] > marks.start[mine]]
     instants = mine[marks.end[mine] == marks.start[mine]]
     persons, rules = ranges[marks.rank[ranges] == 0], ranges[marks.rank[ranges] == 1]
@@ -283,13 +215,13 @@ def _union(start: Ints, end: Ints) -> tuple[Ints, Ints]:
 def _unions(shown: _Pieces, label_of: Ints) -> _Pieces:
     """The union of the pieces of each label, as pieces owned by the label, in order of label and start."""
     if not len(shown.owner):
-        return _Pieces(_NONE, _NONE, _NONE)
+        return _Pieces(NONE, NONE, NONE)
     order = np.lexsort((shown.start, label_of[shown.owner]))
     label, start = label_of[shown.owner][order], shown.start[order]
     # How far the pieces reach, label by label: of (label, place among all ends) the running maximum begins anew there.
     ends, place = np.unique(shown.end[order], return_inverse=True)
     reach = ends[np.maximum.accumulate(label * len(ends) + place) % len(ends)]
-    fresh = _heads(label, np.concatenate(([0], np.cumsum(start[1:] > reach[:-1]))))
+    fresh = group_heads(label, np.concatenate(([0], np.cumsum(start[1:] > reach[:-1]))))
     last = np.append(fresh[1:], len(order)) - 1
     return _Pieces(label[fresh], start[fresh], reach[last])
 
@@ -333,8 +265,8 @@ def _touches(t0_ns: Ints, t1_ns: Ints, shown: _Pieces, instants: _Pieces) -> _To
     mark = np.concatenate([shown.owner[piece], instants.owner[instant]])
     part_ns = np.concatenate([part_ns, nothing])
     order = np.lexsort((mark, window))
-    heads = _heads(window[order], mark[order])
-    sums = np.add.reduceat(part_ns[order], heads) if len(heads) else _NONE
+    heads = group_heads(window[order], mark[order])
+    sums = np.add.reduceat(part_ns[order], heads) if len(heads) else NONE
     return _Touches(window[order][heads], mark[order][heads], sums)
 
 
@@ -349,28 +281,17 @@ class _Candidates:
     mark: Ints
 
 
-def _candidates(touches: _Touches, marks: _Columns) -> _Candidates:
+def _candidates(touches: _Touches, marks: Columns) -> _Candidates:
     label = marks.label[touches.mark]
     newer, earlier = -marks.said[touches.mark], marks.order[touches.mark]
     order = np.lexsort((earlier, newer, -touches.part_ns, label, touches.window))
     window, label, mark = touches.window[order], label[order], touches.mark[order]
-    heads = _heads(window, label)
+    heads = group_heads(window, label)
     if not len(heads):
-        return _Candidates(_NONE, _NONE, _NONE, _NONE, _NONE)
+        return _Candidates(NONE, NONE, NONE, NONE, NONE)
     start = np.minimum.reduceat(marks.start[mark], heads)
     rank = np.minimum.reduceat(marks.rank[mark], heads)
     return _Candidates(window[heads], label[heads], start, rank, mark[heads])
-
-
-def _heads(*columns: Ints) -> Ints:
-    """Where a new group begins in columns that are sorted together."""
-    if not len(columns[0]):
-        return _NONE
-    changed = np.zeros(len(columns[0]), np.bool_)
-    changed[0] = True
-    for column in columns:
-        changed[1:] |= column[1:] != column[:-1]
-    return np.flatnonzero(changed)
 
 
 def _is_first(column: Ints, heads: Ints) -> NDArray[np.bool_]:

@@ -25,14 +25,18 @@ from ingest.log.protocol import MARKS, READINGS, STREAMS, Entry, LogBatch
 from ingest.log.segments import SegmentLog
 from ingest.records import Channel, MarkAdd, Reading, RecordingEnd, StreamDescription, schema_id
 from ingest.wire import encode
+from labeling.lines import WindowTimes
+from labeling.marks import ResolvedMark
+from labeling.resolve import LabelPolicy, resolve
 from labeling.sink import LabelsOperator
-from tests.bench.harness import Row, row
+from tests.bench.harness import Row, measure_in_turn, row
 from tests.support.processes import cpu_seconds
 
 PRESSES: Final = 40
 PARTITIONS: Final = 64
 IDLE_S: Final = 20.0
 LATE: Final = 2000
+MANY: Final = 100_000
 RUNS: Final = 7
 _START_NS: Final = 1_700_000_000 * 10**9
 _SECOND: Final = 10**9
@@ -48,8 +52,8 @@ channels = ["acc.x"]
 
 
 def bench() -> list[Row]:
-    """Seconds from an acknowledged mark to its label, share of a core of an idle service, cost of late labels."""
-    return [*_pressed(), *_late()]
+    """Seconds from a mark to its label, share of a core of an idle service, cost of late labels, and of many."""
+    return [*_pressed(), *_late(), *_resolved()]
 
 
 def _pressed() -> list[Row]:
@@ -153,3 +157,39 @@ async def _seal(folder: Path) -> tuple[float, float]:
     await work.write_files(store, seal)
     await work.commit(store, part, seal)
     return time.perf_counter() - start, time.process_time() - busy
+
+
+def _resolved() -> list[Row]:
+    """Many marks over as many windows, people's and rules', of few and of many labels and devices."""
+    rows = []
+    for labels, devices in ((10, 1), (10_000, 1), (10, 10_000)):
+        windows, marks = _crowd(labels, devices)
+        seconds, _ = measure_in_turn(lambda: resolve(windows, marks, LabelPolicy()), None, RUNS, time.process_time)  # noqa: B023
+        what = f"{MANY:,} marks of {labels:,} labels over {MANY:,} windows of {devices:,} devices, CPU"
+        rows.append(row(what, seconds, "s", bar=1.0, lower_is_better=True))
+    return rows
+
+
+def _crowd(labels: int, devices: int) -> tuple[WindowTimes, list[ResolvedMark]]:
+    rng = np.random.default_rng(1)
+    number = np.arange(MANY)
+    t0_ns = number // devices * _SECOND
+    names = tuple(f"d{device:05}" for device in range(devices))
+    start = rng.integers(0, MANY // devices * _SECOND, MANY)
+    end = start + (rng.exponential(3, MANY) * _SECOND).astype(np.int64)
+    device, label = rng.integers(0, devices, MANY).tolist(), rng.integers(0, labels, MANY).tolist()
+    marks = [
+        ResolvedMark(
+            f"m{at}",
+            names[device[at]],
+            begin,
+            stop,
+            f"l{label[at]}",
+            "ann",
+            ("rule", "operator")[at % 2],
+            1.0,
+            order=at,
+        )
+        for at, (begin, stop) in enumerate(zip(start.tolist(), end.tolist(), strict=True))
+    ]
+    return WindowTimes(names, number % devices, t0_ns, t0_ns + 2 * _SECOND), marks

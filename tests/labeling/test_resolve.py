@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from labeling.lines import WindowTimes
 from labeling.marks import ResolvedMark
-from labeling.resolve import POLICIES, LabelPolicy, Policy, WindowLabels, WindowTimes, resolve
+from labeling.resolve import POLICIES, LabelPolicy, Policy, WindowLabels, resolve
 
 Window = tuple[str, int, int, str]
 """Device, start, end, and the id of the mark that it is anchored at."""
@@ -223,6 +224,36 @@ def test_marks_of_ten_thousand_labels() -> None:
     for window, answer in zip(windows, resolved(windows, marks, LabelPolicy()), strict=True):
         near = [m for m in marks if m.start_ns < window[2] and m.end_ns > window[1]]
         assert answer == oracle(window, near, LabelPolicy())
+
+
+@pytest.mark.parametrize("apart", [0, 1 << 20, 1 << 58, 1 << 60, 1 << 62])
+def test_devices_together_are_what_each_is_alone(apart: int) -> None:
+    """Their times are laid on one line, or on several where they are too far apart."""
+    rng = np.random.default_rng(apart % 1009)
+    everything: tuple[list[Window], list[ResolvedMark]] = ([], [])
+    alone = []
+    for number in range(7):
+        device = f"d{number}"
+        base = (number % 3 - 1) * apart
+        bases = [base, -base]  # a device may be heard of twice, centuries apart
+        marks = [
+            mark(
+                b,
+                b + int(rng.integers(0, 12)),
+                "abc"[rng.integers(3)],
+                tool=("rule", "button")[i % 2],
+                name=f"{i}",
+                device=device,
+                order=i,
+            )
+            for i in range(12)
+            for b in [bases[i % 2] + int(rng.integers(0, 40))]
+        ]
+        windows = [(device, t0, t0 + 7, str(i)) for i in range(12) for t0 in [bases[i % 2] + int(rng.integers(0, 40))]]
+        alone += resolved(windows, marks, LabelPolicy("any", background="none"))
+        everything[0].extend(windows)
+        everything[1].extend(marks)
+    assert resolved(*everything, LabelPolicy("any", background="none")) == alone
 
 
 def test_half_the_window_is_enough_and_a_little_less_is_not() -> None:

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from ingest.engine.manifest import FileRef
 from ingest.errors import CorruptError
+from labeling.lines import WindowTimes
 from labeling.marks import ResolvedMark
-from labeling.resolve import LabelPolicy, WindowLabels, WindowTimes, resolve
+from labeling.resolve import LabelPolicy, WindowLabels, resolve
 from windowing.dataset.belongings import REMEDY
 from windowing.dataset.catalog import Damage, Damaged, read_checked
 
