@@ -107,6 +107,7 @@ def _run(args: argparse.Namespace) -> int:
 
 async def _run_agent(config: AgentConfig, level: Any) -> dict[str, float]:
     from edge.agent.agent import Agent
+    from edge.agent.service import of_environment
     from edge.agent.terminal import Terminal
 
     stop, loop, terminal = asyncio.Event(), asyncio.get_running_loop(), Terminal(level=level)
@@ -114,7 +115,7 @@ async def _run_agent(config: AgentConfig, level: Any) -> dict[str, float]:
         loop.add_signal_handler(number, stop.set)
     log = open_log(config.log)
     try:
-        agent = Agent(config, log, secrets.token_bytes(16), _version(), terminal.say)
+        agent = Agent(config, log, secrets.token_bytes(16), _version(), terminal.say, of_environment())
         watching = asyncio.create_task(terminal.run(agent.overview))
         try:
             return await agent.run(stop)

@@ -24,6 +24,7 @@ from edge.agent.overview import Overview, SourceView
 from edge.agent.pipeline import Missing, Pipeline, missing_of
 from edge.agent.publisher import Publisher
 from edge.agent.schedule import CommitSchedule
+from edge.agent.service import FROM_NOBODY, ServiceManager, introduce
 from edge.agent.startup import begin, check_ground
 from edge.agent.status import Status
 from edge.agent.unwritten import Unwritten
@@ -71,7 +72,15 @@ class _Silenced(NamedTuple):
 class Agent:
     """Runs one configuration for one boot."""
 
-    def __init__(self, config: AgentConfig, log: Log, boot: bytes, version: str, report: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        config: AgentConfig,
+        log: Log,
+        boot: bytes,
+        version: str,
+        report: Callable[[str], None],
+        manager: ServiceManager = FROM_NOBODY,
+    ) -> None:
         self.config = config
         self.boot = boot
         self.clones = CloneWatch(config.devices, boot)
@@ -88,6 +97,7 @@ class Agent:
         self._log = log
         self._version = version
         self._report = report
+        self._manager = manager
         self._kernel_boot = boot_id()
         self._rules = _edge_rules(config)
         self._sources = [source_type(source.type, source.where).from_config(source) for source in config.sources]
@@ -112,11 +122,14 @@ class Agent:
             self.watch = Watch(self.pipelines, self.recorders, self._log, self._report)
             background = [
                 asyncio.create_task(parts.publisher.run(self.config.descriptions)),
-                asyncio.create_task(parts.committer.run(parts.schedule, parts.clock)),
+                asyncio.create_task(parts.committer.run(parts.schedule, parts.clock, self._manager.alive)),
                 asyncio.create_task(self._status.beat(self._figures_by_device)),
                 asyncio.create_task(self._status.watch(self.clones, self._report)),
                 asyncio.create_task(self.watch.run()),
                 asyncio.create_task(give_back()),
+                asyncio.create_task(
+                    introduce(self._manager, self.pipelines, self.overview, parts.schedule.interval_ns)
+                ),
             ]
             try:
                 async with answering(self.config.spool_dir, self.overview):
@@ -228,6 +241,7 @@ class Agent:
         self, stop: asyncio.Event, parts: _Parts, background: list[asyncio.Task[None]], silenced: _Silenced
     ) -> None:
         """End the recordings, commit the rest, publish it as far as there is time."""
+        self._manager.stopping()
         for pipeline in self.pipelines:
             pipeline.end()
         reason = "stopped" if stop.is_set() else "end_of_file"

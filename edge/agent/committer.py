@@ -90,8 +90,9 @@ class Committer:
         self._told_dropped: dict[Queue, int] = {}
         """What of a queue's dropped records was told: again when it has doubled."""
 
-    async def run(self, schedule: CommitSchedule, clock: ClockWatch) -> None:
-        """Commit whenever it is due, until cancelled."""
+    async def run(self, schedule: CommitSchedule, clock: ClockWatch, alive: Callable[[], None]) -> None:
+        """Commit whenever it is due, until cancelled; `alive` is called behind each, also behind one that the disk did
+        not take: to begin anew would free none of it, and lose what waits in memory."""
         looked_ns = boottime_ns()
         while True:
             await schedule.due()
@@ -108,6 +109,7 @@ class Committer:
                     recorder.set_clock(now, boottime_ns())
                 await clock.tell()
             await self.commit(schedule)
+            alive()
 
     async def commit(self, schedule: CommitSchedule, *, final: bool = False) -> bool:
         """Everything that was collected into the spool; then the sources may acknowledge.

@@ -114,6 +114,16 @@ def status_line(view: Overview, before: Overview, seconds: float, width: int) ->
     return line[:width]
 
 
+def service_line(view: Overview) -> str:
+    """How it is, for `systemctl status`: what is waited for comes first."""
+    waits = [f"{source.name} waits for {source.waiting_for}" for source in view.sources if source.waiting_for]
+    if view.log_waiting_for:
+        waits.append(f"the log waits for {view.log_waiting_for}")
+    count = len(view.sources)
+    heard = f"{count - sum(bool(s.waiting_for) for s in view.sources)} of {count} sources heard"
+    return printable("; ".join([*waits, heard, f"{view.samples:,} samples", *_rest(view)]))
+
+
 def _rate(samples: int, seconds: float) -> str:
     hertz = max(0, samples) / seconds if seconds > 0 else 0.0
     return f"{hertz:,.0f}/s" if hertz >= 100 or hertz == 0 else f"{hertz:.3g}/s"
