@@ -120,6 +120,7 @@ class Agent:
         try:
             parts = await asyncio.to_thread(self._begin, spool)
             self.watch = Watch(self.pipelines, self.recorders, self._log, self._report)
+            commit_ns = parts.schedule.interval_ns
             background = [
                 asyncio.create_task(parts.publisher.run(self.config.descriptions)),
                 asyncio.create_task(parts.committer.run(parts.schedule, parts.clock, self._manager.alive)),
@@ -127,9 +128,7 @@ class Agent:
                 asyncio.create_task(self._status.watch(self.clones, self._report)),
                 asyncio.create_task(self.watch.run()),
                 asyncio.create_task(give_back()),
-                asyncio.create_task(
-                    introduce(self._manager, self.pipelines, self.overview, parts.schedule.interval_ns)
-                ),
+                asyncio.create_task(introduce(self._manager, self.pipelines, self.overview, commit_ns)),
             ]
             try:
                 async with answering(self.config.spool_dir, self.overview):

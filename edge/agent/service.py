@@ -77,8 +77,10 @@ async def introduce(
 ) -> None:
     """Say that the agent is ready once each source is open, or said what it waits for; then how it is, until
     cancelled."""
-    while not all(pipeline.is_open or pipeline.waiting_for or pipeline.ended for pipeline in pipelines):
+    left = list(pipelines)
+    while left:
         await asyncio.sleep(LOOK_S)
+        left = [one for one in left if not (one.is_open or one.waiting_for or one.ended)]
     manager.ready(service_line(overview()), commit_ns)
     while True:
         await asyncio.sleep(SAY_S)
