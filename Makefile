@@ -10,8 +10,9 @@ PACKAGES := edge ingest labeling service simulators sinks timeline windowing tes
 unexport PYTHONDONTWRITEBYTECODE
 # Two cores, and tests that wait for a server or a page a third of their time: two more keep both at work.
 TEST_WORKERS := 4
+ARCHS := amd64 arm64
 
-.PHONY: help demo test suite lint soak bench mutants clean
+.PHONY: help demo test suite lint soak bench bundle mutants clean
 
 help:
 	@echo "make demo   the whole live line for 20 s: virtual sensors, agent, log, rules, labelled shards"
@@ -19,6 +20,7 @@ help:
 	@echo "make lint   ruff, mypy, import-linter"
 	@echo "make soak   the long proofs (hours)"
 	@echo "make bench  measurements: one JSON object a line, a table on stderr"
+	@echo "make bundle what install.sh needs on a device without a network: dist/sensorloom-VERSION-ARCH.tar, amd64 and arm64"
 	@echo "make mutants  wrong versions of the edge, rules and windows, each of which its tests must see"
 
 $(STAMP): pyproject.toml constraints.txt
@@ -53,6 +55,15 @@ soak: $(STAMP)
 bench: $(STAMP)
 	@sh deploy/setup.sh servers
 	$(BIN)/python -m tests.bench
+
+# The same sources and packages give the same bytes.
+bundle: $(STAMP)
+	@for arch in $(ARCHS); do \
+		scratch=$$(mktemp -d) && name=sensorloom-$$($(BIN)/python -c 'import sensorloom; print(sensorloom.__version__)')-$$arch && \
+		sh deploy/bundle.sh $(BIN)/python $$scratch/$$name $$arch && mkdir -p dist && \
+		tar -C $$scratch --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 -cf dist/$$name.tar $$name && \
+		rm -r $$scratch && sha256sum dist/$$name.tar || exit 1; \
+	done
 
 mutants: $(STAMP)
 	@sh deploy/setup.sh servers

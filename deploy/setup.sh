@@ -37,6 +37,8 @@ servers)
     need gpsd gpsd
     need node nodejs
     need npm npm
+    need shellcheck shellcheck
+    need systemd-analyze systemd
     ;;
 kernel) # one with devices of its own: tests/kernel
     if [ "$(uname -m)" = x86_64 ]; then
@@ -44,6 +46,8 @@ kernel) # one with devices of its own: tests/kernel
         need busybox busybox-static
         need cpio cpio
         need depmod kmod
+        need debootstrap debootstrap
+        need mke2fs e2fsprogs
         need_file "/usr/src/linux-headers-*-amd64" linux-headers-amd64
         need_file "/usr/src/linux-source-*.tar.xz" linux-source
     fi

@@ -69,6 +69,7 @@ def register(subparsers: Any) -> None:
     fieldcommands.register_test(actions)
     fieldcommands.register_tail(actions)
     doctorcommands.register_doctor(actions)
+    doctorcommands.register_health(actions)
     doctorcommands.register_report(actions)
     config_option(action(actions, "status", _status, "what a running agent says of itself, with its last bad lines"))
     ports = action(actions, "ports", _ports, "list the serial ports of this machine")

@@ -1,4 +1,4 @@
-"""`sensorloom agent doctor|report`: how the device is on which an agent runs, for who is there and for who is not."""
+"""`sensorloom agent doctor|health|report`: how the device is on which an agent runs, for who is there or not."""
 
 from __future__ import annotations
 
@@ -11,16 +11,24 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
+from edge.agent.answering import ask
 from edge.agent.doctor.remedies import Facts, doctor_page, remedies
+from edge.agent.health import Steadiness, complaints
+from edge.agent.overview import Overview
 from edge.assembling import assemble
 from edge.config import AgentConfig, load_config
 from edge.fieldcommands import action, config_option, span_option, span_s, tried
-from ingest.errors import TransientError
+from ingest.errors import TransientError, UsageError
 from ingest.showing import masked, printable
+
+LOOK_S: Final = 1.0
+"""How often a running agent is asked how it is."""
+STEADY_S: Final = 10.0
+"""So long it has to be well at a stretch; half of `--for` where that is shorter."""
 
 
 def register_doctor(actions: Any) -> None:
@@ -40,6 +48,49 @@ def register_report(actions: Any) -> None:
     report.add_argument(
         "-o", "--out", metavar="FILE", help="the archive (by default sensorloom-report-AGENT-TIME.tar.gz here)"
     )
+
+
+def register_health(actions: Any) -> None:
+    """Add `agent health`."""
+    text = "whether the running agent is well after a change: it answers, goes on, and hears what was heard before"
+    health = action(actions, "health", _health, text)
+    config_option(health, default="agent.toml")
+    health.add_argument("--for", dest="span", default="60s", metavar="DURATION", help="how long it is waited for")
+    health.add_argument(
+        "--before", metavar="FILE", help="what `agent status --json` said before the change; an empty file is nothing"
+    )
+
+
+def _health(args: argparse.Namespace) -> int:
+    config, until_s = load_config(args.config), time.monotonic() + span_s(args.span)
+    before, steadiness, found = _before(args.before), Steadiness(), list[str]()
+    while True:
+        at_s, well_s = time.monotonic(), 0.0
+        try:
+            view = ask(config.spool_dir)
+            found = complaints(view, before)
+            well_s = steadiness.well_s(view, found, at_s)
+        except TransientError as error:
+            found = [str(error)]
+        is_well = well_s >= min(STEADY_S, span_s(args.span) / 2)
+        if is_well or at_s > until_s:
+            break
+        time.sleep(LOOK_S)
+    if not is_well and not found:
+        found = ["the agent began anew meanwhile: see its journal"]
+    if args.json:
+        print(msgspec.json.encode({"well": is_well, "complaints": found}).decode())
+    else:
+        print("well" if is_well else "; ".join(found))
+    return 0 if is_well else 1
+
+
+def _before(file: str | None) -> Overview | None:
+    try:
+        said = b"" if file is None else Path(file).read_bytes()
+        return msgspec.json.decode(said, type=Overview) if said.strip() else None
+    except (OSError, msgspec.DecodeError) as error:
+        raise UsageError(f"--before: {file}: {error}; give what `sensorloom agent status --json` said") from None
 
 
 def _doctor(args: argparse.Namespace) -> int:
@@ -82,7 +133,6 @@ def _absolute(table: Mapping[str, Any], base: str) -> dict[str, str]:
 
 def find_out(config: AgentConfig, seconds: float) -> Facts:
     """All that can be known of the device now; where no agent runs, its sources are read for so long."""
-    from edge.agent.answering import ask
     from edge.agent.doctor.facts import clock_facts, disk_facts, power_facts
     from edge.agent.doctor.links import link_facts
 

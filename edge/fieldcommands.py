@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import platform
 import secrets
 import signal
@@ -27,7 +28,17 @@ _SPAN_MOST_NS: Final = 3600 * NS
 _FILE: Final = "agent.toml"
 _ENOUGH: Final = 8
 """So many samples of a source show that what was written reads it."""
+INSTALLED: Final = Path("/etc/sensorloom")
+"""Where `deploy/install.sh` has the configuration looked for."""
+_STATE: Final = Path("/var/lib/sensorloom")
+"""Where an installed agent may write."""
+_START: Final = "sudo systemctl restart sensorloom"
 _BROKERS: Final = ("mqtt://", "mqtts://")
+
+
+def is_installed() -> bool:
+    """There is a folder for the configuration of an installed agent, and this user may use it."""
+    return os.access(INSTALLED, os.R_OK | os.X_OK)
 
 
 def action(actions: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
@@ -45,7 +56,9 @@ def action(actions: Any, name: str, run: Any, text: str) -> argparse.ArgumentPar
 
 
 def config_option(action: argparse.ArgumentParser, *, default: str | None = None) -> None:
-    """The option `-c`; with a default it need not be given."""
+    """The option `-c`; with a default it need not be given, nor where the agent was installed (`deploy/install.sh`)."""
+    if is_installed() and not Path(_FILE).exists():
+        default = str(INSTALLED / _FILE)
     text, where = "the configuration, agent.toml", "" if default is None else f" (by default {default} here)"
     action.add_argument(
         "-c", "--config", required=default is None, default=default, metavar="FILE", help=f"{text}{where}"
@@ -82,7 +95,7 @@ def register_init(actions: Any) -> None:
     span_option(init)
     init.add_argument("--device", default="", metavar="NAME", help="the device's name (by default the host's)")
     init.add_argument("--log", default="", metavar="URL", help="where the streams go (by default segments:log)")
-    init.add_argument("--spool", default="spool", metavar="DIR", help="the spool's folder (by default spool)")
+    init.add_argument("--spool", default="", metavar="DIR", help="the spool's folder (by default spool)")
     init.add_argument("--channels", default="", metavar="NAMES", help="names of what is heard, in order, as in x,y,z")
     init.add_argument(
         "--unit",
@@ -180,7 +193,8 @@ def _init(args: argparse.Namespace) -> int:
     if ask is not None and not sys.stdin.isatty():
         raise UsageError("agent init: nobody can be asked here, as this is no terminal; say --yes, and --device NAME")
     names = tuple(name.strip() for name in args.channels.split(",")) if args.channels else ()
-    wishes = Wishes(args.device, args.log, args.spool, names, _units(args.unit))
+    state = _STATE if path.resolve().parent == INSTALLED else Path()
+    wishes = Wishes(args.device, args.log, args.spool or str(state / "spool"), names, _units(args.unit))
     wishes.check()
     say = _say_aside if args.json else _say
     found, failures = _listen(args, seconds, say)
@@ -188,7 +202,9 @@ def _init(args: argparse.Namespace) -> int:
     if not sources:
         raise TransientError("; ".join(failures) or "nothing was heard that is wanted; no file is written")
     device = wishes.device or (ask or _default)("Name of this device", platform.node() or "device")
-    log = wishes.log or (ask or _default)("Where the streams go: kafka://host:9092, or a folder", "segments:log")
+    log = wishes.log or (ask or _default)(
+        "Where the streams go: kafka://host:9092, or a folder", f"segments:{state / 'log'}"
+    )
     write(path, Wishes(device, log, wishes.spool), sources, over=args.force)
     say(f"{path}: written, {counted(len(sources), 'source')}")
     left = unknown_units(sources)
@@ -202,7 +218,7 @@ def _init(args: argparse.Namespace) -> int:
         print(msgspec.json.encode(said).decode())
     else:
         print(trial_page(views, time.monotonic() - began_s))
-        print(f"next: sensorloom agent run -c {path}")
+        print("next: " + (f"sensorloom agent run -c {path}" if state == Path() else _START))
     return 0 if is_good else 1
 
 

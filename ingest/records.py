@@ -295,6 +295,24 @@ class Death(msgspec.Struct, frozen=True, array_like=True, tag=50):
     reason: str
 
 
+class Change(msgspec.Struct, frozen=True, array_like=True, tag=51):
+    """Something of an agent was to be changed, or was: how that came out.
+
+    `what` is `release`: the program itself; `outcome` is `taken`, `refused` (it was not tried) or `rolled_back` (it was
+    tried, and the old one is back), with the reason, for people.
+    """
+
+    device: str
+    agent: str
+    boot: bytes
+    time_ns: Time
+    what: str
+    old: str
+    new: str
+    outcome: str
+    reason: str
+
+
 DEAD_VALUE_BYTES = 65_536
 """A dead letter keeps so much of a record's bytes: whatever was in the log, the letter must fit there too."""
 DEAD_REASON_CHARACTERS = 500
@@ -316,7 +334,7 @@ class DeadLetter(msgspec.Struct, frozen=True, array_like=True, tag=64):
 
 Reading: TypeAlias = RecordingStart | RecordingEnd | Chunk | Gap | Progress | Forget
 Mark: TypeAlias = MarkAdd | MarkEdit | MarkRetract
-Status: TypeAlias = Birth | Heartbeat | Death
+Status: TypeAlias = Birth | Heartbeat | Death | Change
 Record: TypeAlias = Reading | Mark | RecordingUndo | StreamDescription | Status | DeadLetter
 
 

@@ -23,6 +23,7 @@ from edge.agent.notices import Notices
 from edge.agent.overview import Overview, SourceView
 from edge.agent.pipeline import Missing, Pipeline, missing_of
 from edge.agent.publisher import Publisher
+from edge.agent.releases import Releases
 from edge.agent.schedule import CommitSchedule
 from edge.agent.service import FROM_NOBODY, ServiceManager, introduce
 from edge.agent.startup import begin, check_ground
@@ -102,7 +103,8 @@ class Agent:
         self._rules = _edge_rules(config)
         self._sources = [source_type(source.type, source.where).from_config(source) for source in config.sources]
         self._decoders = [decoder_type(source.decoder, source.where).from_config(source) for source in config.sources]
-        self._status = Status(config.devices, config.agent, boot, log)
+        releases = Releases.of(os.environ, config.spool_dir)
+        self._status = Status(config.devices, config.agent, boot, log, releases)
 
     async def run(self, stop: asyncio.Event) -> dict[str, float]:
         """Run until `stop` is set, or until every source has come to its end and the log has all; the figures.
@@ -124,7 +126,7 @@ class Agent:
             background = [
                 asyncio.create_task(parts.publisher.run(self.config.descriptions)),
                 asyncio.create_task(parts.committer.run(parts.schedule, parts.clock, self._manager.alive)),
-                asyncio.create_task(self._status.beat(self._figures_by_device)),
+                asyncio.create_task(self._status.beat(self._figures_by_device, spool)),
                 asyncio.create_task(self._status.watch(self.clones, self._report)),
                 asyncio.create_task(self.watch.run()),
                 asyncio.create_task(give_back()),

@@ -10,6 +10,7 @@ from itertools import count
 from typing import Final
 
 from edge.agent.clones import CloneWatch
+from edge.agent.releases import NO_RELEASES, Releases, changes
 from edge.sources.backoff import Backoff
 from edge.spool.entries import STATUS, urgent
 from edge.spool.spool import Spool
@@ -31,8 +32,11 @@ class Status:
     """Speaks for the devices of one agent in one boot. Births and deaths go through the spool, heartbeats do not: one
     that cannot be said is not said later."""
 
-    def __init__(self, devices: tuple[str, ...], agent: str, boot: bytes, log: Log) -> None:
+    def __init__(
+        self, devices: tuple[str, ...], agent: str, boot: bytes, log: Log, releases: Releases = NO_RELEASES
+    ) -> None:
         self._devices = devices
+        self._releases = releases
         self._agent = agent
         self._boot = boot
         self._log = log
@@ -51,9 +55,20 @@ class Status:
         with suppress(SensorloomError):
             spool.urgent.commit([urgent(STATUS, death.device, death) for death in deaths])
 
-    async def beat(self, figures: Callable[[], Mapping[str, dict[str, float]]]) -> None:
+    def tell_changes(self, spool: Spool) -> None:
+        """What became of upgrades since it was last told. It may wait for the disk, and is tried again with the next
+        heartbeat."""
+        lines, position = self._releases.news()
+        told = changes(lines, self._devices, self._agent, self._boot)
+        if told:
+            with suppress(SensorloomError):
+                spool.urgent.commit([urgent(STATUS, change.device, change) for change in told])
+                self._releases.told(position)
+
+    async def beat(self, figures: Callable[[], Mapping[str, dict[str, float]]], spool: Spool) -> None:
         """Say regularly that this agent is alive, now and then with each device's figures, until cancelled."""
         for number in count():
+            await asyncio.to_thread(self.tell_changes, spool)
             now_ns, found = time.time_ns(), {} if number % FIGURES_BEATS else figures()
             beats = [Heartbeat(name, self._agent, self._boot, now_ns, found.get(name, {})) for name in self._devices]
             with suppress(SensorloomError):

@@ -18,6 +18,7 @@ from ingest.intake import NOTHING, Intake, SavedIntake
 from ingest.log.protocol import MARKS, READINGS, STATUS, LogBatch
 from ingest.records import (
     Birth,
+    Change,
     Chunk,
     Death,
     Forget,
@@ -349,6 +350,9 @@ class _Agents:
                 pairs += number_fields(record.figures, ("up", "event", "version", "reason"))
             case Death():
                 pairs.append(("reason", text(record.reason)))
+            case Change():
+                said = (record.what, record.old, record.new, record.outcome, record.reason)
+                pairs += zip(("what", "old", "new", "outcome", "reason"), map(text, said), strict=True)
         batches.add([line(head(AGENTS, {"device": record.device, "agent": record.agent}), pairs, record.time_ns)])
         return True
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from ingest import records
 from ingest.records import (
     Birth,
+    Change,
     Channel,
     Chunk,
     Clock,
@@ -92,6 +93,7 @@ EXAMPLES: dict[str, Record] = {
     "birth": Birth("pump-7", "agent-1", BOOT, T0, "0.1.0", "abc"),
     "heartbeat": Heartbeat("pump-7", "agent-1", BOOT, T0, {"spool_bytes": 12.0}),
     "death": Death("pump-7", "agent-1", BOOT, T0, "SIGTERM"),
+    "change": Change("pump-7", "agent-1", BOOT, T0, "release", "0.1.0", "0.2.0", "rolled_back", "imu: nothing heard"),
     "dead_letter": DeadLetter("pump-7", "readings", 3, 17, "no record", b"\x00\xff"),
 }
 
