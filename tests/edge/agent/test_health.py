@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -38,7 +39,7 @@ channels = { x = "g" }
         ({"silent_s": 0.1, "samples": 0}, {"silent_s": 0.2, "samples": 0}, ""),
     ],
 )
-def test_what_is_worse_than_before_is_said(now: dict[str, object], before: dict[str, object], words: str) -> None:
+def test_what_is_worse_than_before_is_said(now: dict[str, Any], before: dict[str, Any], words: str) -> None:
     then = view(sources=[source_view(**before)])
     assert complaints(view(sources=[source_view(**now), source_view("new", waiting_for="x")]), then) == [words] * bool(
         words
