@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args
 import msgspec
 
 from edge.assembling import SourceTable, assemble
+from edge.buttontables import Button, read_buttons
 from edge.keys import TABLES, synonyms
 from edge.protocol import SourceConfig
 from edge.recording.batching import describe
@@ -52,6 +53,8 @@ class AgentConfig:
 
     path: str
     agent: str
+    device: str
+    """Whose streams and marks are those that name no device."""
     log: str
     spool_dir: Path
     spool: SpoolLimits
@@ -59,6 +62,7 @@ class AgentConfig:
     rules: Rules
     clock: ClockConfig
     sources: tuple[SourceConfig, ...]
+    buttons: tuple[Button, ...]
     rule_set: RuleSet | None
     """What marks are made of already here; None where no rules run on the agent."""
     digest: str
@@ -85,8 +89,8 @@ def load_config(path: str | Path, environ: Mapping[str, str] = os.environ) -> Ag
     (tables, source_tables), file = assemble(path, environ), str(path)
     base = Path(path).resolve().parent
     top = TABLES[""]
-    other = {"sources": "source", "templates": "template", "includes": "include"}
-    check_keys(tables, {*top, *TABLES, "source", "template"} - {""}, file, synonyms(top) | other)
+    other = {"sources": "source", "templates": "template", "includes": "include", "button": "buttons"}
+    check_keys(tables, {*top, *TABLES, "source", "template", "buttons"} - {""}, file, synonyms(top) | other)
     device = address_part(tables, "device", file, platform.node() or None)
     spool = _table(tables, "spool", file)
     recording = _table(tables, "recording", file)
@@ -98,6 +102,7 @@ def load_config(path: str | Path, environ: Mapping[str, str] = os.environ) -> Ag
     sources = read_sources(source_tables, file, device)
     return AgentConfig(
         path=file,
+        device=device,
         agent=name(tables, "agent", file, platform.node() or "agent"),
         log=anchored(text(tables, "log", file), base),
         spool_dir=base / text(spool, "dir", f"{file}: spool"),
@@ -115,6 +120,7 @@ def load_config(path: str | Path, environ: Mapping[str, str] = os.environ) -> Ag
             cast(Literal["wait", "publish"], unsynced),
         ),
         sources=sources,
+        buttons=read_buttons(tables, file, device, sources),
         rule_set=_read_rules(base / text(tables, "rules", file), sources) if "rules" in tables else None,
         digest=_digest(tables, source_tables),
     )

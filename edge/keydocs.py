@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from edge.buttontables import BUTTON
 from edge.decoders import DECODERS, decoder_type
 from edge.keys import SOURCE, TABLES
 from edge.protocol import Key
@@ -27,6 +28,7 @@ def groups() -> dict[str, tuple[str, Mapping[str, Key]]]:
     """Title and keys, by the name that `sensorloom agent keys` takes."""
     found: dict[str, tuple[str, Mapping[str, Key]]] = {"top": ("At the top of agent.toml", TABLES[""])}
     found |= {name: (f"Table `[{name}]`", keys) for name, keys in TABLES.items() if name}
+    found["buttons"] = ("Every `[buttons.NAME]`", BUTTON)
     found["source"] = ("Every `[[source]]`", SOURCE)
     for name in SOURCES:
         found[name] = (f'`type = "{name}"`', source_type(name, "agent keys").keys)

@@ -11,13 +11,19 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from edge.agent.answering import answering
-from edge.agent.clock import ClockWatch
+from edge.agent.clock import ClockWatch, offset_ns
 from edge.agent.clones import CloneWatch
 from edge.agent.committer import Committer, Marker
-from edge.agent.figures import by_device, published, recorded, spooled
+from edge.agent.figures import by_device, marked, published, recorded, spooled
+from edge.agent.marking.book import Open, button_key
+from edge.agent.marking.buttons import Buttons
+from edge.agent.marking.control import Clerk, desk_of, listening
+from edge.agent.marking.desk import Desk
+from edge.agent.marking.journal import load
 from edge.agent.memory import give_back
 from edge.agent.notices import Notices
 from edge.agent.overview import Overview, SourceView
@@ -29,11 +35,11 @@ from edge.agent.service import FROM_NOBODY, ServiceManager, introduce
 from edge.agent.startup import begin, check_ground
 from edge.agent.status import Status
 from edge.agent.unwritten import Unwritten
-from edge.agent.views import Now, not_begun, source_view
+from edge.agent.views import Now, not_begun, open_views, source_view
 from edge.agent.watch import Watch
 from edge.config import AgentConfig
 from edge.decoders import decoder_type
-from edge.errors import SourceFailedError, UnwrittenError
+from edge.errors import SourceFailedError, SpoolBusyError, UnwrittenError
 from edge.recording.recorder import Recorder
 from edge.sources import source_type
 from edge.sources.clock import boottime_ns
@@ -46,10 +52,16 @@ from ingest.units import exact_time
 if TYPE_CHECKING:
     from edge.agent.rules import EdgeRules
 
+NAME: Final = "name"
+"""The attribute of a recording that somebody asked for."""
 FAREWELL_S: Final = 5.0
 """How long an agent that is told to stop goes on publishing; what is left waits in the spool."""
 _LAST_COMMITS: Final = 25
 """How often the last commit is tried, within `FAREWELL_S`."""
+
+
+_CLAIMS, _CLAIM_S = 4, 0.25
+"""How often the spool is claimed before it is another agent's, and how long after one another."""
 
 
 class _Parts(NamedTuple):
@@ -60,6 +72,8 @@ class _Parts(NamedTuple):
     clock: ClockWatch
     committer: Committer
     publisher: Publisher
+    desk: Desk
+    buttons: Buttons
 
 
 class _Silenced(NamedTuple):
@@ -93,6 +107,8 @@ class Agent:
         self.watch: Watch | None = None
         self._begun_s = time.monotonic()
         self._unwritten: Unwritten | None = None
+        self._desk: Desk | None = None
+        self._buttons: Buttons | None = None
         self._lost: Mapping[tuple[str, str], int] = {}
         """Samples that no disk took up to the end, by device and stream."""
         self._log = log
@@ -118,7 +134,7 @@ class Agent:
         ground = await asyncio.to_thread(check_ground, self.config.spool_dir)
         if ground:
             self._report(ground)
-        self.spool = spool = await asyncio.to_thread(Spool, self.config.spool_dir, self.config.spool)
+        self.spool = spool = await self._claimed()
         try:
             parts = await asyncio.to_thread(self._begin, spool)
             self.watch = Watch(self.pipelines, self.recorders, self._log, self._report)
@@ -129,11 +145,18 @@ class Agent:
                 asyncio.create_task(self._status.beat(self._figures_by_device, spool)),
                 asyncio.create_task(self._status.watch(self.clones, self._report)),
                 asyncio.create_task(self.watch.run()),
+                asyncio.create_task(parts.desk.run(boottime_ns)),
+                *([asyncio.create_task(parts.buttons.run())] if self.config.buttons else []),
                 asyncio.create_task(give_back()),
                 asyncio.create_task(introduce(self._manager, self.pipelines, self.overview, commit_ns)),
             ]
             try:
-                async with answering(self.config.spool_dir, self.overview):
+                await parts.desk.carry_out(
+                    parts.desk.book.begin_anew(button_key(one.name) for one in self.config.buttons)
+                )
+                clerk = Clerk(parts.desk, self._dated, self.recorders, self._record)
+                folder = self.config.spool_dir
+                async with answering(folder, self.overview), listening(folder, clerk):
                     silenced = await self._serve(stop, background)
                 await self._finish(stop, parts, background, silenced)
             finally:
@@ -147,6 +170,14 @@ class Agent:
         if failures:
             raise SourceFailedError("; ".join(failures))
         return figures
+
+    async def _claimed(self) -> Spool:
+        """The spool. Who marks at the shell while no agent runs holds it for a moment."""
+        for _ in range(_CLAIMS):
+            with suppress(SpoolBusyError):
+                return await asyncio.to_thread(Spool, self.config.spool_dir, self.config.spool)
+            await asyncio.sleep(_CLAIM_S)
+        return await asyncio.to_thread(Spool, self.config.spool_dir, self.config.spool)
 
     def figures(self) -> dict[str, float]:
         """Counters by name, as its end shows them."""
@@ -163,6 +194,8 @@ class Agent:
         }
         if self.spool is not None and self._unwritten is not None:
             found |= spooled(self.spool, self._unwritten.refused_samples)
+        if self._desk is not None and self._buttons is not None:
+            found |= marked(self._desk, self._buttons.missed)
         if self.publisher is not None:
             found |= published(self.publisher.figures)
         return found
@@ -183,7 +216,22 @@ class Agent:
             sources=[self._view(number, now) for number in range(len(config.sources))],
             time=exact_time(now.wall_ns),
             time_ns=now.wall_ns,
+            buttons=[] if self._buttons is None else self._buttons.views(),
+            open=[] if self._desk is None else open_views(self._desk.book.state, now.monotonic_ns),
         )
+
+    def _dated(self, device: str, monotonic_ns: int) -> tuple[int, bool]:
+        """An instant of CLOCK_BOOTTIME as the samples of a device have it; of another one as the first one's do."""
+        recorder = self.recorders.get(device) or next(iter(self.recorders.values()))
+        return recorder.dated(monotonic_ns, offset_ns())
+
+    def _record(self, device: str, monotonic_ns: int, name: str) -> None:
+        """A recording of its own begins then, or is over."""
+        self.recorders[device].begin_anew(monotonic_ns, {NAME: name} if name else {})
+
+    def _ended(self, opened: Open) -> None:
+        if opened.kind == "take" and opened.name:
+            self._record(opened.device, min(opened.until_ns, boottime_ns()), "")
 
     def _view(self, number: int, now: Now) -> SourceView:
         source = self.config.sources[number]
@@ -218,7 +266,12 @@ class Agent:
             self._report,
             keeps_oldest=config.spool.drop == "newest",
         )
-        return _Parts(spool, schedule, clock, committer, self.publisher)
+        state, told = load(spool.folder)
+        if told:
+            self._report(told)
+        desk = desk_of(config, spool, state, self._dated, self._report, self.publisher.notify, self._ended)
+        self._desk, self._buttons = desk, Buttons(config.buttons, desk, self._report)
+        return _Parts(spool, schedule, clock, committer, self.publisher, desk, self._buttons)
 
     async def _serve(self, stop: asyncio.Event, background: list[asyncio.Task[None]]) -> _Silenced:
         """Until all sources are at their end, or a stop."""
@@ -243,6 +296,7 @@ class Agent:
     ) -> None:
         """End the recordings, commit the rest, publish it as far as there is time."""
         self._manager.stopping()
+        await parts.desk.close(boottime_ns())
         for pipeline in self.pipelines:
             pipeline.end()
         reason = "stopped" if stop.is_set() else "end_of_file"

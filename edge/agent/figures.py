@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from edge.agent.marking.desk import Desk
 from edge.agent.publisher import PublisherFigures
 from edge.recording.recorder import Recorder
 from edge.spool.spool import Spool
@@ -53,6 +54,13 @@ def spooled(spool: Spool, refused_samples: int) -> dict[str, float]:
         "spool.written_bytes": queue.stats.written_bytes,
         "spool.fsyncs": queue.stats.fsyncs,
     }
+
+
+def marked(desk: Desk, missed: int) -> dict[str, float]:
+    """What buttons and the shell have marked; `missed` edges of buttons came too fast to be kept."""
+    found = {"marks.made": desk.made, "marks.retracted": desk.retracted, "marks.waiting": desk.waiting}
+    found |= {"marks.lost": desk.lost, "marks.missed_edges": missed}
+    return {name: float(count) for name, count in found.items() if count}
 
 
 def published(done: PublisherFigures) -> dict[str, float]:

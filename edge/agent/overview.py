@@ -61,6 +61,36 @@ class SourceView(msgspec.Struct, frozen=True):
     """Of the newest sample; empty where none came."""
 
 
+class ButtonView(msgspec.Struct, frozen=True):
+    """One button. Counts are since the agent began."""
+
+    name: str
+    device: str
+    does: str
+    """`press = fall`."""
+    marks: int
+    is_open: bool
+    """A range that it has begun is open."""
+    waiting_for: str
+    said: str
+    """Why its last press did nothing; empty where it did."""
+
+
+class OpenView(msgspec.Struct, frozen=True):
+    """What has begun and is no mark yet."""
+
+    kind: str
+    device: str
+    label: str
+    author: str
+    start: str
+    """As `BadLineView.time`; empty where the clock is not set."""
+    name: str = ""
+    """Of a recording."""
+    left_s: float | None = None
+    """Until it ends by itself."""
+
+
 class Overview(msgspec.Struct, frozen=True):
     """An agent. Counts are since it began."""
 
@@ -77,6 +107,8 @@ class Overview(msgspec.Struct, frozen=True):
     time: str = ""
     """When it said so, as `BadLineView.time`."""
     time_ns: int = 0
+    buttons: list[ButtonView] = []
+    open: list[OpenView] = []
 
     @property
     def samples(self) -> int:
@@ -172,6 +204,19 @@ def page(view: Overview) -> str:
             lines.append(f"    waiting for {source.waiting_for}")
         lines += [f"    {finding}" for finding in source.findings]
         lines += [f"    {bad.time}  {bad.reason:<12} {bad.raw}" for bad in source.bad_lines]
+    for button in view.buttons:
+        lines.append(
+            f"  button {button.name}  {button.does}, {button.device}: {counted(button.marks, 'mark')}"
+            + (", open" if button.is_open else "")
+        )
+        lines += [f"    waiting for {button.waiting_for}"] * bool(button.waiting_for)
+        lines += [f"    {button.said}"] * bool(button.said)
+    for opened in view.open:
+        left = "" if opened.left_s is None else f", {opened.left_s:.0f} s left"
+        what = f"recording {opened.name}" if opened.name else opened.kind
+        lines.append(
+            f"  open   {what} {opened.label} of {opened.device}, by {opened.author}, since {opened.start}{left}"
+        )
     return "\n".join(map(printable, lines))
 
 

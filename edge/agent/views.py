@@ -8,7 +8,8 @@ from typing import Final, NamedTuple
 
 from edge.agent.diagnosis import EXAMPLE
 from edge.agent.hearing import Hearing
-from edge.agent.overview import BadLineView, SourceView, ValueView
+from edge.agent.marking.book import State
+from edge.agent.overview import BadLineView, OpenView, SourceView, ValueView
 from edge.agent.pipeline import Pipeline
 from edge.protocol import SourceConfig
 from edge.recording.correcting import physical
@@ -98,3 +99,19 @@ def _newest_line(data: bytes) -> bytes:
     if len(lines) > 1 and not data.endswith(b"\n"):
         lines.pop()
     return lines[-1].rstrip(b"\r")[:_LINE_BYTES]
+
+
+def open_views(state: State, monotonic_ns: int) -> list[OpenView]:
+    """What has begun and is no mark yet."""
+    return [
+        OpenView(
+            kind=opened.kind,
+            device=opened.device,
+            label=opened.label,
+            author=opened.author,
+            start=exact_time(opened.start_utc_ns) if opened.start_utc_ns else "",
+            name=opened.name,
+            left_s=max(0, opened.until_ns - monotonic_ns) / 1e9 if opened.until_ns else None,
+        )
+        for opened in state.open.values()
+    ]

@@ -34,6 +34,8 @@ BACKLOG: Final = "-backlog"
 """Ends the name of a recording of what a device had kept, beside one that is live."""
 OWED_NS: Final = 5_000_000_000
 """Who says nothing for so long after a stop is not waited for."""
+ASKED: Final = "asked"
+"""Why a recording ended: somebody asked for one of its own."""
 LIVE_NS: Final = 30_000_000_000
 """A device from which nothing live has come for so long, and that says older times, has set its clock back."""
 _NOTHING: Final[Mapping[str, str]] = {}
@@ -118,6 +120,8 @@ class Recorder:
         """The end of the recording before, in this boot."""
         self._unheard: dict[str, str] = {}
         """Streams that were interrupted between two recordings, and why."""
+        self._asked: dict[str, str] = {}
+        """Attributes that a recording has which somebody asked for."""
         self._was_heard = False
         """Anything came since the last flush."""
         self._quiet_since_ns = 0
@@ -150,6 +154,20 @@ class Recorder:
             if isinstance(stream.timebase, ArrivalTimes)
         }
         return {name: rate for name, rate in found.items() if rate is not None}
+
+    def dated(self, monotonic_ns: int, offset_ns: int) -> tuple[int, bool]:
+        """An instant of CLOCK_BOOTTIME as samples that the agent stamps have it, and whether it waits for the clock;
+        `offset_ns` is what CLOCK_BOOTTIME lacks to the wall clock now."""
+        if self._rules.holds_unsynced and not self._clock.is_set:
+            return monotonic_ns, True
+        own = (stream.axis for stream in self._streams.values() if stream.config.is_on_our_axis)
+        axis = next((axis for axis in own if axis is not None), None)
+        return monotonic_ns + (offset_ns if axis is None else axis.offset_ns), False
+
+    def begin_anew(self, monotonic_ns: int, attributes: Mapping[str, str]) -> None:
+        """End the recording under way, if any; those that begin from now on have these attributes besides."""
+        self.end(ASKED, monotonic_ns)
+        self._asked = dict(attributes)
 
     def take(
         self,
@@ -368,7 +386,7 @@ class Recorder:
         self._held = self._holds(stream)
         reason = BACKLOG[1:] if self._beside is not None else "restart" if number else "start"
         whose = self.device, self._recording, self.boot
-        start = RecordingStart(*whose, start_ns, reason, *self._previous, self._rules.attributes)
+        start = RecordingStart(*whose, start_ns, reason, *self._previous, self._rules.attributes | self._asked)
         self._emit(start, self._held)
         self._previous = Previous()
         self._started_ns = start_ns

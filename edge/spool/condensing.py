@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from edge.spool.entries import (
     HELD,
+    HELD_MARK,
     IDENTITIES,
     MARK,
     MAX_IDENTITIES,
@@ -154,7 +155,7 @@ class _Smaller:
         elif kind in (READING, HELD):
             self._add_record(own, _decoded(own.entry.value))
         elif kind != IDENTITIES or self._thins:
-            self._kept.append(own._replace(record=_decoded(own.entry.value)) if kind == MARK else own)
+            self._kept.append(own._replace(record=_decoded(own.entry.value)) if kind in (MARK, HELD_MARK) else own)
 
     def _add_record(self, own: _Kept, record: object) -> None:
         if isinstance(record, Progress):
@@ -239,7 +240,7 @@ def _single(kept: Sequence[_Kept]) -> list[_Victim]:
     for item in kept:
         if isinstance(item.record, MarkAdd | MarkEdit | MarkRetract):
             found.append(("rule marks" if item.record.tool == "rule" else "marks", [item]))
-        elif item.record is None and key_of(item.entry.key).kind in (READING, HELD, MARK):
+        elif item.record is None and key_of(item.entry.key).kind in (READING, HELD, HELD_MARK, MARK):
             found.append(("unreadable", [item]))
     return found
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from edge.recording.recorder import UNSYNCED, shifted
-from edge.spool.entries import HELD, MARK, READING, STATUS, STREAM, end_of, key_of
+from edge.spool.entries import HELD, HELD_MARK, MARK, READING, STATUS, STREAM, end_of, key_of
 from ingest.errors import WireError
 from ingest.log.protocol import MARKS, READINGS, STREAMS, Entry, LogBatch
 from ingest.log.protocol import STATUS as STATUS_TOPIC
-from ingest.records import Chunk, Clock, Gap, Record
+from ingest.records import Chunk, Clock, Gap, MarkAdd, MarkRetract, Record
 from ingest.wire import decode, encode
 
 DAMAGE = "spool_damage"
-_TOPICS = {READING: READINGS, HELD: READINGS, STREAM: STREAMS, MARK: MARKS, STATUS: STATUS_TOPIC}
+_TOPICS = {READING: READINGS, HELD: READINGS, STREAM: STREAMS, MARK: MARKS, HELD_MARK: MARKS, STATUS: STATUS_TOPIC}
 
 
 @dataclass(slots=True)
@@ -52,7 +54,11 @@ class Drain:
         for offset, raw, value in zip(batch.offsets, batch.keys, batch.values, strict=True):
             key = key_of(raw)
             topic = _TOPICS.get(key.kind)
-            if key.kind == HELD and key.kernel_boot not in offsets_ns and key.kernel_boot == self._kernel_boot:
+            if (
+                key.kind in (HELD, HELD_MARK)
+                and key.kernel_boot not in offsets_ns
+                and key.kernel_boot == self._kernel_boot
+            ):
                 plan.waits = True
                 return plan
             if topic is not None:
@@ -71,9 +77,11 @@ class Drain:
         plan.steps[-1].entries += entries
 
     def _entries(self, kind: bytes, device: str, value: bytes, offset_ns: int | None) -> list[Entry]:
-        record = self._decoded(value) if kind in (READING, HELD) else None
+        record = self._decoded(value) if kind in (READING, HELD, HELD_MARK) else None
         if record is None:
             return [Entry(device.encode(), value)]
+        if kind == HELD_MARK:
+            return [Entry(device.encode(), encode(_dated(record, offset_ns)))]
         if kind == HELD:
             record = shifted(record, offset_ns or 0, Clock(UNSYNCED if offset_ns is None else "late"))
             value = encode(record)
@@ -104,3 +112,14 @@ class Drain:
             return decode(value)
         except WireError:
             return None
+
+
+def _dated(mark: Record, offset_ns: int | None) -> Record:
+    """A mark on the UTC axis, as the samples beside it are; what never could be dated says so."""
+    own, added = offset_ns or 0, {} if offset_ns is not None else {UNSYNCED: 1.0}
+    if isinstance(mark, MarkAdd):
+        times = {"start_ns": mark.start_ns + own, "end_ns": mark.end_ns + own, "client_ns": mark.client_ns + own}
+        return replace(mark, **times, evidence={**mark.evidence, **added})
+    if isinstance(mark, MarkRetract):
+        return replace(mark, client_ns=mark.client_ns + own, evidence={**mark.evidence, **added})
+    return mark

@@ -31,6 +31,8 @@ IDENTITIES: Final = b"i"
 REACH: Final = b"e"
 """How far a device's records reached that were in the log and made room: all that the next start reads of them."""
 MARK: Final = b"m"
+HELD_MARK: Final = b"k"
+"""A mark whose times are CLOCK_BOOTTIME's, as of `HELD`. It lies among the readings: `urgent` waits for no clock."""
 STATUS: Final = b"t"
 _CLOSING: Final = 0x80
 """Set in the first byte of the key that is a commit's last."""
@@ -69,7 +71,7 @@ def key_of(data: bytes) -> Key:
     """Total: what is no key has a kind that nobody knows."""
     kind, rest = data[:1], data[1:]
     boot = b""
-    if kind == HELD:
+    if kind in (HELD, HELD_MARK):
         boot, rest = rest[:KERNEL_BOOT_BYTES], rest[KERNEL_BOOT_BYTES:]
     return Key(kind, rest.decode("utf-8", "replace"), boot)
 
@@ -83,6 +85,11 @@ def reading(device: str, record: Record, kernel_boot: bytes = b"") -> Entry:
 def description(record: StreamDescription) -> Entry:
     """A stream description: it must be in the log before the chunks behind it."""
     return Entry(STREAM + schema_id(record), encode(record))
+
+
+def held_mark(device: str, record: Record, kernel_boot: bytes) -> Entry:
+    """A mark for `readings`, which waits for the clock of that kernel boot."""
+    return Entry(HELD_MARK + kernel_boot + device.encode(), encode(record))
 
 
 def urgent(kind: bytes, device: str, record: Record) -> Entry:

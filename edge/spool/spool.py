@@ -20,8 +20,9 @@ from ingest.errors import CorruptError, StoreFullError
 from ingest.files import as_log_errors, is_under, make_folder, put, try_lock
 
 __all__ = ["PLAUSIBLE_NS", "Queue", "Spool", "SpoolLimits", "SpoolStats"]
-FORMAT: Final = 2
-"""1 had no such file; 2 has notes of what a full disk made room of, and whole sectors."""
+FORMAT: Final = 3
+"""1 had no such file; 2 has notes of what a full disk made room of, and whole sectors; 3 has marks that wait for the
+clock."""
 _FORMAT_WORDS: Final = "sensorloom spool, format "
 
 

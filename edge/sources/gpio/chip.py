@@ -55,12 +55,12 @@ class Chip:
 
     def open(self) -> Requested:
         """Find the chip and request its lines. Raises `OSError`, `ValueError`."""
-        with _find(self.settings) as chip:
+        with find_chip(self.settings) as chip:
             return self._request(chip)
 
     def _request(self, chip: gpiod.Chip) -> Requested:
         wanted = self.settings
-        offsets = [_offset(chip, line) for line in wanted.lines]
+        offsets = [offset_of(chip, line) for line in wanted.lines]
         settings = gpiod.LineSettings(
             direction=Direction.INPUT,
             edge_detection=_EDGES[wanted.edge],
@@ -150,7 +150,7 @@ class Requested:
         return b"" if self._poll.poll(0) else self._edges.stand(levels, at_ns)
 
 
-def _find(wanted: Settings) -> gpiod.Chip:
+def find_chip(wanted: Settings) -> gpiod.Chip:
     """The chip, open. Raises `OSError`."""
     if wanted.chip and (path := DEVICES / wanted.chip).exists():  # a path that begins with / stays what it is
         return _open(path)
@@ -181,7 +181,7 @@ def _has(chip: gpiod.Chip, name: str) -> bool:
     return True
 
 
-def _offset(chip: gpiod.Chip, line: int | str) -> int:
+def offset_of(chip: gpiod.Chip, line: int | str) -> int:
     """A line's number. Raises `UnfitError`."""
     try:
         return int(chip.line_offset_from_id(line))

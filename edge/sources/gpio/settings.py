@@ -65,6 +65,7 @@ KEYS: Final[Mapping[str, Key]] = {
         ("debounce_time", "bounce", "bouncetime"),
     ),
 }
+BIASES: Final[tuple[Bias, ...]] = get_args(Bias)
 DEBOUNCE_MAX_NS: Final = 1_000_000_000
 LINES_MAX: Final = 64
 """So many a request takes (GPIO_V2_LINES_MAX of linux/gpio.h)."""
@@ -107,7 +108,7 @@ def read_settings(config: SourceConfig) -> Settings:
         lines,
         cast(EdgeKind, edge),
         every_ns,
-        cast(Bias, _one_of(config, "bias", get_args(Bias), "as-is")),
+        cast(Bias, _one_of(config, "bias", BIASES, "as-is")),
         config.option("active_low", bool, False),
         _duration(config, "debounce", 1000, DEBOUNCE_MAX_NS) if "debounce" in config.options else 0,
     )

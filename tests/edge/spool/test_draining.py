@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from edge.spool.draining import DAMAGE, Drain
-from edge.spool.entries import MARK, description, identities, reading, urgent
+from edge.spool.entries import MARK, description, held_mark, identities, reading, urgent
 from ingest.log.protocol import Entry, LogBatch
-from ingest.records import Channel, Gap, MarkAdd, Record, RecordingStart, StreamDescription, schema_id
+from ingest.records import Channel, Gap, MarkAdd, MarkRetract, Record, RecordingStart, StreamDescription, schema_id
 from ingest.wire import decode
 from tests.edge.spool.spooling import BOOT, SECOND, T0, chunk, entry
 
@@ -51,6 +53,22 @@ def test_what_an_earlier_kernel_never_dated_goes_out_marked() -> None:
     plan = Drain(KERNEL).plan(batch(reading("pump", chunk(0), OTHER)), {})
     (found,) = records(plan.steps[0].entries)
     assert found.clock.source == "unsynced"  # type: ignore[union-attr]
+
+
+def test_marks_wait_for_their_clock_with_the_readings_and_are_dated_like_them() -> None:
+    add = MarkAdd("pump", "id", 5, 9, "walk", "me", "button", client_ns=9)
+    back = MarkRetract("pump", "id", "me", "button", 12)
+    held = batch(entry(0), held_mark("pump", add, KERNEL), held_mark("pump", back, KERNEL))
+    plan = Drain(KERNEL).plan(held, {})
+    assert (plan.waits, plan.next_offset) == (True, 1)
+    plan = Drain(KERNEL).plan(held, {KERNEL: 1000})
+    assert [step.topic for step in plan.steps] == ["readings", "marks"]
+    assert records(plan.steps[1].entries) == [
+        MarkAdd("pump", "id", 1005, 1009, "walk", "me", "button", client_ns=1009),
+        MarkRetract("pump", "id", "me", "button", 1012),
+    ]
+    (step,) = Drain(KERNEL).plan(batch(held_mark("pump", add, OTHER)), {}).steps
+    assert records(step.entries) == [replace(add, evidence={"unsynced": 1.0})]
 
 
 def test_a_hole_in_the_numbers_is_announced_as_damage() -> None:

@@ -1,0 +1,1 @@
+"""Marks that are made on the device: by buttons, and from its shell."""
