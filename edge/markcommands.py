@@ -18,11 +18,10 @@ from edge.config import AgentConfig, load_config
 from edge.fieldcommands import action, config_option, stopped_by_signals
 from edge.tables import NAME_BYTES
 from ingest.attributes import check_attributes
-from ingest.commands import time_of_option
 from ingest.errors import TransientError, UsageError
 from ingest.showing import counted, printable
 from ingest.times import NS
-from ingest.units import exact_time, parse_duration
+from ingest.units import exact_time, parse_duration, parse_time
 from ingest.who import who
 
 _FILE: Final = "agent.toml"
@@ -88,6 +87,13 @@ def _span_ns(text: str | None) -> int:
     return span_ns
 
 
+def _time_ns(option: str, text: str) -> int:
+    try:
+        return parse_time(text)
+    except UsageError as error:
+        raise UsageError(f"{option}: {error}") from None
+
+
 # --- mark
 
 
@@ -103,8 +109,8 @@ def _mark(args: argparse.Namespace) -> int:
     what = "start" if args.start else "stop" if args.stop else "mark"
     request = now_request(what, device, author, label=label, note=args.note)  # type: ignore[arg-type]
     if args.at is not None:
-        at_ns = time_of_option("--at", args.at)
-        end_ns = at_ns + span_ns if args.end is None else time_of_option("--end", args.end)
+        at_ns = _time_ns("--at", args.at)
+        end_ns = at_ns + span_ns if args.end is None else _time_ns("--end", args.end)
         if end_ns < at_ns:
             raise UsageError("agent mark: --end does not lie behind --at")
         request = msgspec.structs.replace(request, at_ns=0, start_ns=at_ns, end_ns=end_ns)
