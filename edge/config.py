@@ -65,6 +65,8 @@ class AgentConfig:
     buttons: tuple[Button, ...]
     rule_set: RuleSet | None
     """What marks are made of already here; None where no rules run on the agent."""
+    metrics: tuple[str, int] | None
+    """Host and port where the agent's figures are to be read; None: nowhere."""
     digest: str
     """A hash of what the file says."""
 
@@ -122,6 +124,7 @@ def load_config(path: str | Path, environ: Mapping[str, str] = os.environ) -> Ag
         sources=sources,
         buttons=read_buttons(tables, file, device, sources),
         rule_set=_read_rules(base / text(tables, "rules", file), sources) if "rules" in tables else None,
+        metrics=_address(_table(tables, "metrics", file), f"{file}: metrics"),
         digest=_digest(tables, source_tables),
     )
 
@@ -146,6 +149,17 @@ def _attributes(recording: Mapping[str, Any], where: str) -> dict[str, str]:
     if not isinstance(found, dict):
         raise UsageError(f'{where}: found {shown(found)}, expected a table, as in [recording.set] subject = "u07"')
     return check_attributes(found, where)
+
+
+def _address(table: Mapping[str, Any], where: str) -> tuple[str, int] | None:
+    """`host:port`, an IPv6 address in brackets."""
+    if "listen" not in table:
+        return None
+    found = text(table, "listen", where)
+    host, colon, port = found.rpartition(":")
+    if not host.strip("[]") or not colon or not port.isdecimal() or not 0 < int(port) < 65_536:
+        raise UsageError(f'{where}.listen: found "{found}", expected host and port, as in "127.0.0.1:9477"')
+    return host.strip("[]"), int(port)
 
 
 def _spool_limits(table: Mapping[str, Any], where: str) -> SpoolLimits:

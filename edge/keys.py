@@ -84,6 +84,16 @@ TABLES: Final[Mapping[str, Mapping[str, Key]]] = {
             ("attributes", "tags", "labels", "meta", "metadata"),
         ),
     },
+    "metrics": {
+        "listen": Key(
+            "address",
+            "Where Prometheus reads this agent's figures (`http://HOST:PORT/metrics`). Whoever reaches it may read "
+            "them: a loopback address, or that of a network of one's own.",
+            '"127.0.0.1:9477"',
+            "nowhere",
+            ("address", "port", "bind", "prometheus"),
+        ),
+    },
     "clock": {
         "trust": Key(
             "one of system, ntp",

@@ -25,6 +25,7 @@ from edge.agent.marking.control import Clerk, desk_of, listening
 from edge.agent.marking.desk import Desk
 from edge.agent.marking.journal import load
 from edge.agent.memory import give_back
+from edge.agent.metrics import serve_metrics
 from edge.agent.notices import Notices
 from edge.agent.overview import Overview, SourceView
 from edge.agent.pipeline import Missing, Pipeline, missing_of
@@ -150,6 +151,8 @@ class Agent:
                 asyncio.create_task(give_back()),
                 asyncio.create_task(introduce(self._manager, self.pipelines, self.overview, commit_ns)),
             ]
+            if self.config.metrics is not None:
+                background.append(asyncio.create_task(serve_metrics(self.config.metrics, self.overview, self._report)))
             try:
                 await parts.desk.carry_out(
                     parts.desk.book.begin_anew(button_key(one.name) for one in self.config.buttons)
@@ -218,6 +221,7 @@ class Agent:
             time_ns=now.wall_ns,
             buttons=[] if self._buttons is None else self._buttons.views(),
             open=[] if self._desk is None else open_views(self._desk.book.state, now.monotonic_ns),
+            config_hash=config.digest,
         )
 
     def _dated(self, device: str, monotonic_ns: int) -> tuple[int, bool]:

@@ -109,6 +109,7 @@ class Overview(msgspec.Struct, frozen=True):
     time_ns: int = 0
     buttons: list[ButtonView] = []
     open: list[OpenView] = []
+    config_hash: str = ""
 
     @property
     def samples(self) -> int:
