@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from edge.agent.overview import Overview, SourceView
@@ -17,7 +17,7 @@ class _Metric(NamedTuple):
     name: str
     kind: _Kind
     help: str
-    values: list[tuple[_Labels, float]]
+    values: Sequence[tuple[_Labels, float]]
 
 
 _FIGURES: Final[Mapping[str, tuple[str, _Kind, str]]] = {
