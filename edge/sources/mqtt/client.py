@@ -148,11 +148,40 @@ def new_client(settings: Settings) -> BoundedClient:
     if settings.username:
         client.username_pw_set(settings.username, _password(settings))
     if settings.tls:
-        try:
-            client.tls_set_context(ssl.create_default_context(cafile=settings.ca_file or None))
-        except OSError as error:
-            raise PermanentError(f"{settings.ca_file}: {_of_file(error)}; {settings.url} needs it") from None
+        client.tls_set_context(_tls(settings))
     return client
+
+
+def _tls(settings: Settings) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_file or None)
+    except OSError as error:
+        raise PermanentError(f"{settings.ca_file}: {_of_file(error)}; {settings.url} needs it") from None
+    if settings.cert_file:
+        _prove(context, settings)
+    return context
+
+
+def _prove(context: ssl.SSLContext, settings: Settings) -> None:
+    """Show a certificate of one's own."""
+    files = [file for file in (settings.cert_file, settings.key_file) if file]
+    for file in files:  # OpenSSL names none of them
+        try:
+            Path(file).open("rb").close()
+        except OSError as error:
+            raise PermanentError(f"{file}: {error.strerror}; {settings.url} needs it") from None
+    try:
+        context.load_cert_chain(settings.cert_file, settings.key_file or None, password=_no_passphrase)
+    except ssl.SSLError as error:
+        why = "are not of one another" if error.reason == "KEY_VALUES_MISMATCH" else "hold no certificate and its key"
+        raise PermanentError(f"{' and '.join(files)}: {why} in PEM; {settings.url} needs them") from None
+    except ValueError:
+        raise PermanentError(f"{files[-1]}: the key has a passphrase; write it without one (openssl pkey)") from None
+
+
+def _no_passphrase() -> str:
+    """Else OpenSSL would ask at a terminal."""
+    raise ValueError("a passphrase")
 
 
 def _password(settings: Settings) -> str | None:

@@ -58,7 +58,7 @@ def connecting(error: Exception, settings: Settings, connect_s: float, now: date
 def closed_unanswered(settings: Settings, reason: str) -> str:
     """Why a connection ended before the broker had answered its CONNECT."""
     if settings.tls:
-        return f"{reason} before any answer; it may want a client's certificate (this source has none), or be no broker"
+        return f"{reason} before any answer; {_perhaps_certificate(settings)}, or be no broker"
     return f"{reason} before any answer; if port {settings.port} is for TLS, write mqtts://"
 
 
@@ -95,8 +95,16 @@ def _tls(error: ssl.SSLError, settings: Settings) -> str:
     if reason in ("WRONG_VERSION_NUMBER", "UNEXPECTED_EOF_WHILE_READING", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST"):
         return f"TLS: what answers does not speak it ({reason}); {_perhaps_plain(settings)}"
     if "CERTIFICATE_REQUIRED" in reason:
-        return f"TLS: the broker wants a client's certificate ({reason}), which this source cannot give"
+        return f"TLS: {reason}: the broker wants a client's certificate: say cert_file and key_file"
+    if settings.cert_file and "ALERT" in reason:
+        return f"TLS: {reason}: {settings.cert_file}: the broker refuses this certificate; has its authority signed it?"
     return f"TLS: {reason}"
+
+
+def _perhaps_certificate(settings: Settings) -> str:
+    if settings.cert_file:
+        return f"it may refuse this client's certificate ({settings.cert_file})"
+    return "it may want a client's certificate (say cert_file and key_file)"
 
 
 def _perhaps_plain(settings: Settings) -> str:

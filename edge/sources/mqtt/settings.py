@@ -80,7 +80,22 @@ KEYS: Final[Mapping[str, Key]] = {
         "The certificates that the broker's is checked against.",
         '"/etc/sensorloom/ca.pem"',
         "the system's",
-        ("cafile", "ca", "ca_cert", "ca_certs", "cert", "certificate", "cacert", "tls_ca"),
+        ("cafile", "ca", "ca_cert", "ca_certs", "cacert", "tls_ca"),
+    ),
+    "cert_file": Key(
+        "text",
+        "This client's own certificate, where the broker knows its clients by such; those between it and the "
+        "authority behind it.",
+        '"/etc/sensorloom/pump-7.pem"',
+        "none",
+        ("certfile", "cert", "certificate", "client_cert", "tls_cert", "client_certificate"),
+    ),
+    "key_file": Key(
+        "text",
+        "The private key of that certificate, without a passphrase and readable by the agent alone.",
+        '"/etc/sensorloom/pump-7.key"',
+        "in the file of the certificate",
+        ("keyfile", "key", "client_key", "tls_key", "private_key"),
     ),
 }
 
@@ -124,6 +139,8 @@ class Settings:
     username: str = ""
     password_file: str = ""
     ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
     is_passing: bool = False
     """The session ends with the connection: nothing is left at the broker."""
     has_grid: bool = False
@@ -177,12 +194,17 @@ def settings(config: SourceConfig) -> Settings:
         username=config.option("username", str, ""),
         password_file=_path(config, "password_file"),
         ca_file=_path(config, "ca_file"),
+        cert_file=_path(config, "cert_file"),
+        key_file=_path(config, "key_file"),
         has_grid=config.rate is not None and config.clock == "arrival",
     )
     if found.password_file and not found.username:
         raise UsageError(f"{where}: password_file: a password needs a username; say whose it is")
-    if found.ca_file and not tls:
-        raise UsageError(f'{where}: ca_file: "{url}" is without TLS; write mqtts:// where the broker speaks it')
+    for key in ("ca_file", "cert_file", "key_file"):
+        if getattr(found, key) and not tls:
+            raise UsageError(f'{where}: {key}: "{url}" is without TLS; write mqtts:// where the broker speaks it')
+    if found.key_file and not found.cert_file:
+        raise UsageError(f"{where}: key_file: a key needs its certificate; say cert_file")
     return found
 
 

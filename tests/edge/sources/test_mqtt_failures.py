@@ -33,6 +33,8 @@ class Site(NamedTuple):
     """By the name of their certificate."""
     ca: str
     other_ca: str
+    clients: dict[str, tuple[Path, Path]]
+    """Certificate and key, by who signed it."""
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +53,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     certificate, key = made["good"]
     strict = ("require_certificate true", f"cafile {plant.certificate}")
     brokers["strict"] = Mosquitto(f"certfile {certificate}", f"keyfile {key}", *strict)
+    clients = {name: ca.sign("client", "DNS:pump-7") for name, ca in (("own", plant), ("other", stranger))}
     plain = Mosquitto()
-    yield Site(plain, brokers, str(plant.certificate), str(stranger.certificate))
+    yield Site(plain, brokers, str(plant.certificate), str(stranger.certificate), clients)
     for broker in (plain, *brokers.values()):
         broker.stop()
 
@@ -91,12 +94,18 @@ def told(url: str, **options: Any) -> str:
         ("good", {"ca_file": "other"}, "ca.pem does not hold the authority that signed it"),
         ("named", {"ca_file": "own"}, r'mismatch.*; it is for another host than "127.0.0.1": write in broker the name'),
         ("expired", {"ca_file": "own"}, "certificate has expired; renew it at the broker, or set this device's clock"),
-        ("strict", {"ca_file": "own"}, "it may want a client's certificate|wants a client's certificate"),
+        ("strict", {"ca_file": "own"}, "want(s?) a client's certificate.*say cert_file and key_file"),
+        (
+            "strict",
+            {"ca_file": "own", "cert_file": "other client", "key_file": "other key"},
+            "client.pem: the broker refuses this certificate; has its|may refuse this client's certificate .*client.pem",
+        ),
         ("early", {"ca_file": "own"}, "certificate is not yet valid; set this device's clock, which says 20"),
     ],
 )
 def test_what_is_wrong_with_tls_is_told_apart(site: Site, broker: str, options: dict[str, str], expected: str) -> None:
-    files = {"own": site.ca, "other": site.other_ca}
+    certificate, key = site.clients["other"]
+    files = {"own": site.ca, "other": site.other_ca, "other client": str(certificate), "other key": str(key)}
     port = (site.plain if broker == "plain" else site.brokers[broker]).port
     said = told(f"mqtts://127.0.0.1:{port}", **{key: files[value] for key, value in options.items()})
     assert re.search(expected, said), said
@@ -127,6 +136,45 @@ def test_a_connection_is_encrypted_and_its_certificate_checked(site: Site) -> No
         await source.close()
 
     asyncio.run(scenario())
+
+
+def test_a_client_shows_its_certificate(site: Site, tmp_path: Path) -> None:
+    """To a broker that lets in nobody else: the two in files of their own, and in one."""
+    broker, (certificate, key) = site.brokers["strict"], site.clients["own"]
+    both = tmp_path / "both.pem"
+    both.write_text(certificate.read_text() + key.read_text())
+
+    async def scenario(**files: str) -> None:
+        url = broker.url.replace("mqtt:", "mqtts:")
+        source = MqttSource.from_config(config(url, ca_file=site.ca, **files))
+        await asyncio.wait_for(source.open(), 60)
+        assert not source.waiting_for
+        await source.close()
+
+    asyncio.run(scenario(cert_file=str(certificate), key_file=str(key)))
+    asyncio.run(scenario(cert_file=str(both)))
+
+
+def test_a_certificate_that_cannot_be_shown_is_named(site: Site, tmp_path: Path) -> None:
+    async def failure(**options: Any) -> str:
+        source = MqttSource.from_config(config("mqtts://127.0.0.1:1", **options))
+        with pytest.raises(PermanentError) as caught:
+            await source.open()
+        return str(caught.value)
+
+    certificate, key = site.clients["own"]
+    locked, text = tmp_path / "locked.key", tmp_path / "text.pem"
+    text.write_text("no key")
+    command = ["openssl", "pkey", "-in", key, "-out", locked, "-aes128", "-passout", "pass:secret"]
+    subprocess.run(command, check=True, timeout=60)
+    said = asyncio.run(failure(cert_file=str(certificate), key_file=str(tmp_path / "none.key")))
+    assert said == f"{tmp_path}/none.key: No such file or directory; mqtts://127.0.0.1:1 needs it"
+    said = asyncio.run(failure(cert_file=str(certificate), key_file=str(site.clients["other"][1])))
+    assert "client.pem and " in said
+    assert "are not of one another" in said
+    assert "hold no certificate and its key" in asyncio.run(failure(cert_file=str(text)))
+    said = asyncio.run(failure(cert_file=str(certificate), key_file=str(locked)))
+    assert said.startswith(f"{locked}: the key has a passphrase")
 
 
 def test_hosts_and_ports_that_do_not_answer_are_told_apart() -> None:

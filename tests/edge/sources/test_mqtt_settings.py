@@ -45,6 +45,8 @@ from tests.edge.sources.test_mqtt import config
         ({"session_expiry": "long"}, r"source\[0\]: session_expiry: "),
         ({"password_file": "secret"}, r"password_file: a password needs a username"),
         ({"ca_file": "ca.pem"}, r'ca_file: "mqtt://broker" is without TLS; write mqtts://'),
+        ({"cert_file": "me.pem"}, r'cert_file: "mqtt://broker" is without TLS; write mqtts://'),
+        ({"broker": "mqtts://broker", "key_file": "me.key"}, r"key_file: a key needs its certificate; say cert_file"),
     ],
 )
 def test_what_would_not_work_is_refused_with_what_to_write(options: dict[str, Any], message: str) -> None:
