@@ -72,8 +72,8 @@ class AgentConfig:
 
     @property
     def devices(self) -> tuple[str, ...]:
-        """The devices, in the order of their first source."""
-        return tuple(dict.fromkeys(source.device for source in self.sources))
+        """The devices that it names, in the order of their first source."""
+        return tuple(dict.fromkeys(source.device for source in self.sources if not source.is_family))
 
     @property
     def descriptions(self) -> tuple[StreamDescription, ...]:

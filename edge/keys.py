@@ -124,19 +124,32 @@ SOURCE: Final[Mapping[str, Key]] = {
     ),
     "type": Key(
         "text",
-        "What brings the bytes: `exec`, `gpio`, `gpsd`, `i2c`, `modbus`, `mqtt`, `replay`, `serial`.",
+        "What brings the bytes: `exec`, `gpio`, `gpsd`, `i2c`, `modbus`, `mqtt`, `replay`, `serial`, `sparkplug`.",
         '"serial"',
         synonyms=("kind", "source"),
     ),
     "decoder": Key(
         "text",
         "What turns the bytes into samples: `binary`, `cbor`, `csv`, `json`, `keyvalue`, `nmea`, `regex`, `senml`. "
-        "Of types gpio and i2c it is none: they know what a sample is.",
+        "Of types gpio, i2c and sparkplug it is none: they know what a sample is.",
         '"csv"',
         synonyms=("format", "parser", "codec", "decode", "encoding"),
     ),
     "device": Key(
-        "text", "Which device's stream this is.", '"pump-8"', "the file's device", ("device_id", "device_name")
+        "text",
+        "Which device's stream this is. Where a source brings several, what tells them apart stands in braces: named "
+        "parts of an MQTT topic, or fields of JSON and CBOR; each has recordings, books and a status of its own.",
+        '"pump-8"',
+        "the file's device; `{device}` where the topic has such a part",
+        ("device_id", "device_name"),
+    ),
+    "max_devices": Key(
+        "whole number",
+        "How many devices a source of several tells apart; what further ones say is left out, told and counted as "
+        "too_many_devices.",
+        "500",
+        "100",
+        ("devices", "device_limit", "max_device"),
     ),
     "stream": Key(
         "text", "What the stream is called; without a dot.", '"acc"', synonyms=("stream_name", "measurement")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import AsyncIterator, Collection, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -90,6 +90,9 @@ class Arrival:
     waited_ns: int = 0
     """Up to so long before `monotonic_ns` the bytes may have come: they waited in a kernel's buffer while this process
     was stopped, or at a broker while it was away. 0 where they were taken as they came."""
+    device: str = ""
+    """Whose they are, where the source itself tells several devices apart; it need not be a name that a device can
+    have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,8 @@ class Interruption:
     goes_on: bool = False
     """What is missing was lost somewhere before: the line under way is whole, as far as can be known, and the decoder
     is not reset."""
+    device: str = ""
+    """Whose it is, as in `Arrival`; empty: of all that the source brings."""
 
 
 class Settled(NamedTuple):
@@ -220,6 +225,8 @@ class Frame:
     """The device's own times, ns UTC; None where it gives none. Of the clock `kernel`: CLOCK_BOOTTIME."""
     offset: int
     """Bytes fed since the start or `reset`, up to the end of the line that the (last) sample's time belongs to."""
+    device: str = ""
+    """Whose samples they are, where the decoder tells several devices apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +243,8 @@ class Fault:
     """The beginning of the bytes, at most `RAW_BYTES`: an example for people."""
     time_ns: int | None = None
     """When, by CLOCK_BOOTTIME, where the kernel says it; None: when the bytes came."""
+    device: str = ""
+    """Whose it is, where the decoder tells several devices apart; empty: nobody knows."""
 
 
 class Decoder(Protocol):
@@ -300,10 +309,23 @@ class SourceConfig:
     """Silence for longer is told; None: what is usual for it is learned."""
     device_named: bool = False
     """The table itself names the device: it is not the agent's own by default."""
+    home: str = ""
+    """The agent's own device."""
+    max_devices: int = 100
+    """Of a source of several devices: so many are told apart."""
     sensor: str = ""
     mounting: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     """The keys of its source's and its decoder's own, as TOML has them."""
+
+    @property
+    def is_family(self) -> bool:
+        """It brings several devices: `device` is a pattern (`edge.devices`)."""
+        return "{" in self.device
+
+    def of_device(self, device: str) -> SourceConfig:
+        """The same of one of its devices."""
+        return replace(self, device=device)
 
     @property
     def is_on_our_axis(self) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Final, cast, get_args
 from edge.assembling import SourceTable
 from edge.corrections import read_correction
 from edge.decoders import OF_SOURCES, decoder_type
+from edge.devices import Pattern
 from edge.keys import SOURCE, synonyms
 from edge.protocol import ClockKind, Completing, SourceConfig
 from edge.sources import DECODERS as OWN_DECODERS
@@ -21,6 +22,9 @@ from ingest.settings import check_keys
 from ingest.states import States, check_unscaled, least_type, states_of_channels
 from ingest.units import parse_duration, parse_rate
 
+_DEVICES_MOST: Final = 10_000
+_NAMING: Final = ("json", "cbor")
+"""Decoders of objects, a field of which may say whose they are."""
 _TIMED: Final = ("nmea", "senml")
 """Decoders of what has times of its own."""
 _EXAMPLE: Final = 'as in { x = "g", y = "g" }'
@@ -73,8 +77,10 @@ def _source(table: Mapping[str, Any], where: str, base: str, device: str) -> Sou
         name=name(table, "name", where),
         type=kind,
         decoder=decoder,
-        device=address_part(table, "device", where, device),
+        device=_device(table, where, device),
         device_named="device" in table,
+        home=device,
+        max_devices=_max_devices(table, where),
         stream=_stream(table, where),
         channels=channels,
         rate=quantity(table, "rate", where, parse_rate, None),
@@ -99,7 +105,41 @@ def _source(table: Mapping[str, Any], where: str, base: str, device: str) -> Sou
     _check_correction(config)
     source_class.from_config(config)
     decoder_class.from_config(config)
+    _check_family(config)
     return config
+
+
+def _device(table: Mapping[str, Any], where: str, default: str) -> str:
+    """A device's name, or a pattern of such."""
+    if "device" not in table and "{device}" in str(table.get("topic", "")):
+        return "{device}"
+    found = address_part(table, "device", where, default)
+    try:
+        Pattern.of(found)
+    except ValueError:
+        raise UsageError(
+            f'{where}: device: "{found}": braces hold the name of what tells devices apart, as in "pump-{{line}}"'
+        ) from None
+    return found
+
+
+def _max_devices(table: Mapping[str, Any], where: str) -> int:
+    found = table.get("max_devices", 100)
+    if not isinstance(found, int) or isinstance(found, bool) or not 1 <= found <= _DEVICES_MOST:
+        raise UsageError(
+            f"{where}: max_devices: found {shown(found)}, expected a whole number from 1 to {_DEVICES_MOST}"
+        )
+    return found
+
+
+def _check_family(config: SourceConfig) -> None:
+    """Somebody must tell the devices apart."""
+    by_source = config.type == "sparkplug" or "{" in str(config.options.get("topic", ""))
+    if config.is_family and not by_source and config.decoder not in _NAMING:
+        raise UsageError(
+            f'{config.where}: device: "{config.device}": what is in braces is a named part of an MQTT topic, as in '
+            f'topic = "site/{{device}}/acc", or a field that {" or ".join(_NAMING)} reads; "{config.decoder}" has none'
+        )
 
 
 def _decoder(table: Mapping[str, Any], kind: str, where: str) -> str:
@@ -113,7 +153,7 @@ def _decoder(table: Mapping[str, Any], kind: str, where: str) -> str:
 
 
 def _default_clock(table: Mapping[str, Any], kind: str, decoder: str) -> ClockKind:
-    if decoder in _TIMED or "time_column" in table or "time_field" in table:
+    if decoder in _TIMED or kind == "sparkplug" or "time_column" in table or "time_field" in table:
         return "device"
     if kind in KERNEL:
         return "kernel"
@@ -121,9 +161,13 @@ def _default_clock(table: Mapping[str, Any], kind: str, decoder: str) -> ClockKi
 
 
 def _check_clock(config: SourceConfig) -> None:
-    timed = config.decoder in _TIMED or config.options.keys() & {"time_column", "time_field"}
+    timed = (
+        config.decoder in _TIMED or config.type == "sparkplug" or config.options.keys() & {"time_column", "time_field"}
+    )
     if (config.clock == "kernel") is not (config.type in KERNEL):
         raise UsageError(f"{config.where}: clock: the kernel stamps what {' and '.join(KERNEL)} read, and nothing else")
+    if config.clock != "device" and config.type == "sparkplug":
+        raise UsageError(f"{config.where}: clock: Sparkplug's metrics have times of their own; leave clock out")
     if config.clock == "device" and not timed:
         raise UsageError(f'{config.where}: clock: "device" needs a time_column or time_field to take the time from')
     if config.clock == "arrival" and config.type == "replay":

@@ -18,7 +18,7 @@ from edge.agent.answering import answering
 from edge.agent.clock import ClockWatch, offset_ns
 from edge.agent.clones import CloneWatch
 from edge.agent.committer import Committer, Marker
-from edge.agent.figures import by_device, marked, published, recorded, spooled
+from edge.agent.figures import by_device, marked, published, recorded, refused, spooled
 from edge.agent.marking.book import Open, button_key
 from edge.agent.marking.buttons import Buttons
 from edge.agent.marking.control import Clerk, desk_of, listening
@@ -36,7 +36,7 @@ from edge.agent.service import FROM_NOBODY, ServiceManager, introduce
 from edge.agent.startup import begin, check_ground
 from edge.agent.status import Status
 from edge.agent.unwritten import Unwritten
-from edge.agent.views import Now, not_begun, open_views, source_view
+from edge.agent.views import Now, not_begun, open_views, pipeline_views
 from edge.agent.watch import Watch
 from edge.config import AgentConfig
 from edge.decoders import decoder_type
@@ -108,6 +108,7 @@ class Agent:
         self.watch: Watch | None = None
         self._begun_s = time.monotonic()
         self._unwritten: Unwritten | None = None
+        self._clock: ClockWatch | None = None
         self._desk: Desk | None = None
         self._buttons: Buttons | None = None
         self._lost: Mapping[tuple[str, str], int] = {}
@@ -138,12 +139,13 @@ class Agent:
         self.spool = spool = await self._claimed()
         try:
             parts = await asyncio.to_thread(self._begin, spool)
-            self.watch = Watch(self.pipelines, self.recorders, self._log, self._report)
+            self.watch = Watch(self.pipelines, self._log, self._report)
             commit_ns = parts.schedule.interval_ns
             background = [
                 asyncio.create_task(parts.publisher.run(self.config.descriptions)),
                 asyncio.create_task(parts.committer.run(parts.schedule, parts.clock, self._manager.alive)),
                 asyncio.create_task(self._status.beat(self._figures_by_device, spool)),
+                asyncio.create_task(self._status.announce(spool, self._version, self.config.digest)),
                 asyncio.create_task(self._status.watch(self.clones, self._report)),
                 asyncio.create_task(self.watch.run()),
                 asyncio.create_task(parts.desk.run(boottime_ns)),
@@ -194,7 +196,7 @@ class Agent:
         found: dict[str, float] = {
             "repeated": sum(pipeline.repeated for pipeline in self.pipelines),
             "conflicts": self.clones.conflicts,
-        }
+        } | refused(self.pipelines)
         if self.spool is not None and self._unwritten is not None:
             found |= spooled(self.spool, self._unwritten.refused_samples)
         if self._desk is not None and self._buttons is not None:
@@ -216,7 +218,7 @@ class Agent:
             log_waiting_for=self._log.trouble or ("" if self.publisher is None else self.publisher.waiting_for),
             spool=str(config.spool_dir),
             figures=self.figures(),
-            sources=[self._view(number, now) for number in range(len(config.sources))],
+            sources=[view for number in range(len(config.sources)) for view in self._views(number, now)],
             time=exact_time(now.wall_ns),
             time_ns=now.wall_ns,
             buttons=[] if self._buttons is None else self._buttons.views(),
@@ -226,35 +228,43 @@ class Agent:
 
     def _dated(self, device: str, monotonic_ns: int) -> tuple[int, bool]:
         """An instant of CLOCK_BOOTTIME as the samples of a device have it; of another one as the first one's do."""
-        recorder = self.recorders.get(device) or next(iter(self.recorders.values()))
-        return recorder.dated(monotonic_ns, offset_ns())
+        recorder = self.recorders.get(device) or next(iter(self.recorders.values()), None)
+        if recorder is not None:
+            return recorder.dated(monotonic_ns, offset_ns())
+        waits = (
+            self._clock is not None and not self._clock.now.is_set and self.config.rules.holds_unsynced
+        )  # no source has found a device yet
+        return (monotonic_ns, True) if waits else (monotonic_ns + offset_ns(), False)
 
     def _record(self, device: str, monotonic_ns: int, name: str) -> None:
         """A recording of its own begins then, or is over."""
-        self.recorders[device].begin_anew(monotonic_ns, {NAME: name} if name else {})
+        recorder = self.recorders.get(device)
+        if recorder is not None:  # else a source has not found it again since a start
+            recorder.begin_anew(monotonic_ns, {NAME: name} if name else {})
 
     def _ended(self, opened: Open) -> None:
         if opened.kind == "take" and opened.name:
             self._record(opened.device, min(opened.until_ns, boottime_ns()), "")
 
-    def _view(self, number: int, now: Now) -> SourceView:
+    def _views(self, number: int, now: Now) -> list[SourceView]:
+        """Of a source; of one of several devices also of each of them."""
         source = self.config.sources[number]
         if not self.pipelines:
-            return not_begun(source)
-        found = [] if self.watch is None else self.watch.findings.get(source.name, [])
-        texts = [finding.text for finding in found]
-        return source_view(self.pipelines[number], self.recorders[source.device], texts, now)
+            return [not_begun(source)]
+        findings = {} if self.watch is None else self.watch.findings
+        return pipeline_views(self.pipelines[number], findings, now)
 
     def _begin(self, spool: Spool) -> _Parts:
         """Take up what earlier boots left, put the parts together, and say that this boot is there."""
         config = self.config
-        clock = ClockWatch(config.clock.trust, spool.folder, self._kernel_boot, self._report)
-        begun = begin(config, self.boot, spool, clock.now, clock.clocks.offsets_ns, self._rules)
+        clock = self._clock = ClockWatch(config.clock.trust, spool.folder, self._kernel_boot, self._report)
+        begun = begin(config, self.boot, spool, lambda: clock.now, clock.clocks.offsets_ns, self._rules)
         self._status.born(spool, self._version, config.digest)
-        self.recorders = recorders = begun.recorders
+        begun.devices.found = self._device_found
+        self.recorders = recorders = begun.devices.recorders
         schedule = CommitSchedule(config.fsync_interval_ns / 1e9, lambda: sum(map(_pending_bytes, recorders.values())))
         self.pipelines = [
-            Pipeline(source, way, decoder, recorders[source.device], begun.identities, schedule, self._report)
+            Pipeline(source, way, decoder, begun.devices, begun.identities, schedule, self._report)
             for source, way, decoder in zip(config.sources, self._sources, self._decoders, strict=True)
         ]
         self.publisher = Publisher(self._log, spool, clock.clocks, self._kernel_boot, self._report)
@@ -276,6 +286,10 @@ class Agent:
         desk = desk_of(config, spool, state, self._dated, self._report, self.publisher.notify, self._ended)
         self._desk, self._buttons = desk, Buttons(config.buttons, desk, self._report)
         return _Parts(spool, schedule, clock, committer, self.publisher, desk, self._buttons)
+
+    def _device_found(self, device: str) -> None:
+        self._status.found(device)
+        self.clones.found(device)
 
     async def _serve(self, stop: asyncio.Event, background: list[asyncio.Task[None]]) -> _Silenced:
         """Until all sources are at their end, or a stop."""
@@ -305,7 +319,7 @@ class Agent:
             pipeline.end()
         reason = "stopped" if stop.is_set() else "end_of_file"
         for device, recorder in self.recorders.items():
-            recorder.end(reason, silenced.monotonic_ns, silenced.missing[device])
+            recorder.end(reason, silenced.monotonic_ns, silenced.missing.get(device, {}))
         await self._commit_last(parts)
         await asyncio.to_thread(self._status.died, parts.spool, reason)
         parts.publisher.notify()
@@ -337,7 +351,7 @@ def _edge_rules(config: AgentConfig) -> EdgeRules | None:
 
 def _lost_words(config: AgentConfig, lost: Mapping[tuple[str, str], int]) -> str:
     names = {(source.device, source.stream): source.name for source in config.sources}
-    by_source = ", ".join(f"{names[whose]} {count:,}" for whose, count in lost.items())
+    by_source = ", ".join(f"{names.get(whose, '/'.join(whose))} {count:,}" for whose, count in lost.items())
     return (
         f"{config.spool_dir}: {sum(lost.values()):,} samples could not be written and are lost: {by_source}; the disk "
         "took nothing up to the end: free some space. The next start says up to where this one came"

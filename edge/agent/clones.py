@@ -30,9 +30,13 @@ class CloneWatch:
     """
 
     def __init__(self, devices: Collection[str], boot: bytes) -> None:
-        self._devices = frozenset(devices)
+        self._devices = set(devices)
         self._boot = boot
         self._named: set[tuple[str, bytes]] = set()
+
+    def found(self, device: str) -> None:
+        """One more device is this agent's."""
+        self._devices.add(device)
 
     @property
     def conflicts(self) -> int:

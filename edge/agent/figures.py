@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from edge.agent.marking.desk import Desk
+from edge.agent.pipeline import Pipeline
 from edge.agent.publisher import PublisherFigures
 from edge.recording.recorder import Recorder
 from edge.spool.spool import Spool
@@ -36,6 +37,11 @@ def by_device(recorders: Mapping[str, Recorder], common: Mapping[str, float]) ->
     if found:
         next(iter(found.values())).update(common)
     return found
+
+
+def refused(pipelines: Iterable[Pipeline]) -> dict[str, float]:
+    """What sources of several devices brought of none that is recorded."""
+    return {f"{one.config.name}.refused.{reason}": count for one in pipelines for reason, count in one.refused.items()}
 
 
 def spooled(spool: Spool, refused_samples: int) -> dict[str, float]:

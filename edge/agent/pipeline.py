@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import traceback
+from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterable
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from edge.agent.hearing import Hearing
+from edge.agent.members import Devices, Member
 from edge.agent.schedule import CommitSchedule
+from edge.decoders import decoder_type
 from edge.decoders.guard import GuardedDecoder
+from edge.devices import NO_DEVICE, STREAM_TAKEN, TOO_MANY, why_no_device
 from edge.protocol import Arrival, Decoder, Fault, Frame, Interruption, Read, Source, SourceConfig
-from edge.recording.recorder import Recorder
 from edge.sources.backoff import Backoff
 from edge.sources.clock import now
 from edge.spool.entries import Identities
 from ingest.errors import PermanentError, SensorloomError
+from ingest.showing import printable
 
 RESTART_S: Final = (1.0, 60.0)
 Missing: TypeAlias = dict[str, str]
@@ -28,13 +32,13 @@ Missing: TypeAlias = dict[str, str]
 
 def missing_of(device: str, pipelines: Iterable[Pipeline]) -> Missing:
     """The streams of a device that nobody hears now."""
-    own = (pipeline for pipeline in pipelines if pipeline.config.device == device)
+    own = (pipeline for pipeline in pipelines if device in pipeline.members)
     return {pipeline.config.stream: pipeline.missing for pipeline in own if pipeline.missing}
 
 
 def heard_of(device: str, pipelines: Iterable[Pipeline]) -> dict[str, int | None]:
     """Up to when (CLOCK_BOOTTIME) all that the streams of a device said has surely come; None: up to now."""
-    return {p.config.stream: p.source.heard_ns for p in pipelines if p.config.device == device and not p.ended}
+    return {p.config.stream: p.source.heard_ns for p in pipelines if device in p.members and not p.ended}
 
 
 class Pipeline:
@@ -45,7 +49,7 @@ class Pipeline:
         config: SourceConfig,
         source: Source,
         decoder: Decoder,
-        recorder: Recorder,
+        devices: Devices,
         identities: Identities,
         schedule: CommitSchedule,
         report: Callable[[str], None],
@@ -56,13 +60,20 @@ class Pipeline:
         """Deliveries that were known already."""
         self.ended = False
         self.failure = ""
-        self.hearing: Final = Hearing(set(range(len(config.channels))))
+        self.hearing: Final = _hearing(config)
+        """Of all that it brings."""
+        self.members: Final[dict[str, Member]] = {}
+        """By device."""
+        self.refused: Final[Counter[str]] = Counter()
+        """What is of no device that is recorded: messages, or samples where fields tell the devices apart."""
+        self._devices = devices
         self._is_served = False
         self._decoder = GuardedDecoder(decoder, self._decoder_failed)
+        self._opened: tuple[int, int] | None = None
+        """CLOCK_BOOTTIME and wall time of when its source was opened first, where nothing had kept it from that."""
         self._was_opened = False
         self._has_failed = False
         """It was said that the decoder has a bug."""
-        self._recorder = recorder
         self._identities = identities
         self._schedule = schedule
         self._report = report
@@ -74,6 +85,12 @@ class Pipeline:
         """CLOCK_BOOTTIME and wall time of the newest arrival."""
         self._given_up = False
         """Arrivals were given up without an acknowledgement: their sender may deliver them again."""
+        self._told_refused: Counter[str] = Counter()
+        self._only: Member | None = None
+        """Of a source of one device."""
+        if not config.is_family:
+            recorder = devices.recorders[config.device]
+            self._only = self.members[config.device] = Member(config, recorder, self._decoder, self.hearing)
 
     @property
     def missing(self) -> str:
@@ -90,6 +107,10 @@ class Pipeline:
     def is_open(self) -> bool:
         """Its source delivers what the sensor says."""
         return self._is_served and not self.ended and not self.source.waiting_for
+
+    def name_of(self, member: Member) -> str:
+        """What a stream that it feeds is called in messages: as the source, and by the device where it has several."""
+        return f"{self.config.name} of {member.config.device}" if self.config.is_family else self.config.name
 
     async def serve(self) -> None:
         """Take what the source brings, until its end. One that breaks is begun again; one that cannot work ends."""
@@ -129,9 +150,7 @@ class Pipeline:
             return
         self._take_left()
         self.ended = True
-        left = self._decoder.reset()
-        if left:
-            self._recorder.take(self.config.stream, 0, left, *self._stamp)
+        self._reset(self.members.values(), self._stamp)
 
     def _take_left(self) -> None:
         """What a source that was closed has brought before, and nobody has taken yet."""
@@ -169,7 +188,9 @@ class Pipeline:
         await self.source.open()  # one that could not be opened at first says so itself, by an `Interruption`
         if not self._was_opened:
             self._was_opened = True
-            self._recorder.listen(self.config.stream, *now())
+            self._opened = now()
+            for member in self.members.values():
+                member.recorder.listen(self.config.stream, *self._opened)
         async for item in self.source.arrivals():
             self._take_any(item)
             backoff.reset()
@@ -194,31 +215,83 @@ class Pipeline:
                 self.repeated += 1
                 return
             self._identities.note(self.config.name, item.identity)
+        if not item.device:
+            self._decode(item, self._decoder, self._only)
+        else:
+            member = self._member(item.device, 1, by_source=True)
+            if member is not None and member.decoder is not None:
+                self._decode(item, member.decoder, member)
+
+    def _decode(self, item: Arrival, decoder: GuardedDecoder, member: Member | None) -> None:
         if item.is_message:
-            found, fed = self._decoder.message(item.data), len(item.data) + (not item.data.endswith(b"\n"))
-            self._hand_on(fed, found, item)
+            found, fed = decoder.message(item.data), len(item.data) + (not item.data.endswith(b"\n"))
+            self._hand_on(member, fed, found, item)
         elif item.reads and self._needs_each_read:
             begin = 0
             for read in (*item.reads, Read(len(item.data), item.monotonic_ns, item.wall_ns)):
                 data = item.data[begin : read.end]
                 own = Arrival(data, read.monotonic_ns, read.wall_ns, waited_ns=item.waited_ns)
-                self._hand_on(len(data), self._decoder.feed(data), own)
+                self._hand_on(member, len(data), decoder.feed(data), own)
                 begin = read.end
         else:
-            self._hand_on(len(item.data), self._decoder.feed(item.data), item)
+            self._hand_on(member, len(item.data), decoder.feed(item.data), item)
 
-    def _hand_on(self, fed: int, found: Collection[Frame | Fault], item: Arrival) -> None:
+    def _hand_on(self, member: Member | None, fed: int, found: Collection[Frame | Fault], item: Arrival) -> None:
         self.hearing.note(item, found)
-        self._recorder.take(
-            self.config.stream,
-            fed,
-            found,
-            item.monotonic_ns,
-            item.wall_ns,
-            reads=item.reads,
-            waited_ns=item.waited_ns,
-            is_message=item.is_message,
-        )
+        if member is None:
+            self._share(fed, found, item)
+        else:
+            if member is not self._only:
+                member.hearing.note(item, found)
+            member.take(item, fed, found)
+
+    def _share(self, fed: int, found: Collection[Frame | Fault], item: Arrival) -> None:
+        """Each device's samples to its own recorder; what nobody knows whose it was may be of any of them."""
+        parts: dict[str, list[Frame | Fault]] = {}
+        for one in found:
+            if isinstance(one, Fault) and one.reason == NO_DEVICE:
+                self._refuse(NO_DEVICE, "", 1)
+            else:
+                parts.setdefault(one.device, []).append(one)
+        nobodys = parts.pop("", [])
+        for device, own in parts.items():
+            member = self._member(device, sum(map(_samples, own)), by_source=False)
+            if member is not None:
+                member.take_part(item, fed, own)
+        for member in self.members.values() if nobodys else ():
+            member.take_part(item, fed, nobodys)
+
+    # --- devices
+
+    def _member(self, device: str, count: int, *, by_source: bool) -> Member | None:
+        """Whose these are, so many messages or samples; None where they are left out, which is counted."""
+        return self.members.get(device) or self._join(device, count, by_source=by_source)
+
+    def _join(self, device: str, count: int, *, by_source: bool) -> Member | None:
+        """A device from which nothing has come before. Where its source tells it apart, its decoder is its own."""
+        reason = why_no_device(device)
+        if not reason and len(self.members) >= self.config.max_devices:
+            reason = TOO_MANY
+        config = self.config.of_device(device)
+        recorder = None if reason else self._devices.join(config)
+        if recorder is None:
+            self._refuse(reason or STREAM_TAKEN, device, count)
+            return None
+        decoder = None
+        if by_source:
+            made = decoder_type(config.decoder, config.where).from_config(config)
+            decoder = GuardedDecoder(made, self._decoder_failed)
+        self.members[device] = member = Member(config, recorder, decoder, _hearing(config))
+        if self._opened is not None:
+            recorder.listen(config.stream, *self._opened)
+        return member
+
+    def _refuse(self, reason: str, device: str, count: int) -> None:
+        self.refused[reason] += count
+        if self.refused[reason] >= 2 * self._told_refused[reason]:
+            self._told_refused[reason] = self.refused[reason]
+            words = f"{self.refused[reason]:,} left out, {reason}: {refusal(self.config, reason, device)}"
+            self._report(f"{self.config.name}: {words}")
 
     def _decoder_failed(self, error: Exception) -> None:
         if not self._has_failed:
@@ -230,9 +303,39 @@ class Pipeline:
 
     def _interrupt(self, item: Interruption) -> None:
         stream, clocks = self.config.stream, (item.monotonic_ns, item.wall_ns)
+        own = self._member(item.device, 1, by_source=True) if item.device else None
+        members = list(self.members.values()) if not item.device else [] if own is None else [own]
         if not item.goes_on:
-            self._recorder.take(stream, 0, self._decoder.reset(), *clocks)
-        self._recorder.interrupt(stream, item.reason, *clocks, item.since_ns, goes_on=item.goes_on)
+            self._reset(members, clocks)
+        for member in members:
+            member.recorder.interrupt(stream, item.reason, *clocks, item.since_ns, goes_on=item.goes_on)
+
+    def _reset(self, members: Collection[Member], clocks: tuple[int, int]) -> None:
+        """What decoders hold is whole, or a fault."""
+        shared = self._decoder.reset() if self._only is None and any(one.decoder is None for one in members) else []
+        for member in members:
+            left = shared if member.decoder is None else member.decoder.reset()
+            if left:
+                member.recorder.take(self.config.stream, 0, left, *clocks)
+
+
+def _samples(one: Frame | Fault) -> int:
+    return len(one.values) if isinstance(one, Frame) else 1
+
+
+def _hearing(config: SourceConfig) -> Hearing:
+    return Hearing(set(range(len(config.channels))))
+
+
+def refusal(config: SourceConfig, reason: str, device: str) -> str:
+    """What was found of a device that is not recorded, and what to do."""
+    if reason == TOO_MANY:
+        return f'"{printable(device)}" is one more than max_devices = {config.max_devices}; say a larger one'
+    if reason == STREAM_TAKEN:
+        return f'another source has the stream "{device}/{config.stream}" already; give one of them another stream'
+    if reason == NO_DEVICE:
+        return f'what device = "{config.device}" is made of is not there, or neither a text nor a whole number'
+    return f'"{printable(device)[:60]}" can be no device\'s name: it has a slash, a brace, a $, or spaces around it'
 
 
 def _described(error: Exception) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from edge.agent.members import Devices
 from edge.config import AgentConfig
-from edge.recording.recorder import ClockState, Previous, Recorder
+from edge.protocol import SourceConfig
+from edge.recording.recorder import ClockState, Previous, Recorder, Rules
 from edge.spool.entries import DeviceTail, Identities, Tail, description, read_tail, reading
 from edge.spool.spool import Spool
 from ingest.errors import UsageError
@@ -28,8 +31,7 @@ AGENT_DIED: Final = "agent_died"
 class Beginning:
     """What a boot begins with."""
 
-    recorders: dict[str, Recorder]
-    """By device."""
+    devices: Devices
     identities: Identities
     """Of arrivals that may be delivered again."""
     first: list[Entry]
@@ -42,11 +44,12 @@ def begin(
     config: AgentConfig,
     boot: bytes,
     spool: Spool,
-    clock: ClockState,
+    clock: Callable[[], ClockState],
     offsets_ns: Mapping[bytes, int],
     rules: EdgeRules | None,
 ) -> Beginning:
-    """Read the newest end of a spool. `offsets_ns` as in `edge.agent.clock.Clocks`."""
+    """Read the newest end of a spool. `clock` says what is known of the system's clock; `offsets_ns` as in
+    `edge.agent.clock.Clocks`."""
     newest = spool.readings.tail_entries()
     tail = read_tail(newest)
     left = [*tail.devices.items(), *((device, known) for (device, _), known in tail.beside.items())]
@@ -60,8 +63,10 @@ def begin(
         from edge.agent.rules import unfinished
 
         marks = rules.feed(unfinished(newest, tail) + ends, time.time_ns())
+    devices = Devices(partial(_recorder, config.rules, boot, tail, clock, offsets_ns))
+    devices.name(config.sources)
     return Beginning(
-        {device: _recorder(config, device, boot, tail, clock, offsets_ns) for device in config.devices},
+        devices,
         Identities(tail.identities),
         [*map(description, config.descriptions), *ends],
         marks,
@@ -89,12 +94,17 @@ def check_ground(folder: Path) -> str:
 
 
 def _recorder(
-    config: AgentConfig, device: str, boot: bytes, tail: Tail, clock: ClockState, offsets_ns: Mapping[bytes, int]
+    rules: Rules,
+    boot: bytes,
+    tail: Tail,
+    clock: Callable[[], ClockState],
+    offsets_ns: Mapping[bytes, int],
+    device: str,
+    sources: Sequence[SourceConfig],
 ) -> Recorder:
     known = tail.devices.get(device)
     previous = Previous() if known is None else Previous(known.boot, _reach_ns(known, offsets_ns))
-    sources = [source for source in config.sources if source.device == device]
-    return Recorder(device, boot, sources, config.rules, previous, clock)
+    return Recorder(device, boot, sources, rules, previous, clock())
 
 
 def _reach_ns(known: DeviceTail, offsets_ns: Mapping[bytes, int]) -> int:

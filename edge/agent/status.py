@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
 from typing import Final
@@ -35,16 +35,36 @@ class Status:
     def __init__(
         self, devices: tuple[str, ...], agent: str, boot: bytes, log: Log, releases: Releases = NO_RELEASES
     ) -> None:
-        self._devices = devices
+        self._devices = list(devices)
         self._releases = releases
+        self._found: list[str] = []
+        """Devices that sources found, and whose birth is not said yet."""
+        self._has_found = asyncio.Event()
         self._agent = agent
         self._boot = boot
         self._log = log
 
     def born(self, spool: Spool, version: str, digest: str) -> None:
         """The agent is there. A disk that takes nothing is told by others. It may wait for the disk."""
+        self._say_births(self._devices, spool, version, digest)
+
+    def found(self, device: str) -> None:
+        """A source has found one more device."""
+        self._devices.append(device)
+        self._found.append(device)
+        self._has_found.set()
+
+    async def announce(self, spool: Spool, version: str, digest: str) -> None:
+        """Say the births of devices that are found, until cancelled."""
+        while True:
+            await self._has_found.wait()
+            self._has_found.clear()
+            found, self._found = self._found, []
+            await asyncio.to_thread(self._say_births, found, spool, version, digest)
+
+    def _say_births(self, devices: Sequence[str], spool: Spool, version: str, digest: str) -> None:
         now_ns = time.time_ns()
-        births = [Birth(device, self._agent, self._boot, now_ns, version, digest) for device in self._devices]
+        births = [Birth(device, self._agent, self._boot, now_ns, version, digest) for device in devices]
         with suppress(SensorloomError):
             spool.urgent.commit([urgent(STATUS, birth.device, birth) for birth in births])
 

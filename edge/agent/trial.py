@@ -15,10 +15,12 @@ from typing import Final
 import msgspec
 
 from edge.agent.clock import system_clock
+from edge.agent.diagnosis import Diagnosis
+from edge.agent.members import Devices, Member
 from edge.agent.overview import SourceView
 from edge.agent.pipeline import Pipeline
 from edge.agent.schedule import CommitSchedule
-from edge.agent.views import Now, source_view
+from edge.agent.views import Now, family_view, source_view
 from edge.agent.watch import diagnosis_of, glance_at
 from edge.config import AgentConfig
 from edge.decoders import decoder_type
@@ -38,24 +40,21 @@ class Trial:
 
     def __init__(self, config: AgentConfig, token: str) -> None:
         clock = system_clock(config.clock.trust)
-        self._recorders = {
-            device: Recorder(
-                device, b"", [one for one in config.sources if one.device == device], config.rules, Previous(), clock
-            )
-            for device in config.devices
-        }
+        self._devices = Devices(lambda device, sources: Recorder(device, b"", sources, config.rules, Previous(), clock))
+        self._devices.name(config.sources)
         self._schedule = CommitSchedule(1.0, lambda: 0)
         self._said: dict[str, str] = {}
         """By source, why it failed last."""
         self._pipelines = [self._pipeline(source, f"{token}{number}") for number, source in enumerate(config.sources)]
-        self._diagnoses = [diagnosis_of(source) for source in config.sources]
-        self._findings: list[list[str]] = [[] for _ in config.sources]
+        self._diagnoses: dict[str, Diagnosis] = {}
+        self._findings: dict[str, list[str]] = {}
+        """By source, and of one of several devices by each."""
         self._begun_ns = self._looked_ns = now()[0]
 
     def _pipeline(self, config: SourceConfig, token: str) -> Pipeline:
         decoder = decoder_type(config.decoder, config.where).from_config(config)
-        recorder, report = self._recorders[config.device], self._reporter(config.name)
-        return Pipeline(config, _passing(config, token), decoder, recorder, Identities({}), self._schedule, report)
+        report = self._reporter(config.name)
+        return Pipeline(config, _passing(config, token), decoder, self._devices, Identities({}), self._schedule, report)
 
     def _reporter(self, name: str) -> Callable[[str], None]:
         def report(text: str) -> None:
@@ -81,44 +80,63 @@ class Trial:
             await asyncio.gather(*serving, return_exceptions=True)
 
     def _has(self, enough: int | None) -> bool:
-        counters = (self._recorders[one.config.device].counters[one.config.stream] for one in self._pipelines)
-        return enough is not None and all(counter.samples >= enough for counter in counters)
+        return enough is not None and all(
+            one.members and all(each.recorder.counters[each.config.stream].samples >= enough for each in _members(one))
+            for one in self._pipelines
+        )
 
     def look(self, *, is_last: bool = False) -> None:
         """Find what is wrong now, and forget what was recorded; `is_last`: nobody will look any longer."""
         now_ns = self._looked_ns = now()[0]
-        for recorder in self._recorders.values():
+        for recorder in self._devices.recorders.values():
             recorder.flush(now_ns)
         self._schedule.make_room()
-        for number, (pipeline, diagnosis) in enumerate(zip(self._pipelines, self._diagnoses, strict=True)):
+        for pipeline in self._pipelines:
             pipeline.hand_over()
-            glance = glance_at(pipeline, self._recorders[pipeline.config.device], now_ns)
-            if is_last and pipeline.ended:
-                glance = replace(glance, is_open=True)  # what a file has said is all that it says
-            found = diagnosis.conclude(glance) if is_last else diagnosis.look(glance)
-            texts = [finding.text for finding in found]
-            said = self._said.get(pipeline.config.name)
-            self._findings[number] = [said, *texts] if said and not glance.samples else texts
+            members: list[Member | None] = [*_members(pipeline)]
+            for member in members or [None]:
+                self._look(pipeline, member, now_ns, is_last=is_last)
+
+    def _look(self, pipeline: Pipeline, member: Member | None, now_ns: int, *, is_last: bool) -> None:
+        name = pipeline.config.name if member is None else pipeline.name_of(member)
+        if name not in self._diagnoses:
+            self._diagnoses[name] = diagnosis_of(pipeline.config)
+        diagnosis, glance = self._diagnoses[name], glance_at(pipeline, member, now_ns)
+        if is_last and pipeline.ended:
+            glance = replace(glance, is_open=True)  # what a file has said is all that it says
+        found = diagnosis.conclude(glance) if is_last else diagnosis.look(glance)
+        texts = [finding.text for finding in found]
+        said = self._said.get(pipeline.config.name)
+        self._findings[name] = [said, *texts] if said and not glance.samples else texts
 
     def views(self) -> list[SourceView]:
-        """What is known of each source now."""
+        """What is known of each source now; of one of several devices of each of them, as soon as there is one."""
         at = Now(*now())
-        return [self._view(number, at) for number in range(len(self._pipelines))]
+        return [view for pipeline in self._pipelines for view in self._views(pipeline, at)]
 
-    def _view(self, number: int, at: Now) -> SourceView:
-        pipeline = self._pipelines[number]
-        view = source_view(pipeline, self._recorders[pipeline.config.device], self._findings[number], at)
-        return view if view.rate_hz is not None else msgspec.structs.replace(view, rate_hz=_counted_hz(pipeline, view))
+    def _views(self, pipeline: Pipeline, at: Now) -> list[SourceView]:
+        if not pipeline.members:
+            return [family_view(pipeline, self._findings.get(pipeline.config.name, []), at)]
+        views = []
+        for member in _members(pipeline):
+            view = source_view(pipeline, member, self._findings.get(pipeline.name_of(member), []), at)
+            hz = view.rate_hz if view.rate_hz is not None else _counted_hz(member, view)
+            views.append(msgspec.structs.replace(view, rate_hz=hz))
+        return views
+
+
+def _members(pipeline: Pipeline) -> list[Member]:
+    return list(pipeline.members.values())
 
 
 def _is_done(task: asyncio.Task[None]) -> bool:
     return task.done()
 
 
-def _counted_hz(pipeline: Pipeline, view: SourceView) -> float | None:
+def _counted_hz(member: Member, view: SourceView) -> float | None:
     """How many samples a second came, where that says something of the sensor."""
-    hearing = pipeline.hearing
-    if hearing.first_ns is None or hearing.heard_ns is None or hearing.waited or pipeline.config.type == "replay":
+    hearing = member.hearing
+    if hearing.first_ns is None or hearing.heard_ns is None or hearing.waited or member.config.type == "replay":
         return None
     span_ns, laps = hearing.heard_ns - hearing.first_ns, hearing.arrivals - 1
     return view.samples * laps / hearing.arrivals * NS / span_ns if span_ns > 0 and view.samples else None
@@ -126,10 +144,6 @@ def _counted_hz(pipeline: Pipeline, view: SourceView) -> float | None:
 
 def _passing(config: SourceConfig, token: str) -> Source:
     """The source of a table, which leaves nothing where it reads."""
-    if config.type == "mqtt":
-        from edge.sources.mqtt.settings import passing, settings  # their library: only where it is configured
-        from edge.sources.mqtt.source import MqttSource
-
-        return MqttSource(passing(settings(config), token))
-    source: Source = source_type(config.type, config.where).from_config(config)
-    return source
+    made = source_type(config.type, config.where)
+    passing: Callable[[SourceConfig, str], Source] | None = getattr(made, "passing", None)
+    return made.from_config(config) if passing is None else passing(config, token)

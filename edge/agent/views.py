@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Final, NamedTuple
 
-from edge.agent.diagnosis import EXAMPLE
+import msgspec
+
+from edge.agent.diagnosis import EXAMPLE, Finding
 from edge.agent.hearing import Hearing
 from edge.agent.marking.book import State
+from edge.agent.members import Member
 from edge.agent.overview import BadLineView, OpenView, SourceView, ValueView
 from edge.agent.pipeline import Pipeline
 from edge.protocol import SourceConfig
 from edge.recording.correcting import physical
-from edge.recording.recorder import Recorder
 from ingest.showing import shown_bytes
 from ingest.units import exact_time
 
@@ -47,14 +49,44 @@ def not_begun(source: SourceConfig) -> SourceView:
     )
 
 
-def source_view(pipeline: Pipeline, recorder: Recorder, findings: Sequence[str], now: Now) -> SourceView:
-    """Of a source at work; `findings` are what is wrong with it."""
-    source, hearing = pipeline.config, pipeline.hearing
+def pipeline_views(pipeline: Pipeline, findings: Mapping[str, Sequence[Finding]], now: Now) -> list[SourceView]:
+    """Of a source at work; of one of several devices as a whole, and of each of them."""
+
+    def texts(name: str) -> list[str]:
+        return [finding.text for finding in findings.get(name, ())]
+
+    views = [source_view(pipeline, one, texts(pipeline.name_of(one)), now) for one in pipeline.members.values()]
+    if not pipeline.config.is_family:
+        return views
+    return [family_view(pipeline, texts(pipeline.config.name), now), *views]
+
+
+def family_view(pipeline: Pipeline, findings: Sequence[str], now: Now) -> SourceView:
+    """Of a source of several devices as a whole: what is of none of them, and whether it is heard at all."""
+    hearing = pipeline.hearing
+    silent_ns = None if hearing.heard_ns is None else max(0, now.monotonic_ns - hearing.heard_ns)
+    heard_ns = None if silent_ns is None else now.wall_ns - silent_ns
+    return msgspec.structs.replace(
+        not_begun(pipeline.config),
+        lost=dict(pipeline.refused),
+        bytes=hearing.size_bytes,
+        silent_s=None if silent_ns is None else silent_ns / 1e9,
+        waiting_for=pipeline.waiting_for,
+        findings=list(findings),
+        heard="" if heard_ns is None else exact_time(heard_ns),
+        heard_ns=heard_ns,
+        raw=shown_bytes(_newest_line(hearing.newest), EXAMPLE),
+    )
+
+
+def source_view(pipeline: Pipeline, member: Member, findings: Sequence[str], now: Now) -> SourceView:
+    """Of a source at work, as far as it feeds this stream; `findings` are what is wrong with it."""
+    source, hearing, recorder = member.config, member.hearing, member.recorder
     counters, rate = recorder.counters[source.stream], recorder.rates.get(source.stream)
     silent_ns = None if hearing.heard_ns is None else max(0, now.monotonic_ns - hearing.heard_ns)
     heard_ns = None if silent_ns is None else now.wall_ns - silent_ns
     return SourceView(
-        name=source.name,
+        name=pipeline.name_of(member),
         type=source.type,
         decoder=source.decoder,
         stream=f"{source.device}/{source.stream}",
@@ -63,7 +95,7 @@ def source_view(pipeline: Pipeline, recorder: Recorder, findings: Sequence[str],
         bytes=hearing.size_bytes,
         silent_s=None if silent_ns is None else silent_ns / 1e9,
         rate_hz=None if rate is None else rate.found_hz,
-        waiting_for=pipeline.waiting_for,
+        waiting_for="" if pipeline.config.is_family else pipeline.waiting_for,
         findings=list(findings),
         bad_lines=[
             BadLineView(exact_time(bad.wall_ns), bad.reason, shown_bytes(bad.raw.strip(), EXAMPLE), bad.wall_ns)

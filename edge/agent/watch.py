@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from edge.agent.diagnosis import REFUSED, Diagnosis, Finding, Glance
+from edge.agent.members import Member
 from edge.agent.notices import Notices
 from edge.agent.pipeline import Pipeline
 from edge.decoders import decoder_type
 from edge.protocol import SourceConfig
-from edge.recording.recorder import Recorder
 from edge.sources import clock
 from ingest.log.protocol import Log
 
@@ -23,18 +24,15 @@ SURE: Final = 0.003
 class Watch:
     """Looks, and tells what people should know."""
 
-    def __init__(
-        self, pipelines: Sequence[Pipeline], recorders: Mapping[str, Recorder], log: Log, report: Callable[[str], None]
-    ) -> None:
+    def __init__(self, pipelines: Sequence[Pipeline], log: Log, report: Callable[[str], None]) -> None:
         self.findings: dict[str, list[Finding]] = {}
-        """What is wrong now, by source."""
+        """What is wrong now, by source; of one of several devices also by `members.named` of each."""
         self._pipelines = pipelines
-        self._recorders = recorders
         self._log = log
         self._report = report
         self._waiting = Notices(report, patience=1)
         self._remarked: set[str] = set()
-        self._diagnoses = {pipeline.config.name: diagnosis_of(pipeline.config) for pipeline in pipelines}
+        self._diagnoses: dict[str, Diagnosis] = {}
 
     async def run(self) -> None:
         """Look once a second, until cancelled."""
@@ -55,11 +53,19 @@ class Watch:
         for pipeline in self._pipelines:
             name = pipeline.config.name
             self._waiting.say(name, pipeline.waiting_for)
-            diagnosis = self._diagnoses[name]
-            recorder = self._recorders[pipeline.config.device]
-            self.findings[name] = found = diagnosis.look(glance_at(pipeline, recorder, now_ns))
-            for text in diagnosis.news(found, now_ns):
-                self._report(f"{name}: {text}")
+            if pipeline.config.is_family:
+                self._look(name, pipeline.config, glance_at(pipeline, None, now_ns))
+            for member in list(pipeline.members.values()):
+                glance = glance_at(pipeline, member, now_ns)
+                self._look(pipeline.name_of(member), member.config, glance)
+
+    def _look(self, name: str, config: SourceConfig, glance: Glance) -> None:
+        diagnosis = self._diagnoses.get(name)
+        if diagnosis is None:
+            diagnosis = self._diagnoses[name] = diagnosis_of(config)
+        self.findings[name] = found = diagnosis.look(glance)
+        for text in diagnosis.news(found, glance.at_ns):
+            self._report(f"{name}: {text}")
 
 
 def diagnosis_of(config: SourceConfig) -> Diagnosis:
@@ -67,23 +73,29 @@ def diagnosis_of(config: SourceConfig) -> Diagnosis:
     return Diagnosis(config, decoder_type(config.decoder, config.where).keys)
 
 
-def glance_at(pipeline: Pipeline, recorder: Recorder, now_ns: int) -> Glance:
-    """What is known of a source now; `recorder` is its device's."""
-    hearing, stream = pipeline.hearing, pipeline.config.stream
-    counters, rate = recorder.counters[stream], recorder.rates.get(stream)
-    refused = {reason: count for reason, count in counters.lost.items() if reason in REFUSED}
+def glance_at(pipeline: Pipeline, member: Member | None, now_ns: int) -> Glance:
+    """What is known of a source now, as far as it feeds this stream; None: of one of several devices as a whole."""
+    hearing = pipeline.hearing if member is None else member.hearing
+    recorders = [
+        (one.recorder, one.config.stream) for one in (pipeline.members.values() if member is None else [member])
+    ]
+    rate = recorders[0][0].rates.get(recorders[0][1]) if member is not None else None
+    refused: Counter[str] = Counter()
+    for recorder, stream in recorders:
+        refused.update({reason: n for reason, n in recorder.counters[stream].lost.items() if reason in REFUSED})
     refused["not_rising"] = refused.pop("time", 0) - hearing.faults.get("time", 0)  # the rest was read well
+    is_whole = member is None or member.hearing is pipeline.hearing
     return Glance(
         now_ns,
-        trouble=pipeline.source.trouble,
+        trouble=pipeline.source.trouble if is_whole else "",
         is_open=pipeline.is_open,
         arrivals=hearing.arrivals,
         size_bytes=hearing.size_bytes,
         waited=hearing.waited,
         heard_ns=hearing.heard_ns,
-        samples=counters.samples,
+        samples=sum(recorder.counters[stream].samples for recorder, stream in recorders),
         decoded=hearing.samples,
-        faults=refused | hearing.faults,
+        faults=dict(refused) | hearing.faults,
         bad=hearing.bad,
         newest=hearing.newest,
         rate_hz=None if rate is None or rate.uncertainty_hz > SURE * rate.nominal_hz else rate.found_hz,

@@ -17,8 +17,8 @@ from ingest.errors import UsageError
 from ingest.settings import suggest
 from ingest.units import parse_iso, parse_size
 
-Row = tuple[list[float], int | None, int]
-"""Values, the device's time, and the offset behind the line."""
+Row = tuple[list[float], int | None, int] | tuple[list[float], int | None, int, str]
+"""Values, the device's time, and the offset behind the line; the device, where the decoder tells several apart."""
 _SCALES: Final[Mapping[str, int]] = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 TIME_UNIT: Final = Key(
     "one of iso, s, ms, us, ns",
@@ -144,13 +144,13 @@ def max_message_of(config: SourceConfig) -> int:
 
 
 def frames_of(items: Iterable[Row | Fault]) -> Iterator[Frame | Fault]:
-    """Rows joined to frames, faults in their places. Either all rows have a time, or none."""
+    """Rows of one device joined to frames, faults in their places. Either all of its rows have a time, or none."""
     rows: list[Row] = []
     for item in items:
+        if rows and (isinstance(item, Fault) or item[3:] != rows[-1][3:]):
+            yield _frame(rows)
+            rows = []
         if isinstance(item, Fault):
-            if rows:
-                yield _frame(rows)
-                rows = []
             yield item
         else:
             rows.append(item)
@@ -161,4 +161,4 @@ def frames_of(items: Iterable[Row | Fault]) -> Iterator[Frame | Fault]:
 def _frame(rows: list[Row]) -> Frame:
     values = np.array([row[0] for row in rows], dtype=np.float64)
     times = [row[1] for row in rows if row[1] is not None]
-    return Frame(values, np.array(times, dtype=np.int64) if times else None, rows[-1][2])
+    return Frame(values, np.array(times, dtype=np.int64) if times else None, rows[-1][2], *rows[-1][3:])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Hashable, Iterator
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
@@ -13,6 +14,7 @@ from typing import Any, Final, Protocol, Self
 from edge.decoders.cells import sample
 from edge.decoders.lines import fault
 from edge.decoders.numbers import TIME_UNIT, TIMEZONE, DeviceTime, Row
+from edge.devices import NO_DEVICE, Pattern, pattern_of
 from edge.protocol import Fault, Key, SourceConfig
 from ingest.errors import UsageError
 
@@ -92,12 +94,15 @@ class Objects:
         unique: tuple[str, ...] = (),
         *,
         takes_texts: bool = False,
+        devices: Pattern | None = None,
     ) -> None:
         self._paths = paths
         self._time = time
         self._unique = unique
         self._repetitions = Repetitions()
         self._takes_texts = takes_texts
+        self._devices = devices
+        """By which of the objects' fields it is told whose they are; None where all are one device's."""
 
     @classmethod
     def from_config(cls, config: SourceConfig) -> Self:
@@ -116,27 +121,39 @@ class Objects:
             (time_field, time) if time_field else None,
             tuple(unique),
             takes_texts=config.option("numbers_as_text", bool, False),
+            devices=None if "{" in str(config.options.get("topic", "")) else pattern_of(config),
         )
 
     def rows(self, found: Any, text: bytes, offset: int, end: int) -> Iterator[Row | Fault]:
         """See `Reader`."""
         several = isinstance(found, list) and any(isinstance(item, dict | list) for item in found)
         for one in found if several else [found]:
-            if self._unique and self._is_known(one):
-                yield fault("repeated", offset, 0, text)
+            if self._devices is None:
+                yield from self._rows(one, "", text, offset, end)
                 continue
-            values = self._values(one)
-            if isinstance(values, str):
-                yield fault(values, offset, -1 if values == "columns" else 1, text)
-            else:
-                yield from sample(values, partial(self._time_of, one), text, offset, end)
+            device = self._devices.fill({part: at(one, part) for part in self._devices.parts})
+            if not device:
+                yield fault(NO_DEVICE, offset, 1, text)
+                continue
+            for item in self._rows(one, device, text, offset, end):
+                yield replace(item, device=device) if isinstance(item, Fault) else (*item[:3], device)
 
-    def _is_known(self, one: Any) -> bool:
+    def _rows(self, one: Any, device: str, text: bytes, offset: int, end: int) -> Iterator[Row | Fault]:
+        if self._unique and self._is_known(one, device):
+            yield fault("repeated", offset, 0, text)
+            return
+        values = self._values(one)
+        if isinstance(values, str):
+            yield fault(values, offset, -1 if values == "columns" else 1, text)
+        else:
+            yield from sample(values, partial(self._time_of, one), text, offset, end)
+
+    def _is_known(self, one: Any, device: str) -> bool:
         """Whether a sample came before; one that does not say by what it is known did not."""
         keys = tuple(at(one, path) for path in self._unique)
         if any(key is None or isinstance(key, dict | list) for key in keys):
             return False
-        return self._repetitions.is_known(keys)
+        return self._repetitions.is_known((device, *keys))
 
     def _time_of(self, one: Any) -> int | None:
         return None if self._time is None else self._time[1].of_json(at(one, self._time[0]))

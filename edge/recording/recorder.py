@@ -129,6 +129,14 @@ class Recorder:
         self._was_late = False
         self._out: list[Held] = []
 
+    def join(self, config: SourceConfig) -> None:
+        """One more stream of the device, found while others are recorded."""
+        account = None if self._beside is None else self._beside._streams[config.stream].batch.account
+        self._sources = (*self._sources, config)
+        self._streams[config.stream] = Stream(config, self._rules.limits, account)
+        if self._kept is not None:
+            self._kept.join(config)
+
     @property
     def recording(self) -> str | None:
         """The recording under way."""

@@ -15,8 +15,9 @@ SOURCES: Final[dict[str, str]] = {
     "mqtt": "edge.sources.mqtt.source:MqttSource",
     "replay": "edge.sources.replay.source:ReplaySource",
     "serial": "edge.sources.serial.source:SerialSource",
+    "sparkplug": "edge.sources.sparkplug.source:SparkplugSource",
 }
-DECODERS: Final[dict[str, str]] = {"gpio": "scans", "i2c": "scans"}
+DECODERS: Final[dict[str, str]] = {"gpio": "scans", "i2c": "scans", "sparkplug": "scans"}
 """The decoder of those that know what a sample is: their tables name none."""
 KERNEL: Final = ("gpio",)
 """Those of them that read records which the kernel has stamped."""

@@ -1,6 +1,7 @@
 """Rows of a source that knows what a sample is: each a time, what is missing before it, a value per channel.
 
-The time is the kernel's, of sources that read its own records; others leave it 0, and their rows came when they came.
+The time is the kernel's, of sources that read its own records, or the device's; others leave it 0, and their rows came
+when they came.
 
 It belongs to such a source, and no table names it.
 """
@@ -21,8 +22,8 @@ Rows = NDArray[np.void]
 
 
 def row_type(channels: int) -> np.dtype[Any]:
-    """A row: `time_ns` (CLOCK_BOOTTIME), how many samples were `missed` before it, and `values`; NaN where one is not
-    known. A row without any value only says what is missing."""
+    """A row: `time_ns` (of the table's clock: CLOCK_BOOTTIME, or UTC), how many samples were `missed` before it, and
+    `values`; NaN where one is not known. A row without any value only says what is missing."""
     return np.dtype([("time_ns", "<i8"), ("missed", "<u4"), ("values", "<f8", (channels,))])
 
 

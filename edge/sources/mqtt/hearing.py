@@ -60,7 +60,10 @@ class Hearing:
         self._waited = 0
         self._most = 0
         """How many messages were under way at once since then."""
-        self._kept = Kept()
+        self._kept = {"": Kept()}
+        """By device: each publisher has a pace of its own, and may have kept what it had to say."""
+        self._absent_ns = 0
+        """Since when a connection was away before the one that is there."""
 
     def failed(self, since_ns: int) -> None:
         """No connection came about since then: who keeps nothing loses what is said meanwhile."""
@@ -79,16 +82,22 @@ class Hearing:
             reason = ""
         self._fall_behind(now_ns, reason)
         self._subscribed_ns = None if is_kept else now_ns
+        self._absent_ns = self.heard_ns
         if not self._has_grid:
-            self._kept.absent(self.heard_ns)
+            for kept in self._kept.values():
+                kept.absent(self.heard_ns)
 
     def over(self) -> None:
         """The connection is lost."""
         self._is_connected = self.is_current = False
         self._subscribed_ns = None
 
-    def arrived(self, now_ns: int, under_way: int) -> int:
-        """A message came, and so many wait for their acknowledgement now; up to how long it has waited, in ns."""
+    def arrived(self, now_ns: int, under_way: int, device: str = "") -> int:
+        """A message came, and so many wait for their acknowledgement now; up to how long it has waited, in ns.
+
+        `device` tells publishers apart where there are several: as many as were made are remembered, so the caller
+        bounds them.
+        """
         if not self.is_current:
             self._waited += 1
             self._most = max(self._most, under_way)
@@ -98,7 +107,13 @@ class Hearing:
         if self._qos and under_way >= self._window:  # what is published now waits at the broker
             self._fall_behind(now_ns, "")
             self._most = under_way
-        return 0 if self._has_grid else self._kept.arrived(now_ns)
+        return 0 if self._has_grid else self._kept_by(device).arrived(now_ns)
+
+    def _kept_by(self, device: str) -> Kept:
+        if device not in self._kept:
+            self._kept[device] = Kept()
+            self._kept[device].absent(self._absent_ns)
+        return self._kept[device]
 
     def stalled(self, now_ns: int) -> None:
         """Nothing was read for a while: what comes now may have waited."""

@@ -218,6 +218,11 @@ class Link:
             self._client.ack(packet_id, 1)
             self._ask_soon()
 
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Say something that may be lost (QoS 0); nothing happens where the connection is over."""
+        if self._session_kept.done() and not self.lost.done():
+            self._client.publish(topic, payload, qos=0)
+
     # --- questions
 
     def _ask_soon(self) -> None:

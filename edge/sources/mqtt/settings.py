@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from edge.devices import Pattern, pattern_of
 from edge.protocol import Key, SourceConfig
 from ingest.errors import UsageError
 from ingest.settings import suggest
@@ -23,8 +25,9 @@ KEYS: Final[Mapping[str, Key]] = {
     ),
     "topic": Key(
         "text",
-        "The topic whose messages are read: one topic, one stream. With `+` (one level) or `#` (the rest) it may name "
-        "several; the table must then say itself whose `device` they are.",
+        "The topic whose messages are read: one topic, one stream. A level in braces tells devices apart, each with "
+        "recordings of its own: `site/{device}/acc`. With `+` (one level) or `#` (the rest) it may name several topics "
+        "of one device, which the table must then say itself.",
         '"plant/pump-7/acc"',
         synonyms=("topics", "subscribe", "subscription", "topic_filter"),
     ),
@@ -111,6 +114,7 @@ _EXPIRY_MAX_S: Final = 0xFFFFFFFF
 _TEXT_BYTES_MAX: Final = 65_535
 _MESSAGE_BYTES_MAX: Final = 256_000_000
 """MQTT itself allows 268,435,455 bytes a packet."""
+_NAMED: Final = re.compile(r"\{([^{}+#]+)\}")
 _SHARED: Final = ("$share/", "$queue/", "$exclusive/")
 """Subscriptions that other clients take part in, or are kept from."""
 
@@ -125,6 +129,7 @@ class Settings:
     port: int
     tls: bool
     topic: str
+    """A topic filter: a named part is a `+` in it."""
     qos: int
     client_id: str
     version: int
@@ -145,6 +150,11 @@ class Settings:
     """The session ends with the connection: nothing is left at the broker."""
     has_grid: bool = False
     """The stream is placed on the grid of its rate, which shows by itself what was kept."""
+    parts: Mapping[str, int] = field(default_factory=dict)
+    """Named parts of the topic: in which of its levels each lies."""
+    devices: Pattern | None = None
+    """What tells devices apart by these parts; None where the topic does not."""
+    max_devices: int = 1
 
     @property
     def kept_bytes(self) -> int:
@@ -177,13 +187,14 @@ def settings(config: SourceConfig) -> Settings:
         raise UsageError(f"{where}: window: {window} is not in 1..{_WINDOW_MAX}")
     size_text = config.option("max_message", str, "1MB")
     url = config.option("broker", str)
+    topic, parts = _topic(config)
     host, port, tls = _address(url, where)
     found = Settings(
         url=url,
         host=host,
         port=port,
         tls=tls,
-        topic=_topic(config),
+        topic=topic,
         qos=qos,
         client_id=_client_id(config),
         version=version,
@@ -197,6 +208,9 @@ def settings(config: SourceConfig) -> Settings:
         cert_file=_path(config, "cert_file"),
         key_file=_path(config, "key_file"),
         has_grid=config.rate is not None and config.clock == "arrival",
+        parts=parts,
+        devices=pattern_of(config) if parts else None,
+        max_devices=config.max_devices if parts else 1,
     )
     if found.password_file and not found.username:
         raise UsageError(f"{where}: password_file: a password needs a username; say whose it is")
@@ -240,7 +254,8 @@ def _session_expiry_s(config: SourceConfig) -> int:
 
 
 def _client_id(config: SourceConfig) -> str:
-    text = config.option("client_id", str, f"sensorloom-{config.device}-{config.name}")
+    device = config.home if config.is_family else config.device
+    text = config.option("client_id", str, f"sensorloom-{device}-{config.name}")
     if not text or not text.isprintable() or len(text.encode()) > _TEXT_BYTES_MAX:
         raise UsageError(
             f"{config.where}: client_id: found {text!r}, expected a name: the broker keeps the session by it"
@@ -248,11 +263,17 @@ def _client_id(config: SourceConfig) -> str:
     return text
 
 
-def _topic(config: SourceConfig) -> str:
+def _topic(config: SourceConfig) -> tuple[str, dict[str, int]]:
+    """The topic filter, and the levels that have a name."""
     where, text = config.where, config.option("topic", str)
-    levels = text.split("/")
-    if not text or "#" in "".join(levels[:-1]) or any(len(level) > 1 and set("#+") & set(level) for level in levels):
-        raise UsageError(f'{where}: topic: "{text}" is no topic filter; write a/b, a/+/c (one level) or a/# (the rest)')
+    named = {match[1]: level for level, match in enumerate(map(_NAMED.fullmatch, text.split("/"))) if match}
+    _check_parts(config, text, named)
+    levels = ["+" if _NAMED.fullmatch(level) else level for level in text.split("/")]
+    if not text or "#" in "".join(levels[:-1]) or any(len(level) > 1 and set("#+{}") & set(level) for level in levels):
+        raise UsageError(
+            f'{where}: topic: "{text}" is no topic filter; write a/b, a/{{device}}/c (one level, by which devices are '
+            "told apart), a/+/c (one level) or a/# (the rest)"
+        )
     if not text.isprintable() or len(text.encode()) > _TEXT_BYTES_MAX:
         raise UsageError(f"{where}: topic: {text[:60]!r} is no topic: it has signs that no topic can have, or too many")
     shared = next((prefix for prefix in _SHARED if text.lower().startswith(prefix)), None)
@@ -261,12 +282,30 @@ def _topic(config: SourceConfig) -> str:
             f'{where}: topic: "{text}" shares its messages with other clients: a stream would have holes that nobody '
             f'sees; write the topic alone, as in "{_unshared(text, shared)}"'
         )
-    if {"+", "#"} & set(levels) and not config.device_named:
+    if {"+", "#"} & set(text.split("/")) and not (config.device_named or named):
         raise UsageError(
-            f'{where}: topic: "{text}" may bring several sensors, and one source is one stream of one device: name one '
-            "topic, and write a source for each; where they are one stream, say its device = ... in this table"
+            f'{where}: topic: "{text}" may bring several sensors: say which level tells devices apart, as in '
+            f'"{text.replace("+", "{device}", 1)}"; or name one topic, and write a source for each; where they are one '
+            "stream, say its device = ... in this table"
         )
-    return text
+    return "/".join(levels), named
+
+
+def _check_parts(config: SourceConfig, text: str, named: Mapping[str, int]) -> None:
+    """What a topic names must be what its devices are made of."""
+    where, pattern = config.where, pattern_of(config)
+    if text.count("{") > len(named):
+        raise UsageError(
+            f'{where}: topic: "{text}": a named part is a whole level, each with another name, as in a/{{device}}/c'
+        )
+    unknown = [part for part in (pattern.parts if pattern else ()) if part not in named]
+    if named and (pattern is None or unknown):
+        parts = "-".join(f"{{{part}}}" for part in named)
+        found = f'"{config.device}"' if config.device_named or pattern else "none"
+        raise UsageError(
+            f'{where}: device: found {found}; topic "{text}" names {", ".join(named)}: write device = "{parts}", or + '
+            "for what tells no devices apart"
+        )
 
 
 def _unshared(text: str, prefix: str) -> str:

@@ -22,6 +22,7 @@ from typing import ClassVar, Final, Self
 
 from paho.mqtt.client import MQTTMessage, topic_matches_sub
 
+from edge.devices import NAMELESS
 from edge.errors import SourceUnavailableError
 from edge.protocol import Arrival, Interruption, Key, Settled, SourceConfig
 from edge.sources.backoff import Backoff
@@ -31,7 +32,7 @@ from edge.sources.mqtt.failures import one_line
 from edge.sources.mqtt.hearing import CONNECTION_LOST, Hearing
 from edge.sources.mqtt.link import Link, Question, describe
 from edge.sources.mqtt.redelivery import Redelivery
-from edge.sources.mqtt.settings import KEYS, Settings, settings
+from edge.sources.mqtt.settings import KEYS, Settings, passing, settings
 from ingest.errors import PermanentError
 from ingest.times import NS
 
@@ -71,11 +72,12 @@ class MqttSource:
         self._links = 0
         self._connecting: asyncio.Task[None] | None = None
         self._wanted = lru_cache(1024)(lambda topic: topic_matches_sub(settings.topic, topic))
+        self._device = lru_cache(1024)(self._device_of)
         self._hearing = Hearing(settings.window, settings.qos, settings.longest_wait_ns, has_grid=settings.has_grid)
         self._redelivery = Redelivery()
         self._repeats_until_ns = NEVER_NS
-        self._topic = ""
-        """The first one that a message came of; with wildcards, one of several."""
+        self._topics: dict[str, str] = {}
+        """By device, the first one that a message came of; with wildcards, one of several."""
         self._heard_ns = 0
         self._trouble, self._trouble_ns = "", 0
 
@@ -83,6 +85,11 @@ class MqttSource:
     def from_config(cls, config: SourceConfig) -> Self:
         """`broker` (`mqtt://host:1883`, `mqtts://…`) and `topic`, and what is in `keys`. Raises `UsageError`."""
         return cls(settings(config))
+
+    @classmethod
+    def passing(cls, config: SourceConfig, token: str) -> Self:
+        """The same for who only listens for a moment, and leaves nothing at the broker."""
+        return cls(passing(settings(config), token))
 
     @property
     def trouble(self) -> str:
@@ -219,16 +226,16 @@ class MqttSource:
         """See `edge.sources.mqtt.link.Listener`."""
         topic, payload = _topic(message), bytes(message.payload)
         if topic is None:
-            self._leave_out(link, message, BAD_TOPIC, "a message's topic is not UTF-8: correct the publisher")
+            self._leave_out(link, message, BAD_TOPIC, "a message's topic is not UTF-8: correct the publisher", "")
         elif message.retain or not self._wanted(topic):  # old news, or of a topic that was once subscribed to
             link.acknowledge(message.mid)
         elif size > self.settings.kept_bytes or len(payload) > self.settings.max_message:
             what = f'a message of {size:,} bytes of "{topic}"'
             limit = f'max_message = "{self.settings.max_message_text}"'
-            self._leave_out(link, message, TOO_LARGE, f"{what} is more than {limit}: say a larger one, or send less")
+            words = f"{what} is more than {limit}: say a larger one, or send less"
+            self._leave_out(link, message, TOO_LARGE, words, self._device(topic))
         else:
-            self._compare(topic)
-            self._take(link, message, topic, payload)
+            self._take(link, message, topic, payload, self.compare(topic))
 
     def answered(self, question: Question, under_way: int) -> None:
         """See `edge.sources.mqtt.link.Listener`."""
@@ -236,7 +243,7 @@ class MqttSource:
         boot_ns, wall_ns = now()
         loss = self._hearing.answered(question.asked_ns, under_way, boot_ns)
         if loss is not None:  # it is said behind what has come: what was kept is not called lost
-            self._put(Interruption(loss.reason, boot_ns, wall_ns, loss.since_ns))
+            self.put(Interruption(loss.reason, boot_ns, wall_ns, loss.since_ns))
         if self._hearing.is_current and boot_ns > self._repeats_until_ns:
             self._redelivery.repeated_all()
             self._repeats_until_ns = NEVER_NS
@@ -245,53 +252,72 @@ class MqttSource:
         """See `edge.sources.mqtt.link.Listener`."""
         self._hearing.stalled(now()[0])
 
-    def _take(self, link: Link, message: MQTTMessage, topic: str, payload: bytes) -> None:
+    def _take(self, link: Link, message: MQTTMessage, topic: str, payload: bytes, device: str) -> None:
         boot_ns, wall_ns = now()
-        waited_ns = self._hearing.arrived(boot_ns, len(link.unacknowledged))
+        publisher = device if device in self._topics else ""
+        waited_ns = self._hearing.arrived(boot_ns, len(link.unacknowledged), publisher)
         if not message.qos:
-            self._put(Arrival(payload, boot_ns, wall_ns, is_message=True, waited_ns=waited_ns))
+            item = Arrival(payload, boot_ns, wall_ns, is_message=True, waited_ns=waited_ns, device=device)
+            self.hand_on(link, topic, item)
             return
         said = payload if len(payload) <= _PLAIN_BYTES else hashlib.blake2b(payload, digest_size=32).digest()
         identity = b"%d %s\0%s" % (message.mid, topic.encode(), said)
         link.unacknowledged[message.mid] = identity
         self._redelivery.delivered(identity)
-        self._put(
-            Arrival(
-                payload,
-                boot_ns,
-                wall_ns,
-                token=(self._links, message.mid),
-                identity=identity,
-                redelivered=message.dup,
-                is_message=True,
-                urgent=len(link.unacknowledged) >= self.settings.window,
-                waited_ns=waited_ns,
-            )
+        item = Arrival(
+            payload,
+            boot_ns,
+            wall_ns,
+            token=(self._links, message.mid),
+            identity=identity,
+            redelivered=message.dup,
+            is_message=True,
+            urgent=len(link.unacknowledged) >= self.settings.window,
+            waited_ns=waited_ns,
+            device=device,
         )
+        self.hand_on(link, topic, item)
 
-    def _leave_out(self, link: Link, message: MQTTMessage, reason: str, words: str) -> None:
+    def hand_on(self, link: Link, topic: str, item: Arrival) -> None:
+        """A message for the agent; those that read more in it do so here."""
+        self.put(item)
+
+    def _leave_out(self, link: Link, message: MQTTMessage, reason: str, words: str, device: str) -> None:
         """No reading of this message mends it: it is counted as lost, told, and not delivered again."""
         self._tell(words)
         boot_ns, wall_ns = now()
         complete_ns = self._hearing.heard_ns
         waited_ns = self._hearing.arrived(boot_ns, len(link.unacknowledged))
-        self._put(Interruption(reason, boot_ns, wall_ns, boot_ns - waited_ns if waited_ns else complete_ns))
+        since_ns = boot_ns - waited_ns if waited_ns else complete_ns
+        self.put(Interruption(reason, boot_ns, wall_ns, since_ns, device=device))
         link.acknowledge(message.mid)
 
-    def _compare(self, topic: str) -> None:
-        """Tell of a second topic in one stream."""
-        if not self._topic:
-            self._topic = topic
-        elif topic != self._topic:
+    def compare(self, topic: str) -> str:
+        """Whose message it is, where the topic says it; a second topic in one stream is told."""
+        device = self._device(topic)
+        first = self._topics.get(device)
+        if first is None:
+            if len(self._topics) < self.settings.max_devices:
+                self._topics[device] = topic
+        elif topic != first:
             self._tell(
-                f'messages of "{self._topic}" and of "{topic}" are mixed in one stream; '
-                "where these are two sensors, name one topic in each source"
+                f'messages of "{first}" and of "{topic}" are mixed in one stream; where these are two sensors, tell '
+                "them apart by a {device} in the topic, or name one topic in each source"
             )
+        return device
+
+    def _device_of(self, topic: str) -> str:
+        """What tells devices apart, where the topic does; it need not be a device's name."""
+        settings, levels = self.settings, topic.split("/")
+        if settings.devices is None:
+            return ""
+        return settings.devices.fill({part: levels[level] for part, level in settings.parts.items()}) or NAMELESS
 
     def _tell(self, trouble: str) -> None:
         self._trouble, self._trouble_ns = one_line(trouble), now()[0]
 
-    def _put(self, item: Arrival | Interruption) -> None:
+    def put(self, item: Arrival | Interruption) -> None:
+        """Into the queue of what the agent takes; reading rests while that is full."""
         self._queue.append(item)
         self._queued_bytes += _size(item)
         if self._link is not None and self._queued_bytes >= QUEUE_BYTES:

@@ -35,7 +35,7 @@ def test_what_a_slower_stream_lost_with_a_boot_that_died_is_announced_before_its
         Progress("pump", "boot-0", "acc", BOOT, 600),
     ]
     spool.readings.commit([reading("pump", record) for record in left])
-    begun = begin(config, b"n" * 16, spool, ClockState(True, "system"), {}, None)
+    begun = begin(config, b"n" * 16, spool, lambda: ClockState(True, "system"), {}, None)
     spool.close()
     records = [decode(entry.value) for entry in begun.first]
     assert [record for record in records if isinstance(record, Gap | RecordingEnd)] == [
@@ -54,7 +54,7 @@ def test_what_a_stream_lost_that_had_not_begun_is_announced_from_the_recordings_
         Progress("pump", "boot-0", "messages", BOOT, 900),
     ]
     spool.readings.commit([reading("pump", record) for record in left])
-    begun = begin(config, b"n" * 16, spool, ClockState(True, "system"), {}, None)
+    begun = begin(config, b"n" * 16, spool, lambda: ClockState(True, "system"), {}, None)
     spool.close()
     records = [decode(entry.value) for entry in begun.first]
     assert Gap("pump", "boot-0", "acc", BOOT, 100, 900, -1, "agent_died") in records
