@@ -320,6 +320,6 @@ def _empty(item: Arrival) -> Arrival:
     return replace(item, data=b"", device="")
 
 
-def names_of(channels: Iterable[str], fields: Mapping[str, str]) -> list[str]:
+def names_of(channels: Iterable[str], metrics: Mapping[str, str]) -> list[str]:
     """The metric of each channel."""
-    return [fields.get(channel, channel) for channel in channels]
+    return [metrics.get(channel, channel) for channel in channels]

@@ -40,12 +40,12 @@ class SparkplugSource(MqttSource):
             "none: the edge node's own metrics",
             ("sparkplug_device", "edge_device"),
         ),
-        "fields": Key(
+        "metrics": Key(
             "table of texts",
             "A channel's metric, where it has another name.",
             '{ temp = "Motor/Temperature" }',
             "each channel's own name",
-            ("metrics", "names", "paths", "columns"),
+            ("metric", "fields", "names", "paths", "columns"),
         ),
     }
 
@@ -67,14 +67,16 @@ class SparkplugSource(MqttSource):
 
     @classmethod
     def _of(cls, config: SourceConfig, found: Settings) -> Self:
-        fields, pattern = config.option("fields", dict, {}), pattern_of(config)
-        for name, metric in fields.items():
+        metrics, pattern = config.option("metrics", dict, {}), pattern_of(config)
+        for name, metric in metrics.items():
             if name not in config.channels or not isinstance(metric, str):
                 known = ", ".join(config.channels)
-                raise UsageError(f'{config.where}: fields: {name} = {metric!r}: expected one of {known} = "its metric"')
-        names = names_of(config.channels, fields)
+                raise UsageError(
+                    f'{config.where}: metrics: {name} = {metric!r}: expected one of {known} = "its metric"'
+                )
+        names = names_of(config.channels, metrics)
         if len(set(names)) < len(names):
-            raise UsageError(f"{config.where}: fields: two channels have one metric")
+            raise UsageError(f"{config.where}: metrics: two channels have one metric")
         device = _device(config, pattern)
         session = Session(names, device, pattern, max(1, min(PARKED, found.window // 2)))
         return cls(found, session, f"spBv1.0/{config.options['group_id']}/NCMD/{config.options['edge_node_id']}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 import tomllib
 from collections.abc import Callable
@@ -87,7 +88,7 @@ def config(device: str = "pump", channels: tuple[str, ...] = ("temp",), **option
         ("pump", {"edge_node_id": "+"}, "edge_node_id: found '\\+'"),
         ("{node}", {}, r'device: found "\{node\}"; of an edge node it is made of \{device\}'),
         ("{device}", {"device_id": "press"}, "take device_id out"),
-        ("pump", {"fields": {"x": "a"}}, "fields: x = 'a': expected one of temp"),
+        ("pump", {"metrics": {"x": "a"}}, "metrics: x = 'a': expected one of temp"),
         ("pump", {"qos": 2}, "qos: found 2"),
     ],
 )
@@ -108,7 +109,11 @@ class EdgeNode:
         self._client.on_message = self._commanded
         self._client.connect(broker.host, broker.port)
         self._client.loop_start()
+        self.born()
+        heard = threading.Event()
+        self._client.on_subscribe = lambda *_: heard.set()
         self._client.subscribe("spBv1.0/plant/NCMD/gate", 1)
+        assert heard.wait(60)  # and so are the births: the broker answers in order
 
     def _commanded(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
         (metric,) = read_payload(bytes(message.payload)).metrics
@@ -159,7 +164,7 @@ edge_node_id = "gate"
 device = "hall-{{device}}"
 stream = "motor"
 channels = {{ temp = "degC" }}
-fields = {{ temp = "Motor/Temperature" }}
+metrics = {{ temp = "Motor/Temperature" }}
 [[source]]
 name = "fed"
 type = "fed"
@@ -183,7 +188,6 @@ def test_a_node_that_was_born_before_is_born_again_and_its_death_is_a_gap(tmp_pa
 
     async def scenario(broker: Mosquitto) -> None:
         node = EdgeNode(broker)
-        node.born()
         async with running(agent_toml(tmp_path, broker), log) as agent:
             await agent.until(lambda: bool(agent.agent.pipelines) and agent.agent.pipelines[0].is_open)
             gate = agent.agent.pipelines
@@ -199,7 +203,6 @@ def test_a_node_that_was_born_before_is_born_again_and_its_death_is_a_gap(tmp_pa
             await agent.until(lambda: "node_dead" in reasons())
             assert "dead" in gate[0].source.trouble
             other = EdgeNode(broker, 1)
-            other.born()
             other.say(24.0, 4000)
             await agent.until(lambda: values(log, "hall-press")[-1] == 24.0)
             assert not gate[0].source.trouble
