@@ -51,7 +51,7 @@ class ScansDecoder:
     @classmethod
     def from_config(cls, config: SourceConfig) -> Self:
         """Never raises."""
-        return cls(len(config.channels), is_timed=config.clock == "kernel")
+        return cls(len(config.channels), is_timed=config.clock in ("kernel", "device"))
 
     def feed(self, data: bytes) -> Iterable[Frame | Fault]:
         """See `edge.protocol.Decoder`."""
