@@ -44,6 +44,21 @@ if TYPE_CHECKING:
     from edge.errors import SpoolFormatError as SpoolFormatError
     from edge.errors import UnwrittenError as UnwrittenError
     from labeling.rules.errors import RuleError as RuleError
+    from preparing.augmenting import Augmentation as Augmentation
+    from preparing.balancing import class_weights as class_weights
+    from preparing.balancing import over_sampled as over_sampled
+    from preparing.balancing import under_sampled as under_sampled
+    from preparing.features import features as features
+    from preparing.scaling import Scaler as Scaler
+    from preparing.scaling import fit_scaler as fit_scaler
+    from preparing.transforms import Cropping as Cropping
+    from preparing.transforms import Jitter as Jitter
+    from preparing.transforms import MagnitudeWarp as MagnitudeWarp
+    from preparing.transforms import Mixing as Mixing
+    from preparing.transforms import Permutation as Permutation
+    from preparing.transforms import Rotation as Rotation
+    from preparing.transforms import Scaling as Scaling
+    from preparing.transforms import TimeWarp as TimeWarp
     from windowing.dataset.reader import Arrays as Arrays
     from windowing.dataset.reader import Dataset as Dataset
 
@@ -52,17 +67,26 @@ _NOT_FOR_OTHERS: Final = 0o027
 """What a command takes away, besides what its user's umask does: files are 0640, folders 0750, whoever makes them."""
 __all__ = [
     "Arrays",
+    "Augmentation",
     "CorruptError",
     "CorruptLogError",
+    "Cropping",
     "Dataset",
     "FencedError",
+    "Jitter",
     "LogConfigError",
     "LogUnavailableError",
+    "MagnitudeWarp",
     "MissingLibraryError",
+    "Mixing",
     "PermanentError",
+    "Permutation",
     "RecordTooLargeError",
     "ReplacedLogError",
+    "Rotation",
     "RuleError",
+    "Scaler",
+    "Scaling",
     "SensorloomError",
     "SourceFailedError",
     "SourceUnavailableError",
@@ -71,24 +95,45 @@ __all__ = [
     "StateVersionError",
     "StoreFullError",
     "StoreUnavailableError",
+    "TimeWarp",
     "TransientError",
     "TruncatedLogError",
     "UnwrittenError",
     "UsageError",
     "WireError",
     "__version__",
+    "class_weights",
+    "features",
+    "fit_scaler",
     "main",
     "open",
+    "over_sampled",
+    "under_sampled",
 ]
 _ELSEWHERE: Final = {
     "Arrays": "windowing.dataset.reader",
+    "Augmentation": "preparing.augmenting",
+    "Cropping": "preparing.transforms",
     "Dataset": "windowing.dataset.reader",
+    "Jitter": "preparing.transforms",
+    "MagnitudeWarp": "preparing.transforms",
+    "Mixing": "preparing.transforms",
+    "Permutation": "preparing.transforms",
+    "Rotation": "preparing.transforms",
     "RuleError": "labeling.rules.errors",
+    "Scaler": "preparing.scaling",
+    "Scaling": "preparing.transforms",
     "SourceFailedError": "edge.errors",
     "SourceUnavailableError": "edge.errors",
     "SpoolBusyError": "edge.errors",
     "SpoolFormatError": "edge.errors",
+    "TimeWarp": "preparing.transforms",
     "UnwrittenError": "edge.errors",
+    "class_weights": "preparing.balancing",
+    "features": "preparing.features",
+    "fit_scaler": "preparing.scaling",
+    "over_sampled": "preparing.balancing",
+    "under_sampled": "preparing.balancing",
 }
 """What is imported when somebody asks for it: its module needs more libraries than `import sensorloom` should."""
 
