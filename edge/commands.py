@@ -199,7 +199,7 @@ def _keys(args: argparse.Namespace) -> int:
 
 def _ports(args: argparse.Namespace) -> int:
     from edge.sources.serial.listing import described, list_ports
-    from edge.sources.serial.port import is_remote
+    from edge.sources.serial.remote import is_remote
 
     sources = load_config(args.config).sources if args.config else ()
     ports = {s.options["port"]: s for s in sources if s.type == "serial"}

@@ -232,7 +232,7 @@ def _listen(args: argparse.Namespace, seconds: float, say: Any) -> tuple[list[An
     """What was heard at each place, and why nothing was at others."""
     from edge.agent.probe.listening import LIKELY, listen
     from edge.agent.probe.session import of_port, of_topics
-    from edge.sources.serial.port import is_remote
+    from edge.sources.serial.remote import is_remote
 
     places, found, failures = args.places or _free_ports(), [], []
     for place in places:
@@ -281,7 +281,7 @@ def _free_ports() -> list[str]:
 
 def _device_file(place: str) -> str:
     """A port as it is written into a file: `ttyUSB0` is one of /dev, and a relative path holds from any folder."""
-    from edge.sources.serial.port import is_remote
+    from edge.sources.serial.remote import is_remote
 
     if is_remote(place):
         return place

@@ -113,6 +113,8 @@ class Interruption:
     is not reset."""
     device: str = ""
     """Whose it is, as in `Arrival`; empty: of all that the source brings."""
+    is_whole: bool = False
+    """Nothing is missing, and what came since `since_ns` may be wrong: nothing but that is announced."""
 
 
 class Settled(NamedTuple):

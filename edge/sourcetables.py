@@ -50,7 +50,8 @@ def _claims(source: SourceConfig) -> Iterator[tuple[Hashable, str]]:
     yield ("stream", source.device, source.stream), f'stream "{source.device}/{source.stream}"'
     options = source.options
     if source.type in ("serial", "modbus") and options.get("port"):
-        from edge.sources.serial.port import identity, is_remote  # its library is there: the source was made
+        from edge.sources.serial.port import identity  # its library is there: the source was made
+        from edge.sources.serial.remote import is_remote
 
         port = options["port"] if is_remote(options["port"]) else str(Path(source.base) / options["port"])
         yield ("port", identity(port)), f'port "{options["port"]}"'

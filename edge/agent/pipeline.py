@@ -305,10 +305,12 @@ class Pipeline:
         stream, clocks = self.config.stream, (item.monotonic_ns, item.wall_ns)
         own = self._member(item.device, 1, by_source=True) if item.device else None
         members = list(self.members.values()) if not item.device else [] if own is None else [own]
-        if not item.goes_on:
+        if not (item.goes_on or item.is_whole):
             self._reset(members, clocks)
         for member in members:
-            member.recorder.interrupt(stream, item.reason, *clocks, item.since_ns, goes_on=item.goes_on)
+            member.recorder.interrupt(
+                stream, item.reason, *clocks, item.since_ns, goes_on=item.goes_on, is_whole=item.is_whole
+            )
 
     def _reset(self, members: Collection[Member], clocks: tuple[int, int]) -> None:
         """What decoders hold is whole, or a fault."""

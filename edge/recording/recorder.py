@@ -244,11 +244,13 @@ class Recorder:
         since_ns: int | None = None,
         *,
         goes_on: bool = False,
+        is_whole: bool = False,
     ) -> None:
         """Nobody knows what the stream lost before now; the rest as in `edge.protocol.Interruption`."""
         stream = self._streams[stream_name]
-        self._settle(stream)
-        stream.interrupt(goes_on=goes_on, is_over=since_ns is not None)
+        if not is_whole:
+            self._settle(stream)
+            stream.interrupt(goes_on=goes_on, is_over=since_ns is not None)
         if reason == STALLED and not stream.has_grid:
             stream.stalled_ticks = stream.owes_until_ns = 0  # here it is said
         axis = stream.axis or self._new_axis(stream, monotonic_ns, wall_ns)

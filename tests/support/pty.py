@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import select
 import threading
 import time
 from collections.abc import Iterable
@@ -18,6 +20,16 @@ class SerialPort(Terminal):
     def write(self, data: bytes, timeout_s: float = 60.0) -> None:
         """As `Terminal.write`, with the patience that a test has."""
         super().write(data, timeout_s)
+
+    def read(self, count: int, timeout_s: float = 60.0) -> bytes:
+        """What a program says to the sensor: so many bytes."""
+        data, poll = b"", select.poll()
+        poll.register(self.fileno(), select.POLLIN)
+        while len(data) < count:
+            if not any(event & select.POLLIN for _, event in poll.poll(timeout_s * 1000)):
+                raise TimeoutError(f"{data!r} and no more")
+            data += os.read(self.fileno(), count - len(data))
+        return data
 
     def play(self, pieces: Iterable[bytes], bytes_per_s: float | None = None) -> None:
         """Write pieces one after the other, none earlier than the line's rate allows; wait for the reader."""

@@ -12,7 +12,7 @@ from edge.agent.probe.baud import READABLE, AtBaud, readable, understood
 from edge.agent.probe.plan import UNKNOWN, Planned, as_toml, heard_lines, named, with_names
 from edge.agent.probe.scoring import Candidate, probe
 from edge.config import load_config
-from edge.sources.serial.port import is_remote
+from edge.sources.serial.remote import is_remote
 from ingest.errors import TransientError, UsageError
 from ingest.measures import check_unit
 from ingest.showing import counted, shown_bytes

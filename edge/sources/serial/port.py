@@ -15,11 +15,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar, Final
-from urllib.parse import urlsplit
+from typing import Any, ClassVar, Final, NamedTuple
 
 import serial
+from serial import rfc2217
 
+from edge.sources.serial.remote import Controlled, connect, is_remote
+from edge.sources.serial.starting import Step, UnansweredError, start
 from ingest.errors import UsageError
 from ingest.times import NS
 
@@ -37,13 +39,9 @@ BAUD_MAX: Final = 12_000_000
 OTHERS_NS: Final = 10 * NS
 """So often it is looked whether other programs have a port open."""
 
-CONNECT_S: Final = 5.0
-
 PORT_LOST: Final = "port_lost"
 
 _TIOCGICOUNT: Final = 0x545D
-_KEEPALIVE: Final = {socket.TCP_KEEPIDLE: 10, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 4}
-"""Seconds of silence before the first question, seconds between questions, and how many stay unanswered."""
 _MAKERS: Final = ("/dev/ptmx", "/dev/pts/ptmx")
 _DATA_BITS: Final = {"7": serial.SEVENBITS, "8": serial.EIGHTBITS}
 _PARITIES: Final = {"N": serial.PARITY_NONE, "E": serial.PARITY_EVEN, "O": serial.PARITY_ODD}
@@ -61,6 +59,8 @@ class Line:
     baud: int = 115_200
     framing: str = "8N1"
     """Data bits, parity, stop bits."""
+    start: tuple[Step, ...] = ()
+    """What is said when it was opened."""
 
     loss: ClassVar[str] = PORT_LOST
     delays_s: ClassVar[tuple[float, float]] = (0.1, 5.0)
@@ -71,25 +71,34 @@ class Line:
         """What it is called in messages."""
         return self.port
 
-    def open(self) -> serial.Serial | socket.socket:
-        """The port, for this process alone, with nothing in it that came before.
+    def open(self) -> serial.Serial | socket.socket | Controlled:
+        """The port, for this process alone, with nothing in it that came before, and its device started.
 
         Raises:
             OSError: as `serial.SerialException` is one.
             termios.error: it was hung up meanwhile, or its driver takes no such setting. This is no `OSError`.
             ValueError: the same, of a baud rate that is not the system's own.
         """
+        port = self._open()
+        try:
+            start(port, self.start)
+        except BaseException:
+            with port:
+                raise
+        return port
+
+    def _open(self) -> serial.Serial | socket.socket | Controlled:
         bits, parity, stop = tuple(self.framing)
-        if is_remote(self.port):
+        framing: dict[str, Any] = {
+            "bytesize": _DATA_BITS[bits],
+            "parity": _PARITIES[parity],
+            "stopbits": _STOP_BITS[stop],
+        }
+        if not is_remote(self.port):
+            return serial.Serial(self.port, self.baud, exclusive=True, **framing)
+        if self.port.lower().startswith("socket://"):
             return connect(self.port)
-        return serial.Serial(
-            self.port,
-            self.baud,
-            bytesize=_DATA_BITS[bits],
-            parity=_PARITIES[parity],
-            stopbits=_STOP_BITS[stop],
-            exclusive=True,
-        )
+        return Controlled(rfc2217.Serial(self.port, self.baud, **framing))
 
     def why_closed(self, error: Exception) -> str:
         """What people make of an error that opening it raised, and what to do."""
@@ -102,25 +111,6 @@ class Line:
     def others(self, at_ns: int) -> list[str]:
         """The other programs that may take bytes away; of a port on a network nobody here knows."""
         return [] if is_remote(self.port) else who_reads(self.port, at_ns)
-
-
-def is_remote(port: str) -> bool:
-    """Whether a port lies behind a network: `socket://host:4001`."""
-    return port.lower().startswith("socket://")
-
-
-def connect(port: str) -> socket.socket:
-    """A connection to the server that hands on a port. Raises `OSError`.
-
-    Not through pyserial's `socket://`, which throws away what came right behind the connection. A server that went
-    away without a word is asked for by the kernel, and missed after half a minute.
-    """
-    parts = urlsplit(port)
-    connection = socket.create_connection((parts.hostname or "", parts.port or 0), CONNECT_S)
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in _KEEPALIVE.items():
-        connection.setsockopt(socket.IPPROTO_TCP, option, value)
-    return connection
 
 
 def check_baud(baud: int, where: str, *, any_rate: bool) -> None:
@@ -221,8 +211,17 @@ def _name_of(process: str) -> str:
         return "?"
 
 
-def dropped_by_driver(port: int) -> int | None:
-    """How many bytes a port's chip and driver have dropped so far; None where the driver does not count.
+class DriverCounts(NamedTuple):
+    """What a port's chip and driver have counted so far."""
+
+    dropped: int
+    """Bytes for which there was no room."""
+    damaged: int
+    """Bytes with a wrong parity or stop bit, and breaks: what they say is not what was sent."""
+
+
+def driver_counts(port: int) -> DriverCounts | None:
+    """What a port's driver has counted; None where it does not count, as of a pseudo-terminal.
 
     ioctl TIOCGICOUNT (linux/serial.h): cts, dsr, rng, dcd, rx, tx, frame, overrun, parity, brk, buf_overrun.
     """
@@ -230,12 +229,15 @@ def dropped_by_driver(port: int) -> int | None:
         counts = struct.unpack_from("11i", fcntl.ioctl(port, _TIOCGICOUNT, bytes(80)))
     except OSError:
         return None
-    return int(counts[7] + counts[10])
+    *_, frame, overrun, parity, breaks, buffer_overrun = counts
+    return DriverCounts(overrun + buffer_overrun, frame + parity + breaks)
 
 
 def why_closed(line: Line, error: Exception) -> str:
     """What people make of an error that opening a port raised, and what to do."""
     number = _number_of(error)
+    if isinstance(error, UnansweredError):
+        return str(error)
     if is_remote(line.port):
         return why_unreached(error)
     if number == errno.ENOENT:
@@ -263,6 +265,8 @@ def why_unreached(error: Exception) -> str:
         return "nobody listens there; is the adapter's program running, is the number behind the colon right?"
     if isinstance(cause, TimeoutError) or number in (errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH):
         return "does not answer; is it on, is the network there?"
+    if "RFC2217" in str(error):
+        return "does not take what RFC 2217 sets; is it a server of it, does it take this baud? Else try socket://"
     return why_lost(error)
 
 

@@ -20,7 +20,7 @@ from edge.sources.clock import now
 from edge.sources.serial.handover import READ_BYTES, Handover, Piece
 from edge.sources.serial.lines import Lines
 from edge.sources.serial.pace import OWED_NS, Pace
-from edge.sources.serial.port import OTHERS_NS, dropped_by_driver
+from edge.sources.serial.port import OTHERS_NS, DriverCounts, driver_counts
 from edge.sources.serial.stalls import FULL_NS, Stalls
 from ingest.times import NS
 
@@ -29,6 +29,8 @@ SETTLED_NS: Final = 2 * NS
 LOOK_S: Final = FULL_NS / NS / 2
 """The clock is looked at so often at least."""
 OVERRUN: Final = "overrun"
+LINE_ERROR: Final = "line_error"
+"""Bytes came damaged: what they say is not what was sent."""
 
 
 class Opened(Protocol):
@@ -116,7 +118,7 @@ class Reader(threading.Thread):
         self._held: list[Piece] = []
         """Read, and not handed on yet."""
         self._shared_ns = self._watched_ns = 0
-        self._dropped: int | None = None
+        self._counted: DriverCounts | None = None
 
     def stop(self) -> None:
         """End it, at once, wherever it waits; return when it has."""
@@ -163,7 +165,7 @@ class Reader(threading.Thread):
         poll, usual_ms = _polling(port, self._wake_end), min(LOOK_S, self._lines.pause_s) * 1000
         wait_ms, stalls = usual_ms, Stalls(now()[0], loses=os.isatty(port))
         self._pace = Pace(rests=self._may_rest)
-        self._dropped, self._watched_ns = dropped_by_driver(port), now()[0]
+        self._counted, self._watched_ns = driver_counts(port), now()[0]
         proved_ns = self._watched_ns + self._endpoint.proves_ns
         while True:
             is_late, is_last = self._rest(), self._stopped.is_set()
@@ -232,12 +234,16 @@ class Reader(threading.Thread):
             self._handover.put(*held, *items)
 
     def _watch(self, port: int, monotonic_ns: int, wall_ns: int) -> None:
-        """Once a second: whether bytes were dropped before they could be read, and now and then who else reads."""
-        dropped = dropped_by_driver(port)
-        if dropped is not None and self._dropped is not None and dropped > self._dropped:
-            self._lines.begin()  # what comes next may be the rest of a line
-            self._put(Interruption(OVERRUN, monotonic_ns, wall_ns, since_ns=self._watched_ns))
-        self._dropped, self._watched_ns = dropped, monotonic_ns
+        """Once a second: whether bytes were dropped or damaged before they could be read, and now and then who else
+        reads."""
+        before, counted = self._counted, driver_counts(port)
+        if counted is not None and before is not None:
+            if counted.damaged > before.damaged:
+                self._put(Interruption(LINE_ERROR, monotonic_ns, wall_ns, self._watched_ns, is_whole=True))
+            if counted.dropped > before.dropped:
+                self._lines.begin()  # what comes next may be the rest of a line
+                self._put(Interruption(OVERRUN, monotonic_ns, wall_ns, since_ns=self._watched_ns))
+        self._counted, self._watched_ns = counted, monotonic_ns
         if monotonic_ns - self._shared_ns >= OTHERS_NS:
             self._look_for_others(monotonic_ns)
 

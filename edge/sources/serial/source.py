@@ -19,7 +19,9 @@ from urllib.parse import urlsplit
 
 from edge.protocol import Key, SourceConfig
 from edge.sources.serial.lines import NAMES, NO_LINE_BYTES, FixedRecords, LineEnds, Lines, RawBytes
-from edge.sources.serial.port import Line, check_baud, is_remote
+from edge.sources.serial.port import Line, check_baud
+from edge.sources.serial.remote import SCHEMES, is_remote
+from edge.sources.serial.starting import read_steps
 from edge.sources.serial.threaded import ThreadedSource
 from ingest.errors import UsageError
 
@@ -39,7 +41,7 @@ class SerialSource(ThreadedSource):
         "port": Key(
             "text",
             "The port's device file, a relative path from the configuration's folder on; or `socket://host:4001`, a "
-            "port that a server on the network hands on over TCP.",
+            "port that a server on the network hands on over TCP, or `rfc2217://host:4001`, one that it also sets.",
             '"/dev/ttyUSB0"',
             synonyms=("device_file", "path", "tty", "serial_port", "dev", "com_port"),
         ),
@@ -79,6 +81,14 @@ class SerialSource(ThreadedSource):
             "none",
             ("record_length", "frame_length", "frame_bytes", "line_bytes", "length"),
         ),
+        "start": Key(
+            "list of texts, or of tables",
+            "What is said to the device each time that its port was opened, one after the other; with `expect`, what "
+            "it answers before the next one is said, within 2 s.",
+            '["MODE 2\\r", { send = "RUN\\r", expect = "OK" }]',
+            "nothing",
+            ("start_commands", "init", "on_open", "startup", "send"),
+        ),
     }
 
     def __init__(self, line: Line, lines: Lines | None = None, *, may_rest: bool = False) -> None:
@@ -101,7 +111,8 @@ class SerialSource(ThreadedSource):
             _check_address(port, config.where)
         elif _NO_FILE.match(port):
             raise UsageError(f'{config.where}: port: "{port}" is no device file; write it as in "/dev/ttyUSB0"')
-        line = Line(port if is_remote(port) else str(Path(config.base) / port), baud, framing)
+        steps = read_steps(config.options.get("start", []), f"{config.where}: start")
+        line = Line(port if is_remote(port) else str(Path(config.base) / port), baud, framing, steps)
         lines = _lines(config, baud)
         # Bytes without line ends do not tell when it is time to look again.
         may_rest = (config.clock != "arrival" or config.rate is not None) and not isinstance(lines, RawBytes)
@@ -112,11 +123,12 @@ def _check_address(port: str, where: str) -> None:
     """Raise `UsageError` for an address without a host or a port's number."""
     try:
         parts = urlsplit(port)
-        is_whole = bool(parts.hostname and parts.port and not parts.path.strip("/"))
+        is_whole = bool(parts.hostname and parts.port and not parts.path.strip("/") and not parts.query)
     except ValueError:
         is_whole = False
     if not is_whole:
-        raise UsageError(f'{where}: port: found "{port}", expected an address as in "socket://192.168.1.7:4001"')
+        scheme = next(scheme for scheme in SCHEMES if port.lower().startswith(scheme))
+        raise UsageError(f'{where}: port: found "{port}", expected an address as in "{scheme}192.168.1.7:4001"')
 
 
 def _lines(config: SourceConfig, baud: int) -> Lines:

@@ -390,6 +390,24 @@ def test_a_stream_with_a_rate_keeps_it_over_a_stop_and_leaves_a_hole_for_what_is
     assert device.rates["acc"].found_hz == pytest.approx(100, rel=1e-3)
 
 
+def test_what_may_be_wrong_is_announced_and_its_samples_stay_where_they_are() -> None:
+    device = recorder(source_config(channels=("x",), rate=100))
+    found = list[Record]()
+    for number in range(400):
+        at = S + number * S // 100
+        device.take("acc", 1, [frame(number)], at, WALL + at)
+        if number == 250:
+            device.interrupt("acc", "line_error", at, WALL + at, at - S, is_whole=True)
+        if number % 100 == 99:
+            found += records(device.flush(at))
+    (gap,) = [record for record in found if isinstance(record, Gap)]
+    assert (gap.start_ns, gap.end_ns, gap.reason) == (WALL + 5 * S // 2, WALL + 7 * S // 2, "line_error")
+    assert device.counters["acc"].lost == {"line_error": 1}
+    chunks = [record for record in found if isinstance(record, Chunk)]
+    assert sum(chunk.count for chunk in chunks) == 400
+    assert {np.diff(sample_times(chunk)).tolist()[0] for chunk in chunks} == {S // 100}
+
+
 @pytest.mark.parametrize("rate", [None, 100])
 def test_nothing_is_promised_between_what_a_buffer_kept_and_what_comes_next(rate: int | None) -> None:
     """However many ticks lie between: only the next read tells what is lost."""

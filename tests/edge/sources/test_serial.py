@@ -25,7 +25,7 @@ from edge.sources import source_type
 from edge.sources.clock import now
 from edge.sources.serial import handover, pace, reader
 from edge.sources.serial.lines import FixedRecords, LineEnds, Lines
-from edge.sources.serial.port import Line, dropped_by_driver
+from edge.sources.serial.port import DriverCounts, Line, driver_counts
 from edge.sources.serial.source import SerialSource
 from ingest.errors import UsageError
 from simulators.doubles.suite import check_source
@@ -99,7 +99,8 @@ def test_it_is_found_by_name_and_reads_its_table(tmp_path: Path) -> None:
         ({"port": 3}, r"port: found 3, expected text"),
         ({"port": "socket://10.0.0.7"}, r'port: found "socket://10.0.0.7", expected an address'),
         ({"port": "socket://10.0.0.7:99999"}, r'port: found "socket://10.0.0.7:99999"'),
-        ({"port": "rfc2217://10.0.0.7:4001"}, r'port: "rfc2217://10.0.0.7:4001" is no device file'),
+        ({"port": "rfc2217://10.0.0.7/x"}, r'port: found .*, expected an address as in "rfc2217://192.168.1.7:4001"'),
+        ({"port": "tcp://10.0.0.7:4001"}, r'port: "tcp://10.0.0.7:4001" is no device file'),
         ({"port": "COM3"}, r'port: "COM3" is no device file; write it as in "/dev/ttyUSB0"'),
     ],
 )
@@ -327,16 +328,16 @@ def test_a_port_that_says_bytes_but_no_line_is_told_and_what_it_says_is_lost(tmp
 
 
 def test_bytes_that_a_driver_has_dropped_are_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    dropped = 7  # before this agent began
-    monkeypatch.setattr("edge.sources.serial.reader.dropped_by_driver", lambda port: dropped)  # no pty has a driver
+    counted = DriverCounts(7, 3)  # before this agent began
+    monkeypatch.setattr("edge.sources.serial.reader.driver_counts", lambda port: counted)  # no pty has a driver
 
     async def body(port: SerialPort, source: SerialSource) -> None:
-        nonlocal dropped
+        nonlocal counted
         taker = Taker(source)
         before_ns = now()[0]
         port.write(b"1\n")
         assert await taker.bytes_until(2) == b"1\n"
-        dropped += 1
+        counted = counted._replace(dropped=8)
         await taker.until(lambda taker: _interruptions(taker) == 1)
         lost = taker.items[-1]
         assert isinstance(lost, Interruption)
@@ -345,13 +346,20 @@ def test_bytes_that_a_driver_has_dropped_are_announced(tmp_path: Path, monkeypat
         assert before_ns - 2_000_000_000 <= lost.since_ns <= lost.monotonic_ns
         port.write(b"the rest of a line\n2\n")
         assert await taker.bytes_until(4) == b"1\n2\n"
+        counted = counted._replace(damaged=4)
+        await taker.until(lambda taker: _interruptions(taker) == 2)
+        lost = taker.items[-1]
+        assert isinstance(lost, Interruption)
+        assert (lost.reason, lost.is_whole) == ("line_error", True)
+        port.write(b"3\n")
+        assert await taker.bytes_until(6) == b"1\n2\n3\n"
 
     run(tmp_path, body)
 
 
 def test_a_pseudo_terminal_counts_no_dropped_bytes() -> None:
     near, far = os.openpty()
-    assert dropped_by_driver(far) is None
+    assert driver_counts(far) is None
     os.close(near)
     os.close(far)
 

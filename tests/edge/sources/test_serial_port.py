@@ -44,7 +44,8 @@ def other(path: Path, code: str = HOLDING) -> Iterator[int]:
 
 def error_of(line: Line) -> str:
     try:
-        line.open().close()
+        with line.open():
+            pass
     except Exception as error:
         return why_closed(line, error)
     return ""
