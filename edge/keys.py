@@ -130,7 +130,8 @@ SOURCE: Final[Mapping[str, Key]] = {
     ),
     "decoder": Key(
         "text",
-        "What turns the bytes into samples: `binary`, `cbor`, `csv`, `json`, `keyvalue`, `nmea`, `regex`, `senml`. "
+        "What turns the bytes into samples: `binary`, `cbor`, `csv`, `json`, `keyvalue`, `nmea`, `regex`, `senml`, "
+        "`ubx`. "
         "Of types gpio, i2c and sparkplug it is none: they know what a sample is.",
         '"csv"',
         synonyms=("format", "parser", "codec", "decode", "encoding"),
@@ -171,7 +172,7 @@ SOURCE: Final[Mapping[str, Key]] = {
         "one of int8, uint8, int16, uint16, int32, float32, float64",
         "As what samples are stored; an integer refuses fractions.",
         '"int16"',
-        "float32; nmea float64; of one channel with named values the smallest integer",
+        "float32; nmea and ubx float64; of one channel with named values the smallest integer",
         ("datatype", "data_type", "sample_type", "format"),
     ),
     "scale": Key(

@@ -25,7 +25,7 @@ from ingest.units import parse_duration, parse_rate
 _DEVICES_MOST: Final = 10_000
 _NAMING: Final = ("json", "cbor")
 """Decoders of objects, a field of which may say whose they are."""
-_TIMED: Final = ("nmea", "senml")
+_TIMED: Final = ("nmea", "senml", "ubx")
 """Decoders of what has times of its own."""
 _EXAMPLE: Final = 'as in { x = "g", y = "g" }'
 
@@ -265,7 +265,7 @@ def _default_dtype(decoder: str, channels: Mapping[str, str], states: Mapping[st
     """A channel alone is never missing in a sample: its codes need no float."""
     if len(channels) == 1 and states:
         return least_type(states.values())
-    return "float64" if decoder == "nmea" else "float32"
+    return "float64" if decoder in ("nmea", "ubx") else "float32"
 
 
 def _expectation(table: Mapping[str, Any], where: str) -> int | None:

@@ -15,6 +15,7 @@ DECODERS: Final[dict[str, str]] = {
     "nmea": "edge.decoders.nmea.decoder:NmeaDecoder",
     "regex": "edge.decoders.regex.decoder:RegexDecoder",
     "senml": "edge.decoders.senml.decoder:SenmlDecoder",
+    "ubx": "edge.decoders.ubx.decoder:UbxDecoder",
 }
 OF_SOURCES: Final[dict[str, str]] = {"scans": "edge.decoders.scans.decoder:ScansDecoder"}
 """Those that belong to sources, which need no table to name them."""

@@ -41,6 +41,10 @@ _WEIGHT: Final = {"GLL": 1, "RMC": 2, "GNS": 3, "GGA": 4}
 _START: Final = re.compile(rb"[$!]")
 _TAG_BLOCK: Final = re.compile(rb"\\[^\\]*\\")
 _NAMED: Final = re.compile(rb"[$!][A-Z0-9]{3,12},")
+_TOLERANCE_NS: Final = 10_000_000
+"""Sentences of one fix may say its time with more or fewer decimals: no receiver gives a hundred a second."""
+_USUAL, _SURE = 8, 16
+"""A kind of sentence that was there in so many fixes is missed; and how long it is remembered."""
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 _DAY_NS: Final = 86_400 * 10**9
 _LAG_NS: Final = 600 * 10**9
@@ -66,6 +70,10 @@ class NmeaDecoder:
         """What it says."""
         self._found: dict[str, float] = {}
         self._weight = 0
+        self._kinds: set[str] = set()
+        """Of the epoch's sentences."""
+        self._usual: dict[str, int] = {}
+        """In how many fixes of late each kind was there."""
         self._place = (b"", 0, 0)
         """The epoch's first sentence, and where it begins and ends."""
 
@@ -127,12 +135,14 @@ class NmeaDecoder:
 
     def _take(self, said: Said, place: tuple[bytes, int, int]) -> Iterable[Frame | Fault]:
         if said.kind not in _TIMED:
+            self._kinds.add(said.kind)
             for name, value in said.values.items():
                 self._found.setdefault(name, value)
             return ()
         if said.clock_ns is None:  # a receiver that does not know the time yet
             return (fault("no_time", place[1], 0, place[0]),)
-        finished = self._finish() if said.clock_ns != self._clock_ns else ()
+        finished = () if self._is_same(said.kind, said.clock_ns) else self._finish()
+        self._kinds.add(said.kind)
         if self._clock_ns is None:
             self._clock_ns, self._place = said.clock_ns, place
         self._day = said.day or self._day
@@ -146,10 +156,26 @@ class NmeaDecoder:
 
     # --- an epoch
 
+    def _is_same(self, kind: str, clock_ns: int) -> bool:
+        """Whether this time is that of the epoch under way."""
+        if self._clock_ns is None or clock_ns == self._clock_ns:
+            return self._clock_ns is not None
+        return kind not in self._kinds and abs(clock_ns - self._clock_ns) < _TOLERANCE_NS
+
+    def _is_missed(self) -> bool:
+        """Whether a kind of sentence that is usually there was not."""
+        missed = False
+        for kind in {*self._usual, *self._kinds}:
+            count = self._usual.get(kind, 0)
+            missed |= kind not in self._kinds and count >= _USUAL
+            self._usual[kind] = min(_SURE, count + 1) if kind in self._kinds else max(0, count - 2)
+        return missed
+
     def _finish(self) -> tuple[Frame | Fault, ...]:
         """The epoch under way as a fix; nothing where there is none."""
         clock_ns, day, found, (line, offset, end) = self._clock_ns, self._day, self._found, self._place
-        self._clock_ns, self._day, self._found, self._weight = None, None, {}, 0
+        missed = clock_ns is not None and "lat" in found and self._is_missed()
+        self._clock_ns, self._day, self._found, self._weight, self._kinds = None, None, {}, 0, set()
         if clock_ns is None:
             return ()
         time_ns = self._last_ns = _time(clock_ns, day, self._last_ns)
@@ -158,7 +184,10 @@ class NmeaDecoder:
         values = np.array([[found.get(name, nan) for name in self._channels]], dtype=np.float64)
         if np.isnan(values).all():
             return (fault("missing", offset, 1, line),)
-        return (Frame(values, None if time_ns is None else np.array([time_ns], dtype=np.int64), end),)
+        frame = Frame(values, None if time_ns is None else np.array([time_ns], dtype=np.int64), end)
+        if missed and np.isnan(values).any():
+            return (fault("incomplete", offset, 0, line), frame)
+        return (frame,)
 
 
 def _time(clock_ns: int, day: date | None, last_ns: int | None) -> int | None:

@@ -11,12 +11,13 @@ from typing import Any
 import edge.decoders
 from edge.decoders import decoder_type
 from edge.decoders.nmea.decoder import UNITS
+from edge.decoders.ubx.decoder import UNITS as UBX_UNITS
 from edge.protocol import ClockKind, Decoder
 from ingest.units import parse_time
 from simulators.doubles.suite import Sample
 from tests.edge.configs import source_config
 
-UNITS_OF = dict(UNITS) | {"voltage": "V", "current": "A"}
+UNITS_OF = dict(UBX_UNITS) | dict(UNITS) | {"voltage": "V", "current": "A"}
 FOLDER = Path(edge.decoders.__file__).parent
 
 

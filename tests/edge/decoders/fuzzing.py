@@ -16,6 +16,8 @@ from typing import Any
 
 from edge.decoders import decoder_type
 from edge.decoders.nmea.decoder import UNITS
+from edge.decoders.ubx.decoder import UNITS as UBX_UNITS
+from edge.decoders.ubx.frames import sums
 from edge.protocol import Decoder
 from simulators.doubles.suite import mutated, run
 from tests.edge.configs import source_config
@@ -109,6 +111,7 @@ def kinds() -> list[Kind]:
         kind("senml", "texts", ("voltage", "current"), packs, PACK, prefix=NAME, clock="device"),
         kind("senml", "pieces", ("voltage", "current"), items, piece(PACK), prefix=NAME, clock="device", **PIECES),
         kind("nmea", "receivers", tuple(UNITS), pieces(logs, 7), GOOD),
+        kind("ubx", "frames", tuple(UBX_UNITS), [ubx(line) + line for line in pieces(logs[:4], 1)], ubx(b"good")),
     ]
 
 
@@ -125,6 +128,18 @@ def sentence(body: bytes) -> bytes:
 GOOD = b"\r\n".join(
     sentence(b"GPGGA,%b,5203.0000,N,00436.0000,E,1,08,0.9,12.5,M,40.0,M,," % at) for at in (b"121212.12", b"121212.13")
 )
+
+
+def ubx(seed: bytes) -> bytes:
+    """A NAV-PVT of a fix whose other fields are anything, of another UBX message behind it."""
+    when = struct.pack("<IHBBBBBBIiBBBB", 0, 2026, 11, 24, 12, 0, len(seed) % 60, 7, 20, 0, 3, 1, 0, 12)
+    payload = (when + struct.pack("<ii", 46_000_000, 520_500_000) + seed[:40]).ljust(92, b"\0")
+    return framed(b"\1\7", payload) + framed(b"\1\3", bytes(16))
+
+
+def framed(kind: bytes, payload: bytes) -> bytes:
+    body = kind + len(payload).to_bytes(2, "little") + payload
+    return b"\xb5\x62" + body + sums(body)
 
 
 def as_pairs(lines: bytes) -> bytes:

@@ -1,0 +1,1 @@
+"""The decoder `ubx`: fixes of u-blox receivers in their own protocol."""
