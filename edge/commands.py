@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from edge import doctorcommands, fieldcommands, markcommands
+from edge import calibratecommands, doctorcommands, fieldcommands, markcommands
 from edge.agent.memory import use_one_heap
 from edge.config import AgentConfig, load_config
 from edge.fieldcommands import action, config_option, span_s
@@ -37,6 +37,7 @@ examples:
   sensorloom agent run -c agent.toml
   sensorloom agent status -c agent.toml
   sensorloom agent tail
+  sensorloom agent calibrate imu
   sensorloom agent mark fall
   sensorloom agent record walk-1 --label walk --for 30s
   sensorloom agent doctor
@@ -70,6 +71,7 @@ def register(subparsers: Any) -> None:
     config_option(action(actions, "check", _check, "check a configuration; touches no device and no log"))
     fieldcommands.register_test(actions)
     fieldcommands.register_tail(actions)
+    calibratecommands.register_calibrate(actions)
     markcommands.register_mark(actions)
     markcommands.register_record(actions)
     doctorcommands.register_doctor(actions)

@@ -53,8 +53,8 @@ class Trial:
 
     def _pipeline(self, config: SourceConfig, token: str) -> Pipeline:
         decoder = decoder_type(config.decoder, config.where).from_config(config)
-        report = self._reporter(config.name)
-        return Pipeline(config, _passing(config, token), decoder, self._devices, Identities({}), self._schedule, report)
+        report, source = self._reporter(config.name), passing_source(config, token)
+        return Pipeline(config, source, decoder, self._devices, Identities({}), self._schedule, report)
 
     def _reporter(self, name: str) -> Callable[[str], None]:
         def report(text: str) -> None:
@@ -142,7 +142,7 @@ def _counted_hz(member: Member, view: SourceView) -> float | None:
     return view.samples * laps / hearing.arrivals * NS / span_ns if span_ns > 0 and view.samples else None
 
 
-def _passing(config: SourceConfig, token: str) -> Source:
+def passing_source(config: SourceConfig, token: str) -> Source:
     """The source of a table, which leaves nothing where it reads."""
     made = source_type(config.type, config.where)
     passing: Callable[[SourceConfig, str], Source] | None = getattr(made, "passing", None)

@@ -21,7 +21,7 @@ from ingest.log.protocol import Entry
 WAITING_MAX: Final = 10_000
 """So many of the newest marks wait in memory while the disk takes nothing."""
 RETRY_S: Final = 1.0
-SEEN_NS: Final = 10_000_000_000
+SEEN_NS: Final = 2_000_000_000
 """So old what is known of an open range may become on the disk: that much a mark is shorter after a kill."""
 LOOK_S: Final = 0.1
 

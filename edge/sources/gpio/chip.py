@@ -17,6 +17,7 @@ from gpiod.line import Bias, Clock, Direction, Edge, Value
 
 from edge.sources.clock import boottime_ns
 from edge.sources.gpio.edges import EVENT, Counts, Edges, Levels
+from edge.sources.gpio.quadrature import Quadrature
 from edge.sources.gpio.settings import Settings
 from edge.sources.kernel import SuspendedError
 
@@ -81,7 +82,13 @@ class Chip:
                 ) from None
             raise
         every_ns = wanted.every_ns
-        edges: Edges = Counts(offsets, every_ns) if every_ns else Levels(offsets, both=wanted.edge == "both")
+        edges: Edges
+        if wanted.encoder_channels:
+            edges = Quadrature(offsets, every_ns, wanted.encoder_channels)
+        elif every_ns:
+            edges = Counts(offsets, every_ns)
+        else:
+            edges = Levels(offsets, both=wanted.edge == "both")
         return Requested(request, offsets, edges)
 
     def why_closed(self, error: Exception) -> str:

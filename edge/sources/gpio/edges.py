@@ -96,7 +96,7 @@ class Levels:
         columns = [self._column[offset] for offset in events["offset"].tolist()]
         values[np.arange(len(events)), columns] = events["id"] == RISING
         if self._both:
-            values = _held(values, self._levels, missed != 0)
+            values = held(values, self._levels, missed != 0)
             self._levels = values[-1]
         return rows_of(_times(events, ahead_ns), values, missed)
 
@@ -157,7 +157,7 @@ def _times(events: Events, ahead_ns: int) -> Times:
     return events["time_ns"].astype(np.int64) + ahead_ns
 
 
-def _held(values: Values, before: Values, is_break: NDArray[np.bool_]) -> Values:
+def held(values: Values, before: Values, is_break: NDArray[np.bool_]) -> Values:
     """Each line's value up to its next one, `(events, lines)`; behind a break nothing of before it holds."""
     held = np.vstack([before, values])
     numbers = np.arange(len(held))[:, np.newaxis]

@@ -26,7 +26,16 @@ KEYS: Final[Mapping[str, Key]] = {
         "table of lines by channel",
         "Which line is a channel's: its number on the chip, or its name.",
         '{ door = 17, lid = "GPIO27" }',
-        synonyms=("pins", "line", "pin", "gpio"),
+        "those of quadrature",
+        ("pins", "line", "pin", "gpio"),
+    ),
+    "quadrature": Key(
+        "list of two lines",
+        "An encoder's lines A and B, in the place of `lines`: the first channel is the position, in edges; a second "
+        "one the direction, 1 or -1.",
+        "[17, 27]",
+        "none",
+        ("encoder", "ab", "rotary"),
     ),
     "edge": Key(
         "one of both, rising, falling",
@@ -85,19 +94,26 @@ class Settings:
     bias: Bias = "as-is"
     active_low: bool = False
     debounce_ns: int = 0
+    encoder_channels: int = 0
+    """Not 0: the lines are an encoder's, and give so many channels."""
 
 
 def read_settings(config: SourceConfig) -> Settings:
     """Raises `UsageError` where a key says what cannot be."""
     where = config.where
     every_ns = _duration(config, "every", 1_000_000, 86_400 * 10**9) if "every" in config.options else 0
-    edge = _one_of(config, "edge", get_args(EdgeKind), "rising" if every_ns else "both")
-    if edge == "both" and not every_ns and set(config.states) != set(config.channels):
+    edge = _one_of(
+        config, "edge", get_args(EdgeKind), "rising" if every_ns and "quadrature" not in config.options else "both"
+    )
+    is_encoder = "quadrature" in config.options
+    if is_encoder and "edge" in config.options:
+        raise UsageError(f"{where}: edge: each edge of an encoder counts; leave it out")
+    if edge == "both" and not every_ns and not is_encoder and set(config.states) != set(config.channels):
         raise UsageError(
             f"{where}: values is missing: say what the levels mean, as in values = "
             '{ 0 = "open", 1 = "closed" }: nothing is drawn or computed between two of them then'
         )
-    lines = _lines(config)
+    lines = _encoder(config) if is_encoder else _lines(config)
     chip = config.option("chip", str, "")
     if not chip and any(isinstance(line, int) for line in lines):
         raise UsageError(
@@ -111,7 +127,30 @@ def read_settings(config: SourceConfig) -> Settings:
         cast(Bias, _one_of(config, "bias", BIASES, "as-is")),
         config.option("active_low", bool, False),
         _duration(config, "debounce", 1000, DEBOUNCE_MAX_NS) if "debounce" in config.options else 0,
+        len(config.channels) if is_encoder else 0,
     )
+
+
+def _encoder(config: SourceConfig) -> tuple[int | str, ...]:
+    """Its lines A and B."""
+    where, found = config.where, config.option("quadrature", list)
+    if "lines" in config.options:
+        raise UsageError(f"{where}: lines: quadrature has the lines; leave one of both out")
+    if len(found) != 2 or found[0] == found[1] or not all(map(_is_line, found)):
+        raise UsageError(f"{where}: quadrature: found {found!r}, expected lines A and B, as in [17, 27]")
+    if len(config.channels) > 2 or config.states:
+        raise UsageError(
+            f"{where}: channels: an encoder gives a position, in edges, and a direction, as in "
+            'channels = { position = "1" }'
+        )
+    return tuple(found)
+
+
+def _is_line(found: object) -> bool:
+    """Whether it may be a line's number or name."""
+    if isinstance(found, bool) or not isinstance(found, int | str) or found == "":
+        return False
+    return isinstance(found, str) or found >= 0
 
 
 def _lines(config: SourceConfig) -> tuple[int | str, ...]:
@@ -124,12 +163,7 @@ def _lines(config: SourceConfig) -> tuple[int | str, ...]:
         line = found.get(channel)
         if line is None:
             raise UsageError(f"{where}: lines: {channel} has none; say its number or name, as in {{ {channel} = 17 }}")
-        if (
-            isinstance(line, bool)
-            or not isinstance(line, int | str)
-            or line == ""
-            or (isinstance(line, int) and line < 0)
-        ):
+        if not _is_line(line):
             raise UsageError(f"{where}: lines: {channel}: found {line!r}, expected a line's number or name")
     lines = tuple(found[channel] for channel in config.channels)
     if len(set(lines)) < len(lines):

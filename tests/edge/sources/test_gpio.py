@@ -17,6 +17,7 @@ from edge.decoders.scans.decoder import row_type
 from edge.protocol import SourceConfig
 from edge.sources.gpio.chip import Chip, UnfitError
 from edge.sources.gpio.edges import EVENT, RISING, Counts, Edges, Events, Levels
+from edge.sources.gpio.quadrature import Quadrature
 from edge.sources.gpio.settings import Settings, read_settings
 from edge.sources.gpio.source import GpioSource
 from edge.sources.kernel import SuspendedError
@@ -48,6 +49,8 @@ def samples(rows: bytes) -> list[Sample]:
 
 
 def edges_of(case: dict[str, Any]) -> Edges:
+    if "quadrature" in case:
+        return Quadrature(LINES, case.get("every", 0), case["quadrature"])
     if "every" in case:
         return Counts(LINES, case["every"])
     return Levels(LINES, both=case.get("edge", "both") == "both")
@@ -121,6 +124,8 @@ def test_what_a_table_says() -> None:
         "gpiochip0", (4, "lid"), "rising", 0, "pull-up", True, 10_000_000
     )
     assert read_settings(table(edge=None, every="2s")).edge == "rising"
+    encoder = read_settings(table(quadrature=[4, "b"], lines=None, edge=None, every="1s"))
+    assert encoder == Settings("gpiochip0", (4, "b"), "both", 1_000_000_000, encoder_channels=2)
     assert read_settings(table(chip=None, lines={"x": "a", "y": "b"})).chip == ""
 
 
@@ -140,6 +145,10 @@ def test_what_a_table_says() -> None:
         ({"lines": {"x": 4, "y": 4}}, "the same line"),
         ({"lines": {"x": 4, "y": -1}}, "found -1"),
         ({"lines": {"x": True, "y": 4}}, "found True"),
+        ({"quadrature": [4, 5]}, "each edge of an encoder counts"),
+        ({"quadrature": [4, 5], "edge": None}, "quadrature has the lines"),
+        ({"quadrature": [4, 4], "edge": None, "lines": None}, "expected lines A and B"),
+        ({"quadrature": [4], "edge": None, "lines": None}, "expected lines A and B"),
     ],
 )
 def test_a_wrong_table_is_refused(options: dict[str, Any], message: str) -> None:
@@ -152,6 +161,33 @@ def test_too_many_lines_are_refused() -> None:
     lines = {name: number for number, name in enumerate(names)}
     with pytest.raises(UsageError, match="has 64 at most"):
         read_settings(source_config("scans", names, kind="gpio", chip="gpiochip0", lines=lines, edge="rising"))
+
+
+@given(st.lists(st.sampled_from([1, -1]), min_size=1, max_size=60), st.integers(1, 20))
+def test_an_encoder_is_where_it_was_turned_to(turns: list[int], step: int) -> None:
+    """Any turning, in whatever pieces it is read; each edge that is lost is told."""
+    gray, place, own, table = [(0, 0), (1, 0), (1, 1), (0, 1)], 0, [0, 0], []
+    for number, turn in enumerate(turns, 1):
+        before, place = gray[place % 4], place + turn
+        line = 0 if gray[place % 4][0] != before[0] else 1
+        own[line] += 1
+        edge = "rising" if gray[place % 4][line] else "falling"
+        table.append([10 * number, LINES[line], edge, number, own[line]])
+    events = events_of(table)
+    each = Quadrature(LINES, 0, 1)
+    each.stand([0.0, 0.0], 0)
+    rows = b"".join(each.take(events[at : at + step], 0) for at in range(0, len(events), step))
+    found = np.frombuffer(rows, row_type(1))
+    assert found["values"][:, 0].tolist() == np.cumsum(turns).tolist()
+    assert not found["missed"].any()
+    now_and_then = Quadrature(LINES, 35, 1)
+    now_and_then.stand([0.0, 0.0], 0)
+    rows = b"".join(now_and_then.take(events[at : at + step], 0) for at in range(0, len(events), step))
+    found = np.frombuffer(rows + now_and_then.quiet(10 * len(turns) + 35), row_type(1))
+    places = np.concatenate([[0], np.cumsum(turns)])
+    assert found["values"][:, 0].tolist() == [
+        places[min(len(turns), (end - 1) // 10)] for end in found["time_ns"].tolist()
+    ]
 
 
 TOP = 'log = "segments:log"\n[spool]\ndir = "spool"\n'
@@ -193,8 +229,8 @@ def test_what_is_wrong_is_told_with_what_to_do(tmp_path: Path) -> None:
 def test_what_lies_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "agent.toml"
     path.write_text(TOP + (FOLDER / "sample.toml").read_text())
-    first, second = load_config(path).sources
-    assert {*first.options, *second.options} == GpioSource.keys.keys()
+    first, second, third = load_config(path).sources
+    assert {*first.options, *second.options, *third.options} == GpioSource.keys.keys()
     assert (first.decoder, first.clock, first.states["door"][0]) == ("scans", "kernel", (0, "open"))
     page = (FOLDER / "README.md").read_text()
     for name, key in GpioSource.keys.items():
