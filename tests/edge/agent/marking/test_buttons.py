@@ -193,7 +193,7 @@ def test_a_full_disk_is_a_long_flash_and_the_mark_comes_later(
             assert not marks(log)
             full[0] = False
             await agent.until(lambda: len(marks(log)) == 1)
-            assert any("the disk takes them again" in text for text in agent.said)
+            await agent.until(lambda: any("the disk takes them again" in text for text in agent.said))
 
     asyncio.run(main())
 
