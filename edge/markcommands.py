@@ -72,9 +72,11 @@ def _add_whose(parser: argparse.ArgumentParser) -> None:
 
 def _device(config: AgentConfig, given: str | None) -> str:
     devices = config.devices
-    wanted = given or (config.device if config.device in devices or len(devices) > 1 else devices[0])
-    if wanted not in devices:
-        raise UsageError(f'--device: no source is of "{wanted}"; they are of {", ".join(devices)}')
+    wanted = given or (devices[0] if len(devices) == 1 else config.device)
+    may_be_found = given is not None and any(source.is_family for source in config.sources)
+    if wanted not in devices and not may_be_found:
+        known = f"; they are of {', '.join(devices)}" if devices else ""
+        raise UsageError(f'--device: no source is of "{wanted}"{known}; say whose, as in --device NAME')
     return wanted
 
 

@@ -73,9 +73,9 @@ Recording: TypeAlias = Callable[[str, int, str], None]
 
 
 class Clerk:
-    """Does what is asked for at the desk. `devices` are those whose samples are recorded here."""
+    """Does what is asked for at the desk. `devices` are those whose samples are recorded here; None: nobody knows."""
 
-    def __init__(self, desk: Desk, dated: Dated, devices: Collection[str], record: Recording | None) -> None:
+    def __init__(self, desk: Desk, dated: Dated, devices: Collection[str] | None, record: Recording | None) -> None:
         self._desk = desk
         self._dated = dated
         self._devices = devices
@@ -83,7 +83,7 @@ class Clerk:
 
     async def do(self, request: Request) -> Answer:
         """Do it, and say what became of it."""
-        if request.device not in self._devices:
+        if self._devices is not None and request.device not in self._devices:
             return Answer(done=False, words=f'no source is of the device "{request.device}"')
         if request.what == "record" and self._record is None:
             return Answer(done=False, words="no agent runs here that could record")
@@ -175,7 +175,8 @@ async def own_clerk(config: AgentConfig, report: Callable[[str], None]) -> Async
         if told:
             report(told)
         desk = desk_of(config, spool, state, dated, lambda _: None)  # the answer says what there is to say
-        yield Clerk(desk, dated, config.devices, None)
+        has_family = any(source.is_family for source in config.sources)
+        yield Clerk(desk, dated, None if has_family else config.devices, None)
     finally:
         await asyncio.to_thread(spool.close)
 

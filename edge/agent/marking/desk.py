@@ -42,7 +42,7 @@ class Desk:
     ) -> None:
         self.book = book
         self.made = 0
-        """Marks that are durable."""
+        """Marks, with those that wait."""
         self.retracted = 0
         self.lost = 0
         """Marks that memory did not hold while the disk took nothing."""
@@ -71,7 +71,8 @@ class Desk:
     async def carry_out(self, acts: Sequence[Act]) -> bool:
         """Make acts durable, and tell of them; whether they are. What is refused is told only."""
         for act in acts:
-            self._tell(act)
+            if isinstance(act, Add | Dropped):
+                self._ended(act.open)
         self._waiting += [
             entry_of(act, self._kernel_boot, self._dated) for act in acts if isinstance(act, Add | Retract)
         ]
@@ -80,7 +81,10 @@ class Desk:
             self.lost += over
             self._report(f"marks: {over} are lost: the disk takes nothing, and memory holds {WAITING_MAX:,}")
             del self._waiting[:over]
-        return await self._write()
+        is_durable = await self._write()
+        for act in acts:
+            self._tell(act)
+        return is_durable
 
     async def run(self, now_ns: Callable[[], int]) -> None:
         """What ends by itself, what is seen to be open, and what the disk did not take; until cancelled."""
@@ -133,8 +137,6 @@ class Desk:
             self._report(f"ended without a mark: {words_of(act.open)}")
         elif isinstance(act, Refused):
             self._report(f"no mark: {act.words}")
-        if isinstance(act, Add | Dropped):
-            self._ended(act.open)
 
 
 def _commit(spool: Spool, journal: Journal, entries: Sequence[Entry], state: bytes) -> None:
