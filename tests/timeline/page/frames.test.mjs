@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { decode, newest, together } from "../../../timeline/static/js/frames.js";
-import { columnsOf, extent, seenOf } from "../../../timeline/static/js/traces.js";
+import { calm, columnsOf, extent, seenOf } from "../../../timeline/static/js/traces.js";
 
 const T = 1_795_780_800_000_000_000n;
 
@@ -99,4 +99,24 @@ test("live frames are put together exactly", () => {
     assert.equal(together(undefined, one), undefined);
     assert.equal(together({ ...one, live: false }, other), undefined);
     assert.equal(together({ ...one, view: 1 }, other), undefined);
+});
+
+test("the y-axis stays while it fits, grows by a step while one pans, and begins anew where little of it is used", () => {
+    assert.deepEqual(calm(undefined, undefined), [0, 1]);
+    assert.deepEqual(calm(undefined, [2, 4], true), [2, 4]);
+    const before = [0, 10];
+    assert.equal(calm(before, undefined), before);
+    assert.equal(calm(before, [1, 9]), before);
+    assert.deepEqual(calm(before, [-1, 9]), [-1, 9], "what rests has no more room than it needs");
+    const grown = calm(before, [-1, 9], true);
+    assert.deepEqual(grown, [-1 - 10 * 0.08, 10]);
+    assert.equal(calm(grown, [-1.7, 9], true), grown, "the next samples lie a little farther out");
+    assert.deepEqual(calm(before, [1, 11], true), [0, 11 + 10 * 0.08]);
+    assert.deepEqual(calm(before, [4, 9], true), [4, 9]);
+    assert.deepEqual(calm(before, [100, 110], true), [100, 110]);
+    for (const now of [[-1, 9], [-3, 20], [9, 30], [3, 9.5]]) {
+        const found = calm(before, now, true);
+        assert.ok(found[0] <= now[0] && found[1] >= now[1], `${now}`);
+        assert.equal(calm(found, now), found, "and does not jump when it rests");
+    }
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { barsOf, denseOf } from "../../../timeline/static/js/density.js";
+import { barsOf, denseOf, placeOf } from "../../../timeline/static/js/density.js";
 import { KEYS, UNCHANGED, actionOf, choiceOf, keyName, keysOf, rechosen } from "../../../timeline/static/js/keys.js";
 import { bandsOf } from "../../../timeline/static/js/layout.js";
 import { halfway, readable } from "../../../timeline/static/js/lanes.js";
@@ -139,10 +139,13 @@ test("what was found around a view holds while nothing changed and the view lies
 test("too many marks are columns: each label's part of the fullest one", () => {
     const asked = { request: 1, view: { from: T, to: T + 10n * S }, columns: 10 };
     const dense = denseOf(asked, ["idle", "run"], [[0, 0, 4], [0, 1, 4], [5, 1, 2], [9, 0, 1]]);
-    const bars = (view) => Object.fromEntries(barsOf(dense, view, 100).map(({ label, bars: found }) => [label, [...found]]));
-    assert.deepEqual(bars({ from: T, to: T + 5n * S }), { idle: [0, 0.5, 20, 0.5], run: [0, 0, 20, 0.5, 100, 0.75, 20, 0.25] });
-    assert.deepEqual(bars({ from: T + 5n * S, to: T + 10n * S }), { idle: [80, 0.5, 20, 0.5], run: [0, 0, 20, 1] }, "beside the fullest one in view");
-    assert.deepEqual(bars({ from: T - 10n * S, to: T - S }), { idle: [], run: [] });
+    const place = (from, to) => placeOf(dense, { from: T + BigInt(from) * S, to: T + BigInt(to) * S }, 100);
+    assert.deepEqual(place(0, 5), { begin: 0, wide: 20, most: 8 });
+    assert.deepEqual(place(5, 10), { begin: -100, wide: 20, most: 2 }, "beside the fullest one in view");
+    assert.equal(place(-10, -1).most, 1);
+    const bars = (most) => dense.parts.map((part) => [...barsOf(part, most)]);
+    assert.deepEqual(bars(8), [[0, 0.5, 0.5, 9, 0.875, 0.125], [0, 0, 0.5, 5, 0.75, 0.25]]);
+    assert.deepEqual(bars(2)[1].slice(3), [5, 0, 1]);
 });
 
 // Review.

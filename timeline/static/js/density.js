@@ -6,7 +6,7 @@ import { xOf } from "./view.js";
 /** @typedef {{ request: number, view: View, columns: number }} Asked the request's number, and its range */
 /** @typedef {{ label: string, column: Float64Array, below: Float64Array, count: Float64Array }} Part of a label: in which columns it has marks, how many, and how many of others lie below them; by column */
 /** @typedef {Asked & { labels: string[], cells: [number, number, number][], totals: Float64Array, parts: Part[] }} Dense cells: column, place in `labels`, marks; totals: marks of each column */
-/** @typedef {{ label: string, bars: Float64Array }} Bars of a label: x, top, width and height of each, px, of a lane of height 1 */
+/** @typedef {{ begin: number, wide: number, most: number }} Place px at which the first column begins, and of each one; marks of the fullest one in view */
 
 /** Columns of this many px are asked for. */
 export const COLUMN = 4;
@@ -29,27 +29,30 @@ export function denseOf(asked, labels, cells) {
 }
 
 /**
- * The columns of a view as bars: as high as the column is full, beside the fullest one, and each label's part of it.
- * @param {Dense} dense @param {View} view @param {number} width px @returns {Bars[]}
+ * Where the columns lie in a view, and how full the fullest one is that is seen.
+ * @param {Dense} dense @param {View} view @param {number} width px @returns {Place}
  */
-export function barsOf({ view: asked, columns, totals, parts }, view, width) {
+export function placeOf({ view: asked, columns, totals }, view, width) {
     const begin = xOf(view, asked.from, width);
     const wide = (xOf(view, asked.to, width) - begin) / columns;
     const [first, last] = [Math.max(0, Math.ceil(-begin / wide - 1)), Math.min(columns - 1, Math.floor((width - begin) / wide))];
     let most = 1;
     for (let at = first; at <= last; at += 1) if (totals[at] > most) most = totals[at];
-    return parts.map(({ label, column, below, count }) => {
-        const bars = new Float64Array(4 * column.length);
-        let used = 0;
-        for (let i = 0; i < column.length; i += 1) {
-            if (column[i] < first || column[i] > last) continue;
-            const height = count[i] / most;
-            bars[used] = begin + column[i] * wide;
-            bars[used + 1] = 1 - below[i] / most - height;
-            bars[used + 2] = Math.max(1, wide);
-            bars[used + 3] = height;
-            used += 4;
-        }
-        return { label, bars: bars.subarray(0, used) };
-    });
+    return { begin, wide, most };
+}
+
+/**
+ * A label's columns as bars, each as high as it is full, beside one of `most` marks, which is as high as 1; on the bars of the
+ * labels before it.
+ * @param {Part} part @param {number} most @returns {Float64Array} column, top and height of each
+ */
+export function barsOf({ column, below, count }, most) {
+    const bars = new Float64Array(3 * column.length);
+    for (let i = 0; i < column.length; i += 1) {
+        const height = count[i] / most;
+        bars[3 * i] = column[i];
+        bars[3 * i + 1] = 1 - below[i] / most - height;
+        bars[3 * i + 2] = height;
+    }
+    return bars;
 }

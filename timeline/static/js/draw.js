@@ -4,7 +4,7 @@
  * canvas. Traces are one device pixel; hue is kept for labels, and a mark is never told by colour alone.
  */
 import { drawGuide, drawLane, drawMeasure, hatch } from "./lanes.js";
-import { GUTTER, LANE, RULER, bandsOf, figures } from "./layout.js";
+import { GUTTER, LANE, RULER, bandsOf, figures, wideOf } from "./layout.js";
 import { drawLines, linesOf, seenLines } from "./lines.js";
 import { drawStates, isStated } from "./states.js";
 import { duration, floorDiv, tickLabel, tickStep, ticks, DAY, day } from "./time.js";
@@ -47,6 +47,9 @@ import { xOf } from "./view.js";
  * @property {readonly Unsure[]} unsure
  */
 
+/** So many labels of a ruler are kept. */
+const LABELS_MAX = 1_000;
+
 /**
  * @param {CanvasRenderingContext2D} pen @param {number} width CSS px @param {number} height @param {number} ratio
  * @param {Scene} scene
@@ -75,6 +78,17 @@ export function draw(pen, width, height, ratio, scene) {
     for (const row of scene.rows) drawGutter(pen, width, row, scene);
 }
 
+/** @type {{ step: bigint, labels: Map<bigint, string> }} of the ticks that were drawn last: what is panned has them still */
+let known = { step: 0n, labels: new Map() };
+
+/** What a tick says. @param {bigint} at @param {bigint} step @returns {string} */
+function labelOf(at, step) {
+    if (known.step !== step || known.labels.size > LABELS_MAX) known = { step, labels: new Map() };
+    const label = known.labels.get(at) ?? tickLabel(at, step);
+    known.labels.set(at, label);
+    return label;
+}
+
 /** @param {CanvasRenderingContext2D} pen @param {number} plot @param {number} height @param {Scene} scene @param {readonly [number, number][]} taken where other words stand already, px */
 function drawRuler(pen, plot, height, { view, colours }, taken) {
     const step = tickStep(view.to - view.from, plot, 96);
@@ -85,8 +99,8 @@ function drawRuler(pen, plot, height, { view, colours }, taken) {
         pen.fillStyle = colours.grid;
         pen.fillRect(x - 0.5, 0, 1, height);
         pen.fillStyle = colours.second;
-        const words = tickLabel(at, step);
-        const end = x + 4 + pen.measureText(words).width;
+        const words = labelOf(at, step);
+        const end = x + 4 + wideOf(pen, words);
         if (!taken.some(([left, right]) => x + 4 < right && end > left)) pen.fillText(words, x + 4, RULER / 2);
     }
     if (step >= DAY) return;
@@ -94,7 +108,7 @@ function drawRuler(pen, plot, height, { view, colours }, taken) {
     if (midnight > view.from) return;
     pen.fillStyle = colours.ground; // the day, where no tick says it
     const words = day(view.from);
-    pen.fillRect(0, 0, pen.measureText(words).width + 12, RULER);
+    pen.fillRect(0, 0, wideOf(pen, words) + 12, RULER);
     pen.fillStyle = colours.ink;
     pen.fillText(words, 4, RULER / 2);
 }
@@ -127,7 +141,7 @@ function drawUnsure(pen, plot, { start, end, by }, { view, colours }) {
     pen.fillStyle = colours.amber;
     pen.fillRect(from, RULER - 3, Math.max(2, to - from), 3);
     const words = `± ${duration(by)}`;
-    const width = pen.measureText(words).width + 8;
+    const width = wideOf(pen, words) + 8;
     if (width > to - from) return [0, 0];
     pen.textBaseline = "middle";
     pen.textAlign = "left";
@@ -160,7 +174,7 @@ function drawStream(pen, plot, ratio, row, scene) {
     const before = trace.extents?.length === bands.length ? trace.extents : [];
     trace.extents = bands.map((lines, i) => {
         const now = extent(lines.channels.flatMap((c) => seenLines(drawn, c, width)), scene.yMode === "full" ? "full" : "robust");
-        return scene.yMode === "fixed" && before[i] ? before[i] : calm(before[i], now);
+        return scene.yMode === "fixed" && before[i] ? before[i] : calm(before[i], now, scene.moving);
     });
     trace.extent = trace.extents[0];
     drawBefore(pen, { ...row, ...bands[0] }, trace, scene);
@@ -187,7 +201,7 @@ function drawGap(pen, plot, row, gap, { view, colours }) {
     const end = Math.min(plot, xOf(view, gap.end, plot));
     if (end < 0 || start > plot) return;
     hatch(pen, start, row.top + 1, Math.max(1, end - start), row.height - 2, colours.grid, 8);
-    const words = pen.measureText(gap.reason).width;
+    const words = wideOf(pen, gap.reason);
     if (words + 16 > end - start) return;
     pen.fillStyle = colours.second;
     pen.textAlign = "center";
@@ -257,7 +271,7 @@ function drawNames(pen, width, row, trace, colours, apart) {
         const at = Math.max(floor, Math.min(Number.isNaN(y) ? floor : y, lowest));
         floor = at + 13;
         pen.fillStyle = colours.ground;
-        const words = pen.measureText(name).width;
+        const words = wideOf(pen, name);
         pen.fillRect(width - words - 8, at - 7, words + 8, 13);
         pen.fillStyle = colours[`trace-${(c % 3) + 1}`];
         pen.fillText(name, width - 4, at);

@@ -1,7 +1,7 @@
 // @ts-check
 /** The lanes of the picture: marks as bars, what is about to be marked, what others are about to mark. */
-import { barsOf } from "./density.js";
-import { BAR, LANE, RULER } from "./layout.js";
+import { barsOf, placeOf } from "./density.js";
+import { BAR, LANE, RULER, wideOf } from "./layout.js";
 import { rulerWords } from "./ruler.js";
 import { clock } from "./time.js";
 import { xOf } from "./view.js";
@@ -34,14 +34,35 @@ function drawAside(pen, row, words, colours) {
     pen.fillText(words, 8, row.top + LANE / 2);
 }
 
+/** @typedef {{ most: number, least: number, paths: Path2D[] }} Counted bars of each label, in columns across and the lane's px down, none narrower than `least` */
+/** @type {WeakMap<import("./density.js").Dense, Counted>} as they were drawn last: what moves is the pen */
+const counted = new WeakMap();
+
 /** So many marks that they are counted. @param {CanvasRenderingContext2D} pen @param {number} plot @param {Row} row @param {import("./density.js").Dense} dense @param {Scene} scene */
 function drawDensity(pen, plot, row, dense, { view, colours, labels }) {
-    for (const { label, bars } of barsOf(dense, view, plot)) {
+    const { begin, wide, most } = placeOf(dense, view, plot);
+    const paths = countedPaths(dense, most, Math.max(1, 1 / wide));
+    pen.save();
+    pen.transform(wide, 0, 0, 1, begin, row.top + 2);
+    dense.parts.forEach(({ label }, i) => {
         pen.fillStyle = colours[`label-${labels.get(label)?.hue ?? 0}`] ?? colours.second;
-        pen.beginPath(); // one filling of many boxes: a third of what as many fillings cost
-        for (let i = 0; i < bars.length; i += 4) pen.rect(bars[i], row.top + 2 + bars[i + 1] * BAR, bars[i + 2], Math.max(1, bars[i + 3] * BAR));
-        pen.fill();
-    }
+        pen.fill(paths[i]);
+    });
+    pen.restore();
+}
+
+/** @param {import("./density.js").Dense} dense @param {number} most @param {number} least columns, of a px @returns {Path2D[]} by label */
+function countedPaths(dense, most, least) {
+    const known = counted.get(dense);
+    if (known && known.most === most && known.least === least) return known.paths;
+    const paths = dense.parts.map((part) => {
+        const path = new Path2D(); // one filling of many boxes: a third of what as many fillings cost
+        const bars = barsOf(part, most);
+        for (let i = 0; i < bars.length; i += 3) path.rect(bars[i], bars[i + 1] * BAR, least, Math.max(1, bars[i + 2] * BAR));
+        return path;
+    });
+    counted.set(dense, { most, least, paths });
+    return paths;
 }
 
 /** Taken back before one's eyes: an outline, struck through. @param {CanvasRenderingContext2D} pen @param {number} plot @param {Row} row @param {Mark} mark @param {Scene} scene */
@@ -107,7 +128,7 @@ export function drawMeasure(pen, plot, height, { view, ruler, colours }) {
 
 /** Words on the ground, not beyond the right border. @param {CanvasRenderingContext2D} pen @param {string} words @param {number} x @param {number} y @param {number} plot @param {Record<string, string>} colours */
 function label(pen, words, x, y, plot, colours) {
-    const wide = pen.measureText(words).width;
+    const wide = wideOf(pen, words);
     const left = Math.max(0, Math.min(x, plot - wide - 8));
     pen.fillStyle = colours.raised;
     pen.fillRect(left - 4, y - 9, wide + 8, 18);
@@ -178,7 +199,7 @@ function drawWords(pen, words, left, end, top, colour, colours) {
     pen.clip();
     if (colour === undefined) {
         pen.fillStyle = colours.ground;
-        pen.fillRect(left + 2, top + 2, Math.min(room + 4, pen.measureText(words).width + 6), BAR - 4);
+        pen.fillRect(left + 2, top + 2, Math.min(room + 4, wideOf(pen, words) + 6), BAR - 4);
     }
     pen.fillStyle = colour === undefined ? colours.ink : readable(colour);
     pen.fillText(words, left + 4, top + BAR / 2 + 1);

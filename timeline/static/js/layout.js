@@ -1,5 +1,5 @@
 // @ts-check
-/** Where rulers, streams and lanes lie on the canvas, in CSS px. Pure. */
+/** Where rulers, streams and lanes lie on the canvas, in CSS px, and how wide words are. Pure, but for the pen. */
 
 export const GUTTER = 88;
 export const RULER = 24;
@@ -66,4 +66,18 @@ export function figures(low, high) {
     let more = 0;
     while (low !== high && more < 11 && figure(low, more) === figure(high, more)) more += 1;
     return [figure(low, more), figure(high, more)];
+}
+
+/** @type {Map<string, number>} */
+const widths = new Map();
+const WIDTHS_MAX = 2_000;
+
+/** How wide words are, px, in the font of a picture's words: measured once, since a browser shapes them anew each time. @param {CanvasRenderingContext2D} pen of that font @param {string} words @returns {number} */
+export function wideOf(pen, words) {
+    let wide = widths.get(words);
+    if (wide === undefined) {
+        if (widths.size >= WIDTHS_MAX) widths.clear();
+        widths.set(words, (wide = pen.measureText(words).width));
+    }
+    return wide;
 }

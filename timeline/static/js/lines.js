@@ -15,7 +15,7 @@ import { xOf } from "./view.js";
 /** @typedef {import("./view.js").View} View */
 /** @typedef {import("./traces.js").Columns} Columns */
 /** @typedef {import("./strokes.js").Scale} Scale */
-/** @typedef {{ scale: Scale, path: Path2D | undefined }} Drawn how a channel was drawn last, and its path, once it was drawn so twice */
+/** @typedef {{ scale: Scale, path: Path2D }} Drawn a channel's path, and the scale that it was made for */
 /** @typedef {{ range: View, columns: (Columns | undefined)[], drawn: (Drawn | undefined)[] }} Piece by channel */
 /** @typedef {{ frames: readonly import("./frames.js").Frame[], span: bigint, width: number, pieces: Map<bigint, Piece>, free: Columns[] }} Kept pieces of these frames, for views of this span and width; arrays to use again */
 /** @typedef {{ pieces: Piece[], left: number, wide: number, whole: bigint }} Lines what a view shows: pieces side by side, device px of the first one's left border and of a column; to those that end later than `whole` samples may still come */
@@ -98,8 +98,8 @@ export function seenLines({ pieces, left, wide }, channel, width) {
 }
 
 /**
- * Draws a channel: pieces that were drawn like this before as the paths that they have left, the others in one path. Lines of
- * narrow columns are as narrow across, and as thin as ever down.
+ * Draws a channel: pieces that are whole as the paths that they leave, the others in one path. Lines of narrow columns are as
+ * narrow across, and as thin as ever down.
  * @param {CanvasRenderingContext2D} pen whose units are device px afterwards @param {Lines} lines @param {number} channel
  * @param {number} origin device px of the view's left border @param {Scale} scale
  */
@@ -108,18 +108,22 @@ export function drawLines(pen, { pieces, left, wide, whole }, channel, origin, s
     pieces.forEach((piece, i) => {
         const columns = /** @type {Columns} */ (piece.columns[channel]);
         const at = origin + left + i * PIECE * wide;
-        const drawn = piece.drawn[channel];
-        if (drawn && sameScale(drawn.scale, scale) && piece.range.to <= whole) {
-            drawn.path ??= lineOf(columns, scale);
+        if (piece.range.to <= whole) {
             pen.setTransform(wide, 0, 0, 1, at, 0);
-            pen.stroke(drawn.path);
-        } else {
-            piece.drawn[channel] = { scale, path: undefined };
-            addLine(pen, columns, at, scale, wide);
-        }
+            pen.stroke(pathOf(piece, channel, columns, scale));
+        } else addLine(pen, columns, at, scale, wide);
         if (i === pieces.length - 1) addOut(pen, columns, at, scale, wide);
     });
     strokeLines(pen, wide);
+}
+
+/** @param {Piece} piece @param {number} channel @param {Columns} columns @param {Scale} scale @returns {Path2D} */
+function pathOf({ drawn }, channel, columns, scale) {
+    const known = drawn[channel];
+    if (known && sameScale(known.scale, scale)) return known.path;
+    const path = lineOf(columns, scale);
+    drawn[channel] = { scale, path };
+    return path;
 }
 
 /** @param {Scale} one @param {Scale} other @returns {boolean} */

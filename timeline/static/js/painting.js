@@ -17,6 +17,8 @@ import { nothingWords, offlineWords, viewWords } from "./words.js";
 
 /** The canvas's words follow the picture after so long. */
 const TELL_MS = 200;
+/** The range's words are other ones at most so often. */
+const RANGE_MS = 100;
 
 /** @param {Timeline} at */
 export function paintNow(at) {
@@ -40,13 +42,24 @@ export function paintNow(at) {
     drawTrack(at);
     at.script = performance.now() - began;
     at.painted += 1;
-    write(element("range"), `${range(at.view.from, at.view.to, 0)} (${duration(span(at.view))})`);
+    if (at.timers.range === undefined) tellRange(at);
     if (!at.follow) at.timers.words ??= setTimeout(() => tell(at), TELL_MS);
 }
 
-/** The canvas's label, where its words are other ones: no screen reader wants those of each frame. @param {Timeline} at */
+/** The range in words, so often that eyes can follow: in each frame it would be a tenth of what the picture costs. @param {Timeline} at */
+function tellRange(at) {
+    if (at.view) write(element("range"), `${range(at.view.from, at.view.to, 0)} (${duration(span(at.view))})`);
+    const { painted } = at;
+    at.timers.range = setTimeout(() => {
+        at.timers.range = undefined;
+        if (at.painted !== painted) tellRange(at);
+    }, RANGE_MS);
+}
+
+/** The canvas's label, once the view rests, where its words are other ones: no screen reader wants those of each frame. @param {Timeline} at */
 function tell(at) {
-    at.timers.words = undefined;
+    at.timers.words = at.timers.rest === undefined ? undefined : setTimeout(() => tell(at), TELL_MS);
+    if (at.timers.words !== undefined) return;
     if (!at.view) return;
     const marks = [...at.book.lanes().values()].reduce((sum, lane) => sum + lane.marks.length, 0);
     const told = viewWords(at.device, at.view, [...at.traces.keys()], marks);

@@ -1,6 +1,6 @@
 // @ts-check
 /** Named states as bands of words: each lasts until the next one, or until a gap, in which nobody knows; nothing lies between two. */
-import { BAR, figure } from "./layout.js";
+import { BAR, figure, wideOf } from "./layout.js";
 import { xOf } from "./view.js";
 
 /** @typedef {import("./draw.js").Trace} Trace */
@@ -57,6 +57,6 @@ export function drawStates(pen, plot, band, trace, channel, { view, colours }) {
         pen.strokeRect(start + 0.5, top + 0.5, end - start, BAR);
         pen.fillStyle = colours.ink;
         const word = value === undefined ? "…" : (words[String(Math.round(value))] ?? figure(value));
-        if (pen.measureText(word).width + 8 < end - start) pen.fillText(word, start + 4, top + BAR / 2 + 1);
+        if (wideOf(pen, word) + 8 < end - start) pen.fillText(word, start + 4, top + BAR / 2 + 1);
     }
 }

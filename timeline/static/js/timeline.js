@@ -114,7 +114,7 @@ export class Timeline {
         this.script = 0;
         /** @type {import("./layout.js").Row[]} */
         this.rows = [];
-        /** Of asking, of exact lines, of the address, of the canvas's words: what waits for a view to rest. @type {{ ask?: Timer, rest?: Timer, address?: Timer, words?: Timer }} */
+        /** Of asking, of exact lines, of the address, of the canvas's words: what waits for a view to rest; of the range's words. @type {{ ask?: Timer, rest?: Timer, address?: Timer, words?: Timer, range?: Timer }} */
         this.timers = {};
         /** @type {number | undefined} */
         this.frame = undefined;

@@ -197,14 +197,24 @@ function padded(low, high) {
     return [low - margin, high + margin];
 }
 
+/** While a view moves an extent that grows gets so much of the range more than it needs, where it grew: the next samples may lie a little farther out. */
+const ROOM = 0.08;
+/** An extent of which no more than this is used is given up. */
+const USED = 0.6;
+
 /**
- * The extent that is drawn: the one before while it still fits, so that the picture is calm when one pans or follows.
- * @param {[number, number] | undefined} before @param {[number, number] | undefined} now
+ * The extent that is drawn: the one before while it still fits, so that the picture is calm when one pans or follows. What grows
+ * while one pans grows by a step: with each other extent all lines of the stream are other ones.
+ * @param {[number, number] | undefined} before @param {[number, number] | undefined} now @param {boolean} [moving]
  * @returns {[number, number]}
  */
-export function calm(before, now) {
+export function calm(before, now, moving = false) {
     if (now === undefined) return before ?? [0, 1];
     if (before === undefined) return now;
-    const fits = before[0] <= now[0] && before[1] >= now[1] && now[1] - now[0] > 0.6 * (before[1] - before[0]);
-    return fits ? before : now;
+    const room = moving ? (now[1] - now[0]) * ROOM : 0;
+    const low = now[0] < before[0] ? now[0] - room : before[0];
+    const high = now[1] > before[1] ? now[1] + room : before[1];
+    if (now[1] - now[0] <= USED * (high - low)) return now;
+    if (low === before[0] && high === before[1]) return before;
+    return moving ? [low, high] : now;
 }
