@@ -90,6 +90,16 @@ test("lines lead into columns and out of them as the samples beside lie, however
     assert.deepEqual(extent([seenOf(middle, 20, 40)], "full"), [2 - 0.06, 3 + 0.06]);
 });
 
+test("tiles of a view that was wider lie in all columns that they cover, and a gap between them stays one", () => {
+    const tiles = decode(frame({ kind: 2, tile: 28, times: [0, 1, 2, 5], values: [[1, 2, 3, 5, 2, 3, 4, 6, 1, 2, 3, 5, 2, 3, 4, 6]], bases: [0] }));
+    const view = (from, to) => ({ from: T + from * (1n << 28n), to: T + to * (1n << 28n) });
+    const as = (columns) => [...columns.low].map((low) => (low === low ? 1 : 0)).join("");
+    assert.equal(as(columnsOf([tiles], 0, view(0n, 8n), 8, null, [])), "11100100", "a column each at rest");
+    assert.equal(as(columnsOf([tiles], 0, view(0n, 8n), 24, null, [])), "111111111000000111000000");
+    const part = columnsOf([tiles], 0, { from: T + (3n << 27n), to: T + (5n << 27n) }, 8, null, []);
+    assert.deepEqual([...part.high], [3, 3, 3, 3, 4, 4, 4, 4], "of one that began before the view, too");
+});
+
 test("live frames are put together exactly", () => {
     const one = decode(frame({ kind: 1, flags: 1, times: [0n, 10n], values: [[0.5, NaN]], bases: [1000] }));
     const other = decode(frame({ kind: 1, flags: 1, base: T + 20n, times: [0n], values: [[0.25]], bases: [1010] }));

@@ -46,6 +46,7 @@ export function columnsOf(frames, channel, view, width, rate, gaps, into = undef
         const base = xOf(view, frame.base, width);
         const reach = rate === null ? Infinity : ((BREAK_PERIODS * 1e9) / rate + frame.tile) * pxPerNs;
         const [start, stop] = visible(frame.at, -base / pxPerNs, (width - base) / pxPerNs);
+        const wide = frame.tile * pxPerNs; // above 1: of a view that was wider, until the answer for this one comes
         const { at } = frame;
         const { low } = values;
         for (let i = start; i < stop; i += 1) {
@@ -57,7 +58,10 @@ export function columnsOf(frames, channel, view, width, rate, gaps, into = undef
                 if (joined) columns.out = [...clipped(before, ended, x, values.first[i] + values.base, -OUTSIDE), ...clipped(x, values.first[i] + values.base, before, ended, width + OUTSIDE)];
                 return columns;
             }
-            if (x >= 0) {
+            if (wide > 1 && x + wide > 0) {
+                spread(columns, x, wide, values, i, joined);
+                some = true;
+            } else if (x >= 0) {
                 if (joined && !some) columns.into = clipped(before, ended, x, values.first[i] + values.base, -OUTSIDE);
                 some = true;
                 put(columns, Math.floor(x), values, i, joined);
@@ -124,6 +128,12 @@ function put({ low, high, first, last, joined: joins }, x, values, i, joined) {
         if (top > high[x]) high[x] = top;
     }
     last[x] = values.last[i] + base;
+}
+
+/** A tile that is wider than a column lies in all that it covers: stripes between them would be gaps. @param {Columns} columns @param {number} x @param {number} wide px @param {Parameters<typeof put>[2]} values @param {number} i @param {boolean} joined */
+function spread(columns, x, wide, values, i, joined) {
+    const [begin, end] = [Math.max(0, Math.floor(x)), Math.min(columns.low.length, Math.floor(x + wide))];
+    for (let at = begin; at < Math.max(begin + 1, end); at += 1) put(columns, at, values, i, at > begin || joined);
 }
 
 /** What the y-axis must have room for. @typedef {Pick<Columns, "low" | "high" | "into" | "out">} Seen */
