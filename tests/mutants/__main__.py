@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.mutants.harness import FAILED, Copy, Mutant, StaleMutantError
+from tests.mutants.harness import FAILED, MORE_S, Copy, Mutant, StaleMutantError
 from tests.mutants.mutants import MUTANTS
 from tests.mutants.rules import RULES
 from tests.mutants.states import STATES
@@ -24,11 +24,11 @@ WORKERS: Final = 2
 EVERY: Final = (*MUTANTS, *RULES, *WINDOWS, *STATES)
 
 
-def verdict(copy: Copy, mutant: Mutant) -> str:
+def verdict(copy: Copy, mutant: Mutant, limit_s: float) -> str:
     """What became of it."""
     try:
         with copy.holding(mutant):
-            code, said = copy.test(mutant.tests)
+            code, said = copy.test(mutant.tests, limit_s)
     except StaleMutantError as error:
         return f"STALE: {error}"
     if code == FAILED:
@@ -49,11 +49,13 @@ def main(words: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="sensorloom-mutants-") as name:
         copies = [Copy(Path(name) / str(number)) for number in range(WORKERS)]
         tests = " ".join(dict.fromkeys(word for each in chosen for word in each.tests.split()))
+        begin = time.monotonic()
         code, said = copies[0].test(tests)
+        limit_s = time.monotonic() - begin + MORE_S
         if code:
             print(f"the tests fail without a mutant:\n{said}", file=sys.stderr)
             return 2
-        workers = [threading.Thread(target=_work, args=(copy, left, verdicts)) for copy in copies]
+        workers = [threading.Thread(target=_work, args=(copy, left, verdicts, limit_s)) for copy in copies]
         for worker in workers:
             worker.start()
         for worker in workers:
@@ -65,14 +67,14 @@ def main(words: Sequence[str]) -> int:
     return int(bool(alive))
 
 
-def _work(copy: Copy, left: queue.SimpleQueue[Mutant], verdicts: dict[Mutant, str]) -> None:
+def _work(copy: Copy, left: queue.SimpleQueue[Mutant], verdicts: dict[Mutant, str], limit_s: float) -> None:
     while True:
         try:
             mutant = left.get_nowait()
         except queue.Empty:
             return
         begin = time.monotonic()
-        verdicts[mutant] = verdict(copy, mutant)
+        verdicts[mutant] = verdict(copy, mutant, limit_s)
         print(f"{verdicts[mutant]:<9} {time.monotonic() - begin:5.1f} s  {mutant.file}: {mutant.name}", flush=True)
 
 
