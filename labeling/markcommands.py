@@ -1,4 +1,4 @@
-"""`sensorloom marks list|trim|edit|retract|undo`. What a command needs is imported when it runs."""
+"""`sensorloom marks list|trim|edit|retract|undo|agreement`. What a command needs is imported when it runs."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ingest.errors import UsageError
 from ingest.names import normal
 from ingest.showing import counted, printable
 from ingest.units import exact_time, format_time
+from labeling.agreementcommands import register_agreement
 from labeling.importing import register_import
 from labeling.logbook import read_book
 from labeling.words import in_words
@@ -107,6 +108,7 @@ def register(subparsers: Any) -> None:
     undo.add_argument("--count", type=int, default=1, metavar="N", help="so many of the last ones (1)")
     _add_who(undo)
     undo.set_defaults(run=run_undo)
+    register_agreement(actions)
 
 
 def _add_selection(parser: argparse.ArgumentParser) -> None:
