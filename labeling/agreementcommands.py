@@ -22,11 +22,13 @@ _EXAMPLE: Final = """\
 example:
   sensorloom marks agreement --device pump-7 --log segments:log
 
-Time decides, not the number of marks: between two edges of anybody's marks each annotator has one label, or none. kappa
-(Cohen) and alpha (Krippendorff) are 1 where all agree and 0 where they agree as often as by chance; the overlap of a label
-is what both marked of what either did. With three annotators or more, how often each is likely right is estimated from
-what all of them said (Dawid and Skene). Somebody is taken to have looked from their first mark at a device to the end of
-their last one.
+Time decides, not the number of marks: between two edges of anybody's marks each
+annotator has one label, or none. kappa (Cohen) and alpha (Krippendorff) are 1
+where all agree and 0 where they agree as often as by chance; the overlap of a
+label is what both marked of what either did. With three annotators or more, how
+often each is likely right is estimated from what all of them said (Dawid and
+Skene). Somebody is taken to have looked from their first mark at a device to
+the end of their last one.
 """
 _ENOUGH: Final = 3
 """So many annotators are needed to tell who is right."""
