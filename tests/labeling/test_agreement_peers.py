@@ -27,7 +27,7 @@ def test_they_say_the_same(tmp_path: Path) -> None:
     script = Path(__file__).with_name("agreement_peer.py")
     theirs = run_peer(peer_python(*PEERS), script, tmp_path / "table.npy", tmp_path / "whole.npy")
     assert krippendorff_alpha(table) == pytest.approx(theirs["alpha"], abs=1e-9)
-    assert cohen_kappa(whole[0], whole[1], np.arange(400)) == pytest.approx(theirs["cohen"], abs=1e-9)
+    assert cohen_kappa(whole[0], whole[1], np.arange(400.0)) == pytest.approx(theirs["cohen"], abs=1e-9)
     assert fleiss_kappa(whole) == pytest.approx(theirs["fleiss"], abs=1e-9)
     ours = dawid_skene(table, 3, rounds=theirs["rounds"], tolerance=0.0)
     assert np.allclose(ours.shares[theirs["stretches"]], theirs["shares"], rtol=0, atol=1e-9)
