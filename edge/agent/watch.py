@@ -84,6 +84,7 @@ def glance_at(pipeline: Pipeline, member: Member | None, now_ns: int) -> Glance:
     for recorder, stream in recorders:
         refused.update({reason: n for reason, n in recorder.counters[stream].lost.items() if reason in REFUSED})
     refused["not_rising"] = refused.pop("time", 0) - hearing.faults.get("time", 0)  # the rest was read well
+    is_told = member is None and bool(pipeline.members)  # of each of its devices
     is_whole = member is None or member.hearing is pipeline.hearing
     return Glance(
         now_ns,
@@ -95,9 +96,9 @@ def glance_at(pipeline: Pipeline, member: Member | None, now_ns: int) -> Glance:
         heard_ns=hearing.heard_ns,
         samples=sum(recorder.counters[stream].samples for recorder, stream in recorders),
         decoded=hearing.samples,
-        faults=dict(refused) | hearing.faults,
-        bad=hearing.bad,
+        faults={} if is_told else dict(refused) | hearing.faults,
+        bad=() if is_told else hearing.bad,
         newest=hearing.newest,
         rate_hz=None if rate is None or rate.uncertainty_hz > SURE * rate.nominal_hz else rate.found_hz,
-        absent=[list(pipeline.config.channels)[number] for number in sorted(hearing.absent)],
+        absent=[] if is_told else [list(pipeline.config.channels)[number] for number in sorted(hearing.absent)],
     )

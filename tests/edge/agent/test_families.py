@@ -248,6 +248,19 @@ def test_a_trial_shows_each_device(tmp_path: Path) -> None:
     with_broker(scenario, False)
 
 
+def test_what_is_wrong_with_one_is_told_of_it_alone(tmp_path: Path) -> None:
+    async def scenario(broker: ScriptedBroker) -> None:
+        async with running(family(tmp_path, broker.url), FlakyLog()) as agent:
+            await broker.until(subscriptions=1)
+            for number in range(1, 40):
+                broker.send(f"site/{'ab'[number % 2]}/acc", b"1" if number % 2 else b"one", number)
+            await broker.until(acknowledged=39)
+            await agent.until(lambda: any("all of a: " in text and "number" in text for text in agent.said))
+            assert not any(text.startswith(("all: ", "all of b: ")) for text in agent.said)
+
+    with_broker(scenario, False)
+
+
 def test_heartbeats_and_clones_know_what_was_found() -> None:
     """A card that is a copy of this one speaks for the same devices."""
     watch = CloneWatch((), b"1" * 16)
