@@ -92,6 +92,8 @@ function labelOf(at, step) {
 /** @param {CanvasRenderingContext2D} pen @param {number} plot @param {number} height @param {Scene} scene @param {readonly [number, number][]} taken where other words stand already, px */
 function drawRuler(pen, plot, height, { view, colours }, taken) {
     const step = tickStep(view.to - view.from, plot, 96);
+    const date = dateOf(view, step); // where no tick says it
+    const dated = date ? wideOf(pen, date) + 12 : 0;
     pen.textBaseline = "middle";
     pen.textAlign = "left";
     for (const at of ticks(view.from, view.to, step)) {
@@ -101,16 +103,17 @@ function drawRuler(pen, plot, height, { view, colours }, taken) {
         pen.fillStyle = colours.second;
         const words = labelOf(at, step);
         const end = x + 4 + wideOf(pen, words);
-        if (!taken.some(([left, right]) => x + 4 < right && end > left)) pen.fillText(words, x + 4, RULER / 2);
+        if (x + 4 >= dated && !taken.some(([left, right]) => x + 4 < right && end > left)) pen.fillText(words, x + 4, RULER / 2);
     }
-    if (step >= DAY) return;
-    const midnight = floorDiv(view.to, DAY) * DAY;
-    if (midnight > view.from) return;
-    pen.fillStyle = colours.ground; // the day, where no tick says it
-    const words = day(view.from);
-    pen.fillRect(0, 0, wideOf(pen, words) + 12, RULER);
+    pen.fillStyle = colours.ground;
+    pen.fillRect(0, 0, dated, RULER);
     pen.fillStyle = colours.ink;
-    pen.fillText(words, 4, RULER / 2);
+    pen.fillText(date, 4, RULER / 2);
+}
+
+/** The day of a view in which no tick says it; "" where one does. @param {import("./view.js").View} view @param {bigint} step @returns {string} */
+function dateOf({ from, to }, step) {
+    return step >= DAY || floorDiv(to, DAY) * DAY > from ? "" : day(from);
 }
 
 /**
