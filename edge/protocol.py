@@ -317,6 +317,10 @@ class SourceConfig:
     """Of a source of several devices: so many are told apart."""
     sensor: str = ""
     mounting: str = ""
+    tag: str = ""
+    """What the lines of its stream begin with, of several streams on one port; empty: all lines are its own."""
+    tags: tuple[str, ...] = ()
+    """Of the first source on a port: the tags of all. Lines with another one are counted by it."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """The keys of its source's and its decoder's own, as TOML has them."""
 

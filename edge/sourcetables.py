@@ -15,6 +15,7 @@ from edge.protocol import ClockKind, Completing, SourceConfig
 from edge.sources import DECODERS as OWN_DECODERS
 from edge.sources import KERNEL, source_type
 from edge.tables import address_part, by_channel, name, one_of, quantity, shown, text
+from edge.tags import tagged
 from ingest.errors import UsageError
 from ingest.measures import check_unit
 from ingest.records import SampleType
@@ -34,7 +35,7 @@ def read_sources(tables: Sequence[SourceTable], file: str, device: str) -> tuple
     """The sources of a configuration; `device` is theirs where they name none. Raises `UsageError`."""
     if not tables:
         raise UsageError(f"{file}: no [[source]] table; an agent needs at least one")
-    sources = tuple(_source(table.table, table.where, table.base, device) for table in tables)
+    sources = tagged([_source(table.table, table.where, table.base, device) for table in tables])
     taken: dict[Hashable, str] = {}
     for source, table in zip(sources, tables, strict=True):
         for what, shared in _claims(source):
@@ -54,6 +55,8 @@ def _claims(source: SourceConfig) -> Iterator[tuple[Hashable, str]]:
         from edge.sources.serial.remote import is_remote
 
         port = options["port"] if is_remote(options["port"]) else str(Path(source.base) / options["port"])
+        if source.tag and not source.tags:  # of the first one on it, and alike
+            return
         yield ("port", identity(port)), f'port "{options["port"]}"'
     if source.type == "i2c" and "address" in options:
         yield ("i2c", options.get("bus", 1), options["address"]), f"address 0x{options['address']:02x}"

@@ -45,6 +45,7 @@ WORDS: Final[Mapping[str, str]] = {
     "missing": "no channel has a value",
     "too_long": "the line is too long",
     "torn": "the line is torn",
+    "tag": "no source takes lines that begin so",
     "header": "this is the header",
     "sentence": "the sentence cannot be understood",
     "no_fix": "the receiver has no fix",

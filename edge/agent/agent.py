@@ -39,10 +39,10 @@ from edge.agent.unwritten import Unwritten
 from edge.agent.views import Now, not_begun, open_views, pipeline_views
 from edge.agent.watch import Watch
 from edge.config import AgentConfig
-from edge.decoders import decoder_type
+from edge.decoders import decoder_of
 from edge.errors import SourceFailedError, SpoolBusyError, UnwrittenError
 from edge.recording.recorder import Recorder
-from edge.sources import source_type
+from edge.sources import sources_of
 from edge.sources.clock import boottime_ns
 from edge.spool.spool import Spool
 from ingest.log.protocol import Log
@@ -119,8 +119,8 @@ class Agent:
         self._manager = manager
         self._kernel_boot = boot_id()
         self._rules = _edge_rules(config)
-        self._sources = [source_type(source.type, source.where).from_config(source) for source in config.sources]
-        self._decoders = [decoder_type(source.decoder, source.where).from_config(source) for source in config.sources]
+        self._sources = sources_of(config.sources)
+        self._decoders = [decoder_of(source) for source in config.sources]
         releases = Releases.of(os.environ, config.spool_dir)
         self._status = Status(config.devices, config.agent, boot, log, releases)
 

@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 from edge.agent.hearing import Hearing
 from edge.agent.members import Devices, Member
 from edge.agent.schedule import CommitSchedule
-from edge.decoders import decoder_type
+from edge.decoders import decoder_of
 from edge.decoders.guard import GuardedDecoder
 from edge.devices import NO_DEVICE, STREAM_TAKEN, TOO_MANY, why_no_device
 from edge.protocol import Arrival, Decoder, Fault, Frame, Interruption, Read, Source, SourceConfig
@@ -279,8 +279,7 @@ class Pipeline:
             return None
         decoder = None
         if by_source:
-            made = decoder_type(config.decoder, config.where).from_config(config)
-            decoder = GuardedDecoder(made, self._decoder_failed)
+            decoder = GuardedDecoder(decoder_of(config), self._decoder_failed)
         self.members[device] = member = Member(config, recorder, decoder, _hearing(config))
         if self._opened is not None:
             recorder.listen(config.stream, *self._opened)

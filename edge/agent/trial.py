@@ -23,10 +23,10 @@ from edge.agent.schedule import CommitSchedule
 from edge.agent.views import Now, family_view, source_view
 from edge.agent.watch import diagnosis_of, glance_at
 from edge.config import AgentConfig
-from edge.decoders import decoder_type
+from edge.decoders import decoder_of
 from edge.protocol import Source, SourceConfig
 from edge.recording.recorder import Previous, Recorder
-from edge.sources import source_type
+from edge.sources import source_type, sources_of
 from edge.sources.clock import now
 from edge.spool.entries import Identities
 from ingest.times import NS
@@ -45,16 +45,17 @@ class Trial:
         self._schedule = CommitSchedule(1.0, lambda: 0)
         self._said: dict[str, str] = {}
         """By source, why it failed last."""
-        self._pipelines = [self._pipeline(source, f"{token}{number}") for number, source in enumerate(config.sources)]
+        tokens = {source.name: f"{token}{number}" for number, source in enumerate(config.sources)}
+        ways = sources_of(config.sources, lambda source: passing_source(source, tokens[source.name]))
+        self._pipelines = [self._pipeline(source, way) for source, way in zip(config.sources, ways, strict=True)]
         self._diagnoses: dict[str, Diagnosis] = {}
         self._findings: dict[str, list[str]] = {}
         """By source, and of one of several devices by each."""
         self._begun_ns = self._looked_ns = now()[0]
 
-    def _pipeline(self, config: SourceConfig, token: str) -> Pipeline:
-        decoder = decoder_type(config.decoder, config.where).from_config(config)
-        report, source = self._reporter(config.name), passing_source(config, token)
-        return Pipeline(config, source, decoder, self._devices, Identities({}), self._schedule, report)
+    def _pipeline(self, config: SourceConfig, way: Source) -> Pipeline:
+        report = self._reporter(config.name)
+        return Pipeline(config, way, decoder_of(config), self._devices, Identities({}), self._schedule, report)
 
     def _reporter(self, name: str) -> Callable[[str], None]:
         def report(text: str) -> None:

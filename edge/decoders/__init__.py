@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from edge.protocol import Decoder, plugin
+from edge.protocol import Decoder, SourceConfig, plugin
 
 DECODERS: Final[dict[str, str]] = {
     "binary": "edge.decoders.binary.decoder:BinaryDecoder",
@@ -25,3 +25,13 @@ def decoder_type(name: str, where: str) -> type[Decoder]:
     """The decoder class of that name. Raises `UsageError` where there is none, or its library is missing."""
     found: type[Decoder] = plugin("decoder", OF_SOURCES if name in OF_SOURCES else DECODERS, name, where)
     return found
+
+
+def decoder_of(config: SourceConfig) -> Decoder:
+    """The decoder of a source's lines. Raises `UsageError`."""
+    kind = decoder_type(config.decoder, config.where)
+    if config.tag:
+        from edge.decoders.tagged import TaggedDecoder
+
+        kind = TaggedDecoder
+    return kind.from_config(config)

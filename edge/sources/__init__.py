@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from edge.protocol import Source, plugin
+from edge.protocol import Source, SourceConfig, plugin
+from edge.sources.sharing import Shared
 
 SOURCES: Final[dict[str, str]] = {
     "exec": "edge.sources.exec.source:ExecSource",
@@ -26,4 +28,25 @@ KERNEL: Final = ("gpio",)
 def source_type(name: str, where: str) -> type[Source]:
     """The source class of that name. Raises `UsageError` where there is none, or its library is missing."""
     found: type[Source] = plugin("source", SOURCES, name, where)
+    return found
+
+
+def _new(config: SourceConfig) -> Source:
+    return source_type(config.type, config.where).from_config(config)
+
+
+def sources_of(configs: Sequence[SourceConfig], new: Callable[[SourceConfig], Source] = _new) -> list[Source]:
+    """The source of each table, in their order; tables with tags on one port share one. Raises `UsageError`."""
+    found, shared = list[Source](), dict[str, Iterator[Source]]()
+    for config in configs:
+        port = config.options.get("port", "") if config.tag else ""
+        if not port:
+            found.append(new(config))
+            continue
+        if port not in shared:
+            from edge.sources.serial.source import SerialSource
+
+            both = [other for other in configs if other.tag and other.options.get("port") == port]
+            shared[port] = iter(Shared(SerialSource.of_all(both), len(both)).views)
+        found.append(next(shared[port]))
     return found

@@ -13,7 +13,7 @@ import numpy as np
 from edge.agent.calibrating.solving import FACES, Solution, face_of, solve_points, solve_positions
 from edge.agent.calibrating.stillness import Still, Stillness
 from edge.agent.trial import passing_source
-from edge.decoders import decoder_type
+from edge.decoders import decoder_of
 from edge.decoders.guard import GuardedDecoder
 from edge.protocol import Arrival, Frame, SourceConfig, Values
 from edge.recording.correcting import physical
@@ -163,7 +163,7 @@ class _Reading:
     async def run(self, token: str) -> None:
         """Until all was measured, or the source is at its end."""
         config = self._config
-        decoder = GuardedDecoder(decoder_type(config.decoder, config.where).from_config(config), lambda _: None)
+        decoder = GuardedDecoder(decoder_of(config), lambda _: None)
         source = passing_source(config, token)
         self._say(self._measuring.wants)
         try:

@@ -12,7 +12,7 @@ stood still is marked so (`stalls`).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Final, Self
 from urllib.parse import urlsplit
@@ -28,6 +28,7 @@ from ingest.errors import UsageError
 RECORD_BYTES_MAX: Final = 4096
 JSON_BYTES: Final = 1_000_000
 """A line of JSON may be so long."""
+_LONG_LINES: Final = ("json", "senml")
 
 _FRAMING: Final = re.compile("[78][NEO][12]")
 _NO_FILE: Final = re.compile(r"[a-z0-9+]+://|COM\d+$", re.IGNORECASE)
@@ -81,6 +82,14 @@ class SerialSource(ThreadedSource):
             "none",
             ("record_length", "frame_length", "frame_bytes", "line_bytes", "length"),
         ),
+        "tag": Key(
+            "text",
+            "Of several streams on one port: what the lines of this one begin with, before one of `, ; : =`, a bar or "
+            "a space; it is taken away. Each stream is a table of its own, with the same port.",
+            '"$IMU"',
+            "none: all lines are this stream's",
+            ("prefix", "line_prefix", "begins_with", "id_field"),
+        ),
         "start": Key(
             "list of texts, or of tables",
             "What is said to the device each time that its port was opened, one after the other; with `expect`, what "
@@ -98,6 +107,12 @@ class SerialSource(ThreadedSource):
     @classmethod
     def from_config(cls, config: SourceConfig) -> Self:
         """What is in `keys`. Raises `UsageError`."""
+        return cls.of_all([config])
+
+    @classmethod
+    def of_all(cls, configs: Sequence[SourceConfig]) -> Self:
+        """One port for these, which say the same of it. Raises `UsageError`."""
+        config = next((one for one in configs if one.decoder in _LONG_LINES), configs[0])
         baud = config.option("baud", int, 115_200)
         check_baud(baud, config.where, any_rate=config.option("any_baud", bool, False))
         framing = config.option("framing", str, "8N1").upper()
@@ -115,7 +130,9 @@ class SerialSource(ThreadedSource):
         line = Line(port if is_remote(port) else str(Path(config.base) / port), baud, framing, steps)
         lines = _lines(config, baud)
         # Bytes without line ends do not tell when it is time to look again.
-        may_rest = (config.clock != "arrival" or config.rate is not None) and not isinstance(lines, RawBytes)
+        may_rest = not isinstance(lines, RawBytes) and not any(
+            one.clock == "arrival" and one.rate is None for one in configs
+        )
         return cls(line, lines, may_rest=may_rest)
 
 
@@ -152,7 +169,7 @@ def _lines(config: SourceConfig, baud: int) -> Lines:
         return FixedRecords(size, baud)
     if end == "none":
         return RawBytes()
-    longest = JSON_BYTES if config.decoder in ("json", "senml") else NO_LINE_BYTES
+    longest = JSON_BYTES if config.decoder in _LONG_LINES else NO_LINE_BYTES
     if end == "auto":
         return LineEnds(None, baud, longest)
     found = NAMES.get(end.lower(), end.encode())
