@@ -25,6 +25,9 @@ _KEPT: Final = "edge/sources/mqtt/kept.py"
 _DESCRIBING: Final = "edge/agent/describing.py"
 _STALLS: Final = "edge/sources/serial/stalls.py"
 _HANDOVER: Final = "edge/sources/serial/handover.py"
+_SHARING: Final = "edge/sources/sharing.py"
+_I2C: Final = "edge/sources/i2c/bus.py"
+_I2C_READER: Final = "edge/sources/i2c/reader.py"
 _FILES: Final = "ingest/files.py"
 _COMPACTION: Final = "ingest/log/segments/compaction.py"
 _PARTITION: Final = "ingest/log/segments/partition.py"
@@ -47,6 +50,9 @@ _T_KEPT: Final = "tests/edge/sources/test_mqtt_kept.py"
 _T_DESCRIBING: Final = "tests/edge/agent/test_describing.py"
 _T_RECORDER: Final = "tests/edge/recording/test_recorder.py"
 _T_SERIAL: Final = "tests/edge/sources/test_serial_stalls.py tests/edge/sources/test_serial_handover.py"
+_T_SHARING: Final = "tests/edge/sources/test_sharing.py"
+_T_I2C: Final = "tests/edge/sources/test_i2c.py"
+_T_I2C_READER: Final = "tests/edge/sources/test_i2c_reader.py"
 _DISK: Final = "ingest/engine/disk.py"
 _STORE: Final = "ingest/engine/store.py"
 _WORKER: Final = "ingest/engine/worker.py"
@@ -61,6 +67,61 @@ _T_WORKER: Final = "tests/ingest/engine/test_worker.py"
 _T_TWINS: Final = "tests/sim/test_every_crash.py::test_a_crash_while_two_partitions_seal_equal_files"
 
 MUTANTS: Final[list[Mutant]] = [
+    # --- parts on a bus: what they say is believed while they are as they were set up
+    Mutant(
+        "believes what a part said that was reset",
+        _I2C,
+        """        self._check()
+        return Found""",
+        """        return Found""",
+        _T_I2C,
+    ),
+    Mutant(
+        "takes a full FIFO for one that lost nothing",
+        _I2C,
+        "is_full |= count >= self.capacity > 1",
+        "pass",
+        _T_I2C,
+    ),
+    Mutant(
+        "reads what an overrun left in a FIFO of bytes, wherever it begins",
+        _I2C,
+        """            self._write(*fifo.overrun.clear)
+            count = 0
+""",
+        """            self._write(*fifo.overrun.clear)
+""",
+        _T_I2C,
+    ),
+    Mutant(
+        "says that what a FIFO kept was lost, too",
+        _I2C_READER,
+        "at_ns = max(seen_ns + 1, found.monotonic_ns - kept_ns)",
+        "at_ns = found.monotonic_ns",
+        _T_I2C_READER,
+    ),
+    Mutant(
+        "takes what comes behind a known loss for a backlog",
+        _ARRIVALS,
+        "self._is_over = self._interrupted and is_over",
+        "self._is_over = False",
+        _T_I2C_READER,
+    ),
+    # --- a port that several streams share
+    Mutant(
+        "closes a shared source with the first who goes",
+        _SHARING,
+        "if any(view.is_open for view in self.views):",
+        "if False:",
+        _T_SHARING,
+    ),
+    Mutant(
+        "gives what a shared source had at its end to nobody",
+        _SHARING,
+        "self._hand_out(list(self.source.left()), also_closed=True)",
+        "self._hand_out(list(self.source.left()))",
+        _T_SHARING,
+    ),
     # --- publisher: the log has it before the spool forgets it
     Mutant(
         "acknowledges before it appends",

@@ -317,6 +317,16 @@ def test_a_look_takes_each_sample_once_and_says_what_ran_over() -> None:
         assert not opened.look().has_overrun
 
 
+def test_a_fifo_that_is_full_may_have_lost_something() -> None:
+    part = doubles.Adxl345()
+    opened = running(doubles.Bus({0x53: part}))
+    for number in range(33):
+        part.sample(number, 0, 0)
+    found = opened.look()
+    assert len(found.values) == 33
+    assert found.has_overrun
+
+
 def test_what_a_part_says_that_was_reset_is_not_believed() -> None:
     part = doubles.Adxl345()
     bus = doubles.Bus({0x53: part})
