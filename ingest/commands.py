@@ -1,4 +1,4 @@
-"""`sensorloom import readings` and `sensorloom log topics|cat|stats`."""
+"""`sensorloom log topics|cat|stats`, and what commands on logs have in common."""
 
 from __future__ import annotations
 
@@ -7,56 +7,21 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
-from ingest.attributes import parse_attributes
-from ingest.chunker import Limits
 from ingest.commandline import Prose, complaint
 from ingest.errors import CorruptLogError, UsageError
 from ingest.exact import with_exact_times
 from ingest.log.protocol import Log
 from ingest.opening import check_begun, open_log
-from ingest.progress import Progress
 from ingest.showing import printable
-from ingest.states import parse_option
-from ingest.units import format_time, parse_duration, parse_number, parse_rate, parse_size, parse_time
-
-if TYPE_CHECKING:
-    from ingest.importers.readings import ReadingsOptions, Summary
+from ingest.units import format_time, parse_time
 
 T = TypeVar("T")
 Subparsers = Any
 """What `ArgumentParser.add_subparsers` returns; argparse has no public name for it."""
-
-_READINGS_EXAMPLE: Final = """\
-examples:
-  sensorloom import readings acc.txt.gz --device phone-1 --stream acc \\
-      --columns x,y,z --unit g --rate 50Hz --start 2026-11-24T02:00Z \\
-      --log segments:log
-  sensorloom import readings machine.csv --device m-3 --stream temp \\
-      --columns value --unit degF --time-column timestamp \\
-      --timezone America/New_York --log segments:log
-
-The file: delimited or whitespace-separated text, also gzipped; Parquet; NumPy .npy and .npz. Where it names no columns
-(text without a header, NumPy), --columns names all of them in order, the time column among them.
-
-Time rises strictly inside a recording. A row whose time repeats, or lies behind the newest by less than 2 s, is left
-out, counted and told (--repeated). A step further back, or of more than a year forward, starts a new recording, R-2,
-and is told; a jump forward is a gap. A file that lies newest first is turned round. An agent does the same with live
-rows. Numbers are times only with their --time-unit; a clock that counts from something else needs --origin or --start.
-
-What became of every line is in the summary. Comments (#) and blank lines say nothing; a quote in the middle of a cell
-is a character like others. Importing the same file with the same options again adds nothing downstream, also with
-another --chunk.
-"""
-_UNDO_EXAMPLE: Final = (
-    "example: sensorloom import undo --device pump-7 --recording import-0123456789ab --reason 'wrong unit' "
-    "--log segments:log\n\n"
-    "Its windows leave every dataset of the log from that dataset's next run on, also datasets to come; --back brings\n"
-    "them again. The data stay in the log and in the shards; marks that were imported or that rules made of it stand."
-)
 
 
 def register(subparsers: Subparsers) -> None:
@@ -64,12 +29,6 @@ def register(subparsers: Subparsers) -> None:
     looking = subparsers.add_parser("log", help="look into a log")
     views = looking.add_subparsers(dest="view", metavar="VIEW", required=True)
     _register_log(views)
-
-
-def register_import_readings(kinds: Subparsers) -> None:
-    """Add what `sensorloom import` brings in, marks left out: what stands of them is not this package's to know."""
-    _register_readings(add_command(kinds, "readings", "bring a recording into the log", _READINGS_EXAMPLE))
-    _register_undo(add_command(kinds, "undo", "take back the import of a recording", _UNDO_EXAMPLE))
 
 
 def add_command(subparsers: Subparsers, name: str, purpose: str, epilog: str) -> argparse.ArgumentParser:
@@ -85,58 +44,12 @@ def add_command(subparsers: Subparsers, name: str, purpose: str, epilog: str) ->
     return parser
 
 
-def add_log(parser: argparse.ArgumentParser, purpose: str, *, creates: bool) -> None:
+def add_log(parser: argparse.ArgumentParser, purpose: str, *, creates: bool, required: bool = True) -> None:
     """The options `--log` and `--json`; `creates`: topics that are missing are made."""
-    parser.add_argument("--log", required=True, metavar="URL", help=f"{purpose}: segments:DIR or kafka://host:9092")
+    parser.add_argument("--log", required=required, metavar="URL", help=f"{purpose}: segments:DIR or kafka://host:9092")
     if creates:
         parser.add_argument("--partitions", type=int, metavar="N", help="of topics that do not exist yet")
     parser.add_argument("--json", action="store_true", help="report as JSON")
-
-
-def _register_undo(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("--device", required=True, metavar="D", help="whose recording it is")
-    add("--recording", required=True, metavar="R", help="its id, as import printed it")
-    add("--reason", required=True, metavar="TEXT", help="why; it is kept, with your name and the time")
-    add("--back", action="store_true", help="the recording counts again")
-    add_log(parser, "write to", creates=False)
-    parser.set_defaults(run=run_import_undo)
-
-
-def _register_readings(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("file", metavar="FILE", help="CSV, text, Parquet, NumPy …, also gzipped")
-    add("--device", required=True, metavar="D", help="whose stream this is, as in pump-7")
-    add("--stream", required=True, help="one sensor of the device, as in acc")
-    add("--columns", required=True, metavar="A,B", help="the columns to import, in the channels' order")
-    add("--unit", required=True, metavar="U[,U]", help="one for all channels, or one each")
-    add("--scale", default="1", metavar="F[,F]", help="physical value per raw one, as in 1/64; one, or one each")
-    add("--channel-names", metavar="A,B", help="where they differ from the columns")
-    add("--rate", help="samples lie exactly this far apart, as in 50Hz; with --start")
-    add("--start", metavar="TIME", help="the first sample's time; a time column then counts from there")
-    add("--origin", metavar="VALUE=TIME", help="what a value of the time column means: files of one clock stay aligned")
-    add("--time-column", metavar="C", help="the column that has the times")
-    add("--time-unit", metavar="UNIT", help="s, ms, us or ns, of a time column of numbers")
-    add("--timezone", metavar="ZONE", help="of times that name none, as in Europe/Brussels")
-    add("--repeated", metavar="HOW", help="rows of one time: spread them until the next, keep the first, or drop all")
-    add("--decimal", metavar="MARK", default="point", help="of numbers in text: point (default) or comma")
-    add("--recording", metavar="R", help="its id (default: import- and a hash of the content)")
-    add("--set", action="append", default=[], metavar="NAME=VALUE", help="what is so of the recording: subject=u07")
-    add("--open", action="store_true", help="leave the recording open: the files of other streams join it")
-    add(
-        "--values",
-        action="append",
-        default=[],
-        metavar="[C:]0=A,1=B",
-        help="channel C says a state: what its values mean; C is needed where there are several channels",
-    )
-    add("--dtype", default="auto", help="sample type (default: the smallest that is exact)")
-    add("--chunk", default="1s", metavar="SPAN", help="a chunk closes after this span (1s); more suits slow streams")
-    add("--chunk-bytes", default="32kB", metavar="SIZE", help="or at this size (32kB)")
-    add("--array", metavar="NAME", help="which array of an .npz file")
-    add("--max-bytes", metavar="SIZE", default="1GB", help="the most that a packed file may unpack to (1GB)")
-    add_log(parser, "write to", creates=True)
-    parser.set_defaults(run=run_import_readings)
 
 
 def _register_log(views: Subparsers) -> None:
@@ -197,24 +110,7 @@ def with_log(args: argparse.Namespace, work: Callable[[Log], Awaitable[T]]) -> T
     return asyncio.run(run())
 
 
-# --- import -----------------------------------------------------------------------------------------------------------
-
-
-def _words(option: str, text: str) -> tuple[str, ...]:
-    words = tuple(word.strip() for word in text.split(","))
-    if not all(words):
-        raise UsageError(f'{option}: found "{text}", expected names with commas between them')
-    return words
-
-
-def _scales(text: str) -> tuple[float, ...]:
-    try:
-        scales = tuple(float(parse_number(word)) for word in _words("--scale", text))
-    except UsageError:
-        scales = (0.0,)
-    if not all(scales):
-        raise UsageError(f'--scale: found "{text}", expected numbers or fractions other than 0, as in 1/64')
-    return scales
+# --- what imports share -----------------------------------------------------------------------------------------------
 
 
 def parse_origin(text: str | None) -> tuple[str, int] | None:
@@ -235,102 +131,12 @@ def time_of_option(option: str, text: str) -> int:
         raise UsageError(f"{option}: {error}") from None
 
 
-def _decimal_comma(mark: str) -> bool:
-    if mark not in ("point", "comma"):
-        raise UsageError(f'--decimal: found "{mark}", expected point or comma')
-    return mark == "comma"
-
-
-def readings_options(args: argparse.Namespace) -> ReadingsOptions:
-    """The options of `import readings`. Raises `UsageError`."""
-    from ingest.importers.readings import ReadingsOptions
-
-    span_ns, size = parse_duration(args.chunk), parse_size(args.chunk_bytes)
-    if span_ns <= 0 or size <= 0:
-        raise UsageError(f"--chunk: found {args.chunk} and {args.chunk_bytes}, expected more than nothing")
-    columns = _words("--columns", args.columns)
-    names = None if args.channel_names is None else _words("--channel-names", args.channel_names)
-    channels = names or tuple(name for name in columns if name != args.time_column)
-    return ReadingsOptions(
-        device=args.device,
-        stream=args.stream,
-        columns=columns,
-        units=_words("--unit", args.unit),
-        scales=_scales(args.scale),
-        rate=None if args.rate is None else parse_rate(args.rate),
-        start_ns=None if args.start is None else time_of_option("--start", args.start),
-        time_column=args.time_column,
-        time_unit=args.time_unit,
-        timezone=args.timezone,
-        origin=parse_origin(args.origin),
-        repeated=args.repeated,
-        decimal_comma=_decimal_comma(args.decimal),
-        recording=args.recording,
-        open=args.open,
-        attributes=parse_attributes(args.set, "--set"),
-        channel_names=names,
-        states=parse_option(args.values, channels, "--values"),
-        dtype=args.dtype,
-        limits=Limits(span_ns, size),
-        array=args.array,
-    )
-
-
-def run_import_readings(args: argparse.Namespace) -> int:
-    """`sensorloom import readings`."""
-    from ingest.importers.readings import prepare, publish_readings
-    from ingest.importers.source import read_source
-    from ingest.importers.undo import undone_recordings
-
-    prepared = prepare(read_source(args.file, parse_size(args.max_bytes)), readings_options(args))
-    for note in prepared.summary.notes:
-        print(f"{args.file}: {note}", file=sys.stderr)
-    for step in prepared.summary.clock_steps:
-        way = "back" if step["back_ns"] > 0 else "forward"
-        print(
-            f"{args.file}: {step['at']}: the clock steps {way} by {abs(step['back_ns']) / 1e9:g} s: "
-            f'recording "{step["recording"]}" begins',
-            file=sys.stderr,
-        )
-
-    async def work(log: Log) -> tuple[Summary, set[str]]:
-        with Progress("import", prepared.summary.samples, "samples") as progress:
-            summary = await publish_readings(log, prepared, progress)
-        return summary, await undone_recordings(log, args.device)
-
-    summary, undone = with_log(args, work)
-    for recording in summary.recordings:
-        if recording in undone:
-            note = (
-                f"the import of recording {recording} was taken back: its windows stay out of every dataset; "
-                f"sensorloom import undo --back --device {args.device} --recording {recording} brings them again"
-            )
-            summary.notes.append(note)
-            print(complaint(f"{args.file}: {note}"), file=sys.stderr)
-    report_import(summary.as_dict(), as_json=args.json)
-    return 0
-
-
-def run_import_undo(args: argparse.Namespace) -> int:
-    """`sensorloom import undo`."""
-    import time
-
-    from ingest.importers.undo import undo_recording
-    from ingest.records import RecordingUndo
-    from ingest.who import who
-
-    undo = RecordingUndo(args.device, args.recording, who(), args.reason, time.time_ns(), args.back)
-    with_log(args, lambda log: undo_recording(log, undo))
-    _report(msgspec.to_builtins(msgspec.structs.asdict(undo)), as_json=args.json)
-    return 0
-
-
 def report_import(summary: dict[str, Any], *, as_json: bool) -> None:
     """A summary whose notes are on stderr already."""
-    _report(summary if as_json else {name: it for name, it in summary.items() if name != "notes"}, as_json=as_json)
+    report(summary if as_json else {name: it for name, it in summary.items() if name != "notes"}, as_json=as_json)
 
 
-def _report(summary: dict[str, Any], *, as_json: bool) -> None:
+def report(summary: dict[str, Any], *, as_json: bool) -> None:
     """A summary as one JSON object, or as lines of name and value."""
     if as_json:
         print(to_json(summary))

@@ -6,36 +6,51 @@ import argparse
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ingest.commands import (
     add_command,
     add_log,
     parse_origin,
-    register_import_readings,
     report_import,
     time_of_option,
     with_log,
 )
 from ingest.errors import UsageError
 from ingest.influximport import register_import_influx
+from ingest.readingscommands import register_import_readings
 from ingest.showing import counted, printable
 
 if TYPE_CHECKING:
+    from ingest.importers.markrows import Fields, Rows
     from ingest.importers.marks import MarksFile, MarkTimes
     from ingest.log.protocol import Log
     from labeling.changing import Scope
 
+_RECORDING: Final = "recording"
+"""What `--origin VALUE=` may say instead of a time."""
 _EXAMPLE: Final = """\
 examples:
   sensorloom import marks marks.csv --log segments:log
   sensorloom import marks marks.csv --replace --dry-run --log segments:log
+  sensorloom import marks events.csv --field 'recording={trip}' \\
+      --field 'label={event}' --field 'start={from}' --field 'end={to}' \\
+      --time-unit s --origin 0=recording --log segments:log
+  sensorloom import marks labels.txt --columns exp,user,label,start,end \\
+      --field 'recording=exp{exp:02}' --label-names names.txt \\
+      --index-base 1 --end inclusive --log segments:log
 
 The header is device,start,end,label, and optionally author and confidence. Times are ISO 8601 with a zone (or in
 --timezone), integer nanoseconds since 1970, or numbers with their unit (1767225600s, or --time-unit s for all of them;
 with --origin 0=2026-01-01T00:00:00Z they count from there). A mark's end is exclusive: a sample that lies at it is no
 longer the mark's; --end inclusive for files that mean it so. An empty end is an instant. Nothing is written when a row
 is bad. Importing again adds nothing.
+
+Columns of one's own: --field says what makes the device, recording, start, end, label, author and confidence, with
+columns in braces ({n:02} is filled up with zeros); --columns names those of a file without a header. Times may count
+from where a recording in the log begins: --index-base 0 or 1 counts its samples (of --stream, where its streams
+differ), --origin 0=recording its --time-unit. A device may be left out where one alone has the recording.
 
 With --replace, what the file says now is what stands: of each author and device in the file, marks that overlap the
 range from its first start to its last end and are not in the file are retracted, those that differ from a row in one
@@ -57,10 +72,17 @@ def register_import(subparsers: Any) -> None:
 
 def _register_marks(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("file", metavar="FILE", help="CSV")
+    add("file", metavar="FILE", help="CSV, or other delimited text with --field")
+    add("--field", action="append", default=[], metavar="F=TEXT", help="what a mark's field is made of: label={event}")
+    add("--columns", metavar="A,B", help="the names of the columns of a file without a header")
+    add("--label-names", metavar="FILE", help="what codes of labels mean: 1=walk,2=run, or a file of such lines")
+    add("--index-base", type=int, metavar="N", help="times are numbers of samples: the first one's is 0, or 1")
+    add("--stream", metavar="S", help="with --index-base: whose samples")
+    add("--skip-unknown", action="store_true", help="leave out rows of recordings that the log does not have")
+    add("--preset", metavar="FILE", help="choices of these that are kept as TOML")
     add("--time-unit", metavar="UNIT", help="s, ms, us or ns, of times that are numbers")
     add("--timezone", metavar="ZONE", help="of times that name none, as in Europe/Brussels")
-    add("--origin", metavar="VALUE=TIME", help="what a number means: times count from there, in --time-unit")
+    add("--origin", metavar="VALUE=TIME", help="what a number means; =recording: where it begins")
     add("--end", default="exclusive", metavar="HOW", help="whether a mark's end belongs to it: exclusive or inclusive")
     add("--replace", action="store_true", help="what the file says now is what stands, in its range")
     add("--device", action="append", metavar="D", help="with --replace: this device as a whole; may be repeated")
@@ -70,16 +92,19 @@ def _register_marks(parser: argparse.ArgumentParser) -> None:
     add("--dry-run", action="store_true", help="only show what would be done")
     add("--unchecked", action="store_true", help="do not look whether devices and times fit the readings of the log")
     add_log(parser, "write to", creates=True)
-    parser.set_defaults(run=run_import_marks)
+    parser.set_defaults(run=run_import_marks, actions=tuple(parser._actions))
 
 
 def run_import_marks(args: argparse.Namespace) -> int:
     """`sensorloom import marks`."""
-    from ingest.importers.marks import read_file, summarise
+    from ingest.importers.marks import load, summarise
+    from ingest.importers.preset import apply_preset
+    from ingest.tomlfile import read_toml
 
-    file = read_file(args.file, _times_of(args))
-    scopes = _scopes(args, file)
-    told, notes, changes = with_log(args, _importing(args, file, scopes))
+    if args.preset is not None:
+        apply_preset(args, args.actions, read_toml(args.preset), args.preset)
+    how, fields = _times_of(args), _fields_of(args)
+    file, told, notes, changes = with_log(args, _importing(args, load(args.file, how, fields), how))
     summary = summarise(file, notes).as_dict()
     for note in summary["notes"]:
         print(printable(f"{args.file}: {note}"), file=sys.stderr)
@@ -90,12 +115,29 @@ def run_import_marks(args: argparse.Namespace) -> int:
     return 0
 
 
+def _fields_of(args: argparse.Namespace) -> Fields:
+    from ingest.importers.markrows import parse_fields, parse_label_names
+    from ingest.importers.selecting import split_names
+
+    columns = () if args.columns is None else split_names("--columns", args.columns)
+    names: dict[str, str] = {}
+    if args.label_names is not None:
+        path = Path(args.label_names)
+        text = path.read_text("utf-8") + "\n\n" if path.is_file() else args.label_names
+        names = parse_label_names(text, "--label-names")
+    return parse_fields(args.field, columns, names)
+
+
 def _times_of(args: argparse.Namespace) -> MarkTimes:
     from ingest.importers.marks import MarkTimes
 
     if args.end not in ("exclusive", "inclusive"):
         raise UsageError(f'--end: found "{args.end}", expected exclusive or inclusive')
-    return MarkTimes(args.time_unit, args.timezone, parse_origin(args.origin), args.end == "inclusive")
+    value, _, meaning = (args.origin or "").partition("=")
+    from_start = value.strip() if meaning.strip() == _RECORDING else None
+    origin = parse_origin(args.origin) if from_start is None else None
+    inclusive = args.end == "inclusive"
+    return MarkTimes(args.time_unit, args.timezone, origin, inclusive, args.index_base, args.stream, from_start)
 
 
 def _scopes(args: argparse.Namespace, file: MarksFile) -> list[Scope]:
@@ -122,17 +164,23 @@ def _scopes(args: argparse.Namespace, file: MarksFile) -> list[Scope]:
 
 
 def _importing(
-    args: argparse.Namespace, file: MarksFile, scopes: list[Scope]
-) -> Callable[[Log], Awaitable[tuple[dict[str, int], list[str], list[str]]]]:
-    """What brings the file into a log: gives counts, notes, and what was done in words."""
-    from ingest.importers.marks import publish_marks
+    args: argparse.Namespace, rows: Rows, how: MarkTimes
+) -> Callable[[Log], Awaitable[tuple[MarksFile, dict[str, int], list[str], list[str]]]]:
+    """What brings the file into a log: gives its marks, counts, notes, and what was done in words."""
+    from ingest.importers.grids import read_grids
+    from ingest.importers.marks import place, publish_marks
     from ingest.progress import Progress
     from ingest.reaches import read_reaches
     from labeling.changing import replace
     from labeling.logbook import read_book
     from labeling.telling import astray, beside, changes_in_words, near, not_as_said
 
-    async def work(log: Log) -> tuple[dict[str, int], list[str], list[str]]:
+    needs_log = how.is_relative or any(row.cells["recording"] and not row.cells["device"] for row in rows.rows)
+    early = None if needs_log else place(rows, how)
+
+    async def work(log: Log) -> tuple[MarksFile, dict[str, int], list[str], list[str]]:
+        file = early or place(rows, how, await read_grids(log), skip_unknown=args.skip_unknown)
+        scopes = _scopes(args, file)
         book = await read_book(log)
         notes = [] if args.unchecked else astray(file.marks, await read_reaches(log))
         notes += near(file.marks, book)
@@ -142,8 +190,8 @@ def _importing(
             with Progress("import", None, "marks") as progress:
                 await publish_marks(log, events, progress)
         if plan is None:
-            return {}, notes + not_as_said(file.marks, book), [f"add {counted(len(events), 'mark')}"]
+            return file, {}, notes + not_as_said(file.marks, book), [f"add {counted(len(events), 'mark')}"]
         told = {name: plan.counts[name] for name in ("added", "edited", "retracted", "unchanged", "others")}
-        return told, notes + beside(book, scopes), changes_in_words(plan)
+        return file, told, notes + beside(book, scopes), changes_in_words(plan)
 
     return work

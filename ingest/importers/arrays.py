@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from ingest.errors import UsageError
 from ingest.importers.mixing import ROWS, mixed
-from ingest.importers.source import Source, Table, inexact, named, positional, too_large
+from ingest.importers.selecting import left_out, select
+from ingest.importers.source import Source, Table, Wanted, as_text, inexact, named, positional, together, too_large
 from ingest.settings import suggest
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ _EXACT_MAX: Final = 1 << 53
 # --- Parquet ----------------------------------------------------------------------------------------------------------
 
 
-def read_parquet(source: Source, columns: Sequence[str], time_column: str | None) -> Table:
+def read_parquet(source: Source, wanted: Wanted) -> Table:
     """The wanted columns of a Parquet file.
 
     Raises:
@@ -42,21 +43,16 @@ def read_parquet(source: Source, columns: Sequence[str], time_column: str | None
     import pyarrow as pa  # polars' own reader ends the process where a damaged file asks for 2 EB of memory
     from pyarrow import parquet
 
-    columns = [name for name in columns if name != time_column]
-    wanted = [*columns, *([time_column] if time_column else [])]
     try:
         file = parquet.ParquetFile(pa.BufferReader(source.data))
-        named(source.path, wanted, file.schema_arrow.names)
-        schema = _frame(file.schema_arrow.empty_table()).schema
-        for name in columns:
-            if not (schema[name].is_numeric() or schema[name] == pl.Boolean):
-                raise UsageError(f'{source.path}: column "{name}" holds {schema[name]}, expected numbers')
+        names, texts = _channels(source.path, wanted, file.schema_arrow.names, schema := _schema(file))
+        read = [*names, *wanted.apart]
         rows = file.metadata.num_rows
-        size = rows * sum(_CELL_BYTES.get(schema[name].base_type().__name__, _CELL_BYTES_MAX) for name in wanted)
+        size = rows * sum(_CELL_BYTES.get(schema[name].base_type().__name__, _CELL_BYTES_MAX) for name in read)
         if size > source.max_bytes:
             raise too_large(source.path, f"{rows:,} rows, {size:,} bytes", source.max_bytes)
-        frame = _frame(file.read(columns=wanted)).select(wanted)
-        notes = _mixed(file, [name for name in schema if name not in wanted and _is_name(schema[name])])
+        frame = _frame(file.read(columns=read)).select(read)
+        notes = _mixed(file, [name for name in schema if name not in read and _is_name(schema[name])])
     except (
         pa.ArrowException,
         OSError,
@@ -67,10 +63,42 @@ def read_parquet(source: Source, columns: Sequence[str], time_column: str | None
     ) as error:
         words = (str(error) or type(error).__name__).splitlines()[0]
         raise UsageError(f"{source.path}: damaged Parquet file: {words}") from None
-    arrays = [_column(frame[name], source.path) for name in columns]
-    time = frame[time_column] if time_column else None
-    utc = _pandas_utc(file.metadata.metadata or {}, time_column)
-    return Table(source.path, np.column_stack(arrays), time, utc=utc, notes=notes)
+    arrays = [_column(frame[name], source.path) for name in names]
+    utc = any(_pandas_utc(file.metadata.metadata or {}, name) for name in wanted.time)
+    return Table(
+        source.path,
+        np.column_stack(arrays),
+        together([frame[name] for name in wanted.time]),
+        names,
+        {name: as_text(frame[name]) for name in wanted.keys},
+        utc=utc,
+        notes=(*notes, *left_out(texts)),
+    )
+
+
+def _schema(file: Any) -> Mapping[str, pl.DataType]:
+    return _frame(file.schema_arrow.empty_table()).schema
+
+
+def _channels(
+    path: str, wanted: Wanted, header: Sequence[str], schema: Mapping[str, pl.DataType]
+) -> tuple[tuple[str, ...], list[str]]:
+    """The columns that become channels, and those that a pattern would have taken were they not text."""
+    import polars as pl
+
+    named(path, wanted.apart, header)
+    selected = select(path, wanted.columns, header, wanted.apart)
+    texts = []
+    for name in selected.names:
+        if schema[name].is_numeric() or schema[name] == pl.Boolean:
+            continue
+        if name not in selected.by_pattern:
+            raise UsageError(f'{path}: column "{name}" holds {schema[name]}, expected numbers')
+        texts.append(name)
+    names = tuple(name for name in selected.names if name not in texts)
+    if not names:
+        raise UsageError(f"{path}: no column of numbers fits --columns {','.join(wanted.columns)}")
+    return names, texts
 
 
 def _frame(table: Any) -> pl.DataFrame:
@@ -142,25 +170,39 @@ def _pandas_utc(metadata: Mapping[bytes, bytes], time_column: str | None) -> boo
 # --- NumPy ------------------------------------------------------------------------------------------------------------
 
 
-def read_numpy(source: Source, columns: Sequence[str], time_column: str | None, name: str | None) -> Table:
-    """The wanted columns of an array, by position; `name` chooses one of an `.npz`.
+def read_numpy(source: Source, wanted: Wanted) -> Table:
+    """The wanted columns of an array, by position.
 
     Raises:
         UsageError: it is damaged or too large, or no `(samples, channels)` of numbers.
     """
+    return of_array(source.path, _load_array(source, wanted.array), wanted)
+
+
+def of_array(path: str, array: NDArray[Any], wanted: Wanted) -> Table:
+    """The wanted columns of `(samples, channels)`, by position.
+
+    Raises:
+        UsageError: it has another shape, or holds no numbers.
+    """
     import polars as pl
 
-    array = _load_array(source, name)
     if array.ndim == 1:
         array = array[:, None]
     if array.ndim != 2 or array.dtype.kind not in "iuf":
         raise UsageError(
-            f"{source.path}: found an array {array.shape} of {array.dtype}, expected (samples, channels) of numbers"
+            f"{path}: found an array {array.shape} of {array.dtype}, expected (samples, channels) of numbers"
         )
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
-    indices = positional(source.path, columns, array.shape[1], time_column)
-    time = None if time_column is None else pl.Series(array[:, list(columns).index(time_column)])
-    return Table(source.path, array[:, indices], time)
+    indices = positional(path, wanted, array.shape[1])
+    by_name = {name: pl.Series(array[:, wanted.columns.index(name)]) for name in wanted.apart}
+    return Table(
+        path,
+        array[:, indices],
+        together([by_name[name] for name in wanted.time]),
+        tuple(wanted.columns[index] for index in indices),
+        {name: as_text(by_name[name]) for name in wanted.keys},
+    )
 
 
 def _load_array(source: Source, name: str | None) -> NDArray[Any]:

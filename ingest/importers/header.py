@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ingest.errors import UsageError
-from ingest.importers.source import named, positional
+from ingest.importers.selecting import Selected, is_pattern, select
+from ingest.importers.source import Lines, Wanted, named, positional
 
 EMPTY_CELLS: Final = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "-")
 COMMENTS: Final = ("#", "%", "//")
@@ -28,19 +28,26 @@ class Head:
     separator: str
     """" " stands for any run of blanks."""
     width: int
+    names: tuple[str, ...]
+    """Of all columns."""
     values: list[int]
     """The indices of the value columns, in the order of `--columns`."""
-    time: int | None
     stop: int
     """Where the rows begin in the text."""
     line: int
     """The line of the first row."""
-    header: int = 0
-    """How many lines the header has."""
-    comments: int = 0
-    blank: int = 0
-    names: tuple[str, ...] = ()
-    """Of all columns, where the header has them."""
+    lines: Lines
+    """What became of the lines before it."""
+    has_names: bool = True
+    """Whether the text itself has them."""
+    by_pattern: frozenset[str] = frozenset()
+    """The value columns that nobody named."""
+    units: tuple[str, ...] = ()
+    """Of all columns, where a row of units was told of."""
+
+    def index(self, name: str) -> int:
+        """Of the column that has the name."""
+        return self.names.index(name)
 
 
 @dataclass(slots=True)
@@ -49,16 +56,20 @@ class _Start:
 
     at: int = 0
     number: int = 1
+    skipped: int = 0
     comments: int = 0
     blank: int = 0
     comment: str = ""
     """The last line that was a comment."""
     line: str = ""
 
+    def lines(self, header: int) -> Lines:
+        """What became of the lines before the rows, of which `header` are the header's."""
+        total = self.skipped + header + self.comments + self.blank
+        return Lines(total, header, self.comments, self.blank, skipped=self.skipped)
 
-def read_head(
-    path: str, text: bytes, columns: Sequence[str], time_column: str | None, *, decimal_comma: bool = False
-) -> Head:
+
+def read_head(path: str, text: bytes, wanted: Wanted) -> Head:
     """What stands before the rows of `text`, whose lines end in line feeds.
 
     The first line is the header where it has all wanted names, be they numbers; a comment before numbers is, where it
@@ -67,41 +78,72 @@ def read_head(
     Raises:
         UsageError: the wanted columns are not there.
     """
-    start = _skip(path, text)
-    separator = _separator(start.line, decimal_comma=decimal_comma)
-    names = [*columns, *([] if time_column is None or time_column in columns else [time_column])]
-    wanted = [name for name in columns if name != time_column]
+    start = _skip(path, text, wanted.skip_rows)
+    separator = separator_of(start.line, decimal_comma=wanted.decimal_comma)
     fields, read = _fields(path, text, start, separator)
-    if not set(names) <= set(fields) and all(_is_value(field, decimal_comma) for field in fields):
+    named_ones = [name for name in (*wanted.columns, *wanted.apart) if name in fields or not is_pattern(name)]
+    are_values = all(_is_value(field, wanted.decimal_comma) for field in fields)
+    has_names = set(named_ones) <= set(fields) and not (are_values and not named_ones)
+    if not has_names and are_values:
         said = _split(start.comment.lstrip("#%/ "), separator)
-        if not (set(names) <= set(said) and len(said) == len(fields)):
-            values = positional(path, columns, len(fields), time_column)
-            time = None if time_column is None else list(columns).index(time_column)
-            at, line = start.at, start.number
-            return Head(separator, len(fields), values, time, at, line, 0, start.comments, start.blank)
-        values, time = _indices(path, wanted, time_column, said, "")
+        if not (set(named_ones) <= set(said) and len(said) == len(fields)):
+            return _nameless(path, start, separator, len(fields), wanted)
         # The comment was the header, so it is one comment less.
-        at, line = start.at, start.number
-        return Head(separator, len(fields), values, time, at, line, 1, start.comments - 1, start.blank, tuple(said))
-    advice = _advice(text, start, names, fields, separator)
-    values, time = _indices(path, wanted, time_column, fields, advice)
-    at = start.at
-    for _ in range(read):
+        start.comments -= 1
+        selected = select(path, wanted.columns, said, wanted.apart)
+        return _head(start, separator, said, selected, start.at, start.number, 1)
+    advice = _advice(text, start, named_ones, fields, separator)
+    named(path, wanted.apart, fields, advice)
+    selected = select(path, wanted.columns, fields, wanted.apart, advice)
+    at, number = _behind(text, start.at, read), start.number + read
+    units: tuple[str, ...] = ()
+    if wanted.units_row:
+        stop = _behind(text, at, 1)
+        units = tuple(map(_unit, _split(text[at:stop].decode(errors="replace").rstrip("\r\n"), separator)))
+        if len(units) < len(fields):
+            raise UsageError(f"{path}: line {number}: found {len(units)} units, expected {len(fields)}")
+        at, number, read = stop, number + 1, read + 1
+    return replace(_head(start, separator, fields, selected, at, number, read), units=units)
+
+
+def _head(
+    start: _Start, separator: str, names: list[str], selected: Selected, at: int, number: int, header: int
+) -> Head:
+    values = [names.index(name) for name in selected.names]
+    lines = start.lines(header)
+    return Head(separator, len(names), tuple(names), values, at, number, lines, by_pattern=selected.by_pattern)
+
+
+def _nameless(path: str, start: _Start, separator: str, found: int, wanted: Wanted) -> Head:
+    """The head of a text that names no columns."""
+    if any(map(is_pattern, wanted.columns)) or wanted.units_row:
+        raise UsageError(
+            f"{path}: line {start.number} has no names; name all {found} columns in order, as in --columns a,b,c"
+        )
+    values = positional(path, wanted, found)
+    return Head(separator, found, wanted.columns, values, start.at, start.number, start.lines(0), has_names=False)
+
+
+def _behind(text: bytes, at: int, lines: int) -> int:
+    """Where the text goes on after so many lines."""
+    for _ in range(lines):
         at = text.find(b"\n", at) + 1 or len(text)
-    line = start.number + read
-    return Head(separator, len(fields), values, time, at, line, read, start.comments, start.blank, tuple(fields))
+    return at
 
 
-def _indices(
-    path: str, wanted: list[str], time_column: str | None, fields: list[str], advice: str
-) -> tuple[list[int], int | None]:
-    values = named(path, wanted, fields, advice)
-    return values, None if time_column is None else named(path, [time_column], fields, advice)[0]
+def _unit(cell: str) -> str:
+    """A unit as a row of units has it: `[bar]`, `(bar)` or `bar`; what has none is a plain number."""
+    text = cell.strip().strip('"').strip()
+    if len(text) >= 2 and text[0] + text[-1] in ("[]", "()"):
+        text = text[1:-1].strip()
+    return "1" if text in ("", "-", "–", "—") else text
 
 
-def _skip(path: str, text: bytes) -> _Start:
-    """Pass over blank lines and comments."""
-    start = _Start()
+def _skip(path: str, text: bytes, rows: int) -> _Start:
+    """Pass over so many lines, then over blank ones and comments."""
+    start = _Start(_behind(text, 0, rows), 1 + rows, rows)
+    if rows and start.at >= len(text):
+        raise UsageError(f"{path}: --skip-rows {rows} leaves nothing of it")
     while start.at < len(text):
         stop = text.find(b"\n", start.at)
         stop = len(text) if stop < 0 else stop
@@ -136,7 +178,7 @@ def _split(line: str, separator: str) -> list[str]:
     return line.split() if separator == " " else [field.strip() for field in line.split(separator)]
 
 
-def _separator(line: str, *, decimal_comma: bool) -> str:
+def separator_of(line: str, *, decimal_comma: bool = False) -> str:
     """Comma, semicolon or tab, whichever the line has; " " stands for any run of blanks."""
     for separator in ";\t":
         cells = [cell.strip() for cell in line.split(separator)]
@@ -168,6 +210,6 @@ def _advice(text: bytes, start: _Start, names: list[str], fields: list[str], sep
     number = start.number
     for line in text[start.at : start.at + _HEADER_BYTES_MAX].split(b"\n")[1:_HEADER_LINES_MAX]:
         number, text_line = number + 1, line.decode(errors="replace").rstrip("\r")
-        if set(names) <= {cell.strip(' "') for cell in _split(text_line, _separator(text_line, decimal_comma=False))}:
-            return f" Line {number} has them: take out the lines before it, or begin them with #."
+        if set(names) <= {cell.strip(' "') for cell in _split(text_line, separator_of(text_line, decimal_comma=False))}:
+            return f" Line {number} has them: say --skip-rows {number - 1}."
     return ""

@@ -1,38 +1,38 @@
-"""A CSV of marks into the log: the header `device,start,end,label`, and optionally `author` and `confidence`.
+"""A file of marks into the log: what its rows are is told in `markrows`.
 
 Times are ISO 8601 with a zone (or in `--timezone`), integer nanoseconds of our days, or numbers of a unit that is said;
 with `--origin` numbers count from there. A mark's end is exclusive: what happens at it is no longer the mark's, unless
-`--end inclusive` says so. An empty `end` is an instant. A mark's id is a hash of its device, range, label and author,
-so that importing twice adds nothing. Nothing is written when any row is bad: bytes that are no UTF-8 are bad, for they
-would make two labels one.
+`--end inclusive` says so. Times may also count from where a recording begins, in samples or in seconds: then the
+log has to have it (`grids`). An empty `end` is an instant. A mark's id is a hash of its device, range, label and
+author, so that importing twice adds nothing. Nothing is written when any row is bad: bytes that are no UTF-8 are bad,
+for they would make two labels one.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ingest.errors import UsageError
+from ingest.importers.grids import Grids, Key, UnknownRecordingError
+from ingest.importers.markrows import USUAL, Fields, Rows, read_rows
 from ingest.importers.publish import publish
 from ingest.importers.tables import read_source
 from ingest.log.protocol import MARKS, Log
 from ingest.names import normal
 from ingest.progress import Progress
 from ingest.records import MAX_TIME_NS, Mark, MarkAdd
-from ingest.settings import suggest
 from ingest.units import ISO_OFFSET, TIME_UNITS, count_ns, offset_ns, parse_iso, parse_number, parse_time
 
 _TORN: Final = "the last line has no line feed: if the file was cut off, its label is not whole"
-REQUIRED: Final = ("device", "start", "end", "label")
-OPTIONAL: Final = ("author", "confidence")
+_INDEX: Final = re.compile(r"\d{1,12}", re.ASCII)
 _NUMBER: Final = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?", re.ASCII)
 _OFFSET: Final = re.compile(ISO_OFFSET, re.ASCII)
 _ZONED: Final = re.compile(rf":\d\d(?:[.,]\d+)?\s*(?:Z|z|{ISO_OFFSET})$", re.ASCII)
@@ -50,6 +50,17 @@ class MarkTimes:
     """What a number means: `("12.5", t_ns)` says that 12.5 is that instant; numbers count from there in `unit`."""
     inclusive: bool = False
     """Whether what happens at a mark's end belongs to it."""
+    index_base: int | None = None
+    """Times are numbers of samples in their recording, the first one's is this."""
+    stream: str | None = None
+    """Whose samples are counted, where streams differ."""
+    from_start: str | None = None
+    """What a number means that is the recording's first sample: numbers count from there in `unit`."""
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether times count from where their recording begins."""
+        return self.index_base is not None or self.from_start is not None
 
     def check(self) -> None:
         """Raise `UsageError` for a unit or zone that is none, or an origin without a unit."""
@@ -61,6 +72,42 @@ class MarkTimes:
             if self.unit is None:
                 raise UsageError("--origin: say --time-unit s, ms, us or ns as well: what the numbers count")
             parse_number(self.origin[0])
+        if self.index_base not in (None, 0, 1):
+            raise UsageError(f"--index-base: found {self.index_base}, expected 0 or 1: the number of the first sample")
+        if self.from_start is not None:
+            if self.unit is None or self.index_base is not None:
+                raise UsageError(
+                    "--origin VALUE=recording: say --time-unit s, ms, us or ns as well, and no --index-base"
+                )
+            parse_number(self.from_start)
+        if self.index_base is not None and (self.unit or self.timezone or self.origin):
+            raise UsageError("--index-base: samples are counted; --time-unit, --timezone and --origin are of times")
+
+    def in_recording(self, cells: Mapping[str, str], key: Key, grids: Grids) -> tuple[int, int]:
+        """Start and end of a mark whose times count from where its recording begins. Raises `UsageError`."""
+        if self.index_base is None:
+            start_ns = grids.since_ns(key, self._since(cells["start"]))
+            return start_ns, grids.since_ns(key, self._since(cells["end"])) if cells["end"] else start_ns
+        first = self._index(cells["start"])
+        start_ns = grids.sample_ns(key, self.stream, first, is_end=False)
+        if not cells["end"]:
+            return start_ns, start_ns
+        behind = self._index(cells["end"]) + self.inclusive
+        if behind <= first:
+            raise UsageError(f"from {cells['start']} to {cells['end']} there is no sample; is the end --end inclusive?")
+        return start_ns, grids.sample_ns(key, self.stream, behind, is_end=True)
+
+    def _index(self, text: str) -> int:
+        assert self.index_base is not None
+        if not _INDEX.fullmatch(text) or int(text) < self.index_base:
+            raise UsageError(f'found "{text}", expected the number of a sample, from {self.index_base} on')
+        return int(text) - self.index_base
+
+    def _since(self, text: str) -> Fraction:
+        assert self.from_start is not None
+        assert self.unit is not None
+        scale = Fraction(10 ** TIME_UNITS[self.unit])
+        return (parse_number(text) - parse_number(self.from_start)) * scale
 
     def read(self, text: str) -> int:
         """The instant, ns UTC. Raises `UsageError`."""
@@ -124,11 +171,16 @@ class MarksFile:
     """On which line a mark stands (the last of the row's), by (device, id)."""
     torn: bool = False
     """Its last line has no line feed."""
+    elsewhere: int = 0
+    """Rows of recordings that the log does not have, left out."""
+    headers: int = 1
+    """Lines of names."""
 
     @property
     def notes(self) -> list[str]:
         """What a person should know of the file."""
-        return [_TORN] if self.torn else []
+        left = f"{self.elsewhere} rows are of recordings that the log does not have, and were left out"
+        return [*([_TORN] if self.torn else []), *([left] if self.elsewhere else [])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +191,7 @@ class MarksSummary:
     repeated: int
     """Rows that say the same as an earlier row of the file: written once."""
     lines: int
-    """The sum of the header, the next two, the marks and the repeated rows."""
+    """The sum of the header, the next two, the marks, and the repeated rows and those left out."""
     blank: int
     spanned: int
     """Lines that a quoted cell, or the header, goes on over."""
@@ -161,6 +213,14 @@ def mark_id(device: str, start_ns: int, end_ns: int, label: str, author: str) ->
     return "import-" + hashlib.sha256(told.encode()).hexdigest()[:24]
 
 
+def imported_mark(
+    device: str, start_ns: int, end_ns: int, label: str, author: str = "", confidence: float = 1.0
+) -> MarkAdd:
+    """An imported mark: the same content is the same mark."""
+    known = mark_id(device, start_ns, end_ns, label, author)
+    return MarkAdd(device, known, start_ns, end_ns, normal(label), author, "import", confidence)
+
+
 def read_marks(path: str | Path, how: MarkTimes = MarkTimes()) -> list[MarkAdd]:
     """The marks of a CSV file, in its order.
 
@@ -170,29 +230,51 @@ def read_marks(path: str | Path, how: MarkTimes = MarkTimes()) -> list[MarkAdd]:
     return list(read_file(path, how).marks)
 
 
-def read_file(path: str | Path, how: MarkTimes = MarkTimes()) -> MarksFile:
-    """What a CSV file of marks says. Raises `UsageError` as `read_marks`."""
+def read_file(path: str | Path, how: MarkTimes = MarkTimes(), fields: Fields = USUAL) -> MarksFile:
+    """What a file of marks says, whose times need no recording. Raises `UsageError` as `read_marks`."""
+    return place(load(path, how, fields), how)
+
+
+def load(path: str | Path, how: MarkTimes, fields: Fields) -> Rows:
+    """The rows of a file of marks. Raises `UsageError`."""
     how.check()
-    text = _text(path)
-    rows = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True, strict=True)
-    try:
-        header = [name.strip() for name in next(rows, [])]
-        _check_header(path, header)
-        found = list(_marks(path, header, rows, how))
-    except csv.Error as error:
-        raise UsageError(f"{path}: line {max(rows.line_num, 1)}: {error}") from None
-    marks = [(mark, line) for mark, line in found if mark is not None]
+    return read_rows(str(path), _text(path), fields)
+
+
+def place(rows: Rows, how: MarkTimes, grids: Grids | None = None, *, skip_unknown: bool = False) -> MarksFile:
+    """The marks of rows; `grids` is what the log has of recordings, where times or devices need that. `skip_unknown`
+    leaves out, counted, what is of recordings that it does not have.
+
+    Raises:
+        UsageError: with the line of what is wrong; nothing is left.
+    """
     once: dict[tuple[str, str], tuple[MarkAdd, int]] = {}
-    for mark, line in marks:
-        once.setdefault((mark.device, mark.id), (mark, line))
+    elsewhere = 0
+    for row in rows.rows:
+        try:
+            mark = _mark(row.cells, how, grids)
+        except UnknownRecordingError as error:
+            if not skip_unknown:
+                raise UsageError(
+                    f"{rows.path}: line {row.line}: {error}; --skip-unknown leaves such rows out"
+                ) from None
+            elsewhere += 1
+            continue
+        except UsageError as error:
+            raise UsageError(f"{rows.path}: line {row.line}: {error}") from None
+        once.setdefault((mark.device, mark.id), (mark, row.line))
+    if elsewhere and not once:
+        raise UsageError(f"{rows.path}: the log has none of its recordings, as line {rows.rows[0].line} names")
     return MarksFile(
-        str(path),
+        rows.path,
         tuple(mark for mark, _ in once.values()),
-        repeated=len(marks) - len(once),
-        lines=len(io.StringIO(text, newline=None).readlines()),
-        blank=len(found) - len(marks),
+        repeated=len(rows.rows) - elsewhere - len(once),
+        lines=rows.lines,
+        blank=rows.blank,
         line_of={key: line for key, (_, line) in once.items()},
-        torn=bool(text) and not text.endswith(("\n", "\r")),
+        torn=rows.torn,
+        elsewhere=elsewhere,
+        headers=rows.headers,
     )
 
 
@@ -207,54 +289,34 @@ def _text(path: str | Path) -> str:
         ) from None
 
 
-def _check_header(path: str | Path, header: list[str]) -> None:
-    for name in header:
-        if name not in REQUIRED + OPTIONAL:
-            raise UsageError(f'{path}: line 1: unknown column "{name}"{suggest(name, REQUIRED + OPTIONAL)}')
-        if header.count(name) > 1:
-            raise UsageError(f'{path}: line 1: column "{name}" occurs twice')
-    for name in REQUIRED:
-        if name not in header:
-            raise UsageError(f'{path}: line 1: column "{name}" is missing; the header is {",".join(REQUIRED)}')
-
-
-def _marks(path: str | Path, header: list[str], rows: Any, how: MarkTimes) -> Iterator[tuple[MarkAdd | None, int]]:
-    """The mark of each row, None for a blank line; and its last line."""
-    for row in rows:
-        if not any(cell.strip() for cell in row):
-            yield None, rows.line_num
-            continue
-        where = f"{path}: line {rows.line_num}"
-        if len(row) != len(header):
-            raise UsageError(f"{where}: found {len(row)} columns, expected {len(header)}")
-        try:
-            yield _mark(dict(zip(header, (cell.strip() for cell in row), strict=True)), how), rows.line_num
-        except UsageError as error:
-            raise UsageError(f"{where}: {error}") from None
-
-
-def _mark(cells: dict[str, str], how: MarkTimes) -> MarkAdd:
-    device, label, author = cells["device"], cells["label"], cells.get("author", "")
-    for name in ("device", "start", "label"):
-        if not cells[name]:
+def _mark(cells: Mapping[str, str], how: MarkTimes, grids: Grids | None) -> MarkAdd:
+    device, label, author = cells["device"], cells["label"], cells["author"]
+    key = None
+    if grids is not None:
+        key = grids.find(device, cells["recording"])
+        device = key[0]
+    for name, text in (("device", device), ("start", cells["start"]), ("label", label)):
+        if not text:
             raise UsageError(f'"{name}" is empty')
-    for name in ("device", "label"):
-        if not cells[name].isprintable():
-            raise UsageError(f'"{name}" holds the character {_unprintable(cells[name])!a}, which nobody sees')
+    for name, text in (("device", device), ("label", label)):
+        if not text.isprintable():
+            raise UsageError(f'"{name}" holds the character {_unprintable(text)!a}, which nobody sees')
     try:
-        confidence = float(cells.get("confidence") or "1")
+        confidence = float(cells["confidence"] or "1")
     except ValueError:
         confidence = -1.0
     if not 0.0 <= confidence <= 1.0:
         raise UsageError(f'confidence: found "{cells["confidence"]}", expected a number from 0 to 1')
-    start_ns = how.read(cells["start"])
-    end_ns = how.read(cells["end"]) if cells["end"] else start_ns
+    if how.is_relative and key is not None and grids is not None:
+        start_ns, end_ns = how.in_recording(cells, key, grids)
+    else:
+        start_ns = how.read(cells["start"])
+        end_ns = how.read(cells["end"]) if cells["end"] else start_ns
     if end_ns < start_ns:
         raise UsageError(f"the end {cells['end']} lies before the start {cells['start']}")
-    if how.inclusive and end_ns > start_ns:  # an instant is one as it is
+    if how.inclusive and how.index_base is None and end_ns > start_ns:  # an instant is one as it is
         end_ns += 1
-    known = mark_id(device, start_ns, end_ns, label, author)
-    return MarkAdd(device, known, start_ns, end_ns, normal(label), author, "import", confidence)
+    return imported_mark(device, start_ns, end_ns, label, author, confidence)
 
 
 def _unprintable(text: str) -> str:
@@ -268,7 +330,7 @@ def summarise(file: MarksFile, notes: Sequence[str] = ()) -> MarksSummary:
     for mark in marks:
         labels[mark.label] = labels.get(mark.label, 0) + 1
     start_ns, end_ns = (min(m.start_ns for m in marks), max(m.end_ns for m in marks)) if marks else (0, 0)
-    spanned = max(file.lines - 1 - file.blank - len(marks) - file.repeated, 0)
+    spanned = max(file.lines - file.headers - file.blank - len(marks) - file.repeated - file.elsewhere, 0)
     devices = len({mark.device for mark in marks})
     return MarksSummary(
         len(marks), file.repeated, file.lines, file.blank, spanned, devices, labels, start_ns, end_ns,

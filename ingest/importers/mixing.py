@@ -40,7 +40,7 @@ def mixed(columns: Mapping[str, Sequence[str]]) -> str:
         shown = ", ".join(sorted(counts)[:_SHOWN]) + (", …" if len(counts) > _SHOWN else "")
         return (
             f'the column "{name}" says {shown} by turns: does the file hold several devices? All its rows become one '
-            "signal; if so, give each device its own file"
+            "signal; if so, say --device-column"
         )
     return ""
 

@@ -7,8 +7,8 @@ import hashlib
 import io
 import zipfile
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -44,11 +44,38 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is asked of a file."""
+
+    columns: tuple[str, ...]
+    """What becomes channels: names, ranges `A..B`, patterns with `*`. Where the file names no columns these name all of
+    its columns in their order, those below among them."""
+    time: tuple[str, ...] = ()
+    """The columns that tell a row's time together; none: the rows have no time of their own."""
+    keys: tuple[str, ...] = ()
+    """Columns that are wanted as text."""
+    array: str | None = None
+    """Which array (or variable, sheet, data set) of a file that has several."""
+    decimal_comma: bool = False
+    """Numbers of a text are written as 0,5."""
+    skip_rows: int = 0
+    """So many lines of a text stand before anything that counts."""
+    units_row: bool = False
+    """The line behind the header has the units."""
+
+    @property
+    def apart(self) -> tuple[str, ...]:
+        """The columns that become no channels."""
+        return (*self.time, *(name for name in self.keys if name not in self.time))
+
+
+@dataclass(frozen=True, slots=True)
 class Lines:
     """What became of the lines of a text: `total` is the sum of the others and of the rows."""
 
     total: int = 0
     header: int = 0
+    """Those of names, and of units."""
     comments: int = 0
     """Lines that begin with `#` (before the header also `%` and `//`)."""
     blank: int = 0
@@ -58,6 +85,8 @@ class Lines:
     """A last line that was cut off: it is no row."""
     short: int = 0
     """Rows that end before their last column: the cells that they lack are missing. They are among the rows."""
+    skipped: int = 0
+    """Lines before all others that nobody wanted to be looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +97,21 @@ class Table:
     values: NDArray[Any]
     """`(rows, channels)`, integers or float64 (float32 where the file says so); a missing cell is NaN."""
     time: pl.Series | None
-    """The time column as the file has it: text, numbers or datetimes."""
+    """The time column as the file has it: text, numbers or datetimes; of several, their texts with a blank between."""
+    names: tuple[str, ...] = ()
+    """Of the channels: the columns that were meant."""
+    keys: Mapping[str, pl.Series] = field(default_factory=dict)
+    """The other columns that were wanted, as text; what is missing is empty."""
+    units: tuple[str, ...] = ()
+    """Of the channels, as a row of the file says them; empty where it has none."""
+    separator: str = ""
+    """Of a text; " " stands for any run of blanks."""
     utc: bool = False
     """The file itself says that its times without a zone are UTC (pandas does so in Parquet)."""
     row_lines: NDArray[np.int64] | None = None
     """The line of each row in a text file; None where rows have no lines."""
+    row_numbers: NDArray[np.int64] | None = None
+    """The number of each row in the file; None: they are all there."""
     lines: Lines | None = None
     notes: tuple[str, ...] = field(default=())
     """What a person should know about the file, each a sentence."""
@@ -83,7 +122,20 @@ class Table:
 
     def where(self, row: int) -> str:
         """A row's line, or its number (from 0) where rows have no lines."""
-        return f"row {row}" if self.row_lines is None else f"line {self.row_lines[row]}"
+        if self.row_lines is not None:
+            return f"line {self.row_lines[row]}"
+        return f"row {row if self.row_numbers is None else self.row_numbers[row]}"
+
+    def part(self, rows: NDArray[np.int64]) -> Table:
+        """Some of the rows."""
+        return replace(
+            self,
+            values=self.values[rows],
+            time=None if self.time is None else self.time[rows],
+            keys={name: key[rows] for name, key in self.keys.items()},
+            row_lines=None if self.row_lines is None else self.row_lines[rows],
+            row_numbers=rows,
+        )
 
 
 def read_source(path: str | Path, max_bytes: int = MAX_BYTES) -> Source:
@@ -153,16 +205,42 @@ def too_large(path: str, found: str, max_bytes: int) -> UsageError:
     )
 
 
-def positional(path: str, names: Sequence[str], found: int, time_column: str | None) -> list[int]:
+def positional(path: str, wanted: Wanted, found: int) -> list[int]:
     """The indices of the value columns in a file whose columns have no names."""
+    names = wanted.columns
     if len(names) != found:
         raise UsageError(
             f"{path}: the file has {found} columns and no header, --columns names {len(names)} "
             f"({', '.join(names)}); name all of them in order"
         )
-    if time_column is not None and time_column not in names:
-        raise UsageError(f'{path}: --time-column "{time_column}" is not among --columns{suggest(time_column, names)}')
-    return [i for i, name in enumerate(names) if name != time_column]
+    for name in wanted.apart:
+        if name not in names:
+            option = "--time-column" if name in wanted.time else "the column"
+            raise UsageError(f'{path}: {option} "{name}" is not among --columns{suggest(name, names)}')
+    return [i for i, name in enumerate(names) if name not in wanted.apart]
+
+
+def together(columns: Sequence[pl.Series]) -> pl.Series | None:
+    """One column of time: the only one as it is, or the texts of several with a blank between; None of none."""
+    import polars as pl
+
+    if len(columns) < 2:
+        return columns[0] if columns else None
+    parts = [column.cast(pl.String).str.strip_chars() for column in columns]
+    return (
+        pl.DataFrame([part.alias(str(number)) for number, part in enumerate(parts)])
+        .select(pl.concat_str(pl.all(), separator=" "))
+        .to_series()
+    )
+
+
+def as_text(column: pl.Series) -> pl.Series:
+    """A column of names or codes as text; what is missing is empty. A whole number has no decimals."""
+    import polars as pl
+
+    if column.dtype.is_float() and bool((column.drop_nulls().drop_nans() % 1 == 0).all()):
+        column = column.fill_nan(None).cast(pl.Int64, strict=False)
+    return column.cast(pl.String).str.strip_chars().fill_null("")
 
 
 def named(path: str, wanted: Sequence[str], header: Sequence[str], advice: str = "") -> list[int]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -29,6 +29,15 @@ if TYPE_CHECKING:
 _ISO = rf"^(\d{{4}}-\d\d-\d\d)[T ](\d\d:\d\d)(:\d\d)?(?:[.,](\d{{1,9}}))?\s*(Z|z|{ISO_OFFSET})?$"
 _NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
 _OFFSET = re.compile(ISO_OFFSET, re.ASCII)
+FORMAT_CODES: Final = {
+    "Y": r"\d{4}", "y": r"\d\d", "m": r"\d{1,2}", "b": "[A-Za-z]{3}", "d": r"\d{1,2}", "H": r"\d{1,2}", "I": r"\d{1,2}",
+    "p": "[AaPp][Mm]", "M": r"\d{1,2}", "S": r"\d{1,2}", "f": r"\d{1,9}", "z": rf"Z|z|{ISO_OFFSET}",
+}  # fmt: skip
+"""What a time format may hold, as Python's strptime means it; `%f` has up to nine digits, `%b` is English."""
+_MONTHS: Final = {
+    "jan": "1", "feb": "2", "mar": "3", "apr": "4", "may": "5", "jun": "6",
+    "jul": "7", "aug": "8", "sep": "9", "oct": "10", "nov": "11", "dec": "12",
+}  # fmt: skip
 _SPREADSHEET_DAYS: Final = (32_874, 80_000)
 """Days since 1899-12-30, as spreadsheets count them, from 1990 on."""
 
@@ -45,6 +54,20 @@ class Reading:
     """Times without a zone are known to be UTC."""
     relative: bool = False
     """Only differences count: numbers and times without a zone may be anything."""
+    format: str | None = None
+    """How times are written where they are not ISO 8601, as in `%d.%m.%Y %H:%M:%S`: see `FORMAT_CODES`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What times are made of, as text."""
+
+    clock: pl.Series
+    """`YYYY-MM-DD HH:MM:SS`, null where a row is no time."""
+    fraction: pl.Series
+    """Digits behind the seconds, null for none."""
+    zone: pl.Series
+    """`Z` or an offset, null where none is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +90,8 @@ def read_stamps(column: pl.Series, how: Reading, place: Callable[[int], str]) ->
 
     if isinstance(column.dtype, pl.Datetime):
         return _read_datetimes(column, how, place)
+    if how.format is not None:
+        return _read_format(column.cast(pl.String).str.strip_chars(), how, place)
     if column.dtype == pl.String:
         text = column.str.strip_chars()
         if not text.str.contains(_NUMBER).head(1).all():
@@ -82,7 +107,7 @@ def read_stamp(text: str, how: Reading) -> int:
     """One time as `read_stamps` reads a column's, relative ones too. Raises `UsageError`."""
     import polars as pl
 
-    relative = Reading(how.unit, how.timezone, how.utc, relative=True)
+    relative = replace(how, relative=True)
     return int(read_stamps(pl.Series("", [text]), relative, lambda row: f'"{text}"').times[0])
 
 
@@ -164,14 +189,90 @@ def _read_datetimes(column: pl.Series, how: Reading, place: Callable[[int], str]
 
 
 def _read_iso(text: pl.Series, how: Reading, place: Callable[[int], str]) -> Stamps:
-    import polars as pl
-
     parts = text.str.extract_groups(_ISO).struct.unnest()
     day, minutes, seconds, fraction, zone = (parts.to_series(i) for i in range(5))
-    clock = (day + " " + minutes + seconds.fill_null(":00")).str.to_datetime(
-        "%Y-%m-%d %H:%M:%S", time_unit="us", strict=False
-    )
-    _check_rows(clock, text, "no ISO 8601 time (2026-11-24T02:00:00Z); for numbers say --time-unit", place)
+    clock = day + " " + minutes + seconds.fill_null(":00")
+    advice = "no ISO 8601 time (2026-11-24T02:00:00Z); for numbers say --time-unit, for other times --time-format"
+    return _read_parts(text, _Parts(clock, fraction, zone), advice, how, place)
+
+
+def _read_format(text: pl.Series, how: Reading, place: Callable[[int], str]) -> Stamps:
+    """Times that are written as `how.format` says. Raises `UsageError`, also for a format that is none."""
+    import polars as pl
+
+    assert how.format is not None
+    parts = text.str.extract_groups(format_pattern(how.format)).struct.unnest()
+
+    def part(code: str, otherwise: str) -> pl.Series:
+        return (
+            parts[code].fill_null(otherwise) if code in parts.columns else pl.repeat(otherwise, len(text), eager=True)
+        )
+
+    there = parts.to_series(0).is_not_null()
+    if "y" in parts.columns:  # POSIX: 69 to 99 are of the 20th century
+        short = parts["y"]
+        year = pl.select(pl.when(short.cast(pl.Int32) >= 69).then(pl.lit("19")).otherwise(pl.lit("20")) + short)
+        years = year.to_series()
+    else:
+        years = parts["Y"]
+    if "b" in parts.columns:
+        months = parts["b"].str.to_lowercase().replace_strict(_MONTHS, default=None, return_dtype=pl.String)
+    else:
+        months = parts["m"]
+    hours = part("H", "0")
+    if "p" in parts.columns:
+        noon = parts["p"].str.to_lowercase().str.starts_with("p")
+        hour = parts["I"].cast(pl.Int32)
+        valid = hour.is_between(1, 12)
+        hours = pl.select(pl.when(valid).then(hour % 12 + noon.cast(pl.Int32) * 12)).to_series().cast(pl.String)
+    clock = years + "-" + months + "-" + parts["d"] + " " + hours + ":" + part("M", "0") + ":" + part("S", "0")
+    fraction = part("f", "0")
+    zone = parts["z"] if "z" in parts.columns else pl.repeat(None, len(text), dtype=pl.String, eager=True)
+    clock = pl.select(pl.when(there).then(clock)).to_series()
+    return _read_parts(text, _Parts(clock, fraction, zone), f'not as --time-format "{how.format}" says', how, place)
+
+
+def format_pattern(text: str) -> str:
+    """The regular expression of a time format, with a group for each code.
+
+    Raises:
+        UsageError: an unknown code, one that comes twice, or a day that is not said in full.
+    """
+    pieces, codes = ["^"], []
+    at = 0
+    while at < len(text):
+        if text[at] != "%":
+            pieces.append(r"\s+" if text[at].isspace() else re.escape(text[at]))
+            at += 1
+            continue
+        code = text[at + 1 : at + 2]
+        at += 2
+        if code == "%":
+            pieces.append("%")
+        elif code not in FORMAT_CODES or code in codes:
+            known = " ".join(f"%{name}" for name in FORMAT_CODES)
+            raise UsageError(
+                f'--time-format: found "%{code}" in "{text}", expected each of these once at most: {known}'
+            )
+        else:
+            codes.append(code)
+            pieces.append(f"(?P<{code}>{FORMAT_CODES[code]})")
+    if not ({"Y", "y"} & {*codes} and {"m", "b"} & {*codes} and "d" in codes):
+        raise UsageError(f'--time-format: "{text}" does not say year (%Y), month (%m) and day (%d)')
+    if (
+        len({"Y", "y"} & {*codes}) + len({"m", "b"} & {*codes}) > 2
+        or ("I" in codes) != ("p" in codes)
+        or ("I" in codes and "H" in codes)
+    ):
+        raise UsageError(f'--time-format: "{text}" says a thing twice, or %I without %p')
+    return "".join(pieces) + "$"
+
+
+def _read_parts(text: pl.Series, parts: _Parts, problem: str, how: Reading, place: Callable[[int], str]) -> Stamps:
+    import polars as pl
+
+    clock = parts.clock.str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us", strict=False)
+    _check_rows(clock, text, problem, place)
     microseconds = clock.cast(pl.Int64)
     far = microseconds.abs() >= MAX_SPAN_NS // 1000
     if far.any():
@@ -180,7 +281,8 @@ def _read_iso(text: pl.Series, how: Reading, place: Callable[[int], str]) -> Sta
             f'{place(row)}: time "{text[row]}" is out of range: times before 1824 or after 2116 do not fit'
         )
     times: Times = microseconds.to_numpy() * 1000
-    times = times + fraction.fill_null("0").str.pad_end(9, "0").cast(pl.Int64).to_numpy()
+    times = times + parts.fraction.fill_null("0").str.pad_end(9, "0").cast(pl.Int64).to_numpy()
+    zone = parts.zone
     naive = zone.is_null().to_numpy()
     for name in zone.drop_nulls().unique():
         at = (zone == name).fill_null(False)

@@ -9,11 +9,10 @@ CSV: RFC 4180; a quote inside a cell that does not begin with one is a character
 
 from __future__ import annotations
 
-import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -22,7 +21,9 @@ from numpy.typing import NDArray
 from ingest.errors import UsageError
 from ingest.importers.header import EMPTY_CELLS, Head, read_head
 from ingest.importers.mixing import ROWS, mixed
-from ingest.importers.source import Lines, Source, Table, inexact
+from ingest.importers.quotes import Rows, Shape, quoted_rows
+from ingest.importers.selecting import is_text, left_out
+from ingest.importers.source import Lines, Source, Table, Wanted, as_text, inexact, together
 from ingest.importers.torn import cut_torn
 
 if TYPE_CHECKING:
@@ -33,40 +34,7 @@ _PACKED: Final = (b"\x1f\x8b", b"x\x01", b"x\x9c", b"x\xda", b"\x28\xb5\x2f\xfd"
 """What polars takes for the begin of gzip, zlib or zstd, and unpacks."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """How the rows of a text lie."""
-
-    path: str
-    separator: str
-    """" " stands for any run of blanks."""
-    width: int
-    values: list[int]
-    """The indices of the value columns, in the channels' order."""
-    time: int | None
-    line: int
-    """Of the first row."""
-
-    @property
-    def wanted(self) -> list[int]:
-        """The indices of all columns that are read, in the file's order."""
-        return sorted({*self.values, *([] if self.time is None else [self.time])})
-
-    def place(self, line: int) -> str:
-        """A line of the file, for messages."""
-        return f"{self.path}: line {line}"
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """The wanted columns of all rows, by their index: float64 where every cell is a number or empty, else text."""
-
-    columns: dict[int, pl.Series]
-    row_lines: NDArray[np.int64]
-    lines: Lines
-
-
-def read_text(source: Source, columns: Sequence[str], time_column: str | None, decimal_comma: bool = False) -> Table:
+def read_text(source: Source, wanted: Wanted) -> Table:
     """The wanted columns of delimited text.
 
     Raises:
@@ -74,31 +42,61 @@ def read_text(source: Source, columns: Sequence[str], time_column: str | None, d
             with its line.
     """
     text = _plain(source)
-    head = read_head(source.path, text, columns, time_column, decimal_comma=decimal_comma)
-    shape = Shape(source.path, head.separator, head.width, head.values, head.time, head.line)
+    head = read_head(source.path, text, wanted)
     body, torn, notes = cut_torn(text[head.stop :], head.separator, head.width)
-    if decimal_comma:
-        body = body.replace(b",", b".")
     if not body.strip():
-        raise UsageError(f"{source.path}: a header and no rows" if head.header else f"{source.path}: no rows")
+        names = head.has_names
+        raise UsageError(f"{source.path}: a header and no rows" if names else f"{source.path}: no rows")
+    texts = _texts(body, head)
+    values = [index for index in head.values if index not in texts]
+    if not values:
+        raise UsageError(f"{source.path}: no column of numbers fits --columns {','.join(wanted.columns)}")
+    apart = [head.index(name) for name in wanted.apart]
+    shape = Shape(source.path, head.separator, head.width, values, apart, head.line, wanted.decimal_comma)
     rows = _read_rows(body, shape)
     if not len(rows.row_lines):
         raise UsageError(f"{source.path}: no rows")
-    values = np.column_stack([_numbers(rows, index, shape) for index in shape.values])
-    time = None if shape.time is None else rows.columns[shape.time]
-    lines = _together(rows.lines, head, torn)
-    notes = (*notes, *_notes(lines), *_mixed(body, head, shape))
-    return Table(source.path, values, time, row_lines=rows.row_lines, lines=lines, notes=notes)
+    lines = _together(rows.lines, head.lines, torn)
+    notes = (*notes, *_notes(lines), *left_out([head.names[index] for index in texts]), *_mixed(body, head, shape))
+    return Table(
+        source.path,
+        np.column_stack([_numbers(rows, index, shape) for index in values]),
+        together([_time(rows.columns[head.index(name)], shape) for name in wanted.time]),
+        tuple(head.names[index] for index in values),
+        {name: as_text(rows.columns[head.index(name)]) for name in wanted.keys},
+        tuple(head.units[index] for index in values) if head.units else (),
+        head.separator if head.width > 1 else "",
+        row_lines=rows.row_lines,
+        lines=lines,
+        notes=notes,
+    )
+
+
+def _time(column: pl.Series, shape: Shape) -> pl.Series:
+    """A column of times; a number has a decimal point."""
+    return column.str.replace(r"^\s*([+-]?\d+),(\d+)\s*$", "$1.$2") if shape.decimal_comma else column
+
+
+def _first_rows(body: bytes, separator: str, width: int) -> list[list[str]]:
+    """The cells of rows at the beginning that are as wide as they should be."""
+    lines = body[: ROWS * max(1, body.find(b"\n") + 1)].decode("utf-8", "replace").split("\n")[:ROWS]
+    cells = (line.split(None if separator == " " else separator) for line in lines)
+    return [row for row in cells if len(row) == width]
+
+
+def _texts(body: bytes, head: Head) -> list[int]:
+    """The columns that a pattern stands for and that hold text."""
+    open_ones = [index for index in head.values if head.names[index] in head.by_pattern]
+    rows = _first_rows(body, head.separator, head.width) if open_ones else []
+    return [index for index in open_ones if is_text([row[index].strip(' "\r') for row in rows], EMPTY_CELLS)]
 
 
 def _mixed(body: bytes, head: Head, shape: Shape) -> list[str]:
     """What the columns that are not wanted say of the first rows."""
-    others = [index for index in range(len(head.names)) if index not in shape.wanted]
+    others = [index for index in range(head.width) if index not in shape.wanted] if head.has_names else []
     if not others:
         return []
-    separator = None if shape.separator == " " else shape.separator
-    lines = body[: ROWS * max(1, body.find(b"\n") + 1)].decode("utf-8", "replace").split("\n")[:ROWS]
-    rows = [cells for cells in (line.split(separator) for line in lines) if len(cells) == shape.width]
+    rows = _first_rows(body, head.separator, head.width)
     told = mixed({head.names[index]: [cells[index] for cells in rows] for index in others})
     return [told] if told else []
 
@@ -118,10 +116,12 @@ def _plain(source: Source) -> bytes:
     return text
 
 
-def _together(body: Lines, head: Head, torn: int) -> Lines:
+def _together(body: Lines, head: Lines, torn: int) -> Lines:
     comments, blank = body.comments + head.comments, body.blank + head.blank
-    total = body.total + head.header + head.comments + head.blank + torn
-    return replace(body, total=total, header=head.header, comments=comments, blank=blank, torn=torn)
+    total = body.total + head.total + torn
+    return replace(
+        body, total=total, skipped=head.skipped, header=head.header, comments=comments, blank=blank, torn=torn
+    )
 
 
 def _notes(lines: Lines) -> Iterator[str]:
@@ -143,7 +143,7 @@ def _read_rows(body: bytes, shape: Shape) -> Rows:
         body, blank = rows, body.count(b"\n", len(rows) - 1) - 1
     if b'"' in body:
         body = _unquoted(body, shape)
-    found = _quoted_rows(body, shape) if b'"' in body else _even_rows(body, shape) or _uneven_rows(body, shape)
+    found = quoted_rows(body, shape) if b'"' in body else _even_rows(body, shape) or _uneven_rows(body, shape)
     lines = replace(found.lines, total=found.lines.total + blank, blank=found.lines.blank + blank)
     return replace(found, lines=lines)
 
@@ -217,6 +217,7 @@ def _parse(body: bytes, shape: Shape) -> dict[int, pl.Series]:
                 quote_char=None,
                 schema={f"c{i}": kind if i in shape.values else pl.String for i in range(shape.width)},
                 columns=shape.wanted,
+                decimal_comma=shape.decimal_comma,
                 encoding="utf8-lossy",
             )
         except pl.exceptions.PolarsError as error:
@@ -265,104 +266,6 @@ def _uneven_rows(body: bytes, shape: Shape) -> Rows:
     return Rows(columns, np.array(numbers, dtype=np.int64), lines)
 
 
-# --- quotes -----------------------------------------------------------------------------------------------------------
-
-
-class _Feed:
-    """Lines for the csv module, which asks for more inside of a quoted cell; between rows, what is none is skipped."""
-
-    def __init__(self, lines: list[str], first: int) -> None:
-        self._lines = lines
-        self._first = first
-        self.at = 0
-        self.between = True
-        self.blank = self.comments = 0
-        self.began = 0
-        """The index of the line in which the row under way began."""
-
-    def __iter__(self) -> _Feed:
-        return self
-
-    def __next__(self) -> str:
-        while self.at < len(self._lines):
-            line = self._lines[self.at]
-            self.at += 1
-            if not self.between:
-                return line
-            if not line.strip():
-                self.blank += 1
-            elif line.startswith("#"):
-                self.comments += 1
-            else:
-                self.began, self.between = self.at - 1, False
-                return line
-        raise StopIteration
-
-    def over(self) -> list[str]:
-        """The lines that the row before went on over, after its first; the next line begins a row."""
-        self.between = True
-        return self._lines[self.began + 1 : self.at]
-
-    @property
-    def line(self) -> int:
-        """Where the row under way began in the file."""
-        return self._first + self.began
-
-
-def _quoted_rows(body: bytes, shape: Shape) -> Rows:
-    """Rows whose quotes hold separators, quotes or line feeds, or are none."""
-    import polars as pl
-
-    feed = _Feed(body.decode(errors="replace").removesuffix("\n").split("\n"), shape.line)
-    cells: dict[int, list[str | None]] = {i: [] for i in shape.wanted}
-    numbers: list[int] = []
-    short = continued = 0
-    rows = csv.reader((line + "\n" for line in feed), delimiter=shape.separator, skipinitialspace=True, strict=True)
-    while True:
-        try:
-            row = next(rows, None)
-        except csv.Error as error:
-            raise UsageError(
-                f"{shape.place(feed.line)}: a quoted cell is not closed as it should be: {error}"
-            ) from None
-        if row is None:
-            break
-        over = feed.over()
-        _check_over(over, feed.line, shape)
-        continued += len(over)
-        if len(row) == shape.width + 1 and not row[-1].strip():
-            row.pop()
-        if len(row) > shape.width:
-            raise UsageError(f"{shape.place(feed.line)}: found {len(row)} columns, expected {shape.width}")
-        short += len(row) < shape.width
-        for i in shape.wanted:
-            cells[i].append(row[i] if i < len(row) else None)
-        numbers.append(feed.line)
-    total = len(numbers) + continued + feed.blank + feed.comments
-    lines = Lines(total, comments=feed.comments, blank=feed.blank, continued=continued, short=short)
-    columns = {i: pl.Series(f"c{i}", column, dtype=pl.String) for i, column in cells.items()}
-    return Rows(columns, np.array(numbers, dtype=np.int64), lines)
-
-
-def _check_over(lines: list[str], line: int, shape: Shape) -> None:
-    """Refuse a cell that goes on over lines that are rows themselves: its quote is a character, or was forgotten."""
-    for number, text in enumerate(lines, line + 1):
-        cells = text.split(shape.separator)
-        if len(cells) == shape.width > 1 and all(_is_plain(cells[i]) for i in shape.wanted):
-            raise UsageError(
-                f"{shape.place(line)}: a quote opens a cell that would go on over line {number}, which is a row; "
-                "take the quote out, or put the cell in quotes and write it twice"
-            )
-
-
-def _is_plain(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return re.match(r"\s*\d{4}-\d\d-\d\d", cell) is not None or cell.strip() in EMPTY_CELLS
-    return True
-
-
 # --- cells ------------------------------------------------------------------------------------------------------------
 
 
@@ -373,6 +276,8 @@ def _numbers(rows: Rows, index: int, shape: Shape) -> NDArray[np.float64]:
     column = rows.columns[index]
     if column.dtype == pl.String:
         text = column.str.strip_chars()
+        if shape.decimal_comma:
+            text = text.str.replace(",", ".", literal=True)
         column = text.cast(pl.Float64, strict=False)
         bad = column.is_null() & text.is_not_null() & ~text.is_in(EMPTY_CELLS)
         row = bad.arg_max()
@@ -386,7 +291,7 @@ def _numbers(rows: Rows, index: int, shape: Shape) -> NDArray[np.float64]:
 def _no_number(cell: str, separator: str, *, is_first: bool) -> str:
     shown = f'"{cell[:40]}" is no number'
     if is_first and not any(character.isdigit() for character in cell):
-        return f"{shown}: is this line one of units, or of names? Take it out of the file"
+        return f"{shown}: is this line one of units? Say --units-row; one of names, --skip-rows"
     if separator != "," and re.fullmatch(r"[+-]?\d*,\d+([eE][+-]?\d+)?", cell):
         return f"{shown}: it has a decimal comma; say --decimal comma"
     return f'{shown}; empty cells are "" or one of {", ".join(EMPTY_CELLS[1:])}'

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from ingest.draining import drain
 from ingest.errors import UsageError, WireError
 from ingest.log.protocol import MARKS, READINGS, Entry, Log, partition_of
@@ -30,24 +32,22 @@ async def undo_recording(log: Log, undo: RecordingUndo) -> None:
     await log.append(MARKS, [Entry(undo.device.encode(), encode(undo))])
 
 
-async def undone_recordings(log: Log, device: str) -> set[str]:
-    """The recordings of a device whose import was taken back: to import them again brings nothing."""
-    found: set[str] = set()
+async def undone_recordings(log: Log, devices: Collection[str]) -> set[tuple[str, str]]:
+    """Devices and recordings whose import was taken back: to import them again brings nothing."""
+    found: set[tuple[str, str]] = set()
     topics = await log.topics()
     if MARKS not in topics:
         return found
-    key, bounds = device.encode(), await log.bounds(MARKS)
-    partition = partition_of(key, topics[MARKS])
-    async for batch in drain(log, MARKS, {partition: bounds[partition]}):
-        for its_key, value in zip(batch.keys, batch.values, strict=True):
-            if its_key != key:
-                continue
+    bounds = await log.bounds(MARKS)
+    partitions = {partition_of(device.encode(), topics[MARKS]) for device in devices}
+    async for batch in drain(log, MARKS, {partition: bounds[partition] for partition in partitions}):
+        for value in batch.values:
             try:
                 record = parse(value)
             except WireError:
                 continue
-            if isinstance(record, RecordingUndo) and record.device == device:
-                (found.discard if record.back else found.add)(record.recording)
+            if isinstance(record, RecordingUndo) and record.device in devices:
+                (found.discard if record.back else found.add)((record.device, record.recording))
     return found
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.importers.readings import ReadingsOptions, Summary, import_readings
+from ingest.importers.source import Wanted
 from ingest.log.protocol import STREAMS
 from ingest.opening import open_log
 from ingest.records import Chunk, Record, StreamDescription
@@ -20,6 +21,10 @@ from tests.support.logs import read_log
 
 START = 1_795_485_600_000_000_000
 """2026-11-24T02:00:00Z."""
+
+
+def want(columns: str, time: str | None = None, array: str | None = None, **more: Any) -> Wanted:
+    return Wanted(tuple(columns.split(",")), () if time is None else (time,), array=array, **more)
 
 
 def options(columns: str, unit: str = "g", **changes: Any) -> ReadingsOptions:

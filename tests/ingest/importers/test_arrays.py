@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from ingest.errors import UsageError
 from ingest.importers.marks import read_marks
 from ingest.importers.tables import Source, Table, read_source, read_table
+from tests.ingest.importers.reading_back import want
 
 
 def parquet(limit: int = 10**9, **columns: Any) -> Source:
@@ -34,7 +35,7 @@ def npy(array: object) -> bytes:
 
 
 def read(source: Source, columns: str = "x") -> Table:
-    return read_table(source, columns.split(","), None)
+    return read_table(source, want(columns))
 
 
 def test_a_gzip_file_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from ingest.importers.mixing import mixed
 from ingest.importers.source import Source
 from ingest.importers.tables import read_table
+from tests.ingest.importers.reading_back import want
 
 TURNS = ["a", "b", "c"] * 40
 
@@ -48,7 +49,7 @@ def test_each_kind_of_file_is_looked_at() -> None:
     parquet, text = io.BytesIO(), _frame().write_csv().encode()
     _frame().write_parquet(parquet)
     for data in (parquet.getvalue(), text, text.replace(b",", b";"), text.replace(b",", b" ")):
-        (note,) = read_table(Source("f", data), ["x"], "t").notes
+        (note,) = read_table(Source("f", data), want("x", "t")).notes
         assert 'the column "device" says a, b, c by turns: does the file hold several devices?' in note
-    assert read_table(Source("f", text), ["x", "t"], None).notes == (note,)
-    assert read_table(Source("f", _frame().drop("device").write_csv().encode()), ["x"], "t").notes == ()
+    assert read_table(Source("f", text), want("x,t", None)).notes == (note,)
+    assert read_table(Source("f", _frame().drop("device").write_csv().encode()), want("x", "t")).notes == ()

@@ -204,3 +204,52 @@ def test_no_column_of_text_is_a_traceback(values: list[str], unit: str | None) -
     column, how = pl.Series("t", values), Reading(unit, timezone="UTC")
     with contextlib.suppress(UsageError):
         check_plausible(column, read_stamps(column, how, place).times, how, place)
+
+
+@given(
+    st.datetimes(min_value=datetime(1969, 1, 1), max_value=datetime(2068, 12, 31)),
+    st.sampled_from(
+        [
+            ("%d.%m.%Y %H:%M:%S.%f", "%d.%m.%Y %H:%M:%S.%f"),
+            ("%Y%m%d %H%M%S,%f", "%Y%m%d %H%M%S,%f"),
+            ("%b %d %y %I:%M:%S %p %f", "%b %d %y %I:%M:%S %p %f"),
+            ("%m/%d/%Y, %I:%M:%S%p.%f %%", "%m/%d/%Y, %I:%M:%S%p.%f %%"),
+        ]
+    ),
+)
+def test_a_format_reads_what_strptime_would(moment: datetime, formats: tuple[str, str]) -> None:
+    told, python = formats
+    written = moment.strftime(python)
+    wanted = datetime.strptime(written, python).replace(tzinfo=UTC)
+    (t_ns,) = read([written], format=told, timezone="UTC")
+    assert t_ns == int((wanted - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(microseconds=1)) * 1000
+
+
+def test_a_format_may_leave_out_the_clock_and_name_a_zone_and_nanoseconds() -> None:
+    assert read(["3/1/2013 7", "12/11/2013 23"], format="%d/%m/%Y %H", timezone="UTC") == [
+        parse_time("2013-01-03T07:00:00Z"),
+        parse_time("2013-11-12T23:00:00Z"),
+    ]
+    assert read(["2026-01-02 03:04:05.000000006 +01:00"], format="%Y-%m-%d %H:%M:%S.%f %z") == [
+        parse_time("2026-01-02T02:04:05Z") + 6
+    ]
+    assert stamps(pl.Series([20130301]), format="%Y%m%d", timezone="UTC").times.tolist() == [
+        parse_time("2013-03-01T00:00:00Z")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "told", "message"),
+    [
+        ("31.02.2026 10", "%d.%m.%Y %H", r'line 2: time "31.02.2026 10" is not as --time-format "%d.%m.%Y %H" says'),
+        ("13:61 1.1.2026", "%H:%M %d.%m.%Y", "is not as --time-format"),
+        ("13 1.1.2026 PM", "%I %d.%m.%Y %p", "is not as --time-format"),
+        ("2026", "%Y", "does not say year"),
+        ("1.1.2026", "%d.%m.%q", 'found "%q"'),
+        ("1.1.2026", "%d.%d.%Y", 'found "%d"'),
+        ("1.1.2026 1", "%d.%m.%Y %I", "%I without %p"),
+    ],
+)
+def test_what_a_format_does_not_read_is_refused(value: str, told: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        read([value], format=told, timezone="UTC")

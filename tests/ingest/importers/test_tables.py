@@ -12,17 +12,18 @@ import pytest
 
 from ingest.errors import UsageError
 from ingest.importers.tables import Source, Table, read_source, read_table
+from tests.ingest.importers.reading_back import want
 from tests.support.data import data_dir
 
 
 def text(content: str | bytes, columns: str, time: str | None = None) -> Table:
     data = content if isinstance(content, bytes) else content.encode()
-    return read_table(Source("f.csv", data), columns.split(","), time)
+    return read_table(Source("f.csv", data), want(columns, time))
 
 
 def test_hapt_equals_numpys_own_reader() -> None:
     path = data_dir() / "hapt" / "raw" / "acc_exp01_user01.txt.gz"
-    table = read_table(read_source(path), ["x", "y", "z"], None)
+    table = read_table(read_source(path), want("x,y,z", None))
     with gzip.open(path) as file:
         expected = np.loadtxt(file)
     assert table.values.dtype == np.float64
@@ -62,7 +63,9 @@ def test_a_header_gives_the_columns_their_names_spaces_after_commas_or_not() -> 
 
 
 def test_driver_behaviors_intervals_are_read() -> None:
-    table = read_table(read_source(data_dir() / "driver_behavior" / "trip17" / "groundTruth.csv"), ["fim"], "inicio")
+    table = read_table(
+        read_source(data_dir() / "driver_behavior" / "trip17" / "groundTruth.csv"), want("fim", "inicio")
+    )
     assert table.values[:2].tolist() == [[18.5], [27.6]]
     assert table.time is not None
     assert table.time.str.strip_chars().to_list()[:2] == ["16.1", "25.1"]
@@ -76,7 +79,7 @@ def test_an_empty_cell_is_missing(cell: str) -> None:
 
 def test_beijings_missing_values_are_counted_as_the_file_has_them() -> None:
     path = data_dir() / "beijing_air" / "PRSA_Data_Huairou_20130301-20170228.csv.gz"
-    table = read_table(read_source(path), ["SO2", "NO2"], None)
+    table = read_table(read_source(path), want("SO2,NO2", None))
     with gzip.open(path, "rt") as file:
         rows = [line.split(",") for line in file][1:]
     assert int(np.isnan(table.values).sum()) == sum(row[i] == "NA" for row in rows for i in (7, 8))
@@ -128,7 +131,7 @@ def test_a_file_and_its_gzipped_form_have_one_digest(tmp_path: Path) -> None:
 
 
 def test_parquet_keeps_its_own_types() -> None:
-    table = read_table(read_source(data_dir() / "empatica_e4" / "gsr.parquet"), ["EDA"], "timestamp")
+    table = read_table(read_source(data_dir() / "empatica_e4" / "gsr.parquet"), want("EDA", "timestamp"))
     assert table.values.shape == (30_204, 1)
     assert table.values.dtype == np.float32
     assert table.utc, "pandas noted the zone Europe/Brussels, so that the times lie in the file in UTC"
@@ -138,12 +141,12 @@ def test_parquet_with_nulls_text_and_no_note_of_pandas() -> None:
     buffer = io.BytesIO()
     pl.DataFrame({"t": [1, 2], "a": [1, None], "ok": [True, False], "s": ["x", "y"]}).write_parquet(buffer)
     source = Source("f.parquet", buffer.getvalue())
-    table = read_table(source, ["a", "ok"], "t")
+    table = read_table(source, want("a,ok", "t"))
     assert np.array_equal(table.values, np.array([[1, 1], [np.nan, 0]]), equal_nan=True)
     assert not table.utc
     assert table.place(1) == "f.parquet: row 1"
     with pytest.raises(UsageError, match='column "s" holds String, expected numbers'):
-        read_table(source, ["s"], "t")
+        read_table(source, want("s", "t"))
 
 
 def npz(**arrays: object) -> Source:
@@ -155,23 +158,23 @@ def npz(**arrays: object) -> Source:
 def test_numpy_arrays_are_read_by_position() -> None:
     buffer = io.BytesIO()
     np.save(buffer, np.array([[1, 2], [3, 4]], dtype=">i2"))
-    table = read_table(Source("f.npy", buffer.getvalue()), ["x", "y"], None)
+    table = read_table(Source("f.npy", buffer.getvalue()), want("x,y", None))
     assert table.values.tolist() == [[1, 2], [3, 4]]
     assert table.values.dtype == np.dtype("<i2")
-    timed = read_table(Source("f.npy", buffer.getvalue()), ["t", "y"], "t")
+    timed = read_table(Source("f.npy", buffer.getvalue()), want("t,y", "t"))
     assert timed.time is not None
     assert (timed.time.to_list(), timed.values.tolist()) == ([1, 3], [[2], [4]])
 
 
 def test_one_array_of_an_npz_needs_no_name_several_do() -> None:
-    assert read_table(npz(a=[1.0, 2.0]), ["x"], None).values.tolist() == [[1], [2]]
+    assert read_table(npz(a=[1.0, 2.0]), want("x", None)).values.tolist() == [[1], [2]]
     two = npz(left=[1, 2], right=[3, 4])
-    assert read_table(two, ["x"], None, "right").values.tolist() == [[3], [4]]
+    assert read_table(two, want("x", None, "right")).values.tolist() == [[3], [4]]
     with pytest.raises(UsageError, match="holds the arrays left, right; choose one with --array"):
-        read_table(two, ["x"], None)
+        read_table(two, want("x", None))
     with pytest.raises(UsageError, match='no array "rigth"; known: left, right. Did you mean "right"'):
-        read_table(two, ["x"], None, "rigth")
+        read_table(two, want("x", None, "rigth"))
     with pytest.raises(UsageError, match=r"found an array \(1, 1, 1\)"):
-        read_table(npz(a=[[[1]]]), ["x"], None)
+        read_table(npz(a=[[[1]]]), want("x", None))
     with pytest.raises(UsageError, match=r"--array a is for \.npz files"):
-        read_table(Source("f.csv", b"1,2\n"), ["x", "y"], None, "a")
+        read_table(Source("f.csv", b"1,2\n"), want("x,y", None, "a"))

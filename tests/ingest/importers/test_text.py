@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 from ingest.errors import UsageError
 from ingest.importers.tables import Lines, Source, Table, read_table
+from tests.ingest.importers.reading_back import want
 
 NAN = float("nan")
 
 
 def text(content: str | bytes, columns: str = "t,x", time: str | None = None, *, comma: bool = False) -> Table:
     data = content if isinstance(content, bytes) else content.encode()
-    return read_table(Source("f.csv", data), columns.split(","), time, decimal_comma=comma)
+    return read_table(Source("f.csv", data), want(columns, time, decimal_comma=comma))
 
 
 def refused(content: str | bytes, columns: str = "t,x", *, comma: bool = False) -> str:
@@ -123,10 +124,10 @@ def test_numbers_that_are_the_wanted_names_are_the_header(content: str, columns:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("logger 7, site A\nt,x\n1,2\n", 'no column "t"; known: logger 7, site A. Line 2 has them: take out the lines'),
+        ("logger 7, site A\nt,x\n1,2\n", 'no column "t"; known: logger 7, site A. Line 2 has them: say --skip-rows 1'),
         ("0,12;0,98\n0,13;0,97\n", "have a decimal comma: say --decimal comma"),
         ("0,12\t0,98\n", "have a decimal comma: say --decimal comma"),
-        ("t;x\n[s];[°C]\n1;2\n", 'line 2: "[s]" is no number: is this line one of units, or of names? Take it out'),
+        ("t;x\n[s];[°C]\n1;2\n", 'line 2: "[s]" is no number: is this line one of units? Say --units-row'),
         ("t;x\n1;0,12\n", 'line 2: "0,12" is no number: it has a decimal comma; say --decimal comma'),
         (b"t,Temp\xe9rature\n1,2\n", "Line 1 is not UTF-8: save the file as UTF-8."),
         (b"\xff\xfet\0,\0x\0", "UTF-16 text; save the file as UTF-8"),
