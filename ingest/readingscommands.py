@@ -69,8 +69,9 @@ equal values of a --label-column become marks: NAME, NAME=LABEL of 0 and 1, or N
 --preset FILE keeps such choices as TOML: columns = ["x", "y"], unit = "g". --dry-run shows the first rows as they are
 understood, and what is doubtful, and writes nothing.
 
-A file is delimited or whitespace-separated text, also gzipped; Parquet; NumPy .npy and .npz. Where it names no columns
-(text without a header, NumPy), --columns names all of them in order, the time column among them.
+A file is delimited or whitespace-separated text, also gzipped; Parquet; NumPy .npy and .npz; a sheet of .xlsx, .ods or
+.xls (extra "excel"); MATLAB .mat or HDF5 (extra "matlab"). Where it names no columns (text without a header, arrays),
+--columns names all of them in order, the time column among them.
 
 Time rises strictly inside a recording. A row whose time repeats, or lies behind the newest by less than 2 s, is left
 out, counted and told (--repeated). A step further back, or of more than a year forward, starts a new recording, R-2,
@@ -146,7 +147,7 @@ def _register_readings(parser: argparse.ArgumentParser) -> None:
     add("--dtype", default="auto", help="sample type (default: the smallest that is exact)")
     add("--chunk", default="1s", metavar="SPAN", help="a chunk closes after this span (1s); more suits slow streams")
     add("--chunk-bytes", default="32kB", metavar="SIZE", help="or at this size (32kB)")
-    add("--array", metavar="NAME", help="which array of an .npz file")
+    add("--array", metavar="NAME", help="which array of an .npz, .mat or HDF5 file, or which sheet")
     add("--max-bytes", metavar="SIZE", default="1GB", help="the most that a packed file may unpack to (1GB)")
     add("--preset", metavar="FILE", help="choices of these that are kept as TOML")
     add("--dry-run", action="store_true", help="only show what would be done")

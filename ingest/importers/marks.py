@@ -24,7 +24,8 @@ from ingest.errors import UsageError
 from ingest.importers.grids import Grids, Key, UnknownRecordingError
 from ingest.importers.markrows import USUAL, Fields, Rows, read_rows
 from ingest.importers.publish import publish
-from ingest.importers.tables import read_source
+from ingest.importers.sheets import is_sheet, sheet_as_text
+from ingest.importers.source import read_source
 from ingest.log.protocol import MARKS, Log
 from ingest.names import normal
 from ingest.progress import Progress
@@ -279,7 +280,8 @@ def place(rows: Rows, how: MarkTimes, grids: Grids | None = None, *, skip_unknow
 
 
 def _text(path: str | Path) -> str:
-    data = read_source(path).data.removeprefix(b"\xef\xbb\xbf")
+    source = read_source(path)
+    data = (sheet_as_text(source, None) if is_sheet(source) else source).data.removeprefix(b"\xef\xbb\xbf")
     try:
         return data.decode()
     except UnicodeDecodeError as error:

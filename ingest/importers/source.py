@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -154,25 +153,7 @@ def read_source(path: str | Path, max_bytes: int = MAX_BYTES) -> Source:
         raise UsageError(f"{path}: damaged gzip file: {error}") from None
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}") from None
-    if _is_office_document(data):
-        raise UsageError(
-            f'{path}: a spreadsheet or another office document; save the sheet as text, in Excel as "CSV UTF-8", in '
-            'LibreOffice as "Text CSV" with the character set UTF-8, and import that'
-        )
     return Source(str(path), data, max_bytes)
-
-
-def _is_office_document(data: bytes) -> bool:
-    """Whether it is .xlsx, .ods and kin, which are ZIP files, or .xls and kin of before 2007."""
-    if data.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
-        return True
-    if not data.startswith(b"PK"):
-        return False
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            return not {"[Content_Types].xml", "META-INF/manifest.xml"}.isdisjoint(archive.namelist())
-    except Exception:  # a damaged one makes zipfile raise what it likes; whoever reads it says what is wrong
-        return False
 
 
 def _unpacked(path: str, data: bytes, max_bytes: int) -> bytes:

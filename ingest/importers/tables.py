@@ -1,4 +1,5 @@
-"""Files of samples as columns: delimited text (also gzipped), Parquet, NumPy `.npy` and `.npz`.
+"""Files of samples as columns: delimited text (also gzipped), Parquet, NumPy `.npy` and `.npz`, spreadsheets, MATLAB's
+`.mat`, HDF5.
 
 The kind of a file is seen from its first bytes, not from its name. A whole file is held in memory.
 """
@@ -6,7 +7,8 @@ The kind of a file is seen from its first bytes, not from its name. A whole file
 from __future__ import annotations
 
 from ingest.errors import UsageError
-from ingest.importers.arrays import read_numpy, read_parquet
+from ingest.importers.arrays import of_array, read_numpy, read_parquet
+from ingest.importers.sheets import is_foreign, is_sheet, read_foreign, sheet_as_text
 from ingest.importers.source import Lines, Source, Table, Wanted, read_source
 from ingest.importers.text import read_text
 
@@ -19,8 +21,14 @@ def read_table(source: Source, wanted: Wanted) -> Table:
     Raises:
         UsageError: no such column or array, or a cell that is no number, with its line.
     """
+    if is_sheet(source):
+        return read_text(sheet_as_text(source, wanted.array), wanted)
+    if is_foreign(source):
+        return of_array(source.path, read_foreign(source, wanted.array), wanted)
     if wanted.array is not None and source.data[:2] != b"PK":
-        raise UsageError(f"{source.path}: --array {wanted.array} is for .npz files, this is none")
+        raise UsageError(
+            f"{source.path}: --array {wanted.array} is for files of several arrays or sheets, this is none"
+        )
     if source.data[:4] == b"PAR1":
         return read_parquet(source, wanted)
     if source.data[:6] == b"\x93NUMPY" or source.data[:2] == b"PK":

@@ -181,7 +181,7 @@ def test_what_was_made_of_a_file_is_told(
     [
         ("0,12;0,98\n", "x,y", AT_RATE, "a decimal comma: say --decimal comma"),
         ("t;x\n1767225600;0,12\n", "x", SECONDS, "it has a decimal comma; say --decimal comma"),
-        ("logger 7\nt,x\n1,2\n", "x", SECONDS, "Line 2 has them: take out the lines before it, or begin them with #"),
+        ("logger 7\nt,x\n1,2\n", "x", SECONDS, "Line 2 has them: say --skip-rows 1"),
         ("t,x\n1767225600,1\n", "x", ["--time-column", "t", "--time-unit", "ms"], "it fits --time-unit s"),
         (
             "t,x\n1767225600,1\n",
