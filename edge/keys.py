@@ -124,7 +124,8 @@ SOURCE: Final[Mapping[str, Key]] = {
     ),
     "type": Key(
         "text",
-        "What brings the bytes: `exec`, `gpio`, `gpsd`, `i2c`, `modbus`, `mqtt`, `replay`, `serial`, `sparkplug`.",
+        "What brings the bytes: `exec`, `gpio`, `gpsd`, `hwmon`, `i2c`, `iio`, `modbus`, `mqtt`, `onewire`, "
+        "`replay`, `serial`, `sparkplug`.",
         '"serial"',
         synonyms=("kind", "source"),
     ),
@@ -132,7 +133,7 @@ SOURCE: Final[Mapping[str, Key]] = {
         "text",
         "What turns the bytes into samples: `binary`, `cbor`, `csv`, `json`, `keyvalue`, `nmea`, `regex`, `senml`, "
         "`ubx`. "
-        "Of types gpio, i2c and sparkplug it is none: they know what a sample is.",
+        "Of types gpio, hwmon, i2c, iio, onewire and sparkplug it is none: they know what a sample is.",
         '"csv"',
         synonyms=("format", "parser", "codec", "decode", "encoding"),
     ),
@@ -248,7 +249,7 @@ SOURCE: Final[Mapping[str, Key]] = {
         "Where a sample's time comes from: when its bytes came, the sensor's own time, a replay's rate, or the "
         "kernel's stamp.",
         '"device"',
-        "device where there is such a time, else arrival; counted for a replay, kernel for gpio",
+        "device where there is such a time, else arrival; counted for a replay, kernel for gpio and iio",
         ("timestamps", "time_source"),
     ),
     "sensor": Key("text", "Which sensor it is, for people.", '"MPU-6050"', "none", ("model", "sensor_type")),

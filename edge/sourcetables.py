@@ -159,7 +159,7 @@ def _decoder(table: Mapping[str, Any], kind: str, where: str) -> str:
 def _default_clock(table: Mapping[str, Any], kind: str, decoder: str) -> ClockKind:
     if decoder in _TIMED or kind == "sparkplug" or "time_column" in table or "time_field" in table:
         return "device"
-    if kind in KERNEL:
+    if kind in KERNEL and "poll" not in table:
         return "kernel"
     return "counted" if kind == "replay" else "arrival"
 
@@ -168,8 +168,11 @@ def _check_clock(config: SourceConfig) -> None:
     timed = (
         config.decoder in _TIMED or config.type == "sparkplug" or config.options.keys() & {"time_column", "time_field"}
     )
-    if (config.clock == "kernel") is not (config.type in KERNEL):
-        raise UsageError(f"{config.where}: clock: the kernel stamps what {' and '.join(KERNEL)} read, and nothing else")
+    if (config.clock == "kernel") is not (config.type in KERNEL and "poll" not in config.options):
+        raise UsageError(
+            f"{config.where}: clock: the kernel stamps what {' and '.join(KERNEL)} read, and nothing else"
+            + ("; what is polled has none" if "poll" in config.options else "")
+        )
     if config.clock != "device" and config.type == "sparkplug":
         raise UsageError(f"{config.where}: clock: Sparkplug's metrics have times of their own; leave clock out")
     if config.clock == "device" and not timed:

@@ -17,7 +17,10 @@ DECODERS: Final[dict[str, str]] = {
     "senml": "edge.decoders.senml.decoder:SenmlDecoder",
     "ubx": "edge.decoders.ubx.decoder:UbxDecoder",
 }
-OF_SOURCES: Final[dict[str, str]] = {"scans": "edge.decoders.scans.decoder:ScansDecoder"}
+OF_SOURCES: Final[dict[str, str]] = {
+    "scans": "edge.decoders.scans.decoder:ScansDecoder",
+    "w1": "edge.decoders.w1.decoder:W1Decoder",
+}
 """Those that belong to sources, which need no table to name them."""
 
 

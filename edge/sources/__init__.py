@@ -12,17 +12,23 @@ SOURCES: Final[dict[str, str]] = {
     "exec": "edge.sources.exec.source:ExecSource",
     "gpio": "edge.sources.gpio.source:GpioSource",
     "gpsd": "edge.sources.gpsd.source:GpsdSource",
+    "hwmon": "edge.sources.hwmon.source:HwmonSource",
     "i2c": "edge.sources.i2c.source:I2cSource",
+    "iio": "edge.sources.iio.source:IioSource",
     "modbus": "edge.sources.modbus.source:ModbusSource",
     "mqtt": "edge.sources.mqtt.source:MqttSource",
+    "onewire": "edge.sources.onewire.source:OnewireSource",
     "replay": "edge.sources.replay.source:ReplaySource",
     "serial": "edge.sources.serial.source:SerialSource",
     "sparkplug": "edge.sources.sparkplug.source:SparkplugSource",
 }
-DECODERS: Final[dict[str, str]] = {"gpio": "scans", "i2c": "scans", "sparkplug": "scans"}
+DECODERS: Final[dict[str, str]] = {
+    **dict.fromkeys(("gpio", "hwmon", "i2c", "iio", "sparkplug"), "scans"),
+    "onewire": "w1",
+}
 """The decoder of those that know what a sample is: their tables name none."""
-KERNEL: Final = ("gpio",)
-"""Those of them that read records which the kernel has stamped."""
+KERNEL: Final = ("gpio", "iio")
+"""Those of them that read records which the kernel has stamped, unless they are told to `poll`."""
 
 
 def source_type(name: str, where: str) -> type[Source]:

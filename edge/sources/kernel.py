@@ -6,14 +6,13 @@ What does not fit into the kernel's own buffer the kernel counts, and that count
 
 from __future__ import annotations
 
-import os
 import select
 import time
 from typing import Final, Protocol, cast
 
 from edge.sources.backoff import Backoff
 from edge.sources.clock import boottime_ns, now
-from edge.sources.serial.handover import READ_BYTES, Handover, Piece
+from edge.sources.serial.handover import Handover, Piece
 from edge.sources.serial.lines import RawBytes
 from edge.sources.serial.reader import LOOK_S, Endpoint, Opened, Reader
 from edge.sources.serial.threaded import ThreadedSource
@@ -28,8 +27,19 @@ SLEPT_NS: Final = NS
 class Device(Opened, Protocol):
     """What was opened: its file number gives records of the kernel."""
 
-    wait_s: float
-    """Something is due so often, also when nothing comes."""
+    @property
+    def wait_s(self) -> float:
+        """Something is due so often, also when nothing comes."""
+        ...
+
+    @property
+    def rest_s(self) -> float:
+        """So long it may be left alone after a read: what comes then is read at once."""
+        ...
+
+    def read(self) -> bytes:
+        """Records that wait, up to about `READ_BYTES`; none where there are none. Raises `OSError`."""
+        ...
 
     def begin(self, at_ns: int) -> bytes:
         """Rows of how things stand as it was opened, at this time (CLOCK_BOOTTIME)."""
@@ -68,10 +78,12 @@ class KernelReader(Reader):
                     return
                 poll.poll(min(LOOK_S, device.wait_s) * 1000)
                 continue
-            data, before_ns, ahead_ns = os.read(opened.fileno(), READ_BYTES), ahead_ns, _ahead_ns()
+            data, before_ns, ahead_ns = device.read(), ahead_ns, _ahead_ns()
             if ahead_ns - before_ns > SLEPT_NS:
                 raise SuspendedError
             self._hand_on(device.take(data, ahead_ns))
+            if device.rest_s:
+                self._sleep.poll(device.rest_s * 1000)
 
     def _hand_on(self, rows: bytes) -> None:
         if rows:

@@ -25,8 +25,14 @@ def load(module: str, *parameters: str) -> None:
     subprocess.run(["modprobe", module, *parameters], check=True, timeout=PATIENCE_S)
 
 
+def unload(module: str) -> None:
+    """Take one out again: the next script may want it with other parameters."""
+    subprocess.run(["modprobe", "-r", module], check=True, timeout=PATIENCE_S)
+
+
 def wait(what: str, condition: Callable[[], bool], also: Callable[[], str] = str) -> None:
     """Until a condition holds. Ends the script where it never does; `also` says how things stand then."""
+    print(f"{time.monotonic():.1f} s: until {what}", flush=True)
     end_s = time.monotonic() + PATIENCE_S
     while not condition():
         if time.monotonic() > end_s:
@@ -56,15 +62,18 @@ class Agent:
 
     def ask(self) -> dict[str, Any]:
         """What it says of itself, its sources by name; nothing while it does not answer."""
-        received = b""
-        with socket.socket(socket.AF_UNIX) as link:
-            try:
-                link.connect(f"{self._place}/spool/agent.sock")
-                while data := link.recv(65_536):
-                    received += data
-            except OSError:
-                return {}
-        return {source["name"]: source for source in json.loads(received)["sources"]}
+        while True:
+            received = b""
+            with socket.socket(socket.AF_UNIX) as link:
+                try:
+                    link.connect(f"{self._place}/spool/agent.sock")
+                    while data := link.recv(65_536):
+                        received += data
+                except OSError:
+                    return {}
+            if received:  # it says nothing where it was too busy to
+                return {source["name"]: source for source in json.loads(received)["sources"]}
+            time.sleep(0.2)
 
     def heard(self, name: str, samples: int) -> bool:
         """Whether it has that many samples of a source, or knows that they are lost."""

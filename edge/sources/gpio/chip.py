@@ -20,6 +20,7 @@ from edge.sources.gpio.edges import EVENT, Counts, Edges, Levels
 from edge.sources.gpio.quadrature import Quadrature
 from edge.sources.gpio.settings import Settings
 from edge.sources.kernel import SuspendedError
+from edge.sources.serial.handover import READ_BYTES
 
 CHIP_LOST: Final = "chip_lost"
 CONSUMER: Final = "sensorloom"
@@ -116,6 +117,8 @@ class Chip:
 class Requested:
     """Lines of ours; a `Device` of `edge.sources.kernel`."""
 
+    rest_s: float = 0.0
+
     def __init__(self, request: gpiod.LineRequest, offsets: list[int], edges: Edges) -> None:
         self.wait_s: float = edges.wait_s
         self._request = request
@@ -135,6 +138,10 @@ class Requested:
     def fileno(self) -> int:
         """Of the events."""
         return self._request.fd
+
+    def read(self) -> bytes:
+        """See `Device`."""
+        return os.read(self._request.fd, READ_BYTES)
 
     def begin(self, at_ns: int) -> bytes:
         """See `Device`."""

@@ -56,6 +56,7 @@ class Pipe:
 
 class Opened:
     wait_s = 0.01
+    rest_s = 0.0
 
     def __init__(self, end: int, other: int) -> None:
         self._end, self._other = end, other
@@ -75,6 +76,9 @@ class Opened:
 
     def fileno(self) -> int:
         return self._end
+
+    def read(self) -> bytes:
+        return os.read(self._end, 65_536)
 
     def begin(self, at_ns: int) -> bytes:
         return rows_of(np.array([at_ns]), np.array([[-1.0]]))

@@ -22,7 +22,8 @@ from edge.config import load_config
 from edge.decoders.binary.decoder import BinaryDecoder
 from edge.protocol import Arrival, Frame, Interruption
 from edge.sources.modbus.settings import Settings
-from edge.sources.modbus.source import NO_ANSWER, ModbusSource
+from edge.sources.modbus.source import ModbusSource
+from edge.sources.polled import NO_ANSWER
 from ingest.errors import UsageError
 from simulators.doubles.suite import check_source
 from tests.edge.configs import source_config

@@ -1,0 +1,1 @@
+"""The source `hwmon`: temperatures, voltages, fans and powers that the kernel watches."""
