@@ -201,11 +201,13 @@ def _keys(args: argparse.Namespace) -> int:
 
 def _ports(args: argparse.Namespace) -> int:
     from edge.sources.serial.listing import described, list_ports
+    from edge.sources.serial.port import is_path
     from edge.sources.serial.remote import is_remote
 
     sources = load_config(args.config).sources if args.config else ()
     ports = {s.options["port"]: s for s in sources if s.type == "serial"}
-    read = {str(Path(source.base) / port): source.name for port, source in ports.items() if not is_remote(port)}
+    paths = {port: str(Path(source.base) / port) if is_path(port) else port for port, source in ports.items()}
+    read = {paths[port]: source.name for port, source in ports.items() if not is_remote(port)}
     found = list_ports(read)
     speaks = _listened(found, span_s(args.listen, "--listen")) if args.listen else {}
     if args.json:

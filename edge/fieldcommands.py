@@ -276,14 +276,14 @@ def _free_ports() -> list[str]:
     """The names that stay of all ports that this user may read and nobody else has open."""
     from edge.sources.serial.listing import list_ports
 
-    return [port.by_id or port.port for port in list_ports({}) if port.readable and not port.open_by]
+    return [port.by_id or port.usb_name or port.port for port in list_ports({}) if port.readable and not port.open_by]
 
 
 def _device_file(place: str) -> str:
     """A port as it is written into a file: `ttyUSB0` is one of /dev, and a relative path holds from any folder."""
-    from edge.sources.serial.remote import is_remote
+    from edge.sources.serial.port import is_path
 
-    if is_remote(place):
+    if not is_path(place):
         return place
     in_dev = Path("/dev") / place
     return str(in_dev if in_dev.exists() and not Path(place).exists() else Path.cwd() / place)

@@ -51,10 +51,9 @@ def _claims(source: SourceConfig) -> Iterator[tuple[Hashable, str]]:
     yield ("stream", source.device, source.stream), f'stream "{source.device}/{source.stream}"'
     options = source.options
     if source.type in ("serial", "modbus") and options.get("port"):
-        from edge.sources.serial.port import identity  # its library is there: the source was made
-        from edge.sources.serial.remote import is_remote
+        from edge.sources.serial.port import identity, is_path  # its library is there: the source was made
 
-        port = options["port"] if is_remote(options["port"]) else str(Path(source.base) / options["port"])
+        port = str(Path(source.base) / options["port"]) if is_path(options["port"]) else options["port"]
         if source.tag and not source.tags:  # of the first one on it, and alike
             return
         yield ("port", identity(port)), f'port "{options["port"]}"'

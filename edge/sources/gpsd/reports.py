@@ -31,7 +31,7 @@ class Reports:
         self._parse = msgspec.json.Decoder(dict[str, Any]).decode
         self.begin()
 
-    def begin(self) -> None:
+    def begin(self, *, is_opened: bool = True) -> None:
         """See `Lines`: a connection was made."""
         self.trouble = ""
         self._held = b""

@@ -10,6 +10,8 @@ from typing import Final, Literal, cast
 
 from edge.decoders.binary.fields import read_fields
 from edge.protocol import Key, SourceConfig
+from edge.sources.serial.port import is_path
+from edge.sources.serial.usb import check_usb
 from ingest.errors import UsageError
 from ingest.units import parse_duration
 
@@ -86,6 +88,7 @@ def read_settings(config: SourceConfig) -> Settings:
     host, port = config.option("host", str, ""), config.option("port", str, "")
     if bool(host) is bool(port):
         raise UsageError(f'{where}: say host = "…" for Modbus TCP or port = "…" for RTU, one of both')
+    check_usb(port, where)
     framing = config.option("framing", str, "8E1").upper()
     if _FRAMING.fullmatch(framing) is None:
         raise UsageError(f'{where}: framing: found "{framing}", expected data bits, parity and stop bits, as in "8E1"')
@@ -98,7 +101,7 @@ def read_settings(config: SourceConfig) -> Settings:
     return Settings(
         host,
         _number(config, "tcp_port", 502, 1, 65_535),
-        str(Path(config.base) / port) if port else "",
+        str(Path(config.base) / port) if port and is_path(port) else port,
         _number(config, "baud", 19_200, 50, 12_000_000),
         framing,
         _number(config, "unit_id", 1, 0, 255),

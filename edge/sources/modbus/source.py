@@ -17,6 +17,7 @@ from pymodbus.pdu import ExceptionResponse
 from edge.protocol import Key, SourceConfig
 from edge.sources.modbus.settings import KEYS, Settings, read_settings
 from edge.sources.polled import PolledSource, PollError
+from edge.sources.serial.port import device_file
 
 _REFUSALS: Final[Mapping[int, str]] = {
     1: "does not know this kind of request; try the other table",
@@ -67,28 +68,10 @@ class ModbusSource(PolledSource):
         return b"".join(register.to_bytes(2, wanted.endian) for register in found.registers)
 
     async def _connect(self) -> Client:
-        wanted, client = self._settings, self._client
-        if client is not None:
-            client.close()
-        timeout_s = wanted.answer_ns / 1e9
-        if wanted.host:
-            client = AsyncModbusTcpClient(
-                wanted.host, port=wanted.tcp_port, timeout=timeout_s, retries=0, reconnect_delay=0
-            )
-        else:
-            bits, parity, stop = tuple(wanted.framing)
-            client = AsyncModbusSerialClient(
-                wanted.port,
-                baudrate=wanted.baud,
-                bytesize=int(bits),
-                parity=parity,
-                stopbits=int(stop),
-                timeout=timeout_s,
-                retries=0,
-                reconnect_delay=0,
-            )
-        self._client = client
+        wanted = self._settings
+        self._drop()
         try:
+            self._client = client = _client(wanted)
             is_connected = await client.connect()
         except (OSError, ModbusException) as error:
             raise PollError(str(error)) from None
@@ -107,3 +90,21 @@ class ModbusSource(PolledSource):
 
     def _let_go(self) -> None:
         self._drop()
+
+
+def _client(wanted: Settings) -> Client:
+    """Not connected yet. Raises `OSError` where a port that is named by what is plugged in is not there."""
+    timeout_s = wanted.answer_ns / 1e9
+    if wanted.host:
+        return AsyncModbusTcpClient(wanted.host, port=wanted.tcp_port, timeout=timeout_s, retries=0, reconnect_delay=0)
+    bits, parity, stop = tuple(wanted.framing)
+    return AsyncModbusSerialClient(
+        device_file(wanted.port),
+        baudrate=wanted.baud,
+        bytesize=int(bits),
+        parity=parity,
+        stopbits=int(stop),
+        timeout=timeout_s,
+        retries=0,
+        reconnect_delay=0,
+    )

@@ -51,8 +51,8 @@ class Lines(Protocol):
         """What comes says nothing: no line ends."""
         ...
 
-    def begin(self) -> None:
-        """The port was opened."""
+    def begin(self, *, is_opened: bool = True) -> None:
+        """The port was opened; or bytes were lost in the middle."""
         ...
 
     def feed(self, data: bytes, at_ns: int) -> bytes:
@@ -75,7 +75,7 @@ class RawBytes:
     trouble = ""
     is_lost = False
 
-    def begin(self) -> None:
+    def begin(self, *, is_opened: bool = True) -> None:
         """See `Lines`."""
 
     def feed(self, data: bytes, at_ns: int) -> bytes:
@@ -93,21 +93,25 @@ class RawBytes:
 class LineEnds:
     """Lines that end in `end`; None: in LF, CR or CR LF, as is found, and found anew when it changes.
 
-    `longest` is what the decoder takes as one line.
+    `longest` is what the decoder takes as one line. `keeps_first`: what comes first after an opening is a whole line.
     """
 
     pause_s = float("inf")
 
-    def __init__(self, end: bytes | None, baud: int, longest: int = NO_LINE_BYTES) -> None:
+    def __init__(
+        self, end: bytes | None, baud: int, longest: int = NO_LINE_BYTES, *, keeps_first: bool = False
+    ) -> None:
         self._given = end
         self._longest = longest
+        self._keeps_first = keeps_first
         self._unended = _Unended(baud, end)
         self.begin()
 
-    def begin(self) -> None:
+    def begin(self, *, is_opened: bool = True) -> None:
         """See `Lines`."""
         self._end = self._given
         self._begun = False
+        self._is_first_whole = is_opened and self._keeps_first
         self._is_given_up = False
         self._loss = ""
         self._held = b""
@@ -159,8 +163,8 @@ class LineEnds:
         if end:
             held, self._held, self._begun, self._is_given_up = self._held, b"", True, False
             self._unended.clear()
-            self._translate(held[:end])
-            return self.feed(held[end:], at_ns)
+            first = self._translate(held[:end])
+            return (first if self._is_first_whole else b"") + self.feed(held[end:], at_ns)
         self._unended.add(data, at_ns)
         if not self._is_given_up and self._unended.is_long:
             self._is_given_up = True  # the decoder counts what it makes of this: once, as what follows is `is_lost`
@@ -256,7 +260,7 @@ class FixedRecords:
         self._unended = _Unended(baud, None, size)
         self.begin()
 
-    def begin(self) -> None:
+    def begin(self, *, is_opened: bool = True) -> None:
         """See `Lines`."""
         self._is_aligned = False
         self._is_given_up = False

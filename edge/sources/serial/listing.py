@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +13,7 @@ from serial.tools.list_ports import comports
 from serial.tools.list_ports_common import ListPortInfo
 
 from edge.sources.serial.port import group_of, identity, who_has, why_refused
+from edge.sources.serial.usb import is_usb, name_of
 
 BY_ID: Final = "/dev/serial/by-id"
 
@@ -27,6 +29,8 @@ class Port(NamedTuple):
     """Vendor and product: `0403:6001`."""
     serial: str | None
     """The adapter's serial number."""
+    usb_name: str | None
+    """By which a configuration may name it: `usb:0403:6001:A50285BI`; None where two ports would have it."""
     group: str | None
     """Who is in it may read the port."""
     readable: bool
@@ -46,8 +50,9 @@ def list_ports(sources: Mapping[str, str], by_id: str = BY_ID) -> list[Port]:
     read_by = {identity(path): name for path, name in sources.items()}
     named = {identity(path): path for path in sources}
     paths = named | {key: str(info.device) for key, info in found.items()}
+    names = Counter(map(name_of, found.values()))
     listed = [_port(path, found.get(key), links.get(key), read_by.get(key)) for key, path in paths.items()]
-    return sorted(listed)
+    return sorted(port if names[port.usb_name] == 1 else port._replace(usb_name=None) for port in listed)
 
 
 def _links(folder: str) -> Iterator[Path]:
@@ -66,6 +71,7 @@ def _port(path: str, info: ListPortInfo | None, link: str | None, source: str | 
         link,
         usb,
         None if info is None else info.serial_number,
+        None if info is None else name_of(info),
         _group(path),
         problem is None,
         problem,
@@ -88,6 +94,8 @@ def _group(path: str) -> str | None:
 
 
 def _problem(path: str) -> str | None:
+    if is_usb(path):  # it would have its file's name, were it there
+        return "is not plugged in"
     if not os.path.lexists(path):
         return "no such port; is it plugged in?"
     if not Path(path).exists():
@@ -101,6 +109,7 @@ def described(ports: Iterable[Port], speaks: Mapping[str, str] = MappingProxyTyp
         yield f"{port.port}  {port.description}"
         rows = (
             ("name that stays", port.by_id),
+            ("plugged in as", port.usb_name),
             ("USB", " ".join(filter(None, (port.usb, port.serial and f"serial number {port.serial}")))),
             ("access", f"readable (group {port.group})" if port.readable else port.problem),
             ("open by", ", ".join(port.open_by)),

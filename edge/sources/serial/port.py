@@ -22,6 +22,7 @@ from serial import rfc2217
 
 from edge.sources.serial.remote import Controlled, connect, is_remote
 from edge.sources.serial.starting import Step, UnansweredError, start
+from edge.sources.serial.usb import UnfitError, device_of, is_usb
 from ingest.errors import UsageError
 from ingest.times import NS
 
@@ -95,7 +96,7 @@ class Line:
             "stopbits": _STOP_BITS[stop],
         }
         if not is_remote(self.port):
-            return serial.Serial(self.port, self.baud, exclusive=True, **framing)
+            return serial.Serial(device_file(self.port), self.baud, exclusive=True, **framing)
         if self.port.lower().startswith("socket://"):
             return connect(self.port)
         return Controlled(rfc2217.Serial(self.port, self.baud, **framing))
@@ -110,7 +111,25 @@ class Line:
 
     def others(self, at_ns: int) -> list[str]:
         """The other programs that may take bytes away; of a port on a network nobody here knows."""
-        return [] if is_remote(self.port) else who_reads(self.port, at_ns)
+        return [] if is_remote(self.port) else who_reads(_file_of(self.port), at_ns)
+
+
+def is_path(port: str) -> bool:
+    """Whether a port is named by a file."""
+    return not is_remote(port) and not is_usb(port)
+
+
+def device_file(port: str) -> str:
+    """The file of a port, as it is now. Raises `edge.sources.serial.usb.UnfitError`."""
+    return device_of(port) if is_usb(port) else port
+
+
+def _file_of(port: str) -> str:
+    """As `device_file`; the name itself where nothing, or more than one thing, has it by now."""
+    try:
+        return device_file(port)
+    except UnfitError:
+        return port
 
 
 def check_baud(baud: int, where: str, *, any_rate: bool) -> None:
@@ -148,10 +167,10 @@ def identity(port: str) -> str:
     if is_remote(port):
         return port.lower()
     with suppress(OSError):
-        found = Path(port).stat()
+        found = Path(device_file(port)).stat()
         if stat.S_ISCHR(found.st_mode):
             return f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
-    return os.path.realpath(port)
+    return port if is_usb(port) else os.path.realpath(port)
 
 
 def group_of(port: str) -> str:
@@ -240,12 +259,14 @@ def why_closed(line: Line, error: Exception) -> str:
         return str(error)
     if is_remote(line.port):
         return why_unreached(error)
+    if isinstance(error, UnfitError):
+        return str(error)
     if number == errno.ENOENT:
         return "no such port; is it plugged in?"
     if number in _REFUSED:
-        return why_refused(line.port)
+        return why_refused(_file_of(line.port))
     if number in _BUSY:
-        others = " and ".join(who_has(line.port))
+        others = " and ".join(who_has(_file_of(line.port)))
         return f"another program has it open: {others or 'of another user (sudo fuser -v PORT names it)'}"
     if number in (errno.ENOTTY, errno.EISDIR):
         return "is no serial port; sensorloom agent ports lists those of this machine"

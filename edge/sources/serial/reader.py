@@ -241,7 +241,7 @@ class Reader(threading.Thread):
             if counted.damaged > before.damaged:
                 self._put(Interruption(LINE_ERROR, monotonic_ns, wall_ns, self._watched_ns, is_whole=True))
             if counted.dropped > before.dropped:
-                self._lines.begin()  # what comes next may be the rest of a line
+                self._lines.begin(is_opened=False)  # what comes next may be the rest of a line
                 self._put(Interruption(OVERRUN, monotonic_ns, wall_ns, since_ns=self._watched_ns))
         self._counted, self._watched_ns = counted, monotonic_ns
         if monotonic_ns - self._shared_ns >= OTHERS_NS:

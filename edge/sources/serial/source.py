@@ -19,10 +19,11 @@ from urllib.parse import urlsplit
 
 from edge.protocol import Key, SourceConfig
 from edge.sources.serial.lines import NAMES, NO_LINE_BYTES, FixedRecords, LineEnds, Lines, RawBytes
-from edge.sources.serial.port import Line, check_baud
+from edge.sources.serial.port import Line, check_baud, is_path
 from edge.sources.serial.remote import SCHEMES, is_remote
 from edge.sources.serial.starting import read_steps
 from edge.sources.serial.threaded import ThreadedSource
+from edge.sources.serial.usb import check_usb
 from ingest.errors import UsageError
 
 RECORD_BYTES_MAX: Final = 4096
@@ -41,8 +42,9 @@ class SerialSource(ThreadedSource):
     keys: ClassVar[Mapping[str, Key]] = {
         "port": Key(
             "text",
-            "The port's device file, a relative path from the configuration's folder on; or `socket://host:4001`, a "
-            "port that a server on the network hands on over TCP, or `rfc2217://host:4001`, one that it also sets.",
+            "The port's device file, a relative path from the configuration's folder on; `usb:VENDOR:PRODUCT:SERIAL`, "
+            "whatever file that has; or `socket://host:4001`, a port that a server on the network hands on over TCP, "
+            "or `rfc2217://host:4001`, one that it also sets.",
             '"/dev/ttyUSB0"',
             synonyms=("device_file", "path", "tty", "serial_port", "dev", "com_port"),
         ),
@@ -73,6 +75,13 @@ class SerialSource(ThreadedSource):
             '"nul"',
             "auto",
             ("eol", "newline", "terminator", "line_ending", "lineend"),
+        ),
+        "first_line": Key(
+            "one of skip, keep",
+            "What comes first after an opening: the rest of a line that had begun before; or, of a device that says "
+            "nothing to a closed port, a whole one.",
+            '"keep"',
+            "skip",
         ),
         "record_bytes": Key(
             "whole number",
@@ -122,12 +131,13 @@ class SerialSource(ThreadedSource):
                 'and stop bits 1 or 2, as in "8N1"'
             )
         port = config.option("port", str)
+        check_usb(port, config.where)
         if is_remote(port):
             _check_address(port, config.where)
         elif _NO_FILE.match(port):
             raise UsageError(f'{config.where}: port: "{port}" is no device file; write it as in "/dev/ttyUSB0"')
         steps = read_steps(config.options.get("start", []), f"{config.where}: start")
-        line = Line(port if is_remote(port) else str(Path(config.base) / port), baud, framing, steps)
+        line = Line(str(Path(config.base) / port) if is_path(port) else port, baud, framing, steps)
         lines = _lines(config, baud)
         # Bytes without line ends do not tell when it is time to look again.
         may_rest = not isinstance(lines, RawBytes) and not any(
@@ -169,13 +179,16 @@ def _lines(config: SourceConfig, baud: int) -> Lines:
         return FixedRecords(size, baud)
     if end == "none":
         return RawBytes()
+    first = config.option("first_line", str, "skip")
+    if first not in ("skip", "keep"):
+        raise UsageError(f'{where}: first_line: found "{first}", expected "skip" or "keep"')
     longest = JSON_BYTES if config.decoder in _LONG_LINES else NO_LINE_BYTES
     if end == "auto":
-        return LineEnds(None, baud, longest)
+        return LineEnds(None, baud, longest, keeps_first=first == "keep")
     found = NAMES.get(end.lower(), end.encode())
     if len(found) != 1:
         names = ", ".join(("auto", *(name for name in NAMES if name.isalpha()), "none"))
         raise UsageError(
             f'{where}: line_end: found {end!r}, expected one of {names}, or one character, as in "\\u0003"'
         )
-    return LineEnds(found, baud, longest)
+    return LineEnds(found, baud, longest, keeps_first=first == "keep")
