@@ -59,7 +59,12 @@ if TYPE_CHECKING:
     from preparing.transforms import Rotation as Rotation
     from preparing.transforms import Scaling as Scaling
     from preparing.transforms import TimeWarp as TimeWarp
-    from windowing.dataset.reader import Arrays as Arrays
+    from windowing.dataset.answers import Arrays as Arrays
+    from windowing.dataset.answers import Batch as Batch
+    from windowing.dataset.answers import Window as Window
+    from windowing.dataset.dividing import Leak as Leak
+    from windowing.dataset.dividing import Split as Split
+    from windowing.dataset.leaks import Nearness as Nearness
     from windowing.dataset.reader import Dataset as Dataset
 
 __version__: Final = "0.1.0"
@@ -68,17 +73,20 @@ _NOT_FOR_OTHERS: Final = 0o027
 __all__ = [
     "Arrays",
     "Augmentation",
+    "Batch",
     "CorruptError",
     "CorruptLogError",
     "Cropping",
     "Dataset",
     "FencedError",
     "Jitter",
+    "Leak",
     "LogConfigError",
     "LogUnavailableError",
     "MagnitudeWarp",
     "MissingLibraryError",
     "Mixing",
+    "Nearness",
     "PermanentError",
     "Permutation",
     "RecordTooLargeError",
@@ -90,6 +98,7 @@ __all__ = [
     "SensorloomError",
     "SourceFailedError",
     "SourceUnavailableError",
+    "Split",
     "SpoolBusyError",
     "SpoolFormatError",
     "StateVersionError",
@@ -100,6 +109,7 @@ __all__ = [
     "TruncatedLogError",
     "UnwrittenError",
     "UsageError",
+    "Window",
     "WireError",
     "__version__",
     "class_weights",
@@ -111,13 +121,16 @@ __all__ = [
     "under_sampled",
 ]
 _ELSEWHERE: Final = {
-    "Arrays": "windowing.dataset.reader",
+    "Arrays": "windowing.dataset.answers",
     "Augmentation": "preparing.augmenting",
+    "Batch": "windowing.dataset.answers",
     "Cropping": "preparing.transforms",
     "Dataset": "windowing.dataset.reader",
     "Jitter": "preparing.transforms",
+    "Leak": "windowing.dataset.dividing",
     "MagnitudeWarp": "preparing.transforms",
     "Mixing": "preparing.transforms",
+    "Nearness": "windowing.dataset.leaks",
     "Permutation": "preparing.transforms",
     "Rotation": "preparing.transforms",
     "RuleError": "labeling.rules.errors",
@@ -125,10 +138,12 @@ _ELSEWHERE: Final = {
     "Scaling": "preparing.transforms",
     "SourceFailedError": "edge.errors",
     "SourceUnavailableError": "edge.errors",
+    "Split": "windowing.dataset.dividing",
     "SpoolBusyError": "edge.errors",
     "SpoolFormatError": "edge.errors",
     "TimeWarp": "preparing.transforms",
     "UnwrittenError": "edge.errors",
+    "Window": "windowing.dataset.answers",
     "class_weights": "preparing.balancing",
     "features": "preparing.features",
     "fit_scaler": "preparing.scaling",

@@ -62,13 +62,10 @@ def relabelled(dataset: Dataset, before: Labelling) -> Relabelled:
     """What the marks that stand now would give under the configuration before, against what they give."""
     contents = dataset.contents
     marks = before.choice.count(contents.marks.marks).marks
-    table, _ = label_windows(contents.index, marks, before.policy)
-    was = dict(zip(table["window"], table["label"], strict=True))
-    windows = dataset.windows()
+    was, _ = label_windows(contents.index, marks, before.policy)
+    is_now = dataset.columns(("label",))
     pairs = Counter(
-        (was[window] or "", label or "")
-        for window, label in zip(windows["window"], windows["label"], strict=True)
-        if was[window] != label
+        (old or "", new or "") for old, new in zip(was["label"], is_now["label"], strict=True) if old != new
     )
     changes = tuple((old, new, count) for (old, new), count in sorted(pairs.items(), key=lambda it: (-it[1], it[0])))
     return Relabelled(sum(pairs.values()), changes)

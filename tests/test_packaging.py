@@ -36,7 +36,7 @@ def of(found: Dataset) -> Arrays:
 """
 REVEALED = [
     "windowing.dataset.reader.Dataset",
-    "tuple[.*ndarray.*fallback=windowing.dataset.reader.Arrays]",
+    "tuple[.*ndarray.*fallback=windowing.dataset.answers.Arrays]",
     "numpy.ndarray[.*float.*32.*]",
     "int",
     "edge.errors.SpoolBusyError",

@@ -14,7 +14,7 @@ _KERNELS: Final = "labeling/rules/kernels.py"
 _PANES: Final = "labeling/rules/panes.py"
 _STATE: Final = "labeling/rules/state.py"
 _ANCHORS: Final = "service/anchors.py"
-_READER: Final = "windowing/dataset/reader.py"
+_SOURCE: Final = "windowing/dataset/source.py"
 _T_CORRECTIONS: Final = "tests/service/test_corrections.py"
 _T_RULES_RUN: Final = "tests/service/test_rules_run.py"
 _T_PACE: Final = "tests/ingest/test_pace.py"
@@ -55,7 +55,7 @@ RULES: Final[list[Mutant]] = [
     ),
     Mutant(
         "datasets opened as one are labelled by the last one's rules",
-        _READER,
+        _SOURCE,
         "    if len({part.choice.name for part in contents.parts}) == 1:",
         "    if True:",
         f"{_T_RULES_RUN}::test_datasets_that_are_opened_as_one_are_labelled_by_the_rules_of_each",

@@ -126,8 +126,14 @@ def read_genesis(folder: Path) -> Genesis | None:
         return None
 
 
-def read_chains(folder: Path, damaged: Damaged = "raise", heads: Mapping[str, ChainHead] = _NO_HEADS) -> Chains:
-    """Every chain of an operator's folder; `heads` says how far they have surely come.
+def read_chains(
+    folder: Path,
+    damaged: Damaged = "raise",
+    heads: Mapping[str, ChainHead] = _NO_HEADS,
+    at: Mapping[str, int] | None = None,
+) -> Chains:
+    """Every chain of an operator's folder; `heads` says how far they have surely come, `at` up to which entry each is
+    read, the newest where None; a chain that it does not name had none.
 
     With `damaged="skip"`, entries that cannot be read are left out and noted; the others count.
 
@@ -140,11 +146,12 @@ def read_chains(folder: Path, damaged: Damaged = "raise", heads: Mapping[str, Ch
     for partition in range(chains.genesis.partitions):
         name = chain_folder(chains.genesis.topic, partition)
         try:
-            chain = _chain(folder, name, heads.get(name, NOTHING))
+            last = None if at is None else at.get(Path(name).name, -1)
+            chain = _chain(folder, name, heads.get(name, NOTHING), last)
         except CorruptError as error:
             if damaged == "raise":
                 raise
-            _salvage(chains, name, error)
+            _salvage(chains, name, error, last)
             continue
         if chain is not None:
             chains.heads[Path(name).name] = chain.head
@@ -158,9 +165,14 @@ def read_chains(folder: Path, damaged: Damaged = "raise", heads: Mapping[str, Ch
     return chains
 
 
-def _chain(folder: Path, name: str, head: ChainHead) -> Chain | None:
+def _chain(folder: Path, name: str, head: ChainHead, last: int | None) -> Chain | None:
+    def read(entry: str) -> bytes:
+        return (folder / entry).read_bytes()
+
     try:
-        chain = read_chain(lambda entry: (folder / entry).read_bytes(), lambda entry: (folder / entry).exists(), name)
+        chain = read_chain(read, lambda entry: (folder / entry).exists(), name, last=last)
+        if last is not None:
+            return chain
         newest = chain.head.seq if chain else -1
         states = [path.name for path in (folder / states_of(name)).glob("*")]
         if newest < head.seq:
@@ -175,12 +187,15 @@ def _chain(folder: Path, name: str, head: ChainHead) -> Chain | None:
         raise CorruptError(f"{error.filename}: is missing from its chain; {REMEDY}") from None
 
 
-def _salvage(chains: Chains, name: str, error: CorruptError) -> None:
-    """Take every entry of a broken chain that is whole in itself, and what the newest one knows to be merged."""
+def _salvage(chains: Chains, name: str, error: CorruptError, last: int | None) -> None:
+    """Take every entry of a broken chain, up to the `last` one, that is whole in itself, and what the newest one knows
+    to be merged."""
     chains.damage.append(Damage(name, str(error), None))
     entries: list[Manifest] = []
     merged, known = None, None
     for path in sorted((chains.folder / name).glob("[0-9]*.json")):
+        if last is not None and int(path.stem) > last:
+            continue
         try:
             entry = check_place(decode_entry(path.read_bytes(), str(path)), int(path.stem), str(path))
         except CorruptError:

@@ -49,8 +49,8 @@ class CurrentConfig:
     """dataset.toml, the readable copy, is missing or damaged: the page counts."""
 
 
-def read_config(root: Path) -> CurrentConfig:
-    """The configuration of the dataset in `root`.
+def read_config(root: Path, upto: int | None = None) -> CurrentConfig:
+    """The configuration of the dataset in `root`; the one that counted when its ledger had `upto` pages.
 
     Raises:
         UsageError: a dataset.toml of before there was a ledger is no configuration.
@@ -63,14 +63,15 @@ def read_config(root: Path) -> CurrentConfig:
         if copy is None:
             raise CorruptError(f"{path}: is missing; {MEND}")
         return CurrentConfig(DatasetConfig.load(path).founded(root), None, window_of(copy.decode()))
-    page, where = _body(pages[-1]), root / page_name(CONFIGS, pages[-1].number)
+    counting = pages[:upto][-1]
+    page, where = _body(counting), root / page_name(CONFIGS, counting.number)
     problem = None
     if copy is None:
         problem = CorruptError(f"{path}: is missing; {MEND}")
     elif copy not in [_body(last).toml.encode() for last in pages[-2:]]:
         problem = CorruptError(f"{path}: is not what the last run put there ({where}): damaged or edited; {MEND}")
     config = DatasetConfig.parse(loads(page.toml), str(where)).founded(root)
-    return CurrentConfig(config, page, window_of(page.toml), pages[-1].time_ns, pages[-1].author, problem)
+    return CurrentConfig(config, page, window_of(page.toml), counting.time_ns, counting.author, problem)
 
 
 def window_of(toml: str) -> str:

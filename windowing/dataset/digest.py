@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from windowing.dataset.contents import Contents
 from windowing.dataset.index import COLUMNS
-from windowing.dataset.reader import read_contents
+from windowing.dataset.reading import read_contents
 from windowing.dataset.signals import open_shard
 
 

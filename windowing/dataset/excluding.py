@@ -18,7 +18,7 @@ from ingest.showing import counted
 from ingest.units import exact_time, format_time
 from ingest.who import who
 from windowing.dataset.exclusions import Exclusion, exclude, read_exclusions, take_back
-from windowing.dataset.reader import read_contents
+from windowing.dataset.reading import read_contents
 
 
 @dataclass(frozen=True, slots=True)

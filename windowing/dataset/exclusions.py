@@ -51,10 +51,13 @@ class Excluded:
     """It was taken back."""
 
 
-def read_exclusions(root: Path) -> list[Excluded]:
-    """Every exclusion of a dataset, also those that were taken back. Raises `CorruptError`."""
+def read_exclusions(root: Path, upto: int | None = None) -> list[Excluded]:
+    """Every exclusion of a dataset, also those that were taken back; by the first `upto` pages of the ledger, or all.
+
+    Raises `CorruptError`.
+    """
     found: dict[int, Excluded] = {}
-    for page in read_ledger(root, EXCLUSIONS):
+    for page in read_ledger(root, EXCLUSIONS)[:upto]:
         try:
             what = msgspec.convert(page.body, Exclusion | Return)
         except msgspec.ValidationError as error:

@@ -25,6 +25,10 @@ COLUMNS: Final = ("window", "device", "recording", "anchor", "k", "t0_ns", "t1_n
 """The columns of an index file that people see, in their order."""
 PLACE: Final = ("device", "recording", "anchor", "k")
 """What makes a window this one, with the spec."""
+PLACE_COLUMN: Final = "place"
+"""A window's number among the rows of all index files: what was not read at first is found by it later."""
+_NO_MARKS: Final = frozenset(("epoch", "recording"))
+"""Anchors that name no mark."""
 LABEL_COLUMNS: Final = ("label", "share", "mark", "author", "tool", "mark_time_ns", "revision")
 """What labels add to them."""
 _TOGETHER: Final = 500
@@ -114,52 +118,91 @@ def once(index: pl.DataFrame) -> tuple[pl.DataFrame, int]:
     return index.filter(pl.Series(kept)), len(again)
 
 
+def numbered_rows(index: pl.DataFrame) -> pl.DataFrame:
+    """The rows with their number among those of all files, as `PLACE_COLUMN`."""
+    return index.with_columns(pl.Series(PLACE_COLUMN, np.arange(len(index), dtype=np.int32)))
+
+
+def read_placed(
+    folder: Path, refs: Sequence[FileRef], columns: Sequence[str], places: NDArray[np.int32]
+) -> pl.DataFrame:
+    """These columns of the rows whose numbers among all are `places`, which were read of the same files before.
+
+    Raises:
+        CorruptError: a file is damaged, or missing by now.
+    """
+    return read_index(folder, refs, "raise", columns)[0][pl.Series(places)]
+
+
 def in_order(index: pl.DataFrame) -> pl.DataFrame:
     """The rows in the order of windows; `index` is emptied, so that no more than a column of it is there twice.
 
     Polars would sort by rows of all keys, texts included: twice the table itself.
     """
-    keys = []
-    for name in ORDER:
-        column = index[name]
-        if column.dtype == pl.String:
-            column = column.cast(pl.Enum(column.unique().sort())).to_physical()
-        keys.append(column.to_numpy())
-    order = pl.Series(np.lexsort(keys[::-1]))
-    return pl.DataFrame([index.drop_in_place(name).gather(order) for name in index.columns])
+    device, t0_ns = coded(index["device"])[0], index["t0_ns"].to_numpy()
+    small = np.min_scalar_type(int(device.max(initial=0)))
+    order = np.argsort(device.astype(small), kind="stable")
+    first, second = device[order], t0_ns[order]
+    if not bool(((first[1:] > first[:-1]) | (second[1:] > second[:-1])).all()):
+        others = [coded(index[name])[0] if index[name].dtype == pl.String else index[name].to_numpy() for name in ORDER]
+        order = np.lexsort(others[::-1])
+    elif bool((order[1:] > order[:-1]).all()):
+        return pl.DataFrame([index.drop_in_place(name) for name in index.columns])
+    chosen = pl.Series(order)
+    return pl.DataFrame([index.drop_in_place(name).gather(chosen) for name in index.columns])
+
+
+def coded(column: pl.Series) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """The texts of a column as numbers in the order of the texts, and the texts."""
+    names = column.unique().cast(pl.String).sort()
+    return column.cast(pl.Enum(names)).to_physical().to_numpy().astype(np.int64), tuple(names)
+
+
+def labels_of(index: pl.DataFrame, marks: tuple[ResolvedMark, ...], policy: LabelPolicy) -> WindowLabels:
+    """The labels of windows as arrays."""
+    return resolve(window_times(index, marks), marks, policy)
+
+
+def window_times(index: pl.DataFrame, marks: tuple[ResolvedMark, ...]) -> WindowTimes:
+    """The windows' times as columns, and the marks that they are anchored at."""
+    device, names = coded(index["device"])
+    return WindowTimes(names, device, index["t0_ns"].to_numpy(), index["t1_ns"].to_numpy(), _anchors(index, marks))
+
+
+def _anchors(index: pl.DataFrame, marks: tuple[ResolvedMark, ...]) -> NDArray[np.int64] | None:
+    if not set(index["anchor"].unique()) - _NO_MARKS:
+        return None
+    known = pl.DataFrame(
+        [(mark.device, mark.id, place) for place, mark in enumerate(marks)],
+        schema={"device": pl.String, "anchor": pl.String, "place": pl.Int64},
+        orient="row",
+    )
+    texts = index.select(pl.col("device", "anchor").cast(pl.String))
+    anchor = texts.join(known, ["device", "anchor"], "left", maintain_order="left")["place"]
+    return anchor.fill_null(-1).to_numpy()
 
 
 def label_windows(
     index: pl.DataFrame, marks: tuple[ResolvedMark, ...], policy: LabelPolicy
 ) -> tuple[pl.DataFrame, WindowLabels]:
     """The windows, which are in their order, with the columns of `LABEL_COLUMNS`; and the labels as arrays."""
-    table = index
-    devices = table["device"].unique().sort()
-    code = table["device"].replace_strict(devices, range(len(devices)), return_dtype=pl.Int64)
-    known = pl.DataFrame(
-        [(mark.device, mark.id, place) for place, mark in enumerate(marks)],
-        schema={"device": pl.String, "anchor": pl.String, "place": pl.Int64},
-        orient="row",
-    )
-    anchor = table.select("device", "anchor").join(known, ["device", "anchor"], "left", maintain_order="left")["place"]
-    times = WindowTimes(
-        tuple(devices),
-        code.to_numpy(),
-        table["t0_ns"].to_numpy(),
-        table["t1_ns"].to_numpy(),
-        anchor.fill_null(-1).to_numpy(),
-    )
-    labels = resolve(times, marks, policy)
-    marked_ns = pl.Series([*(mark.marked_ns for mark in marks), None], dtype=pl.Int64)
-    return table.with_columns(
-        _named(labels.label, labels.classes).alias("label"),
-        pl.Series("share", labels.share),
-        _named(labels.mark, [mark.id for mark in marks]).alias("mark"),
-        _named(labels.mark, [mark.author for mark in marks]).alias("author"),
-        _named(labels.mark, [mark.tool for mark in marks]).alias("tool"),
-        _of_marks(labels.mark, marked_ns).alias("mark_time_ns"),
-        _named(labels.mark, [mark.revision or None for mark in marks]).alias("revision"),
-    ), labels
+    labels = labels_of(index, marks, policy)
+    rows = np.arange(len(index))
+    return index.with_columns(label_column(name, labels, marks, rows) for name in LABEL_COLUMNS), labels
+
+
+def label_column(name: str, labels: WindowLabels, marks: Sequence[ResolvedMark], rows: NDArray[np.int64]) -> pl.Series:
+    """One of `LABEL_COLUMNS` of these windows."""
+    if name == "share":
+        return pl.Series(name, labels.share[rows])
+    if name == "label":
+        return _named(labels.label[rows], labels.classes).alias(name)
+    if name == "mark_time_ns":
+        table = pl.Series([*(mark.marked_ns for mark in marks), None], dtype=pl.Int64)
+        return _of_marks(labels.mark[rows], table).alias(name)
+    field = "id" if name == "mark" else name
+    told = [getattr(mark, field) for mark in marks]
+    return _named(labels.mark[rows], [it or None for it in told] if name == "revision" else told).alias(name)
 
 
 def _named(codes: NDArray[np.int64], names: Iterable[str | None]) -> pl.Series:

@@ -3,94 +3,123 @@
 Signals and labels meet here. A dataset is opened at its newest cut, the newest entry of every chain, and `cut` says
 which. Shards, index and marks are immutable files, so a running service does not disturb a reader.
 
-What is damaged is never trained on. Manifests, index and marks are read whole and checked when a dataset is opened;
-of the shards, which may be larger than memory, opening checks the sizes, and `arrays` checks the hash of every shard
-that it reads. With `damaged="skip"`, opening checks every shard's hash too, and leaves out what it cannot vouch for,
-so that `len`, `windows` and `arrays` agree. Damaged marks are never skipped: without them labels would be wrong.
+What is damaged is never trained on. When a dataset is opened, its documents are read, the bytes of index and marks are
+compared with their hashes, and those of shards, which may be larger than memory, with their sizes; each window's own
+bytes are, when they are first read (`windowing.dataset.shelf`). With `damaged="skip"`, opening checks every shard's
+hash too, and leaves out what it cannot vouch for, so that `len`, `windows` and `arrays` agree. Damaged marks are never
+skipped: without them labels would be wrong.
 """
 
 from __future__ import annotations
 
-import io
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from fractions import Fraction
+from functools import cached_property
+from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Never
+from typing import TYPE_CHECKING, Any, Final, Literal, Never, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.engine.ledger import read_ledger
-from ingest.engine.manifest import FileRef
-from ingest.errors import CorruptError, UsageError
+from ingest.errors import UsageError
 from ingest.settings import suggest
-from labeling.marks import Fold, fold
-from labeling.sink import read_events, read_undone
-from windowing.config import FILE, DatasetConfig
-from windowing.dataset.belongings import LABELS, REMEDY, RULES, Belongings, read_belongings
-from windowing.dataset.catalog import (
-    Chains,
-    Damage,
-    Damaged,
-    check_size,
-    dataset_root,
-    read_chains,
-    read_checked,
-    windows_folder,
-)
-from windowing.dataset.configs import read_config
+from labeling.counting import Counting
+from windowing.dataset.answers import Arrays, Batch, Window
+from windowing.dataset.batching import BatchPlan
+from windowing.dataset.catalog import Damage, Damaged
 from windowing.dataset.contents import Contents
-from windowing.dataset.exclusions import read_exclusions, without, without_recordings
-from windowing.dataset.heard import read_recordings, read_streams, states_of, with_attributes, without_undone
-from windowing.dataset.index import COLUMNS, LABEL_COLUMNS, ORDER, in_order, label_windows, once, read_index
-from windowing.dataset.joining import join_contents
-from windowing.dataset.labelled import CLASSES, Codes, choose, codes_of, known_classes
-from windowing.dataset.signals import open_shard
+from windowing.dataset.dividing import TIME, Leak, Split, default_group, divide, find_leaks, folds_of
+from windowing.dataset.heard import states_of
+from windowing.dataset.leaks import NEARNESS, Nearness
+from windowing.dataset.reading import FIGURES
+from windowing.dataset.selecting import Rows, Step, Where, rows_of
+from windowing.dataset.source import Opening, Source
 
 if TYPE_CHECKING:
     import polars as pl
 
-
+Unlabelled: TypeAlias = Literal["drop", "keep"]
 _ARGUMENTS: Final = ("unlabelled", "groups")
-FIGURES: Final = (*ORDER, "t1_ns")
-"""The columns that counting needs."""
-_PORTION_ROWS: Final = 100_000
-
-
-class Arrays(NamedTuple):
-    """What scikit-learn takes."""
-
-    X: NDArray[np.float32]
-    """(windows, steps, channels) float32; missing values are NaN"""
-    y: NDArray[np.int64]
-    """(windows,) int64: index into `Dataset.classes`"""
-    groups: NDArray[np.str_]
-    """(windows,): the device; or the recording, or an attribute of it, as was asked for"""
 
 
 class Dataset:
-    """An opened dataset; `open_dataset` makes it."""
+    """A handle on an opened dataset, or on a selection of its windows; `open_dataset` makes it.
 
-    def __init__(self, contents: Contents) -> None:
-        self.contents = contents
-        self.counting: Final = contents.choice.count(contents.marks.marks)
-        """The marks that count, and how many others stand; of several datasets: in the last one."""
-        table, self._codes = _labelled(contents)
-        columns = [name for name in COLUMNS if name in table.columns]
-        self._table = with_attributes(table.select(*columns, *LABEL_COLUMNS), contents.recordings)
-        self._hashed: set[str] = set()
+    What it knows is read when somebody asks. It pickles as what was opened, at which cut, and what was selected: who
+    unpickles it has the same windows, whatever a service added meanwhile.
+    """
+
+    def __init__(self, source: Source, parent: Dataset | None = None, step: Step | None = None) -> None:
+        self._source: Final = source
+        self._parent: Final = parent
+        self._step: Final = step
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (self._source.opening, self._steps)
+
+    @property
+    def _steps(self) -> tuple[Step, ...]:
+        if self._parent is None or self._step is None:
+            return ()
+        return (*self._parent._steps, self._step)
+
+    @cached_property
+    def _rows(self) -> NDArray[np.int64] | None:
+        """The places of the selected windows among all; None: all."""
+        if self._parent is None or self._step is None:
+            return None
+        parent = self._parent
+        kept = self._step.kept(parent.columns, len(parent))
+        return kept if parent._rows is None else parent._rows[kept]
 
     def __len__(self) -> int:
         """The number of windows, labelled or not."""
-        return len(self._table)
+        return len(self.contents.index) if self._rows is None else len(self._rows)
 
     def __repr__(self) -> str:
         window = self.contents.config.window
-        classes = ", ".join(self.classes) or "no labels"
+        counts = ", ".join(f"{label or 'unlabelled'} {count:,}" for label, count in self.counts.items())
         shape = f"{window.length} × {len(window.channels)} at {float(window.rate):g} Hz"
-        return f"<Dataset {self.name}: {len(self)} windows, {shape}; {classes}>"
+        return f"<Dataset {self.name}: {len(self):,} windows, {shape}; {counts or 'no labels'}>"
+
+    def _repr_html_(self) -> str:
+        window = self.contents.config.window
+        shape = f"{window.length} steps × {len(window.channels)} channels at {float(window.rate):g} Hz"
+        rows = "".join(
+            f"<tr><td>{escape(label) if label else '<i>unlabelled</i>'}</td>"
+            f'<td style="text-align:right">{count:,}</td></tr>'
+            for label, count in self.counts.items()
+        )
+        return (
+            f"<p><b>{escape(self.name)}</b>: {len(self):,} windows of {shape}: {escape(', '.join(self.channels))}</p>"
+            f"<table><tr><th>label</th><th>windows</th></tr>{rows}</table>"
+        )
+
+    def __getitem__(self, place: int | slice) -> Window | Dataset:
+        """A window by its place in `windows()`; of a slice a handle on its windows.
+
+        Raises:
+            IndexError: there is no such window.
+            CorruptError: its bytes are not those that were written.
+        """
+        if isinstance(place, slice):
+            return Dataset(self._source, self, Rows(np.arange(*place.indices(len(self)))))
+        at = place + len(self) if place < 0 else place
+        if not 0 <= at < len(self):
+            raise IndexError(f"window {place} of {len(self):,}")
+        row = at if self._rows is None else int(self._rows[at])
+        return Window(self.signals(np.array([at]))[0], int(self._source.labelled.codes.y[row]))
+
+    @property
+    def contents(self) -> Contents:
+        """All that the dataset's folder holds but the signals, whatever is selected."""
+        return self._source.contents
+
+    @property
+    def counting(self) -> Counting:
+        """The marks that count, and how many others stand; of several datasets: in the last one."""
+        return self.contents.choice.count(self.contents.marks.marks)
 
     @property
     def name(self) -> str:
@@ -120,13 +149,21 @@ class Dataset:
     @property
     def classes(self) -> tuple[str, ...]:
         """What `y` indexes into: `[labels] classes`, or every label that ever was, in the order of its first
-        appearance: a label keeps its number, whatever comes."""
-        return self._codes.classes
+        appearance: a label keeps its number, whatever comes, and whatever is selected."""
+        return self._source.labelled.codes.classes
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many of the windows have each of the classes, and how many none, which is last, as ""."""
+        found = np.bincount(self._y + 1, minlength=len(self.classes) + 1).tolist()
+        named = zip((*self.classes, ""), (*found[1:], found[0]), strict=True)
+        return {label: count for label, count in named if count}
 
     @property
     def unknown(self) -> Mapping[str, int]:
-        """How many windows have a label that `[labels] classes` does not name, by label: in `y` they are unlabelled."""
-        return self._codes.unknown
+        """How many windows have a label that `[labels] classes` does not name, by label: in `y` they are unlabelled.
+        They are counted whatever is selected."""
+        return self._source.labelled.codes.unknown
 
     @property
     def rules(self) -> str:
@@ -144,8 +181,13 @@ class Dataset:
         `{"gate.position": {0: "raised", 1: "down"}}`. Codes that recordings name otherwise have all their names."""
         return states_of(self.contents.streams, self.channels)
 
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """The attributes that at least one recording has."""
+        return tuple(self.contents.recordings.columns[2:])
+
     def windows(self) -> pl.DataFrame:
-        """The windows as a table, in the order of device, then time.
+        """The windows as a table, in the order of device, then time; of a selection by rows in the order of these.
 
         Columns: window (its id), device, recording, anchor, k, t0_ns, t1_ns, shard, row, coverage, label (null where
         there is none), share (of the window's time under the label), mark (the id of the mark that gave the label),
@@ -153,14 +195,35 @@ class Dataset:
         rule; null for a person's); and the recordings' attributes, as in subject, null where a recording does not have
         it.
         """
-        return self._table
+        return self.columns(self._source.names)
 
-    @property
-    def attributes(self) -> tuple[str, ...]:
-        """The attributes that at least one recording has."""
-        return tuple(self.contents.recordings.columns[2:])
+    def columns(self, names: Sequence[str]) -> pl.DataFrame:
+        """Some columns of `windows()`, at no cost of others. Raises `UsageError` for one that there is not."""
+        return self._source.table(names, self._rows)
 
-    def arrays(self, unlabelled: Literal["drop", "keep"] = "drop", *, groups: str = "device", **wrong: Never) -> Arrays:
+    def select(
+        self, *which: pl.Expr | Sequence[int] | Sequence[bool] | NDArray[Any] | pl.Series, **equal: Any
+    ) -> Dataset:
+        """A handle on the windows that meet all conditions, found when somebody asks for them.
+
+        `which` are Polars expressions over the columns of `windows()`, a mask, or places, whose order counts;
+        `equal` names columns: `select(pl.col("coverage") > 0.9, label=["run", "stop"], subject="u07")`.
+
+        Raises:
+            UsageError: a place, a mask's length or what is no condition is refused here, an unknown column on use.
+        """
+        import polars as pl
+
+        found = self
+        conditions = tuple(each for each in which if isinstance(each, pl.Expr))
+        if conditions or equal:
+            found = Dataset(self._source, found, Where(conditions, equal))
+        for each in which:
+            if not isinstance(each, pl.Expr):
+                found = Dataset(self._source, found, rows_of(each, self.__len__))
+        return found
+
+    def arrays(self, unlabelled: Unlabelled = "drop", *, groups: str = "device", **wrong: Never) -> Arrays:
         """`X, y, groups` in the order of `windows()`.
 
         Windows without a label, or with one that is not in `classes`, are dropped: -1 would be a class like any other
@@ -168,54 +231,163 @@ class Dataset:
         "device", "recording", or an attribute of the recordings, as in "subject".
 
         Raises:
-            CorruptError: a shard that is needed is damaged; nothing is returned.
+            CorruptError: a window that is needed is damaged; nothing is returned.
             UsageError: `unlabelled` or `groups` is none of these, or a window's recording does not have the attribute.
             TypeError: an argument of another name.
         """
         if wrong:
             raise TypeError(f"arrays: unknown argument {next(iter(wrong))!r}{suggest(next(iter(wrong)), _ARGUMENTS)}")
+        rows = self._wanted(unlabelled, "arrays")
+        names = self._groups(rows, groups, "arrays: groups")
+        return Arrays(self._source.shelf.read(rows), self._source.labelled.codes.y[rows], names)
+
+    def batches(
+        self,
+        size: int,
+        *,
+        shuffle: bool = False,
+        seed: int = 0,
+        epoch: int = 0,
+        drop_last: bool = False,
+        resume: int = 0,
+        worker: tuple[int, int] = (0, 1),
+        unlabelled: Unlabelled = "drop",
+    ) -> Iterator[Batch]:
+        """The windows in batches of `size`, without more of them in memory: in the order of `windows()`, or shuffled.
+
+        The order is a function of (seed, epoch) alone. `resume` leaves out so many batches that were taken before;
+        `worker` is (number, workers): each gets every so many-th batch, and taken in turn they are all, in that order.
+        `drop_last` leaves out a last batch that is smaller; `unlabelled` is as for `arrays`.
+
+        Raises:
+            UsageError: an argument is out of range.
+            CorruptError: a window is damaged, when its batch comes.
+        """
+        plan = BatchPlan(size, shuffle, seed, epoch, drop_last, resume, worker)
+        return self._batches(plan, self._wanted_places(unlabelled, "batches"))
+
+    def _batches(self, plan: BatchPlan, places: NDArray[np.int64]) -> Iterator[Batch]:
+        shelf, y = self._source.shelf, self._source.labelled.codes.y
+        for few in plan.batches(len(places)):
+            chosen = places[few]
+            rows = chosen if self._rows is None else self._rows[chosen]
+            yield Batch(shelf.read(rows), y[rows], chosen)
+
+    def split(
+        self,
+        shares: Mapping[str, float],
+        *,
+        by: str | None = None,
+        stratified: bool = True,
+        seed: int = 0,
+        embargo: str | None = None,
+        before: Split | Mapping[str, str] | None = None,
+    ) -> Split:
+        """The windows in parts of these shares, as in `{"train": 0.7, "val": 0.1, "test": 0.2}`, each a handle.
+
+        `by` is what never lies in two parts: an attribute of the recordings, "device", "recording" (where None: the
+        subject if recordings say one, else the device), or "time": the earliest part first, and between parts an
+        `embargo` as in "10s", at least one window, whose windows are in none. `stratified` keeps the shares of labels
+        alike. What a split assigned `before` stays there, so that a growing dataset moves no group.
+
+        Raises:
+            UsageError: shares that are not above 0 or not 1 together; too few groups; a window without one.
+        """
+        division, steps = divide(self, shares, by, stratified=stratified, seed=seed, embargo=embargo, before=before)
+        return Split(self, division, {name: Dataset(self._source, self, step) for name, step in steps.items()})
+
+    def folds(
+        self,
+        k: int = 5,
+        *,
+        by: str | None = None,
+        stratified: bool = True,
+        seed: int = 0,
+        embargo: str | None = None,
+        unlabelled: Unlabelled = "drop",
+    ) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """`(train, test)` places of `k` folds in what `arrays(unlabelled)` gives, as scikit-learn's `cv=` takes them.
+
+        The other arguments are those of `split`; with `by="time"` train lies before and after the fold's stretch.
+
+        Raises `UsageError`.
+        """
+        labelled = self.select(self._wanted_places(unlabelled, "folds"))
+        return folds_of(labelled, k, by, stratified=stratified, seed=seed, embargo=embargo)
+
+    def leaks(
+        self, parts: Mapping[str, Dataset], *, by: str | None = None, near: Nearness | None = NEARNESS
+    ) -> tuple[Leak, ...]:
+        """What two of the `parts` of this dataset share that they must not; () where nothing does.
+
+        Groups by `by` (that of a `Split`; else as `split` goes by), windows of one device that overlap, equal windows,
+        and with `near` nearly equal ones. The last compares each window of a part with those of the others: a minute
+        for some ten thousand. None leaves it out.
+
+        Raises:
+            UsageError: a window has no such group.
+            CorruptError: a window is damaged.
+        """
+        known = parts.by if isinstance(parts, Split) else default_group(self)
+        group = by or known
+        return find_leaks(parts, None if group == TIME else group, near)
+
+    def signals(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The windows at these places, `(windows, steps, channels) float32`. Raises `CorruptError`."""
+        return self._source.shelf.read(places if self._rows is None else self._rows[places])
+
+    def hashes(self) -> NDArray[np.uint8]:
+        """The XXH3-128 of each window's bytes, `(windows, 16) uint8`."""
+        whole = self._source.shelf.places.hash
+        return whole if self._rows is None else whole[self._rows]
+
+    @property
+    def _y(self) -> NDArray[np.int64]:
+        y = self._source.labelled.codes.y
+        return y if self._rows is None else y[self._rows]
+
+    def _wanted_places(self, unlabelled: Unlabelled, what: str) -> NDArray[np.int64]:
+        """The places among these windows of those with a label, or of all."""
         if unlabelled not in ("drop", "keep"):
-            raise UsageError(f'arrays: unlabelled: found "{unlabelled}"; use "drop" or "keep"')
-        y = self._codes.y
-        kept = np.flatnonzero(y >= 0) if unlabelled == "drop" else np.arange(len(y))
-        table = self._table[kept]
-        names = self._groups(table, groups)
-        return Arrays(self._signals(table.select("shard", "row")), y[kept], names)
+            raise UsageError(f'{what}: unlabelled: found "{unlabelled}"; use "drop" or "keep"')
+        return np.flatnonzero(self._y >= 0) if unlabelled == "drop" else np.arange(len(self))
 
-    def _signals(self, table: pl.DataFrame) -> NDArray[np.float32]:
-        """The windows at `(shard, row)` in the table's order; each shard is opened once."""
-        window = self.contents.config.window
-        signals = np.empty((len(table), window.length, len(window.channels)), np.float32)
-        for (name,), group in table.with_row_index("place").group_by("shard"):
-            shard = self._open_shard(str(name))
-            signals[group["place"].to_numpy()] = shard[group["row"].to_numpy()]
-        return signals
+    def _wanted(self, unlabelled: Unlabelled, what: str) -> NDArray[np.int64]:
+        places = self._wanted_places(unlabelled, what)
+        return places if self._rows is None else self._rows[places]
 
-    def _open_shard(self, name: str) -> NDArray[np.float32]:
-        window = self.contents.config.window
-        (folder, ref), fresh = self.contents.shards[name], name not in self._hashed
-        shard = open_shard(folder, ref, window.length, len(window.channels), hashed=fresh)
-        self._hashed.add(name)
-        return shard
-
-    def _groups(self, table: pl.DataFrame, groups: str) -> NDArray[np.str_]:
+    def _groups(self, rows: NDArray[np.int64], groups: str, where: str) -> NDArray[np.str_]:
+        """What windows belong to, whose places among all are `rows`."""
         import polars as pl
 
         known = ("device", "recording", *self.attributes)
         if groups not in known:
-            raise UsageError(f'arrays: groups: found "{groups}"{suggest(str(groups), known)}')
-        name = pl.col(groups)
-        if groups == "recording":
-            pairs = self._table.select("device", "recording").unique()
-            if pairs["recording"].n_unique() < len(pairs):
-                name = pl.concat_str("device", "recording", separator="/")
-        lacking = table.filter(pl.col(groups).is_null())
-        if len(lacking):
+            raise UsageError(f'{where}: found "{groups}"{suggest(str(groups), known)}')
+        found = self._source.column(groups, rows)
+        if found.null_count():
+            row = rows[found.is_null().to_numpy()][:1]
+            device, recording = (self._source.column(name, row)[0] for name in ("device", "recording"))
             raise UsageError(
-                f'arrays: groups: {len(lacking)} windows have no "{groups}", as those of recording '
-                f"{lacking['recording'][0]} of {lacking['device'][0]}; give it by --set {groups}=… with its import"
+                f'{where}: {found.null_count()} windows have no "{groups}", as those of recording '
+                f"{recording} of {device}; give it by --set {groups}=… with its import"
             )
-        return np.array(table.select(name).to_series().to_list(), dtype=np.str_)
+        if groups == "recording" and self._recordings_share_names:
+            table = self._source.table(("device", "recording"), rows)
+            found = table.select(pl.concat_str("device", "recording", separator="/")).to_series()
+        return np.array(found.to_list(), dtype=np.str_)
+
+    @cached_property
+    def _recordings_share_names(self) -> bool:
+        pairs = self.contents.index.select("device", "recording").unique()
+        return pairs["recording"].n_unique() < len(pairs)
+
+
+def _again(opening: Opening, steps: tuple[Step, ...]) -> Dataset:
+    """The handle that was pickled."""
+    found = Dataset(Source(opening))
+    for step in steps:
+        found = Dataset(found._source, found, step)
+    return found
 
 
 def open_dataset(
@@ -235,34 +407,9 @@ def open_dataset(
     """
     if damaged not in ("raise", "skip"):
         raise UsageError(f'open: damaged: found "{damaged}"; use "raise" or "skip"')
-    if isinstance(path, str | Path):
-        return Dataset(read_contents(path, damaged, rules=rules))
-    paths = list(path)
-    contents = [
-        read_contents(each, damaged, rules=rules if each is paths[-1] else None, trimmed=False) for each in paths
-    ]
-    if rules is not None:
-        contents = [replace(each, choice=contents[-1].choice) for each in contents]
-    return Dataset(join_contents(contents))
-
-
-def _labelled(contents: Contents) -> tuple[pl.DataFrame, Codes]:
-    """The windows with their labels, and the numbers of these; of several datasets, each by its own rules."""
-    import polars as pl
-
-    policy, known = contents.config.labels, contents.classes
-    if len({part.choice.name for part in contents.parts}) == 1:
-        table, labels = label_windows(contents.index, contents.choice.count(contents.marks.marks).marks, policy)
-        return table, codes_of(labels, policy.classes, known)
-    tables, unknown = [], Counter[str]()
-    for part in contents.parts:
-        table, labels = label_windows(part.index, part.choice.count(contents.marks.marks).marks, policy)
-        codes = codes_of(labels, policy.classes, known)
-        known = codes.classes
-        unknown.update(codes.unknown)
-        tables.append(table.with_columns(pl.Series("y", codes.y)))
-    whole = in_order(pl.concat(tables))
-    return whole.drop("y"), Codes(known, whole["y"].to_numpy(), dict(unknown))
+    joined = not isinstance(path, str | Path)
+    paths = [path] if isinstance(path, str | Path) else list(path)
+    return Dataset(Source(Opening(tuple(map(Path, paths)), joined, damaged, rules)))
 
 
 def open_figures(path: str | Path) -> Dataset:
@@ -270,154 +417,4 @@ def open_figures(path: str | Path) -> Dataset:
 
     Raises as `open_dataset`.
     """
-    return Dataset(read_contents(path, columns=FIGURES))
-
-
-def read_portions(contents: Contents) -> Iterator[Contents]:
-    """Contents that were read without rows, with those of a few chains after the other: of many partitions, no more
-    than a part is held at once. Raises `CorruptError`."""
-    folder, files = contents.windows.folder, contents.windows.files_of
-    refs: list[FileRef] = []
-    for number, chain in enumerate(files, 1):
-        refs += (ref for ref in chain if ref.name.startswith("index/"))
-        if sum(ref.rows for ref in refs) >= _PORTION_ROWS or (refs and number == len(files)):
-            yield _of_rows(contents, read_index(folder, refs, "raise", FIGURES)[0])
-            refs = []
-
-
-def read_contents(
-    path: str | Path,
-    damaged: Damaged = "raise",
-    columns: Sequence[str] = COLUMNS,
-    *,
-    rules: str | None = None,
-    trimmed: bool = True,
-) -> Contents:
-    """Everything but the signals, with these columns of the index; without its rows, where none are wanted. `trimmed`
-    leaves out the windows that trims touch.
-
-    Raises as `open_dataset`.
-    """
-    root = dataset_root(path)
-    belongings = read_belongings(root)  # before the chains: it says how far they have come at least
-    left_out = _missing(belongings, damaged)
-    current = read_config(root)
-    if current.problem is not None:
-        if damaged == "raise":
-            raise current.problem
-        left_out.append(Damage(FILE, str(current.problem), 0))
-    config = current.config
-    folder = windows_folder(root, config, current.window)
-    chains = read_chains(folder, damaged, belongings.heads_of(folder))
-    label_chains = read_chains(root / LABELS, heads=belongings.heads_of(root / LABELS))
-    index, skipped = read_index(chains.folder, chains.of("index") if columns else (), damaged, columns or FIGURES)
-    chains.damage += [*left_out, *skipped]
-    index = _vouched_for(chains, index, config, damaged)
-    standing = [each for each in read_exclusions(root) if not each.undone]
-    undone = read_undone(read_mark_tables(label_chains))
-    rule_chains = _rules(root, belongings, damaged)
-    for other in rule_chains.values():
-        chains.damage += other.damage
-    for any_ in (chains, label_chains, *rule_chains.values()):
-        chains.damage += _rest(any_, damaged)
-    marks = read_marks(label_chains)
-    contents = Contents(
-        root=root,
-        config=config,
-        windows=chains,
-        labels=label_chains,
-        rules=rule_chains,
-        index=index.clear(),
-        marks=marks,
-        choice=choose(root, current, rules),
-        recordings=read_recordings(chains, damaged),
-        streams=without_undone(read_streams(chains, damaged), undone),
-        undone=dict.fromkeys(undone, 0),
-        exclusions=dict.fromkeys(standing, 0),
-        trims=dict.fromkeys(marks.trims if trimmed else (), 0),
-        shards={Path(ref.name).name: (chains.folder, ref) for ref in chains.of("signal")},
-        classes=known_classes(read_ledger(root, CLASSES)),  # behind the marks: they have numbers before they are seen
-    )
-    return _of_rows(contents, index)
-
-
-def _of_rows(contents: Contents, index: pl.DataFrame) -> Contents:
-    """The contents with these rows of the index: in their order, each once, without what was taken out."""
-    index, again = once(index)
-    index, undone = without_recordings(index, contents.undone)
-    index, counts = without(index, [each.what for each in contents.exclusions])
-    exclusions = dict(zip(contents.exclusions, counts, strict=True))
-    contents = replace(contents, index=index, undone=undone, exclusions=exclusions, again=again)
-    contents = contents.without_trimmed(tuple(contents.trims))
-    return replace(contents, index=in_order(contents.index))
-
-
-def _rules(root: Path, belongings: Belongings, damaged: Damaged) -> dict[str, Chains]:
-    """What rules have counted belongs to the dataset as well."""
-    folders = sorted((root / RULES).glob("*/"))
-    return {folder.name: read_chains(folder, damaged, belongings.heads_of(folder)) for folder in folders}
-
-
-def _missing(belongings: Belongings, damaged: Damaged) -> list[Damage]:
-    """What is missing and can be done without. Raises `CorruptError` for what cannot, or unless damage is skipped."""
-    for missing in sorted(belongings.missing, key=lambda missing: not missing.vital):
-        if missing.vital or damaged == "raise":
-            raise CorruptError(missing.text)
-    return [Damage(str(missing.file), missing.problem, None) for missing in belongings.missing]
-
-
-def _rest(chains: Chains, damaged: Damaged) -> list[Damage]:
-    """The files that windows and labels can do without, but that belong to the dataset: states, dropped windows …
-
-    Raises:
-        CorruptError: one is damaged, unless damage is skipped.
-    """
-    found = []
-    rest = [ref for ref in chains.files if not ref.name.startswith(("signal/", "index/", "marks/"))]
-    for ref, outdating in [*((ref, None) for ref in rest), *chains.states]:
-        try:
-            read_checked(chains.folder, ref)
-        except CorruptError as error:
-            if outdating is not None and outdating.exists():
-                continue  # a service at work deletes the states that it has outdated
-            if damaged == "raise":
-                raise
-            found.append(Damage(ref.name, str(error), 0))
-    return found
-
-
-def _vouched_for(chains: Chains, index: pl.DataFrame, config: DatasetConfig, damaged: Damaged) -> pl.DataFrame:
-    """The rows whose shards are whole. Raises `CorruptError` for one that is not, unless damage is skipped."""
-    window = config.window
-    for ref in chains.of("signal"):
-        try:
-            if damaged == "raise":
-                check_size(chains.folder / ref.name, ref)
-            else:
-                open_shard(chains.folder, ref, window.length, len(window.channels), hashed=True)
-        except CorruptError as error:
-            if damaged == "raise":
-                raise
-            lost = index["shard"] == Path(ref.name).name
-            chains.damage.append(Damage(ref.name, str(error), int(lost.sum())))
-            index = index.filter(~lost)
-    return index
-
-
-def read_marks(chains: Chains) -> Fold:
-    """The marks that stand at the cut of the labels' chains. Raises `CorruptError`."""
-    return fold(*read_events(read_mark_tables(chains)))
-
-
-def read_mark_tables(chains: Chains) -> list[pl.DataFrame]:
-    """The files of the labels' chains. Raises `CorruptError`."""
-    import polars as pl
-
-    tables = []
-    for ref in chains.of("marks"):
-        data = read_checked(chains.folder, ref)
-        try:
-            tables.append(pl.read_parquet(io.BytesIO(data)))
-        except Exception as error:  # polars raises whatever its Parquet reader meets
-            raise CorruptError(f"{chains.folder / ref.name}: not Parquet: {error}; {REMEDY}") from None
-    return tables
+    return Dataset(Source(Opening((Path(path),), joined=False, damaged="raise", rules=None), FIGURES))

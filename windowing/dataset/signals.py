@@ -15,7 +15,7 @@ from ingest.errors import CorruptError
 from windowing.dataset.belongings import REMEDY
 from windowing.dataset.catalog import check_hash, check_size
 
-_HEADER_BYTES_MAX: Final = 4096
+HEADER_BYTES_MAX: Final = 4096
 _DTYPE: Final = np.dtype("<f4")
 
 
@@ -31,22 +31,31 @@ def view_windows(data: NDArray[np.uint8], where: Path, steps: int, channels: int
     Raises:
         CorruptError: the header is no `.npy` header, or says another type or shape.
     """
-    head = io.BytesIO(data[:_HEADER_BYTES_MAX].tobytes())
+    begin = check_header(data[:HEADER_BYTES_MAX].tobytes(), data.nbytes, where, steps, channels)
+    return data[begin:].view(_DTYPE).reshape(-1, steps, channels)
+
+
+def check_header(head: bytes, size: int, where: Path, steps: int, channels: int) -> int:
+    """Where the windows begin in a shard of `size` bytes, whose first ones are `head`.
+
+    Raises:
+        CorruptError: the header is no `.npy` header, or says another type or shape.
+    """
+    stream = io.BytesIO(head)
     try:
-        version = npy.read_magic(head)
+        version = npy.read_magic(stream)
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        shape, fortran, dtype = read(head)
+        shape, fortran, dtype = read(stream)
     except Exception as error:  # numpy raises whatever its header parser meets
         raise CorruptError(f"{where}: no .npy header: {error}; {REMEDY}") from None
-    body = data[head.tell() :]
     windows = shape[0] if len(shape) == 3 else 0
-    expected = (windows, steps, channels)
-    if dtype != _DTYPE or fortran or shape != expected or body.nbytes != 4 * windows * steps * channels:
+    body = size - stream.tell()
+    if dtype != _DTYPE or fortran or shape != (windows, steps, channels) or body != 4 * windows * steps * channels:
         raise CorruptError(
-            f"{where}: found {dtype} of shape {shape} in {body.nbytes} bytes, expected float32 windows of "
+            f"{where}: found {dtype} of shape {shape} in {body} bytes, expected float32 windows of "
             f"{steps} steps and {channels} channels; {REMEDY}"
         )
-    return body.view(_DTYPE).reshape(expected)
+    return stream.tell()
 
 
 def open_shard(folder: Path, ref: FileRef, steps: int, channels: int, *, hashed: bool) -> NDArray[np.float32]:

@@ -21,7 +21,8 @@ from windowing.dataset.exclusions import Excluded
 from windowing.dataset.heard import states_of, units_of, unnamed_streams
 from windowing.dataset.index import label_windows
 from windowing.dataset.labelled import ALL, NONE, codes_of
-from windowing.dataset.reader import Dataset, open_figures, read_contents, read_portions
+from windowing.dataset.reader import Dataset, open_figures
+from windowing.dataset.reading import read_contents, read_portions
 
 if TYPE_CHECKING:
     import polars as pl

@@ -115,7 +115,7 @@ def test_the_ledger_is_missed(root: Path) -> None:
 
 
 def test_bounds_are_those_of_the_windows(root: Path) -> None:
-    index = open_dataset(root).contents.index.filter(device="a").sort("k")
+    index = open_dataset(root).windows().filter(device="a").sort("k")
     second = PERIOD_NS
 
     def taken(start: int | None, end: int | None) -> list[int]:

@@ -40,7 +40,7 @@ def test_windows_come_by_device_then_time(dataset: Path) -> None:
     assert opened.channels == ("acc.x", "acc.y")
     assert opened.classes == ("run", "stop")
     assert opened.cut == {"readings-0": 2, "readings-1": 2, "marks-0": 0}
-    assert repr(opened) == "<Dataset pumps: 14 windows, 4 × 2 at 1 Hz; run, stop>"
+    assert repr(opened) == "<Dataset pumps: 14 windows, 4 × 2 at 1 Hz; run 4, stop 1, unlabelled 9>"
     assert (opened.name, float(opened.rate)) == ("pumps", 1.0)
 
 

@@ -11,7 +11,7 @@ import pytest
 from ingest.engine.disk import DiskFiles
 from ingest.engine.store import FileStore
 from tests.windowing.sample_dataset import CONFIG, PERIOD_NS, Window, build, mark
-from windowing.dataset import reader, status
+from windowing.dataset import reading, status
 from windowing.dataset.exclusions import Exclusion, exclude
 from windowing.dataset.reader import open_dataset
 from windowing.dataset.status import dataset_status, status_of
@@ -39,7 +39,7 @@ def test_figures_read_by_portions_are_those_of_the_whole(
     if chance.random() < 0.7:
         _exclude(root, Exclusion("a", "loose", start_ns=8 * PERIOD_NS, end_ns=20 * PERIOD_NS))
         _exclude(root, Exclusion("b", "loose", recording="s"))
-    monkeypatch.setattr(reader, "_PORTION_ROWS", chance.choice((1, 10)))
+    monkeypatch.setattr(reading, "_PORTION_ROWS", chance.choice((1, 10)))
     monkeypatch.setattr(status, "open_figures", lambda path: pytest.fail("it read the whole"))
     found = dataset_status(root)
     assert found == status_of(open_dataset(root))
@@ -49,7 +49,7 @@ def test_figures_read_by_portions_are_those_of_the_whole(
 def test_windows_of_a_device_in_two_chains_count_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     windows = [Window("a", "r", k) for k in range(4)]
     root = build(tmp_path / "d", [windows, [Window("b", "r", 0)], windows[2:]], [])
-    monkeypatch.setattr(reader, "_PORTION_ROWS", 1)
+    monkeypatch.setattr(reading, "_PORTION_ROWS", 1)
     found = dataset_status(root)
     assert found == status_of(open_dataset(root))
     assert (found.windows, found.again) == (5, 2)
