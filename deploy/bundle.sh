@@ -4,7 +4,7 @@
 #   sh bundle.sh PYTHON FOLDER        for this machine and this Python
 #   sh bundle.sh PYTHON FOLDER ARCH   for amd64 or arm64, with the Python of Debian 12 (3.11) and of Debian 13 (3.13)
 #
-# PYTHON has pip. FOLDER must not be there. Versions are those of constraints.txt, with which the tests ran.
+# PYTHON has pip and hatchling. FOLDER must not be there. Versions are those of constraints.txt, with which the tests ran.
 set -eu
 python=$1 target=$2 arch=${3:-}
 project=$(cd "$(dirname "$0")/.." && pwd)
@@ -17,7 +17,7 @@ GLIBC="17 24 26 27 28 31 34 35 36" # manylinux_2_N: Debian 12 has 2.36
 }
 pip() { "$python" -m pip --disable-pip-version-check "$@"; }
 mkdir -p "$target/wheels"
-pip wheel --quiet --no-deps --wheel-dir "$target/wheels" "$project"
+pip wheel --quiet --no-deps --no-build-isolation --wheel-dir "$target/wheels" "$project"
 wheel=$(echo "$target"/wheels/sensorloom-*.whl)
 version=$(basename "$wheel" | cut -d- -f2)
 

@@ -11,7 +11,8 @@ set -eu
 umask 022
 PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin
 LC_ALL=C.UTF-8
-export PATH LC_ALL
+SECRETS=/etc/sensorloom/secrets/ # as the unit has it, for a configuration that names no default
+export PATH LC_ALL SECRETS
 
 TOP=/opt/sensorloom
 CONFIG=/etc/sensorloom
@@ -21,7 +22,8 @@ UNIT=/etc/systemd/system/sensorloom.service
 RULES=/etc/udev/rules.d/60-sensorloom.rules
 CHRONY=/etc/chrony/conf.d
 RELEASES=$TOP/releases.jsonl
-HEALTH_S=60
+UNDER_WAY=$TOP/upgrading # the old release, while it is not known whether the new one is well
+HEALTH_S=${HEALTH_S:-60} # so long a new release is waited for
 GROUPS_OF_DEVICES="dialout gpio i2c plugdev"
 
 say() { echo "install: $*"; }
@@ -104,8 +106,11 @@ make_bundle() { # make_bundle FOLDER: online, of the checkout that FOLDER lies i
         DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-venv >/dev/null
     fi
     "$python" -m venv "$scratch/making"
-    sh "$1/bundle.sh" "$scratch/making/bin/python" "$scratch/bundle" ||
-        broken "the packages could not be fetched; is there a network? Without one, install from a bundle (make bundle)"
+    making=$scratch/making/bin/python
+    {
+        "$making" -m pip --disable-pip-version-check install --quiet -c "$1/../constraints.txt" hatchling &&
+            sh "$1/bundle.sh" "$making" "$scratch/bundle"
+    } || broken "the packages could not be fetched; is there a network? Without one, install from a bundle (make bundle)"
 }
 
 check_room() {
@@ -167,6 +172,7 @@ put_user() {
     put_folder $CONFIG root:sensorloom 2750
     put_folder $CONFIG/secrets root:root 2700
     put_folder $STATE sensorloom:sensorloom 750
+    put_folder $STATE/spool sensorloom:sensorloom 750
 }
 
 unfinished=""
@@ -183,7 +189,7 @@ build() { # the release's environment, with all that belongs to it
                 --quiet --no-cache-dir --root-user-action=ignore --no-index --find-links "$wheels" \
                 "sensorloom[edge]==$version" &&
             mkdir "$own/deploy" && cp -R "$here/device" "$here/install.sh" "$here/README.md" "$own/deploy/" &&
-            "$own/bin/sensorloom" agent keys >/dev/null && : >"$own/complete"
+            "$own/bin/sensorloom" agent keys >/dev/null && sync && : >"$own/complete"
     } || broken "$own: could not be installed, see above; what was there before is as it was"
     unfinished=""
     changed "$own"
@@ -214,7 +220,14 @@ tell_system() { # what was changed holds from now on
 
 # --- actions
 
+runs_as() { # what a running agent would have to be begun anew for
+    cat $UNIT 2>/dev/null || :
+    readlink $TOP/current || :
+    id -Gn sensorloom 2>/dev/null || :
+}
+
 install() {
+    ran_as=$(runs_as)
     put_user
     build
     put_files "$release"
@@ -226,7 +239,7 @@ install() {
     if ! has_systemd; then
         say "systemd does not run here (a container, or an image that is being made); in a container start it yourself:" \
             "$COMMAND agent run -c $CONFIG/agent.toml"
-    elif [ -e $CONFIG/agent.toml ]; then
+    elif [ -e $CONFIG/agent.toml ] && [ "$(runs_as)" != "$ran_as" ]; then
         systemctl restart sensorloom.service || broken "the agent does not start: journalctl -u sensorloom"
         say "the agent runs: systemctl status sensorloom"
     fi
@@ -238,27 +251,35 @@ install() {
 upgrade() {
     old=$(readlink $TOP/current || :)
     [ -n "$old" ] || fail "nothing is installed that could be upgraded; run it without --upgrade"
-    if [ "$old" = "$release" ]; then
+    : >"$scratch/before"
+    if [ "$old" = "$release" ] && [ -d "$TOP/$(cat $UNDER_WAY 2>/dev/null)/deploy" ]; then
+        old=$(cat $UNDER_WAY)
+        say "the upgrade from $old was cut off; going on with it"
+    elif [ "$old" = "$release" ]; then
         install
         return
+    else
+        "$TOP/$old/bin/sensorloom" agent status --json -c $CONFIG/agent.toml >"$scratch/before" 2>/dev/null || :
     fi
-    as_agent "$TOP/$old/bin/sensorloom" agent status --json -c $CONFIG/agent.toml >"$scratch/before" 2>/dev/null ||
-        : >"$scratch/before"
     put_user
     build
-    if [ -e $CONFIG/agent.toml ] &&
-        ! as_agent "$TOP/$release/bin/sensorloom" agent check -c $CONFIG/agent.toml >"$scratch/said" 2>&1; then
+    if [ -e $CONFIG/agent.toml ] && [ "$(readlink $TOP/current)" = "$old" ] &&
+        ! "$TOP/$release/bin/sensorloom" agent check -c $CONFIG/agent.toml >"$scratch/said" 2>&1; then
         tell_status "$old" "$release" refused "$(tail -n 1 "$scratch/said")"
         rm -rf "${TOP:?}/$release"
         broken "$release does not take this configuration: $(tail -n 1 "$scratch/said"); $old goes on"
     fi
+    echo "$old" >$UNDER_WAY
     put_files "$release"
+    sync
     tell_system
     if ! has_systemd || [ ! -e $CONFIG/agent.toml ]; then
         tell_status "$old" "$release" taken "not tried: no systemd, or no configuration"
+        rm $UNDER_WAY
         say "$release is in the place of $old; nothing ran that could be looked at"
     elif is_well; then
         tell_status "$old" "$release" taken ""
+        rm $UNDER_WAY
         say "$release is in the place of $old, and well"
         drop_releases "$old" "$release"
     else
@@ -266,17 +287,9 @@ upgrade() {
         tell_system
         tell_status "$old" "$release" rolled_back "$reason"
         systemctl restart sensorloom.service || :
-        rm -rf "${TOP:?}/$release"
+        rm -rf "${TOP:?}/$release" $UNDER_WAY
         broken "$release was taken back: $reason; $old runs again"
     fi
-}
-
-as_agent() { # a command with secrets under the names that the agent has them by
-    mkdir -p "$scratch/credentials"
-    for file in "$CONFIG"/secrets/*; do
-        if [ -e "$file" ]; then ln -sf "$file" "$scratch/credentials/secrets_${file##*/}"; fi
-    done
-    CREDENTIALS_DIRECTORY="$scratch/credentials" "$@"
 }
 
 is_well() { # the agent of the new release; else `reason` says why it is not
@@ -284,7 +297,7 @@ is_well() { # the agent of the new release; else `reason` says why it is not
     if ! systemctl restart sensorloom.service 2>"$scratch/said"; then
         last=$(journalctl -u sensorloom.service -n 20 -o cat 2>/dev/null | grep -E '^(agent|sensorloom)' | tail -n 1)
         reason="it does not start: ${last:-$(head -n 1 "$scratch/said")}"
-    elif ! as_agent "$TOP/$release/bin/sensorloom" agent health -c $CONFIG/agent.toml --for ${HEALTH_S}s \
+    elif ! "$TOP/$release/bin/sensorloom" agent health -c $CONFIG/agent.toml --for "${HEALTH_S}s" \
         --before "$scratch/before" >"$scratch/said" 2>&1; then
         reason=$(tail -n 1 "$scratch/said")
     fi

@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from pwd import getpwuid
 from typing import Final
 
 from edge.errors import SpoolBusyError, SpoolFormatError
 from edge.spool.limits import SpoolLimits, SpoolStats
 from edge.spool.queue import PLAUSIBLE_NS, Queue
-from ingest.errors import CorruptError, StoreFullError
+from ingest.errors import CorruptError, StoreFullError, UsageError
 from ingest.files import as_log_errors, is_under, make_folder, put, try_lock
 
 __all__ = ["PLAUSIBLE_NS", "Queue", "Spool", "SpoolLimits", "SpoolStats"]
@@ -32,10 +33,12 @@ class Spool:
     Raises:
         SpoolBusyError: another process holds it.
         SpoolFormatError: a newer version wrote it.
+        UsageError: this is root, and the folder another user's.
     """
 
     def __init__(self, folder: Path, limits: SpoolLimits, clock_ns: Callable[[], int] = time.time_ns) -> None:
         self.folder = folder
+        _check_owner(folder)
         self._lock = self._claim()
         urgent = SpoolLimits(max(1_000_000, limits.max_bytes // 16))
         try:
@@ -70,6 +73,20 @@ class Spool:
         self.readings.close()
         self.urgent.close()
         os.close(self._lock)
+
+
+def _check_owner(folder: Path) -> None:
+    """Raise `UsageError` where root would leave files in another user's spool, which that one could not read."""
+    owner = folder.stat().st_uid if folder.exists() else 0
+    if os.geteuid() == 0 != owner:
+        try:
+            name = getpwuid(owner).pw_name
+        except KeyError:
+            name = f"#{owner}"
+        raise UsageError(
+            f"{folder}: is {name}'s, who could not read what root leaves there; do it as that user: "
+            f"sudo -u {name} sensorloom …, or let the service do it: systemctl start sensorloom"
+        )
 
 
 def _check_format(path: Path) -> None:

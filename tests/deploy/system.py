@@ -5,6 +5,7 @@ Nothing of it is seen outside: each command has its own mounts, and no network.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -81,6 +82,20 @@ def make_bundle(folder: Path) -> Path:
     architecture = {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]
     _run(["sh", str(PROJECT / "deploy/bundle.sh"), sys.executable, str(folder), architecture])
     return folder
+
+
+def reseal(folder: Path) -> None:
+    """A bundle's list of hashes, made anew."""
+    (folder / "SHA256SUMS").unlink(missing_ok=True)
+    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    sums = [f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in names]
+    (folder / "SHA256SUMS").write_text("".join(sums))
+
+
+def make_image(root: Path, image: Path, size: str) -> Path:
+    """A disk with an ext4 of what is in `root`."""
+    _run(["mke2fs", "-q", "-t", "ext4", "-d", str(root), str(image), size])
+    return image
 
 
 def _run(command: Sequence[str], timeout_s: float = COMMAND_S) -> None:

@@ -1,9 +1,10 @@
-"""A device from nothing, as a script: Debian's smallest root, the offline bundle, an unknown accelerometer on a port →
+"""A device from nothing, as a script: Debian's smallest root, the offline bundle, an unknown accelerometer on a port,
 installed, configured, labelled windows seen. Its steps and their seconds are printed."""
 
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import shutil
 import signal
@@ -20,7 +21,7 @@ import pytest
 
 import sensorloom
 from simulators.terminal import Terminal
-from tests.deploy.system import System, make_bundle
+from tests.deploy.system import System, make_bundle, reseal
 from tests.support.server import PROJECT
 
 pytestmark = [
@@ -172,13 +173,34 @@ def test_a_full_disk_and_a_used_one(bundle: Path, roots: Path) -> None:
     assert system.state("opt") == before
     # Somebody fills it meanwhile: what was begun is taken away again.
     script = system.root / "root/bundle/install.sh"
-    script.write_text(script.read_text().replace("\ncheck_room() {", "\ncheck_room() {\n    return"))
-    sums = system.root / "root/bundle/SHA256SUMS"
-    said = system.run("sh", "-c", "cd /root/bundle && sha256sum install.sh").stdout
-    kept = [line for line in sums.read_text().splitlines() if not line.endswith("  install.sh")]
-    sums.write_text("\n".join([*kept, said]))
+    script.write_text(script.read_text().replace("\ncheck_room() {", "\ncheck_room() {\n    return 0"))
+    reseal(system.root / "root/bundle")
     done = system.run("sh", "-c", f"{small}; code=$?; ls /opt/sensorloom; exit $code")
     assert done.returncode == 1
     assert "could not be installed, see above" in done.stderr
     assert "No space left on device" in done.stderr
     assert not [line for line in done.stdout.splitlines() if line.startswith("0.")]
+
+
+def test_an_upgrade_that_was_cut_off_goes_on_where_it_was(bundle: Path, roots: Path) -> None:
+    system = System("bookworm", roots / "root")
+    shutil.copytree(bundle, system.root / "root/old")
+    assert system.run("sh", "/root/old/install.sh").returncode == 0
+    old = (system.root / "opt/sensorloom/current").readlink()
+    shutil.copytree(bundle, system.root / "root/new")
+    (system.root / "root/new/README.md").write_text("another release\n")
+    reseal(system.root / "root/new")
+    refused = system.run("sh", "/root/new/install.sh")
+    assert refused.returncode == 2
+    assert "--upgrade puts " in refused.stderr
+    # The power goes right behind the switch.
+    cut = "cd /root/new && sed 's/^    put_files \"$release\"$/&; kill -9 $$/' install.sh >cut.sh"
+    assert system.run("sh", "-c", f"{cut} && sh ./cut.sh --upgrade").returncode != 0
+    new = (system.root / "opt/sensorloom/current").readlink()
+    assert new != old
+    done = system.run("sh", "/root/new/install.sh", "--upgrade")
+    assert done.returncode == 0, done
+    assert f"the upgrade from {old} was cut off; going on with it" in done.stdout
+    lines = [json.loads(line) for line in (system.root / "opt/sensorloom/releases.jsonl").read_text().splitlines()]
+    assert [(line["old"], line["new"], line["outcome"]) for line in lines] == [(str(old), str(new), "taken")]
+    assert "nothing to change" in system.run("sh", "/root/new/install.sh", "--upgrade").stdout

@@ -3,7 +3,6 @@ before it writes; the whole way, into a system of its own, is in `test_from_noth
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import subprocess
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.deploy.system import reseal
 from tests.support.server import PROJECT
 
 DEPLOY = PROJECT / "deploy"
@@ -27,7 +27,7 @@ def bundle(tmp_path: Path) -> Path:
     (folder / "wheels/sensorloom-9-py3-none-any.whl").write_bytes(b"a wheel")
     (folder / "bundle").write_text(f"version=9\narch={architecture()}\npythons=0.1\n")
     (folder / "install.sh").write_bytes((DEPLOY / "install.sh").read_bytes())
-    seal(folder)
+    reseal(folder)
     return folder
 
 
@@ -35,19 +35,12 @@ def architecture() -> str:
     return {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]
 
 
-def seal(folder: Path) -> None:
-    (folder / "SHA256SUMS").unlink(missing_ok=True)
-    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
-    sums = [f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in names]
-    (folder / "SHA256SUMS").write_text("".join(sums))
-
-
 def refused(folder: Path, *words: str, before: Sequence[str] = (), path: Path | None = None) -> str:
     """What the installer says while it refuses, with exit code 2. `path`: a folder of commands that come first."""
     script = folder / "install.sh"
     if path is not None:  # the script trusts no PATH that it is given
         script.write_text(script.read_text().replace("\nPATH=", f"\nPATH={path}:", 1))
-        seal(folder)
+        reseal(folder)
     done = subprocess.run(
         [*before, "sh", str(script), *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
     )

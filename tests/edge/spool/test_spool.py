@@ -18,7 +18,7 @@ from edge.errors import SpoolBusyError, SpoolFormatError
 from edge.spool.draining import DAMAGE, Drain
 from edge.spool.entries import identities
 from edge.spool.spool import FORMAT, Queue, Spool, SpoolLimits
-from ingest.errors import CorruptError, StoreFullError
+from ingest.errors import CorruptError, StoreFullError, UsageError
 from ingest.log.protocol import Entry
 from ingest.log.segments.head import Head
 from ingest.log.segments.partition import Partition
@@ -448,3 +448,15 @@ def test_rot_in_a_closed_segment_costs_one_record_and_is_announced(place: int, b
         if missing != {0}:  # before the first, nobody knows what should be there
             assert [(gap.reason, gap.start_ns) for gap in gaps] == [(DAMAGE, chunk(missing.pop()).t0_ns)]
         queue.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="of root")
+def test_root_leaves_nothing_in_another_users_spool(tmp_path: Path) -> None:
+    folder = tmp_path / "spool"
+    folder.mkdir()
+    os.chown(folder, 65_534, 65_534)
+    with pytest.raises(UsageError, match=r"spool: is nobody's, .* sudo -u nobody sensorloom …, or let the service"):
+        Spool(folder, SpoolLimits())
+    assert list(folder.iterdir()) == []
+    os.chown(folder, 0, 0)
+    Spool(folder, SpoolLimits()).close()
