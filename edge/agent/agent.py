@@ -222,7 +222,7 @@ class Agent:
             time=exact_time(now.wall_ns),
             time_ns=now.wall_ns,
             buttons=[] if self._buttons is None else self._buttons.views(),
-            open=[] if self._desk is None else open_views(self._desk.book.state, now.monotonic_ns),
+            open=[] if self._desk is None else open_views(self._desk.open, now.monotonic_ns),
             config_hash=config.digest,
         )
 

@@ -10,7 +10,7 @@ import msgspec
 
 from edge.agent.diagnosis import EXAMPLE, Finding
 from edge.agent.hearing import Hearing
-from edge.agent.marking.book import State
+from edge.agent.marking.book import Open
 from edge.agent.members import Member
 from edge.agent.overview import BadLineView, OpenView, SourceView, ValueView
 from edge.agent.pipeline import Pipeline
@@ -133,7 +133,7 @@ def _newest_line(data: bytes) -> bytes:
     return lines[-1].rstrip(b"\r")[:_LINE_BYTES]
 
 
-def open_views(state: State, monotonic_ns: int) -> list[OpenView]:
+def open_views(is_open: Mapping[str, Open], monotonic_ns: int) -> list[OpenView]:
     """What has begun and is no mark yet."""
     return [
         OpenView(
@@ -145,5 +145,5 @@ def open_views(state: State, monotonic_ns: int) -> list[OpenView]:
             name=opened.name,
             left_s=max(0, opened.until_ns - monotonic_ns) / 1e9 if opened.until_ns else None,
         )
-        for opened in state.open.values()
+        for opened in is_open.values()
     ]

@@ -19,7 +19,6 @@ from edge.decoders.scans.decoder import row_type
 from edge.protocol import Arrival, Interruption
 from edge.sources.backoff import Backoff
 from edge.sources.kernel import KernelSource
-from ingest.errors import SensorloomError
 
 LOOK_S: Final = 0.1
 _RESTART_S: Final = (1.0, 60.0)
@@ -32,6 +31,7 @@ class Buttons:
     def __init__(self, buttons: Sequence[Button], desk: Desk, report: Callable[[str], None]) -> None:
         self._buttons = buttons
         self._desk = desk
+        self._report = report
         self._panel = Panel(buttons, desk.book)
         self._leds = Leds({button.name: button.led for button in buttons}, report)
         self._sources = {button.name: _source(button) for button in buttons}
@@ -73,8 +73,8 @@ class Buttons:
         while True:
             try:
                 await self._take_all(name)
-            except SensorloomError as error:
-                self._waiting.say(f"button {name}", str(error))
+            except Exception as error:  # whatever it is: a button that fails ends no other one, nor the agent
+                self._report(f"button {name}: {error!r}; trying again")
             await self._sources[name].close()
             await asyncio.sleep(backoff.next_s())
 
@@ -106,7 +106,7 @@ class Buttons:
     async def _carry_out(self, name: str, acts: Sequence[Act]) -> None:
         """Make it durable, then say so: also that a button is held, which is in the book alone."""
         is_durable = await self._desk.carry_out(acts)
-        self._leds.show_open(self._lit() if is_durable else ())
+        self._leds.show_open(self._lit())
         for act in acts:
             if isinstance(act, Refused) or (not is_durable and not isinstance(act, Dropped)):
                 self._leds.sign(name, REFUSED)
@@ -119,7 +119,8 @@ class Buttons:
                 self._leds.sign(name, UNDONE)
 
     def _lit(self) -> list[str]:
-        is_open = self._desk.book.state.open
+        """Those whose range is open, on the disk too."""
+        is_open = self._desk.open
         return [
             button.name
             for button in self._buttons
@@ -135,10 +136,9 @@ class Buttons:
             await asyncio.sleep(LOOK_S)
             for name, source in self._sources.items():
                 self._waiting.say(f"button {name}", source.waiting_for)
-                if source.heard_ns:
-                    acts = self._panel.heard(name, source.heard_ns)
-                    if acts:
-                        await self._carry_out(name, acts)
+                acts = self._panel.heard(name, source.heard_ns) if source.heard_ns else []
+                if acts:
+                    await self._carry_out(name, acts)
             self._leds.show_open(self._lit())
 
 

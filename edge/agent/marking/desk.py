@@ -46,6 +46,8 @@ class Desk:
         self.retracted = 0
         self.lost = 0
         """Marks that memory did not hold while the disk took nothing."""
+        self.open: dict[str, Open] = dict(book.state.open)
+        """What is open, as the disk has it."""
         self._spool = spool
         self._journal = journal
         self._kernel_boot = kernel_boot
@@ -109,6 +111,7 @@ class Desk:
     async def _write(self) -> bool:
         async with self._writing:
             entries, state = list(self._waiting), form(self.book.state)
+            is_open = dict(self.book.state.open)
             try:
                 await asyncio.to_thread(_commit, self._spool, self._journal, entries, state)
             except SensorloomError as error:
@@ -120,6 +123,7 @@ class Desk:
                 self._report("marks: the disk takes them again")
             self._trouble = ""
             del self._waiting[: len(entries)]
+            self.open = is_open
         if entries:
             self._durable()
         return True

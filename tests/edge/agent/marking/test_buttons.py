@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from edge.agent.marking import buttons, leds
+from edge.agent.marking.journal import Journal
 from edge.decoders.scans.decoder import rows_of
 from edge.protocol import Interruption
 from edge.sources.clock import boottime_ns
@@ -195,6 +196,35 @@ def test_a_full_disk_is_a_long_flash_and_the_mark_comes_later(
             full[0] = False
             await agent.until(lambda: len(marks(log)) == 1)
             await agent.until(lambda: any("the disk takes them again" in text for text in agent.said))
+
+    asyncio.run(main())
+
+
+def test_a_range_is_not_open_for_anybody_before_the_disk_has_it(
+    tmp_path: Path, lines: dict[str, Line], bulb: Bulb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, full = Journal.save, [True]
+
+    def save(journal: Journal, data: bytes) -> None:
+        if full[0]:
+            raise StoreFullError("the disk is full")
+        real(journal, data)
+
+    monkeypatch.setattr(Journal, "save", save)
+    monkeypatch.setattr("edge.agent.marking.desk.LOOK_S", 0.02)
+
+    async def main() -> None:
+        log = FlakyLog()
+        async with running(fed_config(tmp_path, more=TABLES), log) as agent:
+            await agent.until(lambda: len(lines) == 3)
+            lines["walk"].put(0)
+            lines["walk"].put(1)
+            await agent.until(lambda: agent.agent.overview().buttons[1].said == "the disk is full")
+            view = agent.agent.overview()
+            assert (view.open, view.buttons[1].is_open) == ([], False)
+            full[0] = False
+            await agent.until(lambda: agent.agent.overview().buttons[1].is_open)
+            assert len(agent.agent.overview().open) == 1
 
     asyncio.run(main())
 
