@@ -139,6 +139,36 @@ class _Chosen:
     touched: Ints
 
 
+@dataclass(frozen=True, slots=True)
+class LabelShares:
+    """Every label over every window: a row for each pair that has time in common."""
+
+    classes: tuple[str, ...]
+    window: Ints
+    label: Ints
+    """Index into `classes`."""
+    share: NDArray[np.float64]
+    """Of the window's time, under the label's visible marks; those of one window may sum to more than 1."""
+
+
+def label_shares(windows: WindowTimes, marks: Sequence[ResolvedMark]) -> LabelShares:
+    """How much of each window each label covers, whatever the policy: see "who is heard" in the module's text."""
+    columns = columns_of(marks, windows.devices)
+    rows: list[tuple[Ints, Ints, NDArray[np.float64]]] = [(NONE, NONE, np.zeros(0))]
+    for line in lines_of(windows, columns):
+        shown, _ = _visible(line.columns, line.marks)
+        unions = _unions(shown, columns.label)
+        at, union, part_ns = _overlaps(line.t0_ns, line.t1_ns, unions)
+        label = unions.owner[union]
+        order = np.lexsort((label, at))
+        heads = group_heads(at[order], label[order])
+        covered = np.add.reduceat(part_ns[order], heads) if len(heads) else NONE
+        window, label = at[order][heads], label[order][heads]
+        rows.append((line.windows[window], label, covered / (line.t1_ns - line.t0_ns)[window]))
+    window, label = (np.concatenate([row[place] for row in rows]) for place in (0, 1))
+    return LabelShares(columns.names, window, label, np.concatenate([row[2] for row in rows]))
+
+
 def _line_labels(t0_ns: Ints, t1_ns: Ints, anchored: Ints, marks: Columns, mine: Ints, policy: LabelPolicy) -> _Chosen:
     """The winners among a line's windows, which are in order of `t0_ns`; `anchored` is their anchors' label."""
     shown, instants = _visible(marks, mine)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from labeling.lines import WindowTimes
 from labeling.marks import ResolvedMark
-from labeling.resolve import POLICIES, LabelPolicy, Policy, WindowLabels, resolve
+from labeling.resolve import POLICIES, LabelPolicy, Policy, WindowLabels, label_shares, resolve
 
 Window = tuple[str, int, int, str]
 """Device, start, end, and the id of the mark that it is anchored at."""
@@ -316,3 +316,24 @@ def test_a_million_windows_and_ten_thousand_marks() -> None:
         near = [m for m in marks if m.start_ns < t0 + 2 * hop + 9_000 and m.end_ns > t0 - 9_000]
         expected = oracle(("d", t0, t0 + 2 * hop, ""), near, LabelPolicy())
         assert (found.classes[found.label[index]] if found.label[index] >= 0 else None) == expected[0]
+
+
+@settings(max_examples=200)
+@given(windows, mark_lists())
+def test_shares_of_all_labels_agree_with_every_nanosecond(windows: list[Window], marks: list[ResolvedMark]) -> None:
+    found = label_shares(times(windows, marks), marks)
+    told = {
+        (window, found.classes[label]): share
+        for window, label, share in zip(found.window.tolist(), found.label.tolist(), found.share.tolist(), strict=True)
+    }
+    assert len(told) == len(found.window)
+    wanted: dict[tuple[int, str], float] = {}
+    for number, (device, t0, t1, _) in enumerate(windows):
+        mine = [m for m in marks if m.device == device]
+        hidden = {t for m in mine if m.by_person for t in range(m.start_ns, m.end_ns)}
+        covered: dict[str, set[int]] = {}
+        for m in mine:
+            seen = {t for t in range(max(t0, m.start_ns), min(t1, m.end_ns)) if m.by_person or t not in hidden}
+            covered.setdefault(m.label, set()).update(seen)
+        wanted |= {(number, label): len(seen) / (t1 - t0) for label, seen in covered.items() if seen}
+    assert told == wanted

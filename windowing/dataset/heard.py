@@ -12,7 +12,7 @@ import polars as pl
 from ingest.errors import CorruptError
 from windowing.dataset.belongings import REMEDY
 from windowing.dataset.catalog import Chains, Damaged, read_checked
-from windowing.fold.shards import RECORDINGS, RECORDINGS_SCHEMA, STREAMS, STREAMS_SCHEMA
+from windowing.fold.shards import DROPPED, RECORDINGS, RECORDINGS_SCHEMA, STREAMS, STREAMS_SCHEMA
 
 _KEYS = ("device", "recording")
 _Schema = Mapping[str, "pl.DataType | type[pl.DataType]"]
@@ -46,6 +46,14 @@ def with_attributes(windows: pl.DataFrame, recordings: pl.DataFrame) -> pl.DataF
         return windows
     found = windows.select(_KEYS).join(recordings, list(_KEYS), "left", maintain_order="left")
     return windows.with_columns(found[name] for name in names)
+
+
+def read_dropped(chains: Chains, damaged: Damaged = "raise") -> pl.DataFrame:
+    """One row a run of windows that were not given out: see `windowing.fold.shards.dropped_table`. Raises
+    `CorruptError`."""
+    texts = dict.fromkeys(("device", "recording", "anchor"), pl.String)
+    numbers = dict.fromkeys(("k", "windows", "t0_ns", "t1_ns"), pl.Int64)
+    return _read(chains, DROPPED, {**texts, **numbers, "reason": pl.String}, damaged).sort("device", "t0_ns", "k")
 
 
 def read_streams(chains: Chains, damaged: Damaged = "raise") -> pl.DataFrame:

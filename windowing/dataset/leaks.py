@@ -6,8 +6,9 @@ recording that was imported twice, by another clock or on another grid). Nearnes
 not move, or that is shorter than 32 steps.
 
 Near-equal windows are found in two steps. The spectrum's magnitude hardly changes when a signal is shifted: by it, the
-nearest windows of other parts are candidates. Of these, each channel's Pearson correlation over the steps in common, at
-the shift where it is largest, decides.
+nearest windows of other parts are candidates, by that of the signal and by that of its changes from step to step (a
+slow drift fills a spectrum by itself, and shifts with the window's edges). Of these, each channel's Pearson correlation
+over the steps in common, at the shift where it is largest, decides.
 """
 
 from __future__ import annotations
@@ -105,7 +106,7 @@ def near(read: Read, part: Ints, how: Nearness) -> list[Pair]:
     steps none is."""
     if not len(part) or read(np.arange(1)).shape[1] < _STEPS_MIN:
         return []
-    marks, moves = _signatures(read, len(part))
+    views, moves = _signatures(read, len(part))
     found: list[Pair] = []
     for some in sorted(set(part.tolist())):
         mine, others = np.flatnonzero((part == some) & moves), np.flatnonzero((part > some) & moves)
@@ -114,10 +115,10 @@ def near(read: Read, part: Ints, how: Nearness) -> list[Pair]:
         if len(mine) > len(others):
             mine, others = others, mine
         for block in _blocks(mine):
-            near_by = _nearest(marks[block], marks[others])
+            near_by = np.concatenate([_nearest(view[block], view[others]) for view in views], axis=1)
             signals = _standard(read(block))[0]
             for at, row in enumerate(block.tolist()):
-                rows = others[near_by[at]]
+                rows = others[np.unique(near_by[at])]
                 agree = correlations(signals[at], _standard(read(rows))[0], how.shift)
                 found += [Pair(min(row, it), max(row, it)) for it in rows[agree >= how.correlation].tolist()]
     return found
@@ -128,17 +129,26 @@ def _blocks(rows: Ints) -> Iterator[Ints]:
         yield rows[begin : begin + _BLOCK]
 
 
-def _signatures(read: Read, count: int) -> tuple[Floats, NDArray[np.bool_]]:
-    """The spectra of windows, of length 1; and which windows move at all."""
-    marks, moves = [], []
+def _signatures(read: Read, count: int) -> tuple[tuple[Floats, Floats], NDArray[np.bool_]]:
+    """The spectra of windows and of their changes, of length 1; and which windows move at all."""
+    plain, changes, moves = [], [], []
     for rows in _blocks(np.arange(count)):
         signals, moving = _standard(read(rows))
-        tapered = signals * np.hanning(signals.shape[1])[None, :, None].astype(np.float32)
-        spectrum = np.abs(np.fft.rfft(tapered, axis=1))[:, 1 : _BINS + 1].astype(np.float32)
-        flat = spectrum.reshape(len(rows), -1)
-        marks.append(flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-12))
+        plain.append(_spectrum(signals))
+        changes.append(_spectrum(_changes(signals)))
         moves.append(moving.any(axis=1))
-    return np.concatenate(marks), np.concatenate(moves)
+    return (np.concatenate(plain), np.concatenate(changes)), np.concatenate(moves)
+
+
+def _changes(signals: Floats) -> Floats:
+    return _standard(np.diff(signals, axis=-2))[0]
+
+
+def _spectrum(signals: Floats) -> Floats:
+    tapered = signals * np.hanning(signals.shape[1])[None, :, None].astype(np.float32)
+    flat = np.abs(np.fft.rfft(tapered, axis=1))[:, 1 : _BINS + 1].astype(np.float32).reshape(len(signals), -1)
+    found: Floats = flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-12)
+    return found
 
 
 def _standard(signals: Floats) -> tuple[Floats, NDArray[np.bool_]]:
@@ -164,20 +174,27 @@ def _nearest(marks: Floats, others: Floats) -> NDArray[np.intp]:
 def correlations(window: Floats, others: Floats, shift: float) -> NDArray[np.float64]:
     """How much each of `others` `(windows, steps, channels)` is like `window`, at the best shift: the mean Pearson
     correlation of the channels that move, over the steps in common; all are of mean 0 and deviation 1."""
-    steps, most = len(window), int(shift * len(window))
-    size = 1 << (2 * steps - 1).bit_length()
-    across = np.fft.irfft(
-        (np.fft.rfft(window, size, axis=0)[None] * np.conj(np.fft.rfft(others, size, axis=1))).sum(axis=2), size, axis=1
-    )
-    lags = np.arange(-most, most + 1)
-    moving = np.maximum(((window**2).sum(axis=0) > 0).sum(), 1)
-    rough = across[:, lags] / (steps - np.abs(lags)) / moving
-    best = np.full(len(others), -1.0)
-    for row in np.flatnonzero(rough.max(axis=1) >= _HOPELESS).tolist():
-        for lag in lags[np.argsort(-rough[row], kind="stable")[:_LAGS]].tolist():
+    steps, best = len(window), np.full(len(others), -1.0)
+    lags = np.arange(-int(shift * steps), int(shift * steps) + 1)
+    plain = _rough(window, others, lags)
+    changes = _rough(_changes(window[None])[0], _changes(others), lags)
+    for row in np.flatnonzero(np.maximum(plain, changes).max(axis=1) >= _HOPELESS).tolist():
+        likely = [np.argsort(-rough[row], kind="stable")[:_LAGS] for rough in (plain, changes)]
+        for lag in lags[np.unique(np.concatenate(likely))].tolist():
             mine, other = window[max(lag, 0) : steps + min(lag, 0)], others[row, max(-lag, 0) : steps + min(-lag, 0)]
             best[row] = max(best[row], _pearson(mine, other))
     return best
+
+
+def _rough(window: Floats, others: Floats, lags: Ints) -> NDArray[np.float64]:
+    """`(others, lags)`: the correlation by the means and deviations of whole windows."""
+    steps = len(window)
+    size = 1 << (2 * steps - 1).bit_length()
+    spectra = np.fft.rfft(window, size, axis=0)[None] * np.conj(np.fft.rfft(others, size, axis=1))
+    across = np.fft.irfft(spectra.sum(axis=2), size, axis=1)
+    moving = max(int(((window**2).sum(axis=0) > 0).sum()), 1)
+    found: NDArray[np.float64] = across[:, lags] / (steps - np.abs(lags)) / moving
+    return found
 
 
 def _pearson(first: Floats, second: Floats) -> float:

@@ -13,7 +13,6 @@ skipped: without them labels would be wrong.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from fractions import Fraction
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -24,17 +23,16 @@ from numpy.typing import NDArray
 
 from ingest.errors import UsageError
 from ingest.settings import suggest
-from labeling.counting import Counting
 from windowing.dataset.answers import Arrays, Batch, Window
 from windowing.dataset.batching import BatchPlan
-from windowing.dataset.catalog import Damage, Damaged
-from windowing.dataset.contents import Contents
+from windowing.dataset.catalog import Damaged
 from windowing.dataset.dividing import TIME, Leak, Split, default_group, divide, find_leaks, folds_of
-from windowing.dataset.heard import states_of
+from windowing.dataset.facts import Facts
 from windowing.dataset.leaks import NEARNESS, Nearness
 from windowing.dataset.reading import FIGURES
 from windowing.dataset.selecting import Rows, Step, Where, rows_of
 from windowing.dataset.source import Opening, Source
+from windowing.dataset.targets import shares_of, steps_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -43,7 +41,7 @@ Unlabelled: TypeAlias = Literal["drop", "keep"]
 _ARGUMENTS: Final = ("unlabelled", "groups")
 
 
-class Dataset:
+class Dataset(Facts):
     """A handle on an opened dataset, or on a selection of its windows; `open_dataset` makes it.
 
     What it knows is read when somebody asks. It pickles as what was opened, at which cut, and what was selected: who
@@ -51,7 +49,7 @@ class Dataset:
     """
 
     def __init__(self, source: Source, parent: Dataset | None = None, step: Step | None = None) -> None:
-        self._source: Final = source
+        super().__init__(source)
         self._parent: Final = parent
         self._step: Final = step
 
@@ -112,41 +110,6 @@ class Dataset:
         return Window(self.signals(np.array([at]))[0], int(self._source.labelled.codes.y[row]))
 
     @property
-    def contents(self) -> Contents:
-        """All that the dataset's folder holds but the signals, whatever is selected."""
-        return self._source.contents
-
-    @property
-    def counting(self) -> Counting:
-        """The marks that count, and how many others stand; of several datasets: in the last one."""
-        return self.contents.choice.count(self.contents.marks.marks)
-
-    @property
-    def name(self) -> str:
-        """The dataset's name."""
-        return self.contents.config.name
-
-    @property
-    def rate(self) -> Fraction:
-        """The rate of the windows' grid in hertz."""
-        return self.contents.config.window.rate
-
-    @property
-    def cut(self) -> Mapping[str, int]:
-        """The newest sequence number of every chain when it was opened, by `<topic>-<partition>`; of several datasets,
-        each behind its folder."""
-        found: dict[str, int] = {}
-        for each in self.contents.parts:
-            before = f"{each.root}/" if self.contents.joined else ""
-            found |= {before + chain: seq for chain, seq in {**each.windows.cut, **each.labels.cut}.items()}
-        return found
-
-    @property
-    def damaged(self) -> tuple[Damage, ...]:
-        """What `damaged="skip"` left out."""
-        return tuple(damage for each in self.contents.parts for damage in each.windows.damage)
-
-    @property
     def classes(self) -> tuple[str, ...]:
         """What `y` indexes into: `[labels] classes`, or every label that ever was, in the order of its first
         appearance: a label keeps its number, whatever comes, and whatever is selected."""
@@ -164,27 +127,6 @@ class Dataset:
         """How many windows have a label that `[labels] classes` does not name, by label: in `y` they are unlabelled.
         They are counted whatever is selected."""
         return self._source.labelled.codes.unknown
-
-    @property
-    def rules(self) -> str:
-        """The revision of the rules whose marks count, "none" or "all"; those of several datasets that differ, each."""
-        return self.contents.rules_counted
-
-    @property
-    def channels(self) -> tuple[str, ...]:
-        """The channels, `stream.channel`, in the order of the last axis of `X`."""
-        return self.contents.config.window.channels
-
-    @property
-    def states(self) -> Mapping[str, Mapping[int, str]]:
-        """What the values of the channels that have named states mean, by channel and code, as in
-        `{"gate.position": {0: "raised", 1: "down"}}`. Codes that recordings name otherwise have all their names."""
-        return states_of(self.contents.streams, self.channels)
-
-    @property
-    def attributes(self) -> tuple[str, ...]:
-        """The attributes that at least one recording has."""
-        return tuple(self.contents.recordings.columns[2:])
 
     def windows(self) -> pl.DataFrame:
         """The windows as a table, in the order of device, then time; of a selection by rows in the order of these.
@@ -321,8 +263,8 @@ class Dataset:
         """What two of the `parts` of this dataset share that they must not; () where nothing does.
 
         Groups by `by` (that of a `Split`; else as `split` goes by), windows of one device that overlap, equal windows,
-        and with `near` nearly equal ones. The last compares each window of a part with those of the others: a minute
-        for some ten thousand. None leaves it out.
+        and with `near` nearly equal ones, which takes time in proportion to the product of the parts' sizes: None
+        leaves it out.
 
         Raises:
             UsageError: a window has no such group.
@@ -331,6 +273,28 @@ class Dataset:
         known = parts.by if isinstance(parts, Split) else default_group(self)
         group = by or known
         return find_leaks(parts, None if group == TIME else group, near)
+
+    def shares(self) -> NDArray[np.float64]:
+        """How much of each window each label covers: `(windows, classes) float64`, in the order of `windows()`.
+
+        Soft targets, or with `shares() > 0` all labels of a window; a person's mark hides rules', as for the one label
+        of a window, and a window's shares sum to more than 1 where labels overlap. The background's share is 1 where
+        no mark touches; labels that `classes` does not have are left out.
+
+        Raises `UsageError`.
+        """
+        return shares_of(self._source, np.arange(len(self)) if self._rows is None else self._rows)
+
+    def step_labels(self) -> NDArray[np.int64]:
+        """The label at each step of each window: `(windows, steps) int64`, index into `classes`, -1 for none
+        or one that is not among them.
+
+        It is that of the visible mark that holds the step's instant; where several do, the one that a person said
+        later, then of the earlier start. The background is where no mark holds.
+
+        Raises `UsageError`.
+        """
+        return steps_of(self._source, np.arange(len(self)) if self._rows is None else self._rows)
 
     def signals(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
         """The windows at these places, `(windows, steps, channels) float32`. Raises `CorruptError`."""
