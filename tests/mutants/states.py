@@ -111,8 +111,8 @@ STATES: Final[list[Mutant]] = [
     Mutant(
         "an import takes values without a name",
         "ingest/importers/readings.py",
-        "    _check_named(table, options)\n",
-        "",
+        "_check_named(table, options)\n",
+        "pass\n",
         "tests/ingest/importers/test_readings.py",
     ),
     Mutant(

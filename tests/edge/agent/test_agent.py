@@ -409,7 +409,7 @@ def test_what_no_disk_took_up_to_the_end_is_said_and_the_next_start_says_how_far
         real(queue, entries, last=last)
 
     monkeypatch.setattr(Queue, "commit", commit)
-    monkeypatch.setattr("edge.agent.agent.FAREWELL_S", 0.1)
+    monkeypatch.setattr("edge.agent.agent.FAREWELL_S", 2.0)
     config = fed_config(tmp_path)
 
     async def first(log: FlakyLog) -> None:
