@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from edge.errors import SpoolFormatError
-from edge.spool.spool import Spool, SpoolLimits
+from edge.spool.spool import FORMAT, Spool, SpoolLimits
 from ingest.engine.manifest import open_document, sha256_of
 from tests.compat.making import EXPECTED, FOLDER, SPOOLED, found_in, make, pack, unpack
 from tests.edge.spool.spooling import chunk, read_all
@@ -128,7 +128,7 @@ def test_documents_of_a_later_format_are_refused(
 
 def test_a_spool_of_a_later_format_is_refused(site: Site) -> None:
     path = site.folder / "spool" / "format"
-    number = int(path.read_text().rsplit(maxsplit=1)[1])
-    path.write_text(path.read_text().replace(str(number), str(number + 1)))
-    with pytest.raises(SpoolFormatError, match=f"found format {number + 1}.* a newer sensorloom wrote it"):
+    words, _ = path.read_text().rsplit(maxsplit=1)
+    path.write_text(f"{words} {FORMAT + 1}\n")
+    with pytest.raises(SpoolFormatError, match=f"found format {FORMAT + 1}.* a newer sensorloom wrote it"):
         Spool(site.folder / "spool", SpoolLimits(max_bytes=1_000_000))
