@@ -71,6 +71,10 @@ class Index:
         return next((spot for spot in reversed(self.spots) if spot.offset <= offset), None)
 
 
+_DECODER: Final = msgspec.msgpack.Decoder(Index)
+"""Made here, once: what msgspec learns of a dataclass at its first use, another thread sees by halves, and crashes."""
+
+
 def load(partition: Partition) -> Index:
     """The index as it was written last; an empty one where there is none that holds here."""
     head = partition.head()
@@ -78,7 +82,7 @@ def load(partition: Partition) -> Index:
         data = (partition.folder / _NAME).read_bytes()
         body = data[len(_MAGIC) : -_CRC_BYTES]
         if data.startswith(_MAGIC) and int.from_bytes(data[-_CRC_BYTES:], "little") == crc32(body):
-            found = msgspec.msgpack.decode(body, type=Index)
+            found = _DECODER.decode(body)
             if found.home == head.home and found.through.offset <= head.durable:
                 return found
     return Index(home=head.home)

@@ -399,7 +399,8 @@ def test_nothing_passes_a_gap_that_was_not_announced(tmp_path: Path, monkeypatch
 def test_what_no_disk_took_up_to_the_end_is_said_and_the_next_start_says_how_far_this_one_came(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, comes_back: bool
 ) -> None:
-    """`comes_back`: for what is small, for the last try. Then the gap is in the log, with its number."""
+    """`comes_back`: for what is small, for the last try. Then the gap is in the log, with its number.
+    What is fed comes at the agent's own time: where that passes, it looks how far it is."""
     real, is_full, tries = Queue.commit, [False], [0]
 
     def commit(queue: Queue, entries: list[Entry], *, last: bool = False) -> None:
@@ -414,10 +415,10 @@ def test_what_no_disk_took_up_to_the_end_is_said_and_the_next_start_says_how_far
 
     async def first(log: FlakyLog) -> None:
         async with running(config, log) as agent:
-            agent.source.feed(b"1\n2\n", 1)
+            agent.source.feed(b"1\n2\n", time.monotonic())
             await agent.until(lambda: len(log.values()) == 2)
             is_full[0] = True
-            agent.source.feed(b"3\n4\n5\n", 2)
+            agent.source.feed(b"3\n4\n5\n", time.monotonic())
             await agent.until(lambda: agent.agent.figures()["acc.samples"] == 5)
 
     async def main() -> None:
@@ -428,7 +429,7 @@ def test_what_no_disk_took_up_to_the_end_is_said_and_the_next_start_says_how_far
             assert [(gap.samples, gap.reason) for gap in log.gaps()] == [(3, "disk_full")]
         is_full[0] = False
         async with running(config, log, boot=2) as agent:
-            agent.source.feed(b"6\n", 3)
+            agent.source.feed(b"6\n", time.monotonic())
             await agent.until(lambda: 6 in log.values())
         ends = [record for record in log.records() if isinstance(record, RecordingEnd)]
         *_, start = [record for record in log.records() if isinstance(record, RecordingStart)]

@@ -50,7 +50,11 @@ def test_the_first_append_after_a_check_asks_for_nothing_else(log: KafkaLog, ask
         await log.close()
         return [name for name in asked[before:] if name != "InitProducerIdRequest"]  # that one comes when it likes
 
-    assert asyncio.run(run()) == ["ProduceRequest"]
+    names = asyncio.run(run())
+    assert [name for name in names if name != "MetadataRequest"] == ["ProduceRequest"]
+    assert (
+        names.count("MetadataRequest") <= 1
+    )  # the client looks by a clock of its own, too; three of them were waited for
 
 
 def test_bounds_are_asked_for_under_one_look_at_the_leaders(log: KafkaLog, asked: list[str]) -> None:
