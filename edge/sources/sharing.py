@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Hashable, Mapping
 from typing import ClassVar, Final, Self
@@ -13,6 +14,8 @@ QUEUE_BYTES: Final = 1_000_000
 """So much waits for who takes it last; then nobody gets more."""
 CLOSING_S: Final = 2.0
 """Who closes alone is alone after this time; the others go on."""
+OPENING_S: Final = 2.0
+"""So long the first ones wait for the others to open: what came before would not reach them."""
 
 
 class Shared:
@@ -24,11 +27,17 @@ class Shared:
         self._turn = asyncio.Lock()
         self._room = asyncio.Event()
         self._closed = asyncio.Event()
+        self._all_here = asyncio.Event()
         self._arrivals: AsyncIterator[Arrival | Interruption] | None = None
 
     async def pull(self, view: View) -> bool:
         """Let what comes next reach all views, unless something waits for this one. False: it has come to its end."""
         async with self._turn:
+            if not self._all_here.is_set():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(OPENING_S):
+                        await self._all_here.wait()
+                self._all_here.set()
             while not view.queue and max(one.size for one in self.views) > QUEUE_BYTES:
                 self._room.clear()
                 await self._room.wait()
@@ -60,6 +69,8 @@ class Shared:
     def opened(self) -> None:
         """A view is open."""
         self._closed.clear()
+        if all(view.is_open for view in self.views):
+            self._all_here.set()
 
     async def closed(self) -> None:
         """A view is closed; with the last of them the source is, and what it had goes to all."""

@@ -89,6 +89,29 @@ def test_all_views_get_all_in_order_and_what_waits_was_not_heard() -> None:
     asyncio.run(main())
 
 
+def test_who_opens_last_has_what_came_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pipelines open one after the other; what the first had read by then would be nobody else's."""
+
+    async def main() -> None:
+        script = Scripted()
+        one, other = shared_of(script, 2).views
+        script.ready.put_nowait(arrival(1))
+        first = asyncio.create_task(taken(one, 1))
+        await until(lambda: one.is_open)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        await other.open()
+        assert await asyncio.wait_for(first, 60) == [1]
+        assert await taken(other, 1) == [1]
+        # One that never opens holds nobody up for good.
+        monkeypatch.setattr("edge.sources.sharing.OPENING_S", 0.01)
+        alone, _ = shared_of(script, 2).views
+        script.ready.put_nowait(arrival(2))
+        assert await asyncio.wait_for(taken(alone, 1), 60) == [2]
+
+    asyncio.run(main())
+
+
 def test_who_ends_while_it_waits_leaves_the_others_alone() -> None:
     async def main() -> None:
         script = Scripted()
@@ -185,9 +208,20 @@ def test_an_agent_has_several_streams_from_one_port(tmp_path: Path) -> None:
             agent = Agent(load_config(path), log, b"1" * 16, "0", lambda text: None)
             stop = asyncio.Event()
             running = asyncio.create_task(agent.run(stop))
+
+            def lost() -> dict[str, int]:
+                return dict(agent.recorders["pump"].counters["acc"].lost)
+
+            async def heard(words: bytes) -> None:
+                """The port was emptied as it opened, its first line left out: what is nobody's is counted by now."""
+                before = lost().get("tag", 0)
+                while lost().get("tag", 0) == before:
+                    port.write(words)
+                    await asyncio.sleep(0.02)
+
             async with asyncio.timeout(60):
-                await until(lambda: port.is_read)
-                port.write(b"half a line\n")
+                await until(lambda: port.is_read and "pump" in agent.recorders)
+                await heard(b"half a line\n")
                 for number in range(50):
                     port.write(b"A,%d,%d\n" % (number, -number) + (b"T:%d\n" % number if number % 10 == 0 else b""))
                 port.write(b"unheard of\n")
@@ -195,15 +229,15 @@ def test_an_agent_has_several_streams_from_one_port(tmp_path: Path) -> None:
                 port.unplug()
                 port.plug()
                 await until(lambda: port.is_read)
-                port.write(b"the rest\nA,50,0\nT:50\n")
+                await heard(b"the rest\n")
+                port.write(b"A,50,0\nT:50\n")
                 await until(lambda: len(values("acc")) == 102 and len(values("temp")) == 6)
-                lost = dict(agent.recorders["pump"].counters["acc"].lost)
                 stop.set()
                 await running
-        return lost
+            return lost()
 
     lost = asyncio.run(main())
-    assert lost["tag"] == 1
+    assert lost["tag"] >= 3
     assert lost["port_lost"] == 1
     assert values("acc")[::2] == [float(number) for number in range(51)]
     assert values("temp") == [0.0, 10.0, 20.0, 30.0, 40.0, 50.0]
