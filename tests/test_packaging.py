@@ -8,6 +8,7 @@ import subprocess
 import sys
 import sysconfig
 import venv
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -59,11 +60,17 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("installed")
     venv.create(folder / "venv", with_pip=False, symlinks=True)
     site = next((folder / "venv/lib").glob("python*")) / "site-packages"
-    install = ["install", "--quiet", "--no-deps", "--no-index", "--prefix", str(folder / "venv"), str(wheel)]
+    # With a prefix alone pip takes away what is installed here: `make demo` had no command after `make test`.
+    install = ["install", "--quiet", "--no-deps", "--no-index", "--ignore-installed"]
+    install += ["--prefix", str(folder / "venv"), str(wheel)]
     subprocess.run([sys.executable, "-m", "pip", *install], check=True, capture_output=True, timeout=300)
     libraries = sysconfig.get_path("purelib")  # numpy and the like; the link to the source tree there is not followed
     (site / "libraries.pth").write_text(libraries)
     return folder / "venv/bin/python"
+
+
+def test_what_is_installed_here_stays(python: Path) -> None:
+    assert metadata.version("sensorloom")
 
 
 def test_who_installs_the_wheel_has_its_command(python: Path, tmp_path: Path) -> None:
