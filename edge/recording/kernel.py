@@ -8,21 +8,20 @@ from typing import Final
 import numpy as np
 
 from edge.protocol import Times
+from edge.recording.floor import Floor
 from edge.recording.stamps import Ahead, ClockEstimate, Placed, Stamp
 
 KERNEL_ERROR_NS: Final = 100_000
 """What an interrupt may come late, as far as is known."""
 
 
-class KernelTimes:
+class KernelTimes(Floor):
     """A sample was taken when the kernel says so.
 
     Interrupts of several lines may be a little out of order, and two of them at one instant: such a sample lies right
-    behind the one before, and its error says how far it was moved. None is left out.
+    behind the one before, and its error says how far it was moved. None is left out. Its source promises up to when the
+    kernel has handed on all.
     """
-
-    def __init__(self) -> None:
-        self._floor = -(1 << 62)
 
     def place(self, count: int, device_ns: Times | None, stamp: Stamp, ahead: Sequence[Ahead] | None = None) -> Placed:
         """See `Timebase`; `device_ns` are on the agent's axis. Samples without a time are left out."""
@@ -32,20 +31,6 @@ class KernelTimes:
         times = np.maximum.accumulate(np.maximum(device_ns - steps, self._floor)) + steps
         self._floor = int(times[-1]) + 1
         return Placed(times, slice(None), error_ns=int((times - device_ns).max()))
-
-    def skip(self, count: int) -> None:
-        """See `Timebase`: nothing was expected."""
-
-    def interrupt(self) -> None:
-        """See `Timebase`: nothing was expected."""
-
-    def close_chunk(self) -> None:
-        """See `Timebase`: nothing depends on it."""
-
-    def promise(self, now_ns: int, *, is_away: bool = False) -> int:
-        """See `Timebase`: its source says up to when the kernel has handed on all."""
-        self._floor = max(self._floor, now_ns)
-        return self._floor
 
     @property
     def state(self) -> ClockEstimate:

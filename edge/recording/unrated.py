@@ -9,6 +9,7 @@ import numpy as np
 
 from edge.protocol import Times
 from edge.recording.catchup import CatchUp
+from edge.recording.floor import Floor
 from edge.recording.stamps import Ahead, ClockEstimate, Placed, Stamp
 
 SPREAD_NS: Final = 1_000_000_000
@@ -17,11 +18,11 @@ UNRATED_ERROR_NS: Final = 10_000_000
 """What a single arrival may be late, as far as is known: a tick of a USB adapter, a turn of a busy machine."""
 
 
-class UnratedTimes:
+class UnratedTimes(Floor):
     """Arrival is what is known, and nothing of a rate: a sample was taken when it came, several since the last ones."""
 
     def __init__(self) -> None:
-        self._floor = -(1 << 62)
+        super().__init__()
         self._last_arrival: int | None = None
         self._catchup = CatchUp()
 
@@ -43,20 +44,6 @@ class UnratedTimes:
         kept_ns = self._catchup.arrived(count, arrived, ahead or ())
         error = max(span if count > 1 else 0, stamp.waited_ns, kept_ns)
         return Placed(times, slice(None), error_ns=error)
-
-    def skip(self, count: int) -> None:
-        """See `Timebase`: nothing was expected."""
-
-    def interrupt(self) -> None:
-        """See `Timebase`: nothing was expected."""
-
-    def close_chunk(self) -> None:
-        """See `Timebase`: nothing depends on it."""
-
-    def promise(self, now_ns: int, *, is_away: bool = False) -> int:
-        """See `Timebase`: what arrives later happened later."""
-        self._floor = max(self._floor, now_ns)
-        return self._floor
 
     @property
     def state(self) -> ClockEstimate:
