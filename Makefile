@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
 
-PACKAGES := edge ingest labeling preparing service simulators sinks timeline windowing tests sensorloom.py
+PACKAGES := curation edge ingest labeling preparing service simulators sinks timeline windowing tests sensorloom.py
 # Tests start hundreds of processes of ours: what they need is compiled before (see tests/conftest.py).
 unexport PYTHONDONTWRITEBYTECODE
 # Two cores, and tests that wait for a server or a page a third of their time: two more keep both at work.

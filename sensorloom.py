@@ -181,7 +181,7 @@ _COMMANDS: Final = {
     "window": _Command("service.commands", "cut a log's streams into windows: the windowing service"),
     "archive": _Command("service.archivecommands", "keep a log's records for good: as Parquet, beside the log"),
     "sink": _Command("sinks.commands", "carry a log on to other systems: InfluxDB"),
-    "dataset": _Command("windowing.commands", "see and check a dataset"),
+    "dataset": _Command("curation.commands", "see and check a dataset"),
     "status": _Command("service.sitecommands", "how a site is: silent devices, lag, the last hour, the disk"),
     "backup": _Command(
         "service.sitecommands", "copy a site that may be at work: what was made of its log, then the log"

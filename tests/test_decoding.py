@@ -18,7 +18,18 @@ from typing import Any
 import msgspec.inspect
 
 PROJECT = Path(__file__).parents[1]
-PACKAGES = ("edge", "ingest", "labeling", "preparing", "service", "simulators", "sinks", "timeline", "windowing")
+PACKAGES = (
+    "curation",
+    "edge",
+    "ingest",
+    "labeling",
+    "preparing",
+    "service",
+    "simulators",
+    "sinks",
+    "timeline",
+    "windowing",
+)
 _HALF = (msgspec.inspect.DataclassType, msgspec.inspect.NamedTupleType, msgspec.inspect.TypedDictType)
 
 

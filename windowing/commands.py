@@ -9,8 +9,8 @@ from typing import Any, Final
 SHOWN_WINDOWS_MAX: Final = 5
 
 
-def register(subparsers: Any) -> None:
-    """Add the command's parser."""
+def register(subparsers: Any) -> Any:
+    """Add the command's parser; what takes further actions (see `curation.commands`)."""
     parser = subparsers.add_parser(
         "dataset", help="see and check a dataset", epilog="example: sensorloom dataset status site/dataset"
     )
@@ -25,6 +25,7 @@ def register(subparsers: Any) -> None:
         action.add_argument("--json", action="store_true", help="print one JSON object")
         action.set_defaults(run=run)
     _register_exclude(actions)
+    return actions
 
 
 def _register_exclude(actions: Any) -> None:

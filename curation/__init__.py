@@ -1,0 +1,1 @@
+"""What is made of datasets: versions, plans and reports, documents, exports, cleaning, erasure."""

@@ -1,0 +1,15 @@
+"""`sensorloom dataset`: what looks at a dataset (`windowing.commands`), and what is made of one.
+
+What a command needs is imported when it runs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from windowing import commands as looking
+
+
+def register(subparsers: Any) -> None:
+    """Add the command's parser."""
+    looking.register(subparsers)
