@@ -61,10 +61,14 @@ if TYPE_CHECKING:
     from preparing.transforms import TimeWarp as TimeWarp
     from windowing.dataset.answers import Arrays as Arrays
     from windowing.dataset.answers import Batch as Batch
+    from windowing.dataset.answers import Series as Series
+    from windowing.dataset.answers import StreamArrays as StreamArrays
     from windowing.dataset.answers import Window as Window
     from windowing.dataset.dividing import Leak as Leak
     from windowing.dataset.dividing import Split as Split
+    from windowing.dataset.forecasting import Regression as Regression
     from windowing.dataset.leaks import Nearness as Nearness
+    from windowing.dataset.lineage import Explanation as Explanation
     from windowing.dataset.reader import Dataset as Dataset
 
 __version__: Final = "0.1.0"
@@ -78,6 +82,7 @@ __all__ = [
     "CorruptLogError",
     "Cropping",
     "Dataset",
+    "Explanation",
     "FencedError",
     "Jitter",
     "Leak",
@@ -90,12 +95,14 @@ __all__ = [
     "PermanentError",
     "Permutation",
     "RecordTooLargeError",
+    "Regression",
     "ReplacedLogError",
     "Rotation",
     "RuleError",
     "Scaler",
     "Scaling",
     "SensorloomError",
+    "Series",
     "SourceFailedError",
     "SourceUnavailableError",
     "Split",
@@ -104,6 +111,7 @@ __all__ = [
     "StateVersionError",
     "StoreFullError",
     "StoreUnavailableError",
+    "StreamArrays",
     "TimeWarp",
     "TransientError",
     "TruncatedLogError",
@@ -126,21 +134,25 @@ _ELSEWHERE: Final = {
     "Batch": "windowing.dataset.answers",
     "Cropping": "preparing.transforms",
     "Dataset": "windowing.dataset.reader",
+    "Explanation": "windowing.dataset.lineage",
     "Jitter": "preparing.transforms",
     "Leak": "windowing.dataset.dividing",
     "MagnitudeWarp": "preparing.transforms",
     "Mixing": "preparing.transforms",
     "Nearness": "windowing.dataset.leaks",
     "Permutation": "preparing.transforms",
+    "Regression": "windowing.dataset.forecasting",
     "Rotation": "preparing.transforms",
     "RuleError": "labeling.rules.errors",
     "Scaler": "preparing.scaling",
     "Scaling": "preparing.transforms",
+    "Series": "windowing.dataset.answers",
     "SourceFailedError": "edge.errors",
     "SourceUnavailableError": "edge.errors",
     "Split": "windowing.dataset.dividing",
     "SpoolBusyError": "edge.errors",
     "SpoolFormatError": "edge.errors",
+    "StreamArrays": "windowing.dataset.answers",
     "TimeWarp": "preparing.transforms",
     "UnwrittenError": "edge.errors",
     "Window": "windowing.dataset.answers",

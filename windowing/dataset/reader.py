@@ -13,24 +13,27 @@ skipped: without them labels would be wrong.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Never, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, Never, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ingest.errors import UsageError
 from ingest.settings import suggest
-from windowing.dataset.answers import Arrays, Batch, Window
+from ingest.units import parse_time
+from windowing.dataset.answers import Arrays, Batch, Series, StreamArrays, Window
 from windowing.dataset.batching import BatchPlan
 from windowing.dataset.catalog import Damaged
 from windowing.dataset.dividing import TIME, Leak, Split, default_group, divide, find_leaks, folds_of
-from windowing.dataset.facts import Facts
+from windowing.dataset.forecasting import Regression, regression_of
 from windowing.dataset.leaks import NEARNESS, Nearness
+from windowing.dataset.lineage import Explanation, explain
 from windowing.dataset.reading import FIGURES
-from windowing.dataset.selecting import Rows, Step, Where, rows_of
+from windowing.dataset.sampling import find_origin, log_of, precision_of, read_samples, stream_arrays
+from windowing.dataset.selected import Selected
+from windowing.dataset.selecting import Rows, Where, rows_of
 from windowing.dataset.source import Opening, Source
 from windowing.dataset.targets import shares_of, steps_of
 
@@ -38,42 +41,15 @@ if TYPE_CHECKING:
     import polars as pl
 
 Unlabelled: TypeAlias = Literal["drop", "keep"]
-_ARGUMENTS: Final = ("unlabelled", "groups")
+_ARGUMENTS: Final = ("unlabelled", "groups", "per_stream", "source")
 
 
-class Dataset(Facts):
+class Dataset(Selected):
     """A handle on an opened dataset, or on a selection of its windows; `open_dataset` makes it.
 
     What it knows is read when somebody asks. It pickles as what was opened, at which cut, and what was selected: who
     unpickles it has the same windows, whatever a service added meanwhile.
     """
-
-    def __init__(self, source: Source, parent: Dataset | None = None, step: Step | None = None) -> None:
-        super().__init__(source)
-        self._parent: Final = parent
-        self._step: Final = step
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _again, (self._source.opening, self._steps)
-
-    @property
-    def _steps(self) -> tuple[Step, ...]:
-        if self._parent is None or self._step is None:
-            return ()
-        return (*self._parent._steps, self._step)
-
-    @cached_property
-    def _rows(self) -> NDArray[np.int64] | None:
-        """The places of the selected windows among all; None: all."""
-        if self._parent is None or self._step is None:
-            return None
-        parent = self._parent
-        kept = self._step.kept(parent.columns, len(parent))
-        return kept if parent._rows is None else parent._rows[kept]
-
-    def __len__(self) -> int:
-        """The number of windows, labelled or not."""
-        return len(self.contents.index) if self._rows is None else len(self._rows)
 
     def __repr__(self) -> str:
         window = self.contents.config.window
@@ -109,40 +85,6 @@ class Dataset(Facts):
         row = at if self._rows is None else int(self._rows[at])
         return Window(self.signals(np.array([at]))[0], int(self._source.labelled.codes.y[row]))
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """What `y` indexes into: `[labels] classes`, or every label that ever was, in the order of its first
-        appearance: a label keeps its number, whatever comes, and whatever is selected."""
-        return self._source.labelled.codes.classes
-
-    @property
-    def counts(self) -> Mapping[str, int]:
-        """How many of the windows have each of the classes, and how many none, which is last, as ""."""
-        found = np.bincount(self._y + 1, minlength=len(self.classes) + 1).tolist()
-        named = zip((*self.classes, ""), (*found[1:], found[0]), strict=True)
-        return {label: count for label, count in named if count}
-
-    @property
-    def unknown(self) -> Mapping[str, int]:
-        """How many windows have a label that `[labels] classes` does not name, by label: in `y` they are unlabelled.
-        They are counted whatever is selected."""
-        return self._source.labelled.codes.unknown
-
-    def windows(self) -> pl.DataFrame:
-        """The windows as a table, in the order of device, then time; of a selection by rows in the order of these.
-
-        Columns: window (its id), device, recording, anchor, k, t0_ns, t1_ns, shard, row, coverage, label (null where
-        there is none), share (of the window's time under the label), mark (the id of the mark that gave the label),
-        and of that mark its author, tool, mark_time_ns (when the log took what made it so, ns UTC) and revision (of its
-        rule; null for a person's); and the recordings' attributes, as in subject, null where a recording does not have
-        it.
-        """
-        return self.columns(self._source.names)
-
-    def columns(self, names: Sequence[str]) -> pl.DataFrame:
-        """Some columns of `windows()`, at no cost of others. Raises `UsageError` for one that there is not."""
-        return self._source.table(names, self._rows)
-
     def select(
         self, *which: pl.Expr | Sequence[int] | Sequence[bool] | NDArray[Any] | pl.Series, **equal: Any
     ) -> Dataset:
@@ -165,23 +107,54 @@ class Dataset(Facts):
                 found = Dataset(self._source, found, rows_of(each, self.__len__))
         return found
 
-    def arrays(self, unlabelled: Unlabelled = "drop", *, groups: str = "device", **wrong: Never) -> Arrays:
+    @overload
+    def arrays(
+        self, unlabelled: Unlabelled = ..., *, groups: str = ..., per_stream: Literal[False] = ..., **wrong: Never
+    ) -> Arrays: ...
+
+    @overload
+    def arrays(
+        self,
+        unlabelled: Unlabelled = ...,
+        *,
+        groups: str = ...,
+        per_stream: Literal[True],
+        source: str | Path | None = ...,
+        **wrong: Never,
+    ) -> StreamArrays: ...
+
+    def arrays(
+        self,
+        unlabelled: Unlabelled = "drop",
+        *,
+        groups: str = "device",
+        per_stream: bool = False,
+        source: str | Path | None = None,
+        **wrong: Never,
+    ) -> Arrays | StreamArrays:
         """`X, y, groups` in the order of `windows()`.
 
         Windows without a label, or with one that is not in `classes`, are dropped: -1 would be a class like any other
         to scikit-learn. `"keep"` keeps them, with -1 in `y`. `groups` is what never belongs on both sides of a split:
         "device", "recording", or an attribute of the recordings, as in "subject".
 
+        With `per_stream`, `X` has each stream at its own nominal rate in float64, from the window's first instant on,
+        cut from the samples themselves by the rules that cut windows; `source` is as for `samples`.
+
         Raises:
             CorruptError: a window that is needed is damaged; nothing is returned.
-            UsageError: `unlabelled` or `groups` is none of these, or a window's recording does not have the attribute.
+            UsageError: `unlabelled` or `groups` is none of these, a window's recording does not have the attribute, or
+                a stream has no one nominal rate.
             TypeError: an argument of another name.
         """
         if wrong:
             raise TypeError(f"arrays: unknown argument {next(iter(wrong))!r}{suggest(next(iter(wrong)), _ARGUMENTS)}")
         rows = self._wanted(unlabelled, "arrays")
         names = self._groups(rows, groups, "arrays: groups")
-        return Arrays(self._source.shelf.read(rows), self._source.labelled.codes.y[rows], names)
+        y = self._source.labelled.codes.y[rows]
+        if per_stream:
+            return StreamArrays(stream_arrays(self, rows, source), y, names)
+        return Arrays(self._source.shelf.read(rows), y, names)
 
     def batches(
         self,
@@ -285,6 +258,58 @@ class Dataset(Facts):
         """
         return shares_of(self._source, np.arange(len(self)) if self._rows is None else self._rows)
 
+    def regression(self, *targets: str, horizon: int | str | Sequence[int] = 0) -> Regression:
+        """Windows to predict channels from: `regression("motor.temp", horizon="10s")`.
+
+        A target is its channel's value `horizon` behind the window's last step, in steps or as a time that is a whole
+        number of them; several, as in `range(1, 25)`, give `y` an axis more. At 0 it is the value at the last step
+        itself, and `X` lacks the targets' channels; beyond, nothing in `X` is later than its own window.
+        Windows whose targets are not among these windows, or missing, are left out, and counted in `missing`: so a part
+        of a split takes no target from another part.
+
+        Raises:
+            UsageError: a channel or a horizon is none.
+            CorruptError: a window is damaged.
+        """
+        return regression_of(self, targets, horizon)
+
+    def samples(
+        self, device: str, stream: str, start: int | str, end: int | str, *, source: str | Path | None = None
+    ) -> Series | None:
+        """The samples of a stream in `[start, end)`, ns UTC or ISO times, as the sensor said them, in float64; None
+        where there are none.
+
+        They are read from the archive and the log beside the dataset, or from `source`: a log's URL, or the folder of
+        either.
+
+        Raises:
+            UsageError: there is no such log, or it is not the one that the dataset was cut from.
+            CorruptError: a file is damaged.
+            LogUnavailableError: the log gives no answer.
+        """
+        begin_ns, end_ns = (it if isinstance(it, int) else parse_time(it) for it in (start, end))
+        if end_ns <= begin_ns:
+            raise UsageError(f"samples: the span ends at {end}, before it begins at {start}")
+        origin = find_origin(self.contents.root, log_of(self), source)
+        return read_samples(origin, device, stream, [(begin_ns, end_ns)])[0]
+
+    def precision(self) -> pl.DataFrame:
+        """What float32 leaves of each channel, from all these windows: channel, unit, largest (magnitude), step (the
+        distance to the next number there, in the unit), and step_m, of latitudes and longitudes in degrees, in metres
+        on the ground. `arrays(per_stream=True)` and `samples` have float64. Raises `CorruptError`."""
+        signals = (batch.X for batch in self.batches(4096, unlabelled="keep"))
+        return precision_of(self, signals)
+
+    def explain(self, window: int | str) -> Explanation:
+        """Where a window comes from, by place or id: offsets of the log, marks over it and which one decides, rules,
+        configuration, code, and where its bytes lie; `print` it.
+
+        Raises:
+            IndexError: there is no such place.
+            UsageError: there is no such window.
+        """
+        return explain(self, window)
+
     def step_labels(self) -> NDArray[np.int64]:
         """The label at each step of each window: `(windows, steps) int64`, index into `classes`, -1 for none
         or one that is not among them.
@@ -296,20 +321,6 @@ class Dataset(Facts):
         """
         return steps_of(self._source, np.arange(len(self)) if self._rows is None else self._rows)
 
-    def signals(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The windows at these places, `(windows, steps, channels) float32`. Raises `CorruptError`."""
-        return self._source.shelf.read(places if self._rows is None else self._rows[places])
-
-    def hashes(self) -> NDArray[np.uint8]:
-        """The XXH3-128 of each window's bytes, `(windows, 16) uint8`."""
-        whole = self._source.shelf.places.hash
-        return whole if self._rows is None else whole[self._rows]
-
-    @property
-    def _y(self) -> NDArray[np.int64]:
-        y = self._source.labelled.codes.y
-        return y if self._rows is None else y[self._rows]
-
     def _wanted_places(self, unlabelled: Unlabelled, what: str) -> NDArray[np.int64]:
         """The places among these windows of those with a label, or of all."""
         if unlabelled not in ("drop", "keep"):
@@ -319,39 +330,6 @@ class Dataset(Facts):
     def _wanted(self, unlabelled: Unlabelled, what: str) -> NDArray[np.int64]:
         places = self._wanted_places(unlabelled, what)
         return places if self._rows is None else self._rows[places]
-
-    def _groups(self, rows: NDArray[np.int64], groups: str, where: str) -> NDArray[np.str_]:
-        """What windows belong to, whose places among all are `rows`."""
-        import polars as pl
-
-        known = ("device", "recording", *self.attributes)
-        if groups not in known:
-            raise UsageError(f'{where}: found "{groups}"{suggest(str(groups), known)}')
-        found = self._source.column(groups, rows)
-        if found.null_count():
-            row = rows[found.is_null().to_numpy()][:1]
-            device, recording = (self._source.column(name, row)[0] for name in ("device", "recording"))
-            raise UsageError(
-                f'{where}: {found.null_count()} windows have no "{groups}", as those of recording '
-                f"{recording} of {device}; give it by --set {groups}=… with its import"
-            )
-        if groups == "recording" and self._recordings_share_names:
-            table = self._source.table(("device", "recording"), rows)
-            found = table.select(pl.concat_str("device", "recording", separator="/")).to_series()
-        return np.array(found.to_list(), dtype=np.str_)
-
-    @cached_property
-    def _recordings_share_names(self) -> bool:
-        pairs = self.contents.index.select("device", "recording").unique()
-        return pairs["recording"].n_unique() < len(pairs)
-
-
-def _again(opening: Opening, steps: tuple[Step, ...]) -> Dataset:
-    """The handle that was pickled."""
-    found = Dataset(Source(opening))
-    for step in steps:
-        found = Dataset(found._source, found, step)
-    return found
 
 
 def open_dataset(

@@ -17,6 +17,7 @@ from ingest.settings import suggest
 from labeling.marks import ResolvedMark
 from labeling.resolve import WindowLabels
 from windowing.dataset.catalog import Damaged
+from windowing.dataset.configs import CurrentConfig
 from windowing.dataset.contents import Contents
 from windowing.dataset.heard import with_attributes
 from windowing.dataset.index import (
@@ -38,7 +39,7 @@ from windowing.dataset.shelf import HASH_BYTES, Places, Shelf
 if TYPE_CHECKING:
     import polars as pl
 
-_LATER: Final = ("window", "coverage", "hash", "k")
+_LATER: Final = ("window", "coverage", "hash", "k", "offset")
 """What is read of the index when somebody asks for it."""
 _READ: Final = tuple(name for name in COLUMNS if name not in ("window", "coverage"))
 """What is read at first: `k` to tell windows apart, and then let go."""
@@ -90,7 +91,7 @@ class Source:
             opening, paths=tuple(each.root for each in surveys), cuts=tuple(each.cut for each in surveys)
         )
         self._surveys: Final[Sequence[Survey]] = surveys
-        self._columns: Final = columns or (_READ if not whole else (*COLUMNS, "hash"))
+        self._columns: Final = columns or (_READ if not whole else (*COLUMNS, "hash", "offset"))
         self._numbered: Final = not whole
         if whole:
             _ = self.contents
@@ -105,6 +106,10 @@ class Source:
         if self._numbered:
             return replace(found[0], index=_compact(found[0].index))
         return join_contents(found) if joined else found[0]
+
+    def current(self, root: Path) -> CurrentConfig:
+        """The configuration that counts in the dataset in `root`."""
+        return next(each.current for each in self._surveys if each.root == root)
 
     @cached_property
     def labelled(self) -> Labelled:

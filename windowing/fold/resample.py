@@ -84,8 +84,9 @@ def of_channel(samples: Samples, column: int) -> Samples:
     return Samples(times, kept, -FAR_NS, rule, samples.tolerance_ns)
 
 
-def resample(samples: Samples, instants: Times) -> Resampled:
-    """The stream's values at the instants (strictly rising, `(instants,) int64`).
+def resample(samples: Samples, instants: Times, *, double: bool = False) -> Resampled:
+    """The stream's values at the instants (strictly rising, `(instants,) int64`), in float32 unless `double`, or where
+    samples were float64 and nothing was interpolated.
 
     Where every instant has its own sample the values are a view of the samples. Interpolated values are computed in
     float64; an exact sample's value is never touched by arithmetic.
@@ -99,7 +100,7 @@ def resample(samples: Samples, instants: Times) -> Resampled:
         empty = np.zeros((count, samples.values.shape[1]), dtype=np.float32)
         return Resampled(empty, np.zeros(count, dtype=np.bool_), None)
     with np.errstate(all="ignore"):  # a device may send infinities, and NaNs of every kind
-        straight = _straight(samples, instants) if samples.rule.interpolation == "linear" else None
+        straight = None if double or samples.rule.interpolation != "linear" else _straight(samples, instants)
         found = _between(samples, instants) if straight is None else straight
     if samples.held:
         _hold(samples, instants, found.values)

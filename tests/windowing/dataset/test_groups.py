@@ -61,7 +61,7 @@ def test_a_group_that_some_windows_lack_is_no_group(site: Site) -> None:
     with pytest.raises(UsageError, match='found "subjekt".*Did you mean "subject"'):
         dataset.arrays("keep", groups="subjekt")
     with pytest.raises(UsageError, match='found "None"; known: device, recording'):
-        dataset.arrays("keep", groups=None)  # type: ignore[arg-type]
+        dataset.arrays("keep", groups=None)  # type: ignore[call-overload]
 
 
 def test_what_is_said_later_counts_and_what_is_not_said_again_stays(site: Site) -> None:

@@ -66,7 +66,7 @@ def test_selections_are_found_when_asked_for_and_add_up(dataset: Dataset) -> Non
     assert labelled.counts == {"run": 4, "stop": 1}
     assert dataset.select(pl.col("share") > 0.4).select(pl.col("share") < 1).counts == {"run": 1}
     assert dataset.select(device="b").classes == dataset.classes, "numbers of labels do not depend on what is selected"
-    X, y, groups = labelled.select(device="b").arrays()  # noqa: N806
+    X, y, groups = labelled.select(device="b").arrays()
     np.testing.assert_array_equal(X, Window("b", "r", 1).signal[None])
     assert (y.tolist(), groups.tolist()) == ([0], ["b"])
     assert repr(labelled) == "<Dataset pumps: 5 windows, 4 × 2 at 1 Hz; run 4, stop 1>"
@@ -98,7 +98,7 @@ def taken(batches: Iterator[Batch]) -> list[list[int]]:
 
 
 def test_batches_are_all_windows_once_in_an_order_of_seed_and_epoch(dataset: Dataset) -> None:
-    X, y, _ = dataset.arrays("keep")  # noqa: N806
+    X, y, _ = dataset.arrays("keep")
     in_order = list(dataset.batches(4, unlabelled="keep"))
     assert taken(iter(in_order)) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11], [12, 13]]
     np.testing.assert_array_equal(np.concatenate([batch.X for batch in in_order]), X)

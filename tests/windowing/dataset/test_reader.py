@@ -53,7 +53,7 @@ def test_labels_share_and_mark(dataset: Path) -> None:
 
 def test_arrays_are_the_labelled_windows(dataset: Path) -> None:
     opened = open_dataset(dataset)
-    X, y, groups = opened.arrays()  # noqa: N806 - as everyone calls it
+    X, y, groups = opened.arrays()
     wanted = [Window("a", "r", k) for k in (0, 1, 2, 4)] + [Window("b", "r", 1)]
     np.testing.assert_array_equal(X, np.stack([window.signal for window in wanted]))
     assert (X.dtype.name, y.dtype.name) == ("float32", "int64")
@@ -63,14 +63,14 @@ def test_arrays_are_the_labelled_windows(dataset: Path) -> None:
 
 
 def test_unlabelled_windows_are_minus_one_for_those_who_ask(dataset: Path) -> None:
-    X, y, groups = open_dataset(dataset).arrays(unlabelled="keep")  # noqa: N806
+    X, y, groups = open_dataset(dataset).arrays(unlabelled="keep")
     assert X.shape == (14, 4, 2)
     assert np.flatnonzero(y == -1).tolist() == [3, 5, 6, 7, 9, 10, 11, 12, 13]
     assert len(groups) == 14
     with pytest.raises(UsageError, match="unlabelled"):
-        open_dataset(dataset).arrays(unlabelled="maybe")  # type: ignore[arg-type]
+        open_dataset(dataset).arrays(unlabelled="maybe")  # type: ignore[call-overload]
     with pytest.raises(TypeError, match='Did you mean "unlabelled"'):
-        open_dataset(dataset).arrays(unlabeled="keep")  # type: ignore[arg-type]
+        open_dataset(dataset).arrays(unlabeled="keep")  # type: ignore[call-overload]
 
 
 def test_groups_are_plain_recordings_where_those_are_unique(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_the_policy_is_that_of_the_datasets_own_configuration(tmp_path: Path) ->
 
 def test_a_dataset_without_windows_or_marks_opens_empty(tmp_path: Path) -> None:
     opened = open_dataset(build(tmp_path / "d", [[]], []))
-    X, y, groups = opened.arrays()  # noqa: N806
+    X, y, groups = opened.arrays()
     assert (len(opened), opened.classes, X.shape, len(y), len(groups)) == (0, (), (0, 4, 2), 0, 0)
 
 

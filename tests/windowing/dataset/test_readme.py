@@ -29,7 +29,7 @@ def test_every_snippet_for_ml_engineers_runs(tmp_path: Path, monkeypatch: pytest
     names: dict[str, object] = {}
     for snippet in snippets:
         exec(compile(snippet, "README.md", "exec"), names)
-    X, y = names["X"], names["y"]  # noqa: N806
+    X, y = names["X"], names["y"]
     assert isinstance(X, np.ndarray)
     assert isinstance(y, np.ndarray)
     assert X.shape == (60, 4, 2)

@@ -94,7 +94,7 @@ def test_what_cannot_be_split_is_told(dataset: Dataset) -> None:
 
 
 def test_folds_are_what_scikit_learn_takes(dataset: Dataset) -> None:
-    X, y, groups = dataset.arrays()  # noqa: N806
+    X, y, groups = dataset.arrays()
     folds = dataset.folds(4)
     assert sorted(np.concatenate([test for _, test in folds]).tolist()) == list(range(len(y)))
     for train, test in folds:
