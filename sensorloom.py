@@ -214,20 +214,25 @@ def open(
     *,
     damaged: Literal["raise", "skip"] = "raise",
     rules: str | None = None,
+    version: str | None = None,
+    split: str | None = None,
 ) -> Dataset:
     """Open a dataset folder at its newest cut; several, an old one and those that went on where it ended, as one.
+
+    `version="1.3.0"`, or "latest", opens one as it was at that version, however it has grown since; `split="train"`
+    gives one part of it, as the version keeps them.
 
     `damaged="skip"` leaves out shards that are damaged, counted, where "raise" refuses to open. Labels count the marks
     of people and of the rules that the last run named; `rules` counts those of an earlier revision instead, or "none"
     or "all" of them.
 
     Raises:
-        UsageError: there is no dataset, or several hold other windows.
+        UsageError: there is no dataset, or several hold other windows; there is no such version, or no such part.
         CorruptError: a file is damaged or missing, or a window is in two datasets.
     """
     from windowing.dataset.reader import open_dataset
 
-    return open_dataset(path, damaged=damaged, rules=rules)
+    return open_dataset(path, damaged=damaged, rules=rules, version=version, split=split)
 
 
 def _parser(modules: Sequence[str]) -> argparse.ArgumentParser:

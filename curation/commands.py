@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from curation.versions import commands as versions
 from windowing import commands as looking
 
 
 def register(subparsers: Any) -> None:
     """Add the command's parser."""
-    looking.register(subparsers)
+    actions = looking.register(subparsers)
+    versions.register(actions)

@@ -91,6 +91,7 @@ def run_exclude(args: argparse.Namespace) -> int:
 def run_verify(args: argparse.Namespace) -> int:
     """`sensorloom dataset verify`; 1 where anything is damaged."""
     from ingest.progress import Progress
+    from ingest.showing import counted
     from windowing.dataset.verify import Verification
 
     verification = Verification(args.path)
@@ -105,7 +106,8 @@ def run_verify(args: argparse.Namespace) -> int:
         affected = f" [{len(problem.windows)} windows: {shown}{more}]" if problem.windows else ""
         print(f"{problem.file}: {problem.problem}{affected}", file=sys.stderr)
     print(
-        f"{report.entries} manifest entries, {report.files} files, {report.bytes:,} bytes, {report.windows} windows: "
+        f"{report.entries} manifest entries, {report.files} files, {report.bytes:,} bytes, {report.windows} windows"
+        + (f", {counted(report.versions, 'version')}: " if report.versions else ": ")
         + (f"{len(report.problems)} problems" if report.problems else "all as written")
         + (f"; {report.again:,} windows were cut again, the first ones count" if report.again else "")
         + (f"; {report.unreferenced} files of unfinished seals, harmless" if report.unreferenced else "")

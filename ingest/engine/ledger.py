@@ -129,11 +129,21 @@ async def mend_head(store: Store, root: Path, name: str) -> bool:
 
 
 async def append_page(
-    store: Store, root: Path, name: str, body: Mapping[str, Any], *, time_ns: int, author: str
+    store: Store,
+    root: Path,
+    name: str,
+    body: Mapping[str, Any],
+    *,
+    time_ns: int,
+    author: str,
+    number: int | None = None,
 ) -> Page:
     """Write the next page, durably, behind whatever others have written by now; `store` is of `root`.
 
+    With `number`, only as that page: what it says rests on the pages before it.
+
     Raises:
+        Exists: others have written the page of that number by now.
         CorruptError: the ledger is damaged.
     """
     try:
@@ -143,6 +153,8 @@ async def append_page(
     while True:
         pages = read_ledger(root, name)
         previous = sha256_of((root / page_name(name, len(pages) - 1)).read_bytes()) if pages else ""
+        if number is not None and number != len(pages):
+            raise Exists(page_name(name, number))
         page = Page(FORMAT, len(pages), previous, time_ns, author, dict(body))
         document = encode_document(page)
         try:

@@ -165,17 +165,33 @@ def build(root: Path, windows: Sequence[Sequence[Window]], marks: Sequence[Mark]
     return root
 
 
+def grow(root: Path, windows: Sequence[Sequence[Window]] = (), marks: Sequence[Mark] = ()) -> None:
+    """More windows in the chains of a dataset, and more marks."""
+    spec = DatasetConfig.load(root / "dataset.toml").window.id
+    values = [[msgspec.msgpack.encode(window) for window in chain] for chain in windows]
+    _seal(root / "windows" / spec, Scripted(spec), "readings", values)
+    _seal(root / "labels", LabelsOperator(), "marks", [[encode(item) for item in marks]])
+    for folder in (root / "windows" / spec, root / "labels"):
+        _without_heads(folder)
+
+
+def _without_heads(folder: Path) -> None:
+    """Their writing belongs to datasets that have `belongs/`, which these have not."""
+    shutil.rmtree(folder / "heads", ignore_errors=True)
+
+
 def _seal(folder: Path, operator: Operator, topic: str, chains: Sequence[Sequence[bytes]]) -> None:
-    folder.mkdir(parents=True)
-    genesis = Genesis(FORMAT, operator.name, topic, len(chains), "the log", operator.spec, operator.code, "id")
-    (folder / "genesis.json").write_bytes(encode_genesis(genesis))
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        genesis = Genesis(FORMAT, operator.name, topic, len(chains), "the log", operator.spec, operator.code, "id")
+        (folder / "genesis.json").write_bytes(encode_genesis(genesis))
     store = FileStore(DiskFiles(folder), "t")
 
     async def run(number: int, values: Sequence[bytes]) -> None:
         part = await work.recover(store, operator, topic, number, 0)
         for begin in range(0, len(values), 3):
             few = list(values[begin : begin + 3])
-            offsets = range(begin, begin + len(few))
+            offsets = range(part.position, part.position + len(few))
             part.running.feed(LogBatch(topic, number, offsets, offsets, [b""] * len(few), few, offsets.stop))
             part.position = offsets.stop
             seal = work.prepare(part, operator)
@@ -233,9 +249,7 @@ def _merge(folder: Path, operator: Operator, merger: Merger, grace_ns: int, byte
 
     for number in range(genesis.partitions):
         asyncio.run(run(number))
-    shutil.rmtree(
-        folder / "heads", ignore_errors=True
-    )  # whose writing belongs to datasets that have `belongs/`, which these have not
+    _without_heads(folder)
 
 
 async def at_once(function: Callable[[], T]) -> T:

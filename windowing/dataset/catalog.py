@@ -23,6 +23,7 @@ from ingest.engine.operator import Buffer
 from ingest.errors import CorruptError, UsageError
 from windowing.config import FILE, DatasetConfig
 from windowing.dataset.belongings import LABELS, REMEDY, WINDOWS
+from windowing.dataset.versions import ChainCut
 
 Damaged: TypeAlias = Literal["raise", "skip"]
 KEPT_STATES: Final = 2
@@ -49,16 +50,18 @@ class Chains:
     heads: dict[str, Manifest] = field(default_factory=dict)
     """The newest entry of each chain that has one, by `<topic>-<partition>`."""
     files: list[FileRef] = field(default_factory=list)
-    files_of: list[list[FileRef]] = field(default_factory=list)
-    """The files of each chain that is whole."""
+    files_of: dict[str, list[FileRef]] = field(default_factory=dict)
+    """The files of each chain that is whole, by its name."""
     states: list[tuple[FileRef, Path]] = field(default_factory=list)
     """The states of each chain's last entries, with the later entry whose creation outdates them."""
     damage: list[Damage] = field(default_factory=list)
+    cuts: Mapping[str, ChainCut] | None = None
+    """Of a version: how much of each chain counts; None: all."""
 
     @property
     def cut(self) -> dict[str, int]:
         """The newest sequence number of each chain."""
-        return {name: head.seq for name, head in self.heads.items()}
+        return {name: each.seq for name, each in (self.heads if self.cuts is None else self.cuts).items()}
 
     @property
     def totals(self) -> Counter[str]:
@@ -66,8 +69,29 @@ class Chains:
         return sum((Counter(head.totals) for head in self.heads.values()), Counter())
 
     def of(self, kind: str) -> list[FileRef]:
-        """The files of one folder, `signal` or `index` …"""
-        return [ref for ref in self.files if ref.name.startswith(f"{kind}/")]
+        """The files of one folder, `signal` or `index` …, that have rows which count."""
+        if self.cuts is None:
+            return [ref for ref in self.files if ref.name.startswith(f"{kind}/")]
+        return [ref for ref, rows in self.counting(kind) if rows]
+
+    def counting(self, kind: str) -> list[tuple[FileRef, int]]:
+        """The files of one folder, and how many of each one's rows count.
+
+        Raises:
+            CorruptError: a chain has fewer rows than the version that it is read for.
+        """
+        if self.cuts is None:
+            return [(ref, ref.rows) for ref in self.of(kind)]
+        found = []
+        for name, cut in self.cuts.items():
+            rest = cut.rows.get(kind, 0)
+            for ref in self.files_of.get(name, ()):
+                if ref.name.startswith(f"{kind}/"):
+                    found.append((ref, min(rest, ref.rows)))
+                    rest -= found[-1][1]
+            if rest:
+                raise CorruptError(f"{self.folder / 'manifest' / name}: has {rest:,} rows less of {kind}; {REMEDY}")
+        return found
 
 
 def dataset_root(path: str | Path) -> Path:
@@ -156,7 +180,7 @@ def read_chains(
         if chain is not None:
             chains.heads[Path(name).name] = chain.head
             chains.files += chain.files
-            chains.files_of.append(list(chain.files))
+            chains.files_of[Path(name).name] = list(chain.files)
             chains.states += [
                 (state, folder / entry_name(name, seq + KEPT_STATES))
                 for seq, state in chain.states

@@ -63,7 +63,7 @@ def read_config(root: Path, upto: int | None = None) -> CurrentConfig:
         if copy is None:
             raise CorruptError(f"{path}: is missing; {MEND}")
         return CurrentConfig(DatasetConfig.load(path).founded(root), None, window_of(copy.decode()))
-    counting = pages[:upto][-1]
+    counting = pages[: None if upto is None else max(upto, 1)][-1]
     page, where = _body(counting), root / page_name(CONFIGS, counting.number)
     problem = None
     if copy is None:

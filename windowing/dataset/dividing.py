@@ -50,7 +50,7 @@ class Division:
         """The place of each window's part among `shares`, -1 for in none."""
         _, shares = check_shares(self.shares)
         if self.by == TIME:
-            t0_ns, t1_ns = _times(table)
+            t0_ns, t1_ns = times_of(table)
             return time_parts(t0_ns, t1_ns, shares, embargo_of(t0_ns, t1_ns, self.embargo_ns))
         groups, part = self.assigned(table)
         place = dict(zip(groups, part.tolist(), strict=True))
@@ -59,7 +59,7 @@ class Division:
     def assigned(self, table: Table) -> tuple[tuple[str, ...], Ints]:
         """The groups, and the place of each one's part. Raises `UsageError`."""
         names, shares = check_shares(self.shares)
-        groups, counts = class_counts(groups_of(table, self.by), _classes(table), stratified=self.stratified)
+        groups, counts = class_counts(groups_of(table, self.by), classes_of(table), stratified=self.stratified)
         unknown = sorted(set(self.before.values()) - set(names))
         if unknown:
             raise UsageError(f'split: before: "{unknown[0]}" is no part{suggest(unknown[0], names)}')
@@ -155,12 +155,14 @@ def groups_of(table: Table, by: str) -> NDArray[np.str_]:
     return np.array(column.cast(pl.String).to_list(), dtype=np.str_)
 
 
-def _times(table: Table) -> tuple[Ints, Ints]:
+def times_of(table: Table) -> tuple[Ints, Ints]:
+    """When windows begin and end, ns UTC."""
     found = table(("t0_ns", "t1_ns"))
     return found["t0_ns"].to_numpy(), found["t1_ns"].to_numpy()
 
 
-def _classes(table: Table) -> Ints:
+def classes_of(table: Table) -> Ints:
+    """A number for each window's label, 0 for none."""
     return table(("label",))["label"].rank("dense").fill_null(0).cast(pl.Int64).to_numpy()
 
 
@@ -202,7 +204,7 @@ def folds_of(
         raise UsageError(f"folds: found {k}, expected at least 2")
     by = by or default_group(dataset)
     if by == TIME:
-        t0_ns, t1_ns = _times(dataset.columns)
+        t0_ns, t1_ns = times_of(dataset.columns)
         asked = None if embargo is None else parse_duration(embargo)
         return time_folds(t0_ns, t1_ns, k, embargo_of(t0_ns, t1_ns, asked))
     shares = {str(fold): 1 / k for fold in range(k)}

@@ -25,6 +25,11 @@ class Facts:
         self._source: Final = source
 
     @property
+    def source(self) -> Source:
+        """What all handles of this opening share."""
+        return self._source
+
+    @property
     def contents(self) -> Contents:
         """All that the dataset's folder holds but the signals, whatever is selected."""
         return self._source.contents
@@ -43,6 +48,11 @@ class Facts:
     def rate(self) -> Fraction:
         """The rate of the windows' grid in hertz."""
         return self.contents.config.window.rate
+
+    @property
+    def version(self) -> str | None:
+        """The number of the version that was opened; None: it was opened at its newest cut."""
+        return self._source.opening.version
 
     @property
     def cut(self) -> Mapping[str, int]:

@@ -109,7 +109,7 @@ def unnamed_streams(streams: pl.DataFrame) -> dict[str, int]:
 def _read(chains: Chains, kind: str, schema: _Schema, damaged: Damaged) -> pl.DataFrame:
     """The rows of a kind of files; a damaged file lacks, where damage is skipped, which its opener has noted."""
     tables = [pl.DataFrame(schema=dict(schema))]
-    for ref in chains.of(kind):
+    for ref, rows in chains.counting(kind):
         try:
             data = read_checked(chains.folder, ref)
         except CorruptError:
@@ -117,7 +117,7 @@ def _read(chains: Chains, kind: str, schema: _Schema, damaged: Damaged) -> pl.Da
                 raise
             continue
         try:
-            table = pl.read_parquet(io.BytesIO(data))
+            table = pl.read_parquet(io.BytesIO(data)).head(rows)
             if kind == STREAMS and "states" not in table.columns:
                 table = table.with_columns(states=pl.lit(None, pl.String))
             tables.append(table.select(list(schema)))

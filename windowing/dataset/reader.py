@@ -30,11 +30,13 @@ from windowing.dataset.dividing import TIME, Leak, Split, default_group, divide,
 from windowing.dataset.forecasting import Regression, regression_of
 from windowing.dataset.leaks import NEARNESS, Nearness
 from windowing.dataset.lineage import Explanation, explain
+from windowing.dataset.pinned import PinnedPart
 from windowing.dataset.reading import FIGURES
 from windowing.dataset.sampling import find_origin, log_of, precision_of, read_samples, stream_arrays
 from windowing.dataset.selected import Selected
-from windowing.dataset.selecting import Rows, Where, rows_of
+from windowing.dataset.selecting import Rows, Step, Where, rows_of
 from windowing.dataset.source import Opening, Source
+from windowing.dataset.splits import kept_folds
 from windowing.dataset.targets import shares_of, steps_of
 
 if TYPE_CHECKING:
@@ -211,9 +213,34 @@ class Dataset(Selected):
         division, steps = divide(self, shares, by, stratified=stratified, seed=seed, embargo=embargo, before=before)
         return Split(self, division, {name: Dataset(self._source, self, step) for name, step in steps.items()})
 
+    @property
+    def parts(self) -> Mapping[str, Dataset]:
+        """The parts of the version that was opened, each a handle on those of these windows that lie in it; {} where it
+        has no split, or a cut was opened. Raises `CorruptError`."""
+        pinned = self._source.pinned
+        return {} if pinned is None else {name: self.part(name) for name in pinned.shares}
+
+    def part(self, name: str) -> Dataset:
+        """One of `parts`. Raises `UsageError` where there is none of that name."""
+        pinned = self._source.pinned
+        if pinned is None:
+            raise UsageError(f'open: split: found "{name}", but {self._whole} has no split')
+        if name not in pinned.shares:
+            raise UsageError(f'open: split: found "{name}"{suggest(name, list(pinned.shares))}')
+        return self.stepped(PinnedPart(pinned, name))
+
+    def stepped(self, step: Step) -> Dataset:
+        """A handle on the windows that a step selects."""
+        return Dataset(self._source, self, step)
+
+    @property
+    def _whole(self) -> str:
+        version = self._source.version
+        return f"{self.contents.root} " + ("at its newest cut" if version is None else f"at {version.number}")
+
     def folds(
         self,
-        k: int = 5,
+        k: int | None = None,
         *,
         by: str | None = None,
         stratified: bool = True,
@@ -223,11 +250,16 @@ class Dataset(Selected):
     ) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
         """`(train, test)` places of `k` folds in what `arrays(unlabelled)` gives, as scikit-learn's `cv=` takes them.
 
-        The other arguments are those of `split`; with `by="time"` train lies before and after the fold's stretch.
+        Without a `k`, the folds that the opened version keeps, else 5. The other arguments are those of `split`; with
+        `by="time"` train lies before and after the fold's stretch.
 
         Raises `UsageError`.
         """
         labelled = self.select(self._wanted_places(unlabelled, "folds"))
+        pinned = self._source.pinned if k is None and by is None else None
+        if pinned is not None and pinned.folds:
+            return kept_folds(pinned.fold_of(labelled.columns), max(pinned.folds.values()) + 1)
+        k = 5 if k is None else k
         return folds_of(labelled, k, by, stratified=stratified, seed=seed, embargo=embargo)
 
     def leaks(
@@ -333,9 +365,16 @@ class Dataset(Selected):
 
 
 def open_dataset(
-    path: str | Path | Sequence[str | Path], *, damaged: Damaged = "raise", rules: str | None = None
+    path: str | Path | Sequence[str | Path],
+    *,
+    damaged: Damaged = "raise",
+    rules: str | None = None,
+    version: str | None = None,
+    split: str | None = None,
 ) -> Dataset:
     """The dataset in a folder, at its newest cut. See the module's text for what is checked when.
+
+    `version` opens it as it was at a version, as in "1.3.0", or "latest"; `split` gives one part of that.
 
     Several folders, an old one and those that went on where it ended, are one dataset: their windows must be of one
     kind, and none in two of them. The last one's `[labels]` count; each one's windows are labelled by the rules that
@@ -344,14 +383,20 @@ def open_dataset(
     or of "all".
 
     Raises:
-        UsageError: there is no dataset, `damaged` is neither "raise" nor "skip", or it never had such rules.
+        UsageError: there is no dataset, `damaged` is neither "raise" nor "skip", or it never had such rules; it has no
+            such version, or that one no such part; a version of several folders, or with other rules, is asked for.
         CorruptError: a file is damaged; with "skip", only where the labels of the others would suffer.
     """
     if damaged not in ("raise", "skip"):
         raise UsageError(f'open: damaged: found "{damaged}"; use "raise" or "skip"')
     joined = not isinstance(path, str | Path)
     paths = [path] if isinstance(path, str | Path) else list(path)
-    return Dataset(Source(Opening(tuple(map(Path, paths)), joined, damaged, rules)))
+    if version is not None and (joined or rules is not None):
+        raise UsageError("open: version: it is of one folder, and says itself which rules count")
+    if split is not None and version is None:
+        raise UsageError(f'open: split="{split}": say of which version, as in version="latest"')
+    whole = Dataset(Source(Opening(tuple(map(Path, paths)), joined, damaged, rules, version=version)))
+    return whole if split is None else whole.part(split)
 
 
 def open_figures(path: str | Path) -> Dataset:

@@ -8,11 +8,13 @@ checks. Both steps are of one cut, whatever a service at work adds meanwhile; a 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+import numpy as np
 
 from ingest.engine.ledger import read_ledger
 from ingest.engine.manifest import FileRef
@@ -38,6 +40,7 @@ from windowing.dataset.heard import read_recordings, read_streams, without_undon
 from windowing.dataset.index import COLUMNS, ORDER, in_order, numbered_rows, once, read_index
 from windowing.dataset.labelled import CLASSES, Choice, choose, known_classes
 from windowing.dataset.signals import open_shard
+from windowing.dataset.versions import Version, find_version
 
 if TYPE_CHECKING:
     import polars as pl
@@ -73,6 +76,8 @@ class Survey:
     """Those that stand."""
     classes: tuple[str, ...]
     cut: Cut
+    version: Version | None = None
+    """What it was opened at; None: its newest cut."""
 
     @property
     def config(self) -> DatasetConfig:
@@ -86,18 +91,21 @@ def survey(
     *,
     rules: str | None = None,
     at: Cut | None = None,
+    version: str | None = None,
     ahead: bool = False,
 ) -> Survey:
-    """The dataset in a folder, at its newest cut or at the one that is given.
+    """The dataset in a folder, at its newest cut, at the one that is given, or at a version.
 
     `ahead` compares the bytes of index and marks with their hashes now; without it, that is done when they are parsed.
 
     Raises:
-        UsageError: there is no dataset, or it never had such rules.
+        UsageError: there is no dataset, or it never had such rules, or no such version.
         CorruptError: a document is damaged or missing, or a file that is checked.
     """
+    if version is not None:
+        return _survey(path, damaged, rules, None, version, ahead=ahead)
     try:
-        return _survey(path, damaged, rules, at, ahead=ahead)
+        return _survey(path, damaged, rules, at, None, ahead=ahead)
     except CorruptError as error:
         if at is None:
             raise
@@ -105,11 +113,19 @@ def survey(
         raise CorruptError(f"{error} ({hint})") from None
 
 
-def _survey(path: str | Path, damaged: Damaged, rules: str | None, at: Cut | None, *, ahead: bool) -> Survey:
+def _survey(
+    path: str | Path, damaged: Damaged, rules: str | None, at: Cut | None, asked: str | None, *, ahead: bool
+) -> Survey:
     root = dataset_root(path)
+    version = None if asked is None else find_version(root, asked)  # before the chains, which only grow
     belongings = read_belongings(root)  # before the chains: it says how far they have come at least
     left_out = _missing(belongings, damaged)
-    pages = {name: len(read_ledger(root, name)) for name in (CONFIGS, EXCLUSIONS)} if at is None else dict(at.pages)
+    if version is not None:
+        pages = dict(version.body.pages)
+    elif at is not None:
+        pages = dict(at.pages)
+    else:
+        pages = {name: len(read_ledger(root, name)) for name in (CONFIGS, EXCLUSIONS)}
     current = read_config(root, pages[CONFIGS])
     if current.problem is not None:
         if damaged == "raise":
@@ -118,8 +134,13 @@ def _survey(path: str | Path, damaged: Damaged, rules: str | None, at: Cut | Non
     config = current.config
 
     def chains_in(folder: Path, how: Damaged) -> Chains:
-        known = None if at is None else at.chains.get(str(folder.relative_to(root)), {})
-        return read_chains(folder, how, belongings.heads_of(folder), known)
+        name = str(folder.relative_to(root))
+        known = None if at is None else at.chains.get(name, {})
+        if version is None:
+            return read_chains(folder, how, belongings.heads_of(folder), known)
+        chains = read_chains(folder, "raise", belongings.heads_of(folder))
+        chains.cuts = version.cuts(name)
+        return chains
 
     windows = chains_in(windows_folder(root, config, current.window), damaged)
     windows.damage += left_out
@@ -141,6 +162,7 @@ def _survey(path: str | Path, damaged: Damaged, rules: str | None, at: Cut | Non
         exclusions=exclusions,
         classes=known_classes(classes[: pages[CLASSES]]),
         cut=Cut({str(folder.relative_to(root)): each.cut for folder, each in every.items()}, pages),
+        version=version,
     )
     for ref in windows.of("signal") if damaged == "raise" else ():
         check_size(windows.folder / ref.name, ref)
@@ -166,7 +188,7 @@ def _check_file(file: tuple[Path, FileRef]) -> None:
 def read_portions(contents: Contents) -> Iterator[Contents]:
     """Contents that were read without rows, with those of a few chains after the other: of many partitions, no more
     than a part is held at once. Raises `CorruptError`."""
-    folder, files = contents.windows.folder, contents.windows.files_of
+    folder, files = contents.windows.folder, list(contents.windows.files_of.values())
     refs: list[FileRef] = []
     for number, chain in enumerate(files, 1):
         refs += (ref for ref in chain if ref.name.startswith("index/"))
@@ -196,10 +218,12 @@ def contents_of(
     chains = replace(surveyed.windows, damage=list(surveyed.windows.damage))
     index, skipped = read_index(chains.folder, chains.of("index") if columns else (), damaged, columns or FIGURES)
     chains.damage += skipped
-    if damaged == "skip":
-        index = _vouched_for(chains, index, config)
     if numbered:
         index = numbered_rows(index)
+    if chains.cuts is not None and columns:
+        index = index.filter(_counting(chains, {damage.file for damage in skipped}))
+    if damaged == "skip":
+        index = _vouched_for(chains, index, config)
     for each in (surveyed.labels, *surveyed.rules.values()):
         chains.damage += each.damage
     tables = _mark_tables(surveyed.labels)
@@ -221,7 +245,26 @@ def contents_of(
         shards={Path(ref.name).name: (chains.folder, ref) for ref in chains.of("signal")},
         classes=surveyed.classes,
     )
-    return _of_rows(contents, index)
+    return _checked(_of_rows(contents, index), surveyed.version if columns else None)
+
+
+def _counting(chains: Chains, skipped: Collection[str]) -> pl.Series:
+    """Which rows of the index files count, of those that were read."""
+    import polars as pl
+
+    files = [(ref, rows) for ref, rows in chains.counting("index") if rows and ref.name not in skipped]
+    few = [np.arange(ref.rows) < rows for ref, rows in files]
+    return pl.Series(np.concatenate([np.empty(0, np.bool_), *few]))
+
+
+def _checked(contents: Contents, version: Version | None) -> Contents:
+    """The contents, if they are as many windows as the version had."""
+    if version is not None and not contents.windows.damage and len(contents.index) != version.body.windows:
+        raise CorruptError(
+            f"{contents.root}: version {version.number}: selects {len(contents.index):,} windows, "
+            f"it had {version.body.windows:,}; {REMEDY}"
+        )
+    return contents
 
 
 def _of_rows(contents: Contents, index: pl.DataFrame) -> Contents:
@@ -251,7 +294,12 @@ def _rest(chains: Chains, damaged: Damaged) -> list[Damage]:
     """
     found = []
     rest = [ref for ref in chains.files if not ref.name.startswith(("signal/", "index/", "marks/"))]
-    for ref, outdating in [*((ref, None) for ref in rest), *chains.states]:
+    if chains.cuts is not None:
+        kinds = {kind for cut in chains.cuts.values() for kind in cut.rows}
+        needed = {ref for kind in kinds for ref in chains.of(kind)}
+        rest = [ref for ref in rest if ref in needed]
+    states = chains.states if chains.cuts is None else []
+    for ref, outdating in [*((ref, None) for ref in rest), *states]:
         try:
             read_checked(chains.folder, ref)
         except CorruptError as error:
@@ -281,10 +329,10 @@ def _mark_tables(chains: Chains) -> list[pl.DataFrame]:
     import polars as pl
 
     tables = []
-    for ref in chains.of("marks"):
+    for ref, rows in chains.counting("marks"):
         data = read_checked(chains.folder, ref)
         try:
-            tables.append(pl.read_parquet(io.BytesIO(data)))
+            tables.append(pl.read_parquet(io.BytesIO(data)).head(rows))
         except Exception as error:  # polars raises whatever its Parquet reader meets
             raise CorruptError(f"{chains.folder / ref.name}: not Parquet: {error}; {REMEDY}") from None
     return tables

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.errors import UsageError
+from ingest.errors import CorruptError, UsageError
 from ingest.settings import suggest
 from labeling.marks import ResolvedMark
 from labeling.resolve import WindowLabels
+from windowing.dataset.belongings import REMEDY
 from windowing.dataset.catalog import Damaged
 from windowing.dataset.configs import CurrentConfig
 from windowing.dataset.contents import Contents
@@ -33,8 +34,10 @@ from windowing.dataset.index import (
 )
 from windowing.dataset.joining import join_contents
 from windowing.dataset.labelled import Codes, codes_of
+from windowing.dataset.pinned import PinnedSplit, read_split
 from windowing.dataset.reading import Cut, Survey, contents_of, survey
 from windowing.dataset.shelf import HASH_BYTES, Places, Shelf
+from windowing.dataset.versions import labels_digest
 
 if TYPE_CHECKING:
     import polars as pl
@@ -57,6 +60,8 @@ class Opening:
     rules: str | None
     cuts: tuple[Cut, ...] = ()
     """Of each path; (): the newest."""
+    version: str | None = None
+    """Of the one path, its number, or "latest"; None: the cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +86,20 @@ class Source:
                 opening.damaged,
                 rules=opening.rules if path is last else None,
                 at=opening.cuts[number] if opening.cuts else None,
+                version=opening.version,
                 ahead=not whole,
             )
             for number, path in enumerate(opening.paths)
         ]
         if opening.rules is not None:
             surveys = [replace(each, choice=surveys[-1].choice) for each in surveys]
+        self.version: Final = surveys[-1].version if surveys else None
+        """What was opened at; None: a cut."""
         self.opening: Final = replace(
-            opening, paths=tuple(each.root for each in surveys), cuts=tuple(each.cut for each in surveys)
+            opening,
+            paths=tuple(each.root for each in surveys),
+            cuts=tuple(each.cut for each in surveys),
+            version=None if self.version is None else str(self.version.number),
         )
         self._surveys: Final[Sequence[Survey]] = surveys
         self._columns: Final = columns or (_READ if not whole else (*COLUMNS, "hash", "offset"))
@@ -113,8 +124,23 @@ class Source:
 
     @cached_property
     def labelled(self) -> Labelled:
-        """The windows' labels."""
-        return _labelled(self.contents)
+        """The windows' labels. Raises `CorruptError` where they are not those that a version had."""
+        found, version = _labelled(self.contents), self.version
+        if version is not None and not self.contents.windows.damage:
+            was = version.body
+            if labels_digest(found.labels) != was.digests.labels or list(found.codes.classes) != was.classes:
+                raise CorruptError(
+                    f"{self.contents.root}: version {version.number}: its windows have other labels than when it was "
+                    f"made; {REMEDY}"
+                )
+        return found
+
+    @cached_property
+    def pinned(self) -> PinnedSplit | None:
+        """How the version that was opened is split. Raises `CorruptError`."""
+        if self.version is None or self.version.body.splits is None:
+            return None
+        return read_split(self.contents.root, self.version.body.splits)
 
     @cached_property
     def shelf(self) -> Shelf:

@@ -78,14 +78,23 @@ def _draw(seed: int, name: str) -> bytes:
 
 def time_parts(t0_ns: Ints, t1_ns: Ints, shares: NDArray[np.float64], embargo_ns: int) -> Ints:
     """The part of each window, `(windows,) int64`, the earliest first; -1: around a cut, in none."""
-    part = np.full(len(t0_ns), -1, np.int64)
+    return parts_between(t0_ns, t1_ns, time_cuts(t0_ns, shares), embargo_ns)
+
+
+def time_cuts(t0_ns: Ints, shares: NDArray[np.float64]) -> list[int]:
+    """Between each two parts, the first start in the later one, ns UTC; none where there are no windows."""
     if not len(t0_ns):
-        return part
+        return []
     ordered = np.sort(t0_ns)
     places = np.minimum((np.cumsum(shares)[:-1] * len(ordered)).round().astype(np.int64), len(ordered) - 1)
-    cuts = ordered[places]
-    begins = [np.iinfo(np.int64).min, *(int(cut) + embargo_ns for cut in cuts)]
-    ends = [*(int(cut) for cut in cuts), np.iinfo(np.int64).max]
+    return [int(cut) for cut in ordered[places]]
+
+
+def parts_between(t0_ns: Ints, t1_ns: Ints, cuts: Sequence[int], embargo_ns: int) -> Ints:
+    """As `time_parts`, by cuts that are known."""
+    part = np.full(len(t0_ns), -1, np.int64)
+    begins = [np.iinfo(np.int64).min, *(cut + embargo_ns for cut in cuts)]
+    ends = [*cuts, np.iinfo(np.int64).max]
     for number, (begin, end) in enumerate(zip(begins, ends, strict=True)):
         part[(t0_ns >= begin) & (t1_ns <= end)] = number
     return part
@@ -102,6 +111,11 @@ def time_folds(t0_ns: Ints, t1_ns: Ints, k: int, embargo_ns: int) -> list[tuple[
         clear = (t1_ns <= begin - embargo_ns) | (t0_ns >= end + embargo_ns)
         folds.append((np.flatnonzero(clear) if len(test) else np.arange(len(t0_ns)), test))
     return folds
+
+
+def kept_folds(fold: Ints, k: int) -> list[tuple[Ints, Ints]]:
+    """`(train, test)` places for each of `k` folds; what is in none, with -1, is left out."""
+    return [(np.flatnonzero((fold != each) & (fold >= 0)), np.flatnonzero(fold == each)) for each in range(k)]
 
 
 def group_folds(part: Ints, k: int) -> list[tuple[Ints, Ints]]:

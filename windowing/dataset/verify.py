@@ -61,6 +61,7 @@ from windowing.dataset.exclusions import EXCLUSIONS, read_exclusions
 from windowing.dataset.index import parse_index
 from windowing.dataset.labelled import CLASSES
 from windowing.dataset.signals import map_bytes, view_windows
+from windowing.dataset.versionchecks import check_versions
 from windowing.fold.shards import row_hash
 from windowing.spec import WindowSpec
 
@@ -86,6 +87,7 @@ class Report:
     windows: int = 0
     again: int = 0
     """Windows that are there once more, cut of samples that came again: opening leaves them out."""
+    versions: int = 0
     unreferenced: int = 0
     """Files that no manifest names: a crash leaves such; they are not part of the dataset, and harm nothing."""
 
@@ -126,7 +128,7 @@ class Verification:
     """
 
     def __init__(self, path: str | Path) -> None:
-        root = dataset_root(path)
+        root = self._root = dataset_root(path)
         self._report = Report()
         belongings = read_belongings(root)
         for missing in belongings.missing:
@@ -148,6 +150,7 @@ class Verification:
         """Read every file; the report."""
         for room in self._rooms:
             _check_room(room, self._report, advance)
+        self._report.versions = check_versions(self._root, self._report.add)
         return self._report
 
 

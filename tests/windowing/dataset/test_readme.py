@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import sensorloom
 from ingest.records import Mark
 from tests.windowing.sample_dataset import Window, build, mark
 
@@ -23,11 +25,16 @@ def test_every_snippet_for_ml_engineers_runs(tmp_path: Path, monkeypatch: pytest
     build(tmp_path / "out/demo/dataset", [[Window(device, "r", k) for k in range(6)] for device in devices], marks)
     text = _README.read_text(encoding="utf-8")
     part = text[text.index("## For ML engineers") : text.index("### From files to windows")]
-    snippets = re.findall(r"^```python\n(.*?)^```", part, re.DOTALL | re.MULTILINE)
-    assert len(snippets) >= 3
+    blocks = re.findall(r"^```(python)?\n(.*?)^```", part, re.DOTALL | re.MULTILINE)
+    assert len(blocks) >= 4
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
-    for snippet in snippets:
+    for kind, snippet in blocks:
+        if not kind:
+            for line in snippet.replace("\\\n", " ").splitlines():
+                program, *words = shlex.split(line)
+                assert (program, sensorloom.main(words)) == ("sensorloom", 0), line
+            continue
         exec(compile(snippet, "README.md", "exec"), names)
     X, y = names["X"], names["y"]
     assert isinstance(X, np.ndarray)
