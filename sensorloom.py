@@ -38,6 +38,8 @@ from ingest.errors import (
 from ingest.settings import suggest
 
 if TYPE_CHECKING:
+    from curation.cleaning.flags import Flags as Flags
+    from curation.cleaning.flags import flags_of as flags_of
     from edge.errors import SourceFailedError as SourceFailedError
     from edge.errors import SourceUnavailableError as SourceUnavailableError
     from edge.errors import SpoolBusyError as SpoolBusyError
@@ -48,7 +50,11 @@ if TYPE_CHECKING:
     from preparing.balancing import class_weights as class_weights
     from preparing.balancing import over_sampled as over_sampled
     from preparing.balancing import under_sampled as under_sampled
+    from preparing.cleaning import Bounds as Bounds
     from preparing.features import features as features
+    from preparing.imputing import Imputer as Imputer
+    from preparing.imputing import imputer as imputer
+    from preparing.imputing import mask_of as mask_of
     from preparing.scaling import Scaler as Scaler
     from preparing.scaling import fit_scaler as fit_scaler
     from preparing.transforms import Cropping as Cropping
@@ -78,12 +84,15 @@ __all__ = [
     "Arrays",
     "Augmentation",
     "Batch",
+    "Bounds",
     "CorruptError",
     "CorruptLogError",
     "Cropping",
     "Dataset",
     "Explanation",
     "FencedError",
+    "Flags",
+    "Imputer",
     "Jitter",
     "Leak",
     "LogConfigError",
@@ -123,7 +132,10 @@ __all__ = [
     "class_weights",
     "features",
     "fit_scaler",
+    "flags_of",
+    "imputer",
     "main",
+    "mask_of",
     "open",
     "over_sampled",
     "under_sampled",
@@ -132,9 +144,12 @@ _ELSEWHERE: Final = {
     "Arrays": "windowing.dataset.answers",
     "Augmentation": "preparing.augmenting",
     "Batch": "windowing.dataset.answers",
+    "Bounds": "preparing.cleaning",
     "Cropping": "preparing.transforms",
     "Dataset": "windowing.dataset.reader",
     "Explanation": "windowing.dataset.lineage",
+    "Flags": "curation.cleaning.flags",
+    "Imputer": "preparing.imputing",
     "Jitter": "preparing.transforms",
     "Leak": "windowing.dataset.dividing",
     "MagnitudeWarp": "preparing.transforms",
@@ -159,6 +174,9 @@ _ELSEWHERE: Final = {
     "class_weights": "preparing.balancing",
     "features": "preparing.features",
     "fit_scaler": "preparing.scaling",
+    "flags_of": "curation.cleaning.flags",
+    "imputer": "preparing.imputing",
+    "mask_of": "preparing.imputing",
     "over_sampled": "preparing.balancing",
     "under_sampled": "preparing.balancing",
 }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from curation.cleaning import commands as cleaning
 from curation.versions import commands as versions
 from windowing import commands as looking
 
@@ -14,4 +15,5 @@ from windowing import commands as looking
 def register(subparsers: Any) -> None:
     """Add the command's parser."""
     actions = looking.register(subparsers)
+    cleaning.register(actions)
     versions.register(actions)

@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.errors import UsageError
+from preparing.sketch import Sketch
 
 Method: TypeAlias = Literal["z-score", "min-max", "robust"]
 METHODS: Final[tuple[Method, ...]] = get_args(Method)
-_SKETCH: Final = 1 << 16
-"""So many values of a channel are kept for quantiles, spread over all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +97,7 @@ class _Fitting:
         self._squares = np.zeros(channels)
         self._low = np.full(channels, np.inf)
         self._high = np.full(channels, -np.inf)
-        self._every = 1
-        self._seen = 0
-        self._kept: list[NDArray[np.float64]] = []
-        self._held = 0
+        self._sketch = Sketch(channels)
 
     def add(self, rows: NDArray[np.float64]) -> None:
         """Take in `(samples, channels)`."""
@@ -118,17 +114,7 @@ class _Fitting:
         self.count += count
         self._low = np.minimum(self._low, np.where(there, rows, np.inf).min(axis=0, initial=np.inf))
         self._high = np.maximum(self._high, np.where(there, rows, -np.inf).max(axis=0, initial=-np.inf))
-        self._sample(rows)
-
-    def _sample(self, rows: NDArray[np.float64]) -> None:
-        first = -self._seen % self._every
-        self._seen += len(rows)
-        kept = rows[first :: self._every]
-        self._kept.append(kept)
-        self._held += len(kept)
-        while self._held > 2 * _SKETCH:  # every other one stays, and of what follows every other one is taken
-            together = np.concatenate(self._kept)[::2]
-            self._kept, self._held, self._every = [together], len(together), 2 * self._every
+        self._sketch.add(rows)
 
     def numbers(self, method: Method) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Offset and scale of each channel."""
@@ -136,7 +122,7 @@ class _Fitting:
             return self._mean, np.sqrt(self._squares / self.count)
         if method == "min-max":
             return self._low, self._high - self._low
-        low, middle, high = np.nanquantile(np.concatenate(self._kept), (0.25, 0.5, 0.75), axis=0)
+        low, middle, high = self._sketch.quantiles((0.25, 0.5, 0.75))
         return middle, high - low
 
 

@@ -1,0 +1,1 @@
+"""Cleaning: flags that say which rule found what in which window, and handles without the flagged windows."""
