@@ -20,7 +20,13 @@ _NOTES_MAX: Final = 20
 
 def print_look(seen: dict[str, Any]) -> None:
     """Print what `ingest.importers.looking.look` saw."""
-    print(printable(f"{seen['file']}:" + (f" separator {seen['separator']}," if seen["separator"] else "")), end=" ")
+    print(
+        printable(
+            f"{seen['file']}: stream {seen['stream']},"
+            + (f" separator {seen['separator']}," if seen["separator"] else "")
+        ),
+        end=" ",
+    )
     rate = "-" if seen["rate_hz"] is None else f"{seen['rate_hz']:g} Hz"
     print(printable(f"rate {rate}, {', '.join(f'{name} in {unit}' for name, unit in seen['channels'].items())}"))
     rows = [
@@ -48,7 +54,7 @@ def tell(args: argparse.Namespace, summary: BatchSummary, more: dict[str, Any]) 
     if args.json:
         print(to_json(told))
     else:
-        short = {name: value for name, value in told.items() if name not in ("notes", "first")}
+        short = {name: value for name, value in told.items() if name not in ("notes", "first", "signals")}
         report(short | {"failed": len(summary.failed), "recordings": _few(told["recordings"])}, as_json=False)
     return 1 if summary.failed else 0
 

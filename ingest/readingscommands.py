@@ -69,9 +69,14 @@ equal values of a --label-column become marks: NAME, NAME=LABEL of 0 and 1, or N
 --preset FILE keeps such choices as TOML: columns = ["x", "y"], unit = "g". --dry-run shows the first rows as they are
 understood, and what is doubtful, and writes nothing.
 
-A file is delimited or whitespace-separated text, also gzipped; Parquet; NumPy .npy and .npz; a sheet of .xlsx, .ods or
-.xls (extra "excel"); MATLAB .mat or HDF5 (extra "matlab"). Where it names no columns (text without a header, arrays),
---columns names all of them in order, the time column among them.
+WAV, EDF, BDF, GPX, Edge Impulse's JSON, and with the extra "formats" XDF, MCAP and CBOR say streams, columns, units and
+times themselves: --device is enough, and --start or --timezone where such a file has no clock or names no zone. All of
+its signals are one recording, its annotations marks. --stream names the one signal, or begins the names of several;
+--array chooses one, --columns channels; --time-column is log_time, publish_time or header.stamp of MCAP.
+
+Any other file is delimited or whitespace-separated text, also gzipped; Parquet, whose lists are channels a[0], a[1];
+NumPy .npy and .npz; a sheet of .xlsx, .ods or .xls (extra "excel"); MATLAB .mat or HDF5 (extra "matlab"). Where it
+names no columns (text without a header, arrays), --columns names all of them in order, the time column among them.
 
 Time rises strictly inside a recording. A row whose time repeats, or lies behind the newest by less than 2 s, is left
 out, counted and told (--repeated). A step further back, or of more than a year forward, starts a new recording, R-2,
@@ -108,10 +113,11 @@ def _register_undo(parser: argparse.ArgumentParser) -> None:
 
 def _register_readings(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("files", nargs="+", metavar="FILE", help="files, patterns and folders: CSV, Parquet, NumPy …, also gzipped")
+    add("files", nargs="+", metavar="FILE", help="files, patterns and folders: CSV, Parquet, MCAP …, also gzipped")
     add("--path", metavar="TEMPLATE", help="what their paths say, as in '{label}/{recording}.csv'")
     add("--device", metavar="D", help="whose stream this is, as in pump-7")
     add("--device-column", metavar="C", help="the column that says so of each row")
+    add("--recording-column", metavar="C", help="the column that says which recording each row is of: episode_index")
     add("--stream", help="one sensor of the device, as in acc")
     add("--columns", metavar="A,B", help="the columns to import, in the channels' order: names, a..b, '*'")
     add(
@@ -148,6 +154,8 @@ def _register_readings(parser: argparse.ArgumentParser) -> None:
     add("--chunk", default="1s", metavar="SPAN", help="a chunk closes after this span (1s); more suits slow streams")
     add("--chunk-bytes", default="32kB", metavar="SIZE", help="or at this size (32kB)")
     add("--array", metavar="NAME", help="which array of an .npz, .mat or HDF5 file, or which sheet")
+    add("--key", metavar="FILE", help="has the key that Edge Impulse's signatures are checked with")
+    add("--one-clock", action="store_true", help="all signals of an XDF were recorded on one machine")
     add("--max-bytes", metavar="SIZE", default="1GB", help="the most that a packed file may unpack to (1GB)")
     add("--preset", metavar="FILE", help="choices of these that are kept as TOML")
     add("--dry-run", action="store_true", help="only show what would be done")
@@ -189,6 +197,18 @@ def _units(words: list[str]) -> tuple[tuple[str, ...], dict[str, str]]:
     return tuple(plain), named
 
 
+def _key(path: str | None) -> bytes:
+    """The key in a file, without blanks around it. Raises `UsageError`."""
+    if path is None:
+        return b""
+    from ingest.importers.source import read_source
+
+    key = read_source(path).data.strip()
+    if not key:
+        raise UsageError(f"--key: {path} is empty")
+    return key
+
+
 def _filled(args: argparse.Namespace, fields: Mapping[str, str]) -> argparse.Namespace:
     """The options with what the path says in its places."""
     filled = argparse.Namespace(**vars(args))
@@ -210,25 +230,22 @@ def readings_options(args: argparse.Namespace, fields: Mapping[str, str], *, man
     from ingest.importers.options import ReadingsOptions
 
     args = _filled(args, fields)
-    for option in ("stream", "columns"):
-        if getattr(args, option) is None:
-            raise UsageError(f"import: --{option} is missing")
     if args.device and args.device_column:
         raise UsageError("import: say --device, or --device-column, not both")
     span_ns, size = parse_duration(args.chunk), parse_size(args.chunk_bytes)
     if span_ns <= 0 or size <= 0:
         raise UsageError(f"--chunk: found {args.chunk} and {args.chunk_bytes}, expected more than nothing")
-    columns = split_names("--columns", args.columns)
+    columns = () if args.columns is None else split_names("--columns", args.columns)
     names = None if args.channel_names is None else split_names("--channel-names", args.channel_names)
     units, named_units = _units(args.unit)
     labels = tuple(map(parse_label_column, args.label_column))
-    apart = {args.time_column, args.device_column, *(label.column for label in labels)}
+    apart = {args.time_column, args.device_column, args.recording_column, *(label.column for label in labels)}
     channels = names or tuple(name for name in columns if name not in apart)
     if args.values and any(map(is_pattern, channels)):
         raise UsageError("--values: name the channels, by --columns or --channel-names, not by a pattern")
     return ReadingsOptions(
         device=args.device or "",
-        stream=args.stream,
+        stream=args.stream or "",
         columns=columns,
         units=units,
         named_units=named_units,
@@ -245,6 +262,7 @@ def readings_options(args: argparse.Namespace, fields: Mapping[str, str], *, man
         decimal_comma=_decimal_comma(args.decimal),
         skip_rows=args.skip_rows,
         device_column=args.device_column,
+        recording_column=args.recording_column,
         label_columns=labels,
         label=fields.get("label", ""),
         author=args.author,
@@ -257,6 +275,8 @@ def readings_options(args: argparse.Namespace, fields: Mapping[str, str], *, man
         limits=Limits(span_ns, size),
         array=args.array,
         keeps_offsets=many,
+        key=_key(args.key),
+        one_clock=args.one_clock,
     )
 
 
@@ -268,6 +288,7 @@ def run_import_readings(args: argparse.Namespace) -> int:
     from ingest.importers.batch import Job, grouped
     from ingest.importers.choosing import choose_files
     from ingest.importers.preset import apply_preset
+    from ingest.importers.signals.reading import describes_itself
 
     if args.preset is not None:
         apply_preset(args, args.actions, read_toml(args.preset), args.preset)
@@ -275,27 +296,33 @@ def run_import_readings(args: argparse.Namespace) -> int:
         raise UsageError("import: --log is missing; without one there is --dry-run")
     template = None if args.path is None else parse_template(args.path)
     choice = choose_files(args.files, template)
-    single = len(choice.files) == 1 and [choice.files[0].path] == args.files and not template and not args.device_column
+    named = len(choice.files) == 1 and [choice.files[0].path] == args.files and not template
     max_bytes = parse_size(args.max_bytes)
-    jobs = [Job(it.path, readings_options(args, it.fields, many=not single), max_bytes) for it in choice.files]
+    jobs = [Job(it.path, readings_options(args, it.fields, many=not named), max_bytes) for it in choice.files]
+    described = {job.path for job in jobs if describes_itself(job.path)}
     for job in jobs:
+        if job.path in described:
+            continue
         job.options.check_early()
         if not job.options.device and not job.options.device_column:
             raise UsageError("import: whose stream is it? Say --device D, or --device-column C")
+    one_part = named and not described and not args.device_column and not args.recording_column
+    exact = named and not args.device_column and not args.recording_column
     for note in choice.notes:
         print(complaint(note), file=sys.stderr)
     groups = grouped(jobs)
     if args.dry_run:
-        return _show(args, groups, single=single)
-    return _import_one(args, jobs[0]) if single else _import_many(args, groups)
+        return _show(args, groups, exact=exact)
+    return _import_one(args, jobs[0]) if one_part else _import_many(args, groups, exact=exact)
 
 
 def _import_one(args: argparse.Namespace, job: Job) -> int:
-    from ingest.importers.readings import prepare, publish_readings
+    from ingest.importers.described import prepare_file
+    from ingest.importers.readings import publish_readings
     from ingest.importers.source import read_source
     from ingest.importers.undo import undone_recordings
 
-    prepared = prepare(read_source(job.path, job.max_bytes), job.options)
+    (prepared,) = prepare_file(read_source(job.path, job.max_bytes), job.options)
     for note in [*prepared.summary.notes, *prepared.summary.steps_in_words()]:
         print(complaint(f"{job.path}: {note}"), file=sys.stderr)
     device = job.options.device
@@ -318,40 +345,37 @@ def _import_one(args: argparse.Namespace, job: Job) -> int:
     return 0
 
 
-def _import_many(args: argparse.Namespace, groups: list[tuple[Job, ...]]) -> int:
+def _import_many(args: argparse.Namespace, groups: list[tuple[Job, ...]], *, exact: bool) -> int:
     from ingest.importers.batch import executor, import_batch
 
     async def work(log: Log) -> BatchSummary:
         with executor() as pool, Progress("import", sum(map(len, groups)), "files") as progress:
-            return await import_batch(log, groups, pool, progress.advance)
+            return await import_batch(log, groups, pool, progress.advance, exact=exact)
 
     return tell(args, with_log(args, work), {})
 
 
-def _show(args: argparse.Namespace, groups: list[tuple[Job, ...]], *, single: bool) -> int:
+def _show(args: argparse.Namespace, groups: list[tuple[Job, ...]], *, exact: bool) -> int:
     """What would be done: the first file's rows as they are understood, and what all of them would become."""
     from ingest.importers.batch import executor, import_batch
-    from ingest.importers.looking import look
-    from ingest.importers.readings import prepare_table
+    from ingest.importers.described import look_at
     from ingest.importers.source import read_source
-    from ingest.importers.tables import read_table
 
     first = groups[0][0]
-    source = read_source(first.path, first.max_bytes)
-    table = read_table(source, first.options.wanted())
-    seen = look(table, prepare_table(source, table, first.options.resolved(table)))
+    seen = look_at(read_source(first.path, first.max_bytes), first.options)
 
     async def work(log: Log | None) -> BatchSummary:
         with executor() as pool, Progress("read", sum(map(len, groups)), "files") as progress:
-            return await import_batch(log, groups, pool, progress.advance, dry_run=True, exact=single)
+            return await import_batch(log, groups, pool, progress.advance, dry_run=True, exact=exact)
 
     import asyncio
 
     there = args.log is not None and is_begun(args.log)
     summary = with_log(args, work) if there else asyncio.run(work(None))
     if not args.json:
-        print_look(seen)
-    return tell(args, summary, {"dry_run": True, "first": seen})
+        for each in seen:
+            print_look(each)
+    return tell(args, summary, {"dry_run": True, "first": seen[0], "signals": seen})
 
 
 def run_import_undo(args: argparse.Namespace) -> int:

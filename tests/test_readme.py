@@ -13,6 +13,7 @@ import pytest
 
 import sensorloom
 from ingest.records import Chunk, MarkAdd
+from tests.ingest.importers import making
 from tests.support.logs import read_log
 
 PAGE = (Path(__file__).parents[1] / "README.md").read_text()
@@ -54,6 +55,23 @@ def make_files(folder: Path) -> None:
     rows = [f"01.02.2026;10:00:{i:02};{20 + i},5;1,013;OK" for i in range(30)]
     head = ["Kessel 3", "Tag;Uhrzeit;Temperatur, innen;Druck;Status", ";;[°C];[bar];"]
     (folder / "sheet.csv").write_text("\n".join([*head, *rows, ""]))
+    make_recordings(folder)
+
+
+def make_recordings(folder: Path) -> None:
+    """Files that describe themselves, and episodes of a robot."""
+    night = making.edf_header([{"label": "Fp1", "unit": "uV", "low": -500, "high": 500, "samples": 100}], 3, "1")
+    (folder / "night.edf").write_bytes(night + np.arange(300, dtype="<i2").tobytes())
+    for label, name in (("saw", "a"), ("drill", "b")):
+        (folder / "takes" / label).mkdir(parents=True, exist_ok=True)
+        (folder / "takes" / label / f"{name}.wav").write_bytes(making.wav(np.arange(80).reshape(-1, 1), 8000, 16))
+    messages = [
+        ("/imu", 1_767_225_600 * 10**9 + k * 10**7, {"linear_acceleration": {"x": k, "y": 1.5}}) for k in range(9)
+    ]
+    (folder / "run.mcap").write_bytes(making.mcap_json(messages))
+    state = [[float(k), 0.5] for k in range(60)]
+    episodes = {"observation.state": state, "action": state, "episode_index": [0] * 30 + [1] * 30}
+    pl.DataFrame(episodes).write_parquet(folder / "file-000.parquet")
 
 
 def test_the_way_from_files_to_windows(
@@ -75,10 +93,12 @@ def test_the_way_from_files_to_windows(
     assert {(chunk.device, chunk.stream) for chunk in chunks} == {
         ("pump-7", "acc"), ("car", "road"), ("phone-u1", "acc"), ("phone-u1", "gyro"), ("phone-u2", "acc"),
         ("phone-u2", "gyro"), ("pump-1", "vib"), ("pump-2", "vib"), ("plant", "boiler"),
+        ("p07", "edf"), ("mic", "audio"), ("robot", "imu"), ("arm", "joints"),
     }  # fmt: skip
     marks = [(mark.device, mark.label) for mark in read_log(url, "marks") if isinstance(mark, MarkAdd)]
     assert sorted(marks) == [
-        ("car", "potholes"), ("car", "potholes"), ("car", "smooth"), ("phone-u1", "fall"), ("phone-u1", "run"),
+        ("car", "potholes"), ("car", "potholes"), ("car", "smooth"), ("mic", "drill"), ("mic", "saw"),
+        ("phone-u1", "fall"), ("phone-u1", "run"),
         ("phone-u2", "calm"), ("pump-1", "on"), ("pump-2", "on"), ("pump-7", "run"),
     ]  # fmt: skip
     assert len(sensorloom.open("site/dataset")) > 0

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ingest.errors import UsageError
 from ingest.importers.mixing import ROWS, mixed
+from ingest.importers.nested import Lists, class_names, lists_of
 from ingest.importers.selecting import left_out, select
 from ingest.importers.source import Source, Table, Wanted, as_text, inexact, named, positional, together, too_large
 from ingest.settings import suggest
@@ -45,10 +46,11 @@ def read_parquet(source: Source, wanted: Wanted) -> Table:
 
     try:
         file = parquet.ParquetFile(pa.BufferReader(source.data))
-        names, texts = _channels(source.path, wanted, file.schema_arrow.names, schema := _schema(file))
-        read = [*names, *wanted.apart]
+        lists = lists_of(source.path, file, schema := _schema(file), wanted.columns)
+        names, texts = _channels(source.path, wanted, file.schema_arrow.names, schema, lists)
+        read = list(dict.fromkeys([*map(lists.column, names), *wanted.apart]))
         rows = file.metadata.num_rows
-        size = rows * sum(_CELL_BYTES.get(schema[name].base_type().__name__, _CELL_BYTES_MAX) for name in read)
+        size = rows * sum(_cell_bytes(schema[name]) * lists.widths.get(name, 1) for name in read)
         if size > source.max_bytes:
             raise too_large(source.path, f"{rows:,} rows, {size:,} bytes", source.max_bytes)
         frame = _frame(file.read(columns=read)).select(read)
@@ -63,14 +65,18 @@ def read_parquet(source: Source, wanted: Wanted) -> Table:
     ) as error:
         words = (str(error) or type(error).__name__).splitlines()[0]
         raise UsageError(f"{source.path}: damaged Parquet file: {words}") from None
-    arrays = [_column(frame[name], source.path) for name in names]
-    utc = any(_pandas_utc(file.metadata.metadata or {}, name) for name in wanted.time)
+    arrays = [
+        _column(frame[name], source.path) if name in frame.columns else lists.values(source.path, frame, name)
+        for name in names
+    ]
+    metadata = file.metadata.metadata or {}
+    utc = any(_pandas_utc(metadata, name) for name in wanted.time)
     return Table(
         source.path,
         np.column_stack(arrays),
         together([frame[name] for name in wanted.time]),
         names,
-        {name: as_text(frame[name]) for name in wanted.keys},
+        {name: _named(as_text(frame[name]), class_names(metadata, name)) for name in wanted.keys},
         utc=utc,
         notes=(*notes, *left_out(texts)),
     )
@@ -81,16 +87,16 @@ def _schema(file: Any) -> Mapping[str, pl.DataType]:
 
 
 def _channels(
-    path: str, wanted: Wanted, header: Sequence[str], schema: Mapping[str, pl.DataType]
+    path: str, wanted: Wanted, header: Sequence[str], schema: Mapping[str, pl.DataType], lists: Lists
 ) -> tuple[tuple[str, ...], list[str]]:
     """The columns that become channels, and those that a pattern would have taken were they not text."""
     import polars as pl
 
     named(path, wanted.apart, header)
-    selected = select(path, wanted.columns, header, wanted.apart)
+    selected = select(path, lists.wanted(wanted.columns), lists.header(header), wanted.apart)
     texts = []
     for name in selected.names:
-        if schema[name].is_numeric() or schema[name] == pl.Boolean:
+        if name not in schema or schema[name].is_numeric() or schema[name] == pl.Boolean:
             continue
         if name not in selected.by_pattern:
             raise UsageError(f'{path}: column "{name}" holds {schema[name]}, expected numbers')
@@ -99,6 +105,17 @@ def _channels(
     if not names:
         raise UsageError(f"{path}: no column of numbers fits --columns {','.join(wanted.columns)}")
     return names, texts
+
+
+def _cell_bytes(dtype: pl.DataType) -> int:
+    return _CELL_BYTES.get(dtype.base_type().__name__, _CELL_BYTES_MAX)
+
+
+def _named(codes: pl.Series, names: Mapping[str, str]) -> pl.Series:
+    """Codes by their names; one that has none is empty, as datasets write -1 for what has no class."""
+    import polars as pl
+
+    return codes.replace_strict(names, default="", return_dtype=pl.String) if names else codes
 
 
 def _frame(table: Any) -> pl.DataFrame:

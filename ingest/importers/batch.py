@@ -15,10 +15,11 @@ from itertools import pairwise
 from typing import Any, Final
 
 from ingest.errors import UsageError
+from ingest.importers.described import prepare_file
 from ingest.importers.joining import CONTENT_BYTES, Holdings, Known, read_holdings
 from ingest.importers.laying import Places
 from ingest.importers.options import ReadingsOptions
-from ingest.importers.readings import Prepared, prepare_all, publish_readings
+from ingest.importers.readings import Prepared, publish_readings
 from ingest.importers.source import MAX_BYTES, read_source
 from ingest.importers.undo import undone_recordings
 from ingest.log.protocol import Log
@@ -58,7 +59,7 @@ def decode(job: Job) -> Decoded:
     """Read a file: the work that is shared out among several cores."""
     try:
         source = read_source(job.path, job.max_bytes)
-        return Decoded(job.path, prepare_all(source, job.options), digest=source.digest())
+        return Decoded(job.path, prepare_file(source, job.options), digest=source.digest())
     except UsageError as error:
         return Decoded(job.path, error=str(error))
 
@@ -78,7 +79,7 @@ def grouped(jobs: Iterable[Job]) -> list[tuple[Job, ...]]:
         streams: dict[str, Job] = {}
         for job in group:
             other = streams.setdefault(job.options.stream, job)
-            if other is not job and job.options.start_ns is not None:
+            if other is not job and job.options.start_ns is not None and job.options.stream:
                 raise UsageError(
                     f'{job.path}: is the stream "{job.options.stream}" of recording "{job.options.recording}", as '
                     f"{other.path} is; name recordings or streams by more of the path, as in --path "
@@ -106,6 +107,8 @@ class BatchSummary:
     """Rows whose time repeats, or lies behind the newest."""
     marks: int = 0
     labels: Counter[str] = field(default_factory=Counter)
+    lost: Counter[str] = field(default_factory=Counter)
+    """What of the files could not be read, by kind."""
     chunks: int = 0
     bytes: int = 0
     start_ns: int = MAX_TIME_NS
@@ -126,6 +129,7 @@ class BatchSummary:
         self.left_out += told.repeated_stamps + told.jittered_stamps
         self.chunks, self.bytes = self.chunks + told.chunks * (not there), self.bytes + told.bytes
         self.start_ns, self.end_ns = min(self.start_ns, told.start_ns), max(self.end_ns, part.end_ns)
+        self.lost.update(told.lost)
         marks = part.marks()
         self.marks += len(marks)
         self.labels.update(mark.label for mark in marks)

@@ -8,7 +8,6 @@ from typing import Any, Final
 import numpy as np
 
 from ingest.importers.prepared import Prepared, Run
-from ingest.importers.source import Table
 from ingest.units import format_time
 
 ROWS: Final = 5
@@ -18,15 +17,16 @@ _UNEVEN: Final = 0.1
 _PERIODS: Final = 5
 
 
-def look(table: Table, parts: Sequence[Prepared]) -> dict[str, Any]:
-    """What one file says: plain data, as `--dry-run` prints it."""
+def look(path: str, parts: Sequence[Prepared], separator: str = "", columns: Sequence[str] = ()) -> dict[str, Any]:
+    """What one stream of a file says, of one device or of several: plain data, as `--dry-run` prints it."""
     first = parts[0]
     described = first.description.channels
     return {
-        "file": table.path,
-        "separator": _SEPARATORS.get(table.separator, table.separator) or None,
+        "file": path,
+        "stream": first.options.stream,
+        "separator": _SEPARATORS.get(separator, separator) or None,
         "devices": [part.options.device for part in parts],
-        "columns": list(table.names),
+        "columns": list(columns or first.options.columns),
         "channels": {channel.name: channel.unit for channel in described},
         "sample_type": first.description.dtype,
         "rate_hz": rate_hz(first.runs[0]),
@@ -41,7 +41,7 @@ def first_rows(part: Prepared, count: int = ROWS) -> list[dict[str, Any]]:
     rows = []
     for index in range(min(count, len(run.values))):
         values = {
-            channel.name: float(value) * channel.scale
+            channel.name: float(value) * channel.scale + channel.offset
             for channel, value in zip(channels, run.values[index].tolist(), strict=True)
         }
         labels = [span.label for span in run.labels if span.first <= index < span.behind]

@@ -27,10 +27,11 @@ T = TypeVar("T")
 _LIMITS: Final = Limits()
 _NOT_CONTENT: Final = (
     "open", "limits", "rate", "attributes", "named_units", "units_row", "label_columns", "label", "author",
-    "keeps_offsets",
+    "keeps_offsets", "key", "one_clock",
 )  # fmt: skip
 """Options that the boot does not hold, or holds in another form: labels may be added to what was imported before."""
-_NEWER: Final = ("origin", "repeated", "decimal_comma", "states", "time_format", "skip_rows", "device_column")
+_NEWER: Final = ("origin", "repeated", "decimal_comma", "states", "time_format", "skip_rows", "device_column",
+                 "recording_column", "offsets")  # fmt: skip
 """Options that came later: the boot holds them where they are said, so that older imports keep theirs."""
 
 
@@ -67,6 +68,8 @@ class ReadingsOptions:
     channel_names: tuple[str, ...] | None = None
     scales: tuple[float, ...] = (1.0,)
     """Physical value per raw one, in the channel's unit: one for all channels, or one each."""
+    offsets: tuple[float, ...] = ()
+    """Added to a scaled value, in the channel's unit: one for each channel; (): nothing is."""
     states: Mapping[str, States] = field(default_factory=dict)
     """By channel, the names of its values: another value is an error."""
     dtype: str = "auto"
@@ -80,6 +83,8 @@ class ReadingsOptions:
     """See `Wanted`."""
     device_column: str | None = None
     """Whose rows they are: each device gets a recording of its own."""
+    recording_column: str | None = None
+    """Of which recording they are, as in episode_index."""
     label_columns: tuple[LabelColumn, ...] = ()
     label: str = ""
     """Of all of the recording, as its path says."""
@@ -87,6 +92,10 @@ class ReadingsOptions:
     """Of the marks that labels become."""
     keeps_offsets: bool = False
     """Who brings it in keeps the offsets between files of one clock."""
+    key: bytes = b""
+    """That signatures of files are checked with; empty: they are not."""
+    one_clock: bool = False
+    """Somebody vouches that all signals of a file have one clock, whatever was measured."""
 
     def time_columns(self) -> tuple[str, ...]:
         """The columns that tell a row's time together."""
@@ -98,7 +107,7 @@ class ReadingsOptions:
         return Wanted(
             self.columns,
             self.time_columns(),
-            tuple(dict.fromkeys([*([self.device_column] if self.device_column else []), *keys])),
+            tuple(dict.fromkeys([*filter(None, (self.device_column, self.recording_column)), *keys])),
             self.array,
             self.decimal_comma,
             self.skip_rows,
@@ -145,13 +154,16 @@ class ReadingsOptions:
         self.check_early()
         if not self.device:
             raise UsageError("import: whose stream is it? Say --device D, or --device-column C")
-        self._check_channels()
+        self.check_channels()
 
     def check_early(self) -> None:
-        """Raise `UsageError` for what contradicts itself whatever the file holds."""
+        """Raise `UsageError` for what contradicts itself whatever the table holds."""
+        for option in ("stream", "columns"):
+            if not getattr(self, option):
+                raise UsageError(f"import: --{option} is missing")
         self._check_times()
         if self.units and not self.named_units and not any(map(is_pattern, self.columns)):
-            self._check_channels()
+            self.check_channels()
 
     def _check_times(self) -> None:
         if (self.rate is None) == (self.time_column is None):
@@ -170,7 +182,8 @@ class ReadingsOptions:
         if self.open and self.recording is None:
             raise UsageError("import: --open needs --recording, the name that the other files will join")
 
-    def _check_channels(self) -> None:
+    def check_channels(self) -> None:
+        """Raise `UsageError` for names and units that are none, or too many or few."""
         channels = self.channel_names or self.value_columns()
         count = len(self.value_columns())
         if not count or len(set(self.columns)) != len(self.columns) or len(set(channels)) != len(channels):
@@ -208,8 +221,11 @@ class ReadingsOptions:
     def describe(self, dtype: Any) -> StreamDescription:
         """The stream's description."""
         names = self.channel_names or self.value_columns()
-        told = zip(names, self._for_each(self.units), self._for_each(self.scales), strict=True)
-        channels = tuple(Channel(name, unit, scale, states=self.states.get(name, ())) for name, unit, scale in told)
+        offsets = self.offsets or (0.0,) * len(names)
+        told = zip(names, self._for_each(self.units), self._for_each(self.scales), offsets, strict=True)
+        channels = tuple(
+            Channel(name, unit, scale, offset, states=self.states.get(name, ())) for name, unit, scale, offset in told
+        )
         rate = self.rate or Fraction(0)
         return StreamDescription(self.stream, channels, dtype, rate.numerator, rate.denominator)
 

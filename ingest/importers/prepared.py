@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +21,18 @@ from ingest.records import Chunk, Clock, MarkAdd, Record, RecordingEnd, Recordin
 from ingest.times import Times, advance
 
 
+class Event(NamedTuple):
+    """A label that the file has beside its samples, over `[start_ns, end_ns)`; an instant where both are equal."""
+
+    start_ns: int
+    end_ns: int
+    label: str
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Samples of one recording: on a grid of `period` from `times[0]` on, or with a time each."""
+    """Samples of one recording: on a grid of `period` from `times[0]` on, or with a time each. A grid may be in pieces:
+    then `times` has the first time of each."""
 
     recording: str
     times: Times
@@ -29,6 +40,13 @@ class Run:
     period: tuple[int, int] | None
     labels: tuple[Span, ...] = ()
     """What its samples are called."""
+    starts: tuple[int, ...] = (0,)
+    """The first sample of each piece."""
+
+    def pieces(self) -> Iterator[tuple[int, NDArray[Any]]]:
+        """The time of the first sample, and the samples, of each piece of a grid."""
+        for t0_ns, (first, behind) in zip(self.times.tolist(), pairwise([*self.starts, len(self.values)]), strict=True):
+            yield t0_ns, self.values[first:behind]
 
     def moved(self, by_ns: int) -> Run:
         """The same at another time."""
@@ -37,7 +55,8 @@ class Run:
     def time_of(self, index: int) -> int:
         """The instant of a sample; of the one behind the last, where it would lie."""
         if self.period is not None:
-            return advance(int(self.times[0]), 0, *self.period, index)[0]
+            piece = bisect_right(self.starts, index) - 1
+            return advance(int(self.times[piece]), 0, *self.period, index - self.starts[piece])[0]
         if index < len(self.times):
             return int(self.times[index])
         return int(self.times[-1]) + self.step_ns()
@@ -90,6 +109,8 @@ class Summary:
     end_ns: int = 0
     recordings: list[str] = field(default_factory=list)
     clock_steps: list[dict[str, Any]] = field(default_factory=list)
+    lost: dict[str, int] = field(default_factory=dict)
+    """What of the file could not be read, by kind."""
     left_open: bool = False
     notes: list[str] = field(default_factory=list)
     """What a person should know."""
@@ -125,6 +146,10 @@ class Prepared:
     summary: Summary
     shift_ns: int = 0
     """What `--start` added to the times of the file's own clock."""
+    events: tuple[Event, ...] = ()
+    """What the file has labelled beside its samples."""
+    clock: str = "import"
+    """As `ingest.records.Clock.source`."""
 
     @property
     def base(self) -> str:
@@ -142,12 +167,14 @@ class Prepared:
             return self
         runs = tuple(run.moved(by_ns) for run in self.runs)
         summary = replace(self.summary, start_ns=self.summary.start_ns + by_ns)
-        return replace(self, runs=runs, summary=summary)
+        events = tuple(Event(it.start_ns + by_ns, it.end_ns + by_ns, it.label) for it in self.events)
+        return replace(self, runs=runs, summary=summary, events=events)
 
     def marks(self) -> list[MarkAdd]:
         """What labels become: ranges of the device, whose ends are exclusive."""
         device, author = self.options.device, self.options.author
-        return [
+        beside = [imported_mark(device, it.start_ns, it.end_ns, it.label, author) for it in self.events]
+        return beside + [
             imported_mark(device, run.time_of(span.first), run.end_of(span), span.label, author)
             for run in self.runs
             for span in run.labels
@@ -158,7 +185,7 @@ class Prepared:
         device, stream, boot, schema = self.options.device, self.options.stream, self.boot, schema_id(self.description)
         seq = 0
         for number, run in enumerate(self.runs):
-            origin = Origin(device, run.recording, stream, boot, schema, Clock("import"))
+            origin = Origin(device, run.recording, stream, boot, schema, Clock(self.clock))
             reason = CLOCK_STEP if number else "import"
             attributes = dict(self.options.attributes)
             yield RecordingStart(device, run.recording, boot, int(run.times[0]), reason, attributes=attributes)
@@ -180,6 +207,10 @@ class Prepared:
 
 
 def _chunks(origin: Origin, run: Run, limits: Limits, seq: int) -> Iterator[Chunk]:
-    if run.period is not None:
-        return periodic_chunks(origin, int(run.times[0]), run.period, run.values, limits, seq)
-    return stamped_chunks(origin, run.times, run.values, limits, seq)
+    if run.period is None:
+        yield from stamped_chunks(origin, run.times, run.values, limits, seq)
+        return
+    for t0_ns, values in run.pieces():
+        for chunk in periodic_chunks(origin, t0_ns, run.period, values, limits, seq):
+            yield chunk
+            seq = chunk.seq + 1

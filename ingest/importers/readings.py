@@ -78,36 +78,51 @@ def prepare_all(source: Source, options: ReadingsOptions) -> tuple[Prepared, ...
 
 def prepare_table(source: Source, table: Table, options: ReadingsOptions) -> tuple[Prepared, ...]:
     """What is to be done with a table of a file's, whose `options` are resolved. Raises `UsageError`."""
-    values, infinite_cells = _finite(table.values)
+    values, infinite_cells = finite(table.values)
     table = replace(table, values=values)
-    if options.device_column is None:
+    if options.device_column is None and options.recording_column is None:
         options.check()
         _check_named(table, options)
         dtype = choose(table.values, options.dtype, table.place)
         return (_prepared(source, table, options, dtype, infinite_cells),)
     dtype = choose(table.values, options.dtype, table.place)
-    devices = table.keys[options.device_column]
-    if (nameless := devices == "").any():
-        raise UsageError(
-            f'{table.place(nameless.arg_max() or 0)}: "{options.device_column}" is empty: whose row is it?'
-        )
-    names = devices.unique(maintain_order=True).to_list()
-    if len(names) > DEVICES_MAX:
-        raise UsageError(
-            f'{table.path}: "{options.device_column}" names {len(names):,} devices; is it the right column?'
-        )
     found: list[Prepared] = []
-    for name in names:
-        own = replace(options, device=name)
-        own.check()
-        rows = (devices == name).arg_true().to_numpy().astype(np.int64)
-        part = replace(table.part(rows), lines=None, notes=table.notes if not found else ())
-        _check_named(part, own)
-        _, infinite = _finite(part.values)
-        found.append(_prepared(source, part, own, dtype, infinite))
-    if infinite_cells:
-        found[0].summary.notes.append(_INFINITE.format(infinite_cells))
+    for device, of_device in _apart(table, options.device_column, "device", options.device):
+        whole = table.part(of_device)
+        for recording, rows in _apart(whole, options.recording_column, "recording", options.recording):
+            named = _recording_name(recording, options) if options.recording_column else recording
+            own = replace(options, device=device or "", recording=named)
+            own.check()
+            part = replace(table.part(of_device[rows]), lines=None, notes=table.notes if not found else ())
+            _check_named(part, own)
+            found.append(_prepared(source, part, own, dtype, int(np.isinf(part.values).sum())))
+    note_infinite(infinite_cells, found[0].summary)
     return tuple(found)
+
+
+def _apart(
+    table: Table, column: str | None, what: str, given: str | None
+) -> Iterator[tuple[str | None, NDArray[np.int64]]]:
+    """The rows of each value of a column, in the order in which they come; of none, all are `given`'s."""
+    if column is None:
+        yield given, np.arange(len(table.values), dtype=np.int64)
+        return
+    values = table.keys[column]
+    if (nameless := values == "").any():
+        raise UsageError(f'{table.place(nameless.arg_max() or 0)}: "{column}" is empty: whose row is it?')
+    names = values.unique(maintain_order=True).to_list()
+    if len(names) > DEVICES_MAX:
+        raise UsageError(f'{table.path}: "{column}" names {len(names):,} {what}s; is it the right column?')
+    for name in names:
+        yield name, (values == name).arg_true().to_numpy().astype(np.int64)
+
+
+def _recording_name(value: str | None, options: ReadingsOptions) -> str:
+    """What a value of the column names: a number alone is no name."""
+    assert value is not None
+    if options.recording or value.isdecimal():
+        return f"{options.recording or options.recording_column}-{value}"
+    return value
 
 
 def _prepared(
@@ -129,15 +144,14 @@ def _prepared(
         runs = [Run(base, np.array([options.start_ns]), pack(table.values, dtype), period, spans)]
     else:
         times, shift_ns = _times(table, options, summary)
-        runs = _stamped_runs(table, times, options, base, dtype, labels, summary)
+        runs = ordered_runs(table, times, options, base, dtype, labels, summary)
     summary.samples = sum(len(run.values) for run in runs)
     summary.start_ns = min(int(run.times[0]) for run in runs)
     if table.values.dtype.kind == "f":
         summary.missing_cells = sum(int(np.isnan(run.values).sum()) for run in runs)
     summary.infinite_cells = infinite_cells
-    _count_beyond(runs, options.scales, summary)
-    if infinite_cells:
-        summary.notes.append(_INFINITE.format(infinite_cells))
+    count_beyond(runs, options.scales, summary)
+    note_infinite(infinite_cells, summary)
     summary.recordings = [run.recording for run in runs]
     summary.left_open = options.open
     summary.marks = sum(len(run.labels) for run in runs)
@@ -162,7 +176,7 @@ def _check_named(table: Table, options: ReadingsOptions) -> None:
             raise UsageError(f"{told}; name it, or correct the file")
 
 
-def _count_beyond(runs: list[Run], scales: tuple[float, ...], summary: Summary) -> None:
+def count_beyond(runs: list[Run], scales: tuple[float, ...], summary: Summary) -> None:
     """Count the values whose physical ones no float32 holds."""
     bound = float(np.finfo(np.float32).max)
     least = bound / max(1.0, *(abs(scale) for scale in scales))
@@ -175,7 +189,13 @@ def _count_beyond(runs: list[Run], scales: tuple[float, ...], summary: Summary) 
         summary.notes.append(f"{summary.beyond_float32} cells are beyond a float32: missing in training windows")
 
 
-def _finite(values: NDArray[Any]) -> tuple[NDArray[Any], int]:
+def note_infinite(cells: int, summary: Summary) -> None:
+    """Tell of cells that `finite` has made missing."""
+    if cells:
+        summary.notes.append(_INFINITE.format(cells))
+
+
+def finite(values: NDArray[Any]) -> tuple[NDArray[Any], int]:
     """`values` with infinite ones as NaN, and how many those were."""
     infinite = np.isinf(values)
     count = int(np.count_nonzero(infinite))
@@ -192,7 +212,7 @@ def _period(path: str, rate: Fraction, start_ns: int, samples: int) -> tuple[int
     return num, den
 
 
-def _stamped_runs(
+def ordered_runs(
     table: Table,
     times: Times,
     options: ReadingsOptions,
@@ -201,6 +221,7 @@ def _stamped_runs(
     labels: Sequence[Labels],
     summary: Summary,
 ) -> list[Run]:
+    """The runs of a table within which time rises strictly; what was left out is counted into `summary`."""
     ordered = order(times, table.values, table.place, options.repeated)
     summary.repeated_stamps, summary.jittered_stamps = ordered.repeated, ordered.jittered
     summary.spread_stamps = ordered.spread
