@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ingest.archive.channels import LeftOut, left_out, placed, values_under
-from ingest.archive.tables import OWN, RECORDS, TILES, codes_of, levels_of, read_table
+from ingest.archive.tables import RECORDS, TILES, codes_of, levels_of, read_samples, read_table
 from ingest.archive.tiles import BITS, TOP, Tiles, combined, tiles_of
 from ingest.records import Channel, StreamDescription
 from ingest.times import Times
@@ -240,13 +240,11 @@ class Volume:
         chunks = known.table.take(pa.array(known.rows(question)))
         for name in pc.unique(chunks.column("samples")).to_pylist():
             of_file = chunks.filter(pc.field("samples") == name)
-            table = read_table(self._read(name))
             starts, counts = of_file.column("at").to_numpy(), of_file.column("count").to_numpy()
             rows = np.repeat(starts - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
-            times = table.column(1).to_numpy()[rows]
+            times, columns = read_samples(self._read(name), rows)
             inside = (times >= question.start_ns) & (times < question.end_ns)
-            columns = [table.column(number).to_numpy()[rows][inside] for number in range(len(OWN), table.num_columns)]
-            yield of_file.column("schema")[0].as_py(), times[inside], np.stack(columns, axis=1)
+            yield of_file.column("schema")[0].as_py(), times[inside], np.stack(columns, axis=1)[inside]
 
     def tiles(self, question: Question) -> list[Part] | None:
         """The tiles of the asked stream at the question's level; None where all that it has are coarser."""

@@ -28,6 +28,8 @@ OWN: Final = ("offset", "t_ns", "device")
 """Columns of a samples file before those of the channels."""
 GROUP_ROWS: Final = 16_384
 """A row group has one device's samples, where it has so many."""
+GROUP_ROWS_MAX: Final = 65_536
+"""No row group has more: who looks at ten seconds of a day decodes ten minutes at 100 Hz, not all that was sealed."""
 TILE_ROWS: Final = 2_048
 """A row group has one level's tiles, where it has so many: who looks at a day or a year reads the coarse ones alone."""
 _LEVEL: Final = 1
@@ -124,7 +126,7 @@ def draft_of(folder: str, stem: str, schema: pa.Schema, tables: Iterable[pa.Tabl
     )
     with writer:
         for table in tables:
-            writer.write_table(table, row_group_size=max(1, len(table)))
+            writer.write_table(table, row_group_size=min(max(1, len(table)), GROUP_ROWS_MAX))
             rows += len(table)
     return Draft.of(folder, stem, ".parquet", [memoryview(file.getvalue())], rows, tag)
 
@@ -164,6 +166,24 @@ def read_table(
         if groups is None:
             return file.read(columns, use_threads=False)
         return file.read_row_groups(groups, columns, use_threads=False)
+
+
+def read_samples(data: bytes, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[NDArray[Any]]]:
+    """Times, `(rows,)` ns UTC, and the raw values of each channel, of rows of a samples file, whose places rise.
+
+    Of the file only what holds them is decoded.
+    """
+    with pq.ParquetFile(pa.BufferReader(data)) as file:
+        metadata = file.metadata
+        ends = np.cumsum([metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)])
+        groups = np.unique(np.searchsorted(ends, rows, "right"))
+        sizes = np.diff(ends, prepend=0)[groups]
+        names = [name for name in file.schema_arrow.names if name not in ("offset", "device")]
+        table = file.read_row_groups(groups.tolist(), names, use_threads=False)
+    skipped = ends[groups] - np.cumsum(sizes)
+    places = rows - np.repeat(skipped, np.diff(np.searchsorted(rows, ends[groups]), prepend=0))
+    times, *columns = (column.to_numpy()[places] for column in table.columns)
+    return times, columns
 
 
 def levels_of(tiles: bytes) -> list[range]:

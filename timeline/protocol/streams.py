@@ -110,6 +110,8 @@ class Shown(msgspec.Struct, frozen=True, tag="shown", tag_field="type"):
     dropped: int = 0
     """Streams whose frames were left out, since the tab is slow: ask again."""
     unsure: tuple[Unsure, ...] = ()
+    newest_ns: Ns | None = None
+    """The device's newest sample now: what came after the tab was told of it, before it followed, is history."""
 
 
 class LiveNews(msgspec.Struct, frozen=True, tag="live", tag_field="type"):

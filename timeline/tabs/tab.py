@@ -316,7 +316,9 @@ class Tab:
         nearest_ns = None if nearest is None else str(nearest)
         spans = catalog.unsure_in(view.device, view.streams, start_ns, end_ns)
         unsure = tuple(_unsure(name, span) for name, span in spans)
-        shown = protocol.Shown(view.view, tuple(gaps), recordings, nearest_ns, dropped, unsure)
+        span = catalog.span(view.device)
+        newest_ns = None if span is None else str(span[1])
+        shown = protocol.Shown(view.view, tuple(gaps), recordings, nearest_ns, dropped, unsure, newest_ns)
         self._outbox.show(view.view, protocol.encode(shown))
         if not view.beside:
             self._tell_marks()

@@ -86,6 +86,47 @@ def test_what_came_in_a_unit_of_before_is_not_drawn_on_an_axis_of_the_one_of_now
         assert desk.wrong == []
 
 
+HOLDING: Final = """() => {
+    const send = timeline.link.send.bind(timeline.link);
+    globalThis.held = [];
+    timeline.link.send = (message) => (message.type === "view" ? held.push(message) : send(message));
+    globalThis.release = () => {
+        timeline.link.send = send;
+        held.forEach(send);
+    };
+}"""
+"""Keeps back what the page asks to follow, until it is released."""
+
+
+def test_what_came_before_the_server_heard_that_a_tab_follows_is_shown(browser: Browser, tmp_path: Path) -> None:
+    """It comes as history: nothing says later that there is something new."""
+    site = site_of(tmp_path / "site", recording(60, end=False))
+    with Served(str(site), "--as", "op-1") as served, browser.new_context() as context:
+        desk = Desk(context, served.open())
+        page = desk.open()
+        page.evaluate(HOLDING)
+        page.keyboard.press("f")
+        desk.wait("held.length")
+        with ThreadPoolExecutor(1) as threads:
+            threads.submit(asyncio.run, _goes_on(f"segments:{site}/log", 60, warm=False)).result()
+            threads.submit(asyncio.run, _known(served, START_NS + 61 * S - S // 100)).result()
+        page.evaluate("release()")
+        desk.wait(f"timeline.newest === {START_NS + 61 * S - S // 100}n")
+        desk.wait(f"timeline.view.from < {START_NS + 61 * S - S // 100}n && {START_NS + 60 * S}n < timeline.view.to")
+        assert desk.wrong == []
+
+
+async def _known(served: Served, newest_ns: int) -> None:
+    """Return when the server knows of a sample of this instant."""
+    async with served.tab() as tab:
+        await tab.hello()
+        for view in range(1, 10_000):
+            _, shown = await tab.look(view, START_NS, START_NS + S)
+            if shown.newest_ns == str(newest_ns):
+                return
+    raise AssertionError(newest_ns)
+
+
 async def _goes_on(url: str, second: int, *, warm: bool) -> None:
     """A second more of the device's samples, described anew where it is warm: all are 20 then."""
     one = chunk(START_NS + second * S, 100, second, values=np.full(100, 20.0 if warm else 1.0))

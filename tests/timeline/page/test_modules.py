@@ -22,7 +22,7 @@ SCRIPT_BYTES_MAX: Final = 120_000
 def node(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     program = shutil.which("node")
     assert program is not None, "node is not here; deploy/setup.sh servers installs it"
-    return subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, timeout=100, check=False)
+    return subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, timeout=200, check=False)
 
 
 @pytest.mark.parametrize("config", ["jsconfig.json", "jsconfig.worker.json"])

@@ -1,5 +1,6 @@
 // @ts-check
 /** The page: who is signed in, which of its two faces it shows, and its buttons and dialogs. */
+import { opening, place, socket } from "./beginning.js";
 import { risingClock } from "./clock.js";
 import { ACTIONS, goTo, undoWords } from "./commands.js";
 import { showDevices, showGallery } from "./gallery.js";
@@ -7,14 +8,12 @@ import { labelDown, labelUp, togglePanel } from "./gestures.js";
 import { help } from "./help.js";
 import { listen } from "./input.js";
 import { menuOf } from "./menu.js";
-import { Outbox } from "./outbox.js";
 import { element, made, write } from "./page.js";
 import { review } from "./reviewing.js";
-import { Link, dial } from "./socket.js";
+import { Link } from "./socket.js";
 import { tableOf } from "./table.js";
 import { takeOf } from "./take.js";
 import { Timeline } from "./timeline.js";
-import { placeOf } from "./view.js";
 
 const AGAIN_MS = 3000;
 /** The page is kept in this browser by then, though nothing was to be seen. */
@@ -127,7 +126,7 @@ function buttons(at) {
     element("goto-cancel").addEventListener("click", () => dialog("goto").close());
 }
 
-/** The start page: what the server says; without one, that it is tried again. @param {Outbox} outbox @returns {Promise<void>} */
+/** The start page: what the server says; without one, that it is tried again. @param {import("./outbox.js").Outbox} outbox @returns {Promise<void>} */
 async function gallery(outbox) {
     for (const id of ["device", "follow", "panel-button", "queue", "outbox", "live", "clock"]) element(id).hidden = true;
     document.querySelector("label[for='device']")?.remove();
@@ -152,7 +151,7 @@ function keepPage() {
 }
 
 /**
- * @param {import("./view.js").Place} place @param {Outbox} outbox @param {WebSocket} socket to the server, made already
+ * @param {import("./view.js").Place} place @param {import("./outbox.js").Outbox} outbox @param {WebSocket} socket to the server, made already
  * @param {Record<string, any> | undefined} welcome what the server said last, where it says nothing now
  */
 async function timeline(place, outbox, socket, welcome) {
@@ -188,9 +187,7 @@ async function timeline(place, outbox, socket, welcome) {
 async function start() {
     help();
     setTimeout(keepPage, KEEP_MS);
-    const place = placeOf(location.pathname, location.search);
-    const socket = place && dial(); // connects while all else is fetched
-    const [signed, outbox] = await Promise.all([session(), Outbox.open()]);
+    const [signed, outbox] = await Promise.all([session(), opening]);
     const welcome = signed ? undefined : await outbox.recall("welcome");
     const who = signed ?? welcome;
     write(element("account"), who ? `${who.user} (${who.role})` : "");

@@ -111,13 +111,17 @@ export function hearFrame(at, buffer) {
     if (whole) trace.frames[trace.frames.length - 1] = whole;
     else trace.frames.push(...seenAs(trace, [frame], lastPoint(trace.frames)));
     changedFrom(trace, known && newest(known) < frame.base ? newest(known) : frame.base);
-    const last = newest(frame);
-    if (at.newest === undefined || last > at.newest) at.newest = last;
+    cameBy(at, newest(frame));
     if (trace.frames.length > FRAMES_MAX && ask.answered && !ask.crowded) {
         ask.crowded = true; // once an answer: frames that come without a pause would put it off, and make the next one void
         askView(at);
     }
     at.paint();
+}
+
+/** The device has samples up to here. @param {Timeline} at @param {bigint} last */
+function cameBy(at, last) {
+    if (at.newest === undefined || last > at.newest) at.newest = last;
 }
 
 /**
@@ -159,7 +163,8 @@ export function shown(at, message) {
     at.unsure = (message.unsure ?? []).map(unsureOf);
     at.empty = [...at.traces.values()].every((trace) => trace.frames.length === 0);
     at.nearest = message.nearest_ns ? BigInt(message.nearest_ns) : undefined;
-    if (message.dropped) askView(at);
+    if (message.newest_ns) cameBy(at, BigInt(message.newest_ns)); // what came before this tab followed came as history
+    if (message.dropped || (at.follow && at.newest !== undefined && at.newest > ask.view.to && !at.live)) askView(at);
     overviewAfter(at, ask);
     at.changed();
 }
