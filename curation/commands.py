@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from curation.cleaning import commands as cleaning
+from curation.exports import commands as exporting
 from curation.versions import commands as versions
 from windowing import commands as looking
 
@@ -17,3 +18,4 @@ def register(subparsers: Any) -> None:
     actions = looking.register(subparsers)
     cleaning.register(actions)
     versions.register(actions)
+    exporting.register(actions)

@@ -12,16 +12,18 @@ import polars as pl
 import pytest
 
 import sensorloom
+from curation.exports.places import load_places
 from ingest.records import Chunk, MarkAdd
 from tests.ingest.importers import making
 from tests.support.logs import read_log
+from tests.windowing.sample_dataset import CONFIG, Window, build, mark
 
 PAGE = (Path(__file__).parents[1] / "README.md").read_text()
 
 
-def section() -> tuple[list[str], dict[str, str]]:
-    """The commands of the part, and its files by name."""
-    part = PAGE.split("### From files to windows\n")[1].split("\n### ")[0]
+def section(title: str) -> tuple[list[str], dict[str, str]]:
+    """The commands of a part, and its files by name."""
+    part = re.split(r"\n##+ ", PAGE.split(f"### {title}\n")[1])[0]
     blocks = re.findall(r"^```(\w*)\n(.*?)^```", part, re.DOTALL | re.MULTILINE)
     commands = [line for kind, text in blocks if not kind for line in text.replace("\\\n", " ").splitlines() if line]
     files = {text.splitlines()[0].removeprefix("# "): text for kind, text in blocks if kind == "toml"}
@@ -79,7 +81,7 @@ def test_the_way_from_files_to_windows(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     make_files(tmp_path)
-    commands, files = section()
+    commands, files = section("From files to windows")
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     assert len(commands) > 8
@@ -102,3 +104,19 @@ def test_the_way_from_files_to_windows(
         ("phone-u2", "calm"), ("pump-1", "on"), ("pump-2", "on"), ("pump-7", "run"),
     ]  # fmt: skip
     assert len(sensorloom.open("site/dataset")) > 0
+
+
+def test_the_way_from_windows_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    commands, files = section("From windows to others")
+    said = files.pop("[plan]")
+    devices = ("pump-1", "pump-2", "pump-3", "pump-4")
+    windows = [[Window(device, "r", k) for k in range(3)] for device in devices]
+    build(tmp_path / "site/dataset", windows, [mark("run", 0, 12, device=device) for device in devices], CONFIG + said)
+    (tmp_path / "key.txt").write_text("0123456789abcdef" * 4)
+    (tmp_path / "places.toml").write_text(files["places.toml"])
+    load_places("places.toml", ("gps.lat", "gps.lon"))
+    for command in commands:
+        program, *words = shlex.split(command, comments=True)
+        assert program == "sensorloom"
+        assert sensorloom.main(words) in ((0, 1) if "status" in words else (0,)), command

@@ -1,13 +1,13 @@
 """dataset.toml: what is collected. Strict: an unknown key is an error that names its path and the nearest known key.
 
 The `[window]` table determines the windows and their bytes, and is fixed for a dataset; `[labels]` may change at any
-time, since labels are made when a dataset is opened.
+time, since labels are made when a dataset is opened, and so may what people want and say of it (`windowing.plan`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from ingest.names import normal, numbered
 from ingest.settings import check_keys, suggest
 from ingest.tomlfile import read_toml
 from labeling.resolve import POLICIES, LabelPolicy
+from windowing.plan import About, Plan, Privacy, parse_about, parse_plan, parse_privacy
 from windowing.spec import WindowSpec
 
 FILE: Final = "dataset.toml"
@@ -30,6 +31,9 @@ class DatasetConfig:
     labels: LabelPolicy
     rules: str | None = None
     """The rule file, relative to this one; None: no rules run."""
+    plan: Plan = field(default_factory=Plan)
+    privacy: Privacy = field(default_factory=Privacy)
+    about: About = field(default_factory=About)
 
     @classmethod
     def load(cls, path: str | Path) -> DatasetConfig:
@@ -44,7 +48,7 @@ class DatasetConfig:
     @classmethod
     def parse(cls, table: Mapping[str, Any], where: str) -> DatasetConfig:
         """The configuration in a TOML table; `where` names it in errors. Raises `UsageError`."""
-        check_keys(table, ("name", "rules", "window", "labels"), where)
+        check_keys(table, ("name", "rules", "window", "labels", "plan", "privacy", "about"), where)
         name = table.get("name")
         if not isinstance(name, str) or not name:
             raise UsageError(f'{where}: name: found {name!r}; give the dataset a name, as in name = "pump-states"')
@@ -60,6 +64,9 @@ class DatasetConfig:
             WindowSpec.from_table(window, f"{where}: window"),
             parse_labels(labels or {}, f"{where}: labels"),
             rules,
+            parse_plan(_table(table, "plan", where) or {}, f"{where}: plan"),
+            parse_privacy(_table(table, "privacy", where) or {}, f"{where}: privacy"),
+            parse_about(_table(table, "about", where) or {}, f"{where}: about"),
         )
 
 

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from curation.consent import require_consent
 from curation.versions.deciding import FIRST, Difference, Held, Level, difference, level_of, next_number, raised
 from curation.versions.splitting import AskedSplit, pinned_split
 from ingest.engine.disk import DiskFiles
@@ -80,7 +81,8 @@ async def make_version(
     """Make the next version of a dataset; `store` is of its folder, by default the disk.
 
     Raises:
-        UsageError: there is no dataset; the level is less than the change, or the split cannot be made.
+        UsageError: there is no dataset, or people's consent is missing in it; the level is less than the change, or the
+            split cannot be made.
         CorruptError: the dataset is damaged.
     """
     root = dataset_root(path)
@@ -97,6 +99,7 @@ async def _attempt(
 ) -> Made | None:
     """One attempt; None where another one came before it."""
     dataset = open_dataset(root)
+    require_consent(dataset.contents.config, "version")
     newest = versions[-1] if versions else None
     before = None if newest is None else open_dataset(root, version=str(newest.number))
     split = pinned_split(dataset, asked.split, None if before is None else before.source.pinned)

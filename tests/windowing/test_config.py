@@ -73,7 +73,7 @@ def test_every_label_key() -> None:
     [
         ('name = "pump-states"', "", r"dataset\.toml: name: found None; give"),
         ('"pump-states"', "7", r"dataset\.toml: name: found 7"),
-        ("name =", 'colour = "red"\nname =', r'dataset\.toml: unknown key "colour"; known: labels, name, rules, w'),
+        ("name =", 'colour = "red"\nname =', r'dataset\.toml: unknown key "colour"; known: about, labels, name, p'),
         ("name =", "rules = 7\nname =", r"dataset\.toml: rules: found 7; name a rule file"),
         ("[window]", "[windows]", r'unknown key "windows".*Did you mean "window"'),
         ("hop =", "hopp =", r'dataset\.toml: window: unknown key "hopp".*Did you mean "hop"'),
