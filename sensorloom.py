@@ -204,6 +204,7 @@ _COMMANDS: Final = {
     "simulate": _Command("simulators.commands", "virtual sensors with known truth and chosen faults"),
     "agent": _Command("edge.commands", "read sensors and publish them: the edge agent"),
     "import": _Command("labeling.markcommands", "bring recordings or marks into a log"),
+    "export": _Command("labeling.exporting.commands", "write recordings out of a log: MCAP, CSV, Parquet"),
     "log": _Command("ingest.commands", "look into a log"),
     "marks": _Command("labeling.markcommands", "see and correct marks: list, edit, retract, undo"),
     "label": _Command("timeline.commands", "the operators' timeline in the browser, and who may use it"),

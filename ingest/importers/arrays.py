@@ -77,6 +77,7 @@ def read_parquet(source: Source, wanted: Wanted) -> Table:
         together([frame[name] for name in wanted.time]),
         names,
         {name: _named(as_text(frame[name]), class_names(metadata, name)) for name in wanted.keys},
+        _own_units(metadata, names),
         utc=utc,
         notes=(*notes, *left_out(texts)),
     )
@@ -105,6 +106,15 @@ def _channels(
     if not names:
         raise UsageError(f"{path}: no column of numbers fits --columns {','.join(wanted.columns)}")
     return names, texts
+
+
+def _own_units(metadata: Mapping[bytes, bytes], names: Sequence[str]) -> tuple[str, ...]:
+    """The channels' units in what `export recording` wrote; () where the file does not say all of them."""
+    try:
+        units = json.loads(metadata.get(b"sensorloom", b"{}")).get("units", {})
+        return tuple(str(units[name]) for name in names)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ()
 
 
 def _cell_bytes(dtype: pl.DataType) -> int:

@@ -40,6 +40,10 @@ MARK_SCHEMA: Final = "sensorloom.Mark"
 """Messages that are marks: `start_ns`, `end_ns` (exclusive), `label`."""
 UNIT_KEY: Final = "unit:"
 """A channel's metadata `unit:FIELD` has the unit of a field."""
+DERIVED: Final = "derived"
+"""A channel's metadata has it where its messages say again what another one's say."""
+ABOUT: Final = "sensorloom"
+"""The metadata that says whose recording it is."""
 _TIMES: Final = ("log_time", "publish_time", "header.stamp")
 _COLUMNS_MAX: Final = 5_000
 _STAMPS: Final = ("stamp", "timestamp", "sec", "nanosec", "nsec", "nanos", "seconds", "secs", "nsecs")
@@ -129,6 +133,8 @@ def read_mcap(source: Source, asked: Asked) -> Contents:
     topics: dict[str, _Topic] = {}
     marks: list[FileMark] = []
     for schema, channel, message in reader.messages():
+        if DERIVED in channel.metadata:
+            continue
         decoded = reader.decode(schema, channel, message)
         if decoded is None:
             continue
@@ -139,6 +145,7 @@ def read_mcap(source: Source, asked: Asked) -> Contents:
         if topic is None:
             units = {name[len(UNIT_KEY) :]: it for name, it in channel.metadata.items() if name.startswith(UNIT_KEY)}
             topic = topics[channel.topic] = _Topic(schema.name if schema else "", units)
+            topic.columns |= {name: ([], []) for name in units}
         t_ns = _time(message, decoded, wanted)
         if t_ns is None:
             reader.lost[f"messages without a {wanted}"] += 1
@@ -154,7 +161,9 @@ def read_mcap(source: Source, asked: Asked) -> Contents:
             notes.append(f"{name}: is text, or too long for channels, and was left out: {shown}")
     if not signals:
         raise UsageError(f"{path}: an MCAP file without a message that has numbers" + "".join(f"; {n}" for n in notes))
-    return Contents("MCAP", tuple(signals), "utc", tuple(marks), lost=dict(+reader.lost), notes=tuple(notes))
+    return Contents(
+        "MCAP", tuple(signals), "utc", tuple(marks), reader.device, lost=dict(+reader.lost), notes=tuple(notes)
+    )
 
 
 def _time(message: Any, decoded: Any, wanted: str) -> int | None:
@@ -177,6 +186,8 @@ class _Reader:
             raise MissingLibraryError(f"{source.path}: an MCAP file", error.name, "formats") from None
         self.source = source
         self.lost: Counter[str] = Counter()
+        self.device = ""
+        """As the file's own metadata says."""
         self._told: list[str] = []
         self._file = io.BytesIO(source.data)
         self._reader = mcap.stream_reader.StreamReader(self._file, emit_chunks=True)
@@ -187,7 +198,7 @@ class _Reader:
 
     def messages(self) -> Iterator[tuple[Schema | None, Channel, Any]]:
         """All that can be read, in the file's order."""
-        from mcap.records import Channel, Message, Schema
+        from mcap.records import Channel, Message, Metadata, Schema
 
         schemas: dict[int, Schema] = {}
         channels: dict[int, Channel] = {}
@@ -196,6 +207,8 @@ class _Reader:
                 schemas[record.id] = record
             elif isinstance(record, Channel):
                 channels[record.id] = record
+            elif isinstance(record, Metadata) and record.name == ABOUT:
+                self.device = record.metadata.get("device", "")
             elif isinstance(record, Message):
                 channel = channels.get(record.channel_id)
                 if channel is None:
