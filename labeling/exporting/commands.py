@@ -26,14 +26,15 @@ examples:
   sensorloom export recording --device pump-7 --format mcap --out out \\
       --log segments:log
   sensorloom export recording --device pump-7 --recording r1 --stream acc \\
-      --from 2026-01-05T08:00Z --to 2026-01-05T09:00Z --format parquet --out out \\
-      --log archive:site/archive
+      --from 2026-01-05T08:00Z --to 2026-01-05T09:00Z \\
+      --format parquet --out out --log archive:site/archive
 
 OUT/DEVICE/RECORDING.mcap, or OUT/DEVICE/RECORDING/STREAM.csv (.parquet) and OUT/marks.csv. What counts is written, as
 for windows: duplicates, unsynced and late samples are left out, counted. Values are physical, in the channels' units,
-of 64 bits; times are whole nanoseconds since 1970 UTC. Where a stream was described anew, its newest channels are meant.
-Named states are written as their codes. MCAP has JSON with schemas, as Foxglove reads it, a foxglove.LocationFix beside
-a stream with a position, and the marks on /marks. The summary says the command that reads all of it back.
+of 64 bits; times are whole nanoseconds since 1970 UTC. Of a stream that was described anew the newest channels are
+meant. Named states are written as their codes. MCAP has JSON with schemas, as Foxglove reads it, a
+foxglove.LocationFix beside a stream with a position, and the marks on /marks. The summary says the command that reads
+all of it back.
 
 What is wanted is held in memory, up to 2 GB of samples: of more, export parts.
 """
