@@ -24,6 +24,8 @@ DURABLE: Final = (SHORT_S,)
 UNDONE: Final = (SHORT_S, SHORT_S)
 REFUSED: Final = (LONG_S,)
 RETRY_S: Final = 5.0
+LOOK_S: Final = 1.0
+"""So often a lamp without a sign is driven as it should be: where its chip went it is let go, and looked for again."""
 _PENDING_MAX: Final = 8
 """So many signs of one lamp wait for those before."""
 
@@ -36,6 +38,8 @@ class Lamp:
         self._report = report
         self._request: gpiod.LineRequest | None = None
         self._offset = 0
+        self._label = ""
+        """Of the chip that had it."""
         self._tried_s = -RETRY_S
         self._signs: asyncio.Queue[tuple[float, ...]] = asyncio.Queue(_PENDING_MAX)
         self._is_steady = False
@@ -57,7 +61,7 @@ class Lamp:
         try:
             self._set(is_on=False)
             while True:
-                flashes = await self._signs.get()
+                flashes = await self._next()
                 if flashes:
                     self._set(is_on=False)
                     await asyncio.sleep(SHORT_S)
@@ -71,6 +75,13 @@ class Lamp:
             self._set(is_on=False)
             self._release()
 
+    async def _next(self) -> tuple[float, ...]:
+        """The next sign; none where it is time to look at the lamp."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_S):
+                return await self._signs.get()
+        return ()
+
     def _set(self, *, is_on: bool) -> None:
         """A lamp that is away keeps nobody from marking; it is told once, and looked for again."""
         try:
@@ -78,7 +89,7 @@ class Lamp:
                 if time.monotonic() - self._tried_s < RETRY_S:
                     return
                 self._tried_s = time.monotonic()
-                self._request, self._offset = _requested(self._led)
+                self._request, self._offset, self._label = _requested(self._led, self._label)
             _drive(self._request, self._offset, is_on=is_on)
         except Exception as error:  # of any kind: libgpiod has several
             self._release()
@@ -122,18 +133,18 @@ class Leds:
                     group.create_task(lamp.run())
 
 
-def _requested(led: Led) -> tuple[gpiod.LineRequest, int]:
+def _requested(led: Led, label: str) -> tuple[gpiod.LineRequest, int, str]:
     import gpiod
     from gpiod.line import Direction, Value
 
     from edge.sources.gpio.chip import CONSUMER, find_chip, offset_of
 
-    with find_chip(Settings(led.chip, (led.line,))) as chip:
+    with find_chip(Settings(led.chip, (led.line,)), label) as chip:
         offset = offset_of(chip, led.line)
         settings = gpiod.LineSettings(
             direction=Direction.OUTPUT, active_low=led.active_low, output_value=Value.INACTIVE
         )
-        return chip.request_lines({offset: settings}, CONSUMER), offset
+        return chip.request_lines({offset: settings}, CONSUMER), offset, chip.get_info().label
 
 
 def _drive(request: gpiod.LineRequest, offset: int, *, is_on: bool) -> None:

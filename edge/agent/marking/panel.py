@@ -76,8 +76,11 @@ class Panel:
         return []
 
     def lost(self, name: str) -> None:
-        """Its line is away: `stands` says how it is when it is back."""
-        self._is_down.pop(name, None)
+        """Its line is away: `stands` says how it is when it is back. A stop that is pressed meanwhile nobody hears."""
+        button = self._buttons[name]
+        key = range_key(button.device, button.stop)
+        if self._is_down.pop(name, None) is not None and button.stop and key in self._book.state.open:
+            self._book.unwatched(key)
 
     def _pressed(self, name: str, at_ns: int) -> list[Act]:
         button, book = self._buttons[name], self._book

@@ -40,11 +40,13 @@ class UnfitError(OSError):
     """A chip or line is not as the configuration says; the text says what to do."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Chip:
     """The lines that settings name; an endpoint of `edge.sources.kernel`."""
 
     settings: Settings
+    label: str = ""
+    """Of the chip that had them; empty before."""
 
     loss: ClassVar[str] = CHIP_LOST
     delays_s: ClassVar[tuple[float, float]] = (0.1, 5.0)
@@ -57,8 +59,10 @@ class Chip:
 
     def open(self) -> Requested:
         """Find the chip and request its lines. Raises `OSError`, `ValueError`."""
-        with find_chip(self.settings) as chip:
-            return self._request(chip)
+        with find_chip(self.settings, self.label) as chip:
+            requested = self._request(chip)
+            self.label = chip.get_info().label
+            return requested
 
     def _request(self, chip: gpiod.Chip) -> Requested:
         wanted = self.settings
@@ -164,11 +168,18 @@ class Requested:
         return b"" if self._poll.poll(0) else self._edges.stand(levels, at_ns)
 
 
-def find_chip(wanted: Settings) -> gpiod.Chip:
-    """The chip, open. Raises `OSError`."""
+def find_chip(wanted: Settings, label: str = "") -> gpiod.Chip:
+    """The chip, open. Raises `OSError`.
+
+    `label`: of the one that it was before. It may come back under another number (Linux 6.1 keeps the old one for ever
+    where lines were requested as it went), and another chip may have its number by then.
+    """
     if wanted.chip and (path := DEVICES / wanted.chip).exists():  # a path that begins with / stays what it is
-        return _open(path)
-    present = []
+        chip = _open(path)
+        if label in ("", chip.get_info().label):
+            return chip
+        chip.close()
+    present, again = [], []
     for path in sorted(DEVICES.glob("gpiochip*"), key=lambda path: (len(path.name), path.name)):
         chip = _open(path)
         info = chip.get_info()
@@ -176,9 +187,12 @@ def find_chip(wanted: Settings) -> gpiod.Chip:
             return chip
         chip.close()
         present.append(f"{info.name} ({info.label}, {info.num_lines} lines)")
+        again += [path] if info.label == label else []
+    if len(again) == 1:
+        return _open(again[0])
     there = f"there are {', '.join(present)}" if present else "there is no GPIO chip at all; is its driver loaded?"
     what = "no such chip" if wanted.chip else f"no chip has the lines {', '.join(map(str, wanted.lines))}"
-    raise UnfitError(f"{what}: {there}")
+    raise UnfitError(f"{what}{f' ({label}) any more' if label else ''}: {there}")
 
 
 def _open(path: Path) -> gpiod.Chip:

@@ -15,6 +15,7 @@ import edge.sources.gpio
 from edge.config import load_config
 from edge.decoders.scans.decoder import row_type
 from edge.protocol import SourceConfig
+from edge.sources.gpio import chip as gpio
 from edge.sources.gpio.chip import Chip, UnfitError
 from edge.sources.gpio.edges import EVENT, RISING, Counts, Edges, Events, Levels
 from edge.sources.gpio.quadrature import Quadrature
@@ -224,6 +225,48 @@ def test_what_is_wrong_is_told_with_what_to_do(tmp_path: Path) -> None:
     assert "usermod -aG gpio" in chip.why_closed(PermissionError(13, "Permission denied"))
     assert "suspended" in chip.why_lost(SuspendedError())
     assert "waiting for it to come back" in chip.why_lost(OSError(19, "No such device"))
+
+
+class Found:
+    """A chip that was opened; its device file has its label."""
+
+    def __init__(self, path: str) -> None:
+        self.name = Path(path).name
+        self.label = Path(path).read_text()
+        self.num_lines = 8
+
+    def get_info(self) -> Found:
+        return self
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def __enter__(self) -> Found:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+def test_a_chip_that_comes_back_under_another_number_is_found_and_another_one_is_not_taken_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpio, "DEVICES", tmp_path)
+    monkeypatch.setattr("gpiod.Chip", Found)
+    monkeypatch.setattr("gpiod.is_gpiochip_device", lambda path: True)
+    monkeypatch.setattr(Chip, "_request", lambda chip, found: found.name)
+    chip = Chip(Settings("gpiochip0", (4,)))
+    (tmp_path / "gpiochip0").write_text("panel")
+    (tmp_path / "gpiochip3").write_text("board")
+    assert str(chip.open()) == "gpiochip0"
+    (tmp_path / "gpiochip0").rename(tmp_path / "gpiochip4")
+    assert str(chip.open()) == "gpiochip4"
+    (tmp_path / "gpiochip0").write_text("relays")
+    assert str(chip.open()) == "gpiochip4"
+    (tmp_path / "gpiochip5").write_text("panel")  # which of them is it?
+    with pytest.raises(UnfitError, match=r"no such chip \(panel\) any more: there are gpiochip0 \(relays, 8 lines\), "):
+        chip.open()
+    assert str(Chip(Settings("gpiochip0", (4,))).open()) == "gpiochip0"
 
 
 def test_what_lies_beside_it(tmp_path: Path) -> None:

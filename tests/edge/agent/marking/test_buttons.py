@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +59,18 @@ class Bulb:
 
     def __init__(self) -> None:
         self.seen: list[int] = []
+        self.is_gone = False
 
     def set_value(self, offset: int, value: Any) -> None:
+        if self.is_gone:
+            raise OSError(errno.ENODEV, "its chip is gone")
         if not self.seen or self.seen[-1] != value.value:
             self.seen.append(value.value)
 
     def release(self) -> None:
-        """Nothing is held."""
+        """As it is let go, a line falls back."""
+        self.seen.append(0)
+        self.is_gone = False
 
 
 @pytest.fixture
@@ -82,7 +88,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> dict[str, Line]:
 @pytest.fixture
 def bulb(monkeypatch: pytest.MonkeyPatch) -> Bulb:
     found = Bulb()
-    monkeypatch.setattr(leds, "_requested", lambda led: (found, 0))
+    monkeypatch.setattr(leds, "_requested", lambda led, label: (found, 0, label))
     monkeypatch.setattr(leds, "SHORT_S", 0.01)
     return found
 
@@ -248,5 +254,24 @@ def test_a_line_that_was_away_and_edges_that_nobody_kept(tmp_path: Path, lines: 
             walk.put(0, missed=6)
             await agent.until(lambda: "loose" in agent.agent.overview().buttons[1].said)
             assert agent.agent.overview().figures["marks.missed_edges"] == 6
+
+    asyncio.run(main())
+
+
+def test_a_lamp_whose_chip_went_while_a_range_is_open_burns_again_without_a_press(
+    tmp_path: Path, lines: dict[str, Line], bulb: Bulb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leds, "LOOK_S", 0.01)
+    monkeypatch.setattr(leds, "RETRY_S", 0.01)
+
+    async def main() -> None:
+        async with running(fed_config(tmp_path, more=TABLES), FlakyLog()) as agent:
+            await agent.until(lambda: len(lines) == 3)
+            lines["walk"].put(0)
+            lines["walk"].put(1)
+            await agent.until(lambda: bulb.seen == [0, 1])
+            bulb.is_gone = True
+            await agent.until(lambda: bulb.seen == [0, 1, 0, 1])
+            assert sum("its chip is gone" in text for text in agent.said) == 1
 
     asyncio.run(main())

@@ -271,6 +271,20 @@ class Contacts:
             bench.acts += bench.panel.heard(name, self.now_ns + BOUNCE)
 
 
+def test_a_range_whose_stop_button_was_away_says_that_nobody_looked() -> None:
+    bench = Bench()
+    bench.press("on", 1 * S)
+    for name, times in (("off", 2), ("on", 1)):
+        for _ in range(times):
+            bench.panel.lost(name)
+            bench.panel.lost(name)  # it is looked for again, and is away still
+            bench.acts += bench.panel.stands(name, 2 * S, is_down=False)
+    bench.press("off", 5 * S)
+    *_, act = bench.acts
+    assert isinstance(act, Add)
+    assert act.evidence[UNWATCHED] == 2
+
+
 @settings(max_examples=150)
 @given(EVENTS)
 def test_what_is_marked_was_so_and_no_mark_is_made_twice(events: list[tuple[str, str, int]]) -> None:
