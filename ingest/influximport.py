@@ -13,6 +13,7 @@ from ingest.commands import add_command, add_log, report_import, with_log
 from ingest.errors import UsageError
 from ingest.log.protocol import Log
 from ingest.progress import Progress
+from ingest.states import States, parse_states
 from ingest.units import parse_duration, parse_size
 
 if TYPE_CHECKING:
@@ -23,11 +24,14 @@ examples:
   sensorloom import influx export.lp.gz --unit g --log segments:log
   sensorloom import influx cpu.csv --device-tag host --stream-tag cpu \\
       --unit usage_idle=% --unit 1 --log segments:log
+  sensorloom import influx valves.csv --values 'state:0=shut,1=open' \\
+      --unit bar --log segments:log
 
 Reads annotated CSV (influx query --raw) and line protocol (influx_inspect export, influxd inspect export-lp), also
 gzipped. A measurement is a stream, a field a channel, the tag "device" the device; all streams of a device become one
-recording. Fields of one time are one sample; what a sample lacks is missing. Texts are left out, counted. Nothing is
-written when a line is bad. Importing again adds nothing.
+recording. Fields of one time are one sample; what a sample lacks is missing. Texts are left out, counted, but for those
+of a field whose states are named: --values mode:0=idle,1=run makes codes of them, and rules may use the names. Nothing
+is written when a line is bad. Importing again adds nothing.
 """
 
 
@@ -40,7 +44,14 @@ def register_import_influx(kinds: Any) -> None:
     add("--device-tag", default="device", metavar="TAG", help="the tag that names the device (%(default)s)")
     add("--stream-tag", action="append", default=[], metavar="TAG", help="its values go into the streams' names")
     add("--measurement", action="append", default=[], metavar="M", help="only this one; may be repeated")
-    add("--unit", action="append", required=True, metavar="[FIELD=]U", help="of a field, or of all others")
+    add("--unit", action="append", default=[], metavar="[FIELD=]U", help="of a field, or of all others")
+    add(
+        "--values",
+        action="append",
+        default=[],
+        metavar="FIELD:0=A,1=B",
+        help="the field says a state: what its codes are called; its texts are those names",
+    )
     add("--time-unit", default="ns", metavar="UNIT", help="of times in line protocol: ns (default), us, ms or s")
     add("--set", action="append", default=[], metavar="NAME=VALUE", help="what is so of the recordings: subject=u07")
     add("--chunk", default="1s", metavar="SPAN", help="a chunk closes after this span (1s); more suits slow streams")
@@ -76,9 +87,21 @@ def _options(args: argparse.Namespace) -> InfluxOptions:
         unit=units.pop("", ""),
         units=units,
         time_unit=args.time_unit,
+        states=_states(args.values),
         attributes=parse_attributes(args.set, "--set"),
         limits=Limits(span_ns, Limits().bytes),
     )
+
+
+def _states(words: list[str]) -> dict[str, States]:
+    """The states by field. Raises `UsageError`."""
+    found: dict[str, States] = {}
+    for word in words:
+        name, colon, text = word.partition(":")
+        if not colon or not name.strip() or name.strip() in found:
+            raise UsageError(f'--values: found "{word}"; use FIELD:CODE=NAME, each field once, as in mode:0=idle,1=run')
+        found[name.strip()] = parse_states(text, f"--values: {name.strip()}")
+    return found
 
 
 def run_import_influx(args: argparse.Namespace) -> int:

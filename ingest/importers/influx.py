@@ -22,12 +22,13 @@ from ingest.chunker import Limits
 from ingest.errors import UsageError
 from ingest.importers.annotated import is_annotated, read_annotated
 from ingest.importers.lineprotocol import SCALES, read_lines
-from ingest.importers.points import Naming, Series, gather, told
+from ingest.importers.points import Naming, Series, gather, of_field, told
 from ingest.importers.readings import Prepared, ReadingsOptions, prepare, publish_readings
 from ingest.importers.source import Source
 from ingest.log.protocol import Log
 from ingest.progress import Progress
 from ingest.settings import suggest
+from ingest.states import States
 from ingest.times import Times
 
 _HEX: Final = 12
@@ -42,13 +43,17 @@ class InfluxOptions:
     """Of all fields that `units` does not name."""
     units: Mapping[str, str] = field(default_factory=dict)
     """By field, or by `measurement.field`."""
+    states: Mapping[str, States] = field(default_factory=dict)
+    """By field, or by `measurement.field`: its values are these, as texts by name or as codes."""
     time_unit: str = "ns"
     """The unit of times in line protocol."""
     attributes: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
 
     def unit_of(self, stream: str, name: str) -> str:
-        """A field's unit. Raises `UsageError` where none is said."""
+        """A field's unit; states have none. Raises `UsageError` where none is said."""
+        if of_field(self.states, stream, name):
+            return "1"
         unit = self.units.get(f"{stream}.{name}") or self.units.get(name) or self.unit
         if not unit:
             raise UsageError(
@@ -67,7 +72,7 @@ class InfluxOptions:
             "unit": self.unit,
             "units": dict(self.units),
             "time_unit": self.time_unit,
-        }
+        } | ({"states": dict(self.states)} if self.states else {})
         told = msgspec.json.encode(said, order="sorted")
         return f"import-{hashlib.sha256(source.digest() + told).hexdigest()[:_HEX]}"
 
@@ -123,7 +128,9 @@ def prepare_influx(source: Source, options: InfluxOptions) -> Export:
         points = read_annotated(source.path, text, counts)
     else:
         points = read_lines(source.path, text, options.time_unit, counts)
-    found = gather(source.path, points, options.naming, counts)
+    codes = {key: {name: code for code, name in states} for key, states in options.states.items()}
+    found = gather(source.path, points, options.naming, counts, codes)
+    _check_used(options.states, found)
     if not found:
         raise UsageError(f"{source.path}: no numbers to import{_what_else(counts)}")
     recording = options.recording(source)
@@ -135,6 +142,16 @@ def prepare_influx(source: Source, options: InfluxOptions) -> Export:
     )
     notes = [*told(counts, found), *(f"{it.summary.stream}: {note}" for it in imports for note in it.summary.notes)]
     return Export(recording, imports, counts, tuple(notes))
+
+
+def _check_used(states: Mapping[str, States], found: Mapping[tuple[str, str], Series]) -> None:
+    """Raise `UsageError` for states of a field that the file does not have: its name would be mistyped."""
+    fields = {
+        name for (_, stream), series in found.items() for own in series.fields for name in (own, f"{stream}.{own}")
+    }
+    for key in states:
+        if key not in fields:
+            raise UsageError(f'--values: there is no field "{key}"{suggest(key, sorted(fields)[:60])}')
 
 
 def _what_else(counts: Mapping[str, int]) -> str:
@@ -167,6 +184,7 @@ def _prepared(
         open=is_open,
         attributes=options.attributes,
         channel_names=tuple(names),
+        states={name: states for name in names if (states := of_field(options.states, stream, name))},
         limits=options.limits,
     )
     path = f"{source.path} ({stream} of {device})"

@@ -12,18 +12,23 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ingest.errors import UsageError
 from ingest.importers.source import inexact
+from ingest.names import normal
+from ingest.settings import suggest
 from ingest.times import Times
 
 Tags: TypeAlias = tuple[tuple[str, str], ...]
 """Sorted by name."""
 Value: TypeAlias = int | float | str | bool
+Codes: TypeAlias = Mapping[str, Mapping[str, int]]
+"""By field, or by `stream.field`: the codes of the states that texts name."""
+T = TypeVar("T")
 OWN: Final = "sensorloom_"
 """Measurements of marks and agents that a sink wrote: they are no samples."""
 _SHOWN: Final = 5
@@ -108,12 +113,15 @@ class Series:
         return times, table
 
 
-def gather(path: str, points: Iterable[Point], naming: Naming, counts: Counter[str]) -> dict[tuple[str, str], Series]:
-    """The series by device and stream; `counts` is told of what is no number, by its kind.
+def gather(
+    path: str, points: Iterable[Point], naming: Naming, counts: Counter[str], codes: Codes | None = None
+) -> dict[tuple[str, str], Series]:
+    """The series by device and stream; `counts` is told of what is no number, by its kind. Of fields that `codes` has,
+    texts are names of states.
 
     Raises:
-        UsageError: a point whose device nobody names, tags that make several series of a stream, or a number that no
-            float64 holds.
+        UsageError: a point whose device nobody names, tags that make several series of a stream, a number that no
+            float64 holds, or a state that has no name.
     """
     found: dict[tuple[str, str], Series] = {}
     for point in points:
@@ -125,12 +133,15 @@ def gather(path: str, points: Iterable[Point], naming: Naming, counts: Counter[s
             continue
         counts["points"] += 1
         where = f"{path}: line {point.line}"
+        stream = naming.stream_of(point)
         numbers = [
-            (name, number) for name, value in point.fields if (number := _number(value, where, counts)) is not None
+            (name, number)
+            for name, value in point.fields
+            if (number := _number(_coded(value, name, stream, codes or {}, where), where, counts)) is not None
         ]
         if not numbers:
             continue
-        key = (naming.device_of(point, where), naming.stream_of(point))
+        key = (naming.device_of(point, where), stream)
         rest = naming.rest_of(point)
         series = found.get(key)
         if series is None:
@@ -142,6 +153,22 @@ def gather(path: str, points: Iterable[Point], naming: Naming, counts: Counter[s
         if len(series.fields) > _FIELDS_MAX:
             raise UsageError(f"{where}: {key[1]} of {key[0]} has over {_FIELDS_MAX} fields; choose by --measurement")
     return found
+
+
+def of_field(found: Mapping[str, T], stream: str, name: str) -> T | None:
+    """What is said of a field, by `stream.field` or by its name alone."""
+    return found.get(f"{stream}.{name}", found.get(name))
+
+
+def _coded(value: Value, name: str, stream: str, codes: Codes, where: str) -> Value:
+    """A state's code, where a text names one."""
+    known = of_field(codes, stream, name) if isinstance(value, str) else None
+    if known is None or not isinstance(value, str):
+        return value
+    code = known.get(normal(value.strip()))
+    if code is None:
+        raise UsageError(f'{where}: {stream}.{name} is "{value}", which --values does not name{suggest(value, known)}')
+    return code
 
 
 def _number(value: Value, where: str, counts: Counter[str]) -> float | None:

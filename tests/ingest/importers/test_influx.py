@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import sensorloom
+from ingest.errors import UsageError
 from ingest.importers.influx import InfluxOptions, prepare_influx, publish_influx
 from ingest.importers.points import Naming
 from ingest.importers.source import Source
@@ -163,3 +164,32 @@ def test_the_command_reads_both_kinds_also_gzipped(tmp_path: Path, capsys: pytes
     assert sensorloom.main([*words, "--device", "c"]) == 0
     assert logged(words[-1])["c", "acc"] == {"x": [(T_NS + 7, 0.1)]}
     assert sensorloom.main([*words[:3], "--unit", "g", "--unit", "1", *words[-2:]]) == 2
+
+
+def test_a_text_that_names_a_state_is_a_named_state(tmp_path: Path) -> None:
+    url = f"segments:{tmp_path}/log"
+    text = "".join(
+        f'valve,device=v state="{name}",p=1.5 {T_NS + k}\n' for k, name in enumerate(["shut", "open", "open"])
+    )
+    states = ((0, "shut"), (1, "open"))
+    told = bring_in(url, text, unit="bar", states={"valve.state": states})
+    (described,) = [it for it in read_log(url, STREAMS) if isinstance(it, StreamDescription)]
+    assert [(it.name, it.unit, it.states) for it in described.channels] == [("p", "bar", ()), ("state", "1", states)]
+    assert logged(url)["v", "valve"]["state"] == [(T_NS, 0), (T_NS + 1, 1), (T_NS + 2, 1)]
+    assert "texts" not in told
+    with pytest.raises(UsageError, match='line 1: valve.state is "shut", which --values does not name'):
+        prepare_influx(source(text), InfluxOptions(unit="1", states={"state": ((0, "closed"), (1, "open"))}))
+    with pytest.raises(UsageError, match='there is no field "stat"; known: p, valve.p'):
+        prepare_influx(source(text), InfluxOptions(unit="1", states={"stat": states}))
+    numbers = text.replace('"shut"', "0i").replace('"open"', "7i")
+    with pytest.raises(UsageError, match="state is 7, which --values does not name"):
+        prepare_influx(source(numbers), InfluxOptions(unit="1", states={"state": states}))
+
+
+def test_states_are_said_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "f.lp").write_text(f'valve,device=v state="open" {T_NS}\n')
+    words = ["import", "influx", str(tmp_path / "f.lp"), "--log", f"segments:{tmp_path}/log"]
+    assert sensorloom.main([*words, "--values", "state:0=shut,1=open"]) == 0
+    assert logged(f"segments:{tmp_path}/log")["v", "valve"]["state"] == [(T_NS, 1)]
+    assert sensorloom.main([*words, "--values", "state"]) == 2
+    assert "use FIELD:CODE=NAME" in capsys.readouterr().err
