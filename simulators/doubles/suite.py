@@ -94,21 +94,27 @@ def check_items(decoder: Decoder, pieces: Sequence[bytes], channels: int, *, mes
     for piece in pieces:
         found = [*decoder.message(piece)] if messages else [*decoder.feed(piece), *decoder.reset()]
         fed += len(piece) + 1
-        for item in found:
-            if isinstance(item, Fault):
-                assert item.reason.isidentifier(), f"a reason is one word to count by: {item}"
-                assert item.samples >= -1, item
-                assert len(item.raw) <= RAW_BYTES, item
-                assert 0 <= item.byte_offset <= fed, f"{item} of {fed} bytes"
-                continue
-            assert item.values.dtype == np.float64, item.values.dtype
-            assert item.values.ndim == 2, item.values.shape
-            assert item.values.shape[1] == channels, item.values.shape
-            assert reached <= item.offset <= fed, f"offset {item.offset} behind {reached}, of {fed} bytes"
-            reached = item.offset
-            if item.times_ns is not None:
-                assert item.times_ns.dtype == np.int64, item.times_ns.dtype
-                assert item.times_ns.shape == item.values.shape[:1], item.times_ns.shape
+        reached = check_found(found, channels, fed, reached)
+
+
+def check_found(found: Iterable[Frame | Fault], channels: int, fed: int, reached: int = 0) -> int:
+    """Shapes, types and offsets of what was found in `fed` bytes, a line's end among them; how far it reached."""
+    for item in found:
+        if isinstance(item, Fault):
+            assert item.reason.isidentifier(), f"a reason is one word to count by: {item}"
+            assert item.samples >= -1, item
+            assert len(item.raw) <= RAW_BYTES, item
+            assert 0 <= item.byte_offset <= fed, f"{item} of {fed} bytes"
+            continue
+        assert item.values.dtype == np.float64, item.values.dtype
+        assert item.values.ndim == 2, item.values.shape
+        assert item.values.shape[1] == channels, item.values.shape
+        assert reached <= item.offset <= fed, f"offset {item.offset} behind {reached}, of {fed} bytes"
+        reached = item.offset
+        if item.times_ns is not None:
+            assert item.times_ns.dtype == np.int64, item.times_ns.dtype
+            assert item.times_ns.shape == item.values.shape[:1], item.times_ns.shape
+    return reached
 
 
 def check_bounded(new: Callable[[], Decoder]) -> None:

@@ -11,9 +11,9 @@ import pytest
 from edge.decoders.guard import FAILED
 from edge.decoders.lines import bare
 from edge.protocol import Fault
-from simulators.doubles.suite import Sample, check_items, cut, run
+from simulators.doubles.suite import Sample, check_found, cut, run, shown
 from tests.edge.decoders.fuzzing import Kind, damaged, kinds
-from tests.edge.decoders.splitting import faults, samples
+from tests.edge.decoders.splitting import samples
 
 KINDS = kinds()
 ALIKE = Counter(kind.decoder for kind in KINDS)
@@ -49,12 +49,16 @@ def fuzz(kind: Kind, count: int, seed: str) -> None:
 
 
 def check(kind: Kind, data: bytes, chance: Random) -> None:
-    whole = run(kind.new(), [data])
+    """What a decoder found is looked at once, whatever is asked of it: to make one takes as long as to read a line."""
+    decoder = kind.new()
+    found = [*decoder.feed(data), *decoder.reset()]
+    check_found(found, kind.channels, len(data) + 1)
+    whole = shown(found)
     places = [chance.randrange(len(data) + 1) for _ in range(chance.randint(1, 4))]
     assert run(kind.new(), cut(data, places)) == whole, places
-    assert FAILED not in {fault.reason for fault in faults(whole)}
-    check_items(kind.new(), [data], kind.channels, messages=chance.random() < 0.5)
-    assert FAILED not in {item.reason for item in kind.new().message(data) if isinstance(item, Fault)}
+    told = [*decoder.message(data)]
+    check_found(told, kind.channels, len(data) + 1)
+    assert FAILED not in {item.reason for item in (*found, *told) if isinstance(item, Fault)}
     if kind.decoder == "csv":
         assert len(samples(whole)) + len(lost(whole)) == said(data)
     elif data.strip(b"\r\n \t\0"):
