@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from enum import Enum
 from typing import TypeVar
@@ -88,6 +89,12 @@ class Chance:
         return probability > 0 and self.rng.random() < probability
 
 
+@types.coroutine
+def _turn() -> Generator[None, None, None]:
+    """Let the others act, as `asyncio.sleep(0)` does."""
+    yield
+
+
 class Process:
     """One run of a program: alive until it dies, and then dead for ever."""
 
@@ -118,11 +125,13 @@ class Process:
     async def step(self) -> None:
         """The moment before an operation: time passes, others act, and the process may be dead after it."""
         self.check()
-        chance, faults = self.chance, self.chance.faults
-        if chance.hits(faults.zombie):
-            await asyncio.sleep(chance.rng.uniform(0.0, faults.zombie_s_max))
+        rng, faults = self.chance.rng, self.chance.faults  # not `hits`: half of what a storm does are such moments
+        if faults.zombie > 0 and rng.random() < faults.zombie:
+            await asyncio.sleep(rng.uniform(0.0, faults.zombie_s_max))
+        elif faults.slow > 0 and rng.random() < faults.slow:
+            await asyncio.sleep(rng.random() * 0.05)
         else:
-            await asyncio.sleep(chance.rng.random() * 0.05 if chance.hits(faults.slow) else 0)
+            await _turn()
         self.check()
 
     def next_crash(self) -> tuple[Phase, bool] | None:

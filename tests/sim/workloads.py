@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import random
 from collections import Counter
@@ -42,6 +43,7 @@ from labeling.marks import fold as fold_marks
 from labeling.merging import TableMerger, by_folder
 from labeling.rules.compile import compile_rules
 from labeling.rules.operator import RulesOperator
+from labeling.rules.ruleset import RuleSet
 from labeling.sink import LabelsOperator, read_events
 from simulators.sim.files import SimDisk
 from simulators.sim.log import EPOCH_NS
@@ -251,11 +253,17 @@ class WindowsWork:
         return output
 
 
+@functools.cache
+def _compiled() -> RuleSet:
+    """What every worker of every storm runs: compiling it took a third of a storm."""
+    return compile_rules(RULES, "rules.yaml")
+
+
 class RulesWork(WindowsWork):
     """Event rules on the same recordings: every mark is in the log before its seal, and no other is."""
 
     def operator(self) -> Operator:
-        return RulesOperator(compile_rules(RULES, "rules.yaml"))
+        return RulesOperator(_compiled())
 
     def merger(self) -> Merger:
         return Untouched()
@@ -405,14 +413,14 @@ def window_lines(files: dict[str, bytes]) -> Iterator[str]:
     """A line for each window (its id, the hashes of signal and mask), for each dropped or late row, and for each
     description of a stream, which may be told again after a restart."""
     described: set[str] = set()
+    signals = functools.cache(lambda shard: np.load(io.BytesIO(files[f"signal/{shard}"])))
     for name, data in files.items():
         if not name.endswith(".parquet"):
             continue
         table = pl.read_parquet(io.BytesIO(data))
         if name.startswith("index/"):
             for window, shard, row, mask in table.select("window", "shard", "row", "mask").iter_rows():
-                signal = np.load(io.BytesIO(files[f"signal/{shard}"]))
-                yield digest_line(window, signal[row], mask)
+                yield digest_line(window, signals(shard)[row], mask)
         elif name.startswith("dropped/"):  # runs of windows, which a seal may cut in two
             for device, recording, k, windows, reason in table.select(DROPPED).iter_rows():
                 yield from (f"dropped {device} {recording} {k + i} {reason}" for i in range(windows))
