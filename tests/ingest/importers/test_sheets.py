@@ -10,7 +10,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from scipy.io import savemat
 
 from ingest.errors import UsageError
 from ingest.importers.readings import ReadingsOptions, prepare
@@ -125,6 +124,8 @@ def test_arrays_of_matlab_and_hdf5_come_back(tmp_path: Path, kind: str) -> None:
     one = np.arange(40, dtype=np.int16)
     path = tmp_path / f"f.{kind}"
     if kind == "mat":
+        from scipy.io import savemat  # here: each worker that collects would wait for it
+
         savemat(path, {"acc": values, "n": one, "name": "pump"})
     else:
         turned = kind == "mat73"

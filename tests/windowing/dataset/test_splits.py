@@ -10,8 +10,6 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import cross_val_score
 
 from ingest.errors import UsageError
 from ingest.records import Mark
@@ -94,6 +92,9 @@ def test_what_cannot_be_split_is_told(dataset: Dataset) -> None:
 
 
 def test_folds_are_what_scikit_learn_takes(dataset: Dataset) -> None:
+    from sklearn.linear_model import LogisticRegression  # here: each worker that collects would wait seconds for it
+    from sklearn.model_selection import cross_val_score
+
     X, y, groups = dataset.arrays()
     folds = dataset.folds(4)
     assert sorted(np.concatenate([test for _, test in folds]).tolist()) == list(range(len(y)))
