@@ -57,6 +57,9 @@ range from its first start to its last end and are not in the file are retracted
 respect are edited, rows that are new are added. --device, --marked-by, --from and --to widen that range, also for a
 file that has no rows left. Nothing is ever deleted: each change is an event, and can be undone.
 
+Annotations in EDF+ and BDF+, XDF, MCAP and GPX are rows, too: import marks scored.edf --field device=p07 --timezone
+Europe/Brussels. Of a file without a clock they are seconds: --origin 0=recording --time-unit s.
+
 Told are devices, times and labels that fit nothing in the log, so far as its newest records are looked at.
 """
 

@@ -81,7 +81,8 @@ def _prepared(source: Source, contents: Contents, options: ReadingsOptions) -> t
     options = replace(options, device=device)
     if not contents.signals:
         raise UsageError(
-            f"{path}: holds {len(contents.marks)} annotations and no signal; write them as CSV for import marks"
+            f"{path}: holds {len(contents.marks)} annotations and no signal: "
+            "sensorloom import marks FILE --field device=D brings them in"
         )
     signals = _chosen(path, contents, options)
     shift_ns = _shift(path, contents, signals, options)

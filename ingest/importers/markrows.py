@@ -21,6 +21,7 @@ from ingest.settings import check_keys, suggest
 REQUIRED: Final = ("device", "start", "end", "label")
 OPTIONAL: Final = ("author", "confidence", "recording")
 FIELDS: Final = (*REQUIRED, *OPTIONAL)
+_WHOSE: Final = "; of one device say --field device=NAME"
 _CODE: Final = re.compile(r"\s*([^\s,;=]+)[\s,;=]+(.*?)\s*")
 
 
@@ -149,7 +150,8 @@ def _check_header(path: str, header: list[str]) -> None:
             raise UsageError(f'{path}: line 1: column "{name}" occurs twice')
     for name in REQUIRED:
         if name not in header and not (name == "device" and "recording" in header):
-            raise UsageError(f'{path}: line 1: column "{name}" is missing; the header is {",".join(REQUIRED)}')
+            advice = _WHOSE if name == "device" else ""
+            raise UsageError(f'{path}: line 1: column "{name}" is missing; the header is {",".join(REQUIRED)}{advice}')
 
 
 def _rows(path: str, header: list[str], rows: Any, fields: Fields) -> Iterator[Row | None]:

@@ -25,6 +25,8 @@ from ingest.importers.grids import Grids, Key, UnknownRecordingError
 from ingest.importers.markrows import USUAL, Fields, Rows, read_rows
 from ingest.importers.publish import publish
 from ingest.importers.sheets import is_sheet, sheet_as_text
+from ingest.importers.signals.annotations import annotations_as_text
+from ingest.importers.signals.reading import is_described
 from ingest.importers.source import read_source
 from ingest.log.protocol import MARKS, Log
 from ingest.names import normal
@@ -281,6 +283,8 @@ def place(rows: Rows, how: MarkTimes, grids: Grids | None = None, *, skip_unknow
 
 def _text(path: str | Path) -> str:
     source = read_source(path)
+    if is_described(source):
+        return annotations_as_text(source)
     data = (sheet_as_text(source, None) if is_sheet(source) else source).data.removeprefix(b"\xef\xbb\xbf")
     try:
         return data.decode()

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+import sensorloom
 from ingest.records import RecordingStart
 from ingest.times import sample_times
 from tests.ingest.importers import making
@@ -121,3 +122,35 @@ def test_what_is_missing_is_asked_for(bring: Bring, words: tuple[str, ...], said
     path.write_bytes(making.wav(np.arange(8).reshape(8, 1), 4, 16))
     bring(path, *words, code=2)
     assert said in bring.err
+
+
+def scored(start: str = "02.01.2613.04.05") -> bytes:
+    """What somebody scored, without a signal, as sleep's data sets have it."""
+    channel = {"label": "EDF Annotations", "low": -1, "high": 1, "samples": 60}
+    head = making.edf_header([channel], 1, "0", "EDF+C", start=start)
+    return head + making.tal("+0||", "+0|30|Sleep stage W", "+30|30|Sleep stage 1", "+61.5||cough", size=120)
+
+
+def test_annotations_in_a_file_of_their_own_are_marks(bring: Bring, capsys: pytest.CaptureFixture[str]) -> None:
+    path = bring.write("h.edf", "")
+    path.write_bytes(scored())
+    bring(path, "--device", "p", "--timezone", "UTC", code=2)
+    assert "3 annotations and no signal: sensorloom import marks FILE --field device=D brings them in" in bring.err
+    words = ["import", "marks", str(path), "--log", bring.url]
+    assert sensorloom.main([*words, "--timezone", "Europe/Brussels"]) == 2
+    assert "of one device say --field device=NAME" in capsys.readouterr().err
+    assert sensorloom.main([*words, "--field", "device=p"]) == 2
+    assert "names no zone" in capsys.readouterr().err
+    assert sensorloom.main([*words, "--field", "device=p", "--timezone", "Europe/Brussels"]) == 0
+    noon = START + (86_400 + 12 * 3600 + 4 * 60 + 5) * 10**9
+    second = 10**9
+    assert bring.marks() == [
+        ("p", noon, noon + 30 * second, "Sleep stage W"),
+        ("p", noon + 30 * second, noon + 60 * second, "Sleep stage 1"),
+        ("p", noon + 61_500_000_000, noon + 61_500_000_000, "cough"),
+    ]  # fmt: skip
+    path.write_bytes(scored("01.01.8500.00.00"))
+    capsys.readouterr()
+    zero = ["--field", "device=q", "--time-unit", "s", "--origin", "0=2026-01-01T00:00Z"]
+    assert sensorloom.main([*words, *zero]) == 0
+    assert ("q", START + 30 * second, START + 60 * second, "Sleep stage 1") in bring.marks()
