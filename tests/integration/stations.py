@@ -297,7 +297,6 @@ class Station:
         for name, mark in marks.items():
 
             def there(name: str = name, mark: int = mark) -> bool:
-                time.sleep(0.2)  # reading a log from its beginning is work
                 assert self.agent is not None
                 assert self.agent.poll() is None, f"the agent ended: {self.err[-2000:]}"
                 return self.in_log(name) >= mark

@@ -16,7 +16,8 @@ import pytest
 import sensorloom
 from ingest.log.protocol import MARKS, READINGS
 from ingest.records import Chunk, MarkAdd, RecordingEnd
-from ingest.wire import encode
+from ingest.wire import decode, encode
+from tests.integration.following import Follower
 from tests.integration.recordings import command
 from tests.integration.site import PROJECT, wait_for
 from tests.support.logs import read_log
@@ -79,7 +80,21 @@ def marks(log: str) -> list[MarkAdd]:
     return [record for record in read_log(log, MARKS) if isinstance(record, MarkAdd)]
 
 
-@pytest.mark.timeout(180)
+class Arrived:
+    """How many samples have come into the log: each record is read once, however often somebody asks."""
+
+    def __init__(self) -> None:
+        self.samples = 0
+        self._known = set[tuple[bytes, int]]()
+
+    def see(self, value: bytes) -> None:
+        record = decode(value)
+        if isinstance(record, Chunk) and (record.boot, record.seq) not in self._known:
+            self._known.add((record.boot, record.seq))
+            self.samples += record.count
+
+
+@pytest.mark.timeout(600)
 def test_overheating_over_mosquitto_is_marked_as_the_oracle_does(tmp_path: Path) -> None:
     log = f"segments:{tmp_path}/log"
     recordings = machine_temperature()
@@ -89,18 +104,10 @@ def test_overheating_over_mosquitto_is_marked_as_the_oracle_does(tmp_path: Path)
     with Mosquitto("max_queued_messages 0") as broker:
         begin_session(broker.host, broker.port, "sensorloom-machine-probe", TOPIC)
         (tmp_path / "agent.toml").write_text(AGENT.format(log=log, broker=broker.url, topic=TOPIC))
-        with agent(tmp_path):
+        arrived = Arrived()
+        with agent(tmp_path), Follower(log, arrived.see):
             published = publish(broker.host, broker.port, TOPIC, messages(recordings))
-
-            def arrived() -> bool:
-                chunks = {
-                    (record.boot, record.seq): record.count
-                    for record in read_log(log, READINGS)
-                    if isinstance(record, Chunk)
-                }
-                return sum(chunks.values()) >= published
-
-            wait_for(arrived, "every message in the log", 60)
+            wait_for(lambda: arrived.samples >= published, "every message in the log", 240)
     assert published == 22_695
     readings = read_log(log, READINGS)
     assert sum(record.count for record in readings if isinstance(record, Chunk)) == published
