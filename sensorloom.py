@@ -40,6 +40,8 @@ from ingest.settings import suggest
 if TYPE_CHECKING:
     from curation.cleaning.flags import Flags as Flags
     from curation.cleaning.flags import flags_of as flags_of
+    from curation.cleaning.suspects import LabelErrors as LabelErrors
+    from curation.cleaning.suspects import label_errors as label_errors
     from edge.errors import SourceFailedError as SourceFailedError
     from edge.errors import SourceUnavailableError as SourceUnavailableError
     from edge.errors import SpoolBusyError as SpoolBusyError
@@ -51,6 +53,8 @@ if TYPE_CHECKING:
     from preparing.balancing import over_sampled as over_sampled
     from preparing.balancing import under_sampled as under_sampled
     from preparing.cleaning import Bounds as Bounds
+    from preparing.encoding import Encoder as Encoder
+    from preparing.encoding import fit_encoder as fit_encoder
     from preparing.features import features as features
     from preparing.imputing import Imputer as Imputer
     from preparing.imputing import imputer as imputer
@@ -89,11 +93,13 @@ __all__ = [
     "CorruptLogError",
     "Cropping",
     "Dataset",
+    "Encoder",
     "Explanation",
     "FencedError",
     "Flags",
     "Imputer",
     "Jitter",
+    "LabelErrors",
     "Leak",
     "LogConfigError",
     "LogUnavailableError",
@@ -131,9 +137,11 @@ __all__ = [
     "__version__",
     "class_weights",
     "features",
+    "fit_encoder",
     "fit_scaler",
     "flags_of",
     "imputer",
+    "label_errors",
     "main",
     "mask_of",
     "open",
@@ -147,10 +155,12 @@ _ELSEWHERE: Final = {
     "Bounds": "preparing.cleaning",
     "Cropping": "preparing.transforms",
     "Dataset": "windowing.dataset.reader",
+    "Encoder": "preparing.encoding",
     "Explanation": "windowing.dataset.lineage",
     "Flags": "curation.cleaning.flags",
     "Imputer": "preparing.imputing",
     "Jitter": "preparing.transforms",
+    "LabelErrors": "curation.cleaning.suspects",
     "Leak": "windowing.dataset.dividing",
     "MagnitudeWarp": "preparing.transforms",
     "Mixing": "preparing.transforms",
@@ -173,9 +183,11 @@ _ELSEWHERE: Final = {
     "Window": "windowing.dataset.answers",
     "class_weights": "preparing.balancing",
     "features": "preparing.features",
+    "fit_encoder": "preparing.encoding",
     "fit_scaler": "preparing.scaling",
     "flags_of": "curation.cleaning.flags",
     "imputer": "preparing.imputing",
+    "label_errors": "curation.cleaning.suspects",
     "mask_of": "preparing.imputing",
     "over_sampled": "preparing.balancing",
     "under_sampled": "preparing.balancing",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, get_args
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ingest.errors import UsageError
 from ingest.settings import suggest
 from preparing.sketch import Sketch
+from preparing.training import Training, training_batches
 
 How: TypeAlias = Literal["linear", "hold", "median"]
 HOWS: Final[tuple[How, ...]] = get_args(How)
@@ -61,14 +62,12 @@ class Imputer:
         }
 
 
-def imputer(
-    channels: Sequence[str], how: How | dict[str, How], batches: Iterable[NDArray[np.floating]] = ()
-) -> Imputer:
-    """Fill all channels alike, or each as a dictionary says; `median` needs batches of the windows for training, and
-    of no others.
+def imputer(channels: Sequence[str], how: How | dict[str, How], train: Training = ()) -> Imputer:
+    """Fill all channels alike, or each as a dictionary says; `median` needs the windows for training, and no others: a
+    handle, as in `split["train"]`, or batches of them.
 
     Raises:
-        UsageError: a channel or a way is none, or a channel has no median there.
+        UsageError: a channel or a way is none, the windows are of another part, or a channel has no median there.
     """
     by_channel = dict.fromkeys(channels, how) if isinstance(how, str) else how
     for name, each in by_channel.items():
@@ -79,7 +78,7 @@ def imputer(
     median = np.full(len(channels), np.nan)
     if "median" in by_channel.values():
         sketch = Sketch(len(channels))
-        for batch in batches:
+        for batch in training_batches(train, "imputing"):
             sketch.add(batch.reshape(-1, len(channels)).astype(np.float64))
         (median,) = sketch.quantiles((0.5,))
         for name, value in zip(channels, median.tolist(), strict=True):

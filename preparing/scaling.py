@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, get_args
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ingest.errors import UsageError
 from preparing.sketch import Sketch
+from preparing.training import Training, channels_of, training_batches
 
 Method: TypeAlias = Literal["z-score", "min-max", "robust"]
 METHODS: Final[tuple[Method, ...]] = get_args(Method)
@@ -67,17 +68,19 @@ class Scaler:
         return cls(method, tuple(channels), tuple(pair[0] for pair in pairs), tuple(pair[1] for pair in pairs))
 
 
-def fit_scaler(batches: Iterable[NDArray[np.floating]], channels: Sequence[str], method: Method = "z-score") -> Scaler:
-    """A scaler of batches of the windows for training, `(windows, steps, channels)` each; those of a test are no
-    business of it. Memory does not grow with them: the quantiles of `robust` are those of 65,536 values a channel,
-    evenly spread over all.
+def fit_scaler(train: Training, channels: Sequence[str] | None = None, method: Method = "z-score") -> Scaler:
+    """A scaler of the windows for training: a handle, as in `split["train"]`, or batches of them, `(windows, steps,
+    channels)` each, with their channels' names. Those of a test are no business of it: their handle raises.
+
+    Memory does not grow with them: the quantiles of `robust` are those of 65,536 values a channel, spread over all.
 
     Raises:
-        UsageError: the method is none, the batches do not fit, or a channel has no value at all.
+        UsageError: the method is none, the windows are of another part, do not fit, or a channel has no value at all.
     """
     _known(method)
+    channels = channels_of(train, channels, "scaling")
     fitting = _Fitting(len(channels))
-    for batch in batches:
+    for batch in training_batches(train, "scaling"):
         _check(batch, channels)
         fitting.add(batch.reshape(-1, len(channels)).astype(np.float64))
     empty = np.flatnonzero(fitting.count == 0)

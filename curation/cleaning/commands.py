@@ -1,4 +1,4 @@
-"""`sensorloom dataset flags`. What it needs is imported when it runs."""
+"""`sensorloom dataset flags` and `label-errors`. What it needs is imported when it runs."""
 
 from __future__ import annotations
 
@@ -28,6 +28,21 @@ def register(actions: Any) -> None:
     add("--out", metavar="FILE", help="write every flag to a Parquet file")
     add("--json", action="store_true", help="print one JSON object")
     action.set_defaults(run=run_flags)
+    action = actions.add_parser(
+        "label-errors",
+        help="windows whose label is likely wrong, the likeliest first",
+        description="Rank labels by confident learning: a small model says of each window, which it was not trained "
+        "on, how likely each label is. Nothing is changed: correct the marks in the timeline. Ends with 1 where some "
+        "are suspected.",
+        epilog="example: sensorloom dataset label-errors site/dataset --out errors.parquet",
+    )
+    add = action.add_argument
+    add("path", metavar="DATASET", help="the dataset's folder")
+    add("--seed", type=int, default=0, metavar="N", help="of the folds and the model (0)")
+    add("--show", type=int, default=20, metavar="N", help="so many are listed (20)")
+    add("--out", metavar="FILE", help="write the whole ranking to a Parquet file")
+    add("--json", action="store_true", help="print one JSON object")
+    action.set_defaults(run=run_label_errors)
 
 
 def run_flags(args: argparse.Namespace) -> int:
@@ -57,6 +72,31 @@ def run_flags(args: argparse.Namespace) -> int:
     else:
         print("\n".join(_of_rule(found, args.rule) if args.rule else _by_rule(found)))
     return 1 if len(found.table) else 0
+
+
+def run_label_errors(args: argparse.Namespace) -> int:
+    """`sensorloom dataset label-errors`; 1 where a label is suspected."""
+    import msgspec
+    import polars as pl
+
+    from curation.cleaning.suspects import label_errors
+    from ingest.units import exact_time
+    from windowing.dataset.reader import open_dataset
+
+    found = label_errors(open_dataset(args.path), seed=args.seed).table
+    suspected = found.filter(pl.col("suspected"))
+    if args.out is not None:
+        found.write_parquet(args.out)
+    shown = suspected.head(args.show).to_dicts()
+    if args.json:
+        counts = {"windows": len(found), "suspected": len(suspected), "likeliest": shown}
+        print(msgspec.json.encode(counts).decode())
+    else:
+        for row in shown:
+            when = f"{row['device']}  {row['recording']}  {exact_time(row['t0_ns'])}"
+            print(f"{row['window']}  {when}  {row['label']}, likely {row['likely']}  {row['score']:.2f}")
+        print(f"{len(suspected):,} of {len(found):,} labels are suspected; none was changed")
+    return 1 if len(suspected) else 0
 
 
 def _range(text: str) -> tuple[str, tuple[float, float]]:

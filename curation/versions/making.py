@@ -199,7 +199,7 @@ def find_leaks(dataset: Dataset, split: PinnedSplit | None, *, near: bool) -> tu
     """What leaks between the parts of a split. Raises `UsageError`, `CorruptError`."""
     if split is None:
         return ()
-    parts = {name: dataset.stepped(PinnedPart(split, name)) for name in split.shares}
+    parts = {name: dataset.stepped(PinnedPart(name, split)) for name in split.shares}
     return dataset.leaks(parts, by=split.by, near=NEARNESS if near else None)
 
 

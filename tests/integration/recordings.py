@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 import sensorloom
@@ -46,7 +47,7 @@ class HaptRecording:
 
     def rows(self) -> NDArray[np.float32]:
         """`(samples, 6) float32`: acceleration in g, angular speed in rad/s."""
-        both = [np.loadtxt(self.file(sensor)) for sensor in ("acc", "gyro")]
+        both = [pl.read_csv(self.file(sensor), has_header=False, separator=" ") for sensor in ("acc", "gyro")]
         return np.concatenate(both, axis=1).astype(np.float32)
 
 

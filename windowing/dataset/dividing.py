@@ -16,6 +16,7 @@ from ingest.settings import suggest
 from ingest.units import parse_duration
 from windowing.dataset import leaks
 from windowing.dataset.leaks import Kind, Nearness, Pair
+from windowing.dataset.selecting import PartOf
 from windowing.dataset.splits import (
     assign_groups,
     check_shares,
@@ -70,11 +71,10 @@ class Division:
 
 
 @dataclass(frozen=True)
-class Part:
-    """The windows of one part: see `windowing.dataset.selecting.Step`."""
+class Part(PartOf):
+    """See `windowing.dataset.selecting.Step`."""
 
     division: Division
-    name: str
 
     def kept(self, table: Table, count: int) -> Ints:
         """See `Step`."""
@@ -193,7 +193,7 @@ def divide(
         None if embargo is None else parse_duration(embargo),
         dict(earlier),
     )
-    return division, {name: Part(division, name) for name in names}
+    return division, {name: Part(name, division) for name in names}
 
 
 def folds_of(

@@ -18,6 +18,7 @@ from ingest.engine.manifest import FileRef, encode_document, open_document, sha2
 from ingest.errors import CorruptError
 from windowing.dataset.belongings import REMEDY
 from windowing.dataset.dividing import TIME, Ints, groups_of, times_of
+from windowing.dataset.selecting import PartOf
 from windowing.dataset.splits import parts_between
 
 if TYPE_CHECKING:
@@ -62,11 +63,10 @@ class PinnedSplit(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class PinnedPart:
-    """The windows of one part: see `windowing.dataset.selecting.Step`."""
+class PinnedPart(PartOf):
+    """See `windowing.dataset.selecting.Step`."""
 
     split: PinnedSplit
-    name: str
 
     def kept(self, table: Table, count: int) -> Ints:
         """See `Step`."""

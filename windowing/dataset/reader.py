@@ -13,7 +13,6 @@ skipped: without them labels would be wrong.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Never, TypeAlias, overload
 
@@ -52,25 +51,6 @@ class Dataset(Selected):
     What it knows is read when somebody asks. It pickles as what was opened, at which cut, and what was selected: who
     unpickles it has the same windows, whatever a service added meanwhile.
     """
-
-    def __repr__(self) -> str:
-        window = self.contents.config.window
-        counts = ", ".join(f"{label or 'unlabelled'} {count:,}" for label, count in self.counts.items())
-        shape = f"{window.length} × {len(window.channels)} at {float(window.rate):g} Hz"
-        return f"<Dataset {self.name}: {len(self):,} windows, {shape}; {counts or 'no labels'}>"
-
-    def _repr_html_(self) -> str:
-        window = self.contents.config.window
-        shape = f"{window.length} steps × {len(window.channels)} channels at {float(window.rate):g} Hz"
-        rows = "".join(
-            f"<tr><td>{escape(label) if label else '<i>unlabelled</i>'}</td>"
-            f'<td style="text-align:right">{count:,}</td></tr>'
-            for label, count in self.counts.items()
-        )
-        return (
-            f"<p><b>{escape(self.name)}</b>: {len(self):,} windows of {shape}: {escape(', '.join(self.channels))}</p>"
-            f"<table><tr><th>label</th><th>windows</th></tr>{rows}</table>"
-        )
 
     def __getitem__(self, place: int | slice) -> Window | Dataset:
         """A window by its place in `windows()`; of a slice a handle on its windows.
@@ -227,7 +207,7 @@ class Dataset(Selected):
             raise UsageError(f'open: split: found "{name}", but {self._whole} has no split')
         if name not in pinned.shares:
             raise UsageError(f'open: split: found "{name}"{suggest(name, list(pinned.shares))}')
-        return self.stepped(PinnedPart(pinned, name))
+        return self.stepped(PinnedPart(name, pinned))
 
     def stepped(self, step: Step) -> Dataset:
         """A handle on the windows that a step selects."""

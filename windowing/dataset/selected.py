@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from ingest.errors import UsageError
 from ingest.settings import suggest
 from windowing.dataset.facts import Facts
-from windowing.dataset.selecting import Step
+from windowing.dataset.selecting import PartOf, Step
 from windowing.dataset.source import Opening, Source
 
 if TYPE_CHECKING:
@@ -48,6 +49,31 @@ class Selected(Facts):
     def __len__(self) -> int:
         """The number of windows, labelled or not."""
         return len(self.contents.index) if self._rows is None else len(self._rows)
+
+    def __repr__(self) -> str:
+        window = self.contents.config.window
+        counts = ", ".join(f"{label or 'unlabelled'} {count:,}" for label, count in self.counts.items())
+        shape = f"{window.length} × {len(window.channels)} at {float(window.rate):g} Hz"
+        return f"<Dataset {self.name}: {len(self):,} windows, {shape}; {counts or 'no labels'}>"
+
+    def _repr_html_(self) -> str:
+        window = self.contents.config.window
+        shape = f"{window.length} steps × {len(window.channels)} channels at {float(window.rate):g} Hz"
+        rows = "".join(
+            f"<tr><td>{escape(label) if label else '<i>unlabelled</i>'}</td>"
+            f'<td style="text-align:right">{count:,}</td></tr>'
+            for label, count in self.counts.items()
+        )
+        return (
+            f"<p><b>{escape(self.name)}</b>: {len(self):,} windows of {shape}: {escape(', '.join(self.channels))}</p>"
+            f"<table><tr><th>label</th><th>windows</th></tr>{rows}</table>"
+        )
+
+    @property
+    def of_part(self) -> str | None:
+        """The part of a split that these windows are of, or were selected from, as in "train"; None: of no split."""
+        names = [step.name for step in self._steps if isinstance(step, PartOf)]
+        return names[-1] if names else None
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -26,6 +26,13 @@ class Step(Protocol):
 
 
 @dataclass(frozen=True)
+class PartOf:
+    """The windows of one part of a split; a `Step` is made of it."""
+
+    name: str
+
+
+@dataclass(frozen=True)
 class Where:
     """Windows for which all expressions are true, and whose columns are equal to a value, or to one of several."""
 
