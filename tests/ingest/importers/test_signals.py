@@ -9,6 +9,7 @@ import hmac
 import io
 import json
 import struct
+import sys
 import wave
 import zlib
 from collections.abc import Callable
@@ -461,3 +462,15 @@ def test_what_a_file_says_itself_is_not_said_again() -> None:
         prepared(data, columns=("y",), start_ns=START)
     assert is_described(Source("f", data))
     assert len(gzip.compress(data)) < 1000
+
+
+@pytest.mark.parametrize(("name", "library"), [("xdf", "pyxdf"), ("mcap", "mcap"), ("cbor", "cbor2")])
+def test_a_library_that_is_missing_is_told_with_its_extra(
+    name: str, library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = FILES[name]()
+    for module in [it for it in sys.modules if it.partition(".")[0] == library]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(UsageError, match=f'needs the library "{library}.*its extra "formats"'):
+        read(data)
