@@ -38,6 +38,8 @@ from ingest.errors import (
 from ingest.settings import suggest
 
 if TYPE_CHECKING:
+    from curation.adapters.source import WindowSource as WindowSource
+    from curation.adapters.tensorflow import tf_dataset as tf_dataset
     from curation.cleaning.flags import Flags as Flags
     from curation.cleaning.flags import flags_of as flags_of
     from curation.cleaning.suspects import LabelErrors as LabelErrors
@@ -133,6 +135,7 @@ __all__ = [
     "UnwrittenError",
     "UsageError",
     "Window",
+    "WindowSource",
     "WireError",
     "__version__",
     "class_weights",
@@ -146,6 +149,7 @@ __all__ = [
     "mask_of",
     "open",
     "over_sampled",
+    "tf_dataset",
     "under_sampled",
 ]
 _ELSEWHERE: Final = {
@@ -181,6 +185,7 @@ _ELSEWHERE: Final = {
     "TimeWarp": "preparing.transforms",
     "UnwrittenError": "edge.errors",
     "Window": "windowing.dataset.answers",
+    "WindowSource": "curation.adapters.source",
     "class_weights": "preparing.balancing",
     "features": "preparing.features",
     "fit_encoder": "preparing.encoding",
@@ -190,6 +195,7 @@ _ELSEWHERE: Final = {
     "label_errors": "curation.cleaning.suspects",
     "mask_of": "preparing.imputing",
     "over_sampled": "preparing.balancing",
+    "tf_dataset": "curation.adapters.tensorflow",
     "under_sampled": "preparing.balancing",
 }
 """What is imported when somebody asks for it: its module needs more libraries than `import sensorloom` should."""

@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sklearn.ensemble import ExtraTreesClassifier
-from sklearn.model_selection import GroupKFold, cross_val_predict
 
 import sensorloom
 from curation.cleaning.suspects import label_errors
@@ -38,6 +36,9 @@ def hapt_windows(people: int) -> tuple[NDArray[np.float32], NDArray[np.int64], N
 
 
 def test_five_percent_planted_in_hapt_are_nearly_all_in_the_first_tenth() -> None:
+    from sklearn.ensemble import ExtraTreesClassifier
+    from sklearn.model_selection import GroupKFold, cross_val_predict
+
     X, truth, groups = hapt_windows(6)
     rng = np.random.default_rng(0)
     wrong = rng.choice(len(X), len(X) // 20, replace=False)
