@@ -64,10 +64,10 @@ class Panel:
         return acts + (self._pressed(name, at_ns) if is_down else self._let_go(name, at_ns))
 
     def heard(self, name: str, up_to_ns: int) -> list[Act]:
-        """All changes up to then have come."""
+        """All changes up to then have come; while its line is away, nobody knows that."""
         key = button_key(name)
         opened = self._book.state.open.get(key)
-        if opened is None:
+        if opened is None or name not in self._is_down:
             return []
         up_to_ns -= self._buttons[name].settings.debounce_ns
         self._book.seen([key], up_to_ns)

@@ -271,6 +271,16 @@ class Contacts:
             bench.acts += bench.panel.heard(name, self.now_ns + BOUNCE)
 
 
+def test_what_is_held_as_its_line_goes_is_not_said_to_be_held_until_that_is_back() -> None:
+    bench = Bench()
+    bench.edge("walk", 1 * S, is_down=True)
+    bench.acts += bench.panel.heard("walk", 2 * S + BOUNCE)
+    bench.panel.lost("walk")
+    bench.acts += bench.panel.heard("walk", 9 * S)  # when it is back, and before it is looked at
+    bench.acts += bench.panel.stands("walk", 9 * S, is_down=False)
+    assert bench.said() == ["Begun", ("walk", 1, 2)]
+
+
 def test_a_range_whose_stop_button_was_away_says_that_nobody_looked() -> None:
     bench = Bench()
     bench.press("on", 1 * S)
