@@ -39,6 +39,8 @@ class Assembled(NamedTuple):
     tables: Mapping[str, Any]
     """All but sources."""
     sources: list[SourceTable]
+    templates: Mapping[str, Mapping[str, Any]]
+    """By name."""
 
 
 def assemble(path: str | Path, environ: Mapping[str, str]) -> Assembled:
@@ -64,7 +66,7 @@ def assemble(path: str | Path, environ: Mapping[str, str]) -> Assembled:
         for file, part in files.items()
         for number, table in enumerate(_sources(part.pop("source", []), file), 1)
     ]
-    return Assembled(tables, sources)
+    return Assembled(tables, sources, templates)
 
 
 def filled(value: Any, environ: Mapping[str, str], where: str) -> Any:

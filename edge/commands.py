@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from edge import calibratecommands, doctorcommands, fieldcommands, markcommands
+from edge import calibratecommands, doctorcommands, fieldcommands, markcommands, remotecommands
 from edge.agent.memory import use_one_heap
 from edge.config import AgentConfig, load_config
 from edge.fieldcommands import action, config_option, span_s
@@ -41,6 +41,7 @@ examples:
   sensorloom agent mark fall
   sensorloom agent record walk-1 --label walk --for 30s
   sensorloom agent doctor
+  sensorloom agent configure pump-7 faster.toml --log kafka://10.0.0.2:9092
   sensorloom agent ports
 """
 _STOPS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -74,6 +75,8 @@ def register(subparsers: Any) -> None:
     calibratecommands.register_calibrate(actions)
     markcommands.register_mark(actions)
     markcommands.register_record(actions)
+    remotecommands.register_configure(actions)
+    remotecommands.register_command(actions)
     doctorcommands.register_doctor(actions)
     doctorcommands.register_health(actions)
     doctorcommands.register_report(actions)
@@ -97,7 +100,11 @@ def register(subparsers: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    config = load_config(args.config)
+    from edge.agent.remote.kept import last_good
+
+    config, told = last_good(args.config)
+    if told:
+        print(printable(f"sensorloom: {told}"), file=sys.stderr)
     use_one_heap()
     figures = asyncio.run(_run_agent(config, args.log_level))
     if args.json:

@@ -18,6 +18,7 @@ from edge.keys import TABLES, synonyms
 from edge.protocol import SourceConfig
 from edge.recording.batching import describe
 from edge.recording.recorder import Rules
+from edge.remote import Overlay, Remote, laid_over, read_remote
 from edge.sourcetables import read_sources
 from edge.spool.condensing import DropPolicy
 from edge.spool.spool import SpoolLimits
@@ -67,8 +68,14 @@ class AgentConfig:
     """What marks are made of already here; None where no rules run on the agent."""
     metrics: tuple[str, int] | None
     """Host and port where the agent's figures are to be read; None: nowhere."""
+    remote: Remote
+    """What may come through the log."""
     digest: str
-    """A hash of what the file says."""
+    """A hash of what it says."""
+    local_digest: str
+    """The same of the local file alone."""
+    revision: str = ""
+    """Of what came through the log and is laid over the local file; empty: nothing is."""
 
     @property
     def devices(self) -> tuple[str, ...]:
@@ -81,14 +88,14 @@ class AgentConfig:
         return tuple(map(describe, self.sources))
 
 
-def load_config(path: str | Path, environ: Mapping[str, str] = os.environ) -> AgentConfig:
-    """Read and check agent.toml, with the variables of `environ` put in; sources and decoders are imported, no device
-    is touched.
+def load_config(path: str | Path, environ: Mapping[str, str] = os.environ, over: Overlay | None = None) -> AgentConfig:
+    """Read and check agent.toml, with the variables of `environ` put in, and what came through the log laid over it;
+    sources and decoders are imported, no device is touched.
 
     Raises:
         UsageError: where, what was found, what to do.
     """
-    (tables, source_tables), file = assemble(path, environ), str(path)
+    (tables, source_tables, templates), file = assemble(path, environ), str(path)
     base = Path(path).resolve().parent
     top = TABLES[""]
     other = {"sources": "source", "templates": "template", "includes": "include", "button": "buttons"}
@@ -101,6 +108,10 @@ def load_config(path: str | Path, environ: Mapping[str, str] = os.environ) -> Ag
     interval_ns = quantity(spool, "fsync_interval", f"{file}: spool", parse_duration, 1_000_000_000)
     if not 0 < interval_ns <= _MAX_INTERVAL_NS:
         raise UsageError(f'{file}: spool.fsync_interval: found "{spool["fsync_interval"]}", expected above 0 to 60s')
+    remote = read_remote(_table(tables, "remote", file), f"{file}: remote")
+    local_digest = _digest(tables, source_tables)
+    if over is not None:
+        source_tables = laid_over(source_tables, templates, str(base), over, remote)
     sources = read_sources(source_tables, file, device)
     return AgentConfig(
         path=file,
@@ -125,7 +136,10 @@ def load_config(path: str | Path, environ: Mapping[str, str] = os.environ) -> Ag
         buttons=read_buttons(tables, file, device, sources),
         rule_set=_read_rules(base / text(tables, "rules", file), sources) if "rules" in tables else None,
         metrics=_address(_table(tables, "metrics", file), f"{file}: metrics"),
+        remote=remote,
         digest=_digest(tables, source_tables),
+        local_digest=local_digest,
+        revision="" if over is None else over.revision,
     )
 
 

@@ -84,6 +84,39 @@ TABLES: Final[Mapping[str, Mapping[str, Key]]] = {
             ("attributes", "tags", "labels", "meta", "metadata"),
         ),
     },
+    "remote": {
+        "allow": Key(
+            "list of change, add, remove, command",
+            "What may come through the log while the agent runs: a configuration that changes sources of this file, "
+            "adds sources of its templates, or leaves sources out; commands that a source's `commands` name. Programs, "
+            "secrets, files and addresses never do.",
+            '["change", "command"]',
+            "nothing",
+            ("enable", "enabled", "permit", "may"),
+        ),
+        "keys": Key(
+            "list of texts",
+            "Which keys of sources a configuration may set.",
+            '["rate", "scale", "expect"]',
+            "all that are never what must stay here",
+            ("allowed_keys", "fields"),
+        ),
+        "patience": Key(
+            "duration",
+            "So long a configuration is on trial: where a source that spoke before falls silent, the one before is "
+            "back. 1s to 60min.",
+            '"5min"',
+            "60s",
+            ("timeout", "trial", "rollback_after", "within"),
+        ),
+        "max_age": Key(
+            "duration",
+            "A command that was given longer ago is refused. 1s to 60min.",
+            '"10s"',
+            "60s",
+            ("age", "stale_after", "expiry"),
+        ),
+    },
     "metrics": {
         "listen": Key(
             "address",

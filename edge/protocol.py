@@ -218,6 +218,34 @@ class Completing(Protocol):
         ...
 
 
+@runtime_checkable
+class Leaving(Protocol):
+    """A source for which somebody keeps what it has not taken."""
+
+    async def leave(self, successor: Source | None) -> None:
+        """It is not read any more as it is configured: where `successor`, if any, does not take what is kept for it,
+        nothing more is to be kept. Called while its arrivals are still taken, before `close`; raises nothing."""
+        ...
+
+
+@runtime_checkable
+class Commanded(Protocol):
+    """A source through which something can be said to its sensor."""
+
+    @property
+    def commands(self) -> Mapping[str, bytes]:
+        """What can be said, by name, as its table has it."""
+        ...
+
+    async def say(self, name: str) -> None:
+        """Say it; returns when it is written.
+
+        Raises:
+            TransientError: it could not be written now.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """Consecutive samples that were decoded together."""

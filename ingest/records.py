@@ -273,33 +273,41 @@ class Birth(msgspec.Struct, frozen=True, array_like=True, tag=48):
     time_ns: Time
     version: str
     config_hash: str = ""
+    revision: str = ""
+    """Of the `Configuration` that is laid over its local file; empty: none is."""
 
 
 class Heartbeat(msgspec.Struct, frozen=True, array_like=True, tag=49):
-    """An agent is alive; `figures` are its counters by name."""
+    """An agent is alive; `figures` are its counters by name. One that has figures also says what runs, as a birth."""
 
     device: str
     agent: str
     boot: bytes
     time_ns: Time
     figures: dict[str, float] = {}
+    version: str = ""
+    config_hash: str = ""
+    revision: str = ""
 
 
 class Death(msgspec.Struct, frozen=True, array_like=True, tag=50):
-    """An agent went down, with the reason if it knew one."""
+    """An agent went down, with the reason if it knew one; `configured`: it goes on, without this device."""
 
     device: str
     agent: str
     boot: bytes
     time_ns: Time
     reason: str
+    version: str = ""
+    config_hash: str = ""
 
 
 class Change(msgspec.Struct, frozen=True, array_like=True, tag=51):
     """Something of an agent was to be changed, or was: how that came out.
 
-    `what` is `release`: the program itself; `outcome` is `taken`, `refused` (it was not tried) or `rolled_back` (it was
-    tried, and the old one is back), with the reason, for people.
+    `what` is `release`: the program itself, or `configuration`, whose `old` and `new` are revisions (empty: the local
+    file alone). `outcome` is `taken`, `refused` (it was not tried) or `rolled_back` (it was tried, and the old one is
+    back), with the reason, for people; of a configuration first `trying`.
     """
 
     device: str
@@ -311,6 +319,48 @@ class Change(msgspec.Struct, frozen=True, array_like=True, tag=51):
     new: str
     outcome: str
     reason: str
+
+
+class CommandResult(msgspec.Struct, frozen=True, array_like=True, tag=52):
+    """What became of a `Command`, at `time_ns`: `outcome` is `done` (it was written to the sensor), `refused` (it was
+    not tried), `failed` or `unknown` (the agent died meanwhile; it is not repeated), with the reason, for people."""
+
+    device: str
+    agent: str
+    boot: bytes
+    time_ns: Time
+    id: str
+    source: str
+    name: str
+    outcome: str
+    reason: str
+
+
+class Configuration(msgspec.Struct, frozen=True, array_like=True, tag=80):
+    """What an agent is to read from now on: over its local file, and only what that allows. The newest one in `config`
+    whose key is the agent's own device counts."""
+
+    device: str
+    revision: str
+    """`edge.remote.revision_of` the text."""
+    text: str
+    """TOML; empty: the local file alone."""
+    author: str
+    time_ns: Time
+
+
+class Command(msgspec.Struct, frozen=True, array_like=True, tag=81):
+    """Say to a sensor what its agent's local file has under `name`."""
+
+    device: str
+    """The agent's own."""
+    id: str
+    """Of this command: it is carried out once."""
+    source: str
+    name: str
+    author: str
+    time_ns: Time
+    """When it was given: an agent refuses one that is old."""
 
 
 DEAD_VALUE_BYTES = 65_536
@@ -334,8 +384,10 @@ class DeadLetter(msgspec.Struct, frozen=True, array_like=True, tag=64):
 
 Reading: TypeAlias = RecordingStart | RecordingEnd | Chunk | Gap | Progress | Forget
 Mark: TypeAlias = MarkAdd | MarkEdit | MarkRetract
-Status: TypeAlias = Birth | Heartbeat | Death | Change
-Record: TypeAlias = Reading | Mark | RecordingUndo | StreamDescription | Status | DeadLetter
+Status: TypeAlias = Birth | Heartbeat | Death | Change | CommandResult
+Order: TypeAlias = Configuration | Command
+"""What an agent is told."""
+Record: TypeAlias = Reading | Mark | RecordingUndo | StreamDescription | Status | Order | DeadLetter
 
 
 def content_of(description: StreamDescription) -> list[Any]:

@@ -18,7 +18,8 @@ from edge.agent.answering import answering
 from edge.agent.clock import ClockWatch, offset_ns
 from edge.agent.clones import CloneWatch
 from edge.agent.committer import Committer, Marker
-from edge.agent.figures import by_device, marked, published, recorded, refused, spooled
+from edge.agent.figures import by_device, lost_words, marked, published, recorded, refused, spooled
+from edge.agent.lineup import Exchanged, Lineup
 from edge.agent.marking.book import Open, button_key
 from edge.agent.marking.buttons import Buttons
 from edge.agent.marking.control import Clerk, desk_of, listening
@@ -28,22 +29,25 @@ from edge.agent.memory import give_back
 from edge.agent.metrics import serve_metrics
 from edge.agent.notices import Notices
 from edge.agent.overview import Overview, SourceView
-from edge.agent.pipeline import Missing, Pipeline, missing_of
+from edge.agent.pipeline import Missing, missing_of
 from edge.agent.publisher import Publisher
 from edge.agent.releases import Releases
+from edge.agent.remote.answers import Answers
+from edge.agent.remote.configuring import Configurator
+from edge.agent.remote.listening import Listeners
+from edge.agent.remote.serving import end_all
 from edge.agent.schedule import CommitSchedule
 from edge.agent.service import FROM_NOBODY, ServiceManager, introduce
 from edge.agent.startup import begin, check_ground
-from edge.agent.status import Status
+from edge.agent.status import About, Status
 from edge.agent.unwritten import Unwritten
 from edge.agent.views import Now, not_begun, open_views, pipeline_views
 from edge.agent.watch import Watch
 from edge.config import AgentConfig
-from edge.decoders import decoder_of
 from edge.errors import SourceFailedError, SpoolBusyError, UnwrittenError
 from edge.recording.recorder import Recorder
-from edge.sources import sources_of
 from edge.sources.clock import boottime_ns
+from edge.spool.entries import description
 from edge.spool.spool import Spool
 from ingest.log.protocol import Log
 from ingest.log.segments.head import boot_id
@@ -71,6 +75,7 @@ class _Parts(NamedTuple):
     spool: Spool
     schedule: CommitSchedule
     clock: ClockWatch
+    unwritten: Unwritten
     committer: Committer
     publisher: Publisher
     desk: Desk
@@ -100,7 +105,6 @@ class Agent:
         self.config = config
         self.boot = boot
         self.clones = CloneWatch(config.devices, boot)
-        self.pipelines: list[Pipeline] = []
         self.recorders: dict[str, Recorder] = {}
         """By device."""
         self.spool: Spool | None = None
@@ -119,10 +123,12 @@ class Agent:
         self._manager = manager
         self._kernel_boot = boot_id()
         self._rules = _edge_rules(config)
-        self._sources = sources_of(config.sources)
-        self._decoders = [decoder_of(source) for source in config.sources]
+        self._lineup = Lineup(config.sources, report)
+        self.pipelines = self._lineup.pipelines
+        self._parts: _Parts | None = None
+        self._configurator: Configurator | None = None
         releases = Releases.of(os.environ, config.spool_dir)
-        self._status = Status(config.devices, config.agent, boot, log, releases)
+        self._status = Status(config.devices, config.agent, boot, log, releases, _about(version, config))
 
     async def run(self, stop: asyncio.Event) -> dict[str, float]:
         """Run until `stop` is set, or until every source has come to its end and the log has all; the figures.
@@ -138,14 +144,14 @@ class Agent:
             self._report(ground)
         self.spool = spool = await self._claimed()
         try:
-            parts = await asyncio.to_thread(self._begin, spool)
+            parts = self._parts = await asyncio.to_thread(self._begin, spool)
             self.watch = Watch(self.pipelines, self._log, self._report)
             commit_ns = parts.schedule.interval_ns
             background = [
                 asyncio.create_task(parts.publisher.run(self.config.descriptions)),
                 asyncio.create_task(parts.committer.run(parts.schedule, parts.clock, self._manager.alive)),
                 asyncio.create_task(self._status.beat(self._figures_by_device, spool)),
-                asyncio.create_task(self._status.announce(spool, self._version, self.config.digest)),
+                asyncio.create_task(self._status.announce(spool)),
                 asyncio.create_task(self._status.watch(self.clones, self._report)),
                 asyncio.create_task(self.watch.run()),
                 asyncio.create_task(parts.desk.run(boottime_ns)),
@@ -162,15 +168,15 @@ class Agent:
                 clerk = Clerk(parts.desk, self._dated, self.recorders, self._record)
                 folder = self.config.spool_dir
                 async with answering(folder, self.overview), listening(folder, clerk):
-                    silenced = await self._serve(stop, background)
+                    silenced = await self._serve(stop, background, self._remote(parts))
                 await self._finish(stop, parts, background, silenced)
             finally:
-                await _end_all(background)
+                await end_all(background)
             figures = self.figures()
         finally:
             await asyncio.to_thread(spool.close)
         if self._lost:
-            raise UnwrittenError(_lost_words(self.config, self._lost))
+            raise UnwrittenError(lost_words(self.config, self._lost))
         failures = [pipeline.failure for pipeline in self.pipelines if pipeline.failure]
         if failures:
             raise SourceFailedError("; ".join(failures))
@@ -224,7 +230,41 @@ class Agent:
             buttons=[] if self._buttons is None else self._buttons.views(),
             open=[] if self._desk is None else open_views(self._desk.open, now.monotonic_ns),
             config_hash=config.digest,
+            revision=config.revision,
+            configured="" if self._configurator is None else self._configurator.words,
         )
+
+    async def apply(self, config: AgentConfig, patience_ns: int) -> Exchanged:
+        """Read what this says from now on, instead of what is read now; all else of it is as it was.
+
+        Raises:
+            UsageError: nothing was changed.
+        """
+        parts = self._parts
+        assert parts is not None
+
+        def swapped() -> None:
+            self.config = config
+            self._status.about = _about(self._version, config)
+            parts.unwritten.add(map(description, config.descriptions))
+            parts.publisher.describe(config.descriptions)
+            if self._rules is not None:
+                self._rules.learn(config.descriptions)
+
+        done = await self._lineup.change(config.sources, patience_ns, parts.committer.committing, swapped)
+        if self.watch is not None:
+            self.watch.forget({*done.plan.leave, *(one.name for one in done.plan.come)})
+        if done.gone:
+            await self._status.gone(done.gone, parts.spool)
+        return done
+
+    def _remote(self, parts: _Parts) -> list[asyncio.Task[None]]:
+        """Who listens to what comes through the log, as far as the local file allows it."""
+        config = self.config
+        answers = Answers(config.device, config.agent, self.boot, parts.spool, parts.publisher.notify)
+        found = Listeners.of(self, self._log, answers, lambda: parts.clock.now.is_set, self._report)
+        self._configurator = found.configurator
+        return found.begin()
 
     def _dated(self, device: str, monotonic_ns: int) -> tuple[int, bool]:
         """An instant of CLOCK_BOOTTIME as the samples of a device have it; of another one as the first one's do."""
@@ -259,14 +299,11 @@ class Agent:
         config = self.config
         clock = self._clock = ClockWatch(config.clock.trust, spool.folder, self._kernel_boot, self._report)
         begun = begin(config, self.boot, spool, lambda: clock.now, clock.clocks.offsets_ns, self._rules)
-        self._status.born(spool, self._version, config.digest)
+        self._status.born(spool)
         begun.devices.found = self._device_found
         self.recorders = recorders = begun.devices.recorders
         schedule = CommitSchedule(config.fsync_interval_ns / 1e9, lambda: sum(map(_pending_bytes, recorders.values())))
-        self.pipelines = [
-            Pipeline(source, way, decoder, begun.devices, begun.identities, schedule, self._report)
-            for source, way, decoder in zip(config.sources, self._sources, self._decoders, strict=True)
-        ]
+        self._lineup.begin(begun.devices, begun.identities, schedule)
         self.publisher = Publisher(self._log, spool, clock.clocks, self._kernel_boot, self._report)
         self._unwritten = Unwritten(begun.first, begun.identities, self._kernel_boot)
         committer = Committer(
@@ -285,29 +322,28 @@ class Agent:
             self._report(told)
         desk = desk_of(config, spool, state, self._dated, self._report, self.publisher.notify, self._ended)
         self._desk, self._buttons = desk, Buttons(config.buttons, desk, self._report)
-        return _Parts(spool, schedule, clock, committer, self.publisher, desk, self._buttons)
+        return _Parts(spool, schedule, clock, self._unwritten, committer, self.publisher, desk, self._buttons)
 
     def _device_found(self, device: str) -> None:
         self._status.found(device)
         self.clones.found(device)
 
-    async def _serve(self, stop: asyncio.Event, background: list[asyncio.Task[None]]) -> _Silenced:
+    async def _serve(
+        self, stop: asyncio.Event, background: list[asyncio.Task[None]], remote: list[asyncio.Task[None]]
+    ) -> _Silenced:
         """Until all sources are at their end, or a stop."""
-
-        async def serve() -> None:
-            async with asyncio.TaskGroup() as group:
-                for pipeline in self.pipelines:
-                    group.create_task(pipeline.serve())
-
-        serving, stopping = asyncio.create_task(serve()), asyncio.create_task(_wait(stop))
+        self._lineup.serving.start(self.pipelines)
+        serving, stopping = asyncio.create_task(self._lineup.serving.run()), asyncio.create_task(_wait(stop))
         try:
-            done, _ = await asyncio.wait([serving, stopping, *background], return_when=asyncio.FIRST_COMPLETED)
+            looked = [serving, stopping, *background, *remote]
+            done, _ = await asyncio.wait(looked, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
             missing = {device: missing_of(device, self.pipelines) for device in self.recorders}
             return _Silenced(boottime_ns(), missing)
         finally:
-            await _end_all([serving, stopping])
+            await end_all(remote)  # first: nothing begins any more
+            await end_all([serving, stopping])
 
     async def _finish(
         self, stop: asyncio.Event, parts: _Parts, background: list[asyncio.Task[None]], silenced: _Silenced
@@ -326,7 +362,7 @@ class Agent:
         drained = asyncio.create_task(parts.publisher.drained())
         stopping = asyncio.create_task(_farewell(stop))
         await asyncio.wait([drained, stopping, background[0]], return_when=asyncio.FIRST_COMPLETED)
-        await _end_all([drained, stopping])
+        await end_all([drained, stopping])
         if parts.spool.readings.backlog:
             self._report(f"{parts.spool.readings.backlog} records wait in the spool for the next start")
 
@@ -341,6 +377,10 @@ class Agent:
         await parts.committer.commit(parts.schedule, final=True)
 
 
+def _about(version: str, config: AgentConfig) -> About:
+    return About(version, config.digest, config.revision)
+
+
 def _edge_rules(config: AgentConfig) -> EdgeRules | None:
     if config.rule_set is None:
         return None
@@ -349,27 +389,8 @@ def _edge_rules(config: AgentConfig) -> EdgeRules | None:
     return EdgeRules(config.rule_set, config.descriptions)
 
 
-def _lost_words(config: AgentConfig, lost: Mapping[tuple[str, str], int]) -> str:
-    names = {(source.device, source.stream): source.name for source in config.sources}
-    by_source = ", ".join(f"{names.get(whose, '/'.join(whose))} {count:,}" for whose, count in lost.items())
-    return (
-        f"{config.spool_dir}: {sum(lost.values()):,} samples could not be written and are lost: {by_source}; the disk "
-        "took nothing up to the end: free some space. The next start says up to where this one came"
-    )
-
-
 def _pending_bytes(recorder: Recorder) -> int:
     return recorder.pending_bytes
-
-
-async def _end_all(tasks: list[asyncio.Task[None]]) -> None:
-    """Cancel tasks until they end: `asyncio.wait_for` of Python 3.11 may swallow a cancellation."""
-    left: set[asyncio.Task[None]] = set(tasks)
-    while left:
-        for task in left:
-            task.cancel()
-        _, left = await asyncio.wait(left, timeout=0.5)
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _wait(stop: asyncio.Event) -> None:

@@ -82,7 +82,8 @@ class Committer:
         self._report = report
         self._keeps_oldest = keeps_oldest
         """A full spool refuses what is new, rather than to drop what is old."""
-        self._committing = asyncio.Lock()
+        self.committing: Final = asyncio.Lock()
+        """Held while a commit is under way: who exchanges what is committed holds it, too."""
         self._failed: SensorloomError | None = None
         """What the disk said when it last took nothing."""
         self._troubles: dict[Queue, str] = {}
@@ -116,7 +117,7 @@ class Committer:
 
         False where the disk did not take it.
         """
-        async with self._committing:
+        async with self.committing:
             tokens = [(pipeline, pipeline.hand_over()) for pipeline in self._pipelines]
             writes = self._collect(final=final)
             schedule.make_room()

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from edge.agent.marking.desk import Desk
 from edge.agent.pipeline import Pipeline
 from edge.agent.publisher import PublisherFigures
+from edge.config import AgentConfig
 from edge.recording.recorder import Recorder
 from edge.spool.spool import Spool
 
@@ -79,3 +80,13 @@ def published(done: PublisherFigures) -> dict[str, float]:
         "live": done.live,
         "too_large": done.too_large,
     }
+
+
+def lost_words(config: AgentConfig, lost: Mapping[tuple[str, str], int]) -> str:
+    """What an agent lost at its end, by device and stream, for people."""
+    names = {(source.device, source.stream): source.name for source in config.sources}
+    by_source = ", ".join(f"{names.get(whose, '/'.join(whose))} {count:,}" for whose, count in lost.items())
+    return (
+        f"{config.spool_dir}: {sum(lost.values()):,} samples could not be written and are lost: {by_source}; the disk "
+        "took nothing up to the end: free some space. The next start says up to where this one came"
+    )

@@ -64,15 +64,39 @@ class Devices:
         for device in dict.fromkeys(source.device for source in named):
             self.recorders[device] = self.make(device, [source for source in named if source.device == device])
 
+    def is_taken(self, config: SourceConfig) -> bool:
+        """A source feeds this stream of this device."""
+        return (config.device, config.stream) in self._streams
+
+    def change(self, left: Collection[tuple[str, str]], come: Sequence[SourceConfig], monotonic_ns: int) -> list[str]:
+        """These streams of devices are fed no more, those that `come` names from now on; the devices that have none
+        any more."""
+        before = {device for device, _ in self._streams}
+        self._streams -= set(left)
+        named = [source for source in come if not source.is_family]
+        for device in dict.fromkeys([*(device for device, _ in left), *(source.device for source in named)]):
+            own = [source for source in named if source.device == device]
+            known = self.recorders.get(device)
+            if known is None:
+                self.recorders[device] = self.make(device, own)
+            else:
+                known.change({stream for whose, stream in left if whose == device}, own, monotonic_ns)
+            if own and device not in before:
+                self.found(device)
+        self._streams |= {(source.device, source.stream) for source in named}
+        return sorted(before - {device for device, _ in self._streams})
+
     def join(self, config: SourceConfig) -> Recorder | None:
         """The recorder of a stream that a source has found; None where another source has it."""
-        if (config.device, config.stream) in self._streams:
+        if self.is_taken(config):
             return None
+        is_new = all(device != config.device for device, _ in self._streams)
         self._streams.add((config.device, config.stream))
-        known = self.recorders.get(config.device)
-        if known is not None:
-            known.join(config)
-            return known
-        self.recorders[config.device] = recorder = self.make(config.device, [config])
-        self.found(config.device)
+        recorder = self.recorders.get(config.device)
+        if recorder is None:
+            self.recorders[config.device] = recorder = self.make(config.device, [config])
+        else:
+            recorder.join(config)
+        if is_new:
+            self.found(config.device)
         return recorder

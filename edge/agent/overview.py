@@ -110,6 +110,10 @@ class Overview(msgspec.Struct, frozen=True):
     buttons: list[ButtonView] = []
     open: list[OpenView] = []
     config_hash: str = ""
+    revision: str = ""
+    """Of what came through the log and is laid over the local file; empty: nothing is."""
+    configured: str = ""
+    """What became of the newest that came; empty: none did, since it began."""
 
     @property
     def samples(self) -> int:
@@ -194,6 +198,11 @@ def page(view: Overview) -> str:
         f"  spool  {view.spool}: {_figure(view, 'spool.backlog')} records wait, {_figure(view, 'spool.bytes')} bytes; "
         f"{_figure(view, 'spool.dropped_samples')} samples dropped, {_figure(view, 'spool.refused_samples')} refused",
     ]
+    if view.revision or view.configured:
+        lines.append(
+            f"  remote {view.revision or 'none'} is laid over the file"
+            + f"; newest {view.configured}" * bool(view.configured)
+        )
     for source in view.sources:
         heard = "nothing heard yet" if source.silent_s is None else f"heard {_span(source.silent_s)} ago"
         rate = "" if source.rate_hz is None else f", {source.rate_hz:.6g} Hz"

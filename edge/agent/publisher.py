@@ -67,6 +67,7 @@ class Publisher:
         """What keeps it from publishing, by loop."""
         self._more = {id(queue): asyncio.Event() for queue in (spool.readings, spool.urgent)}
         self._idle = {id(queue): asyncio.Event() for queue in (spool.readings, spool.urgent)}
+        self._described: list[Entry] = []
         self._live: list[Entry] = []
         self._live_more = asyncio.Event()
 
@@ -75,16 +76,25 @@ class Publisher:
         """What keeps it from publishing, for people; empty when nothing does."""
         return self._notices.first
 
+    def describe(self, descriptions: Iterable[StreamDescription]) -> None:
+        """These are published again, too, where the log has lost them; who adds them puts them into the spool."""
+        known = {entry.key for entry in self._described}
+        found = {schema_id(one): encode(one) for one in descriptions}
+        self._described += [Entry(key, value) for key, value in found.items() if key not in known]
+
     async def run(self, descriptions: Iterable[StreamDescription]) -> None:
         """Publish until cancelled; the streams' descriptions first, and whenever the log has lost them."""
-        entries = [Entry(schema_id(description), encode(description)) for description in descriptions]
-        positions = await self._append("readings", STREAMS, entries)
+        self.describe(descriptions)
+        positions = await self._append_described("readings")
         async with asyncio.TaskGroup() as group:
-            again = partial(self._append, "streams", STREAMS, entries)
+            again = partial(self._append_described, "streams")
             group.create_task(keep_described(self._log, positions, again, self._report))
             group.create_task(self._publish("urgent", self._spool.urgent))
             group.create_task(self._publish("readings", self._spool.readings))
             group.create_task(self._show_live())
+
+    async def _append_described(self, loop: str) -> list[Position]:
+        return await self._append(loop, STREAMS, list(self._described))
 
     def notify(self) -> None:
         """Something was committed."""

@@ -22,10 +22,14 @@ class EdgeRules:
     """A set of rules at work on one agent."""
 
     def __init__(self, rules: RuleSet, descriptions: Iterable[StreamDescription]) -> None:
-        operator = RulesOperator(rules)
+        self._operator = RulesOperator(rules)
+        self.learn(descriptions)
+        self._running = self._operator.start(None)
+
+    def learn(self, descriptions: Iterable[StreamDescription]) -> None:
+        """What further streams' bytes mean."""
         for description in descriptions:
-            operator.learn(schema_id(description), description)
-        self._running = operator.start(None)
+            self._operator.learn(schema_id(description), description)
 
     def feed(self, entries: Sequence[Entry], now_ns: int) -> list[Entry]:
         """Spool entries of the marks that these entries of `readings` finish; `now_ns` is the time of their commit."""

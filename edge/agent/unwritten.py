@@ -47,6 +47,10 @@ class Unwritten:
         self.refused_samples = 0
         """Given up before they were written."""
 
+    def add(self, entries: Iterable[Entry]) -> None:
+        """These go with the next commit, before what is collected then."""
+        self._kept += map(Write, entries)
+
     def write(self, held: Held) -> Write:
         """A recorder's record as an entry."""
         record, kernel_boot = held.record, self._kernel_boot if held.held else b""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from edge.agent.diagnosis import REFUSED, Diagnosis, Finding, Glance
@@ -42,6 +42,15 @@ class Watch:
                 self.look(clock.now()[0])
             except Exception as error:  # what only looks must not end what works
                 self._waiting.say("the look at the sources", f"a repair: {error!r}; tell who wrote it")
+
+    def forget(self, names: Collection[str]) -> None:
+        """These sources, and their devices, are others now, or gone."""
+        for name in [*self._diagnoses]:
+            if name in names or name.partition(" of ")[0] in names:
+                del self._diagnoses[name]
+                self.findings.pop(name, None)
+        for name in names:
+            self._waiting.say(name, "")
 
     def look(self, now_ns: int) -> None:
         """Look once; `now_ns` is of the clock that stamps arrivals."""

@@ -8,7 +8,7 @@ for the streams that were silent.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -34,6 +34,8 @@ BACKLOG: Final = "-backlog"
 """Ends the name of a recording of what a device had kept, beside one that is live."""
 OWED_NS: Final = 5_000_000_000
 """Who says nothing for so long after a stop is not waited for."""
+CONFIGURED: Final = "configured"
+"""The reason of what was not heard because it was configured anew; and why its recording ended."""
 ASKED: Final = "asked"
 """Why a recording ended: somebody asked for one of its own."""
 LIVE_NS: Final = 30_000_000_000
@@ -105,14 +107,10 @@ class Recorder:
         """The recorder of what is live, where this one records what a device had kept."""
         self._kept: Recorder | None = None
         """The other way round."""
-        accounts: dict[str, Account] = {}
-        self._numbers: Iterator[int] = itertools.count()
-        if beside is not None:
-            accounts = {name: stream.batch.account for name, stream in beside._streams.items()}
-            self._numbers = beside._numbers
-        self._streams: dict[str, Stream] = {
-            config.stream: Stream(config, rules.limits, accounts.get(config.stream)) for config in self._sources
-        }
+        self._accounts: dict[str, Account] = {} if beside is None else beside._accounts
+        """By stream, also of those that are recorded no more: chunks are numbered for the whole boot."""
+        self._numbers: Iterator[int] = itertools.count() if beside is None else beside._numbers
+        self._streams: dict[str, Stream] = {config.stream: self._stream(config) for config in self._sources}
         self._recording: str | None = None
         self._held = False
         self._started_ns = 0
@@ -131,11 +129,24 @@ class Recorder:
 
     def join(self, config: SourceConfig) -> None:
         """One more stream of the device, found while others are recorded."""
-        account = None if self._beside is None else self._beside._streams[config.stream].batch.account
         self._sources = (*self._sources, config)
-        self._streams[config.stream] = Stream(config, self._rules.limits, account)
+        self._streams[config.stream] = self._stream(config)
         if self._kept is not None:
             self._kept.join(config)
+
+    def change(self, left: Collection[str], come: Sequence[SourceConfig], monotonic_ns: int) -> None:
+        """The streams of `left` are recorded no more, those of `come` from now on: a stream that is in both is
+        described anew. The recording under way ends, as what its bytes mean does; what nobody heard is announced."""
+        self.end(CONFIGURED, monotonic_ns, dict.fromkeys(left, CONFIGURED))
+        self._kept = None
+        self._sources = (*(config for config in self._sources if config.stream not in left), *come)
+        self._streams = {name: stream for name, stream in self._streams.items() if name not in left}
+        self._streams |= {config.stream: self._stream(config) for config in come}
+        self._unheard = {name: why for name, why in self._unheard.items() if name in self._streams}
+        self._unheard |= {name: CONFIGURED for name in left if name in self._streams}
+
+    def _stream(self, config: SourceConfig) -> Stream:
+        return Stream(config, self._rules.limits, self._accounts.setdefault(config.stream, Account()))
 
     @property
     def recording(self) -> str | None:
@@ -150,8 +161,9 @@ class Recorder:
 
     @property
     def counters(self) -> Mapping[str, Counters]:
-        """By stream."""
-        return {name: stream.batch.counters for name, stream in self._streams.items()}
+        """By stream, also of those that are recorded no more."""
+        left = {name: account.counters for name, account in self._accounts.items() if name not in self._streams}
+        return {name: stream.batch.counters for name, stream in self._streams.items()} | left
 
     @property
     def rates(self) -> Mapping[str, RateFound]:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Hashable, Mapping
 from typing import ClassVar, Final, Self
 
-from edge.protocol import Arrival, Interruption, Key, Settled, Source, SourceConfig
+from edge.protocol import Arrival, Commanded, Interruption, Key, Settled, Source, SourceConfig
 
 QUEUE_BYTES: Final = 1_000_000
 """So much waits for who takes it last; then nobody gets more."""
@@ -135,6 +135,18 @@ class View:
     def heard_ns(self) -> int | None:
         """See `edge.protocol.Source`: what waits here was not heard."""
         return self._taken_ns if self.queue else self._shared.source.heard_ns
+
+    @property
+    def commands(self) -> Mapping[str, bytes]:
+        """See `edge.protocol.Commanded`: none where the shared source takes none."""
+        source = self._shared.source
+        return source.commands if isinstance(source, Commanded) else {}
+
+    async def say(self, name: str) -> None:
+        """See `edge.protocol.Commanded`."""
+        source = self._shared.source
+        assert isinstance(source, Commanded)
+        await source.say(name)
 
     async def open(self) -> None:
         """See `edge.protocol.Source`."""

@@ -17,6 +17,10 @@ STREAMS: Final = "streams"
 STATUS: Final = "status"
 LIVE: Final = "live"
 DEADLETTER: Final = "deadletter"
+CONFIG: Final = "config"
+"""What agents are to read: the newest for each."""
+CONTROL: Final = "control"
+"""Commands for sensors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,8 @@ TOPICS: Final[Mapping[str, TopicSpec]] = {
         TopicSpec(STREAMS, compacted=True),
         TopicSpec(STATUS, retention_ms=7 * 86_400_000),
         TopicSpec(LIVE, retention_ms=3_600_000),
+        TopicSpec(CONFIG, compacted=True),
+        TopicSpec(CONTROL, retention_ms=86_400_000),
         # For people to look at while they still can mend it; who sends nothing but rubbish must not fill the disk.
         TopicSpec(DEADLETTER, retention_ms=30 * 86_400_000, retention_bytes=256_000_000),
     )

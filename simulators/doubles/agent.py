@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from edge.agent.agent import Agent
-from edge.config import load_config
+from edge.agent.remote.kept import last_good
 from simulators.doubles.log import FlakyLog
 from simulators.doubles.source import FedSource
 
@@ -61,7 +61,7 @@ class Running:
 async def running(config: Path, log: FlakyLog, boot: int = 1, *, killed: bool = False) -> AsyncIterator[Running]:
     """Run an agent in the block; then it is stopped, or dies without a word. What ended it is raised."""
     said: list[str] = []
-    agent = Agent(load_config(config), log, bytes([boot]) * 16, "0", said.append)
+    agent = Agent(last_good(config)[0], log, bytes([boot]) * 16, "0", said.append)
     found = Running(agent, log, said)
     task = asyncio.create_task(agent.run(found.stop))
     try:

@@ -136,7 +136,7 @@ class FlakyLog(ListLog):
 
     def values(self) -> list[float]:
         """Every sample (float32) once: chunks by identity."""
-        once = {(chunk.boot, chunk.seq): chunk for chunk in self.chunks()}
+        once = {(chunk.device, chunk.stream, chunk.boot, chunk.seq): chunk for chunk in self.chunks()}
         return [value for chunk in once.values() for value in np.frombuffer(chunk.values, "<f4").tolist()]
 
     def gaps(self) -> list[Gap]:

@@ -20,6 +20,7 @@ from ingest.records import (
     Birth,
     Change,
     Chunk,
+    CommandResult,
     Death,
     Forget,
     Gap,
@@ -353,6 +354,9 @@ class _Agents:
             case Change():
                 said = (record.what, record.old, record.new, record.outcome, record.reason)
                 pairs += zip(("what", "old", "new", "outcome", "reason"), map(text, said), strict=True)
+            case CommandResult():
+                became = (record.source, record.name, record.outcome, record.reason)
+                pairs += zip(("source", "command", "outcome", "reason"), map(text, became), strict=True)
         batches.add([line(head(AGENTS, {"device": record.device, "agent": record.agent}), pairs, record.time_ns)])
         return True
 

@@ -1,6 +1,8 @@
 """An agent in a process that a test kills. Its source delivers numbered lines, as MQTT delivers with QoS 1: what was
 not acknowledged comes again, with its identity. `<upstream>.acknowledged` has a byte for each acknowledgement.
 
+It takes configurations through its log.
+
 `python -m tests.integration.doomed_agent FOLDER UPSTREAM`
 """
 
@@ -16,7 +18,7 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from edge.agent.agent import Agent
-from edge.config import load_config
+from edge.agent.remote.kept import last_good
 from edge.protocol import Arrival, Interruption, Key, Settled, SourceConfig
 from edge.sources import SOURCES
 from edge.sources.clock import now
@@ -33,6 +35,7 @@ class NumberedSource:
         self.heard_ns: int | None = None
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         self._next = os.fstat(self._fd).st_size
+        self._is_closed = False
         self._first_new = self._next + 1000
 
     @classmethod
@@ -52,7 +55,8 @@ class NumberedSource:
             await asyncio.sleep(0.0005)
 
     def ack(self, token: Hashable) -> None:
-        os.write(self._fd, b".")
+        if not self._is_closed:  # as on a connection that is over
+            os.write(self._fd, b".")
 
     def settled(self) -> Settled:
         return Settled()
@@ -64,7 +68,7 @@ class NumberedSource:
         return None
 
     async def close(self) -> None:
-        return None
+        self._is_closed = True
 
 
 async def main(folder: Path, upstream: Path) -> None:
@@ -76,6 +80,9 @@ log = "segments:{folder}/log"
 [spool]
 dir = "spool"
 fsync_interval = "30ms"
+[remote]
+allow = ["change"]
+patience = "1s"
 [[source]]
 name = "numbers"
 type = "numbered"
@@ -89,7 +96,7 @@ dtype = "float64"
     log = open_log(f"segments:{folder}/log")
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    agent = Agent(load_config(config), log, secrets.token_bytes(16), "0", lambda line: print(line, file=sys.stderr))
+    agent = Agent(last_good(config)[0], log, secrets.token_bytes(16), "0", lambda line: print(line, file=sys.stderr))
     await agent.run(stop)
     await log.close()
 

@@ -100,7 +100,8 @@ class Link:
         self._granted: asyncio.Future[int] = self._loop.create_future()
         self.lost: Final[asyncio.Future[str]] = self._loop.create_future()
         """Done when the connection is over, with what people should know about it."""
-        self._messages = 0
+        self.messages = 0
+        """How many have come."""
         self._paused = False
         self._questions: deque[Question] = deque()
         self._acknowledged: list[bytes] = []
@@ -142,6 +143,11 @@ class Link:
         if granted < self.settings.qos:
             raise SourceUnavailableError(f"grants QoS {granted}, wanted is {self.settings.qos}: it would lose messages")
 
+    def unsubscribe(self) -> None:
+        """Nothing new of the topic is to be kept; when the next question is answered, it is so."""
+        if self._session_kept.done() and not self.lost.done():
+            self._client.unsubscribe(self.settings.topic)
+
     async def settle(self) -> None:
         """Return when the broker has seen every acknowledgement so far, or will not answer.
 
@@ -171,13 +177,13 @@ class Link:
     async def _answer(self, answer: asyncio.Future[T], *, behind_messages: bool = False) -> T:
         """The answer; `behind_messages`: it may take as long as messages come before it."""
         while True:
-            heard, was_paused = self._messages, self._paused
+            heard, was_paused = self.messages, self._paused
             await asyncio.wait((answer, self.lost), timeout=ANSWER_S, return_when=asyncio.FIRST_COMPLETED)
             if answer.done():
                 return answer.result()
             if self.lost.done():
                 raise SourceUnavailableError(self.lost.result())
-            if not (behind_messages and (was_paused or self._paused or self._messages != heard)):
+            if not (behind_messages and (was_paused or self._paused or self.messages != heard)):
                 raise SourceUnavailableError(f"no answer in {ANSWER_S:g} s; is it an MQTT broker that listens there?")
 
     def leave(self, reason: str) -> None:
@@ -238,7 +244,7 @@ class Link:
     def _note_question(self) -> None:
         said, self._acknowledged = tuple(self._acknowledged), []
         waiting = self._loop.create_future()
-        self._questions.append(Question(now()[0], len(self.unacknowledged), self._messages, said, waiting))
+        self._questions.append(Question(now()[0], len(self.unacknowledged), self.messages, said, waiting))
 
     def _on_answer(self) -> None:
         """The oldest question is answered."""
@@ -246,7 +252,7 @@ class Link:
             return  # to nothing that was asked
         question = self._questions.popleft()
         question.answered.set_result(None)
-        self._listener.answered(question, question.under_way + self._messages - question.messages)
+        self._listener.answered(question, question.under_way + self.messages - question.messages)
 
     # --- the loop
 
@@ -259,9 +265,9 @@ class Link:
         self._heard_ns = self._alive_ns
         try:
             for _ in range(MESSAGES_AT_ONCE):
-                before = self._messages
+                before = self.messages
                 self._client.loop_read()
-                if self._paused or self.lost.done() or (self._messages == before and not self._client.has_more):
+                if self._paused or self.lost.done() or (self.messages == before and not self._client.has_more):
                     break
             self._read_on_soon()
         except Exception as error:  # what bytes that are no MQTT make paho raise is of many kinds
@@ -336,7 +342,7 @@ class Link:
             self._end(failures.closed_unanswered(self.settings, said))
 
     def _on_message(self, client: Client, userdata: Any, message: MQTTMessage) -> None:
-        self._messages += 1
+        self.messages += 1
         if message.qos:
             self.unacknowledged[message.mid] = b""
         self._listener.deliver(self, message, self._client.packet_size)

@@ -24,7 +24,7 @@ from paho.mqtt.client import MQTTMessage, topic_matches_sub
 
 from edge.devices import NAMELESS
 from edge.errors import SourceUnavailableError
-from edge.protocol import Arrival, Interruption, Key, Settled, SourceConfig
+from edge.protocol import Arrival, Interruption, Key, Settled, Source, SourceConfig
 from edge.sources.backoff import Backoff
 from edge.sources.clock import now
 from edge.sources.mqtt.client import new_client, suspicion
@@ -48,6 +48,8 @@ SHORT_LIVES: Final = 3
 REPEATING_NS: Final = 10 * NS
 """A broker repeats what it has to repeat when a connection begins; by then it has, whatever its order is."""
 NEVER_NS: Final = 1 << 62
+LEAVE_S: Final = 10.0
+"""So long what a session held is waited for, when it is given up."""
 TROUBLE_S: Final = 60.0
 """What was wrong with a message is told for so long."""
 TOO_LARGE: Final = "message_too_large"
@@ -163,6 +165,24 @@ class MqttSource:
                 await connecting
         self._opened.set()
         self._filled.set()
+
+    async def leave(self, successor: Source | None) -> None:
+        """See `edge.protocol.Leaving`: a session that nobody takes up is unsubscribed, and what it held is taken first,
+        for `LEAVE_S` at most."""
+        link = self._link
+        goes_on = isinstance(successor, MqttSource) and _session(successor.settings) == _session(self.settings)
+        if link is None or goes_on:
+            return
+        link.unsubscribe()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE_S):
+                came = -1
+                while not link.lost.done() and (
+                    link.messages != came or self._queue or len(link.unacknowledged) >= self.settings.window
+                ):
+                    came = link.messages
+                    await link.settle()
+                    await asyncio.sleep(0.02)  # who takes what came has its turn
 
     # --- connections
 
@@ -323,6 +343,11 @@ class MqttSource:
         if self._link is not None and self._queued_bytes >= QUEUE_BYTES:
             self._link.pause(True)
         self._filled.set()
+
+
+def _session(settings: Settings) -> tuple[str, str, str]:
+    """What a broker keeps messages for."""
+    return settings.url, settings.client_id, settings.topic
 
 
 def _size(item: Arrival | Interruption) -> int:

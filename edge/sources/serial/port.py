@@ -41,6 +41,8 @@ OTHERS_NS: Final = 10 * NS
 """So often it is looked whether other programs have a port open."""
 
 PORT_LOST: Final = "port_lost"
+WRITE_S: Final = 5.0
+"""What is said to a device is taken within this time, or was not."""
 
 _TIOCGICOUNT: Final = 0x545D
 _MAKERS: Final = ("/dev/ptmx", "/dev/pts/ptmx")
@@ -96,7 +98,7 @@ class Line:
             "stopbits": _STOP_BITS[stop],
         }
         if not is_remote(self.port):
-            return serial.Serial(device_file(self.port), self.baud, exclusive=True, **framing)
+            return serial.Serial(device_file(self.port), self.baud, exclusive=True, write_timeout=WRITE_S, **framing)
         if self.port.lower().startswith("socket://"):
             return connect(self.port)
         return Controlled(rfc2217.Serial(self.port, self.baud, **framing))

@@ -10,10 +10,12 @@ from __future__ import annotations
 import os
 import select
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
+from edge.errors import SourceUnavailableError
 from edge.protocol import STALLED, Interruption
 from edge.sources.backoff import Backoff
 from edge.sources.clock import now
@@ -117,6 +119,9 @@ class Reader(threading.Thread):
         self._pace = Pace(rests=False)
         self._held: list[Piece] = []
         """Read, and not handed on yet."""
+        self._opened: Opened | None = None
+        self._saying = threading.Lock()
+        """Held while something is written, and while the port is let go of."""
         self._shared_ns = self._watched_ns = 0
         self._counted: DriverCounts | None = None
 
@@ -129,6 +134,18 @@ class Reader(threading.Thread):
         os.close(self._wake)
         os.close(self._wake_end)
 
+    def say(self, how: Callable[[Any], None]) -> None:
+        """Let `how` write to what is open. It may wait.
+
+        Raises:
+            SourceUnavailableError: it is not open.
+            OSError: as `how` does.
+        """
+        with self._saying:
+            if self._opened is None:
+                raise SourceUnavailableError(self._state.waiting_for or f"{self._endpoint.name}: is not open")
+            how(self._opened)
+
     def run(self) -> None:
         """Until `stop`."""
         backoff = Backoff(*self._endpoint.delays_s)
@@ -140,7 +157,12 @@ class Reader(threading.Thread):
                     with self._endpoint.open() as port:
                         explain = self._endpoint.why_lost
                         self._begin(is_lost)
-                        self._read(port, backoff)
+                        self._opened = port
+                        try:
+                            self._read(port, backoff)
+                        finally:
+                            with self._saying:
+                                self._opened = None
                 except Exception as error:  # of any kind: nobody would miss a thread that ended here
                     self._state.waiting_for = f"{self._endpoint.name}: {explain(error)}"
                 self._put()

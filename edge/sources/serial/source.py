@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar, Final, Self
 from urllib.parse import urlsplit
 
@@ -21,7 +23,7 @@ from edge.protocol import Key, SourceConfig
 from edge.sources.serial.lines import NAMES, NO_LINE_BYTES, FixedRecords, LineEnds, Lines, RawBytes
 from edge.sources.serial.port import Line, check_baud, is_path
 from edge.sources.serial.remote import SCHEMES, is_remote
-from edge.sources.serial.starting import read_steps
+from edge.sources.serial.starting import read_commands, read_steps, send
 from edge.sources.serial.threaded import ThreadedSource
 from edge.sources.serial.usb import check_usb
 from ingest.errors import UsageError
@@ -107,11 +109,32 @@ class SerialSource(ThreadedSource):
             "nothing",
             ("start_commands", "init", "on_open", "startup", "send"),
         ),
+        "commands": Key(
+            "table of texts",
+            "What may be said to the device while it is read, each by its name: through the log, where `[remote]` "
+            "allows it (`sensorloom agent command`). Nothing else ever is.",
+            '{ zero = "ZERO\\r", fast = "RATE 200\\r" }',
+            "nothing",
+            ("command", "actions", "control"),
+        ),
     }
 
-    def __init__(self, line: Line, lines: Lines | None = None, *, may_rest: bool = False) -> None:
+    def __init__(
+        self,
+        line: Line,
+        lines: Lines | None = None,
+        *,
+        may_rest: bool = False,
+        commands: Mapping[str, bytes] = MappingProxyType({}),
+    ) -> None:
         super().__init__(line, lines or LineEnds(None, line.baud), may_rest=may_rest)
         self.line: Final = line
+        self.commands: Final = commands
+        """See `edge.protocol.Commanded`."""
+
+    async def say(self, name: str) -> None:
+        """See `edge.protocol.Commanded`."""
+        await self.write(partial(send, data=self.commands[name]))
 
     @classmethod
     def from_config(cls, config: SourceConfig) -> Self:
@@ -143,7 +166,8 @@ class SerialSource(ThreadedSource):
         may_rest = not isinstance(lines, RawBytes) and not any(
             one.clock == "arrival" and one.rate is None for one in configs
         )
-        return cls(line, lines, may_rest=may_rest)
+        commands = read_commands(config.options.get("commands", {}), f"{config.where}: commands")
+        return cls(line, lines, may_rest=may_rest, commands=commands)
 
 
 def _check_address(port: str, where: str) -> None:

@@ -95,6 +95,13 @@ def _step(item: object, where: str) -> Step:
     return Step(as_bytes(item["send"], f"{where}.send"), expect)
 
 
+def read_commands(found: object, where: str) -> dict[str, bytes]:
+    """What `commands` of a table says, by name. Raises `UsageError`."""
+    if not isinstance(found, dict):
+        raise UsageError(f'{where}: found {found!r}, expected a table of texts, as in {{ zero = "ZERO\\r" }}')
+    return {name: as_bytes(text, f"{where}.{name}") for name, text in found.items()}
+
+
 def as_bytes(text: object, where: str) -> bytes:
     """A text as it is said: a byte for each character. Raises `UsageError`."""
     if not isinstance(text, str) or not 0 < len(text) <= BYTES_MAX:

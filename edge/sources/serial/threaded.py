@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Hashable
+from collections.abc import AsyncIterator, Callable, Hashable
+from typing import Any
 
 from edge.errors import SourceUnavailableError
 from edge.protocol import Arrival, Interruption, Settled
@@ -71,6 +72,19 @@ class ThreadedSource:
             yield item
         if self._reader is not None:
             raise SourceUnavailableError(f"{self._endpoint.name}: its reading thread has ended")
+
+    async def write(self, how: Callable[[Any], None]) -> None:
+        """Let `how` write to what is open, in a thread.
+
+        Raises:
+            SourceUnavailableError: it is not open, or broke.
+        """
+        if self._reader is None:
+            raise SourceUnavailableError(f"{self._endpoint.name}: is not open")
+        try:
+            await asyncio.to_thread(self._reader.say, how)
+        except OSError as error:
+            raise SourceUnavailableError(f"{self._endpoint.name}: {error}") from None
 
     def ack(self, token: Hashable) -> None:
         """Nobody waits for an acknowledgement."""
