@@ -8,7 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from curation.cleaning import commands as cleaning
+from curation.documents import commands as documenting
 from curation.exports import commands as exporting
+from curation.planning import commands as planning
 from curation.versions import commands as versions
 from windowing import commands as looking
 
@@ -19,3 +21,5 @@ def register(subparsers: Any) -> None:
     cleaning.register(actions)
     versions.register(actions)
     exporting.register(actions)
+    documenting.register(actions)
+    planning.register(actions)

@@ -12,7 +12,7 @@ from service.survey import StreamFigures, Survey
 from windowing.fold.remarks import notes_on
 from windowing.spec import StreamPlan
 
-_COUNTERS: Final = {
+COUNTERS: Final = {
     "unsynced.samples": "the device's clock was not set (chunks say unsynced): they are never windowed",
     "uncertain.samples": "their times may be further off than [window] max_clock_uncertainty allows",
     "quarantine.samples": "they lie more than a day ahead of the log's clock: a device's clock was wrong",
@@ -159,7 +159,7 @@ def _others(survey: Survey) -> Iterator[str]:
 
 
 def _counted(survey: Survey) -> Iterator[str]:
-    for name, why in _COUNTERS.items():
+    for name, why in COUNTERS.items():
         if survey.counts[name]:
             yield f"{name}: {survey.counts[name]:,} are left out: {why}"
     if survey.undescribed:

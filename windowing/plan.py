@@ -66,6 +66,8 @@ class About:
     contact: str = ""
     url: str = ""
     cite: str = ""
+    version: str = ""
+    """Of what is published, where it is not a dataset's own version."""
     ethics: str = ""
     """Biases, limits, and what it must not be used for."""
 

@@ -46,8 +46,12 @@ def register(actions: Any) -> None:
 
 def run_export(args: argparse.Namespace) -> int:
     """`sensorloom dataset export`."""
+    import time
+    from functools import partial
+
     import msgspec
 
+    from curation.documents.documents import TOOL, write_documents
     from curation.exports.exporting import Asked, export
     from curation.exports.places import load_places
     from curation.exports.pseudonyms import Pseudonyms
@@ -65,7 +69,9 @@ def run_export(args: argparse.Namespace) -> int:
         None if args.hmac_key is None else _key(args.hmac_key, "--hmac-key"),
         args.cbor,
     )
-    exported = export(dataset, parts_of(dataset, args.split, args.by, args.seed), asked)
+    document = partial(write_documents, dataset, made_ns=time.time_ns(), tool=TOOL, export=True)
+    parts = parts_of(dataset, args.split, args.by, args.seed)
+    exported = export(dataset, parts, asked, document if args.format in ("hf", "parquet") else None)
     for note in exported.notes:
         print(f"export: {note}", file=sys.stderr)
     print(msgspec.json.encode(exported).decode() if args.json else _rendered(exported))

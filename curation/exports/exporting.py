@@ -80,8 +80,14 @@ class Exported(msgspec.Struct, frozen=True):
     """What somebody should know."""
 
 
-def export(dataset: Dataset, parts: Mapping[str, Dataset] | None, asked: Asked) -> Exported:
-    """Write an export of `parts` (None: all of `dataset`), read it again, and give it its name.
+def export(
+    dataset: Dataset,
+    parts: Mapping[str, Dataset] | None,
+    asked: Asked,
+    document: Callable[[Content, Path], object] | None = None,
+) -> Exported:
+    """Write an export of `parts` (None: all of `dataset`), read it again, let `document` write beside it, and give it
+    its name.
 
     Raises:
         UsageError: what is asked cannot be, or people's consent or k-anonymity is missing.
@@ -98,6 +104,8 @@ def export(dataset: Dataset, parts: Mapping[str, Dataset] | None, asked: Asked) 
         described = {**content.describe(), "format": asked.format, "left_out": left_out, "read_again_by": by}
         text = msgspec.json.format(msgspec.json.encode(described), indent=2)
         (folder / DESCRIPTION).write_bytes(text + b"\n")
+        if document is not None:
+            document(content, folder)
     windows = {part.name: len(part) for part in content.parts}
     return Exported(str(asked.out), asked.format, windows, left_out, by, tuple(notes))
 

@@ -1,0 +1,123 @@
+"""Documents say what is counted and what was said, list what nobody said, and are what others' validators want."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+import sensorloom
+from tests.support.peers import peer_python
+from tests.windowing.sample_dataset import CONFIG, Window, build, mark
+
+SAID = """
+[plan]
+purpose = "Tell running pumps from stopped ones"
+sources = ["pumps of hall 2"]
+[plan.classes.run]
+definition = "the impeller turns"
+[plan.classes.stop]
+definition = "it does not"
+[privacy]
+consent = "no person is in it"
+retention = "8760h"
+access = ["maintenance"]
+[about]
+description = "Vibration of two pumps"
+license = "CC-BY-4.0"
+creators = ["Hall 2"]
+contact = "hall2@example.org"
+url = "https://example.org/pumps"
+cite = "Hall 2: Pumps, 2026"
+version = "1.0.0"
+ethics = "Two pumps of one make"
+"""
+WINDOWS = [[Window(device, "r", k) for k in range(4)] for device in ("secret-a", "secret-b")]
+MARKS = [mark("run", 0, 8, device="secret-a"), mark("stop", 8, 16, device="secret-b")]
+SCRIPT = """
+import json, sys, mlcroissant
+found = {}
+for path in sys.argv[1:]:
+    data = mlcroissant.Dataset(jsonld=path)
+    issues = data.metadata.ctx.issues
+    sets = {each.uuid: each for each in data.metadata.record_sets}
+    signal = next(field for field in sets["train"].fields if field.name.endswith("signal"))
+    found[path] = [sorted(issues.errors), sorted(issues.warnings), sorted(sets), len(sets["train"].annotations),
+                   str(signal.array_shape)]
+print(json.dumps(found))
+"""
+
+
+def run(*words: str | Path) -> int:
+    return sensorloom.main(["dataset", *map(str, words)])
+
+
+def exported(folder: Path, said: str) -> Path:
+    build(folder / "d", WINDOWS, MARKS, CONFIG + said)
+    words = ("--format", "hf", "--out", folder / "hf", "--split", "train=0.5,test=0.5", "--by", "device")
+    assert run("export", folder / "d", *words) == 0
+    return folder / "hf"
+
+
+def test_an_export_says_what_it_is(tmp_path: Path) -> None:
+    hf = exported(tmp_path, SAID)
+    head, body = (hf / "README.md").read_text().removeprefix("---\n").split("\n---\n")
+    card = yaml.safe_load(head)
+    assert card["license"] == "cc-by-4.0"
+    assert card["configs"][0]["data_files"][0] == {"split": "train", "path": "data/train-*.parquet"}
+    assert card["dataset_info"]["features"][1]["dtype"]["class_label"]["names"] == {"0": "run", "1": "stop"}
+    assert sum(each["num_examples"] for each in card["dataset_info"]["splits"]) == 4
+    assert "the impeller turns" in body
+    sheet = (hf / "datasheet.md").read_text()
+    assert [line[3:5] for line in sheet.splitlines() if line.startswith("## ")][:7] == [f"{n}." for n in range(1, 8)]
+    assert "annotator 1 (import): 2 marks" in sheet
+    for name in ("README.md", "datasheet.md", "collection.md", "croissant.json", "croissant-1.0.json"):
+        text = (hf / name).read_text()
+        assert "secret" not in text, name
+        assert "ann," not in text, name
+    document = json.loads((hf / "croissant.json").read_text())
+    assert document["recordSet"][1]["field"][-1]["arrayShape"] == "4,2"
+    assert {each["name"] for each in document["recordSet"][1]["annotation"]} == {"label", "y", "share"}
+
+
+def test_statistics_are_those_of_train(tmp_path: Path) -> None:
+    hf = exported(tmp_path, SAID)
+    part = sensorloom.open(tmp_path / "d").split({"train": 0.5, "test": 0.5}, by="device")["train"]
+    X, _, _ = part.arrays()
+    text = (hf / "croissant.json").read_text()
+    assert f"acc.x: mean {X[..., 0].astype(float).mean():.6g}, std {X[..., 0].astype(float).std():.6g}" in text
+    assert "Over the windows of train" in text
+
+
+def test_what_nobody_said_is_listed_and_not_made_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    build(tmp_path / "d", WINDOWS, MARKS)
+    assert run("documents", tmp_path / "d", "--out", tmp_path / "docs") == 0
+    out = capsys.readouterr().out
+    for key in ("[about] license", "[plan] purpose", "[plan.classes.run] definition", "the unit of acc.x"):
+        assert f"nobody said {key}" in out
+    card = (tmp_path / "docs/README.md").read_text()
+    assert "license:" not in card
+    assert "- [about] license" in card
+    document = json.loads((exported(tmp_path / "other", "") / "croissant.json").read_text())
+    assert not {"license", "creator", "url", "citeAs", "version", "description"} & document.keys()
+
+
+@pytest.mark.soak
+def test_mlcroissant_finds_nothing_to_say(tmp_path: Path) -> None:
+    hf = exported(tmp_path, SAID)
+    files = [str(hf / name) for name in ("croissant.json", "croissant-1.0.json")]
+    (tmp_path / "check.py").write_text(SCRIPT)
+    python = peer_python("mlcroissant==1.1.1")
+    run = subprocess.run(
+        [python, tmp_path / "check.py", *files],
+        check=True,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": ""},
+    )
+    found = json.loads(run.stdout)
+    for path, shape in zip(files, ("4,2", "None"), strict=True):
+        assert found[path] == [[], [], ["splits", "test", "train"], 3, shape]
