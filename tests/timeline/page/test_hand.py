@@ -221,7 +221,7 @@ class Keyboard:
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
         self.done: set[str] = set()
-        beside = "document.querySelector('script[src$=app\\.js]').src.replace('app.js', 'keys.js')"
+        beside = "document.querySelector('script[src*=app]').src.replace('app.js', 'keys.js')"
         desk.page.evaluate(f"async () => {{ globalThis.keys = (await import({beside})).KEYS; }}")
 
     def each(self, action: str) -> Iterator[str]:
