@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -12,11 +13,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import msgspec
 import numpy as np
 
 import sensorloom
+from curation.versions.making import Asked, make_version
 from ingest.chunker import Limits, Origin, periodic_chunks
 from ingest.engine import partition as work
 from ingest.engine.disk import DiskFiles
@@ -29,13 +32,16 @@ from labeling.lines import WindowTimes
 from labeling.marks import ResolvedMark
 from labeling.resolve import LabelPolicy, resolve
 from labeling.sink import LabelsOperator
+from tests.bench.big_dataset import build
 from tests.bench.harness import Row, measure_in_turn, row
+from tests.support.peers import peer_python, run_peer
 from tests.support.processes import cpu_seconds
 
 PRESSES: Final = 40
 PARTITIONS: Final = 64
 IDLE_S: Final = 20.0
 LATE: Final = 2000
+PEERS: Final = ("deltalake==1.6.6", "pyarrow==26.0.1", "numpy==2.4.6")
 MANY: Final = 100_000
 RUNS: Final = 7
 _START_NS: Final = 1_700_000_000 * 10**9
@@ -137,11 +143,47 @@ def _late() -> list[Row]:
             wall.append(1000 * seconds)
             cpu.append(1000 * busy)
             sizes.append(sum(path.stat().st_size for path in Path(name).rglob("*") if path.is_file()) / 1000)
+    peer = run_peer(peer_python(*PEERS), Path(__file__).with_name("peer_deltalake.py"), MANY, LATE, RUNS)
+    beside: dict[str, Any] = {"baseline": "deltalake, an append", "lower_is_better": True}
     return [
-        row(f"{LATE:,} late labels, one seal", wall[1:], "ms", bar=10.0, lower_is_better=True),
+        row(f"{LATE:,} late labels, one seal", wall[1:], "ms", bar=10.0, baseline_values=peer["ms"], **beside),
         row(f"{LATE:,} late labels, one seal, CPU", cpu[1:], "ms", bar=10.0, lower_is_better=True),
-        row(f"{LATE:,} late labels, on the disk", sizes[1:], "kB", bar=25.0, lower_is_better=True),
+        row(f"{LATE:,} late labels, on the disk", sizes[1:], "kB", bar=25.0, baseline_values=peer["kB"], **beside),
+        *_versioned(),
     ]
+
+
+def _versioned() -> list[Row]:
+    """The version that late labels make: seconds to look at all windows before and now, and bytes on the disk."""
+    with tempfile.TemporaryDirectory(prefix="sensorloom-bench-") as name:
+        root = build(Path(name) / "d", MANY, steps=4, channels=2, devices=20, marks=LATE, seals=20)
+        seconds, sizes = [], []
+        for number in range(3):
+            before, start = _size(root), time.perf_counter()
+            asyncio.run(make_version(root, Asked(), time_ns=number, author="bench"))
+            seconds.append(time.perf_counter() - start)
+            sizes.append((_size(root) - before) / 1000)
+            asyncio.run(_label(root, number))
+    what = f"{LATE:,} late labels as the next version of {MANY:,} windows"
+    return [row(what, seconds[1:], "s"), row(f"{what}, on the disk", sizes[1:], "kB", bar=25.0, lower_is_better=True)]
+
+
+def _size(root: Path) -> int:
+    return sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
+
+
+async def _label(root: Path, number: int) -> None:
+    """Late labels in a dataset's own chain of marks."""
+    operator, store = LabelsOperator(), FileStore(DiskFiles(root / "labels"), f"bench-{number}")
+    part = await work.recover(store, operator, MARKS, 0, 0)
+    marks = [msgspec.structs.replace(_mark(each), device="dev-000", label=f"late-{number}") for each in range(LATE)]
+    offsets = range(part.position, part.position + LATE)
+    part.running.feed(LogBatch(MARKS, 0, offsets, [0] * LATE, [b""] * LATE, [encode(it) for it in marks], offsets.stop))
+    part.position = offsets.stop
+    seal = work.prepare(part, operator)
+    await work.write_files(store, seal)
+    await work.commit(store, part, seal)
+    shutil.rmtree(root / "labels/heads", ignore_errors=True)  # it has no `belongs/`, which these go with
 
 
 async def _seal(folder: Path) -> tuple[float, float]:

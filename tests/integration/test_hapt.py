@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import uuid
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from tests.integration.recordings import (
     import_hapt,
 )
 from tests.support.data import data_dir
+from windowing.dataset.leaks import NEARNESS, near
+from windowing.dataset.versions import read_versions
 
 LENGTH, HOP = 128, 64
 
@@ -100,3 +103,26 @@ def test_kafka_gives_the_same_digest(
         config = hapt_config(tmp_path / f"{anchor}.toml", anchor)
         command("window", "run", "-c", config, "--log", log, "--out", tmp_path / anchor, "--until-idle")
         assert digest_of(tmp_path / anchor, capsys) == digest_of(segments / anchor, capsys)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_people_of_a_version_do_not_leak(segments: Path, tmp_path: Path) -> None:
+    """No leak is told of where there is none; each of a hundred that are planted is."""
+    for anchor in ("mark", "epoch"):
+        dataset = shutil.copytree(segments / anchor, tmp_path / anchor)
+        command("dataset", "version", dataset, "--split", "train=0.6,test=0.4", "--by", "device")
+        (version,) = read_versions(dataset)
+        assert version.body.leaks is not None
+        assert (version.body.leaks.found, version.body.leaks.near) == ({}, True)
+    parts = sensorloom.open(tmp_path / "mark", version="1.0.0").parts
+    rng = np.random.default_rng(3)
+    train, test = (part.signals(np.arange(len(part))) for part in (parts["train"], parts["test"]))
+    moving = np.flatnonzero(train.std(axis=1).mean(axis=1) > 0.05)
+    chosen = rng.choice(moving, 100, replace=False)
+    noise = 1 + 0.01 * rng.normal(size=(100, *train.shape[1:]))
+    planted = (train[chosen] * rng.uniform(0.5, 2, (100, 1, 1)) * noise).astype(np.float32)
+    signals = np.concatenate([train, test, planted])
+    part = np.repeat([0, 1], [len(train), len(test) + 100])
+    found = {pair.second for pair in near(lambda rows: signals[rows], part, NEARNESS)}
+    assert found == set(range(len(train) + len(test), len(signals)))
