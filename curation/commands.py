@@ -11,6 +11,8 @@ from curation.cleaning import commands as cleaning
 from curation.documents import commands as documenting
 from curation.exports import commands as exporting
 from curation.planning import commands as planning
+
+from curation.forgetting import commands as forgetting
 from curation.versions import commands as versions
 from windowing import commands as looking
 
@@ -23,3 +25,5 @@ def register(subparsers: Any) -> None:
     exporting.register(actions)
     documenting.register(actions)
     planning.register(actions)
+
+    forgetting.register(actions)

@@ -29,6 +29,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
+from ingest.forgetting import Forgotten
 from ingest.intervals import IntervalSet
 from ingest.lifetimes import ABANDONED_MEMORY_NS, ABANDONED_NS, DEDUPE_MEMORY_NS
 from ingest.logtime import NEVER, LogTime
@@ -119,6 +120,16 @@ class SavedIntake(msgspec.Struct, array_like=True, gc=False):
     """NEVER, as for `age_ns`: the same as `append_ns`."""
     age_ns: int = NEVER
     reasons: list[str] = []
+
+
+def without(saved: SavedIntake, whom: Forgotten) -> SavedIntake:
+    """What an intake knows without what is to be forgotten."""
+    return msgspec.structs.replace(
+        saved,
+        recordings=[each for each in saved.recordings if not whom.has(each.device, each.name)],
+        ended=[each for each in saved.ended if not whom.has(each[0], each[1])],
+        identities=[each for each in saved.identities if not whom.whole(each.device)],
+    )
 
 
 class _Boot:

@@ -211,6 +211,9 @@ class RecordingUndo(msgspec.Struct, frozen=True, array_like=True, tag=19):
     reason: str
     time_ns: Time = 0
     back: bool = False
+    forget: bool = False
+    """It is to be forgotten: nothing of it is imported again. Without a recording, all of the device is; its windows
+    are kept out by a `Forget`."""
 
 
 class Channel(msgspec.Struct, frozen=True, array_like=True):

@@ -23,6 +23,7 @@ from ingest.engine.manifest import encode_document
 from ingest.engine.plan import folder_of
 from ingest.engine.store import Exists, FileStore, Store
 from ingest.errors import UsageError
+from ingest.showing import counted
 from windowing.dataset.catalog import Chains, dataset_root
 from windowing.dataset.configs import read_config
 from windowing.dataset.dividing import Leak
@@ -107,6 +108,8 @@ async def _attempt(
     level, because = Level.MINOR, tuple[str, ...](["the first version"])
     if before is not None:
         level, because = level_of(difference(held(before, before.source.pinned), now))
+        if newest is not None and newest.erased:
+            level, because = Level.MAJOR, (f"{counted(newest.erased, 'window')} erased", *because)
     body = _body(root, dataset, now, split, newest, because, asked)
     if level is Level.NOTHING:
         await write_copies(store, root)
@@ -146,7 +149,7 @@ def held(dataset: Dataset, split: PinnedSplit | None) -> Held:
         part = pl.Series([*split.shares, None], dtype=pl.String).gather(
             np.where((at := split.parts(dataset.columns)) < 0, len(split.shares), at)
         )
-    hashes = pl.Series([each.tobytes() for each in dataset.hashes()], dtype=pl.Binary)
+    hashes = pl.Series(np.ascontiguousarray(dataset.hashes()).view("V16").reshape(-1).tolist(), dtype=pl.Binary)
     parts = pl.Series([None] * len(table), dtype=pl.String) if part is None else part
     table = table.with_columns(hashes.alias("hash"), parts.alias("part"))
     upto = dataset.source.opening.cuts[0].pages

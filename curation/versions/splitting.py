@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from ingest.errors import UsageError
-from windowing.dataset.dividing import TIME, Division, default_group, embargo_of, times_of
+from windowing.dataset.dividing import TIME, Division, default_group, embargo_of, groups_of, times_of
 from windowing.dataset.pinned import FORMAT, PinnedSplit
 from windowing.dataset.splits import check_shares, time_cuts
 
@@ -59,9 +59,11 @@ def pinned_split(dataset: Dataset, asked: AskedSplit, before: PinnedSplit | None
         return _by_time(dataset, shares, asked, kept)
     assigned = {group: part for group, part in kept.groups.items() if part in shares} if kept else {}
     division = Division(dict(shares), by, stratified, seed, None, assigned)
-    names, place = division.assigned(dataset.columns)
-    parts = list(shares)
-    groups = assigned | {name: parts[at] for name, at in zip(names, place.tolist(), strict=True)}
+    groups = dict(assigned)
+    if set(groups_of(dataset.columns, by).tolist()) - set(assigned):
+        names, place = division.assigned(dataset.columns)
+        parts = list(shares)
+        groups |= {name: parts[at] for name, at in zip(names, place.tolist(), strict=True)}
     folds = _folds(dataset, asked, kept, division)
     return PinnedSplit(FORMAT, dict(shares), by, stratified, seed, dict(sorted(groups.items())), folds)
 

@@ -19,7 +19,9 @@ from ingest.archive.steady import Alike, Steady
 from ingest.engine.manifest import sha256_of
 from ingest.engine.operator import Output, State
 from ingest.errors import CorruptError, StateVersionError, WireError
+from ingest.forgetting import Forgotten
 from ingest.intake import Intake, SavedIntake
+from ingest.intake import without as intake_without
 from ingest.log.protocol import LogBatch
 from ingest.records import (
     Chunk,
@@ -32,7 +34,7 @@ from ingest.records import (
     StreamDescription,
 )
 from ingest.times import newest_time
-from ingest.wire import check_chunk, parse
+from ingest.wire import check_chunk, encode, parse
 
 CODE: Final = 1
 """The version of the saved state and of the files' columns."""
@@ -83,6 +85,13 @@ class ArchiveOperator:
         return ArchiveRunning(self._schemas, state.intake)
 
 
+def without(parts: State, whom: Forgotten) -> State:
+    """The state without what is to be forgotten; the same parts where it has nothing of that."""
+    state = msgspec.msgpack.decode(b"".join(parts), type=_State)
+    kept = msgspec.structs.replace(state, intake=intake_without(state.intake, whom))
+    return parts if kept == state else (msgspec.msgpack.encode(kept),)
+
+
 class ArchiveRunning:
     """`ingest.engine.operator.Running`: collects rows and samples until they are taken."""
 
@@ -128,11 +137,17 @@ class ArchiveRunning:
         place = len(collected.form)
         try:
             record = parse(value)
+            if isinstance(record, _OF_RECORDINGS) and self._intake.is_forgotten(record.device):
+                self._pass_over(record.device, place)
+                return True
             if type(record) is not Chunk:
                 collected.add(self._other(record, place))
                 collected.values[place] = value
                 return True
             check_chunk(record)
+            if self._intake.is_forgotten(record.device):
+                self._pass_over(record.device, place)
+                return True
             steady = self._steady.get((record.device, record.recording), _NO_STREAMS).get(record.stream)
             if steady is not None and steady.takes(record, limit_ns, age_ns):
                 samples = steady.samples
@@ -156,6 +171,14 @@ class ArchiveRunning:
             self._expect_more(key, Alike(record, steady, collected))
         return True
 
+    def _pass_over(self, device: str, place: int) -> None:
+        """Keep nothing of a forgotten device but that it is: what came is not to be had back."""
+        collected = self._collected
+        collected.kinds[place], collected.verdicts[place] = "forget", ""
+        collected.values[place] = encode(Forget(device, "", 0, "forgotten"))
+        collected.counts["forgotten.records"] += 1
+        collected.add(NOBODY)
+
     def _expect_more(self, key: bytes, alike: Alike) -> None:
         """Know the next chunk of a stream by its bytes; of so many streams of a device at once."""
         others = [other for other in self._alikes.get(key, ()) if other.stream != alike.stream]
@@ -177,8 +200,6 @@ class ArchiveRunning:
         return samples
 
     def _verdict(self, chunk: Chunk, samples: Samples) -> str:
-        if self._intake.is_forgotten(chunk.device):
-            return "forgotten"
         verdict, known, seen = self._intake.admit(chunk)
         if verdict != COUNTS:
             return verdict
@@ -197,7 +218,7 @@ class ArchiveRunning:
             self._intake.forget(device)
             for key in [key for key in self._steady if key[0] == device]:
                 self._let_go(*key)
-        elif isinstance(record, _OF_RECORDINGS) and not self._intake.is_forgotten(device):
+        elif isinstance(record, _OF_RECORDINGS):
             act = self._intake.end if isinstance(record, RecordingEnd) else self._intake.touch
             act((device, recording))
             if isinstance(record, RecordingEnd):

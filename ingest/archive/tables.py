@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
@@ -104,6 +105,11 @@ def column_names(channels: Sequence[str]) -> list[str]:
     for number, name in enumerate(channels):
         names.append(name if name and name not in (*OWN, *names) else f"{name}:{number}")
     return names
+
+
+def samples_folder(stream: str, schema: bytes) -> str:
+    """The folder of a stream's samples that were described so."""
+    return f"{SAMPLES}/{quote(stream, safe='')}-{schema.hex()[:8]}"
 
 
 def draft_of(folder: str, stem: str, schema: pa.Schema, tables: Iterable[pa.Table], tag: str) -> Draft:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
@@ -16,12 +15,12 @@ from ingest.archive.tables import (
     GROUP_ROWS,
     OWN,
     RECORDS,
-    SAMPLES,
     TILES_SCHEMA,
     WORDS,
     column_names,
     draft_of,
     row_groups,
+    samples_folder,
     tiles_draft,
 )
 from ingest.archive.tiles import TOP, Owners, Tiles, coarser, finest_level, tiles_of_all
@@ -52,7 +51,7 @@ def drafts_of(collected: Collected, tag: str) -> list[Draft]:
 def _samples_draft(stream: _Stream, level: int, columns: Columns, tiles: _TileRows, tag: str) -> Draft:
     """The file of one stream's samples; says where each chunk's lie."""
     samples = stream.samples
-    folder = f"{SAMPLES}/{quote(samples.stream, safe='')}-{samples.schema.hex()[:8]}"
+    folder = samples_folder(samples.stream, samples.schema)
     rows = stream.tables(tiles, level)
     draft = draft_of(folder, "s", schema_of(samples.description), rows, tag)
     columns.name(stream.places, draft.name)

@@ -22,6 +22,8 @@ from ingest.formats import newer_format
 FORMAT: Final = 1
 BELONGS: Final = "belongs"
 """The folder, in the dataset's, that says what else belongs to it."""
+REDACTED: Final = "redacted"
+"""In a page whose words were erased: the SHA-256 of what it was."""
 RESTORE: Final = "restore the dataset from a backup"
 
 
@@ -90,7 +92,7 @@ def _read_pages(root: Path, name: str, known: ChainHead) -> list[Page]:
         page = decode_page(data, str(path))
         if page.number != number or page.previous != previous:
             raise CorruptError(f"{path}: does not follow the page before it; {RESTORE}")
-        previous = sha256_of(data)
+        previous = page.body.get(REDACTED) or sha256_of(data)
         if number == known.seq and previous != known.sha256:
             raise CorruptError(f"{path}: is another page than {belongs_name(name)} names; {RESTORE}")
         pages.append(page)
@@ -111,6 +113,20 @@ def _count(root: Path, name: str, known: ChainHead) -> int:
     return max(known.seq, *found, -1) + 1
 
 
+def is_redacted(page: Page) -> bool:
+    """Was what a page said erased?"""
+    return REDACTED in page.body
+
+
+async def redact_page(store: Store, root: Path, name: str, number: int) -> None:
+    """Erase what a page says; its hash, which the next one names, stays. Raises `CorruptError`."""
+    page = read_ledger(root, name)[number]
+    if not is_redacted(page):
+        before = sha256_of((root / page_name(name, number)).read_bytes())
+        stub = msgspec.structs.replace(page, author="", body={REDACTED: before})
+        await store.put([(page_name(name, number), (encode_document(stub),))])
+
+
 async def mend_head(store: Store, root: Path, name: str) -> bool:
     """Write again, where it is missing, how many pages a ledger has, as far as is seen; was it missing?
 
@@ -122,10 +138,15 @@ async def mend_head(store: Store, root: Path, name: str) -> bool:
     if (root / belongs_name(name)).exists() or not (root / name).exists():
         return False
     pages = _read_pages(root, name, NOTHING)
-    last = (root / page_name(name, len(pages) - 1)).read_bytes() if pages else b""
-    head = ChainHead(HEAD_FORMAT, len(pages) - 1, sha256=sha256_of(last)) if pages else NOTHING
+    last = _sha256_of_page(root, name, pages[-1]) if pages else ""
+    head = ChainHead(HEAD_FORMAT, len(pages) - 1, sha256=last) if pages else NOTHING
     await store.put([(belongs_name(name), (encode_document(head),))])
     return True
+
+
+def _sha256_of_page(root: Path, name: str, page: Page) -> str:
+    own: str = page.body.get(REDACTED) or sha256_of((root / page_name(name, page.number)).read_bytes())
+    return own
 
 
 async def append_page(
@@ -152,7 +173,7 @@ async def append_page(
         await store.settle(BELONGS)
     while True:
         pages = read_ledger(root, name)
-        previous = sha256_of((root / page_name(name, len(pages) - 1)).read_bytes()) if pages else ""
+        previous = _sha256_of_page(root, name, pages[-1]) if pages else ""
         if number is not None and number != len(pages):
             raise Exists(page_name(name, number))
         page = Page(FORMAT, len(pages), previous, time_ns, author, dict(body))

@@ -21,7 +21,7 @@ from ingest.importers.laying import Places
 from ingest.importers.options import ReadingsOptions
 from ingest.importers.readings import Prepared, publish_readings
 from ingest.importers.source import MAX_BYTES, read_source
-from ingest.importers.undo import undone_recordings
+from ingest.importers.undo import forgotten_recordings, undone_recordings
 from ingest.log.protocol import Log
 from ingest.records import MAX_TIME_NS, Chunk
 
@@ -168,6 +168,8 @@ class Batch:
     """What has no clock lies at its start."""
     summary: BatchSummary = field(default_factory=BatchSummary)
     places: dict[str, Places] = field(default_factory=dict)
+    forgotten: frozenset[tuple[str, str]] = frozenset()
+    """What does not come back, by device and recording."""
     seen: dict[bytes, str] = field(default_factory=dict)
     """By content, the file that had it first."""
 
@@ -223,7 +225,7 @@ class Batch:
             joined = self.holdings.joined(part.options.device, part.base)
             joined.check(part.options.device, [run.recording for run in part.runs], part.boot)
         else:
-            await publish_readings(self.log, part, None, self.holdings, there=there)
+            await publish_readings(self.log, part, None, self.holdings, there=there, forgotten=self.forgotten)
         self.summary.count(path, part, there=there)
         return not there
 
@@ -304,6 +306,7 @@ async def import_batch(
     devices = {job.options.device for group in groups for job in group}
     holdings = Holdings() if log is None else await read_holdings(log, None if "" in devices else devices)
     batch = Batch(None if dry_run else log, holdings, exact)
+    batch.forgotten = frozenset() if log is None else await forgotten_recordings(log)
     begun = sorted(
         groups, key=lambda group: not _is_begun(group[0].options, holdings)
     )  # stable: first what was cut short

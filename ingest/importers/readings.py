@@ -9,7 +9,7 @@ header + comments + blank + continued + torn ones + samples + rows left out.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -30,6 +30,7 @@ from ingest.importers.publish import publish
 from ingest.importers.source import Source, Table, read_source
 from ingest.importers.stamps import Reading, check_plausible, read_stamp, read_stamps
 from ingest.importers.tables import read_table
+from ingest.importers.undo import check_forgotten, forgotten_recordings
 from ingest.log.protocol import READINGS, STREAMS, Entry, Log
 from ingest.progress import Progress
 from ingest.records import (
@@ -312,17 +313,20 @@ async def publish_readings(
     holdings: Holdings | None = None,
     *,
     there: bool = False,
+    forgotten: Collection[tuple[str, str]] | None = None,
 ) -> Summary:
     """Write a prepared import: its stream's description first, acknowledged, then its readings, then the marks that
     its labels are. `holdings` is what the log has of its device, where that was looked at before; it grows. Where its
-    readings are `there`, only the marks are written.
+    readings are `there`, only the marks are written. `forgotten` is what does not come back, where that was looked at.
 
     Raises:
-        UsageError, LogConfigError: it would join a recording that has ended, or has a chunk that is too large for the
-            log. Nothing was written.
+        UsageError, LogConfigError: it was to be forgotten, would join a recording that has ended, or has a chunk that
+            is too large for the log. Nothing was written.
         LogUnavailableError, StoreFullError: part of it may be in the log; importing again completes it.
     """
     options, summary = prepared.options, prepared.summary
+    forgotten = await forgotten_recordings(log) if forgotten is None else forgotten
+    check_forgotten(options.device, [run.recording for run in prepared.runs], forgotten)
     if holdings is None:
         holdings = await read_holdings(log, {options.device}) if options.recording is not None else Holdings()
     if not there:

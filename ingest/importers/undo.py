@@ -32,22 +32,42 @@ async def undo_recording(log: Log, undo: RecordingUndo) -> None:
     await log.append(MARKS, [Entry(undo.device.encode(), encode(undo))])
 
 
+async def forgotten_recordings(log: Log) -> frozenset[tuple[str, str]]:
+    """Devices and recordings that are to be forgotten; with "" all of a device."""
+    return frozenset(key for key, undo in (await _undone(log, None)).items() if undo.forget)
+
+
+def check_forgotten(device: str, recordings: Collection[str], forgotten: Collection[tuple[str, str]]) -> None:
+    """Raise `UsageError` where what is to be imported was to be forgotten."""
+    for recording in ("", *recordings):
+        if (device, recording) in forgotten:
+            named = f"recording {recording} of {device}" if recording else device
+            raise UsageError(f"import: {named} was to be forgotten (sensorloom dataset forget), and does not come back")
+
+
 async def undone_recordings(log: Log, devices: Collection[str]) -> set[tuple[str, str]]:
     """Devices and recordings whose import was taken back: to import them again brings nothing."""
-    found: set[tuple[str, str]] = set()
+    return set(await _undone(log, devices))
+
+
+async def _undone(log: Log, devices: Collection[str] | None) -> dict[tuple[str, str], RecordingUndo]:
+    found: dict[tuple[str, str], RecordingUndo] = {}
     topics = await log.topics()
     if MARKS not in topics:
         return found
     bounds = await log.bounds(MARKS)
-    partitions = {partition_of(device.encode(), topics[MARKS]) for device in devices}
-    async for batch in drain(log, MARKS, {partition: bounds[partition] for partition in partitions}):
+    wanted = set(bounds) if devices is None else {partition_of(it.encode(), topics[MARKS]) for it in devices}
+    async for batch in drain(log, MARKS, {partition: bounds[partition] for partition in wanted}):
         for value in batch.values:
             try:
                 record = parse(value)
             except WireError:
                 continue
-            if isinstance(record, RecordingUndo) and record.device in devices:
-                (found.discard if record.back else found.add)((record.device, record.recording))
+            if isinstance(record, RecordingUndo) and (devices is None or record.device in devices):
+                if record.back:
+                    found.pop((record.device, record.recording), None)
+                else:
+                    found[record.device, record.recording] = record
     return found
 
 

@@ -16,7 +16,9 @@ import numpy as np
 
 from ingest.engine.operator import Output, Publication, State
 from ingest.errors import CorruptError, StateVersionError, WireError
+from ingest.forgetting import Forgotten
 from ingest.intake import Intake, SavedIntake
+from ingest.intake import without as intake_without
 from ingest.log.protocol import MARKS, Entry, LogBatch
 from ingest.records import (
     Chunk,
@@ -33,6 +35,7 @@ from ingest.times import sample_times
 from ingest.wire import check_chunk, encode, parse
 from labeling.rules.ruleset import SEMANTICS, RuleSet
 from labeling.rules.saving import STATE_VERSION, restore, save
+from labeling.rules.saving import without as state_without
 from labeling.rules.state import RuleState
 
 CODE: Final = 1000 * SEMANTICS + STATE_VERSION
@@ -78,6 +81,20 @@ class RulesOperator:
         except (msgspec.MsgspecError, ValueError) as error:
             raise StateVersionError(f"rules state: {error}; remove the rules' folder to start them anew") from None
         return RunningRules(self.rules, self._schemas, state)
+
+
+def without(parts: State, whom: Forgotten) -> State:
+    """The state without what is to be forgotten; the same parts where it has nothing of that. Raises `CorruptError`."""
+    data = b"".join(parts)
+    digest, body = data[:_DIGEST], data[_DIGEST:]
+    if hashlib.sha256(body).digest()[:_DIGEST] != digest:
+        raise CorruptError("rules state: its checksum does not match; remove the rules' folder to start them anew")
+    state = msgspec.msgpack.decode(body, type=_Saved)
+    kept = _Saved(intake_without(state.intake, whom), state_without(state.rules, whom))
+    if (kept.intake, kept.rules) == (state.intake, state.rules):
+        return parts
+    body = msgspec.msgpack.encode(kept)
+    return (hashlib.sha256(body).digest()[:_DIGEST] + body,)
 
 
 class RunningRules:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.errors import CorruptError, StateVersionError
+from ingest.forgetting import Forgotten
 from ingest.records import StreamDescription
 from labeling.rules.joining import Join
 from labeling.rules.kernels import RollState
@@ -121,6 +122,18 @@ def restore(rules: RuleSet, saved: bytes) -> RuleState:
     for recording in _decode(rules, saved).recordings:
         state.recordings[recording.device, recording.name] = _restore_recording(state, recording)
     return state
+
+
+def without(data: bytes, whom: Forgotten) -> bytes:
+    """A saved state without what is to be forgotten; the same bytes where it has nothing of that."""
+    begin = len(_MAGIC) + 2
+    head, body = data[:begin], data[begin + _DIGEST :]
+    revision, saved = msgspec.msgpack.decode(body, type=tuple[str, _Saved])
+    kept = [each for each in saved.recordings if not whom.has(each.device, each.name)]
+    if len(kept) == len(saved.recordings):
+        return data
+    body = msgspec.msgpack.encode((revision, _Saved(kept)))
+    return head + hashlib.sha256(head + body).digest()[:_DIGEST] + body
 
 
 def _decode(rules: RuleSet, data: bytes) -> _Saved:

@@ -120,8 +120,9 @@ def test_people_of_a_version_do_not_leak(segments: Path, tmp_path: Path) -> None
     train, test = (part.signals(np.arange(len(part))) for part in (parts["train"], parts["test"]))
     moving = np.flatnonzero(train.std(axis=1).mean(axis=1) > 0.05)
     chosen = rng.choice(moving, 100, replace=False)
-    noise = 1 + 0.01 * rng.normal(size=(100, *train.shape[1:]))
-    planted = (train[chosen] * rng.uniform(0.5, 2, (100, 1, 1)) * noise).astype(np.float32)
+    copied = train[chosen]
+    noise = 0.02 * copied.std(axis=1, keepdims=True) * rng.normal(size=copied.shape)
+    planted = ((copied + noise) * rng.uniform(0.5, 2, (100, 1, 1))).astype(np.float32)
     signals = np.concatenate([train, test, planted])
     part = np.repeat([0, 1], [len(train), len(test) + 100])
     found = {pair.second for pair in near(lambda rows: signals[rows], part, NEARNESS)}

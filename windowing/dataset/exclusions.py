@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ingest.engine.ledger import append_page, page_name, read_ledger
+from ingest.engine.ledger import append_page, is_redacted, page_name, read_ledger
 from ingest.engine.store import Store
 from ingest.errors import CorruptError, UsageError
 from labeling.marks import ResolvedMark
@@ -58,6 +58,8 @@ def read_exclusions(root: Path, upto: int | None = None) -> list[Excluded]:
     """
     found: dict[int, Excluded] = {}
     for page in read_ledger(root, EXCLUSIONS)[:upto]:
+        if is_redacted(page):
+            continue
         try:
             what = msgspec.convert(page.body, Exclusion | Return)
         except msgspec.ValidationError as error:

@@ -35,6 +35,7 @@ from windowing.dataset.catalog import (
 )
 from windowing.dataset.configs import CONFIGS, CurrentConfig, read_config
 from windowing.dataset.contents import Contents
+from windowing.dataset.erasing import read_erased, shrunk
 from windowing.dataset.exclusions import EXCLUSIONS, Excluded, read_exclusions, without, without_recordings
 from windowing.dataset.heard import read_recordings, read_streams, without_undone
 from windowing.dataset.index import COLUMNS, ORDER, in_order, numbered_rows, once, read_index
@@ -78,6 +79,8 @@ class Survey:
     cut: Cut
     version: Version | None = None
     """What it was opened at; None: its newest cut."""
+    unsure: bool = False
+    """Something of the version was erased, and what it selects since is not written yet."""
 
     @property
     def config(self) -> DatasetConfig:
@@ -133,13 +136,18 @@ def _survey(
         left_out.append(Damage(FILE, str(current.problem), 0))
     config = current.config
 
+    unsure: list[str] = []
+
     def chains_in(folder: Path, how: Damaged) -> Chains:
         name = str(folder.relative_to(root))
-        known = None if at is None else at.chains.get(name, {})
+        known: Mapping[str, int] | None = None if at is None else at.chains.get(name, {})
         if version is None:
             return read_chains(folder, how, belongings.heads_of(folder), known)
         chains = read_chains(folder, "raise", belongings.heads_of(folder))
-        chains.cuts = version.cuts(name)
+        erased = read_erased(chains)
+        chains.cuts = shrunk(version.cuts(name), erased)
+        known = {chain: cut.seq for chain, cut in chains.cuts.items()} | dict((version.upto or {}).get(name, {}))
+        unsure.extend(chain for chain, rows in erased.items() if bool((rows["seq"] > known.get(chain, -1)).any()))
         return chains
 
     windows = chains_in(windows_folder(root, config, current.window), damaged)
@@ -163,6 +171,7 @@ def _survey(
         classes=known_classes(classes[: pages[CLASSES]]),
         cut=Cut({str(folder.relative_to(root)): each.cut for folder, each in every.items()}, pages),
         version=version,
+        unsure=bool(unsure),
     )
     for ref in windows.of("signal") if damaged == "raise" else ():
         check_size(windows.folder / ref.name, ref)
@@ -245,7 +254,7 @@ def contents_of(
         shards={Path(ref.name).name: (chains.folder, ref) for ref in chains.of("signal")},
         classes=surveyed.classes,
     )
-    return _checked(_of_rows(contents, index), surveyed.version if columns else None)
+    return _checked(_of_rows(contents, index), None if surveyed.unsure or not columns else surveyed.version)
 
 
 def _counting(chains: Chains, skipped: Collection[str]) -> pl.Series:

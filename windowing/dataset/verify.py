@@ -21,6 +21,7 @@ import numpy as np
 import polars as pl
 
 from ingest.engine.chain import check_place
+from ingest.engine.erasing import COUNT as ERASED_COUNT
 from ingest.engine.genesis import NAME as GENESIS
 from ingest.engine.genesis import Genesis
 from ingest.engine.heads import HEADS, ChainHead, head_name
@@ -218,9 +219,17 @@ def _files(room: _Room, chain: str, entries: list[Manifest], report: Report) -> 
     before = [entry for entry in entries if entry.seq <= merged.last]
     if len(before) == merged.last + 1:
         had, has = _rows(ref for entry in before for ref in entry.files), _rows(merged.files)
+        had.subtract(_erased(entries[-1]))
+        had = +had
         if had != has:
             report.add(path, f"has {dict(has)} rows, the entries before it had {dict(had)}")
     return [*merged.files, *(ref for entry in entries if entry.seq > merged.last for ref in entry.files), ref]
+
+
+def _erased(head: Manifest) -> Counter[str]:
+    """How many rows went of each folder, since they were to be forgotten."""
+    begin = f"{ERASED_COUNT}."
+    return Counter({name[len(begin) :]: count for name, count in head.totals.items() if name.startswith(begin)})
 
 
 def _rows(refs: Iterable[FileRef]) -> Counter[str]:

@@ -28,6 +28,8 @@ from labeling.resolve import WindowLabels
 
 VERSIONS: Final = "versions"
 """The ledger's name, and the folder of the readable copies."""
+ERASED: Final = "erased"
+"""The folder of what rows went, in an operator's."""
 REPLACEMENTS: Final = "replacements"
 """The ledger of erasures."""
 LATEST: Final = "latest"
@@ -117,7 +119,6 @@ class VersionBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Selected(msgspec.Struct, frozen=True):
     """What a version selects since an erasure."""
 
-    chains: dict[str, dict[str, ChainCut]]
     windows: int
     labels: dict[str, int]
     parts: dict[str, int]
@@ -126,20 +127,17 @@ class Selected(msgspec.Struct, frozen=True):
 
 
 class ErasureBody(msgspec.Struct, frozen=True):
-    """What a page of `replacements` holds: which of these the chains have now, and what each version selects."""
+    """What a page of `replacements` holds: what went of each place, and what each version selects since. It names
+    nobody."""
 
     format: int
-    asked: str
-    """What was erased, by its keyed hash."""
-    key: str
-    """The key of the hashes, in hex. Who guesses a name can see whether it was this one."""
     reason: str
-    windows: int
-    """How many windows went, of all that there were."""
-    replaced: dict[str, dict[str, str]]
-    """By the operator's folder: the files that went, and what came in their place; "": nothing."""
+    rows: dict[str, dict[str, int]]
+    """How many rows went, by the operator's folder, and that of their files."""
+    upto: dict[str, dict[str, int]]
+    """The newest entry of each chain, by the operator's folder: erasures up to there are counted in `versions`."""
     versions: dict[str, Selected]
-    proof: dict[str, str] = {}
+    proof: list[list[str]] = []
     """Each place, and what became of it."""
 
 
@@ -155,6 +153,8 @@ class Version:
     author: str
     erased: int = 0
     """How many windows it lost by erasures."""
+    upto: Mapping[str, Mapping[str, int]] | None = None
+    """The newest entry of each chain behind the last erasure that `body` knows."""
 
     def cuts(self, folder: str) -> Mapping[str, ChainCut]:
         """How much of each chain counts, of an operator's folder in the dataset's."""
@@ -194,7 +194,7 @@ def _without(version: Version, erasure: ErasureBody) -> Version:
         return version
     body = msgspec.structs.replace(version.body, **msgspec.structs.asdict(since))
     lost = version.erased + version.body.windows - since.windows
-    return Version(version.page, version.number, body, version.time_ns, version.author, lost)
+    return Version(version.page, version.number, body, version.time_ns, version.author, lost, erasure.upto)
 
 
 def find_version(root: Path, asked: str) -> Version:

@@ -14,7 +14,9 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from ingest.engine.operator import State
 from ingest.errors import CorruptError, StateVersionError
+from ingest.forgetting import Forgotten
 from ingest.intake import OpenRecording, SavedIdentity, SavedIntake
 from ingest.intake import SavedRecording as KnownRecording
 from ingest.logtime import NEVER
@@ -206,6 +208,19 @@ def decode_state(parts: Sequence[bytes], spec_id: str) -> Saved:
             f"windower state: is for window specification {found}, expected {spec_id}; use another output"
         )
     return saved
+
+
+def without(parts: State, spec_id: str, whom: Forgotten) -> State:
+    """The state without what is to be forgotten; the same parts where it has none. Raises as `decode_state`."""
+    saved = decode_state(parts, spec_id)
+    kept = msgspec.structs.replace(
+        saved,
+        recordings=[each for each in saved.recordings if not whom.has(each.device, each.name)],
+        ended=[each for each in saved.ended if not whom.has(each[0], each[1])],
+        identities=[each for each in saved.identities if not whom.whole(each.device)],
+    )
+    sizes = [(len(each.recordings), len(each.ended), len(each.identities)) for each in (saved, kept)]
+    return parts if sizes[0] == sizes[1] else tuple(encode_state(kept, spec_id))
 
 
 def _join(saved: Saved, parts: Sequence[bytes], count: int = 0) -> None:
