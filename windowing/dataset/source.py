@@ -107,6 +107,11 @@ class Source:
         if whole:
             _ = self.contents
 
+    @property
+    def unsure(self) -> bool:
+        """Is an erasure not finished, so that nobody knows what the version holds?"""
+        return bool(self._surveys) and self._surveys[-1].unsure
+
     @cached_property
     def contents(self) -> Contents:
         """All but the signals. Raises `CorruptError`."""
@@ -126,7 +131,7 @@ class Source:
     def labelled(self) -> Labelled:
         """The windows' labels. Raises `CorruptError` where they are not those that a version had."""
         found, version = _labelled(self.contents), self.version
-        if version is not None and not self.contents.windows.damage and not self._surveys[-1].unsure:
+        if version is not None and not self.contents.windows.damage and not self.unsure:
             was = version.body
             if labels_digest(found.labels) != was.digests.labels or list(found.codes.classes) != was.classes:
                 raise CorruptError(

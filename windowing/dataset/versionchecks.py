@@ -84,6 +84,9 @@ def _check_content(root: Path, version: Version, note: Note) -> None:
     where = root / page_name(VERSIONS, version.page)
     try:
         dataset = open_dataset(root, version=str(version.number))
+        if dataset.source.unsure:
+            note(where, f"version {version.number}: an erasure is not finished; do `sensorloom dataset forget` again")
+            return
         found, was = digests_of(dataset, dataset.source.pinned), version.body.digests
     except (SensorloomError, UsageError) as error:
         note(where, f"version {version.number} cannot be opened: {error}")
