@@ -34,7 +34,7 @@ from ingest.records import (
     StreamDescription,
 )
 from ingest.times import newest_time
-from ingest.wire import check_chunk, encode, parse
+from ingest.wire import check_chunk, parse
 
 CODE: Final = 1
 """The version of the saved state and of the files' columns."""
@@ -137,17 +137,11 @@ class ArchiveRunning:
         place = len(collected.form)
         try:
             record = parse(value)
-            if isinstance(record, _OF_RECORDINGS) and self._intake.is_forgotten(record.device):
-                self._pass_over(record.device, place)
-                return True
             if type(record) is not Chunk:
                 collected.add(self._other(record, place))
                 collected.values[place] = value
                 return True
             check_chunk(record)
-            if self._intake.is_forgotten(record.device):
-                self._pass_over(record.device, place)
-                return True
             steady = self._steady.get((record.device, record.recording), _NO_STREAMS).get(record.stream)
             if steady is not None and steady.takes(record, limit_ns, age_ns):
                 samples = steady.samples
@@ -171,14 +165,6 @@ class ArchiveRunning:
             self._expect_more(key, Alike(record, steady, collected))
         return True
 
-    def _pass_over(self, device: str, place: int) -> None:
-        """Keep nothing of a forgotten device but that it is: what came is not to be had back."""
-        collected = self._collected
-        collected.kinds[place], collected.verdicts[place] = "forget", ""
-        collected.values[place] = encode(Forget(device, "", 0, "forgotten"))
-        collected.counts["forgotten.records"] += 1
-        collected.add(NOBODY)
-
     def _expect_more(self, key: bytes, alike: Alike) -> None:
         """Know the next chunk of a stream by its bytes; of so many streams of a device at once."""
         others = [other for other in self._alikes.get(key, ()) if other.stream != alike.stream]
@@ -200,6 +186,8 @@ class ArchiveRunning:
         return samples
 
     def _verdict(self, chunk: Chunk, samples: Samples) -> str:
+        if self._intake.is_forgotten(chunk.device):
+            return "forgotten"
         verdict, known, seen = self._intake.admit(chunk)
         if verdict != COUNTS:
             return verdict
@@ -218,7 +206,7 @@ class ArchiveRunning:
             self._intake.forget(device)
             for key in [key for key in self._steady if key[0] == device]:
                 self._let_go(*key)
-        elif isinstance(record, _OF_RECORDINGS):
+        elif isinstance(record, _OF_RECORDINGS) and not self._intake.is_forgotten(device):
             act = self._intake.end if isinstance(record, RecordingEnd) else self._intake.touch
             act((device, recording))
             if isinstance(record, RecordingEnd):

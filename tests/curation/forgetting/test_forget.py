@@ -167,8 +167,9 @@ def test_it_does_not_come_back(made: Made, tmp_path: Path, capsys: pytest.Captur
     assert here.window_bytes(None, device="pump-planted") == []
     run = ["archive", "run", "--log", here.site.log, "--out", str(here.archive), "--until-idle"]
     assert sensorloom.main(run) == 0
-    for folder in (here.site.out, here.archive):
-        assert left_of(folder, *values_of("pump-planted", "new-rec")) == set()
+    assert left_of(here.site.out, *values_of("pump-planted", "new-rec")) == set()
+    assert here.forget("pump-planted").clean, "an archive keeps what still comes, until it is told again"
+    assert left_of(here.archive, *values_of("pump-planted", "new-rec")) == set()
     batch = ["window", "batch", "-c", str(here.site.config), "--archive", str(here.archive), "--out"]
     assert sensorloom.main([*batch, str(tmp_path / "batch")]) == 0
     assert open_dataset(tmp_path / "batch").windows()["window"].to_list() == (
