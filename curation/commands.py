@@ -10,9 +10,8 @@ from typing import Any
 from curation.cleaning import commands as cleaning
 from curation.documents import commands as documenting
 from curation.exports import commands as exporting
-from curation.planning import commands as planning
-
 from curation.forgetting import commands as forgetting
+from curation.planning import commands as planning
 from curation.versions import commands as versions
 from windowing import commands as looking
 

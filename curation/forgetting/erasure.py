@@ -47,7 +47,7 @@ NOT_OURS: Final = (
     ("the log", "has its bytes until its retention takes them; it does not come back from there"),
     (
         "agents' spools and sensors",
-        "what still comes is not windowed; an archive keeps it: stop them, and forget again",
+        "are not windowed any more; archives keep what still comes: stop them, forget again",
     ),
     ("exports, copies and backups", "were handed out, and are not known here: delete them, or take the backup anew"),
     ("the names of labels", "stay, as the numbers in y rest on them: let no label name a person"),
