@@ -24,5 +24,4 @@ def register(subparsers: Any) -> None:
     exporting.register(actions)
     documenting.register(actions)
     planning.register(actions)
-
     forgetting.register(actions)

@@ -21,6 +21,7 @@ from ingest.files import FULL_ERRORS, make_folder, put, sync_folder
 from ingest.log.segments.copying import copy_log
 from service.site import Site, find_site, operator_folders
 from windowing.dataset.reader import open_dataset
+from windowing.dataset.versions import VERSIONS
 
 RECORD: Final = "backup.json"
 """Says that a backup is whole, and when it was begun; it is away while a backup is under way."""
@@ -100,12 +101,14 @@ def _copy(site: Site, to: Path, copier: Copier, report: BackupReport) -> None:
 
 def _copy_chains(source: Path, to: Path, copier: Copier) -> dict[str, int]:
     """Copy what says how much there must be, then the chains of a dataset or an archive, then what else is in it;
-    returns the newest entry of each chain."""
+    returns the newest entry of each chain. A version that is made meanwhile may rest on entries that come too late for
+    the copy: it is not in it."""
     newest: dict[str, int] = {}
-    left_out = {source / BELONGS}
-    for path in sorted((source / BELONGS).rglob("*")):
-        if path.is_file():
-            copier.copy(path, to / path.relative_to(source))
+    left_out = {source / BELONGS, source / VERSIONS}
+    for folder in (BELONGS, VERSIONS):
+        for path in sorted((source / folder).rglob("*")):
+            if path.is_file():
+                copier.copy(path, to / path.relative_to(source))
     for folder in operator_folders(source):
         name = folder.relative_to(source)
         copied = copy_chains(folder, to / name, copier)

@@ -16,9 +16,12 @@ import sensorloom
 from curation.versions.deciding import Level
 from curation.versions.making import Asked, Made, compare, make_version
 from curation.versions.splitting import AskedSplit
+from ingest.copying import Copier
+from ingest.engine.copying import Copied
 from ingest.engine.store import FileStore
 from ingest.errors import CorruptError, UsageError
 from ingest.records import MarkRetract
+from service import backup as backups
 from tests.curation.crashing import DoomedFiles, Killed
 from tests.windowing.sample_dataset import Window, build, copied, grow, mark, merge, sample
 from windowing.dataset.reader import open_dataset
@@ -283,3 +286,26 @@ def test_selections_of_a_version_are_of_its_windows(root: Path) -> None:
     train = open_dataset(root, version="1.0.0", split="train")
     assert len(train.select(pl.col("k") >= 5)) == 2
     assert dict(train.cut) == dict(open_dataset(root, version="1.0.0").cut)
+
+
+def test_a_version_that_is_made_during_a_backup_is_in_it_whole_or_not_at_all(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It rested on windows that came too late for the copy."""
+    done: list[str | None] = []
+    whole = backups.copy_chains
+
+    def copy_chains(folder: Path, to: Path, copier: Copier) -> Copied:
+        copied_chains = whole(folder, to, copier)
+        if not done:
+            grow(root, [[Window("a", "r", 9)], [Window("b", "r", 9)]])
+            done.append(version(root).number)
+        return copied_chains
+
+    monkeypatch.setattr(backups, "copy_chains", copy_chains)
+    backups.backup(tmp_path, tmp_path.parent / f"{tmp_path.name}-copy")
+    copy = tmp_path.parent / f"{tmp_path.name}-copy" / "d"
+    assert done == ["1.1.0"]
+    for one in read_versions(copy):
+        assert ids(copy, str(one.number)) == ids(root, str(one.number))
+    assert not Verification(copy).run(lambda _: None).problems
