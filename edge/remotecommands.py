@@ -41,7 +41,7 @@ from ingest.wire import decode, encode
 _EXAMPLES: Final = """\
 examples:
   sensorloom agent configure pump-7 faster.toml --log kafka://10.0.0.2:9092
-  sensorloom agent configure pump-7 faster.toml --log kafka://10.0.0.2:9092 -c pump-7/agent.toml --dry-run
+  sensorloom agent configure pump-7 faster.toml --dry-run --log segments:log
   sensorloom agent configure pump-7 --reset --log kafka://10.0.0.2:9092
   sensorloom agent configure --list --log kafka://10.0.0.2:9092
 """

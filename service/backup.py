@@ -105,8 +105,8 @@ def _copy_chains(source: Path, to: Path, copier: Copier) -> dict[str, int]:
     the copy: it is not in it."""
     newest: dict[str, int] = {}
     left_out = {source / BELONGS, source / VERSIONS}
-    for folder in (BELONGS, VERSIONS):
-        for path in sorted((source / folder).rglob("*")):
+    for first in (BELONGS, VERSIONS):
+        for path in sorted((source / first).rglob("*")):
             if path.is_file():
                 copier.copy(path, to / path.relative_to(source))
     for folder in operator_folders(source):

@@ -22,7 +22,11 @@ from tests.integration.site import CONFIG, DEVICES, FILES, RATE, Site, wait_for
     ("was", "becomes", "message"),
     [
         ("length", "lenght", 'window: unknown key "lenght"; known: anchor, channels'),
-        ("[window]", "[windows]", 'unknown key "windows"; known: labels, name, rules, window. Did you mean "window"?'),
+        (
+            "[window]",
+            "[windows]",
+            'unknown key "windows"; known: about, labels, name, plan, privacy, rules, window. Did',
+        ),
         (
             "",
             '[labels]\npolcy = "any"',

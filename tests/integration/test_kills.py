@@ -20,7 +20,7 @@ def weather(storm: Storm, rounds: int, capsys: pytest.CaptureFixture[str]) -> No
 
 @pytest.mark.timeout(900)
 def test_workers_killed_on_segments(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    weather(Storm(f"segments:{tmp_path}/log", tmp_path, seed=1), 15, capsys)
+    weather(Storm(f"segments:{tmp_path}/log", tmp_path, seed=1), 10, capsys)
 
 
 @pytest.mark.kafka
@@ -32,7 +32,7 @@ def test_workers_and_broker_killed_on_kafka(tmp_path: Path, capsys: pytest.Captu
             broker.kill()
             broker.restart()
 
-        weather(Storm(f"kafka://{broker.bootstrap}", tmp_path, seed=2, kill_log=kill_broker), 15, capsys)
+        weather(Storm(f"kafka://{broker.bootstrap}", tmp_path, seed=2, kill_log=kill_broker), 10, capsys)
 
 
 @pytest.mark.soak

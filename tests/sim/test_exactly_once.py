@@ -9,7 +9,7 @@ import pytest
 from tests.sim.storm import storm
 from tests.sim.workloads import ArchiveWork, IdleWork, KeptArchiveWork, MarksWork, RulesWork, WindowsWork
 
-RUNS = int(os.environ.get("SENSORLOOM_SIM_RUNS", "1000"))
+RUNS = int(os.environ.get("SENSORLOOM_SIM_RUNS", "500"))
 SOAK_RUNS = int(os.environ.get("SENSORLOOM_SIM_RUNS", "100000"))
 CASE = 250
 

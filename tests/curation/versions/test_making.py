@@ -17,6 +17,7 @@ from curation.versions.deciding import Level
 from curation.versions.making import Asked, Made, compare, make_version
 from curation.versions.splitting import AskedSplit
 from ingest.copying import Copier
+from ingest.engine import copying
 from ingest.engine.copying import Copied
 from ingest.engine.store import FileStore
 from ingest.errors import CorruptError, UsageError
@@ -293,10 +294,9 @@ def test_a_version_that_is_made_during_a_backup_is_in_it_whole_or_not_at_all(
 ) -> None:
     """It rested on windows that came too late for the copy."""
     done: list[str | None] = []
-    whole = backups.copy_chains
 
     def copy_chains(folder: Path, to: Path, copier: Copier) -> Copied:
-        copied_chains = whole(folder, to, copier)
+        copied_chains = copying.copy_chains(folder, to, copier)
         if not done:
             grow(root, [[Window("a", "r", 9)], [Window("b", "r", 9)]])
             done.append(version(root).number)
