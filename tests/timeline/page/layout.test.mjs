@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { draw } from "../../../timeline/static/js/draw.js";
-import { GUTTER, figure, figures, layoutOf, tallOf } from "../../../timeline/static/js/layout.js";
+import { GUTTER, figure, figures } from "../../../timeline/static/js/layout.js";
 
 test("a figure has as many digits as people read", () => {
     assert.deepEqual([1234.5678, 0.0123456, 1.2e9, 0, -3.00001].map((value) => figure(value)), ["1234.57", "0.01235", "1.2e9", "0", "-3"]);
@@ -29,19 +29,4 @@ test("a tick that the day would cover says nothing, rather than its last letters
         assert.deepEqual([at, date], [4, "2026-11-27"]);
         assert.ok(ticks.length > 4 && ticks.every(([x]) => x >= 10 * width + 12), JSON.stringify(ticks));
     }
-});
-
-test("streams take what room there is, to five times as tall as was chosen, and never less than that", () => {
-    const lanes = ["rules", "op-1"];
-    const fits = (room, streams, stated, chosen, growth) => {
-        const tall = tallOf(room, streams.length, stated.size, lanes.length, chosen, growth);
-        return [tall, layoutOf(streams, lanes, tall, stated).height];
-    };
-    const [one, height] = fits(500, ["acc"], new Set(), 96);
-    assert.ok(one > 96 && height <= 500 && height > 498, `${one} ${height}`);
-    assert.equal(fits(2000, ["acc"], new Set(), 96)[0], 480);
-    assert.equal(fits(2000, ["acc"], new Set(), 96, Infinity)[1], 2000);
-    assert.equal(fits(200, ["acc", "gyr"], new Set(), 96)[0], 96);
-    const [beside, whole] = fits(600, ["acc", "gyr", "valve"], new Set(["valve"]), 96);
-    assert.ok(beside > 96 && whole <= 600 && whole > 597, `${beside} ${whole}`);
 });

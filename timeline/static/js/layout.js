@@ -11,8 +11,6 @@ const BELOW = 8;
 const STATED = 40;
 /** Heights of a stream, compact to tall: `,` and `.` go through them. */
 export const HEIGHTS = [64, 96, 160, 240];
-/** A stream may be so many times as tall, where there is room: a screen that is half empty shows less than it could. */
-const GROWTH = 5;
 
 /** @typedef {{ kind: "stream" | "lane" | "merged", name: string, top: number, height: number }} Row */
 
@@ -36,15 +34,8 @@ export function layoutOf(streams, lanes, height, stated = new Set()) {
     return { rows, height: top + BELOW };
 }
 
-/**
- * How tall each of so many streams is: as was chosen, and more where lanes and what they say together leave room.
- * @param {number} room px @param {number} streams @param {number} stated of them, of named states alone @param {number} lanes
- * @param {number} chosen px @param {number} [growth] @returns {number}
- */
-export function tallOf(room, streams, stated, lanes, chosen, growth = GROWTH) {
-    const left = Math.floor(room) - RULER - (lanes + 1) * LANE - BELOW - stated * STATED;
-    return Math.max(chosen, Math.min(Math.floor(left / Math.max(1, streams - stated)), growth * chosen));
-}
+/** What is left for one stream beside so many lanes and what they say together. @param {number} room px @param {number} lanes @returns {number} */
+export const roomFor = (room, lanes) => Math.floor(room) - RULER - (lanes + 1) * LANE - BELOW;
 
 /**
  * Where a stream's channels lie in its row: all over one another, or each in a band of its own.

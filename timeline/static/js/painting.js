@@ -2,7 +2,7 @@
 /** A timeline painted: its scene, its overview, and the words that stand beside them. */
 import { knows } from "./asking.js";
 import { draw } from "./draw.js";
-import { HEIGHTS, layoutOf, tallOf } from "./layout.js";
+import { HEIGHTS, layoutOf, roomFor } from "./layout.js";
 import { drawOverview } from "./overview.js";
 import { drawTrack } from "./map.js";
 import { mergedPart } from "./merged.js";
@@ -25,11 +25,8 @@ export function paintNow(at) {
     const lanes = at.book.lanes();
     const others = at.people.filter((person) => person.device === at.device && person.pending).map((person) => person.user);
     const names = [...new Set(["rules", ...(at.mayMark ? [at.user] : []), ...lanes.keys(), ...others])];
-    const [streams, stated] = [streamsOf(at), statedOf(at)];
-    const bands = streams.filter((name) => stated.has(name)).length;
-    const growth = phone.matches ? Infinity : undefined; // its one stream takes what there is
-    const tall = tallOf(at.room, streams.length, bands, names.length, HEIGHTS[at.height], growth);
-    const { rows, height } = layoutOf(streams, names, tall, stated);
+    const tall = phone.matches ? Math.max(HEIGHTS[at.height], roomFor(at.room, names.length)) : HEIGHTS[at.height]; // its one stream takes what there is
+    const { rows, height } = layoutOf(streamsOf(at), names, tall, statedOf(at));
     at.rows = rows;
     if (at.canvas.style.height !== `${height}px`) at.canvas.style.height = `${height}px`;
     const size = fitted(at.canvas, { width: at.size.width, height }); // as observed: a frame does not wait for a layout
