@@ -7,6 +7,8 @@ another version has no such file.
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,6 +19,8 @@ WORKER: Final = "sw.js"
 PAGE: Final = "index.html"
 _KINDS: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _BASE: Final = "/static/"
+_SCRIPTS: Final = re.compile(rf'<script type="module" src="{_BASE}(.+?)">')
+_IMPORTS: Final = re.compile(r'^import .*from "\./(.+?)";$', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +58,24 @@ def page_files(static: Path) -> PageFiles:
     files = {
         f"{_BASE}{version}/{name}": PageFile(content, _KINDS[Path(name).suffix]) for name, content in found.items()
     }
-    modules = (f'<link rel="modulepreload" href="{path}">\n' for path in files if path.endswith(".js"))
+    first = _imported({name: content.decode() for name, content in found.items()}, _SCRIPTS.findall(page.decode()))
+    modules = (f'<link rel="modulepreload" href="{_BASE}{version}/{name}">\n' for name in first)
     head = "".join(modules) + "</head>"  # all at once: imports by imports they would be asked for in six rounds
     page = page.replace(_BASE.encode(), f"{_BASE}{version}/".encode()).replace(b"</head>", head.encode())
     hashes = {path: _hash(file.content) for path, file in files.items()} | {"/": _hash(page)}
     told = msgspec.json.encode({"version": version, "files": hashes})
     return PageFiles(version, page, files, b"self.page = " + told + b";\n" + worker)
+
+
+def _imported(found: Mapping[str, str], scripts: Sequence[str]) -> list[str]:
+    """The modules of a page's scripts, in the order in which they can be used: those of the first script first."""
+    needed: dict[str, None] = {}
+    for script in scripts:
+        asked = [script]
+        for name in asked:
+            asked += [near for it in _IMPORTS.findall(found[name]) if (near := f"js/{it}") not in asked]
+        needed |= dict.fromkeys(asked)
+    return list(needed)
 
 
 def _hash(content: bytes) -> str:
