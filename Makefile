@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 TEST_WORKERS := 5
 ARCHS := amd64 arm64
 
-.PHONY: help demo test suite lint soak bench bundle mutants clean
+.PHONY: help demo test suite servers lint soak bench bundle mutants clean
 
 help:
 	@echo "make demo   the whole live line for 20 s: virtual sensors, agent, log, rules, labelled shards"
@@ -41,21 +41,23 @@ lint: $(STAMP)
 	$(BIN)/lint-imports
 
 # What looks at the code needs one core for minutes: the other need not wait for it.
-test: $(STAMP)
-	@$(MAKE) --no-print-directory -j 2 lint suite
+# Servers come while libraries do.
+test:
+	@sh deploy/setup.sh python
+	@$(MAKE) --no-print-directory -j 3 lint suite
 
-suite: $(STAMP)
+servers:
 	@sh deploy/setup.sh servers
+
+suite: $(STAMP) servers
 	$(BIN)/python -m compileall -q -j 0 $(PACKAGES)
 	$(PYTEST) -n $(TEST_WORKERS) --dist loadgroup
 
-soak: $(STAMP)
-	@sh deploy/setup.sh servers
+soak: $(STAMP) servers
 	@sh deploy/setup.sh kernel
 	$(PYTEST) -m soak --timeout 0 -n 2 --dist loadgroup -v
 
-bench: $(STAMP)
-	@sh deploy/setup.sh servers
+bench: $(STAMP) servers
 	$(BIN)/python -m tests.bench
 
 # The same sources and packages give the same bytes.
@@ -67,8 +69,7 @@ bundle: $(STAMP)
 		rm -r $$scratch && sha256sum dist/$$name.tar || exit 1; \
 	done
 
-mutants: $(STAMP)
-	@sh deploy/setup.sh servers
+mutants: $(STAMP) servers
 	$(BIN)/python -m tests.mutants
 
 clean:

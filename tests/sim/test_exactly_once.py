@@ -9,7 +9,7 @@ import pytest
 from tests.sim.storm import storm
 from tests.sim.workloads import ArchiveWork, IdleWork, KeptArchiveWork, MarksWork, RulesWork, WindowsWork
 
-RUNS = int(os.environ.get("SENSORLOOM_SIM_RUNS", "500"))
+RUNS = int(os.environ.get("SENSORLOOM_SIM_RUNS", "250"))
 SOAK_RUNS = int(os.environ.get("SENSORLOOM_SIM_RUNS", "100000"))
 CASE = 250
 
@@ -52,17 +52,17 @@ def test_many_storms(seeds: range) -> None:
 
 
 def test_storms_over_partitions_with_equal_output() -> None:
-    for seed in range(200):
+    for seed in range(100):
         storm(seed, work=IdleWork)
 
 
-@pytest.mark.parametrize("seeds", [range(30), range(30, 60)], ids=str)
+@pytest.mark.parametrize("seeds", [range(20), range(20, 40)], ids=str)
 def test_storms_over_the_windower(seeds: range) -> None:
     for seed in seeds:
         storm(seed, work=WindowsWork)
 
 
-@pytest.mark.parametrize("seeds", [range(30), range(30, 60)], ids=str)
+@pytest.mark.parametrize("seeds", [range(20), range(20, 40)], ids=str)
 def test_storms_over_the_rules(seeds: range) -> None:
     for seed in seeds:
         storm(seed, work=RulesWork)

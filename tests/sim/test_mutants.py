@@ -65,5 +65,9 @@ def test_no_fsync_can_be_left_out(role: str) -> None:
 
 @pytest.mark.parametrize("role", SUPERFLUOUS)
 def test_a_checkpoint_or_a_newer_head_may_vanish(role: str) -> None:
-    enumerations = [every_crash_of_the_long_run] if role == SUPERFLUOUS[0] else []
-    assert hunt(without_fsync(role), enumerations, storms=20) is None
+    assert hunt(without_fsync(role), [], storms=20) is None
+
+
+@pytest.mark.soak
+def test_a_checkpoint_may_vanish_in_every_crash() -> None:
+    assert hunt(without_fsync(SUPERFLUOUS[0]), [every_crash_of_the_long_run], storms=20) is None
