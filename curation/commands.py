@@ -19,9 +19,5 @@ from windowing import commands as looking
 def register(subparsers: Any) -> None:
     """Add the command's parser."""
     actions = looking.register(subparsers)
-    cleaning.register(actions)
-    versions.register(actions)
-    exporting.register(actions)
-    documenting.register(actions)
-    planning.register(actions)
-    forgetting.register(actions)
+    for part in (planning, cleaning, versions, exporting, documenting, forgetting):
+        part.register(actions)

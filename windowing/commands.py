@@ -16,7 +16,6 @@ def register(subparsers: Any) -> Any:
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     for name, run, text, example in (
-        ("status", run_status, "what it holds, in figures", "sensorloom dataset status site/dataset --json"),
         ("digest", run_digest, "one hash over every window's id and bytes", "sensorloom dataset digest site/dataset"),
         ("verify", run_verify, "read every byte, name what is damaged", "sensorloom dataset verify site/dataset"),
     ):
@@ -47,15 +46,6 @@ def _register_exclude(actions: Any) -> None:
     add("--undo", type=int, metavar="NUMBER", help="take back the exclusion of this number")
     add("--json", action="store_true", help="print one JSON object")
     action.set_defaults(run=run_exclude)
-
-
-def run_status(args: argparse.Namespace) -> int:
-    """`sensorloom dataset status`."""
-    from windowing.dataset.status import dataset_status, render_status
-
-    status = dataset_status(args.path)
-    print(_json(status) if args.json else render_status(status))
-    return 0
 
 
 def run_digest(args: argparse.Namespace) -> int:

@@ -11,11 +11,17 @@ WATCH_S: Final = 5.0
 
 
 def register(actions: Any) -> None:
-    """Add the actions' parsers; `status`, which is there, says more."""
-    status = actions.choices["status"]
-    status.description = "What it holds, in figures; how far it is from its plan, and how good what is there is."
-    status.add_argument("--watch", action="store_true", help=f"again every {WATCH_S:g} s, until Ctrl-C")
-    status.set_defaults(run=run_status)
+    """Add the actions' parsers."""
+    action = actions.add_parser(
+        "status",
+        help="what it holds, in figures",
+        description="What it holds, in figures; how far it is from its plan, and how good what is there is.",
+        epilog="example: sensorloom dataset status site/dataset --json",
+    )
+    action.add_argument("path", metavar="DATASET", help="the dataset's folder")
+    action.add_argument("--json", action="store_true", help="print one JSON object")
+    action.add_argument("--watch", action="store_true", help=f"again every {WATCH_S:g} s, until Ctrl-C")
+    action.set_defaults(run=run_status)
     action = actions.add_parser(
         "dropped",
         help="list the windows that are not in it",
