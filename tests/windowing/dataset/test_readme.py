@@ -41,3 +41,7 @@ def test_every_snippet_for_ml_engineers_runs(tmp_path: Path, monkeypatch: pytest
     assert isinstance(y, np.ndarray)
     assert X.shape == (60, 4, 2)
     assert np.bincount(y).tolist() == [36, 24]
+    dataset, split = names["dataset"], names["split"]
+    assert isinstance(dataset, sensorloom.Dataset)
+    assert isinstance(split, sensorloom.Split)
+    assert dataset.leaks(split) == ()
