@@ -193,12 +193,12 @@ async def _redact(store: FileStore, root: Path, whom: Forgotten) -> str:
 
 async def _renew(store: FileStore, root: Path, whom: Whom, proof: Proof, reason: str, time_ns: int, author: str) -> str:
     """Write down what each version selects since, where that is another selection; what was done."""
-    changed: dict[str, Selected] = {}
+    before, after = {}, {}
     for version in read_versions(root):
-        since = await _since(store, root, version, whom)
-        was = version.body
-        if since != Selected(was.windows, was.labels, was.parts, was.digests, was.splits):
-            changed[str(version.number)] = since
+        number, was = str(version.number), version.body
+        before[number] = Selected(was.windows, was.labels, was.parts, was.digests, was.splits)
+        after[number] = await _since(store, root, version, whom)
+    changed = sum(after[number] != was for number, was in before.items())
     if not changed and not proof.rows:
         return "selected nothing of it"
     upto = {
@@ -209,19 +209,13 @@ async def _renew(store: FileStore, root: Path, whom: Whom, proof: Proof, reason:
         for folder in operator_folders(root)
         if (genesis := read_genesis(folder)) is not None
     }
-    every = {
-        str(version.number): Selected(
-            version.body.windows, version.body.labels, version.body.parts, version.body.digests, version.body.splits
-        )
-        for version in read_versions(root)
-    }
     told = [[Path(place.place).name, place.what] for place in proof.places]
-    body = ErasureBody(FORMAT, "" if _names_any(reason, whom) else reason, proof.rows, upto, every | changed, told)
+    body = ErasureBody(FORMAT, "" if _names_any(reason, whom) else reason, proof.rows, upto, after, told)
     await append_page(store, root, REPLACEMENTS, msgspec.to_builtins(body), time_ns=time_ns, author=author)
     await write_copies(store, root)
     needed = {version.body.splits.name for version in read_versions(root) if version.body.splits is not None}
     await store.delete(sorted({f"{SPLITS}/{name}" for name in await store.names(SPLITS)} - needed))
-    return f"{len(changed)} of {len(every)} versions select fewer windows since"
+    return f"{changed} of {len(before)} versions select fewer windows since"
 
 
 def _names_any(text: str, whom: Whom) -> bool:
