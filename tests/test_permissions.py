@@ -53,7 +53,7 @@ def test_a_spool_a_log_and_a_dataset_are_for_user_and_group(tmp_path: Path, umas
             umask=umask,
             check=True,
             capture_output=True,
-            timeout=100,
+            timeout=200,
         )
     made = [path for path in tmp_path.rglob("*") if path.name not in given and not path.is_symlink()]
     assert {path.relative_to(tmp_path).parts[0] for path in made} >= {"spool", "log", "out"}

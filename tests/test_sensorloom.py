@@ -17,7 +17,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "sensorloom", *words], cwd=PROJECT, capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "sensorloom", *words], cwd=PROJECT, capture_output=True, text=True, timeout=200
     )
 
 
@@ -130,7 +130,7 @@ def test_a_shell_can_complete(shell: str, has: str, capsys: pytest.CaptureFixtur
     assert has in script
     assert "status" in script
     if shell == "bash":
-        subprocess.run(["bash", "-n"], input=script, text=True, check=True, timeout=60)
+        subprocess.run(["bash", "-n"], input=script, text=True, check=True, timeout=200)
 
 
 def test_an_error_is_red_at_a_terminal_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,12 +186,12 @@ def test_what_the_system_refuses_is_one_line(tmp_path: Path, capsys: pytest.Capt
 def test_a_window_service_does_not_load_what_only_archives_need() -> None:
     """What a worker takes before its first record; where memory is limited, as by a unit's MemoryMax."""
     script = "import sys, service.run, service.commands; sys.exit('pyarrow' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", script], cwd=PROJECT, timeout=60, check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", script], cwd=PROJECT, timeout=200, check=False).returncode == 0
 
 
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     script = f"{sys.executable} -m sensorloom --help | head -1"
-    done = subprocess.run(["sh", "-c", script], cwd=PROJECT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["sh", "-c", script], cwd=PROJECT, capture_output=True, text=True, timeout=200)
     assert done.stderr == ""
 
 

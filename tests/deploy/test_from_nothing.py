@@ -139,7 +139,7 @@ def run_agent(system: System) -> tuple[float, float]:
     agent = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     time.sleep(SPEAKS_S)  # so long somebody walks
     agent.send_signal(signal.SIGTERM)
-    said, _ = agent.communicate(timeout=100)
+    said, _ = agent.communicate(timeout=200)
     assert agent.returncode == 0, said
     return began_s, time.time()
 

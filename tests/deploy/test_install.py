@@ -43,7 +43,7 @@ def refused(folder: Path, *words: str, before: Sequence[str] = (), path: Path | 
         script.write_text(script.read_text().replace("\nPATH=", f"\nPATH={path}:", 1))
         reseal(folder)
     done = subprocess.run(
-        [*before, "sh", str(script), *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
+        [*before, "sh", str(script), *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=200
     )
     assert (done.returncode, done.stdout) == (2, ""), done
     return done.stderr.removeprefix("install: ").rstrip("\n")
@@ -108,7 +108,7 @@ class TestOfRoot:
 
 def test_the_scripts_pass_shellcheck() -> None:
     done = subprocess.run(
-        ["shellcheck", *map(str, sorted(DEPLOY.glob("*.sh")))], capture_output=True, text=True, timeout=100
+        ["shellcheck", *map(str, sorted(DEPLOY.glob("*.sh")))], capture_output=True, text=True, timeout=200
     )
     assert (done.returncode, done.stdout) == (0, "")
 
@@ -120,14 +120,14 @@ def test_the_unit_says_nothing_that_systemd_does_not_know(tmp_path: Path) -> Non
     unit = tmp_path / UNIT.name
     unit.write_text(re.sub(r"(?m)^ExecStart=\S+", f"ExecStart={program}", UNIT.read_text()))
     done = subprocess.run(
-        ["systemd-analyze", "--man=no", "verify", str(unit)], capture_output=True, text=True, timeout=100
+        ["systemd-analyze", "--man=no", "verify", str(unit)], capture_output=True, text=True, timeout=200
     )
     assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_unit_is_shut_off_from_what_an_agent_does_not_need() -> None:
     command = ["systemd-analyze", "--no-pager", "security", "--offline=true", f"--threshold={EXPOSURE * 10:.0f}"]
-    done = subprocess.run([*command, str(UNIT)], capture_output=True, text=True, timeout=100)
+    done = subprocess.run([*command, str(UNIT)], capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stdout + done.stderr
     found = re.search(r"Overall exposure level for sensorloom.service: ([0-9.]+)", done.stdout)
     assert found is not None

@@ -92,7 +92,7 @@ def test_a_signal_ends_the_recording_with_nothing_lost(tmp_path: Path, number: i
     while not has_segments(tmp_path / "log") and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(number)
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=200)
     assert process.returncode == 0
     found = read_log(f"segments:{tmp_path}/log")
     assert isinstance(found[-1], RecordingEnd)
@@ -133,11 +133,11 @@ def test_a_dead_kafka_address_is_named_and_data_wait(tmp_path: Path, monkeypatch
 
         agent = edge.agent.agent.Agent(config, log, b"b" * 16, "0", report)
         task = asyncio.create_task(agent.run(stop))
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(200):
             await heard.wait()
         monkeypatch.setattr(edge.agent.agent, "FAREWELL_S", 0.0)
         stop.set()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(200):
             await task
         await log.close()
 

@@ -221,7 +221,7 @@ class Running:
         if signal is not None:
             self.process.send_signal(signal)
         try:
-            return self.process.wait(timeout=60)
+            return self.process.wait(timeout=200)
         finally:
             self.kill()
 

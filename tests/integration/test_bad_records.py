@@ -154,7 +154,6 @@ def on_kafka(whole: Site, kafka_bootstrap: str, tmp_path: Path) -> Site:
 
 
 @pytest.mark.kafka
-@pytest.mark.xdist_group("kafka")
 def test_a_topic_without_log_append_time_is_refused_with_the_command_that_changes_it(
     on_kafka: Site, kafka_bootstrap: str
 ) -> None:
@@ -167,7 +166,6 @@ def test_a_topic_without_log_append_time_is_refused_with_the_command_that_change
 
 
 @pytest.mark.kafka
-@pytest.mark.xdist_group("kafka")
 def test_added_partitions_are_refused_on_kafka(whole: Site, on_kafka: Site, kafka_bootstrap: str) -> None:
     on_kafka.fill()
     assert on_kafka.drain().code == 0
@@ -179,7 +177,6 @@ def test_added_partitions_are_refused_on_kafka(whole: Site, on_kafka: Site, kafk
 
 
 @pytest.mark.kafka
-@pytest.mark.xdist_group("kafka")
 def test_of_two_services_of_one_name_one_goes_on_kafka(whole: Site, on_kafka: Site) -> None:
     on_kafka.fill()
     words = on_kafka.window_words("--instance", "w", "--seal-seconds", "0.1")
@@ -201,7 +198,6 @@ def test_of_two_services_of_one_name_one_goes_on_kafka(whole: Site, on_kafka: Si
 
 
 @pytest.mark.kafka
-@pytest.mark.xdist_group("kafka")
 def test_an_undecodable_record_is_a_dead_letter_on_kafka_whatever_its_size(whole: Site, on_kafka: Site) -> None:
     on_kafka.fill()
     on_kafka.append(READINGS, (b"stray", b"\xff" * 1_040_000))

@@ -20,7 +20,7 @@ from ingest.log.protocol import READINGS
 from tests.integration.storm import Storm
 from tests.support.kafka import KafkaBroker, KafkaCluster
 
-pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("kafka")]
+pytestmark = [pytest.mark.kafka]
 PATIENCE_S = 300.0
 
 

@@ -93,7 +93,6 @@ def test_epoch_windows_equal_the_oracle(segments: Path, rows: dict[HaptRecording
 
 @pytest.mark.kafka
 @pytest.mark.timeout(300)
-@pytest.mark.xdist_group("kafka")
 def test_kafka_gives_the_same_digest(
     segments: Path, kafka_bootstrap: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -61,7 +61,7 @@ def agent(folder: Path) -> Iterator[None]:
     try:
         yield
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0, process.communicate()[1]
+        assert process.wait(200) == 0, process.communicate()[1]
     finally:
         process.kill()
         process.communicate()

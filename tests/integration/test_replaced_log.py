@@ -17,7 +17,7 @@ from ingest.log.protocol import MARKS, READINGS, Entry
 from ingest.opening import open_log
 from tests.integration.site import FILES, Site
 
-pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("kafka"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 PARTITIONS = 2
 Entries: TypeAlias = list[Entry]
 

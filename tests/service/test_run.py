@@ -350,7 +350,7 @@ def test_a_signal_ends_the_service_cleanly(site: Site, number: int) -> None:
         assert service.poll() is None
         time.sleep(0.02)
     service.send_signal(number)
-    _, err = service.communicate(timeout=60)
+    _, err = service.communicate(timeout=200)
     assert (service.returncode, err) == (0, "")
     assert site.drain() == 0
     assert len(sensorloom.open(site.out)) == 34

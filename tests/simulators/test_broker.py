@@ -14,7 +14,7 @@ def test_who_has_said_nothing_yet_is_disconnected_too() -> None:
         await broker.start()
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         await broker.stop()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(200):
             assert await reader.read() == b""
         writer.close()
         await writer.wait_closed()

@@ -174,7 +174,7 @@ def test_a_signal_ends_it_early_and_in_good_order(tmp_path: Path, number: signal
             if line.startswith("live:"):
                 process.send_signal(number)
                 break
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=200)
     assert process.returncode == 130, err
     assert "ending early" in err
     assert "Traceback" not in err
@@ -192,13 +192,13 @@ def test_a_live_one_opens_the_timeline_on_itself_until_it_is_ended(tmp_path: Pat
         assert process.stderr is not None
         link = next(line.split()[-1] for line in process.stderr if line.startswith("timeline of out: "))
         browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
-        with browser.open(link, timeout=60) as page:
+        with browser.open(link, timeout=200) as page:
             assert b"sensorloom" in page.read()
         for line in process.stderr:
             if line.startswith("live:") and " 0 samples" not in line:
                 process.send_signal(signal.SIGINT)
                 break
-        out, err = process.communicate(timeout=100)
+        out, err = process.communicate(timeout=200)
     assert process.returncode == 130, err
     assert "Traceback" not in err
     report = json.loads(out)
@@ -218,7 +218,7 @@ def at_a_terminal(*words: str | Path) -> tuple[int, str]:
             while data := os.read(near, 65_536):
                 shown += data
         os.close(near)
-        return process.wait(60), shown.decode()
+        return process.wait(200), shown.decode()
 
 
 def test_at_a_terminal_a_bar_moves_and_tables_close_it(tmp_path: Path) -> None:
@@ -252,7 +252,7 @@ def test_two_signals_end_it_at_once(tmp_path: Path) -> None:
                 process.send_signal(signal.SIGINT)
                 process.send_signal(signal.SIGTERM)
                 break
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=200)
     assert process.returncode == 130, err
     assert out == ""
     assert f"ended at once; what was read lies in {tmp_path}/out" in err

@@ -10,7 +10,7 @@ import pytest
 
 import sensorloom
 
-pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("kafka")]
+pytestmark = [pytest.mark.kafka]
 
 
 def report_of(capsys: pytest.CaptureFixture[str], *words: str | Path) -> dict[str, Any]:

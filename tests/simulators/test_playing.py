@@ -50,7 +50,7 @@ def everything(made: Scenario) -> bytes:
 async def heard(source: MqttSource | SerialSource, size: int) -> bytes:
     """The first `size` bytes that come."""
     data = b""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(200):
         async for item in source.arrivals():
             if not isinstance(item, Arrival):  # before it was there, it was not heard
                 assert not data
@@ -230,7 +230,7 @@ def test_ended_early_it_ends_in_good_order(tmp_path: Path) -> None:
             while not (tmp_path / "log/topics/readings").exists() or len(read_log(f"segments:{tmp_path / 'log'}")) < 5:
                 assert process.poll() is None
             process.send_signal(signal.SIGTERM)
-            out, err = process.communicate(timeout=60)
+            out, err = process.communicate(timeout=200)
         finally:
             process.kill()
     assert (process.returncode, err) == (0, "")

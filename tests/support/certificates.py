@@ -44,4 +44,4 @@ class Authority:
         return certificate, key
 
     def _openssl(self, *words: str) -> None:
-        subprocess.run(["openssl", *words], check=True, capture_output=True, timeout=20)
+        subprocess.run(["openssl", *words], check=True, capture_output=True, timeout=200)

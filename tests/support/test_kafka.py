@@ -46,5 +46,5 @@ def test_a_broker_starts_from_an_archive_of_its_classes() -> None:
     java = ["java", "-Xshare:on", "-XX:+UseSerialGC", f"-XX:SharedArchiveFile={archive}"]
     for jars, fits in ((server_jars(), True), (archive.with_name("elsewhere"), False)):
         command = [*java, "-cp", f"{jars}/*", "-version"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
         assert (done.returncode == 0) == fits, done

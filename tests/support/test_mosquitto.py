@@ -65,7 +65,7 @@ def retained(broker: Mosquitto) -> dict[str, bytes]:
     client.connect(broker.host, broker.port)
     client.subscribe("#")
     client.loop_start()
-    assert done.wait(10)
+    assert done.wait(200)
     client.disconnect()
     client.loop_stop()
     return found

@@ -53,7 +53,7 @@ async def kept(log: ListLog, said: list[str]) -> asyncio.Task[None]:
 
 
 async def until_appended(log: ListLog, times: int) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(200):
         while len(log.calls) < times:
             log.appended.clear()
             await log.appended.wait()
@@ -102,7 +102,7 @@ def test_a_log_that_is_away_has_lost_nothing(monkeypatch: pytest.MonkeyPatch) ->
     async def main() -> None:
         log, said = Away(), list[str]()
         keeping = await kept(log, said)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(200):
             while log.looks < 3:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         assert (len(log.calls), said) == (1, [])
@@ -128,7 +128,7 @@ def test_a_worker_beside_an_agent_learns_its_streams_again(tmp_path: Path, monke
                 assert spool is not None
                 await agent.until(lambda: not spool.readings.backlog)
                 assert await registry.refresh() == 1
-                async with asyncio.timeout(60):
+                async with asyncio.timeout(200):
                     shutil.rmtree(tmp_path / "log" / "topics" / STREAMS)
                     later = SchemaRegistry(reading)  # a worker that had not met the schema
                     while not await later.refresh():  # noqa: ASYNC110 - an agent's append is no event here

@@ -239,7 +239,7 @@ def test_a_trial_shows_each_device(tmp_path: Path) -> None:
         task = asyncio.create_task(trial.run(30, stop := asyncio.Event()))
         await broker.until(subscriptions=1)
         broker.send("site/a/acc", b"1", 1)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(200):
             while not any(view.stream == "a/acc" and view.values for view in trial.views()):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         stop.set()

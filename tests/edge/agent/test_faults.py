@@ -439,7 +439,7 @@ def test_a_spool_that_cannot_be_is_refused_with_what_to_do(tmp_path: Path) -> No
         head().replace('dir = "spool"', 'dir = "file/spool"') + table(Fault("line", "csv", XY, None, ""))
     )
     words = [sys.executable, "-m", "sensorloom", "agent", "run", "-c", str(tmp_path / "agent.toml")]
-    done = subprocess.run(words, cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=100)
+    done = subprocess.run(words, cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=200)
     assert done.returncode in (1, 2)
     assert "file/spool" in done.stderr
     assert "a file is where a folder should be" in done.stderr
@@ -450,7 +450,7 @@ def test_a_password_file_that_is_not_there_is_a_matter_of_configuration(tmp_path
     more = 'username = "pump"\npassword_file = "nowhere"'
     (tmp_path / "agent.toml").write_text(head() + mqtt_table("acc", "mqtt://127.0.0.1:1", "a", more))
     words = [sys.executable, "-m", "sensorloom", "agent", "run", "-c", str(tmp_path / "agent.toml")]
-    done = subprocess.run(words, cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=100)
+    done = subprocess.run(words, cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=200)
     assert done.returncode == 2, done.stderr
     assert "sensorloom: acc: " in done.stderr
     assert "nowhere: No such file or directory" in done.stderr

@@ -58,7 +58,7 @@ async def publishing(
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(200):
         while not condition():  # noqa: ASYNC110 - it is spread over the publisher's loops
             await asyncio.sleep(0.002)
 

@@ -87,7 +87,6 @@ def samples(records: Iterable[Record]) -> dict[int, int]:
 
 
 @pytest.mark.kafka
-@pytest.mark.timeout(180)
 def test_a_kafka_that_advertises_an_address_out_of_reach_is_told_apart_from_a_dead_one(tmp_path: Path) -> None:
     answers, unreachable, dead = (f"127.0.0.1:{port}" for port in free_ports(3))
     misled, lonely = tmp_path / "misled", tmp_path / "lonely"
@@ -124,7 +123,6 @@ def test_a_cloned_card_is_named_by_the_agent_that_was_there(tmp_path: Path) -> N
         assert 'Give each its own "device" in agent.toml' in original.err
 
 
-@pytest.mark.timeout(180)
 def test_an_agent_without_a_clock_keeps_its_data_through_a_kill_and_says_what_it_waits_for(tmp_path: Path) -> None:
     log = f"segments:{tmp_path}/log"
     configure(tmp_path, log, '[clock]\ntrust = "ntp"')

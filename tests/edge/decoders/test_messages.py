@@ -63,7 +63,7 @@ def test_messages_are_what_they_say(tmp_path: Path, broker: Mosquitto) -> None:
             asyncio.Event(),
         )
         task = asyncio.create_task(agent.run(stop))
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(200):
             while not agent.pipelines or any(pipeline.source.waiting_for for pipeline in agent.pipelines):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
             for name, (_, messages) in SOURCES.items():

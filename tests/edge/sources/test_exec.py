@@ -33,7 +33,7 @@ def shell(line: str, folder: Path) -> ExecSource:
 def run(source: ExecSource, body: Callable[[Taker], Coroutine[Any, Any, None]]) -> None:
     async def scenario() -> None:
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(200):
                 await body(Taker(source))
         finally:
             await source.close()

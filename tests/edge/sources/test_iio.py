@@ -309,7 +309,7 @@ def test_both_ways_wait_for_a_sensor_that_is_not_there(tmp_path: Path, monkeypat
     async def waits(config: SourceConfig) -> str:
         source = IioSource.from_config(config)
         opening = asyncio.create_task(source.open())
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(200):
             while not source.waiting_for:  # noqa: ASYNC110 - what it waits for happens in a thread
                 await asyncio.sleep(0.005)
         await source.close()

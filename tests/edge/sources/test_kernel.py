@@ -109,7 +109,7 @@ def run(pipe: Pipe, body: Callable[[KernelSource, Taker], Coroutine[Any, Any, No
     async def scenario() -> None:
         source = PipeSource(pipe)
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(200):
                 await source.open()
                 await body(source, Taker(source))
         finally:

@@ -149,7 +149,7 @@ def test_rtu_on_a_serial_line() -> None:
             source = ModbusSource(Settings(port=here, framing="8N1", count=2, **QUICK))
             taker = Taker(source)
             try:
-                async with asyncio.timeout(60):
+                async with asyncio.timeout(200):
                     await source.open()
                 assert (await taker.bytes_until(4))[:4] == b"\0\1\0\2"
             finally:

@@ -45,7 +45,7 @@ def config(broker: str, *, device_named: bool = False, **options: Any) -> Source
 async def opened(broker: Mosquitto, **options: Any) -> AsyncIterator[MqttSource]:
     source = MqttSource.from_config(config(broker.url, **options))
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(200):
             await source.open()
         yield source
     finally:
@@ -450,7 +450,7 @@ def test_it_can_be_closed_at_any_time(mosquitto: Mosquitto, state: str) -> None:
             mosquitto.kill()
             opening = asyncio.create_task(source.open())
             await until(lambda: "refused" in source.waiting_for)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(200):
             await source.close()
             await source.close()
             if state == "waiting":
@@ -461,7 +461,7 @@ def test_it_can_be_closed_at_any_time(mosquitto: Mosquitto, state: str) -> None:
 
 def test_what_the_broker_refuses_is_said(tmp_path: Path) -> None:
     passwords, secret = tmp_path / "passwords", tmp_path / "secret"
-    subprocess.run(["mosquitto_passwd", "-b", "-c", passwords, "pump", "right"], check=True, timeout=60)
+    subprocess.run(["mosquitto_passwd", "-b", "-c", passwords, "pump", "right"], check=True, timeout=200)
     passwords.chmod(0o600)
 
     async def scenario(broker: Mosquitto) -> None:

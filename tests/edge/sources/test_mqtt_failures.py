@@ -166,7 +166,7 @@ def test_a_certificate_that_cannot_be_shown_is_named(site: Site, tmp_path: Path)
     locked, text = tmp_path / "locked.key", tmp_path / "text.pem"
     text.write_text("no key")
     command = f"openssl pkey -in {key} -out {locked} -aes128 -passout pass:secret".split()
-    subprocess.run(command, check=True, timeout=60)
+    subprocess.run(command, check=True, timeout=200)
     said = asyncio.run(failure(cert_file=str(certificate), key_file=str(tmp_path / "none.key")))
     assert said == f"{tmp_path}/none.key: No such file or directory; mqtts://127.0.0.1:1 needs it"
     said = asyncio.run(failure(cert_file=str(certificate), key_file=str(site.clients["other"][1])))
@@ -255,7 +255,7 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
 
 def test_a_wrong_password_is_told(tmp_path: Path) -> None:
     passwords, secret = tmp_path / "passwords", tmp_path / "secret"
-    subprocess.run(["mosquitto_passwd", "-b", "-c", passwords, "pump", "right"], check=True, timeout=60)
+    subprocess.run(["mosquitto_passwd", "-b", "-c", passwords, "pump", "right"], check=True, timeout=200)
     passwords.chmod(0o600)
     secret.write_text("wrong\n")
     with Mosquitto("allow_anonymous false", f"password_file {passwords}") as broker:

@@ -61,7 +61,7 @@ def run(
         with SerialPort(tmp_path / "ttyUSB0") as port:
             source = SerialSource(Line(str(port.path)), lines, may_rest=may_rest)
             try:
-                async with asyncio.timeout(60):
+                async with asyncio.timeout(200):
                     await source.open()
                 if not isinstance(lines, FixedRecords):
                     port.write(b"the end of a line\n")

@@ -48,7 +48,7 @@ def drive(
             agent = Agent(load_config(config(folder, *sources)), log, b"1" * 16, "0", lambda text: None)
             stop = asyncio.Event()
             running = asyncio.create_task(agent.run(stop))
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(200):
                 while not done(agent, log):
                     if all(port.is_read for port in ports):
                         say(ports)

@@ -28,7 +28,7 @@ def test_lines_arrive_and_a_connection_that_ends_is_made_again() -> None:
         source = SerialSource(Line(f"socket://127.0.0.1:{number}"))
         taker = Taker(source)
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(200):
                 await source.open()
                 await until(lambda: len(writers) == 1)
                 writers[0].write(b"half a line\n1\n2\n")

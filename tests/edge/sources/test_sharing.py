@@ -219,7 +219,7 @@ def test_an_agent_has_several_streams_from_one_port(tmp_path: Path) -> None:
                     port.write(words)
                     await asyncio.sleep(0.02)
 
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(200):
                 await until(lambda: port.is_read and "pump" in agent.recorders)
                 await heard(b"half a line\n")
                 for number in range(50):

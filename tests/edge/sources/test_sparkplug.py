@@ -113,7 +113,7 @@ class EdgeNode:
         heard = threading.Event()
         self._client.on_subscribe = lambda *_: heard.set()
         self._client.subscribe("spBv1.0/plant/NCMD/gate", 1)
-        assert heard.wait(60)  # and so are the births: the broker answers in order
+        assert heard.wait(200)  # and so are the births: the broker answers in order
 
     def _commanded(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
         (metric,) = read_payload(bytes(message.payload)).metrics

@@ -42,7 +42,7 @@ from ingest.log.protocol import (
 from tests.support.kafka import KafkaBroker
 from tests.support.server import PROJECT, free_ports
 
-pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("kafka")]
+pytestmark = [pytest.mark.kafka]
 
 
 @pytest.fixture(scope="module")

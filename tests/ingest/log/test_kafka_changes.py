@@ -19,7 +19,7 @@ from ingest.log.kafka import KafkaLog, watch
 from ingest.log.kafka import member as member_module
 from ingest.log.protocol import MARKS, READINGS, STREAMS, Assigned, Bounds, Entry, LogBatch, Reader
 
-pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("kafka")]
+pytestmark = [pytest.mark.kafka]
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from tests.ingest.log.contract import LogContract, World
 
 T = TypeVar("T")
 
-pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("kafka")]
+pytestmark = [pytest.mark.kafka]
 
 
 class MortalKafkaLog(KafkaLog):

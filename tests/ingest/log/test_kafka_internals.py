@@ -134,7 +134,6 @@ def test_a_sender_that_trips_over_ended_batches_is_nobodys_complaint() -> None:
 
 
 @pytest.mark.kafka
-@pytest.mark.xdist_group("kafka")
 def test_a_consumer_holds_what_it_is_taken_to_hold(kafka_bootstrap: str) -> None:
     name = f"internals-{uuid.uuid4().hex[:8]}"
 

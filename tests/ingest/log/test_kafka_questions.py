@@ -13,7 +13,7 @@ from aiokafka.conn import AIOKafkaConnection
 from ingest.log.kafka import KafkaLog
 from ingest.log.protocol import MARKS, Bounds, Entry
 
-pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("kafka")]
+pytestmark = [pytest.mark.kafka]
 
 
 @pytest.fixture

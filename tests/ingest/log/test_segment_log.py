@@ -257,7 +257,7 @@ def test_what_is_written_during_an_fsync_shares_its_fate_or_waits_for_the_next(
             calls.append(fd)
             if len(calls) == 1:
                 begun.set()
-                assert go_on.wait(20)
+                assert go_on.wait(200)
                 if fails:
                     raise OSError(5, "Input/output error")
             real(fd)
@@ -267,7 +267,7 @@ def test_what_is_written_during_an_fsync_shares_its_fate_or_waits_for_the_next(
         await asyncio.to_thread(begun.wait, 20)
         second = asyncio.create_task(log.append("readings", [Entry(b"k", b"2")]))
         partition = log._catalog.find("readings").partitions[0]
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(200):
             while partition.head().next_offset < 3:  # noqa: ASYNC110 - nobody tells; it is written while the fsync runs
                 await asyncio.sleep(0.005)
         assert not first.done()
@@ -324,7 +324,12 @@ def check_after_full(folder: Path) -> None:
 def test_a_write_that_has_no_room_is_taken_away_whole(tmp_path: Path) -> None:
     """The kernel writes the part that fits, then refuses, as on a full disk."""
     done = subprocess.run(
-        [sys.executable, "-c", FILL, str(tmp_path)], cwd=PROJECT, capture_output=True, text=True, timeout=30, check=True
+        [sys.executable, "-c", FILL, str(tmp_path)],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=True,
     )
     error, position = done.stdout.splitlines()
     assert "nothing before it is lost: free some space and write again" in error

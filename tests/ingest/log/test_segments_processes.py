@@ -97,7 +97,7 @@ def test_what_was_acknowledged_survives_kills_in_order_and_once(processes: Proce
                 first, _, last = text.partition(" ")
                 if last and int(last) == int(first) + 20:  # the last line may be cut
                     acknowledged[name].update(range(int(first), int(last)))
-    assert steady.wait(timeout=60) == 0
+    assert steady.wait(timeout=200) == 0
     acknowledged["steady"] = set(range(6_000))
 
     there: dict[str, set[int]] = defaultdict(set)
@@ -135,5 +135,5 @@ def test_a_lock_that_died_with_its_holder_keeps_nobody_out(processes: Processes,
         victim.kill()
         victim.wait()
     last = processes.start("segments_writer", tmp_path, "last", 200)
-    assert last.wait(timeout=60) == 0
+    assert last.wait(timeout=200) == 0
     assert sum(len(numbers) for (name, _), numbers in records(tmp_path).items() if name == "last") == 200

@@ -26,7 +26,7 @@ from tests.support.logs import read_log
 from tests.timeline.page.desk import AMBER, CALM, SAVED, SHOWN, STANDING, Desk, drag
 from tests.timeline.site import S, Served, boot, chunk, write
 
-pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("kafka"), pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(500)]
 STEP_S: Final = 0.25
 """A chunk's length."""
 NEAR_NS: Final = 20 * S
