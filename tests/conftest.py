@@ -60,13 +60,23 @@ def mosquitto() -> Iterator[Mosquitto]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The long proofs run only when they are asked for: `pytest -m soak`."""
+    """The long proofs run only when asked for, `pytest -m soak`; of the others, those of a long limit are first.
+
+    Begun at the end, one of them would run for a minute while all other workers have nothing left.
+    """
     if "soak" in config.option.markexpr:
         return
     soak = [item for item in items if item.get_closest_marker("soak")]
     if soak:
         config.hook.pytest_deselected(items=soak)
         items[:] = [item for item in items if not item.get_closest_marker("soak")]
+    items.sort(key=_limit, reverse=True)
+
+
+def _limit(item: pytest.Item) -> float:
+    """Seconds that a test asks for itself; 0 for one that has enough with what all have."""
+    mark = item.get_closest_marker("timeout")
+    return float(mark.args[0]) if mark else 0.0
 
 
 def pytest_configure() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pytest
 from numpy.typing import NDArray
 
 import sensorloom
@@ -36,6 +37,7 @@ def signals(dataset: Dataset) -> NDArray[np.float32]:
     return dataset.arrays(unlabelled="keep")[0]
 
 
+@pytest.mark.timeout(300)
 def test_empatica_streams_of_32_and_4_hz_in_one_window(tmp_path: Path) -> None:
     log, folder = f"segments:{tmp_path}/log", data_dir() / "empatica_e4"
     files = {"acc": ("ACC_x,ACC_y,ACC_z", "x,y,z", "{count}"), "gsr": ("EDA", "eda", "{uS}")}

@@ -264,6 +264,7 @@ def test_marks_on_segments_outlive_server_network_and_disk(tmp_path: Path, seed:
     storm_on_segments(tmp_path / "site", seed, rounds=8, marks=50)
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.kafka
 @pytest.mark.parametrize("seed", seeds(3))
 def test_marks_on_kafka_outlive_server_network_and_broker(tmp_path: Path, seed: int) -> None:
