@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import errno
 import os
 import resource
-import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import settings
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from hypothesis.strategies import binary, integers, lists, sampled_from, tuples
 
 from ingest.errors import (
     CorruptError,
@@ -445,6 +437,29 @@ def test_age_retention_is_in_the_topics_meta(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_retention_looks_at_topics_that_nobody_writes_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "TEND_S", 0.05)
+
+    async def main() -> None:
+        log = SegmentLog(tmp_path, partitions=1, retention_bytes=3_000, segment_bytes=1_000)
+        for _ in range(10):
+            await log.append("idle", [Entry(b"k", bytes(500))])
+        await log.close()
+        other = SegmentLog(tmp_path, partitions=1)
+        meta = tmp_path / "topics" / "idle" / "meta.json"
+        meta.write_text(meta.read_text().replace('"retention_bytes":3000', '"retention_bytes":1000'))
+        begin = (await other.bounds("idle"))[0].begin
+        await other.close()
+        third = SegmentLog(tmp_path, partitions=1)
+        while len(list((tmp_path / "topics" / "idle" / "0").glob("*.log"))) > 2:
+            await third.append("busy", [Entry(b"k", b"v")])
+            await asyncio.sleep(0.02)
+        assert (await third.bounds("idle"))[0].begin > begin
+        await third.close()
+
+    asyncio.run(main())
+
+
 # --- damage, as readers and members meet it
 
 
@@ -483,274 +498,5 @@ def test_a_damaged_record_stops_its_partition_alone_until_it_is_stepped_over(tmp
         [batch] = await member.poll(60.0)
         assert not isinstance(batch, Assigned | Revoked)
         await log.close()
-
-    asyncio.run(main())
-
-
-# --- against a list
-
-
-class AgainstAList(RuleBasedStateMachine):
-    """Appends, reads, trims, reopens and torn tails, in any order; a list per partition says what must come out."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.home = tempfile.TemporaryDirectory()
-        self.runner = asyncio.Runner()
-        self.model: list[list[tuple[bytes, bytes]]] = [[], []]
-        self.begin = [0, 0]
-        self.torn = 0
-        self.open()
-
-    def open(self) -> None:
-        self.log = SegmentLog(self.home.name, partitions=2, segment_bytes=400)
-        self.runner.run(self.log.ensure("readings"))
-
-    @rule(entries=lists(tuples(sampled_from([b"a", b"b", b"c", b"device-7"]), binary(max_size=120)), max_size=8))
-    def append(self, entries: list[tuple[bytes, bytes]]) -> None:
-        positions = self.runner.run(self.log.append("readings", [Entry(*entry) for entry in entries]))
-        for entry, position in zip(entries, positions, strict=True):
-            assert position.offset == len(self.model[position.partition])
-            self.model[position.partition].append(entry)
-
-    @rule(partition=integers(0, 1), share=integers(0, 10))
-    def read(self, partition: int, share: int) -> None:
-        begin, wanted = self.begin[partition], self.model[partition]
-        start = begin + (len(wanted) - begin) * share // 10
-        found = self.runner.run(self.read_from(partition, start, len(wanted)))
-        assert found == list(enumerate(wanted))[start:]
-
-    async def read_from(self, partition: int, start: int, stop: int) -> list[tuple[int, tuple[bytes, bytes]]]:
-        reader = self.log.reader("readings", {partition: start})
-        found: list[tuple[int, tuple[bytes, bytes]]] = []
-        while start < stop:
-            for b in await reader.fetch(60.0):
-                found += zip(b.offsets, zip(b.keys, b.values, strict=True), strict=True)
-                start = b.next_offset
-        await reader.close()
-        return found
-
-    @rule(partition=integers(0, 1), share=integers(0, 10))
-    def trim(self, partition: int, share: int) -> None:
-        before = len(self.model[partition]) * share // 10
-        self.runner.run(self.log.trim("readings", {partition: before}))
-        begin = self.runner.run(self.log.bounds("readings"))[partition].begin
-        assert self.begin[partition] <= begin <= max(before, self.begin[partition])
-        self.begin[partition] = begin
-
-    @rule(partition=integers(0, 1), garbage=binary(min_size=1, max_size=50))
-    def tear(self, partition: int, garbage: bytes) -> None:
-        folder = Path(self.home.name) / "topics" / "readings" / str(partition)
-        with max(folder.glob("*.log")).open("ab") as file:
-            file.write(garbage)
-
-    @rule()
-    def forget_heads(self) -> None:
-        self.runner.run(self.log.close())
-        for head in Path(self.home.name).glob("topics/readings/*/head"):
-            head.unlink()
-        self.open()
-
-    @precondition(lambda self: any(self.model))
-    @rule()
-    def reopen(self) -> None:
-        self.runner.run(self.log.close())
-        self.open()
-
-    @invariant()
-    def bounds(self) -> None:
-        bounds = self.runner.run(self.log.bounds("readings"))
-        assert bounds == {p: Bounds(self.begin[p], len(self.model[p])) for p in range(2)}
-
-    def teardown(self) -> None:
-        self.runner.run(self.log.close())
-        self.runner.close()
-        self.home.cleanup()
-
-
-TestAgainstAList = AgainstAList.TestCase
-TestAgainstAList.settings = settings(max_examples=20, stateful_step_count=20, deadline=None)
-
-
-# --- folders and files that are deleted under a writer
-
-
-async def _read_values(log: SegmentLog) -> list[bytes]:
-    reader = log.reader("readings", {0: 0})
-    values: list[bytes] = []
-    while batches := await reader.fetch(0.0):
-        values += [value for batch in batches for value in batch.values]
-    return values
-
-
-@pytest.mark.parametrize("how", ["log", "topics", "topic", "moved", "another log in its place"])
-def test_what_is_acknowledged_lies_in_a_folder_that_is_there(tmp_path: Path, how: str) -> None:
-    folder = tmp_path / "log"
-
-    async def main() -> None:
-        log = SegmentLog(folder, partitions=1)
-        await log.append("readings", [Entry(b"k", b"0")])
-        gone = {"topics": folder / "topics", "topic": folder / "topics" / "readings"}.get(how, folder)
-        if how == "moved":
-            gone.rename(tmp_path / "elsewhere")
-        else:
-            shutil.rmtree(gone)
-        if how.startswith("another"):
-            other = SegmentLog(folder, partitions=1)
-            await other.append("readings", [Entry(b"k", b"of another")])
-            await other.close()
-        acknowledged = []
-        for number in range(1, 5):
-            with contextlib.suppress(LogUnavailableError):
-                await log.append("readings", [Entry(b"k", b"%d" % number)])
-                acknowledged.append(b"%d" % number)
-        assert acknowledged[-1] == b"4", "it recovers by itself"
-        assert [value for value in await _read_values(SegmentLog(folder)) if value.isdigit()] == acknowledged
-        assert await _read_values(log) == await _read_values(SegmentLog(folder)), "who reads with it finds the new one"
-        await log.close()
-
-    asyncio.run(main())
-
-
-def test_a_folder_that_goes_while_its_bytes_are_fsynced_acknowledges_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder, real = tmp_path / "log", os.fdatasync
-
-    def deleted(fd: int) -> None:
-        real(fd)
-        shutil.rmtree(folder, ignore_errors=True)
-
-    async def main() -> None:
-        log = SegmentLog(folder, partitions=1)
-        await log.append("readings", [Entry(b"k", b"0")])
-        with monkeypatch.context() as patched:
-            patched.setattr(os, "fdatasync", deleted)
-            with pytest.raises(LogUnavailableError, match="was deleted or replaced while it was in use"):
-                await log.append("readings", [Entry(b"k", b"1")])
-        await log.append("readings", [Entry(b"k", b"1")])
-        assert await _read_values(log) == [b"1"]
-        await log.close()
-
-    asyncio.run(main())
-
-
-@pytest.mark.parametrize("how", ["deleted", "moved"])
-def test_an_open_segment_that_lost_its_name_is_put_back(tmp_path: Path, how: str) -> None:
-    async def main() -> None:
-        log = SegmentLog(tmp_path, partitions=1)
-        for number in range(3):
-            await log.append("readings", [Entry(b"k", b"%d" % number)])
-        (segment,) = (tmp_path / "topics" / "readings" / "0").glob("*.log")
-        segment.rename(tmp_path / "elsewhere") if how == "moved" else segment.unlink()
-        await log.append("readings", [Entry(b"k", b"3")])
-        assert await _read_values(SegmentLog(tmp_path)) == [b"0", b"1", b"2", b"3"]
-        await log.close()
-
-    asyncio.run(main())
-
-
-def test_a_segment_deleted_while_it_is_fsynced_acknowledges_nothing_that_is_not_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = os.fdatasync
-
-    def deleted(fd: int) -> None:
-        real(fd)
-        for segment in tmp_path.rglob("*.log"):
-            segment.unlink()
-
-    async def main() -> None:
-        log = SegmentLog(tmp_path, partitions=1)
-        await log.append("readings", [Entry(b"k", b"0")])
-        with monkeypatch.context() as patched:
-            patched.setattr(os, "fdatasync", deleted)
-            with pytest.raises(LogUnavailableError, match="a file was deleted meanwhile; write again"):
-                await log.append("readings", [Entry(b"k", b"1")])
-        await log.append("readings", [Entry(b"k", b"1")])
-        assert await _read_values(SegmentLog(tmp_path)) == [b"0", b"1"]
-        await log.close()
-
-    asyncio.run(main())
-
-
-def test_a_folder_that_may_not_be_entered_is_an_unavailable_log(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Root may enter everything: the refusal is the kernel's, given by hand."""
-    real = os.stat
-
-    def refused(path: Any, *args: Any, **more: Any) -> os.stat_result:
-        if str(path).startswith(str(tmp_path / "log")):
-            raise PermissionError(errno.EACCES, "Permission denied", str(path))
-        return real(path, *args, **more)
-
-    async def main() -> None:
-        log = SegmentLog(tmp_path / "log", partitions=1)
-        with monkeypatch.context() as patched:
-            patched.setattr(os, "stat", refused)
-            for call in (log.append("readings", [Entry(b"k", b"v")]), log.topics(), log.identity()):
-                with pytest.raises(LogUnavailableError, match="Permission denied"):
-                    await call
-        await log.append("readings", [Entry(b"k", b"v")])
-        await log.close()
-
-    asyncio.run(main())
-
-
-# --- identity
-
-
-def test_a_lost_identity_comes_back_from_its_second_copy(tmp_path: Path) -> None:
-    async def identity() -> str:
-        log = SegmentLog(tmp_path, partitions=1)
-        await log.append("readings", [Entry(b"k", b"v")])
-        found = await log.identity()
-        await log.close()
-        return found
-
-    first = asyncio.run(identity())
-    (tmp_path / "identity").unlink()
-    assert asyncio.run(identity()) == first
-    assert (tmp_path / "identity").read_text() == f"{first}\n"
-    (tmp_path / "topics" / ".identity").unlink()
-    assert asyncio.run(identity()) == first
-    assert (tmp_path / "topics" / ".identity").read_text() == f"{first}\n"
-
-
-def test_an_identity_that_somebody_wrote_back_counts_before_the_second_copy(tmp_path: Path) -> None:
-    async def identity() -> str:
-        log = SegmentLog(tmp_path)
-        found = await log.identity()
-        await log.close()
-        return found
-
-    asyncio.run(identity())
-    wanted = "01234567-89ab-cdef-0123-456789abcdef"
-    (tmp_path / "identity").write_text(f"{wanted}\n")
-    assert asyncio.run(identity()) == wanted
-    (tmp_path / "identity").unlink()
-    assert asyncio.run(identity()) == wanted
-
-
-def test_retention_looks_at_topics_that_nobody_writes_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "TEND_S", 0.05)
-
-    async def main() -> None:
-        log = SegmentLog(tmp_path, partitions=1, retention_bytes=3_000, segment_bytes=1_000)
-        for _ in range(10):
-            await log.append("idle", [Entry(b"k", bytes(500))])
-        await log.close()
-        other = SegmentLog(tmp_path, partitions=1)
-        meta = tmp_path / "topics" / "idle" / "meta.json"
-        meta.write_text(meta.read_text().replace('"retention_bytes":3000', '"retention_bytes":1000'))
-        begin = (await other.bounds("idle"))[0].begin
-        await other.close()
-        third = SegmentLog(tmp_path, partitions=1)
-        while len(list((tmp_path / "topics" / "idle" / "0").glob("*.log"))) > 2:
-            await third.append("busy", [Entry(b"k", b"v")])
-            await asyncio.sleep(0.02)
-        assert (await third.bounds("idle"))[0].begin > begin
-        await third.close()
 
     asyncio.run(main())
