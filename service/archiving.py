@@ -20,7 +20,7 @@ from ingest.engine.keeping import Keep
 from ingest.engine.merging import MERGE_EVERY, Merging
 from ingest.engine.rhythm import Limits
 from ingest.engine.store import FileStore
-from ingest.engine.worker import Notice
+from ingest.engine.telling import Notice
 from ingest.errors import UsageError
 from ingest.log.protocol import MARKS, READINGS, STREAMS, Log
 from ingest.opening import open_log

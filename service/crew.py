@@ -16,7 +16,8 @@ from ingest.engine.operator import Operator
 from ingest.engine.patience import Patience
 from ingest.engine.rhythm import Limits
 from ingest.engine.store import Store
-from ingest.engine.worker import Notice, Worker
+from ingest.engine.telling import Notice
+from ingest.engine.worker import Worker
 from ingest.errors import (
     CorruptError,
     CorruptLogError,

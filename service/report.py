@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from ingest.commandline import complaint
-from ingest.engine.worker import Notice
+from ingest.engine.telling import Notice
 from ingest.log.protocol import READINGS
 from ingest.progress import Progress
 from ingest.showing import printable

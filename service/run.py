@@ -20,7 +20,7 @@ from ingest.engine.merging import MERGE_EVERY, Merger, Merging, Untouched
 from ingest.engine.operator import Operator
 from ingest.engine.rhythm import Limits
 from ingest.engine.store import FileStore
-from ingest.engine.worker import Notice
+from ingest.engine.telling import Notice
 from ingest.errors import (
     UsageError,
 )

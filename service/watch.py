@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final
 
-from ingest.engine.worker import Notice
+from ingest.engine.telling import Notice
 from ingest.errors import SensorloomError
 from ingest.log.protocol import Bounds, Log
 

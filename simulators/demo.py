@@ -26,7 +26,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from edge.agent.agent import Agent
 from edge.config import load_config
 from ingest.engine.rhythm import Limits
-from ingest.engine.worker import Notice
+from ingest.engine.telling import Notice
 from ingest.errors import PermanentError, TransientError
 from ingest.log.protocol import READINGS, Log
 from ingest.opening import open_log

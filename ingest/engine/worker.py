@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias, TypeVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import ClassVar, Final, TypeVar
 
 from ingest.engine import partition as work
-from ingest.engine.chain import Head, read_head
+from ingest.engine.chain import read_head
 from ingest.engine.continuity import check_continuity, last_of
 from ingest.engine.genesis import Ending
-from ingest.engine.heads import mark_head
-from ingest.engine.keeping import RECORDS, expire, is_time
 from ingest.engine.leftovers import sweep
-from ingest.engine.manifest import LastRecord, Manifest, chain_folder, sha256_of
-from ingest.engine.merging import Merging, commit_merged, is_due, let_go, merge, write_merged
-from ingest.engine.operator import Operator, Output
+from ingest.engine.manifest import LastRecord, chain_folder
+from ingest.engine.merging import Merging
+from ingest.engine.operator import Operator
 from ingest.engine.partition import Offload, Partition
 from ingest.engine.patience import Patience
 from ingest.engine.rhythm import Limits, due_at, due_bytes
+from ingest.engine.sealing import Sealing
 from ingest.engine.store import Store
+from ingest.engine.telling import Notice, Teller
 from ingest.errors import (
-    CorruptError,
     CorruptLogError,
     FencedError,
     LogUnavailableError,
@@ -31,31 +29,18 @@ from ingest.errors import (
     TransientError,
     TruncatedLogError,
 )
-from ingest.log.protocol import Assigned, Bounds, Entry, Event, Log, LogBatch, Member, Revoked, Truncated
+from ingest.log.protocol import Assigned, Bounds, Event, Log, LogBatch, Member, Revoked, Truncated
 from ingest.schemas import SchemaRegistry
-from ingest.units import format_time
 
 T = TypeVar("T")
-Kind: TypeAlias = Literal["recovered", "fed", "sealed", "fenced", "revoked", "lost", "waiting", "noted"]
-NOTED_MAX: Final = 1000
-"""How many different notes are told: texts with names in them that others make up have no end."""
 _SHORT_TRIES: Final = 4
 """How often a log that seems shorter than what was read is asked again: a new leader in Kafka learns its end late."""
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """What a worker did, for eyes and counters."""
-
-    kind: Kind
-    partition: int
-    position: int
-    text: str = ""
-    entry: Manifest | None = None
-
-
 class Worker:
     """Runs one operator over one topic, as a member of a group."""
+
+    sealing: ClassVar[type[Sealing]] = Sealing
 
     def __init__(
         self,
@@ -82,21 +67,24 @@ class Worker:
         self._owner = owner
         self._after = {ending.partition: ending for ending in after}
         self._limits = limits or Limits()
-        self._merging = merging
         self._offload = offload
-        self._observe = observe
         self._schemas = SchemaRegistry(log)
         self._parts: dict[int, Partition] = {}
-        self._seals: dict[int, asyncio.Task[None]] = {}
-        """Seals on their way to the disk, one a partition at most; feeding goes on meanwhile."""
-        self._sealing_bytes: dict[int, int] = {}
-        """What they hold."""
         self._same: dict[int, int] = {}
         """Up to where each partition was seen, in this membership, to be the one that its chain has read."""
-        self._noted: set[str] = set()
-        """What people were told already: no partition tells it again."""
         self._stop = asyncio.Event()
         self._patience = Patience(self._stop, self._limits.retry_seconds)
+        self._teller = Teller(observe)
+        self._sealing = self.sealing(
+            log,
+            store,
+            operator,
+            merging=merging,
+            offload=offload,
+            patience=self._patience,
+            teller=self._teller,
+            is_held=lambda part: self._parts.get(part.number) is part,
+        )
         self._away = ""
         """Why the log cannot be read just now; it was told."""
         self._passing: tuple[type[TransientError], ...] = (StoreUnavailableError,)
@@ -120,10 +108,7 @@ class Worker:
 
     async def _outlast(self, partition: int, step: Callable[[], Awaitable[T]]) -> T:
         """The step's result, as soon as there is room for it and, in a service, a log."""
-        return await self._patience.outlast(step, self._passing, lambda text: self._wait_told(partition, text))
-
-    def _wait_told(self, partition: int, text: str, position: int = 0) -> None:
-        self._tell("waiting", partition, position, text)
+        return await self._patience.outlast(step, self._passing, lambda text: self._teller.wait(partition, text))
 
     async def _serve(self, until: Mapping[int, int] | None) -> bool:
         """One membership; False where it was fenced, or its log went away, and must join anew."""
@@ -137,12 +122,12 @@ class Worker:
                 for event in await self._poll(member):
                     await self._on_event(member, event, until)
                 await self._seal_due(member, until)
-                self._expire_due()
+                self._sealing.expire_due(self._parts.values())
                 if until is not None and await self._reached(until):
                     return True
-            await self._finish_seals()
+            await self._sealing.all_through()
         except FencedError as fenced:
-            self._tell("fenced", -1, 0, str(fenced))
+            self._teller.tell("fenced", -1, 0, str(fenced))
             self._parts.clear()
             await self._patience.pause()
             return False
@@ -151,15 +136,13 @@ class Worker:
                 raise
             if str(away) != self._away:
                 self._away = str(away)
-                self._wait_told(-1, self._away)
+                self._teller.wait(-1, self._away)
             self._parts.clear()
             await self._patience.pause()
             return False
         finally:
             self._parts.clear()
-            await asyncio.gather(*self._seals.values(), return_exceptions=True)
-            self._seals.clear()
-            self._sealing_bytes.clear()
+            await self._sealing.leave_all()
             await member.close()
         return True
 
@@ -170,12 +153,12 @@ class Worker:
             return events
         except CorruptLogError as rotten:
             # Bytes that rotted do not come back: go on behind them, loudly, and let the entry say so.
-            self._tell("lost", rotten.partition, rotten.next_offset, str(rotten))
+            self._teller.tell("lost", rotten.partition, rotten.next_offset, str(rotten))
             return [Truncated(rotten.partition, rotten.offset, rotten.next_offset)]
 
     def _rest_seconds(self) -> float:
         """How long records may be waited for: no longer than until the next partition is to be sealed."""
-        waiting = [part for part in self._parts.values() if part.dirty and part.number not in self._seals]
+        waiting = [part for part in self._parts.values() if part.dirty and part.number not in self._sealing]
         soonest = min(map(self._due_at, waiting), default=math.inf) - asyncio.get_running_loop().time()
         return max(0.0, min(soonest, self._limits.poll_seconds))
 
@@ -197,21 +180,17 @@ class Worker:
                     if part.head is None and number not in self._after and part.begin > 0:
                         late.append(number)
                     await self._exorcise(member, part)
-                    if self._merging is not None and self._merging.keep is not None:
-                        await self._merge(part, self._merging)
-                    self._tell("recovered", number, part.position)
+                    await self._sealing.tidy(part)
+                    self._teller.tell("recovered", number, part.position)
                     member.seek(number, part.position)
                 if late:
                     first = self._parts[late[0]]
-                    self._note(first.number, first.position, _begins_late(self._topic, late, bounds))
+                    self._teller.note(first.number, first.position, _begins_late(self._topic, late, bounds))
             case Revoked(numbers):
                 for number in numbers:
                     if self._parts.pop(number, None) is not None:
-                        self._tell("revoked", number, 0)
-                    # What is under way may still win the link(): its successor begins behind it, or fences it.
-                    sealing = self._seals.pop(number, None)
-                    if sealing is not None:
-                        await asyncio.gather(sealing, return_exceptions=True)
+                        self._teller.tell("revoked", number, 0)
+                    await self._sealing.leave(number)
             case Truncated(number, wanted, begin):
                 await self._skip(member, number, wanted, begin)
                 member.seek(number, begin)
@@ -230,8 +209,8 @@ class Worker:
     async def _exorcise(self, member: Member, part: Partition) -> None:
         """Fence whoever had begun the next entry, with an entry of nothing, and sweep away what it left."""
         if part.haunted and part.position == part.begin:
-            await self._seal(member, part)
-            await self._sealed(part.number)
+            await self._sealing.begin(member, part)
+            await self._sealing.through(part.number)
             await sweep(self._store, part.folder, part.next_seq - 1)
 
     async def _check_continuity(self, number: int, through: int, last: LastRecord | None) -> None:
@@ -248,7 +227,7 @@ class Worker:
         )
         self._same[number] = through
         if note:
-            self._note(number, through, note)
+            self._teller.note(number, through, note)
 
     async def _skip(self, member: Member, number: int, wanted: int, begin: int) -> None:
         """Go on behind what the log no longer has; the entry that says so comes first.
@@ -279,20 +258,16 @@ class Worker:
         part.running.skip(wanted, begin)
         part.lost.append((wanted, begin))
         part.position = begin
-        self._tell("lost", number, begin, f"{self._topic}-{number}: the log no longer has offsets {wanted} to {begin}")
-        await self._seal(member, part)
+        self._teller.tell(
+            "lost", number, begin, f"{self._topic}-{number}: the log no longer has offsets {wanted} to {begin}"
+        )
+        await self._sealing.begin(member, part)
 
     def _begin(self, part: Partition) -> None:
         """There is something that no entry tells yet, from now on if there was nothing before."""
         now = asyncio.get_running_loop().time()
         part.since = now if part.since is None else part.since
         part.unsealed = now if part.unsealed is None else part.unsealed
-
-    async def _sealed(self, number: int) -> None:
-        """Return when the partition's seal under way, if any, is visible."""
-        sealing = self._seals.pop(number, None)
-        if sealing is not None:
-            await sealing
 
     async def _feed(self, member: Member, batch: LogBatch, until: Mapping[int, int] | None) -> None:
         part = self._parts.get(batch.partition)
@@ -326,7 +301,7 @@ class Worker:
         part.position = int(rest.offsets[0]) if len(rest) else end
         if part.dirty:
             self._begin(part)
-        self._tell("fed", part.number, part.position)
+        self._teller.tell("fed", part.number, part.position)
 
     async def _warm(self, part: Partition, batch: LogBatch) -> None:
         """Read again what another chain has sealed, for the sake of the state."""
@@ -338,23 +313,22 @@ class Worker:
             else:
                 await self._offload(lambda: work.discard(part))
         part.position = int(rest.offsets[0]) if len(rest) else batch.next_offset
-        self._tell("fed", part.number, part.position)
+        self._teller.tell("fed", part.number, part.position)
 
     async def _relieve(self, member: Member, fed: Partition, *, full: bool) -> None:
         """Seal what holds too much: the partition just fed where it is `full`, and while all of them together do so,
         the fullest; then wait for the disk."""
         if full or fed.running.pending_bytes >= max(2 * self._limits.seal_bytes, self._due_bytes(fed)):
-            await self._seal(member, fed)
+            await self._sealing.begin(member, fed)
         while True:
-            held, sealing = {p.number: p.running.pending_bytes for p in self._parts.values()}, self._sealing_bytes
-            if sum(held.values()) + sum(sealing.values()) <= self._limits.held_bytes:
+            held, sealing = {p.number: p.running.pending_bytes for p in self._parts.values()}, self._sealing.held_bytes
+            if sum(held.values()) + sealing <= self._limits.held_bytes:
                 return
-            fullest = max((number for number in held if number not in self._seals), key=held.__getitem__, default=-1)
-            if held.get(fullest, 0) and sum(sealing.values()) < self._limits.held_bytes // 4:
-                await self._seal(member, self._parts[fullest])
-            elif self._seals:
-                await asyncio.wait(self._seals.values(), return_when=asyncio.FIRST_COMPLETED)
-                await self._reap()
+            fullest = max((number for number in held if number not in self._sealing), key=held.__getitem__, default=-1)
+            if held.get(fullest, 0) and sealing < self._limits.held_bytes // 4:
+                await self._sealing.begin(member, self._parts[fullest])
+            elif len(self._sealing):
+                await self._sealing.first_through()
             else:
                 return
 
@@ -380,27 +354,21 @@ class Worker:
                     text += f"; {self._schemas.unreadable} records there are no stream description of this version"
                 else:
                     text += "; a running agent publishes it again within a minute, an import when it is run again"
-                self._wait_told(part.number, text, offset)
+                self._teller.wait(part.number, text, offset)
                 told = True
             await self._patience.pause()
 
-    async def _reap(self) -> None:
-        """See how the seals that are through have ended."""
-        for number, sealing in list(self._seals.items()):
-            if sealing.done():
-                await self._seals.pop(number)
-
     async def _seal_due(self, member: Member, until: Mapping[int, int] | None) -> None:
         now = asyncio.get_running_loop().time()
-        await self._reap()
+        await self._sealing.reap()
         for part in list(self._parts.values()):
             full = part.running.pending_bytes >= self._due_bytes(part)
             old = now >= self._due_at(part)
             last = until is not None and part.position >= until.get(part.number, 0)
-            if not part.dirty or (part.number in self._seals and not last):
+            if not part.dirty or (part.number in self._sealing and not last):
                 continue
             if full or last:
-                await self._seal(member, part)
+                await self._sealing.begin(member, part)
             elif old:
                 await self._seal_if_any(member, part, now)
 
@@ -410,109 +378,11 @@ class Worker:
         long = part.unsealed is None or now - part.unsealed >= self._limits.quiet_seconds
         much = part.unsealed_bytes >= self._limits.quiet_bytes
         if long or much or part.lost or not work.is_hollow(output):
-            await self._seal(member, part, output)
+            await self._sealing.begin(member, part, output)
             return
         part.counted, part.since, part.looked = output.counts, now, now
-        self._tell_notes(part, output)
+        self._teller.notes(part, output)
         await member.commit({part.number: part.position})
-
-    async def _finish_seals(self) -> None:
-        while self._seals:
-            await self._seals.pop(next(iter(self._seals)))
-
-    async def _seal(self, member: Member, part: Partition, output: Output | None = None) -> None:
-        """Take output and state, and let them become visible while the partition is fed on; one after the other."""
-        await self._sealed(part.number)
-        seal = await self._offload(lambda: work.prepare(part, self._operator, output))
-        outdated = work.move_on(part, seal)
-        part.looked = asyncio.get_running_loop().time()
-        self._sealing_bytes[part.number] = seal.size
-        self._change(part.number, self._make_visible(member, part, seal, outdated))
-
-    def _change(self, number: int, act: Coroutine[Any, Any, None]) -> None:
-        """Change a partition's chain, whose next seal waits for it, while it is fed on."""
-        sealing = asyncio.create_task(act)
-        sealing.add_done_callback(lambda done: self._let_go(number, done))
-        self._seals[number] = sealing
-
-    def _expire_due(self) -> None:
-        """Let what has become old go from partitions that nothing comes for, too."""
-        merging = self._merging
-        if merging is not None and merging.keep is not None:
-            for part in self._parts.values():
-                if part.number not in self._seals and is_time(part, merging.keep):
-                    self._change(part.number, self._merge(part, merging))
-
-    def _let_go(self, number: int, sealing: asyncio.Task[None]) -> None:
-        if self._seals.get(number, sealing) is sealing:
-            self._sealing_bytes.pop(number, None)
-
-    async def _make_visible(self, member: Member, part: Partition, seal: work.Seal, outdated: tuple[str, ...]) -> None:
-        """Make output, state and position visible together. The order of the steps is the protocol."""
-        note = await self._insist(part, lambda: work.write_files(self._store, seal))
-        await self._insist(part, lambda: self._publish(seal))
-        await self._insist(part, lambda: work.commit(self._store, part, seal))
-        await mark_head(self._store, part.folder, Head(seal.entry, sha256_of(seal.document)))
-        self._tell("sealed", part.number, seal.entry.through, entry=seal.entry)
-        self._tell_notes(part, seal.output)
-        await member.commit({part.number: seal.entry.through})
-        await self._store.delete(outdated)
-        await work.write_checkpoint(self._store, part.folder, seal.entry.seq)
-        await self._store.delete([note])
-        if self._merging is not None and self._parts.get(part.number) is part:
-            await self._merge(part, self._merging)
-
-    async def _merge(self, part: Partition, merging: Merging) -> None:
-        """Merge what has become many small files; no seal of the partition begins meanwhile. What is in the way of it
-        is in the way of nothing else: it is told, and tried again behind the next seal."""
-        seq = part.next_seq - 1
-        try:
-            if part.littered:
-                await sweep(self._store, part.folder, seq)
-                part.littered = False
-            await let_go(self._store, part, merging)
-            if is_due(part, merging):
-                ready = await merge(self._store, part, merging, self._offload)
-            elif merging.keep is None or (expiring := await expire(self._store, part, merging.keep)) is None:
-                return
-            else:
-                ready = expiring
-            part.littered = True
-            note = await write_merged(self._store, part, ready)
-        except (CorruptError, StoreUnavailableError) as error:
-            self._note(part.number, part.position, f"{part.folder}: small files are not merged: {error}")
-            return
-        outdated = await self._insist(part, lambda: commit_merged(self._store, part, ready))
-        part.littered = False
-        await mark_head(self._store, part.folder, Head(ready.entry, sha256_of(ready.document)))
-        await self._store.delete(outdated)
-        await work.write_checkpoint(self._store, part.folder, ready.entry.seq)
-        await self._store.delete([note])
-        await let_go(self._store, part, merging)
-        if merging.keep is not None and (records := ready.entry.counts.get(RECORDS, 0)):
-            before = format_time(merging.keep.until_ns)
-            self._note(
-                part.number,
-                part.position,
-                f"{part.folder}: {records:,} records of before {before} are not kept any longer",
-            )
-
-    async def _publish(self, seal: work.Seal) -> None:
-        by_topic: dict[str, list[Entry]] = {}
-        for publication in seal.output.publications:
-            by_topic.setdefault(publication.topic, []).append(publication.entry)
-        for topic, entries in by_topic.items():
-            await self._log.ensure(topic)
-            await self._log.append(topic, entries)
-
-    async def _insist(self, part: Partition, step: Callable[[], Awaitable[T]]) -> T:
-        """Do a step of a seal until it succeeds: a full disk and a log that is away both pass."""
-        return await self._patience.outlast(
-            step,
-            (StoreUnavailableError, LogUnavailableError),
-            lambda text: self._wait_told(part.number, text, part.begin),
-            given_up=lambda: self._parts.get(part.number) is not part,
-        )
 
     async def _reached(self, until: Mapping[int, int]) -> bool:
         """Is everything before `until` sealed, by this worker or by others?"""
@@ -535,20 +405,8 @@ class Worker:
             if head is None:
                 continue
             await self._store.settle(folder)  # its writer may have died before it made the entry durable
-        await self._finish_seals()
+        await self._sealing.all_through()
         return True
-
-    def _tell_notes(self, part: Partition, output: Output) -> None:
-        for text in output.notes:
-            self._note(part.number, part.position, text)
-
-    def _note(self, number: int, position: int, text: str) -> None:
-        if text not in self._noted and len(self._noted) < NOTED_MAX:
-            self._noted.add(text)
-            self._tell("noted", number, position, text)
-
-    def _tell(self, kind: Kind, partition: int, position: int, text: str = "", entry: Manifest | None = None) -> None:
-        self._observe(Notice(kind, partition, position, text, entry))
 
 
 def _begins_late(topic: str, numbers: Sequence[int], bounds: Mapping[int, Bounds]) -> str:

@@ -12,7 +12,7 @@ from ingest.engine.disk import DiskFiles
 from ingest.engine.genesis import NAME as GENESIS
 from ingest.engine.genesis import claim_genesis
 from ingest.engine.rhythm import Limits
-from ingest.engine.worker import Notice
+from ingest.engine.telling import Notice
 from ingest.errors import UsageError
 from ingest.log.protocol import READINGS, Log
 from ingest.opening import open_log

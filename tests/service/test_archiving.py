@@ -18,7 +18,7 @@ import pytest
 
 import sensorloom
 from ingest.draining import drain
-from ingest.engine.worker import Notice
+from ingest.engine.telling import Notice
 from ingest.errors import UsageError
 from ingest.lifetimes import DAY_NS
 from ingest.log.protocol import MARKS, READINGS, Entry

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ingest.engine.manifest import FileRef, Manifest
-from ingest.engine.worker import Notice
+from ingest.engine.telling import Notice
 from ingest.log.protocol import Bounds
 from service.crew import Ahead, Minute
 from service.report import Progressing

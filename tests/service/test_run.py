@@ -19,7 +19,7 @@ import sensorloom
 from ingest.chunker import Limits, Origin, periodic_chunks
 from ingest.engine.genesis import Genesis, decode_genesis, encode_genesis
 from ingest.engine.rhythm import Limits as ServiceLimits
-from ingest.engine.worker import Notice
+from ingest.engine.telling import Notice
 from ingest.log.protocol import DEADLETTER, MARKS, READINGS, STREAMS, Entry
 from ingest.opening import open_log
 from ingest.records import (

@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import Mapping
 
-from ingest.engine.worker import Notice
+from ingest.engine.telling import Notice
 from ingest.errors import LogUnavailableError
 from ingest.log.protocol import Bounds
 from service.watch import LogWatch

@@ -17,6 +17,7 @@ from ingest.engine.manifest import chain_folder
 from ingest.engine.operator import Buffer, Output
 from ingest.engine.partition import Partition, Seal
 from ingest.engine.plan import Fsync, Link, Op, Rename, SyncFolder, create_plan, folder_of
+from ingest.engine.sealing import Sealing
 from ingest.engine.states import decode_parts, encode_parts
 from ingest.engine.store import Exists, FileStore
 from ingest.engine.worker import Worker
@@ -56,11 +57,17 @@ class CommittedOffset(Worker):
         committed = await self._log.committed(self._topic, self._group)
         return all(committed.get(number, 0) >= end for number, end in until.items())
 
+
+def state_name(partition: int, position: int) -> str:
+    return f"state/{partition}-{position}.bin"
+
+
+class CommittedSealing(Sealing):
     async def _take(self, part: Partition, output: Output | None) -> list[tuple[str, Sequence[Buffer]]]:
         """The state is durable; gives the output files."""
         output, state = output or part.running.take(), part.running.snapshot()
         pieces, _ = encode_parts(state, None)
-        await self._insist(part, lambda: self._store.put([(state_name(part.number, part.position), pieces)]))
+        await self.insist(part, lambda: self._store.put([(state_name(part.number, part.position), pieces)]))
         return [(name, draft.parts) for name, draft in zip(self._names(part, output), output.drafts, strict=True)]
 
     def _names(self, part: Partition, output: Output) -> list[str]:
@@ -71,33 +78,41 @@ class CommittedOffset(Worker):
         part.begin, part.since = part.position, None
 
 
-def state_name(partition: int, position: int) -> str:
-    return f"state/{partition}-{position}.bin"
+class CommitsFirst(CommittedSealing):
+    async def begin(self, member: Member, part: Partition, output: Output | None = None) -> None:
+        files = await self._take(part, output)
+        await self._move_on(member, part)
+        await self.insist(part, lambda: self._store.put(files))
+
+
+class CommitsLast(CommittedSealing):
+    async def begin(self, member: Member, part: Partition, output: Output | None = None) -> None:
+        files = await self._take(part, output)
+        await self.insist(part, lambda: self._store.put(files))
+        await self._move_on(member, part)
+
+
+class NamesByOffset(CommitsLast):
+    def _names(self, part: Partition, output: Output) -> list[str]:
+        return [f"{folder_of(draft.name)}/{part.number}-{part.begin}.jsonl" for draft in output.drafts]
 
 
 class OffsetBeforeFile(CommittedOffset):
     """Commit the offset, then write the file."""
 
-    async def _seal(self, member: Member, part: Partition, output: Output | None = None) -> None:
-        files = await self._take(part, output)
-        await self._move_on(member, part)
-        await self._insist(part, lambda: self._store.put(files))
+    sealing = CommitsFirst
 
 
 class OffsetAfterFile(CommittedOffset):
     """Write the file, then commit the offset."""
 
-    async def _seal(self, member: Member, part: Partition, output: Output | None = None) -> None:
-        files = await self._take(part, output)
-        await self._insist(part, lambda: self._store.put(files))
-        await self._move_on(member, part)
+    sealing = CommitsLast
 
 
-class OffsetNamedFiles(OffsetAfterFile):
+class OffsetNamedFiles(CommittedOffset):
     """Files are named by where they begin, so that a repetition replaces them. It need not end at the same offset."""
 
-    def _names(self, part: Partition, output: Output) -> list[str]:
-        return [f"{folder_of(draft.name)}/{part.number}-{part.begin}.jsonl" for draft in output.drafts]
+    sealing = NamesByOffset
 
 
 # --- a manifest, but not this one
@@ -115,11 +130,15 @@ class NoState(Worker):
                 self._parts[number].running = self._operator.start(None)
 
 
+class PublishesBlindly(Sealing):
+    async def _publish(self, seal: Seal) -> None:
+        asyncio.create_task(super()._publish(seal)).add_done_callback(lambda task: task.cancelled() or task.exception())
+
+
 class Unacknowledged(Worker):
     """Marks are published without waiting for the log's acknowledgement."""
 
-    async def _publish(self, seal: Seal) -> None:
-        asyncio.create_task(super()._publish(seal)).add_done_callback(lambda task: task.cancelled() or task.exception())
+    sealing = PublishesBlindly
 
 
 class RenameStore(FileStore):

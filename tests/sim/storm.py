@@ -21,7 +21,8 @@ from ingest.engine.keeping import Keep
 from ingest.engine.merging import Merging
 from ingest.engine.rhythm import Limits
 from ingest.engine.store import FileStore
-from ingest.engine.worker import Notice, Worker
+from ingest.engine.telling import Notice
+from ingest.engine.worker import Worker
 from ingest.errors import LogUnavailableError, StoreFullError
 from ingest.log.protocol import MARKS, READINGS, STREAMS, Entry
 from simulators.sim.faults import CALM, Chance, Crash, CrashPoint, Faults, Process

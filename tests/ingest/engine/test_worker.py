@@ -18,7 +18,8 @@ from ingest.engine.partition import TOTALS_MAX, bounded
 from ingest.engine.plan import Op, Write
 from ingest.engine.rhythm import Limits
 from ingest.engine.store import FileStore
-from ingest.engine.worker import Notice, Worker
+from ingest.engine.telling import Notice
+from ingest.engine.worker import Worker
 from ingest.errors import CorruptLogError, LogUnavailableError, ReplacedLogError, SensorloomError, TruncatedLogError
 from ingest.log.protocol import Assigned, Entry, Event, LogBatch
 from simulators.sim.faults import CALM, Chance, Faults, Process
