@@ -1,4 +1,5 @@
-"""What the page is made of: every file as it was when the server began, under addresses that name all of them together.
+"""What the page is made of: every file as it was when the server began, its modules as one (`joining`), under addresses
+that name all of them together.
 
 A page is whole or not there: an address names the version of everything that the page is made of, and a server that has
 another version has no such file.
@@ -8,19 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from timeline.server.joining import joined
+
 WORKER: Final = "sw.js"
 PAGE: Final = "index.html"
 _KINDS: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _BASE: Final = "/static/"
-_SCRIPTS: Final = re.compile(rf'<script type="module" src="{_BASE}(.+?)">')
-_IMPORTS: Final = re.compile(r'^import .*from "\./(.+?)";$', re.MULTILINE)
+_MODULES: Final = "js/"
+_ENTRIES: Final = re.compile(rf'<script type="module" src="{_BASE}{_MODULES}(.+?)">')
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,8 @@ class PageFiles:
 
 
 def page_files(static: Path) -> PageFiles:
-    """The page that a folder `static` holds. Raises `OSError`."""
+    """The page that a folder `static` holds, its modules joined. Raises `OSError`, and `UsageError` where a module is
+    none that can be joined."""
     found = {
         path.relative_to(static).as_posix(): path.read_bytes()
         for path in sorted(static.rglob("*"))
@@ -53,29 +56,18 @@ def page_files(static: Path) -> PageFiles:
     }
     worker = found.pop(WORKER)
     page = (static / PAGE).read_bytes()
+    modules = {name.removeprefix(_MODULES): found.pop(name).decode() for name in [*found] if name.startswith(_MODULES)}
+    for entry in _ENTRIES.findall(page.decode()):
+        found[_MODULES + entry] = joined(modules, entry).encode()
     named = sorted((name, _hash(content)) for name, content in (found | {PAGE: page}).items())
     version = _hash(msgspec.json.encode(named))[:16]
     files = {
         f"{_BASE}{version}/{name}": PageFile(content, _KINDS[Path(name).suffix]) for name, content in found.items()
     }
-    first = _imported({name: content.decode() for name, content in found.items()}, _SCRIPTS.findall(page.decode()))
-    modules = (f'<link rel="modulepreload" href="{_BASE}{version}/{name}">\n' for name in first)
-    head = "".join(modules) + "</head>"  # all at once: imports by imports they would be asked for in six rounds
-    page = page.replace(_BASE.encode(), f"{_BASE}{version}/".encode()).replace(b"</head>", head.encode())
+    page = page.replace(_BASE.encode(), f"{_BASE}{version}/".encode())
     hashes = {path: _hash(file.content) for path, file in files.items()} | {"/": _hash(page)}
     told = msgspec.json.encode({"version": version, "files": hashes})
     return PageFiles(version, page, files, b"self.page = " + told + b";\n" + worker)
-
-
-def _imported(found: Mapping[str, str], scripts: Sequence[str]) -> list[str]:
-    """The modules of a page's scripts, in the order in which they can be used: those of the first script first."""
-    needed: dict[str, None] = {}
-    for script in scripts:
-        asked = [script]
-        for name in asked:
-            asked += [near for it in _IMPORTS.findall(found[name]) if (near := f"js/{it}") not in asked]
-        needed |= dict.fromkeys(asked)
-    return list(needed)
 
 
 def _hash(content: bytes) -> str:

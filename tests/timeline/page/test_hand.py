@@ -20,7 +20,7 @@ from ingest.opening import open_log
 from ingest.records import MarkAdd, Record, RecordingEnd, RecordingStart
 from ingest.wire import encode
 from tests.timeline.page.desk import CALM, SAVED, SHOWN, STANDING, Desk
-from tests.timeline.site import START_NS, S, Served, boot, chunk, write
+from tests.timeline.site import PROJECT, START_NS, S, Served, boot, chunk, write
 from timeline.people.accounts import People
 
 pytestmark = [pytest.mark.timeout(500), pytest.mark.xdist_group("hand")]
@@ -221,8 +221,9 @@ class Keyboard:
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
         self.done: set[str] = set()
-        beside = "document.querySelector('script[src*=app]').src.replace('app.js', 'keys.js')"
-        desk.page.evaluate(f"async () => {{ globalThis.keys = (await import({beside})).KEYS; }}")
+        script = (PROJECT / "timeline" / "static" / "js" / "keys.js").read_text()
+        desk.page.route("**/keys.js", lambda route: route.fulfill(body=script, content_type="text/javascript"))
+        desk.page.evaluate("async () => { globalThis.keys = (await import('/keys.js')).KEYS; }")
 
     def each(self, action: str) -> Iterator[str]:
         """The keys that do it."""

@@ -32,13 +32,6 @@ def test_a_page_names_files_of_its_own_version_alone_and_its_worker_knows_their_
     }
 
 
-def test_what_the_page_begins_with_is_asked_for_first(static: Path) -> None:
-    named = re.findall(r'modulepreload" href="[^"]+/js/([^"]+)"', page_files(static).page.decode())
-    assert named[0] == "beginning.js"
-    assert set(named[1:6]) == {"outbox.js", "socket.js", "view.js", "clock.js", "time.js"}
-    assert named[6] == "app.js"
-
-
 @pytest.mark.parametrize("name", ["index.html", "app.css", "js/words.js"])
 def test_one_byte_makes_another_version(static: Path, name: str) -> None:
     before = page_files(static)

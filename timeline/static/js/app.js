@@ -1,6 +1,5 @@
 // @ts-check
 /** The page: who is signed in, which of its two faces it shows, and its buttons and dialogs. */
-import { opening, place, socket } from "./beginning.js";
 import { risingClock } from "./clock.js";
 import { ACTIONS, goTo, undoWords } from "./commands.js";
 import { showDevices, showGallery } from "./gallery.js";
@@ -8,12 +7,14 @@ import { labelDown, labelUp, togglePanel } from "./gestures.js";
 import { help } from "./help.js";
 import { listen } from "./input.js";
 import { menuOf } from "./menu.js";
+import { Outbox } from "./outbox.js";
 import { element, made, write } from "./page.js";
 import { review } from "./reviewing.js";
-import { Link } from "./socket.js";
+import { Link, dial } from "./socket.js";
 import { tableOf } from "./table.js";
 import { takeOf } from "./take.js";
 import { Timeline } from "./timeline.js";
+import { placeOf } from "./view.js";
 
 const AGAIN_MS = 3000;
 /** The page is kept in this browser by then, though nothing was to be seen. */
@@ -185,6 +186,9 @@ async function timeline(place, outbox, socket, welcome) {
 }
 
 async function start() {
+    const place = placeOf(location.pathname, location.search);
+    const socket = place && dial(); // these two take a while: begun first
+    const opening = Outbox.open();
     help();
     setTimeout(keepPage, KEEP_MS);
     const [signed, outbox] = await Promise.all([session(), opening]);
@@ -194,4 +198,4 @@ async function start() {
     return place && socket ? timeline(place, outbox, socket, welcome) : gallery(outbox);
 }
 
-await start();
+void start();
