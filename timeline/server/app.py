@@ -36,7 +36,7 @@ COOKIE: Final = "sensorloom"
 BODY_MAX: Final = 8_192
 BODY_S: Final = 10.0
 HELLO_S: Final = 20.0
-_FOR_EVER: Final = {"Cache-Control": "public, max-age=31536000, immutable"}
+_FOR_EVER: Final = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
 _S: Final = 10**9
 _T = TypeVar("_T")
 
@@ -203,7 +203,10 @@ class App:
         file = self._files.files.get(request.url.path)
         if file is None:
             raise ProblemError(404, "missing", "this server's page has no such file; load the page again")
-        return Response(file.content, media_type=file.media_type, headers=_FOR_EVER)
+        if "gzip" not in request.headers.get("accept-encoding", ""):
+            return Response(file.content, media_type=file.media_type, headers=_FOR_EVER)
+        packed = _FOR_EVER | {"Content-Encoding": "gzip"}
+        return Response(file.packed, media_type=file.media_type, headers=packed)
 
     async def _gallery(self, request: Request) -> Response:
         return json_answer(await gallery(self._hub.timeline))

@@ -32,7 +32,7 @@ TOLD: Final = (
 )
 SHOWN: Final = (
     "timeline.open && timeline.painted > 0 && !timeline.empty && [...timeline.traces.values()][0].frames.length"
-    " && timeline.ask?.marked"
+    " && timeline.ask?.marked && timeline.outbox.ready"
 )
 SAVED: Final = "timeline.outbox.acts.length === {acts} && timeline.outbox.acts.every((act) => act.state === 'saved')"
 STANDING: Final = (

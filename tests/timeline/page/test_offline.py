@@ -43,6 +43,17 @@ performance.now = () => steady() + globalThis.ahead;
 Date.now = () => wall() + globalThis.ahead;
 """
 
+SLOW_DISK: Final = """
+const open = IDBFactory.prototype.open;
+IDBFactory.prototype.open = function (...words) {
+    const real = open.apply(this, words);
+    const late = { get result() { return real.result; } };
+    real.onsuccess = () => { globalThis.diskAnswers = () => late.onsuccess(); };
+    return late;
+};
+"""
+"""What the disk has is there when a test says so."""
+
 NARROWER: Final = """() => {
     const { from, to } = timeline.view;
     timeline.show({ from, to: to - (to - from) / 10n });
@@ -200,6 +211,33 @@ def test_a_session_that_is_over_asks_for_a_password_over_the_page_and_sends_what
         page.locator("#login").wait_for(state="hidden")
         assert [round((it.start_ns - START_NS) / S) for it in marks_of(site)] == [30]
         assert desk.wrong == []
+
+
+def test_who_looks_and_marks_before_the_outbox_is_read_waits_for_nothing_and_loses_nothing(
+    browser: Browser, tmp_path: Path
+) -> None:
+    site = site_of(tmp_path / "site", recording(60))
+    with Served(str(site), "--as", "op-1") as served, browser.new_context(**CALM) as context:
+        desk = Desk(context, served.open())
+        page = desk.open()
+        desk.label("run")
+        page.evaluate("() => { timeline.link.send = () => false; }")
+        mark_at(page, 0.25)
+        desk.keeps(1, "waiting")
+        context.add_init_script(SLOW_DISK)
+        page.reload()
+        desk.wait("timeline.painted > 0 && timeline.ask?.answered && globalThis.diskAnswers")
+        desk.label("run")
+        mark_at(page, 0.75)
+        states = "[timeline.outbox.ready, timeline.outbox.acts.map((act) => act.state)]"
+        assert page.evaluate(states) == [False, ["waiting"]]
+        assert marks_of(site) == []  # what was done before goes first
+        page.evaluate("() => globalThis.diskAnswers()")
+        desk.wait(SAVED.format(acts=2))
+        page.keyboard.press("z")
+        desk.wait(SAVED.format(acts=3))
+        assert desk.wrong == []
+    assert [round((it.start_ns - START_NS) / S) for it in marks_of(site)] == [15, 45]
 
 
 def test_what_the_log_refuses_stays_with_its_reason_and_is_tried_again(browser: Browser, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import re
 import resource
 import socket
 import ssl
@@ -145,6 +146,10 @@ def test_without_a_session_there_is_the_page_alone(guarded: Guarded) -> None:
             assert "frame-ancestors 'none'" in headers["content-security-policy"]
             assert "unsafe" not in headers["content-security-policy"]
             assert (headers["x-frame-options"], headers["x-content-type-options"]) == ("DENY", "nosniff")
+        (script,) = re.findall(r'<script type="module" src="(.+?)">', client.get("/").text)
+        packed, plain = (client.get(script, headers={"Accept-Encoding": it}) for it in ("gzip, br", "identity"))
+        assert (packed.headers.get("content-encoding"), plain.headers.get("content-encoding")) == ("gzip", None)
+        assert packed.content == plain.content
 
     async def connect(cookie: str) -> int | None:
         async with Tab(guarded.served.url, cookie) as tab:

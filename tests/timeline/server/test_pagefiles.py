@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import re
@@ -26,6 +27,7 @@ def test_a_page_names_files_of_its_own_version_alone_and_its_worker_knows_their_
     assert all(path.startswith(f"/static/{files.version}/") for path in named)
     told = json.loads(files.worker.decode().partition("\n")[0].removeprefix("self.page = ").removesuffix(";"))
     contents = {path: file.content for path, file in files.files.items()} | {"/": files.page}
+    assert all(gzip.decompress(file.packed) == file.content for file in files.files.values())
     assert told == {
         "version": files.version,
         "files": {path: hashlib.sha256(content).hexdigest() for path, content in contents.items()},

@@ -6,11 +6,12 @@ import { showDevices, showGallery } from "./gallery.js";
 import { labelDown, labelUp, togglePanel } from "./gestures.js";
 import { help } from "./help.js";
 import { listen } from "./input.js";
+import { recalled } from "./knowing.js";
 import { menuOf } from "./menu.js";
 import { Outbox } from "./outbox.js";
 import { element, made, write } from "./page.js";
 import { review } from "./reviewing.js";
-import { Link, dial } from "./socket.js";
+import { Link } from "./socket.js";
 import { tableOf } from "./table.js";
 import { takeOf } from "./take.js";
 import { Timeline } from "./timeline.js";
@@ -127,11 +128,13 @@ function buttons(at) {
     element("goto-cancel").addEventListener("click", () => dialog("goto").close());
 }
 
-/** The start page: what the server says; without one, that it is tried again. @param {import("./outbox.js").Outbox} outbox @returns {Promise<void>} */
+/** The start page: what the server says; without one, that it is tried again. @param {Outbox} outbox @returns {Promise<void>} */
 async function gallery(outbox) {
     for (const id of ["device", "follow", "panel-button", "queue", "outbox", "live", "clock"]) element(id).hidden = true;
     document.querySelector("label[for='device']")?.remove();
     element("help-button").addEventListener("click", () => dialog("help").showModal());
+    const who = (await session()) ?? (await outbox.recall("welcome"));
+    write(element("account"), who ? `${who.user} (${who.role})` : "");
     for (;;) {
         const answer = await fetch("/api/gallery").catch(() => undefined);
         element("notice").hidden = answer?.ok ?? false;
@@ -151,11 +154,8 @@ function keepPage() {
     void navigator.serviceWorker?.register("/sw.js").catch(() => undefined);
 }
 
-/**
- * @param {import("./view.js").Place} place @param {import("./outbox.js").Outbox} outbox @param {WebSocket} socket to the server, made already
- * @param {Record<string, any> | undefined} welcome what the server said last, where it says nothing now
- */
-async function timeline(place, outbox, socket, welcome) {
+/** @param {import("./view.js").Place} place @param {Outbox} outbox */
+function timeline(place, outbox) {
     element("timeline").hidden = false;
     const now = risingClock(() => performance.timeOrigin + performance.now(), () => Date.now());
     const link = new Link(crypto.randomUUID(), now, {
@@ -164,11 +164,12 @@ async function timeline(place, outbox, socket, welcome) {
         line: (open, code) => {
             at.line(open);
             if (code === 4401) void signIn().then(() => link.open());
-            if (code === 4409) at.trouble("The server speaks another version of the page's language: load the page again.");
+            else if (code === 4409) at.trouble("The server speaks another version of the page's language: load the page again.");
+            else if (!open) void outbox.recall("welcome").then((known) => known && at.user === "" && at.know(known)); // what it said last
         },
     });
-    link.before = (await outbox.recall("clock")) ?? link.before;
     const at = new Timeline(link, outbox, now, place);
+    link.open();
     listen(at);
     menuOf(at);
     palette(at);
@@ -176,26 +177,21 @@ async function timeline(place, outbox, socket, welcome) {
     tableOf(at);
     takeOf(at);
     Object.assign(globalThis, { timeline: at }); // for tests, and for the curious in the browser's console
-    if (welcome) at.know(welcome);
     let kept = false;
     at.listeners.push(() => {
         if (!kept && at.ask?.answered) keepPage();
         kept ||= Boolean(at.ask?.answered);
     });
-    link.open(socket);
+    void outbox.opened.then(() => recalled(at));
 }
 
-async function start() {
+function start() {
     const place = placeOf(location.pathname, location.search);
-    const socket = place && dial(); // these two take a while: begun first
-    const opening = Outbox.open();
-    help();
+    const outbox = new Outbox();
     setTimeout(keepPage, KEEP_MS);
-    const [signed, outbox] = await Promise.all([session(), opening]);
-    const welcome = signed ? undefined : await outbox.recall("welcome");
-    const who = signed ?? welcome;
-    write(element("account"), who ? `${who.user} (${who.role})` : "");
-    return place && socket ? timeline(place, outbox, socket, welcome) : gallery(outbox);
+    if (place) timeline(place, outbox);
+    else void gallery(outbox);
+    help();
 }
 
-void start();
+start();

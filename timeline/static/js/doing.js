@@ -30,7 +30,7 @@ export function act(at, changes, words = "", way = "do", takes = undefined) {
         reason: change.reason ?? "", clientNs: at.now(), offsetNs: offset, roundTripNs: roundTrip, liveTab: at.follow && at.live && change.kind === "add" ? at.link.tab : undefined, state: /** @type {const} */ ("waiting"),
     }));
     const kept = at.outbox.keep(acts);
-    for (const act of acts) at.link.send(wireOf(act)); // before it is painted: the log is farther away than the screen
+    if (at.outbox.ready) for (const act of acts) at.link.send(wireOf(act)); // before it is painted: the log is farther away than the screen
     overlay(at);
     if (words) say(words);
     kept.catch((error) => at.trouble(`This browser does not keep marks (${error}): leave the page open until the outbox is empty.`));
@@ -62,7 +62,7 @@ export function redo(at) {
  */
 export function sendWaiting(at) {
     const { before, clock, tab } = at.link;
-    at.outbox.remember("clock", { ...clock, at: at.now() });
+    void at.outbox.remember("clock", { ...clock, at: at.now() });
     const waiting = at.outbox.waiting(at.user);
     const acts = waiting.map((act) => placed(act, tab, before.at, at.link.offsetAt(act.clientNs)));
     const moved = acts.filter((act, i) => act !== waiting[i]);

@@ -12,12 +12,23 @@ import { following, viewOf } from "./view.js";
 /** @param {Timeline} at @param {Record<string, any>} message */
 export function hearWelcome(at, message) {
     at.welcome = message;
-    at.outbox.remember("welcome", message);
+    void at.outbox.remember("welcome", message);
     at.know(message);
     at.hand.steps = []; // what another connection was asked is answered by none
     at.link.send({ type: "queue", request: 1, device: at.device, most: 1 });
     at.link.send({ type: "marks", request: 0, device: at.device, from_ns: "0", to_ns: "1", most: 1 }); // what becomes of marks is heard from now on, wherever they lie
     at.link.whenMeasured(() => resume(at));
+}
+
+/** What this browser kept is read: what waits is sent where there is a line already. @param {Timeline} at */
+export function recalled(at) {
+    const { link, outbox } = at;
+    if (outbox.clock && link.before.at === 0n) {
+        link.before = outbox.clock;
+        at.lost = outbox.clock.at + outbox.clock.offset;
+    }
+    overlay(at);
+    if (at.open && link.measures.length > 0) sendWaiting(at);
 }
 
 /** What the server does before it can say what there is; "" when it has done it. @param {Timeline} at @param {Record<string, any>} message */
@@ -29,7 +40,7 @@ export function hearReading(at, { words }) {
 
 /** Once the server's time is known: only now does one know where the live edge is, and what to ask for. @param {Timeline} at */
 function resume(at) {
-    sendWaiting(at);
+    if (at.outbox.ready) sendWaiting(at);
     if (at.follow && at.view) at.view = following(at.view, at.edgeNow());
     askAll(at);
 }
@@ -37,7 +48,7 @@ function resume(at) {
 /** Other devices or labels than in `welcome`. @param {Timeline} at @param {Record<string, any>} message */
 export function hearNewer(at, { type, ...news }) {
     at.welcome = { ...at.welcome, ...news };
-    at.outbox.remember("welcome", at.welcome);
+    void at.outbox.remember("welcome", at.welcome);
     if (news.devices) knowDevices(at, news.devices);
     if (news.labels) at.setLabels(news.labels);
 }

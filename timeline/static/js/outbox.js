@@ -21,28 +21,41 @@ function answer(request) {
     });
 }
 
+/** @returns {Promise<IDBDatabase>} */
+function opened() {
+    const request = indexedDB.open("sensorloom-timeline", 2);
+    request.onupgradeneeded = ({ oldVersion }) => {
+        if (oldVersion < 1) request.result.createObjectStore(STORE, { keyPath: "act" });
+        request.result.createObjectStore(KNOWN);
+    };
+    return answer(request);
+}
+
 export class Outbox {
-    /** @param {IDBDatabase | undefined} database none: they are kept in this tab only @param {Act[]} acts */
-    constructor(database, acts) {
-        this.database = database;
-        this.acts = acts.sort(byTime);
+    constructor() {
+        /** Those that were done before are among them once it is `ready`. @type {Act[]} */
+        this.acts = [];
+        /** @type {import("./clock.js").Known | undefined} the server's clock as it was known last */
+        this.clock = undefined;
+        /** @type {IDBDatabase | undefined} none: what is done is kept in this tab only */
+        this.database = undefined;
+        this.ready = false;
+        /** Opening takes a while, and nobody who only looks waits for it. @type {Promise<void>} */
+        this.opened = this.#open();
     }
 
-    /** The acts that are here, whoever did them. @returns {Promise<Outbox>} */
-    static async open() {
-        if (!("indexedDB" in globalThis)) return new Outbox(undefined, []);
+    async #open() {
         try {
-            const request = indexedDB.open("sensorloom-timeline", 2);
-            request.onupgradeneeded = ({ oldVersion }) => {
-                if (oldVersion < 1) request.result.createObjectStore(STORE, { keyPath: "act" });
-                request.result.createObjectStore(KNOWN);
-            };
-            const database = await answer(request);
-            const acts = await answer(database.transaction(STORE).objectStore(STORE).getAll());
-            return new Outbox(database, acts);
+            this.database = await opened();
+            const stores = this.database.transaction([STORE, KNOWN]);
+            const [acts, clock] = await Promise.all([answer(stores.objectStore(STORE).getAll()), answer(stores.objectStore(KNOWN).get("clock"))]);
+            const done = new Set(this.acts.map((act) => act.act));
+            this.acts = [...acts.filter((act) => !done.has(act.act)), ...this.acts].sort(byTime);
+            this.clock = clock;
         } catch {
-            return new Outbox(undefined, []);
+            this.database = undefined;
         }
+        this.ready = true;
     }
 
     /** Keeps acts that are new or changed; at once here, then on the disk. @param {readonly Act[]} acts */
@@ -51,6 +64,7 @@ export class Outbox {
         this.acts = [...this.acts.filter((act) => !names.has(act.act)), ...acts].sort(byTime);
         const gone = this.acts.filter((act) => act.state !== "waiting").slice(0, -KEPT);
         this.acts = this.acts.filter((act) => !gone.includes(act));
+        if (!this.ready) await this.opened;
         if (!this.database) return;
         const transaction = this.database.transaction(STORE, "readwrite", { durability: "strict" });
         const store = transaction.objectStore(STORE);
@@ -63,12 +77,14 @@ export class Outbox {
     }
 
     /** Keeps something that a page without a server needs, in the place of what had this name. @param {string} name @param {unknown} value */
-    remember(name, value) {
+    async remember(name, value) {
+        if (!this.ready) await this.opened;
         this.database?.transaction(KNOWN, "readwrite").objectStore(KNOWN).put(value, name);
     }
 
     /** @param {string} name @returns {Promise<any>} what was remembered; undefined: nothing */
     async recall(name) {
+        await this.opened;
         return this.database && answer(this.database.transaction(KNOWN).objectStore(KNOWN).get(name));
     }
 

@@ -18,13 +18,6 @@ const SILENT_TICKS = 4;
 /** What no new connection mends: the session is over, another protocol. */
 const FINAL = new Set([4401, 4409]);
 
-/** A socket to the server, for `Link.open`: it may connect while the page still makes itself ready. @returns {WebSocket} */
-export function dial() {
-    const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/socket`);
-    socket.binaryType = "arraybuffer";
-    return socket;
-}
-
 export class Link {
     /** @param {string} tab UUID @param {() => bigint} now the tab's clock @param {Hears} hears */
     constructor(tab, now, hears) {
@@ -68,22 +61,21 @@ export class Link {
         else this.unmeasured.push(then);
     }
 
-    /** Opens the line, where it is not open. @param {WebSocket} [dialled] a socket that was made before, and is taken where it is good */
-    open(dialled) {
+    /** Opens the line, where it is not open. */
+    open() {
         if (this.socket && this.socket.readyState <= WebSocket.OPEN) return;
-        const socket = dialled && dialled.readyState <= WebSocket.OPEN ? dialled : dial();
-        const begin = () => {
+        const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/socket`);
+        socket.binaryType = "arraybuffer";
+        socket.onopen = () => {
             this.silent = undefined;
             this.opened = this.now();
             this.send({ type: "hello", protocol: PROTOCOL, tab: this.tab });
             for (let i = 0; i < 3; i += 1) this.#ping();
         };
-        socket.onopen = begin;
         socket.onmessage = (event) => this.#heard(event.data);
         socket.onclose = (event) => this.#closed(event.code);
         this.socket = socket;
         this.silent = 0;
-        if (socket.readyState === WebSocket.OPEN) begin();
     }
 
     /** @param {Record<string, unknown>} message @returns {boolean} whether it went out */

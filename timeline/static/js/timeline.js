@@ -122,7 +122,7 @@ export class Timeline {
         /** Acts that waited when the line came back: told when they are in the log. @type {string[]} */
         this.sending = [];
         /** The server's time when the line was lost, or was last there. */
-        this.lost = link.before.at + link.before.offset;
+        this.lost = 0n;
         this.#watch();
     }
 
