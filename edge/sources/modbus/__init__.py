@@ -1,1 +1,1 @@
-"""The source `modbus`: registers of a device, polled."""
+"""The source `modbus`: registers, coils and inputs of a device, polled."""

@@ -6,17 +6,23 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, cast
+from typing import Final, Literal, TypeAlias, cast, get_args
 
 from edge.decoders.binary.fields import read_fields
 from edge.protocol import Key, SourceConfig
 from edge.sources.serial.port import is_path
 from edge.sources.serial.usb import check_usb
 from ingest.errors import UsageError
+from ingest.settings import suggest
 from ingest.units import parse_duration
 
 REGISTERS_MAX: Final = 125
-"""A request asks for so many at most (Modbus Application Protocol 1.1b3, section 6.3)."""
+"""A request asks for so many at most (Modbus Application Protocol 1.1b3, section 6.3) …"""
+BITS_MAX: Final = 2000
+"""… or for so many coils or discrete inputs (section 6.1)."""
+Table: TypeAlias = Literal["holding", "input", "coil", "discrete"]
+BITS: Final = ("coil", "discrete")
+"""The tables that hold bits, not registers of 16."""
 _FRAMING: Final = re.compile("[78][NEO][12]")
 
 KEYS: Final[Mapping[str, Key]] = {
@@ -39,19 +45,20 @@ KEYS: Final[Mapping[str, Key]] = {
         "whole number", "The device's number on its bus.", "17", "1", ("unit", "slave", "slave_id", "station")
     ),
     "table": Key(
-        "one of holding, input",
-        "Which registers: holding registers (4xxxx in manuals), or input registers (3xxxx).",
+        "one of holding, input, coil, discrete",
+        "Which of its tables: holding registers (4xxxx in manuals), input registers (3xxxx), coils (0xxxx) or discrete "
+        "inputs (1xxxx).",
         '"input"',
         "holding",
-        ("register_type", "function", "registers"),
+        ("register_type", "function", "registers", "object", "object_type"),
     ),
     "address": Key(
         "whole number",
-        "The first register's address as it is sent, from 0: what a manual calls 40001 is 0. From there on the "
-        "decoder's fields lie, two bytes a register.",
+        "The first register's, coil's or input's address as it is sent, from 0: what a manual calls 40001 or 10001 is "
+        "0. From there on the decoder's fields lie: two bytes a register, one a coil or input.",
         "256",
         "0",
-        ("register", "start", "start_address"),
+        ("register", "start", "start_address", "coil"),
     ),
     "poll": Key("duration", "How often it is asked.", '"200ms"', "1s", ("interval", "period", "poll_interval")),
     "answer_within": Key("duration", "How long an answer is waited for.", '"3s"', "1s", ("response_timeout",)),
@@ -69,7 +76,7 @@ class Settings:
     baud: int = 19_200
     framing: str = "8E1"
     unit_id: int = 1
-    table: Literal["holding", "input"] = "holding"
+    table: Table = "holding"
     address: int = 0
     count: int = 1
     endian: Literal["little", "big"] = "big"
@@ -93,11 +100,12 @@ def read_settings(config: SourceConfig) -> Settings:
     if _FRAMING.fullmatch(framing) is None:
         raise UsageError(f'{where}: framing: found "{framing}", expected data bits, parity and stop bits, as in "8E1"')
     table = config.option("table", str, "holding")
-    if table not in ("holding", "input"):
-        raise UsageError(f'{where}: table: found "{table}", expected "holding" or "input"')
-    count, address = _count(config), _number(config, "address", 0, 0, 65_535)
+    if table not in get_args(Table):
+        raise UsageError(f'{where}: table: unknown table "{table}"{suggest(table, get_args(Table))}')
+    count = _bits(config) if table in BITS else _registers(config)
+    address = _number(config, "address", 0, 0, 65_535)
     if address + count > 65_536:
-        raise UsageError(f"{where}: address: {count} registers from {address} on reach beyond 65535")
+        raise UsageError(f"{where}: address: {count} from {address} on reach beyond 65535")
     return Settings(
         host,
         _number(config, "tcp_port", 502, 1, 65_535),
@@ -105,20 +113,36 @@ def read_settings(config: SourceConfig) -> Settings:
         _number(config, "baud", 19_200, 50, 12_000_000),
         framing,
         _number(config, "unit_id", 1, 0, 255),
-        cast(Literal["holding", "input"], table),
+        cast(Table, table),
         address,
         count,
-        cast(Literal["little", "big"], config.options["endian"]),
+        cast(Literal["little", "big"], config.options.get("endian", "big")),
         _duration(config, "poll"),
         _duration(config, "answer_within"),
     )
 
 
-def _count(config: SourceConfig) -> int:
+def _check_decoder(config: SourceConfig, what: str) -> None:
+    if config.decoder != "binary" or "frame" in config.options:
+        raise UsageError(f'{config.where}: decoder: {what} are read by decoder = "binary", without a frame')
+
+
+def _bits(config: SourceConfig) -> int:
+    """How many coils or inputs hold a record of the decoder's: a byte each."""
+    where = config.where
+    _check_decoder(config, "coils and inputs")
+    fields, size = read_fields(config.option("fields", list), where)
+    if any(field.type != "u8" or field.bits for field in fields):
+        raise UsageError(f'{where}: fields: a coil or input is 0 or 1, in a byte of its own: type = "u8", without bits')
+    if size > BITS_MAX:
+        raise UsageError(f"{where}: fields: {size} coils or inputs are not 1 to {BITS_MAX}")
+    return size
+
+
+def _registers(config: SourceConfig) -> int:
     """How many registers hold a record of the decoder's."""
     where = config.where
-    if config.decoder != "binary" or "frame" in config.options:
-        raise UsageError(f'{where}: decoder: registers are read by decoder = "binary", without a frame')
+    _check_decoder(config, "registers")
     if config.options.get("endian") not in ("little", "big"):
         raise UsageError(
             f'{where}: endian is missing: "big" where the most significant register of a number comes first, as is '

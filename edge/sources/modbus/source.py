@@ -1,7 +1,7 @@
-"""The source `modbus`: a device's registers, asked for at a steady pace, by pymodbus.
+"""The source `modbus`: a device's registers, coils or inputs, asked for at a steady pace, by pymodbus.
 
-Each answer is a message: the registers' bytes, as the decoder `binary` reads them. The pace is the agent's own clock;
-an answer that takes longer than that costs the questions that were due meanwhile.
+Each answer is a message: the registers' bytes, or a byte a coil or input, as the decoder `binary` reads them. The pace
+is the agent's own clock; an answer that takes longer than that costs the questions that were due meanwhile.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from pymodbus.exceptions import ModbusException
 from pymodbus.pdu import ExceptionResponse
 
 from edge.protocol import Key, SourceConfig
-from edge.sources.modbus.settings import KEYS, Settings, read_settings
+from edge.sources.modbus.settings import BITS, KEYS, Settings, read_settings
 from edge.sources.polled import PolledSource, PollError
 from edge.sources.serial.port import device_file
 
 _REFUSALS: Final[Mapping[int, str]] = {
     1: "does not know this kind of request; try the other table",
-    2: "has no such registers; see address, and the fields' length, in its manual",
-    3: "refuses so many registers; see the fields' length in its manual",
+    2: "has none at such addresses; see address, table, and the fields' length, in its manual",
+    3: "refuses so many at once; see the fields' length in its manual",
     4: "has failed by itself",
     6: "is busy",
     10: "gateway: has no way to this unit; see unit_id",
@@ -49,11 +49,16 @@ class ModbusSource(PolledSource):
         return cls(read_settings(config))
 
     async def _poll(self) -> bytes:
-        """The registers' bytes. Raises `PollError`."""
+        """The bytes of what is asked for. Raises `PollError`."""
         wanted, client = self._settings, self._client
         if client is None or not client.connected:
             client = await self._connect()
-        ask = client.read_holding_registers if wanted.table == "holding" else client.read_input_registers
+        ask = {
+            "holding": client.read_holding_registers,
+            "input": client.read_input_registers,
+            "coil": client.read_coils,
+            "discrete": client.read_discrete_inputs,
+        }[wanted.table]
         try:
             found = await ask(wanted.address, count=wanted.count, device_id=wanted.unit_id)
         except ModbusException:
@@ -62,10 +67,12 @@ class ModbusSource(PolledSource):
         except OSError as error:
             self._drop()
             raise PollError(f"the connection broke: {error.strerror or error}") from None
-        if found.isError() or len(found.registers) != wanted.count:
+        of_bits = wanted.table in BITS
+        values = found.bits[: wanted.count] if of_bits else found.registers  # bits are filled up to whole bytes
+        if found.isError() or len(values) != wanted.count:
             code = found.exception_code if isinstance(found, ExceptionResponse) else 0
             raise PollError(_REFUSALS.get(code, f"answers with an error (code {code})"))
-        return b"".join(register.to_bytes(2, wanted.endian) for register in found.registers)
+        return b"".join(int(value).to_bytes(1 if of_bits else 2, wanted.endian) for value in values)
 
     async def _connect(self) -> Client:
         wanted = self._settings

@@ -35,12 +35,17 @@ CASES = tomllib.loads((FOLDER / "cases.toml").read_text())["case"]
 QUICK: dict[str, Any] = {"poll_ns": 10_000_000, "answer_ns": 30_000_000_000}
 
 
-def device(registers: list[int]) -> SimDevice:
-    return SimDevice(1, simdata=[SimData(0, values=registers, datatype=DataType.REGISTERS)])
+def device(registers: list[int], coils: list[bool] | None = None, inputs: list[bool] | None = None) -> SimDevice:
+    """Registers of both kinds, or coils and inputs beside them."""
+    words = [SimData(0, values=registers, datatype=DataType.REGISTERS)]
+    if coils is None and inputs is None:
+        return SimDevice(1, simdata=words)
+    bits = [[SimData(0, values=[*some, False], datatype=DataType.BITS)] for some in (coils or [], inputs or [])]
+    return SimDevice(1, simdata=(*bits, words, words))  # type: ignore[arg-type]
 
 
-async def serve(registers: list[int], port: int) -> ModbusTcpServer:
-    server = ModbusTcpServer(device(registers), address=("127.0.0.1", port))
+async def serve(registers: list[int], port: int, **bits: list[bool]) -> ModbusTcpServer:
+    server = ModbusTcpServer(device(registers, **bits), address=("127.0.0.1", port))
     await server.serve_forever(background=True)
     return server
 
@@ -59,7 +64,8 @@ def test_registers_are_handed_on(case: dict[str, Any]) -> None:
             "binary", tuple(names), kind="modbus", host="127.0.0.1", tcp_port=port, answer_within="30s", **options
         )
         source, decoder = ModbusSource.from_config(config), BinaryDecoder.from_config(config)
-        server, taker = await serve(case["registers"], port), Taker(source)
+        bits = {key: case[key] for key in ("coils", "inputs") if key in case}
+        server, taker = await serve(case.get("registers", [0]), port, **bits), Taker(source)
         try:
             await source.open()
             (item,) = await taker.until(lambda taker: len(taker.items) == 1)
@@ -110,7 +116,7 @@ def test_a_refusal_is_told_with_what_to_do() -> None:
         source = ModbusSource(Settings("127.0.0.1", port, address=100, **QUICK))
         opening = asyncio.ensure_future(source.open())
         try:
-            await until(lambda: "has no such registers" in source.waiting_for)
+            await until(lambda: "has none at such addresses" in source.waiting_for)
         finally:
             opening.cancel()
             await source.close()
@@ -178,7 +184,11 @@ GOOD: dict[str, Any] = {"fields": [{"name": "x", "type": "u16"}], "endian": "big
         ({"port": "tty"}, "one of both"),
         ({"host": ""}, "one of both"),
         ({"endian": None}, "endian is missing"),
-        ({"table": "coils"}, 'found "coils"'),
+        ({"table": "coils"}, 'Did you mean "coil"'),
+        ({"table": "coil"}, 'a byte of its own: type = "u8"'),
+        ({"table": "coil", "fields": [{"name": "x", "type": "u8", "bits": 0}]}, "without bits"),
+        ({"table": "discrete", "fields": [{"name": "x", "type": "u8", "at": 2000}]}, "not 1 to 2000"),
+        ({"table": "coil", "frame": "cobs"}, "coils and inputs are read by"),
         ({"framing": "9N1"}, 'framing: found "9N1"'),
         ({"unit_id": 256}, "not in 0..255"),
         ({"address": 65_536}, "not in 0..65535"),
@@ -204,8 +214,8 @@ def test_another_decoder_is_refused() -> None:
 def test_what_lies_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "agent.toml"
     path.write_text('log = "segments:log"\n[spool]\ndir = "spool"\n' + (FOLDER / "sample.toml").read_text())
-    first, second = load_config(path).sources
-    assert {*first.options, *second.options} >= ModbusSource.keys.keys()
+    sources = load_config(path).sources
+    assert {key for source in sources for key in source.options} >= ModbusSource.keys.keys()
     page = (FOLDER / "README.md").read_text()
     for name, key in ModbusSource.keys.items():
         (row,) = (text for text in page.splitlines() if text.startswith(f"| `{name}` |"))
