@@ -283,7 +283,11 @@ def _note(said: dict[str, dict[str, Any]], record: Record) -> None:
         said.setdefault(record.device, {})["ended"] = record.reason
     elif isinstance(record, Change) and record.what == "configuration":
         became = {"answered": record.new, "outcome": record.outcome, "reason": record.reason}
-        said.setdefault(record.device, {}).update(became)
+        own = said.setdefault(record.device, {})
+        own.update(became)
+        runs = {"taken": record.new, "rolled_back": record.old}.get(record.outcome)
+        if runs is not None and own.get("runs", runs) != runs:  # a heartbeat says it minutes later
+            own.update(runs=runs, config_hash="")
 
 
 def _row(device: str, given: Configuration | None, said: dict[str, Any]) -> dict[str, Any]:
@@ -296,7 +300,8 @@ def _words(row: dict[str, Any]) -> str:
     wanted = "given nothing" if given is None else f"given {given['revision'] or 'none'} by {given['author']}"
     if "runs" not in row:
         return f"{row['device']}: {wanted}; its agent was not heard"
-    runs = f"runs {row['runs'] or 'its file alone'}, version {row['version']}, hash {row['config_hash']}"
+    runs = f"runs {row['runs'] or 'its file alone'}, version {row['version']}"
+    runs += f", hash {row['config_hash']}" if row["config_hash"] else ""
     end = f"; ended: {row['ended']}" if row.get("ended") else ""
     became = ""
     if "outcome" in row:

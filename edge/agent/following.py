@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeAlias
 
 from edge.sources.backoff import Backoff
-from ingest.errors import SensorloomError
+from ingest.errors import SensorloomError, TransientError
 from ingest.log.protocol import Log, LogBatch
 
 LOOK_S: Final = 1.0
@@ -22,9 +22,16 @@ async def end_of(log: Log, topic: str) -> dict[int, int]:
     return {partition: found.end for partition, found in (await log.bounds(topic)).items()}
 
 
-async def follow(log: Log, topic: str, start: Start, see: Callable[[LogBatch], Awaitable[None]]) -> None:
-    """Show what comes, until cancelled. A log that is away is waited for; then reading begins anew at `start`."""
-    backoff = Backoff(*_RETRY_S)
+async def follow(
+    log: Log,
+    topic: str,
+    start: Start,
+    see: Callable[[LogBatch], Awaitable[None]],
+    report: Callable[[str], None],
+) -> None:
+    """Show what comes, until cancelled. A log that is away is waited for; then reading begins anew at `start`. What no
+    waiting mends is told, once, and tried again all the same: a person may mend it."""
+    backoff, told = Backoff(*_RETRY_S), ""
     while True:
         try:
             await log.ensure(topic)
@@ -39,5 +46,9 @@ async def follow(log: Log, topic: str, start: Start, see: Callable[[LogBatch], A
                         await asyncio.sleep(LOOK_S)
             finally:
                 await reader.close()
-        except SensorloomError:  # that the log is away is told by who waits for it
+        except SensorloomError as error:
+            text = "" if isinstance(error, TransientError) else str(error)  # that the log is away others tell
+            if text and text != told:
+                report(f"{topic}: what is said through the log is not heard: {text}")
+            told = text or told
             await asyncio.sleep(backoff.next_s())

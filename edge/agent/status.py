@@ -131,7 +131,7 @@ class Status:
             for value in batch.values:
                 _see(clones, bytes(value), report)
 
-        await follow(self._log, STATUS_TOPIC, end_of, see)
+        await follow(self._log, STATUS_TOPIC, end_of, see, report)
 
 
 def _see(clones: CloneWatch, value: bytes, report: Callable[[str], None]) -> None:

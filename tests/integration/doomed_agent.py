@@ -3,7 +3,7 @@ not acknowledged comes again, with its identity. `<upstream>.acknowledged` has a
 
 It takes configurations through its log.
 
-`python -m tests.integration.doomed_agent FOLDER UPSTREAM`
+`python -m tests.integration.doomed_agent FOLDER UPSTREAM [LOG]`
 """
 
 from __future__ import annotations
@@ -71,12 +71,12 @@ class NumberedSource:
         self._is_closed = True
 
 
-async def main(folder: Path, upstream: Path) -> None:
+async def main(folder: Path, upstream: Path, url: str) -> None:
     SOURCES["numbered"] = "tests.integration.doomed_agent:NumberedSource"
     config = folder / "agent.toml"
     config.write_text(
         f"""device = "pump"
-log = "segments:{folder}/log"
+log = "{url}"
 [spool]
 dir = "spool"
 fsync_interval = "30ms"
@@ -93,7 +93,7 @@ channels = {{ x = "g" }}
 dtype = "float64"
 """
     )
-    log = open_log(f"segments:{folder}/log")
+    log = open_log(url)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     agent = Agent(last_good(config)[0], log, secrets.token_bytes(16), "0", lambda line: print(line, file=sys.stderr))
@@ -102,4 +102,4 @@ dtype = "float64"
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), Path(sys.argv[2])))
+    asyncio.run(main(Path(sys.argv[1]), Path(sys.argv[2]), (sys.argv[3:] or [f"segments:{sys.argv[1]}/log"])[0]))

@@ -78,14 +78,14 @@ def test_hapt_through_agent_log_and_windowing_equals_the_import(tmp_path: Path) 
 # --- real kills
 
 
-def doomed(folder: Path, upstream: Path, **limits: int) -> subprocess.Popen[bytes]:
+def doomed(folder: Path, upstream: Path, *log: str, **limits: int) -> subprocess.Popen[bytes]:
     """The agent in a process of its own, fed from a file that is delivered again from what was acknowledged on."""
 
     def limit() -> None:
         if "file_bytes" in limits:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limits["file_bytes"], limits["file_bytes"]))
 
-    words = [sys.executable, "-m", "tests.integration.doomed_agent", str(folder), str(upstream)]
+    words = [sys.executable, "-m", "tests.integration.doomed_agent", str(folder), str(upstream), *log]
     return subprocess.Popen(words, cwd=ROOT, stderr=subprocess.DEVNULL, preexec_fn=limit)
 
 

@@ -105,7 +105,7 @@ class Commander:
         await asyncio.to_thread(self._load)
         for one in [one for one in self._begun.values() if not one.is_over]:
             await self._answer(one.command, UNKNOWN, "the agent ended while it was carried out; it is not repeated")
-        await follow(self._log, CONTROL, self._start, self._see)
+        await follow(self._log, CONTROL, self._start, self._see, self._report)
 
     async def _start(self, log: Log, topic: str) -> Mapping[int, int]:
         """What was given before is too old, whenever it is read."""

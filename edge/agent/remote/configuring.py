@@ -65,7 +65,7 @@ class Configurator:
             why = "the local file, which was changed, does not allow it any more"
             await self._answers.configuration(self._kept.revision, self._agent.config.revision, ROLLED_BACK, why)
         async with asyncio.TaskGroup() as group:
-            group.create_task(follow(self._log, CONFIG, self._start, self._see))
+            group.create_task(follow(self._log, CONFIG, self._start, self._see, self._report))
             group.create_task(self._decide_all())
 
     # --- what comes
