@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,8 @@ class ClockConfig:
     trust: ClockTrust = "system"
     """`system`: as soon as it says a year that can be; `ntp`: when the kernel says that it is synchronised."""
     unsynced: Literal["wait", "publish"] = "wait"
+    pps: str = ""
+    """Whose pulse per second leads the times: a PPS device, or `gpsd`; empty: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +87,8 @@ class AgentConfig:
 
     @property
     def descriptions(self) -> tuple[StreamDescription, ...]:
-        """What the streams' bytes mean."""
-        return tuple(map(describe, self.sources))
+        """What the bytes of the streams mean that it names."""
+        return tuple(describe(source) for source in self.sources if not source.has_streams)
 
 
 def load_config(path: str | Path, environ: Mapping[str, str] = os.environ, over: Overlay | None = None) -> AgentConfig:
@@ -131,6 +134,7 @@ def load_config(path: str | Path, environ: Mapping[str, str] = os.environ, over:
         clock=ClockConfig(
             cast(ClockTrust, one_of(clock, "trust", f"{file}: clock", get_args(ClockTrust), "system")),
             cast(Literal["wait", "publish"], unsynced),
+            _pps(clock, f"{file}: clock", base),
         ),
         sources=sources,
         buttons=read_buttons(tables, file, device, sources),
@@ -174,6 +178,18 @@ def _address(table: Mapping[str, Any], where: str) -> tuple[str, int] | None:
     if not host.strip("[]") or not colon or not port.isdecimal() or not 0 < int(port) < 65_536:
         raise UsageError(f'{where}.listen: found "{found}", expected host and port, as in "127.0.0.1:9477"')
     return host.strip("[]"), int(port)
+
+
+def _pps(clock: Mapping[str, Any], where: str, base: Path) -> str:
+    """A PPS device as an absolute path, or gpsd."""
+    if "pps" not in clock:
+        return ""
+    found = text(clock, "pps", where)
+    if re.fullmatch(r"gpsd(:[0-9]{1,5})?", found):
+        return found
+    if "/" not in found:
+        raise UsageError(f'{where}.pps: found "{found}", expected a device, as in "/dev/pps0", or "gpsd"')
+    return str(base / found)
 
 
 def _spool_limits(table: Mapping[str, Any], where: str) -> SpoolLimits:

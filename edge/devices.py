@@ -1,4 +1,5 @@
-"""Several devices in one source: `device = "{line}-{pump}"` is made of what each message says. Pure."""
+"""Several devices in one source, and several streams: `device = "{line}-{pump}"` and `stream = "{side}"` are made of
+what each message says. Pure."""
 
 from __future__ import annotations
 
@@ -14,6 +15,8 @@ NO_DEVICE: Final = "no_device"
 BAD_DEVICE: Final = "bad_device"
 """What a device is told by is no name."""
 TOO_MANY: Final = "too_many_devices"
+BAD_STREAM: Final = "bad_stream"
+"""What a stream is told by is no name."""
 STREAM_TAKEN: Final = "stream_taken"
 """Another source has this stream of this device."""
 NAMELESS: Final = "{}"
@@ -48,12 +51,26 @@ class Pattern:
 
 def pattern_of(config: SourceConfig) -> Pattern | None:
     """What tells a source's devices apart; None where it has one."""
-    return Pattern.of(config.device) if config.is_family else None
+    return Pattern.of(config.device) if "{" in config.device else None
+
+
+def stream_pattern_of(config: SourceConfig) -> Pattern | None:
+    """What tells a source's streams apart; None where it has one."""
+    return Pattern.of(config.stream) if config.has_streams else None
 
 
 def why_no_device(name: str) -> str:
     """The reason why this is no device's name; empty where it is one."""
     if name in ("", NAMELESS):
         return NO_DEVICE
-    is_plain = name.isprintable() and name == name.strip() and not set("/{}$") & set(name)
-    return "" if is_plain and len(name.encode("utf-8", "replace")) <= NAME_BYTES else BAD_DEVICE
+    return "" if _is_name(name) else BAD_DEVICE
+
+
+def why_no_stream(name: str) -> str:
+    """The reason why this is no stream's name; empty where it is one."""
+    return "" if _is_name(name) and "." not in name else BAD_STREAM
+
+
+def _is_name(text: str) -> bool:
+    is_plain = text.isprintable() and text == text.strip() and not set("/{}$") & set(text)
+    return is_plain and 0 < len(text.encode("utf-8", "replace")) <= NAME_BYTES

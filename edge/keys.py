@@ -142,6 +142,15 @@ TABLES: Final[Mapping[str, Mapping[str, Key]]] = {
             '"publish"',
             "wait",
         ),
+        "pps": Key(
+            "device, or gpsd",
+            "Whose pulse per second leads the times of what arrives or the kernel stamps: a PPS device, or `gpsd` "
+            "(`gpsd:PORT`), the one on this machine. Which second a pulse begins is known of gpsd, or of a system's "
+            "clock that is synchronised; else the times stay as they are, which is told.",
+            '"/dev/pps0"',
+            "none",
+            ("pulse", "pps_device", "refclock"),
+        ),
     },
 }
 """By table; the file's top has no name."""
@@ -180,14 +189,19 @@ SOURCE: Final[Mapping[str, Key]] = {
     ),
     "max_devices": Key(
         "whole number",
-        "How many devices a source of several tells apart; what further ones say is left out, told and counted as "
-        "too_many_devices.",
+        "How many devices a source of several tells apart, or streams of them; what further ones say is left out, told "
+        "and counted as too_many_devices.",
         "500",
         "100",
         ("devices", "device_limit", "max_device"),
     ),
     "stream": Key(
-        "text", "What the stream is called; without a dot.", '"acc"', synonyms=("stream_name", "measurement")
+        "text",
+        "What the stream is called; without a dot. Named parts of an MQTT topic in braces: several streams, alike in "
+        "all else that the table says.",
+        '"acc"',
+        "must be given, but for `{stream}` where the topic has such a part",
+        synonyms=("stream_name", "measurement"),
     ),
     "channels": Key(
         "table of units",

@@ -93,6 +93,8 @@ class Arrival:
     device: str = ""
     """Whose they are, where the source itself tells several devices apart; it need not be a name that a device can
     have."""
+    stream: str = ""
+    """Of which stream, where the source itself tells several apart; it need not be a name that a stream can have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,8 @@ class Interruption:
     is not reset."""
     device: str = ""
     """Whose it is, as in `Arrival`; empty: of all that the source brings."""
+    stream: str = ""
+    """Of which stream, as in `Arrival`."""
     is_whole: bool = False
     """Nothing is missing, and what came since `since_ns` may be wrong: nothing but that is announced."""
 
@@ -354,12 +358,21 @@ class SourceConfig:
 
     @property
     def is_family(self) -> bool:
-        """It brings several devices: `device` is a pattern (`edge.devices`)."""
-        return "{" in self.device
+        """It brings several devices or streams: `device` or `stream` is a pattern (`edge.devices`)."""
+        return "{" in self.device or self.has_streams
 
-    def of_device(self, device: str) -> SourceConfig:
-        """The same of one of its devices."""
-        return replace(self, device=device)
+    @property
+    def has_streams(self) -> bool:
+        """It brings several streams."""
+        return "{" in self.stream
+
+    def of(self, device: str, stream: str) -> SourceConfig:
+        """The same of one stream of one of its devices; what it does not tell apart may be empty."""
+        return replace(
+            self,
+            device=device if "{" in self.device else self.device,
+            stream=stream if self.has_streams else self.stream,
+        )
 
     @property
     def is_on_our_axis(self) -> bool:

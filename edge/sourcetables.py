@@ -114,14 +114,19 @@ def _source(table: Mapping[str, Any], where: str, base: str, device: str) -> Sou
 
 def _device(table: Mapping[str, Any], where: str, default: str) -> str:
     """A device's name, or a pattern of such."""
-    if "device" not in table and "{device}" in str(table.get("topic", "")):
-        return "{device}"
-    found = address_part(table, "device", where, default)
+    return _pattern(table, "device", where, default)
+
+
+def _pattern(table: Mapping[str, Any], key: str, where: str, default: str | None = None) -> str:
+    """A name, or a pattern of such; the level of a topic that is called like it, where the table says none."""
+    if key not in table and f"{{{key}}}" in str(table.get("topic", "")):
+        return f"{{{key}}}"
+    found = address_part(table, key, where, default)
     try:
         Pattern.of(found)
     except ValueError:
         raise UsageError(
-            f'{where}: device: "{found}": braces hold the name of what tells devices apart, as in "pump-{{line}}"'
+            f'{where}: {key}: "{found}": braces hold the name of what tells {key}s apart, as in "pump-{{line}}"'
         ) from None
     return found
 
@@ -136,8 +141,14 @@ def _max_devices(table: Mapping[str, Any], where: str) -> int:
 
 
 def _check_family(config: SourceConfig) -> None:
-    """Somebody must tell the devices apart."""
-    by_source = config.type == "sparkplug" or "{" in str(config.options.get("topic", ""))
+    """Somebody must tell the devices, and the streams, apart."""
+    by_topic = "{" in str(config.options.get("topic", ""))
+    if config.has_streams and not by_topic:
+        raise UsageError(
+            f'{config.where}: stream: "{config.stream}": what is in braces is a named part of an MQTT topic, as in '
+            'topic = "site/{device}/{stream}"'
+        )
+    by_source = config.type == "sparkplug" or by_topic
     if config.is_family and not by_source and config.decoder not in _NAMING:
         raise UsageError(
             f'{config.where}: device: "{config.device}": what is in braces is a named part of an MQTT topic, as in '
@@ -281,7 +292,7 @@ def _expectation(table: Mapping[str, Any], where: str) -> int | None:
 
 
 def _stream(table: Mapping[str, Any], where: str) -> str:
-    stream = address_part(table, "stream", where)
+    stream = _pattern(table, "stream", where)
     if "." in stream:
         raise UsageError(f'{where}: stream: "{stream}" has a dot, which separates a stream from its channel')
     return stream

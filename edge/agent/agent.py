@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from edge.agent.answering import answering
@@ -31,6 +32,7 @@ from edge.agent.notices import Notices
 from edge.agent.overview import Overview, SourceView
 from edge.agent.pipeline import Missing, missing_of
 from edge.agent.publisher import Publisher
+from edge.agent.pulses import PulseWatch, pulses_of
 from edge.agent.releases import Releases
 from edge.agent.remote.answers import Answers
 from edge.agent.remote.configuring import Configurator
@@ -45,9 +47,9 @@ from edge.agent.views import Now, not_begun, open_views, pipeline_views
 from edge.agent.watch import Watch
 from edge.config import AgentConfig
 from edge.errors import SourceFailedError, SpoolBusyError, UnwrittenError
+from edge.recording.batching import describe
 from edge.recording.recorder import Recorder
 from edge.sources.clock import boottime_ns
-from edge.spool.entries import description
 from edge.spool.spool import Spool
 from ingest.log.protocol import Log
 from ingest.log.segments.head import boot_id
@@ -75,7 +77,6 @@ class _Parts(NamedTuple):
     spool: Spool
     schedule: CommitSchedule
     clock: ClockWatch
-    unwritten: Unwritten
     committer: Committer
     publisher: Publisher
     desk: Desk
@@ -113,6 +114,8 @@ class Agent:
         self._begun_s = time.monotonic()
         self._unwritten: Unwritten | None = None
         self._clock: ClockWatch | None = None
+        pps = config.clock.pps
+        self._pulses = PulseWatch(pulses_of(pps), report) if pps else None
         self._desk: Desk | None = None
         self._buttons: Buttons | None = None
         self._lost: Mapping[tuple[str, str], int] = {}
@@ -159,6 +162,9 @@ class Agent:
                 asyncio.create_task(give_back()),
                 asyncio.create_task(introduce(self._manager, self.pipelines, self.overview, commit_ns)),
             ]
+            if self._pulses is not None:
+                refresh = partial(parts.clock.refresh, self.recorders.values())
+                background.append(asyncio.create_task(self._pulses.run(refresh)))
             if self.config.metrics is not None:
                 background.append(asyncio.create_task(serve_metrics(self.config.metrics, self.overview, self._report)))
             try:
@@ -207,6 +213,8 @@ class Agent:
             found |= spooled(self.spool, self._unwritten.refused_samples)
         if self._desk is not None and self._buttons is not None:
             found |= marked(self._desk, self._buttons.missed)
+        if self._pulses is not None:
+            found |= self._pulses.figures
         if self.publisher is not None:
             found |= published(self.publisher.figures)
         return found
@@ -232,6 +240,8 @@ class Agent:
             config_hash=config.digest,
             revision=config.revision,
             configured="" if self._configurator is None else self._configurator.words,
+            pps="" if self._pulses is None else self._pulses.words,
+            pps_trouble="" if self._pulses is None else self._pulses.trouble,
         )
 
     async def apply(self, config: AgentConfig, patience_ns: int) -> Exchanged:
@@ -246,10 +256,7 @@ class Agent:
         def swapped() -> None:
             self.config = config
             self._status.about = _about(self._version, config)
-            parts.unwritten.add(map(description, config.descriptions))
-            parts.publisher.describe(config.descriptions)
-            if self._rules is not None:
-                self._rules.learn(config.descriptions)
+            parts.committer.describe(config.descriptions)
 
         done = await self._lineup.change(config.sources, patience_ns, parts.committer.committing, swapped)
         if self.watch is not None:
@@ -270,11 +277,14 @@ class Agent:
         """An instant of CLOCK_BOOTTIME as the samples of a device have it; of another one as the first one's do."""
         recorder = self.recorders.get(device) or next(iter(self.recorders.values()), None)
         if recorder is not None:
-            return recorder.dated(monotonic_ns, offset_ns())
+            return recorder.dated(monotonic_ns, self._offset_ns(monotonic_ns))
         waits = (
             self._clock is not None and not self._clock.now.is_set and self.config.rules.holds_unsynced
         )  # no source has found a device yet
-        return (monotonic_ns, True) if waits else (monotonic_ns + offset_ns(), False)
+        return (monotonic_ns, True) if waits else (monotonic_ns + self._offset_ns(monotonic_ns), False)
+
+    def _offset_ns(self, monotonic_ns: int) -> int:
+        return offset_ns() if self._clock is None else self._clock.offset_ns(monotonic_ns)
 
     def _record(self, device: str, monotonic_ns: int, name: str) -> None:
         """A recording of its own begins then, or is over."""
@@ -297,7 +307,8 @@ class Agent:
     def _begin(self, spool: Spool) -> _Parts:
         """Take up what earlier boots left, put the parts together, and say that this boot is there."""
         config = self.config
-        clock = self._clock = ClockWatch(config.clock.trust, spool.folder, self._kernel_boot, self._report)
+        pulses = None if self._pulses is None else self._pulses.clock
+        clock = self._clock = ClockWatch(config.clock.trust, spool.folder, self._kernel_boot, self._report, pulses)
         begun = begin(config, self.boot, spool, lambda: clock.now, clock.clocks.offsets_ns, self._rules)
         self._status.born(spool)
         begun.devices.found = self._device_found
@@ -317,12 +328,13 @@ class Agent:
             self._report,
             keeps_oldest=config.spool.drop == "newest",
         )
+        begun.devices.described = lambda config: committer.describe([describe(config)])
         state, told = load(spool.folder)
         if told:
             self._report(told)
         desk = desk_of(config, spool, state, self._dated, self._report, self.publisher.notify, self._ended)
         self._desk, self._buttons = desk, Buttons(config.buttons, desk, self._report)
-        return _Parts(spool, schedule, clock, self._unwritten, committer, self.publisher, desk, self._buttons)
+        return _Parts(spool, schedule, clock, committer, self.publisher, desk, self._buttons)
 
     def _device_found(self, device: str) -> None:
         self._status.found(device)

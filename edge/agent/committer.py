@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -19,10 +19,11 @@ from edge.agent.schedule import CommitSchedule
 from edge.agent.unwritten import DISK_FAILED, DISK_FULL, Unwritten, Write
 from edge.recording.recorder import Recorder
 from edge.sources.clock import boottime_ns
+from edge.spool.entries import description
 from edge.spool.spool import Queue, Spool
 from ingest.errors import SensorloomError, StoreFullError
 from ingest.log.protocol import Entry
-from ingest.records import Chunk
+from ingest.records import Chunk, StreamDescription, schema_id
 
 if TYPE_CHECKING:
     from edge.agent.rules import EdgeRules
@@ -42,11 +43,20 @@ class Marker:
         self._rules = rules
         self._marks = list(marks)
         """Made, and not yet in the urgent queue."""
+        self._learned: list[StreamDescription] = []
+        """What streams mean of which nothing was fed yet."""
+
+    def learn(self, descriptions: Iterable[StreamDescription]) -> None:
+        """What the bytes of further streams mean; before any of theirs is seen."""
+        self._learned += descriptions
 
     async def see(self, entries: Sequence[Entry]) -> None:
         """These entries are durable."""
         if self._rules is None:
             return
+        if self._learned:
+            self._rules.learn(self._learned)
+            self._learned = []
         self._marks += await asyncio.to_thread(self._rules.feed, entries, time.time_ns())
         if self._marks:
             with suppress(SensorloomError):  # a disk that takes nothing is told by the readings; the marks wait here
@@ -88,6 +98,7 @@ class Committer:
         """What the disk said when it last took nothing."""
         self._troubles: dict[Queue, str] = {}
         self._renewals: dict[Queue, int] = {}
+        self._described: set[bytes] = set()
         self._told_dropped: dict[Queue, int] = {}
         """What of a queue's dropped records was told: again when it has doubled."""
 
@@ -104,13 +115,17 @@ class Committer:
                     f"stood still for {still_ns / 1e9:,.0f} s (stopped, swapped out, or the machine was suspended): "
                     "what sensors said meanwhile may be missing, and is announced where it is"
                 )
-            now = clock.look()
-            if now is not None:
-                for recorder in self._recorders.values():
-                    recorder.set_clock(now, boottime_ns())
-                await clock.tell()
+            await clock.refresh(self._recorders.values())
             await self.commit(schedule)
             alive()
+
+    def describe(self, descriptions: Iterable[StreamDescription]) -> None:
+        """What the bytes of further streams mean: it goes before them, with the next commit."""
+        fresh = [one for one in descriptions if schema_id(one) not in self._described]
+        self._described.update(map(schema_id, fresh))
+        self._unwritten.add(map(description, fresh))
+        self._marker.learn(fresh)
+        self._publisher.describe(fresh)
 
     async def commit(self, schedule: CommitSchedule, *, final: bool = False) -> bool:
         """Everything that was collected into the spool; then the sources may acknowledge.

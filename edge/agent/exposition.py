@@ -36,6 +36,12 @@ _FIGURES: Final[Mapping[str, tuple[str, _Kind, str]]] = {
     "retries": ("retries_total", "counter", "Appends that were made again."),
     "too_large": ("too_large_records_total", "counter", "Records that the log does not take."),
     "repeated": ("repeated_total", "counter", "Deliveries that were known already, and left out."),
+    "pps.locked": ("pps_locked", "gauge", "1 while a pulse per second leads the times."),
+    "pps.error_s": ("pps_error_seconds", "gauge", "So near to UTC is what the pulse leads."),
+    "pps.clock_ahead_s": ("pps_clock_ahead_seconds", "gauge", "How far the system's clock is ahead of the pulse."),
+    "pps.pulses": ("pps_pulses_total", "counter", "Pulses."),
+    "pps.missed": ("pps_missed_total", "counter", "Pulses that the kernel did not see."),
+    "pps.extra": ("pps_extra_total", "counter", "What it saw between pulses."),
     "conflicts": ("conflicts", "gauge", "Other agents that speak for this one's devices."),
 }
 

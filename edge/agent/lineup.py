@@ -84,7 +84,7 @@ class Lineup:
         assert shared is not None
         plan = planned([one.config for one in self.pipelines], sources)
         leaving = [one for one in self.pipelines if one.config.name not in plan.stay]
-        freed = {(device, member.config.stream) for one in leaving for device, member in one.members.items()}
+        freed = {whose for one in leaving for whose in one.members}
         _check_free(shared.devices, plan.come, freed)
         made = _made(plan.come)
         heard = {one.config.name: (_heard(one), one.config.expect_ns) for one in leaving}

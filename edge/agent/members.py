@@ -53,6 +53,8 @@ class Devices:
     """A recorder for a device with these streams."""
     found: Callable[[str], None] = lambda device: None
     """Hears of each device that a source finds."""
+    described: Callable[[SourceConfig], None] = lambda config: None
+    """Hears of each stream that a source finds, before anything of it is recorded."""
     recorders: dict[str, Recorder] = field(default_factory=dict)
     """By device."""
     _streams: set[tuple[str, str]] = field(default_factory=set)

@@ -114,6 +114,10 @@ class Overview(msgspec.Struct, frozen=True):
     """Of what came through the log and is laid over the local file; empty: nothing is."""
     configured: str = ""
     """What became of the newest that came; empty: none did, since it began."""
+    pps: str = ""
+    """How the pulse per second is; empty: none is configured."""
+    pps_trouble: str = ""
+    """The same where times are not led by it now."""
 
     @property
     def samples(self) -> int:
@@ -203,6 +207,8 @@ def page(view: Overview) -> str:
             f"  remote {view.revision or 'none'} is laid over the file"
             + f"; newest {view.configured}" * bool(view.configured)
         )
+    if view.pps:
+        lines.append(f"  pps    {view.pps}")
     for source in view.sources:
         heard = "nothing heard yet" if source.silent_s is None else f"heard {_span(source.silent_s)} ago"
         rate = "" if source.rate_hz is None else f", {source.rate_hz:.6g} Hz"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections import Counter
-from collections.abc import Callable, Collection, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -17,7 +17,7 @@ from edge.agent.members import Devices, Member
 from edge.agent.schedule import CommitSchedule
 from edge.decoders import decoder_of
 from edge.decoders.guard import GuardedDecoder
-from edge.devices import NO_DEVICE, STREAM_TAKEN, TOO_MANY, why_no_device
+from edge.devices import BAD_STREAM, NO_DEVICE, STREAM_TAKEN, TOO_MANY, why_no_device, why_no_stream
 from edge.protocol import Arrival, Decoder, Fault, Frame, Interruption, Read, Source, SourceConfig
 from edge.sources.backoff import Backoff
 from edge.sources.clock import now
@@ -32,13 +32,12 @@ Missing: TypeAlias = dict[str, str]
 
 def missing_of(device: str, pipelines: Iterable[Pipeline]) -> Missing:
     """The streams of a device that nobody hears now."""
-    own = (pipeline for pipeline in pipelines if device in pipeline.members)
-    return {pipeline.config.stream: pipeline.missing for pipeline in own if pipeline.missing}
+    return {stream: one.missing for one in pipelines for stream in one.streams_of(device) if one.missing}
 
 
 def heard_of(device: str, pipelines: Iterable[Pipeline]) -> dict[str, int | None]:
     """Up to when (CLOCK_BOOTTIME) all that the streams of a device said has surely come; None: up to now."""
-    return {p.config.stream: p.source.heard_ns for p in pipelines if device in p.members and not p.ended}
+    return {stream: p.source.heard_ns for p in pipelines if not p.ended for stream in p.streams_of(device)}
 
 
 class Pipeline:
@@ -62,8 +61,10 @@ class Pipeline:
         self.failure = ""
         self.hearing: Final = _hearing(config)
         """Of all that it brings."""
-        self.members: Final[dict[str, Member]] = {}
-        """By device."""
+        self.members: Final[dict[tuple[str, str], Member]] = {}
+        """By device and stream."""
+        self._streams: dict[str, list[str]] = {}
+        """The same by device."""
         self.refused: Final[Counter[str]] = Counter()
         """What is of no device that is recorded: messages, or samples where fields tell the devices apart."""
         self._devices = devices
@@ -90,7 +91,7 @@ class Pipeline:
         """Of a source of one device."""
         if not config.is_family:
             recorder = devices.recorders[config.device]
-            self._only = self.members[config.device] = Member(config, recorder, self._decoder, self.hearing)
+            self._only = self._add(Member(config, recorder, self._decoder, self.hearing))
 
     @property
     def missing(self) -> str:
@@ -109,8 +110,22 @@ class Pipeline:
         return self._is_served and not self.ended and not self.source.waiting_for
 
     def name_of(self, member: Member) -> str:
-        """What a stream that it feeds is called in messages: as the source, and by the device where it has several."""
-        return f"{self.config.name} of {member.config.device}" if self.config.is_family else self.config.name
+        """What a stream that it feeds is called in messages: as the source, and by the device, and its own name, where
+        it has several."""
+        if not self.config.is_family:
+            return self.config.name
+        own = f"{self.config.name} of {member.config.device}"
+        return f"{own}/{member.config.stream}" if self.config.has_streams else own
+
+    def streams_of(self, device: str) -> Sequence[str]:
+        """The streams of a device that it feeds."""
+        return self._streams.get(device, ())
+
+    def _add(self, member: Member) -> Member:
+        config = member.config
+        self.members[config.device, config.stream] = member
+        self._streams.setdefault(config.device, []).append(config.stream)
+        return member
 
     async def serve(self) -> None:
         """Take what the source brings, until its end. One that breaks is begun again; one that cannot work ends."""
@@ -190,7 +205,7 @@ class Pipeline:
             self._was_opened = True
             self._opened = now()
             for member in self.members.values():
-                member.recorder.listen(self.config.stream, *self._opened)
+                member.recorder.listen(member.config.stream, *self._opened)
         async for item in self.source.arrivals():
             self._take_any(item)
             backoff.reset()
@@ -215,10 +230,10 @@ class Pipeline:
                 self.repeated += 1
                 return
             self._identities.note(self.config.name, item.identity)
-        if not item.device:
+        if not (item.device or item.stream):
             self._decode(item, self._decoder, self._only)
         else:
-            member = self._member(item.device, 1, by_source=True)
+            member = self._member(item.device, item.stream, 1, by_source=True)
             if member is not None and member.decoder is not None:
                 self._decode(item, member.decoder, member)
 
@@ -255,7 +270,7 @@ class Pipeline:
                 parts.setdefault(one.device, []).append(one)
         nobodys = parts.pop("", [])
         for device, own in parts.items():
-            member = self._member(device, sum(map(_samples, own)), by_source=False)
+            member = self._member(device, "", sum(map(_samples, own)), by_source=False)
             if member is not None:
                 member.take_part(item, fed, own)
         for member in self.members.values() if nobodys else ():
@@ -263,33 +278,37 @@ class Pipeline:
 
     # --- devices
 
-    def _member(self, device: str, count: int, *, by_source: bool) -> Member | None:
+    def _member(self, device: str, stream: str, count: int, *, by_source: bool) -> Member | None:
         """Whose these are, so many messages or samples; None where they are left out, which is counted."""
-        return self.members.get(device) or self._join(device, count, by_source=by_source)
+        known = self.members.get((device or self.config.device, stream or self.config.stream))
+        return known or self._join(self.config.of(device, stream), count, by_source=by_source)
 
-    def _join(self, device: str, count: int, *, by_source: bool) -> Member | None:
-        """A device from which nothing has come before. Where its source tells it apart, its decoder is its own."""
-        reason = why_no_device(device)
+    def _join(self, config: SourceConfig, count: int, *, by_source: bool) -> Member | None:
+        """A device, or a stream of one, from which nothing has come before. Where its source tells it apart, its
+        decoder is its own."""
+        reason = why_no_device(config.device) or why_no_stream(config.stream)
         if not reason and len(self.members) >= self.config.max_devices:
             reason = TOO_MANY
-        config = self.config.of_device(device)
         recorder = None if reason else self._devices.join(config)
         if recorder is None:
-            self._refuse(reason or STREAM_TAKEN, device, count)
+            name = f"{config.device}/{config.stream}" if self.config.has_streams else config.device
+            self._refuse(reason or STREAM_TAKEN, name, count)
             return None
+        if self.config.has_streams:
+            self._devices.described(config)
         decoder = None
         if by_source:
             decoder = GuardedDecoder(decoder_of(config), self._decoder_failed)
-        self.members[device] = member = Member(config, recorder, decoder, _hearing(config))
+        member = self._add(Member(config, recorder, decoder, _hearing(config)))
         if self._opened is not None:
             recorder.listen(config.stream, *self._opened)
         return member
 
-    def _refuse(self, reason: str, device: str, count: int) -> None:
+    def _refuse(self, reason: str, name: str, count: int) -> None:
         self.refused[reason] += count
         if self.refused[reason] >= 2 * self._told_refused[reason]:
             self._told_refused[reason] = self.refused[reason]
-            words = f"{self.refused[reason]:,} left out, {reason}: {refusal(self.config, reason, device)}"
+            words = f"{self.refused[reason]:,} left out, {reason}: {refusal(self.config, reason, name)}"
             self._report(f"{self.config.name}: {words}")
 
     def _decoder_failed(self, error: Exception) -> None:
@@ -301,14 +320,14 @@ class Pipeline:
             )
 
     def _interrupt(self, item: Interruption) -> None:
-        stream, clocks = self.config.stream, (item.monotonic_ns, item.wall_ns)
-        own = self._member(item.device, 1, by_source=True) if item.device else None
-        members = list(self.members.values()) if not item.device else [] if own is None else [own]
+        clocks, is_whose = (item.monotonic_ns, item.wall_ns), bool(item.device or item.stream)
+        own = self._member(item.device, item.stream, 1, by_source=True) if is_whose else None
+        members = list(self.members.values()) if not is_whose else [] if own is None else [own]
         if not (item.goes_on or item.is_whole):
             self._reset(members, clocks)
         for member in members:
             member.recorder.interrupt(
-                stream, item.reason, *clocks, item.since_ns, goes_on=item.goes_on, is_whole=item.is_whole
+                member.config.stream, item.reason, *clocks, item.since_ns, goes_on=item.goes_on, is_whole=item.is_whole
             )
 
     def _reset(self, members: Collection[Member], clocks: tuple[int, int]) -> None:
@@ -317,7 +336,7 @@ class Pipeline:
         for member in members:
             left = shared if member.decoder is None else member.decoder.reset()
             if left:
-                member.recorder.take(self.config.stream, 0, left, *clocks)
+                member.recorder.take(member.config.stream, 0, left, *clocks)
 
 
 def _samples(one: Frame | Fault) -> int:
@@ -328,15 +347,18 @@ def _hearing(config: SourceConfig) -> Hearing:
     return Hearing(set(range(len(config.channels))))
 
 
-def refusal(config: SourceConfig, reason: str, device: str) -> str:
-    """What was found of a device that is not recorded, and what to do."""
+def refusal(config: SourceConfig, reason: str, name: str) -> str:
+    """What was found of a device, or a stream of one, that is not recorded, and what to do."""
     if reason == TOO_MANY:
-        return f'"{printable(device)}" is one more than max_devices = {config.max_devices}; say a larger one'
+        return f'"{printable(name)}" is one more than max_devices = {config.max_devices}; say a larger one'
     if reason == STREAM_TAKEN:
-        return f'another source has the stream "{device}/{config.stream}" already; give one of them another stream'
+        whole = name if config.has_streams else f"{name}/{config.stream}"
+        return f'another source has the stream "{whole}" already; give one of them another stream'
     if reason == NO_DEVICE:
         return f'what device = "{config.device}" is made of is not there, or neither a text nor a whole number'
-    return f'"{printable(device)[:60]}" can be no device\'s name: it has a slash, a brace, a $, or spaces around it'
+    if reason == BAD_STREAM:
+        return f'"{printable(name)[:60]}" can be no stream: its name has a dot, a brace, a $, or spaces around it'
+    return f'"{printable(name)[:60]}" can be no device\'s name: it has a slash, a brace, a $, or spaces around it'
 
 
 def _described(error: Exception) -> str:

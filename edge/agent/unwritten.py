@@ -40,7 +40,9 @@ class Unwritten:
     """Collects what the next commit writes. `first` goes before all else."""
 
     def __init__(self, first: Iterable[Entry], identities: Identities, kernel_boot: bytes) -> None:
-        self._kept = list(map(Write, first))
+        self._kept: list[Write] = []
+        self._added = list(map(Write, first))
+        """Since the last `collect`: a commit may be under way."""
         self._identities = identities
         self._kernel_boot = kernel_boot
         self._refusals = Refusals()
@@ -49,7 +51,7 @@ class Unwritten:
 
     def add(self, entries: Iterable[Entry]) -> None:
         """These go with the next commit, before what is collected then."""
-        self._kept += map(Write, entries)
+        self._added += map(Write, entries)
 
     def write(self, held: Held) -> Write:
         """A recorder's record as an entry."""
@@ -61,6 +63,7 @@ class Unwritten:
         """What was not written yet, and what is new. Of that, a spool that is full takes no chunks."""
         fresh = self._refuse(fresh, SPOOL_FULL) if is_full else [*self._announced(), *fresh]
         fresh += map(Write, self._identities.take())
+        self._kept, self._added = self._kept + self._added, []
         return self._kept + fresh
 
     def written(self) -> None:

@@ -18,6 +18,7 @@ from edge.protocol import STALLED, Fault, Frame, Read, SourceConfig
 from edge.recording.arrivals import ArrivalTimes, RateFound
 from edge.recording.batching import Account, Counters
 from edge.recording.device import DeviceTimes
+from edge.recording.pulses import Line
 from edge.recording.stamps import Ahead, ClockStep, Placed, Stamp
 from edge.recording.stream import Stream, Taken
 from edge.recording.timebase import Axis
@@ -64,7 +65,9 @@ class ClockState:
 
     is_set: bool
     source: str
-    """For `Clock.source`: `ntp`, `system` …"""
+    """For `Clock.source`: `ntp`, `system`, `pps` …"""
+    line: Line | None = None
+    """What CLOCK_BOOTTIME lacks to UTC, where pulses say it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +185,7 @@ class Recorder:
             return monotonic_ns, True
         own = (stream.axis for stream in self._streams.values() if stream.config.is_on_our_axis)
         axis = next((axis for axis in own if axis is not None), None)
-        return monotonic_ns + (offset_ns if axis is None else axis.offset_ns), False
+        return monotonic_ns + (offset_ns if axis is None else axis.offset_ns(monotonic_ns)), False
 
     def begin_anew(self, monotonic_ns: int, attributes: Mapping[str, str]) -> None:
         """End the recording under way, if any; those that begin from now on have these attributes besides."""
@@ -318,7 +321,7 @@ class Recorder:
         return self._rules.holds_unsynced and not self._is_timed(stream)
 
     def _new_axis(self, stream: Stream, monotonic_ns: int, wall_ns: int) -> Axis:
-        return Axis.begin(monotonic_ns, wall_ns, is_set=not self._holds(stream))
+        return Axis.begin(monotonic_ns, wall_ns, is_set=not self._holds(stream), line=self._clock.line)
 
     def _settle(self, stream: Stream) -> None:
         """Place what waited for the reads behind it."""
@@ -348,7 +351,7 @@ class Recorder:
     def _frame(self, stream: Stream, frame: Frame, taken: Taken, ahead: Sequence[Ahead]) -> None:
         stamp, values, device_ns = taken.stamp, frame.values, frame.times_ns
         if stream.config.clock == "kernel" and stream.axis is not None and device_ns is not None:
-            device_ns = device_ns + stream.axis.offset_ns
+            device_ns = stream.axis.times(device_ns)
         while True:
             try:
                 placed = stream.timebase.place(len(values), device_ns, stamp, ahead)
@@ -428,9 +431,14 @@ class Recorder:
         self._out.append(Held(record, held))
 
     def set_clock(self, clock: ClockState, monotonic_ns: int) -> None:
-        """The system's clock was set, or lost: a step, if it matters to what is under way."""
-        if clock.is_set != self._clock.is_set:
+        """The clock was set, or lost, or led on: a step, if it matters to what is under way."""
+        led = [(each, each.axis) for each in self._streams.values() if each.axis is not None and not self._holds(each)]
+        if clock.is_set != self._clock.is_set or any(
+            axis.leaves(clock.line, monotonic_ns) for stream, axis in led if stream.config.is_on_our_axis
+        ):
             self.end("clock_step", monotonic_ns)
+        for _, axis in led:
+            axis.line = clock.line
         self._clock = clock
         if self._kept is not None:
             self._kept.set_clock(clock, monotonic_ns)
@@ -550,7 +558,9 @@ class Recorder:
             source, is_known = self._clock.source, self._clock.is_set
         else:
             source, is_known = stream.config.clock, state.synced
-        return Clock(source if is_known else UNSYNCED, state.offset_ns, round(state.ppm, 3), state.uncertainty_ns)
+        line = self._clock.line if stream.config.is_on_our_axis else None
+        error_ns = state.uncertainty_ns + (0 if line is None else line.error_ns)
+        return Clock(source if is_known else UNSYNCED, state.offset_ns, round(state.ppm, 3), error_ns)
 
     def _progress(self, stream: Stream, monotonic_ns: int, *, is_away: bool = False) -> None:
         """Say how far a silent stream is complete, where that is further than was said."""

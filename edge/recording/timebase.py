@@ -12,10 +12,11 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Final
 
-from edge.protocol import ClockKind
+from edge.protocol import ClockKind, Times
 from edge.recording.arrivals import ArrivalTimes, RateFound
 from edge.recording.device import DEVICE_STEP_NS, CountedTimes, DeviceTimes
 from edge.recording.kernel import KernelTimes
+from edge.recording.pulses import STEP_NS, Line
 from edge.recording.stamps import Ahead, ClockEstimate, ClockStep, Placed, Stamp, Timebase
 from edge.recording.unrated import UnratedTimes
 
@@ -56,23 +57,40 @@ def timebase(kind: ClockKind, rate: Fraction | None) -> Timebase:
 
 
 class Axis:
-    """The agent's time axis within a recording: CLOCK_BOOTTIME plus an offset that is fixed when it begins.
+    """The agent's time axis within a recording: CLOCK_BOOTTIME plus an offset that is fixed when it begins, or what a
+    pulse per second says that it lacks.
 
     Unset, the offset is 0: the data wait on monotonic time until `offset_ns` is known.
     """
 
-    def __init__(self, offset_ns: int) -> None:
-        self.offset_ns: Final = offset_ns
+    def __init__(self, offset_ns: int, line: Line | None = None) -> None:
+        self.line = line
+        """The newest, where there is a pulse."""
+        self._offset_ns: Final = offset_ns
 
     @classmethod
-    def begin(cls, monotonic_ns: int, wall_ns: int, *, is_set: bool) -> Axis:
+    def begin(cls, monotonic_ns: int, wall_ns: int, *, is_set: bool, line: Line | None = None) -> Axis:
         """The axis of a recording that begins now."""
-        return cls(wall_ns - monotonic_ns if is_set else 0)
+        return cls(wall_ns - monotonic_ns, line) if is_set else cls(0)
+
+    def offset_ns(self, monotonic_ns: int) -> int:
+        """What CLOCK_BOOTTIME lacks to this axis at a time."""
+        return self._offset_ns if self.line is None else self.line.lacks_ns(monotonic_ns)
 
     def stamp(self, monotonic_ns: int) -> Stamp:
         """A monotonic time on this axis."""
-        return Stamp(monotonic_ns + self.offset_ns)
+        return Stamp(monotonic_ns + self.offset_ns(monotonic_ns))
+
+    def times(self, monotonic_ns: Times) -> Times:
+        """Monotonic times, `(samples,)`, on this axis."""
+        return monotonic_ns + self._offset_ns if self.line is None else self.line.utc(monotonic_ns)
 
     def has_stepped(self, monotonic_ns: int, wall_ns: int) -> bool:
-        """Whether the wall clock has left the axis."""
-        return abs(wall_ns - monotonic_ns - self.offset_ns) > CLOCK_STEP_NS
+        """Whether the wall clock has left the axis; where a pulse leads it, nobody asks that clock."""
+        return self.line is None and abs(wall_ns - monotonic_ns - self._offset_ns) > CLOCK_STEP_NS
+
+    def leaves(self, line: Line | None, monotonic_ns: int) -> bool:
+        """Whether it would step, if this line led it from now on."""
+        if line is None:
+            return self.line is not None
+        return abs(line.lacks_ns(monotonic_ns) - self.offset_ns(monotonic_ns)) > STEP_NS

@@ -61,7 +61,11 @@ class Agent:
         return (self._out / "agent.txt").read_text()
 
     def ask(self) -> dict[str, Any]:
-        """What it says of itself, its sources by name; nothing while it does not answer."""
+        """What it says of its sources, by name; nothing while it does not answer."""
+        return {source["name"]: source for source in self.overview().get("sources", ())}
+
+    def overview(self) -> dict[str, Any]:
+        """What it says of itself; nothing while it does not answer."""
         while True:
             received = b""
             with socket.socket(socket.AF_UNIX) as link:
@@ -72,7 +76,8 @@ class Agent:
                 except OSError:
                     return {}
             if received:  # it says nothing where it was too busy to
-                return {source["name"]: source for source in json.loads(received)["sources"]}
+                found: dict[str, Any] = json.loads(received)
+                return found
             time.sleep(0.2)
 
     def heard(self, name: str, samples: int) -> bool:

@@ -115,6 +115,7 @@ def remedies(facts: Facts) -> list[Remedy]:
         *(_spool(facts.agent) if facts.agent is not None else ()),
         *_links(facts.links, facts.agent),
         *_clock(facts.clock),
+        *_pulses(facts.agent),
         *_disk(facts.disk),
         *_power(facts.power),
     ]
@@ -209,6 +210,11 @@ def _clock(clock: ClockFacts) -> Iterator[Remedy]:
             "this machine has no clock that goes on without power: after a start it may be hours behind, and is "
             'believed; say trust = "ntp" in [clock]',
         )
+
+
+def _pulses(agent: Overview | None) -> Iterator[Remedy]:
+    if agent is not None and agent.pps_trouble:
+        yield Remedy(TIMES, "pps", agent.pps_trouble)
 
 
 def _disk(disk: DiskFacts) -> Iterator[Remedy]:

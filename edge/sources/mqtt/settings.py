@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from edge.devices import Pattern, pattern_of
+from edge.devices import Pattern, pattern_of, stream_pattern_of
 from edge.protocol import Key, SourceConfig
 from ingest.errors import UsageError
 from ingest.settings import suggest
@@ -26,8 +26,9 @@ KEYS: Final[Mapping[str, Key]] = {
     "topic": Key(
         "text",
         "The topic whose messages are read: one topic, one stream. A level in braces tells devices apart, each with "
-        "recordings of its own: `site/{device}/acc`. With `+` (one level) or `#` (the rest) it may name several topics "
-        "of one device, which the table must then say itself.",
+        "recordings of its own, or streams of one table's kind: `site/{device}/acc`, `site/{device}/{stream}`. With "
+        "`+` (one level) or `#` (the rest) it may name several topics of one device, which the table must then say "
+        "itself.",
         '"plant/pump-7/acc"',
         synonyms=("topics", "subscribe", "subscription", "topic_filter"),
     ),
@@ -154,6 +155,8 @@ class Settings:
     """Named parts of the topic: in which of its levels each lies."""
     devices: Pattern | None = None
     """What tells devices apart by these parts; None where the topic does not."""
+    streams: Pattern | None = None
+    """The same of streams."""
     max_devices: int = 1
 
     @property
@@ -210,6 +213,7 @@ def settings(config: SourceConfig) -> Settings:
         has_grid=config.rate is not None and config.clock == "arrival",
         parts=parts,
         devices=pattern_of(config) if parts else None,
+        streams=stream_pattern_of(config) if parts else None,
         max_devices=config.max_devices if parts else 1,
     )
     if found.password_file and not found.username:
@@ -293,18 +297,18 @@ def _topic(config: SourceConfig) -> tuple[str, dict[str, int]]:
 
 def _check_parts(config: SourceConfig, text: str, named: Mapping[str, int]) -> None:
     """What a topic names must be what its devices are made of."""
-    where, pattern = config.where, pattern_of(config)
+    where, patterns = config.where, [one for one in (pattern_of(config), stream_pattern_of(config)) if one is not None]
     if text.count("{") > len(named):
         raise UsageError(
             f'{where}: topic: "{text}": a named part is a whole level, each with another name, as in a/{{device}}/c'
         )
-    unknown = [part for part in (pattern.parts if pattern else ()) if part not in named]
-    if named and (pattern is None or unknown):
+    unknown = [part for pattern in patterns for part in pattern.parts if part not in named]
+    if named and (not patterns or unknown):
         parts = "-".join(f"{{{part}}}" for part in named)
-        found = f'"{config.device}"' if config.device_named or pattern else "none"
+        found = f'"{config.device}"' if config.device_named or patterns else "none"
         raise UsageError(
             f'{where}: device: found {found}; topic "{text}" names {", ".join(named)}: write device = "{parts}", or + '
-            "for what tells no devices apart"
+            "for what tells no devices or streams apart"
         )
 
 

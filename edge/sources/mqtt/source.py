@@ -18,7 +18,7 @@ import hashlib
 from collections import deque
 from collections.abc import AsyncIterator, Hashable, Iterable, Mapping
 from functools import lru_cache
-from typing import ClassVar, Final, Self
+from typing import ClassVar, Final, NamedTuple, Self
 
 from paho.mqtt.client import MQTTMessage, topic_matches_sub
 
@@ -58,6 +58,16 @@ _PLAIN_BYTES: Final = 64
 """A longer payload is hashed for its identity, not copied."""
 
 
+class Whose(NamedTuple):
+    """Device and stream of a message, as `Arrival` has them."""
+
+    device: str = ""
+    stream: str = ""
+
+
+NOBODY: Final = Whose()
+
+
 class MqttSource:
     """A topic of a broker as a `Source`."""
 
@@ -74,12 +84,12 @@ class MqttSource:
         self._links = 0
         self._connecting: asyncio.Task[None] | None = None
         self._wanted = lru_cache(1024)(lambda topic: topic_matches_sub(settings.topic, topic))
-        self._device = lru_cache(1024)(self._device_of)
+        self._whose = lru_cache(1024)(self._whose_of)
         self._hearing = Hearing(settings.window, settings.qos, settings.longest_wait_ns, has_grid=settings.has_grid)
         self._redelivery = Redelivery()
         self._repeats_until_ns = NEVER_NS
-        self._topics: dict[str, str] = {}
-        """By device, the first one that a message came of; with wildcards, one of several."""
+        self._topics: dict[Whose, str] = {}
+        """By device and stream, the first one that a message came of; with wildcards, one of several."""
         self._heard_ns = 0
         self._trouble, self._trouble_ns = "", 0
 
@@ -246,14 +256,14 @@ class MqttSource:
         """See `edge.sources.mqtt.link.Listener`."""
         topic, payload = _topic(message), bytes(message.payload)
         if topic is None:
-            self._leave_out(link, message, BAD_TOPIC, "a message's topic is not UTF-8: correct the publisher", "")
+            self._leave_out(link, message, BAD_TOPIC, "a message's topic is not UTF-8: correct the publisher", NOBODY)
         elif message.retain or not self._wanted(topic):  # old news, or of a topic that was once subscribed to
             link.acknowledge(message.mid)
         elif size > self.settings.kept_bytes or len(payload) > self.settings.max_message:
             what = f'a message of {size:,} bytes of "{topic}"'
             limit = f'max_message = "{self.settings.max_message_text}"'
             words = f"{what} is more than {limit}: say a larger one, or send less"
-            self._leave_out(link, message, TOO_LARGE, words, self._device(topic))
+            self._leave_out(link, message, TOO_LARGE, words, self._whose(topic))
         else:
             self._take(link, message, topic, payload, self.compare(topic))
 
@@ -272,12 +282,12 @@ class MqttSource:
         """See `edge.sources.mqtt.link.Listener`."""
         self._hearing.stalled(now()[0])
 
-    def _take(self, link: Link, message: MQTTMessage, topic: str, payload: bytes, device: str) -> None:
+    def _take(self, link: Link, message: MQTTMessage, topic: str, payload: bytes, whose: Whose) -> None:
         boot_ns, wall_ns = now()
-        publisher = device if device in self._topics else ""
+        publisher = "/".join(filter(None, whose)) if whose in self._topics else ""
         waited_ns = self._hearing.arrived(boot_ns, len(link.unacknowledged), publisher)
         if not message.qos:
-            item = Arrival(payload, boot_ns, wall_ns, is_message=True, waited_ns=waited_ns, device=device)
+            item = Arrival(payload, boot_ns, wall_ns, is_message=True, waited_ns=waited_ns, **whose._asdict())
             self.hand_on(link, topic, item)
             return
         said = payload if len(payload) <= _PLAIN_BYTES else hashlib.blake2b(payload, digest_size=32).digest()
@@ -294,7 +304,7 @@ class MqttSource:
             is_message=True,
             urgent=len(link.unacknowledged) >= self.settings.window,
             waited_ns=waited_ns,
-            device=device,
+            **whose._asdict(),
         )
         self.hand_on(link, topic, item)
 
@@ -302,36 +312,39 @@ class MqttSource:
         """A message for the agent; those that read more in it do so here."""
         self.put(item)
 
-    def _leave_out(self, link: Link, message: MQTTMessage, reason: str, words: str, device: str) -> None:
+    def _leave_out(self, link: Link, message: MQTTMessage, reason: str, words: str, whose: Whose) -> None:
         """No reading of this message mends it: it is counted as lost, told, and not delivered again."""
         self._tell(words)
         boot_ns, wall_ns = now()
         complete_ns = self._hearing.heard_ns
         waited_ns = self._hearing.arrived(boot_ns, len(link.unacknowledged))
         since_ns = boot_ns - waited_ns if waited_ns else complete_ns
-        self.put(Interruption(reason, boot_ns, wall_ns, since_ns, device=device))
+        self.put(Interruption(reason, boot_ns, wall_ns, since_ns, **whose._asdict()))
         link.acknowledge(message.mid)
 
-    def compare(self, topic: str) -> str:
+    def compare(self, topic: str) -> Whose:
         """Whose message it is, where the topic says it; a second topic in one stream is told."""
-        device = self._device(topic)
-        first = self._topics.get(device)
+        whose = self._whose(topic)
+        first = self._topics.get(whose)
         if first is None:
             if len(self._topics) < self.settings.max_devices:
-                self._topics[device] = topic
+                self._topics[whose] = topic
         elif topic != first:
             self._tell(
                 f'messages of "{first}" and of "{topic}" are mixed in one stream; where these are two sensors, tell '
-                "them apart by a {device} in the topic, or name one topic in each source"
+                "them apart by a {device} or {stream} in the topic, or name one topic in each source"
             )
-        return device
+        return whose
 
-    def _device_of(self, topic: str) -> str:
-        """What tells devices apart, where the topic does; it need not be a device's name."""
+    def _whose_of(self, topic: str) -> Whose:
+        """What tells devices and streams apart, where the topic does; it need not be their name."""
         settings, levels = self.settings, topic.split("/")
-        if settings.devices is None:
-            return ""
-        return settings.devices.fill({part: levels[level] for part, level in settings.parts.items()}) or NAMELESS
+        values = {part: levels[level] for part, level in settings.parts.items()}
+        device, stream = (
+            "" if pattern is None else pattern.fill(values) or NAMELESS
+            for pattern in (settings.devices, settings.streams)
+        )
+        return Whose(device, stream)
 
     def _tell(self, trouble: str) -> None:
         self._trouble, self._trouble_ns = one_line(trouble), now()[0]

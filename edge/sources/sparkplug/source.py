@@ -16,7 +16,7 @@ from edge.protocol import Arrival, Key, SourceConfig
 from edge.sources.clock import now
 from edge.sources.mqtt.link import Link
 from edge.sources.mqtt.settings import KEYS, Settings, passing, settings
-from edge.sources.mqtt.source import MqttSource
+from edge.sources.mqtt.source import NOBODY, MqttSource, Whose
 from edge.sources.sparkplug.payload import rebirth_command
 from edge.sources.sparkplug.session import PARKED, Session, names_of
 from ingest.errors import UsageError
@@ -99,9 +99,9 @@ class SparkplugSource(MqttSource):
         """See `edge.protocol.Source`. What waits for a birth is not in the books either."""
         return self._heard_ns if self._session.parked else super().heard_ns
 
-    def compare(self, topic: str) -> str:
+    def compare(self, topic: str) -> Whose:
         """One session has many topics; whose a message is says its session."""
-        return ""
+        return NOBODY
 
     def hand_on(self, link: Link, topic: str, item: Arrival) -> None:
         """See `MqttSource`."""

@@ -15,8 +15,8 @@ from edge.agent.agent import Agent
 from edge.agent.clones import CloneWatch
 from edge.agent.trial import Trial
 from edge.config import load_config
-from ingest.log.protocol import STATUS
-from ingest.records import Birth, Death, Heartbeat, RecordingEnd, RecordingStart
+from ingest.log.protocol import STATUS, STREAMS
+from ingest.records import Birth, Death, Heartbeat, RecordingEnd, RecordingStart, StreamDescription, schema_id
 from simulators.doubles.agent import Running, fed_config, running
 from simulators.doubles.broker import ScriptedBroker
 from simulators.doubles.log import FlakyLog
@@ -141,6 +141,76 @@ def test_a_stream_that_another_source_has_is_refused(tmp_path: Path) -> None:
             assert any('another source has the stream "pump/acc" already' in text for text in agent.said)
 
     with_broker(scenario, False)
+
+
+def streams_config(folder: Path, url: str, topic: str) -> Path:
+    """Without a `stream` of its own: the topic has one."""
+    path = family(folder, url, topic=topic)
+    own, _, fed = path.read_text().partition('[[source]]\nname = "fed"')
+    path.write_text(own.replace('stream = "acc"\n', "") + '[[source]]\nname = "fed"' + fed)
+    return path
+
+
+@pytest.mark.parametrize("topic", ["site/{device}/{stream}", "site/{stream}"])
+def test_streams_are_told_apart_by_the_topic(tmp_path: Path, topic: str) -> None:
+    has_devices = "{device}" in topic
+    devices = ["p-1", "p-2"] if has_devices else ["pump"]
+
+    async def scenario(broker: ScriptedBroker) -> None:
+        log = FlakyLog()
+        async with running(streams_config(tmp_path, broker.url, topic), log) as agent:
+            await broker.until(subscriptions=1)
+            wanted = [(device, stream) for device in devices for stream in ("left", "right")]
+            for number, (device, stream) in enumerate(wanted * 2, 1):
+                at = topic.replace("{device}", device).replace("{stream}", stream)
+                broker.send(at, b"%d" % number, number)
+            await agent.until(lambda: sum(chunk.count for chunk in log.chunks()) == 2 * len(wanted))
+            broker.send(topic.replace("{device}", devices[0]).replace("{stream}", "left"), b"no number", 90)
+            broker.send(topic.replace("{device}", devices[0]).replace("{stream}", "a.b"), b"1", 91)
+            await agent.until(lambda: bool(log.gaps()))
+            await broker.until(acknowledged=2 * len(wanted) + 2)
+            got: dict[tuple[str, str], list[float]] = {}
+            for chunk in log.chunks():
+                own = got.setdefault((chunk.device, chunk.stream), [])
+                own += memoryview(chunk.values).cast("f").tolist()
+            assert got == {whose: [n + 1.0, n + 1.0 + len(wanted)] for n, whose in enumerate(wanted)}
+            assert {(gap.device, gap.stream, gap.reason) for gap in log.gaps()} == {(devices[0], "left", "number")}
+            assert agent.agent.figures()["all.refused.bad_stream"] == 1
+            assert any('"a.b" can be no stream' in text or "a.b" in text for text in agent.said)
+            names = {view.name for view in agent.agent.overview().sources}
+            assert f"all of {devices[0]}/right" in names
+            known = {schema_id(one) for one in log.records(STREAMS) if isinstance(one, StreamDescription)}
+            assert {chunk.schema for chunk in log.chunks()} <= known
+        recordings = {(chunk.device, chunk.recording) for chunk in log.chunks()}
+        assert len(recordings) == len(devices)
+        starts = [record for record in log.records() if isinstance(record, RecordingStart)]
+        assert len(starts) == len(devices)
+        order = [type(record) for record in log.records()]
+        assert order.count(RecordingEnd) == len(devices)
+
+    with_broker(scenario, False)
+
+
+def test_a_streams_meaning_is_durable_before_its_samples(tmp_path: Path) -> None:
+    """The agent dies before the log has anything; what the next one publishes is known."""
+
+    async def scenario(broker: ScriptedBroker) -> None:
+        log = FlakyLog()
+        log.away = True
+        config = streams_config(tmp_path, broker.url, "site/{stream}")
+        async with running(config, log, killed=True) as agent:
+            await broker.until(subscriptions=1)
+            broker.send("site/left", b"1", 1)
+            await broker.until(acknowledged=1)
+            assert agent.agent.spool is not None
+        log.away = False
+        async with running(config, log, boot=2) as agent:
+            await agent.until(lambda: bool(log.chunks()))
+        known = {schema_id(one) for one in log.records(STREAMS) if isinstance(one, StreamDescription)}
+        assert log.chunks()[0].stream == "left"
+        assert log.chunks()[0].schema in known
+
+    with_broker(scenario, False, True)
 
 
 def test_a_boot_that_died_ends_and_the_device_goes_on(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,8 @@ def test_cases(case: dict[str, Any]) -> None:
         async with ScriptedBroker(False) as broker:
             options = {key: case[key] for key in ("max_message",) if key in case}
             own = config(broker.url, topic=case["topic"], device_named=True, **options)
-            source = MqttSource.from_config(own.of_device(case.get("device", own.device)))
+            whose = {key: case[key] for key in ("device", "stream") if key in case}
+            source = MqttSource.from_config(replace(own, **whose))
             await asyncio.wait_for(source.open(), 60)
             for topic, packet_id, text, *more in case["broker"]:
                 broker.send(topic, text.encode(), packet_id, duplicate=bool(more))
@@ -54,6 +56,7 @@ def test_cases(case: dict[str, Any]) -> None:
             await taker.until(lambda taker: len(taker.items) == len(case["taken"]) + len(losses))
             assert [item.data.decode() for item in messages(taker)] == case["taken"]
             assert [item.device for item in messages(taker)] == case.get("devices", [""] * len(case["taken"]))
+            assert [item.stream for item in messages(taker)] == case.get("streams", [""] * len(case["taken"]))
             assert [item.reason for item in taker.items if isinstance(item, Interruption)] == losses
             assert [item.redelivered for item in messages(taker)] == [
                 len(sent) > 3 for sent in case["broker"] if sent[1] not in case.get("acknowledged", [])
