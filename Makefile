@@ -55,6 +55,7 @@ suite: $(STAMP) servers
 
 soak: $(STAMP) servers
 	@sh deploy/setup.sh kernel
+	@sh deploy/setup.sh peers
 	$(PYTEST) -m soak --timeout 0 -n 2 --dist loadgroup -v
 
 bench: $(STAMP) servers

@@ -38,6 +38,8 @@ from ingest.errors import (
 from ingest.settings import suggest
 
 if TYPE_CHECKING:
+    from curation.adapters.pytorch import torch_batches as torch_batches
+    from curation.adapters.pytorch import torch_windows as torch_windows
     from curation.adapters.source import WindowSource as WindowSource
     from curation.adapters.tensorflow import tf_dataset as tf_dataset
     from curation.cleaning.flags import Flags as Flags
@@ -150,6 +152,8 @@ __all__ = [
     "open",
     "over_sampled",
     "tf_dataset",
+    "torch_batches",
+    "torch_windows",
     "under_sampled",
 ]
 _ELSEWHERE: Final = {
@@ -196,6 +200,8 @@ _ELSEWHERE: Final = {
     "mask_of": "preparing.imputing",
     "over_sampled": "preparing.balancing",
     "tf_dataset": "curation.adapters.tensorflow",
+    "torch_batches": "curation.adapters.pytorch",
+    "torch_windows": "curation.adapters.pytorch",
     "under_sampled": "preparing.balancing",
 }
 """What is imported when somebody asks for it: its module needs more libraries than `import sensorloom` should."""

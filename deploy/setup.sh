@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes sure that the system packages are there which the tests need: `setup.sh python`, `setup.sh servers` or
-# `setup.sh kernel`.
+# Makes sure that the system packages are there which the tests need: `setup.sh python`, `setup.sh servers`,
+# `setup.sh kernel` or `setup.sh peers`.
 # On Debian and Ubuntu as root it installs what is missing; elsewhere it says in one line what to get.
 set -eu
 PATH="$PATH:/usr/sbin:/sbin" # where servers are
@@ -14,7 +14,7 @@ need_file() { # need_file PATTERN PACKAGE
     ls -d $1 >/dev/null 2>&1 || missing="$missing $2"
 }
 
-case "${1:?python, servers or kernel}" in
+case "${1:?python, servers, kernel or peers}" in
 python)
     need python3 python3
     if [ -z "$missing" ]; then
@@ -52,8 +52,11 @@ kernel) # one with devices of its own: tests/kernel
         need_file "/usr/src/linux-source-*.tar.xz" linux-source
     fi
     ;;
+peers) # libraries that ours are compared with, of the system's own Python
+    need_file /usr/lib/python3/dist-packages/torch python3-torch
+    ;;
 *)
-    echo "setup: unknown part \"$1\"; known: python, servers, kernel" >&2
+    echo "setup: unknown part \"$1\"; known: python, servers, kernel, peers" >&2
     exit 2
     ;;
 esac
