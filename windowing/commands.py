@@ -15,14 +15,11 @@ def register(subparsers: Any) -> Any:
         "dataset", help="see and check a dataset", epilog="example: sensorloom dataset status site/dataset"
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    for name, run, text, example in (
-        ("digest", run_digest, "one hash over every window's id and bytes", "sensorloom dataset digest site/dataset"),
-        ("verify", run_verify, "read every byte, name what is damaged", "sensorloom dataset verify site/dataset"),
-    ):
-        action = actions.add_parser(name, help=text, description=text, epilog=f"example: {example}")
-        action.add_argument("path", metavar="DATASET", help="the dataset's folder")
-        action.add_argument("--json", action="store_true", help="print one JSON object")
-        action.set_defaults(run=run)
+    text, example = "one hash over every window's id and bytes", "sensorloom dataset digest site/dataset"
+    action = actions.add_parser("digest", help=text, description=text, epilog=f"example: {example}")
+    action.add_argument("path", metavar="DATASET", help="the dataset's folder")
+    action.add_argument("--json", action="store_true", help="print one JSON object")
+    action.set_defaults(run=run_digest)
     _register_exclude(actions)
     return actions
 
@@ -79,7 +76,8 @@ def run_exclude(args: argparse.Namespace) -> int:
 
 
 def run_verify(args: argparse.Namespace) -> int:
-    """`sensorloom dataset verify`; 1 where anything is damaged."""
+    """`sensorloom dataset verify` of a dataset (`curation.exports.commands`: also of exports); 1 where anything is
+    damaged."""
     from ingest.progress import Progress
     from ingest.showing import counted
     from windowing.dataset.verify import Verification

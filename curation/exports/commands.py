@@ -42,6 +42,39 @@ def register(actions: Any) -> None:
     add("--cbor", action="store_true", help="Edge Impulse's files as CBOR")
     add("--json", action="store_true", help="print one JSON object")
     action.set_defaults(run=run_export)
+    _register_verify(actions)
+
+
+def _register_verify(actions: Any) -> None:
+    text = "read every byte of a dataset or an export, name what is damaged"
+    action = actions.add_parser(
+        "verify", help=text, description=text, epilog="example: sensorloom dataset verify site/dataset"
+    )
+    action.add_argument("path", metavar="DATASET", help="the folder of a dataset, or of an export or a copy of one")
+    action.add_argument("--json", action="store_true", help="print one JSON object")
+    action.set_defaults(run=run_verify)
+
+
+def run_verify(args: argparse.Namespace) -> int:
+    """`sensorloom dataset verify`; 1 where anything is damaged."""
+    from curation.exports.checksums import check_files, is_export
+
+    folder = Path(args.path)
+    if not is_export(folder):
+        from windowing.commands import run_verify as run_verify_dataset
+
+        return run_verify_dataset(args)
+    import msgspec
+
+    found = check_files(folder)
+    if args.json:
+        print(msgspec.json.encode(found._asdict()).decode())
+        return 1 if found.problems else 0
+    for file, problem in found.problems:
+        print(f"{folder / file}: {problem}", file=sys.stderr)
+    said = f"{len(found.problems)} problems" if found.problems else "all as written"
+    print(f"an export of {found.files} files, {found.bytes:,} bytes: {said}")
+    return 1 if found.problems else 0
 
 
 def run_export(args: argparse.Namespace) -> int:

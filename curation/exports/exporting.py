@@ -14,6 +14,7 @@ import numpy as np
 
 from curation.consent import require_consent
 from curation.exports.anonymity import require_anonymity
+from curation.exports.checksums import describe
 from curation.exports.content import WHOLE, Batch, Content, Part, Signal, content_of
 from curation.exports.places import Places, drawn
 from curation.exports.pseudonyms import Pseudonyms
@@ -22,8 +23,6 @@ from ingest.errors import CorruptError, UsageError
 from ingest.settings import suggest
 from windowing.dataset.reader import Dataset
 
-DESCRIPTION: Final = "sensorloom.json"
-"""The export's own description."""
 Ints = np.ndarray[tuple[int], np.dtype[np.int64]]
 Read = tuple[str, Iterator[tuple[str, Iterator[Batch]]]]
 
@@ -101,11 +100,9 @@ def export(
     with published(asked.out, "export") as folder:
         chosen.write(content, folder)
         by = check(content, *chosen.read(content, folder))
-        described = {**content.describe(), "format": asked.format, "left_out": left_out, "read_again_by": by}
-        text = msgspec.json.format(msgspec.json.encode(described), indent=2)
-        (folder / DESCRIPTION).write_bytes(text + b"\n")
         if document is not None:
             document(content, folder)
+        describe(folder, {**content.describe(), "format": asked.format, "left_out": left_out, "read_again_by": by})
     windows = {part.name: len(part) for part in content.parts}
     return Exported(str(asked.out), asked.format, windows, left_out, by, tuple(notes))
 
