@@ -54,7 +54,7 @@ def register_import_influx(kinds: Any) -> None:
     )
     add("--time-unit", default="ns", metavar="UNIT", help="of times in line protocol: ns (default), us, ms or s")
     add("--set", action="append", default=[], metavar="NAME=VALUE", help="what is so of the recordings: subject=u07")
-    add("--chunk", default="1s", metavar="SPAN", help="a chunk closes after this span (1s); more suits slow streams")
+    add("--chunk", metavar="SPAN", help="a chunk closes after this span (1s; of 32 samples where they take longer, 1h)")
     add("--max-bytes", metavar="SIZE", default="1GB", help="the most that a packed file may unpack to (1GB)")
     add("--dry-run", action="store_true", help="only show what would be done")
     add_log(parser, "write to", creates=True)
@@ -74,7 +74,7 @@ def _options(args: argparse.Namespace) -> InfluxOptions:
         if equals and not name:
             raise UsageError(f'--unit: found "{word}"; use FIELD=UNIT, or UNIT')
         units[name] = unit
-    span_ns = parse_duration(args.chunk)
+    span_ns = Limits().span_ns if args.chunk is None else parse_duration(args.chunk)
     if span_ns <= 0:
         raise UsageError(f"--chunk: found {args.chunk}, expected more than nothing")
     return InfluxOptions(
@@ -90,6 +90,7 @@ def _options(args: argparse.Namespace) -> InfluxOptions:
         states=_states(args.values),
         attributes=parse_attributes(args.set, "--set"),
         limits=Limits(span_ns, Limits().bytes),
+        by_pace=args.chunk is None,
     )
 
 

@@ -85,7 +85,8 @@ rows. Numbers are times only with their --time-unit; a clock that counts from so
 
 What became of every line is in the summary. Comments (#) and blank lines say nothing; a quote in the middle of a cell
 is a character like others. Importing the same file with the same options again adds nothing downstream, also with
-another --chunk.
+another --chunk. Without one, a chunk spans a second, or the 32 samples of a slower stream, an hour at most: a sample a
+minute makes 45 chunks a day, and not 1,440.
 """
 _UNDO_EXAMPLE: Final = (
     "example: sensorloom import undo --device pump-7 --recording import-0123456789ab --reason 'wrong unit' "
@@ -151,7 +152,7 @@ def _register_readings(parser: argparse.ArgumentParser) -> None:
         help="channel C says a state: what its values mean; C is needed where there are several channels",
     )
     add("--dtype", default="auto", help="sample type (default: the smallest that is exact)")
-    add("--chunk", default="1s", metavar="SPAN", help="a chunk closes after this span (1s); more suits slow streams")
+    add("--chunk", metavar="SPAN", help="a chunk closes after this span (1s; of 32 samples where they take longer, 1h)")
     add("--chunk-bytes", default="32kB", metavar="SIZE", help="or at this size (32kB)")
     add("--array", metavar="NAME", help="which array of an .npz, .mat or HDF5 file, or which sheet")
     add("--key", metavar="FILE", help="has the key that Edge Impulse's signatures are checked with")
@@ -232,7 +233,8 @@ def readings_options(args: argparse.Namespace, fields: Mapping[str, str], *, man
     args = _filled(args, fields)
     if args.device and args.device_column:
         raise UsageError("import: say --device, or --device-column, not both")
-    span_ns, size = parse_duration(args.chunk), parse_size(args.chunk_bytes)
+    span_ns = Limits().span_ns if args.chunk is None else parse_duration(args.chunk)
+    size = parse_size(args.chunk_bytes)
     if span_ns <= 0 or size <= 0:
         raise UsageError(f"--chunk: found {args.chunk} and {args.chunk_bytes}, expected more than nothing")
     columns = () if args.columns is None else split_names("--columns", args.columns)
@@ -273,6 +275,7 @@ def readings_options(args: argparse.Namespace, fields: Mapping[str, str], *, man
         states=parse_option(args.values, channels, "--values"),
         dtype=args.dtype,
         limits=Limits(span_ns, size),
+        by_pace=args.chunk is None,
         array=args.array,
         keeps_offsets=many,
         key=_key(args.key),

@@ -13,7 +13,7 @@ from ingest.errors import UsageError
 from ingest.importers.looking import look
 from ingest.importers.numbers import choose, pack
 from ingest.importers.options import ReadingsOptions
-from ingest.importers.prepared import Event, Prepared, Run, Summary
+from ingest.importers.prepared import Event, Prepared, Run, Summary, named
 from ingest.importers.readings import (
     count_beyond,
     finite,
@@ -202,8 +202,7 @@ def _part(
     table = Table(f"{source.path}: {signal.name}", values, None, signal.channels)
     dtype = choose(values, options.dtype, table.place)
     description = own.describe(dtype)
-    boot = own.boot(own.content(source))
-    summary = Summary(own.device, own.stream, boot.hex(), dtype, [c.name for c in description.channels], 0)
+    summary = Summary(own.device, own.stream, "", dtype, [c.name for c in description.channels], 0)
     times = signal.times + shift_ns
     if signal.rate is not None:
         runs = [_run(signal, base, times, pack(values, dtype))]
@@ -221,9 +220,9 @@ def _part(
     count_beyond(runs, own.scales, summary)
     summary.recordings = [run.recording for run in runs]
     summary.left_open = options.open
-    named = "unsynced" if signal.unsynced else "import"
+    clock = "unsynced" if signal.unsynced else "import"
     moved = shift_ns if options.start_ns is not None else 0
-    return Prepared(own, description, boot, tuple(runs), summary, moved, clock=named)
+    return named(Prepared(own, description, own.content(source), tuple(runs), summary, moved, clock=clock))
 
 
 def _run(signal: Signal, base: str, times: Times, values: Any) -> Run:

@@ -49,6 +49,8 @@ class InfluxOptions:
     """The unit of times in line protocol."""
     attributes: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
+    by_pace: bool = False
+    """As `ReadingsOptions.by_pace`."""
 
     def unit_of(self, stream: str, name: str) -> str:
         """A field's unit; states have none. Raises `UsageError` where none is said."""
@@ -186,6 +188,7 @@ def _prepared(
         channel_names=tuple(names),
         states={name: states for name in names if (states := of_field(options.states, stream, name))},
         limits=options.limits,
+        by_pace=options.by_pace,
     )
     path = f"{source.path} ({stream} of {device})"
     return prepare(Source(path, _as_text(columns, times, values), source.max_bytes), given)

@@ -25,9 +25,12 @@ from ingest.states import States, check_unscaled
 
 T = TypeVar("T")
 _LIMITS: Final = Limits()
+SAMPLES_WANTED: Final = 32
+"""So many samples a chunk has at least, as far as its span goes; what is quicker than 32 Hz is cut by the second."""
+SPAN_MAX_NS: Final = 3600 * 10**9
 _NOT_CONTENT: Final = (
     "open", "limits", "rate", "attributes", "named_units", "units_row", "label_columns", "label", "author",
-    "keeps_offsets", "key", "one_clock",
+    "keeps_offsets", "key", "one_clock", "by_pace",
 )  # fmt: skip
 """Options that the boot does not hold, or holds in another form: labels may be added to what was imported before."""
 _NEWER: Final = ("origin", "repeated", "decimal_comma", "states", "time_format", "skip_rows", "device_column",
@@ -74,6 +77,8 @@ class ReadingsOptions:
     """By channel, the names of its values: another value is an error."""
     dtype: str = "auto"
     limits: Limits = field(default_factory=Limits)
+    by_pace: bool = False
+    """Of a slow stream chunks span more than `limits` says: see `paced`."""
     array: str | None = None
     """Which array of an `.npz` file."""
     decimal_comma: bool = False
@@ -242,6 +247,14 @@ class ReadingsOptions:
         matters |= {"chunk": (_LIMITS.span_ns, _LIMITS.bytes), "rate": str(self.rate)}
         told = msgspec.json.encode(matters, order="sorted")
         return hashlib.sha256(source.digest() + told).digest()[:16]
+
+    def paced(self, steps: int, lasting_ns: int) -> ReadingsOptions:
+        """The options for a stream of so many steps that last so long: by pace, a chunk spans `SAMPLES_WANTED` samples
+        where these take longer than its limit, and `SPAN_MAX_NS` at most. A sample a minute is no chunk a sample."""
+        if not self.by_pace or steps <= 0:
+            return self
+        span_ns = min(lasting_ns * SAMPLES_WANTED // steps, SPAN_MAX_NS)
+        return replace(self, limits=Limits(max(self.limits.span_ns, span_ns), self.limits.bytes))
 
     def boot(self, content: bytes) -> bytes:
         """The boot of an import of this content: cut otherwise, its numbers mean other samples, and it is another boot

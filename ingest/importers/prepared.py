@@ -206,6 +206,17 @@ class Prepared:
                 yield RecordingEnd(device, recording, boot, joined.end_ns(recording), "end_of_file")
 
 
+def named(prepared: Prepared) -> Prepared:
+    """An import whose boot is its content's alone so far: cut at its pace, with the boot that says how it is cut."""
+    runs = prepared.runs
+    steps = sum(len(run.values) - 1 for run in runs)
+    lasting_ns = sum(run.time_of(len(run.values) - 1) - run.time_of(0) for run in runs)
+    options = prepared.options.paced(steps, lasting_ns)
+    boot = options.boot(prepared.boot)
+    prepared.summary.boot = boot.hex()
+    return replace(prepared, options=options, boot=boot)
+
+
 def _chunks(origin: Origin, run: Run, limits: Limits, seq: int) -> Iterator[Chunk]:
     if run.period is None:
         yield from stamped_chunks(origin, run.times, run.values, limits, seq)

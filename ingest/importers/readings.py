@@ -25,7 +25,7 @@ from ingest.importers.marks import publish_marks
 from ingest.importers.numbers import choose, pack
 from ingest.importers.options import ReadingsOptions
 from ingest.importers.order import Ordered, order
-from ingest.importers.prepared import Prepared, Run, Summary
+from ingest.importers.prepared import Prepared, Run, Summary, named
 from ingest.importers.publish import publish
 from ingest.importers.source import Source, Table, read_source
 from ingest.importers.stamps import Reading, check_plausible, read_stamp, read_stamps
@@ -131,9 +131,8 @@ def _prepared(
 ) -> Prepared:
     description = options.describe(dtype)
     content = options.content(source)
-    boot = options.boot(content)
     base = options.recording or f"import-{content.hex()[:12]}"
-    summary = Summary(options.device, options.stream, boot.hex(), dtype, [c.name for c in description.channels], 0)
+    summary = Summary(options.device, options.stream, "", dtype, [c.name for c in description.channels], 0)
     summary.notes += table.notes
     if table.lines is not None:
         summary.count(table.lines)
@@ -156,7 +155,7 @@ def _prepared(
     summary.recordings = [run.recording for run in runs]
     summary.left_open = options.open
     summary.marks = sum(len(run.labels) for run in runs)
-    return Prepared(options, description, boot, tuple(runs), summary, shift_ns)
+    return named(Prepared(options, description, content, tuple(runs), summary, shift_ns))
 
 
 def _spans(labels: Sequence[Labels], label: str, rows: NDArray[np.int64]) -> tuple[Span, ...]:

@@ -88,13 +88,13 @@ def test_a_file_that_comes_later_is_laid_behind_and_all_others_keep_their_places
 def test_what_was_cut_short_is_completed_where_it_lies(bring: Bring, tmp_path: Path) -> None:
     bring.write("in/a/r1.csv", rows(50))
     bring.write("in/a/r2.csv", rows(50, 100))
-    whole = bring(bring.folder / "in", *LAID)["recordings"]
+    whole = bring(bring.folder / "in", *LAID, "--chunk", "1s")["recordings"]
     short = f"segments:{tmp_path / 'short'}"
     records = read_log(bring.url)
     cut = next(place for place, record in enumerate(records) if isinstance(record, Chunk) and record.seq == 2)
     asyncio.run(_write(short, records[: cut + 1]))
     bring.url = short
-    told = bring(bring.folder / "in", *LAID)
+    told = bring(bring.folder / "in", *LAID, "--chunk", "1s")
     assert told["recordings"] == whole
     assert (told["imported"], told["there_already"]) == (2, 0)
 
@@ -114,6 +114,20 @@ def test_a_bad_file_keeps_its_recording_out_and_no_other(bring: Bring) -> None:
     assert [end.recording for end in ends] == ["r2"]
     bring.write("in/p-r1-gyro.csv", rows(5))
     assert bring(bring.folder / "in", *words)["imported"] == 2
+
+
+@pytest.mark.parametrize(
+    ("rate", "samples"), [("50Hz", 50), ("32Hz", 32), ("2Hz", 32), ("1/60Hz", 32), ("1/300Hz", 12)]
+)
+def test_a_slow_stream_has_chunks_of_some_samples(bring: Bring, rate: str, samples: int) -> None:
+    """A sample a minute is 45 chunks a day; none spans more than an hour."""
+    bring.write("in/a/r1.csv", rows(5 * samples))
+    words = [rate if word == "10Hz" else word for word in LAID]
+    assert bring(bring.folder / "in", *words)["imported"] == 1
+    assert [chunk.count for chunk in bring.chunks()] == [samples] * 5
+    assert bring(bring.folder / "in", *words)["there_already"] == 1
+    assert len(bring.chunks()) == 5
+    assert bring(bring.folder / "in", *words, "--chunk", "10min")["imported"] == 1, "cut otherwise: another boot"
 
 
 def test_streams_of_one_clock_keep_their_offset_and_others_begin_together(bring: Bring) -> None:
