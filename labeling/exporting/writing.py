@@ -204,9 +204,9 @@ class _Topic:
         return found if {"latitude", "longitude"} <= found.keys() else {}
 
     def write(self, row: int) -> None:
-        """One sample; what is missing is null."""
+        """One sample, without what is missing: null is no number to who reads by the schema."""
         t_ns, values = int(self._samples.times[row]), self._samples.values[row].tolist()
-        told = dict(zip(self._names, values, strict=True))  # JSON has no NaN: msgspec writes null
+        told = {name: value for name, value in zip(self._names, values, strict=True) if value == value}
         self._writer.add_message(self._channel, t_ns, msgspec.json.encode(told), t_ns)
         if self._fix and all(values[place] == values[place] for place in self._fix.values()):
             seconds, rest = divmod(t_ns, 10**9)

@@ -39,7 +39,9 @@ from ingest.wire import encode
 from labeling.exporting.gathering import Recording, Samples
 from labeling.exporting.writing import file_name, write_csv, write_mcap, write_parquet
 from tests.support.logs import read_log
+from tests.support.peers import peer_python, run_peer
 
+MCAP_PEERS = ("foxglove-schemas-protobuf==0.4.0", "jsonschema==4.26.0", "mcap==1.6.0")
 START = 1_767_225_600 * 10**9
 ACC = StreamDescription("acc", (Channel("x", "g", 0.5), Channel("temp, in", "degC", 0.25, 10.0)), "int16")
 ACC_ANEW = StreamDescription("acc", (Channel("x", "mg", 1.0), Channel("temp, in", "degC", 0.25, 10.0)), "int16")
@@ -248,3 +250,15 @@ def test_mcap_opens_with_its_own_reader_and_has_schemas_a_map_and_marks(
         assert [(it.name, it.metadata) for it in reader.iter_metadata()] == [
             ("sensorloom", {"device": "pump 7", "recording": "r1", "attribute:subject": "u07"})
         ]
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)  # the libraries are installed the first time
+def test_mcap_is_what_its_schemas_and_foxgloves_say(site: str, capsys: pytest.CaptureFixture[str]) -> None:
+    export(capsys, "--format", "mcap", "--out", "out", "--recording", "r1")
+    python = peer_python(*MCAP_PEERS)
+    found = run_peer(python, Path(__file__).with_name("mcap_peer.py"), "out/pump 7/r1.mcap")
+    assert found == {
+        "/acc": 41, "/gps": 3, "/gps/fix": 2, "/marks": 2, "invalid": 0, "unknown fields": 0, "bad stamps": 0,
+        "read in a row": 48,
+    }  # fmt: skip
