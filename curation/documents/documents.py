@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from curation.documents.collected import CollectionFacts
 from curation.documents.croissant import VERSIONS, ExportedFile, croissant
 from curation.documents.facts import DatasetFacts, facts_of
 from curation.documents.texts import card, collection_log, datasheet
@@ -24,15 +25,22 @@ CROISSANT: Final = {"1.0": "croissant-1.0.json", "1.1": "croissant.json"}
 
 
 def write_documents(
-    dataset: Dataset, content: Content, folder: Path, *, made_ns: int, tool: str, export: bool
+    dataset: Dataset,
+    content: Content,
+    folder: Path,
+    *,
+    made_ns: int,
+    tool: str,
+    export: bool,
+    collected: CollectionFacts | None = None,
 ) -> DatasetFacts:
     """Write README.md, datasheet.md, collection.md, and beside the Parquet files of an export croissant.json (1.1) and
-    croissant-1.0.json; what they were made of. Raises `CorruptError`."""
+    croissant-1.0.json; what they were made of. `collected` is what the log says. Raises `CorruptError`."""
     facts = facts_of(dataset, content, made_ns=made_ns, tool=tool)
     texts = {
         "README.md": card(facts, exported=export),
         "datasheet.md": datasheet(facts),
-        "collection.md": collection_log(facts, list(_events(dataset, facts)), _streams(dataset)),
+        "collection.md": collection_log(facts, list(_events(dataset, facts)), _streams(dataset), collected),
     }
     if export:
         files = [_file(part.name, path, folder) for part in content.parts

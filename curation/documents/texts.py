@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from curation.documents.facts import DatasetFacts
+
+if TYPE_CHECKING:
+    from curation.documents.collected import CollectionFacts
 
 NOT_SAID: Final = "*Not said: {}.*"
 _SIZES: Final = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
@@ -145,10 +150,14 @@ def datasheet(facts: DatasetFacts) -> str:
 
 
 def collection_log(
-    facts: DatasetFacts, events: Sequence[tuple[str, str]], recordings: Iterator[tuple[str, ...]]
+    facts: DatasetFacts,
+    events: Sequence[tuple[str, str]],
+    recordings: Iterator[tuple[str, ...]],
+    collected: CollectionFacts | None = None,
 ) -> str:
     """What came from where, and who did what when. `events` are times with what happened; `recordings` are rows of
-    source, stream, rate, units, recordings."""
+    source, stream, rate, units, recordings; `collected` is what the log says, where it was asked."""
+    changes = [] if collected is None else list(collected.changes)
     return _joined(
         [
             f"# Collection log of {facts.name}",
@@ -157,11 +166,27 @@ def collection_log(
             "\n".join(f"- {each}" for each in facts.plan.sources) or NOT_SAID.format("[plan] sources"),
             "## Streams",
             *_table(("stream", "rate (Hz)", "channels and units", "recordings"), recordings),
-            "Agents' versions and calibrations are in the log (`streams`, `status`), not in the dataset.",
+            *_collected(collected),
             "## What was done when",
-            "\n".join(f"- {time}: {what}" for time, what in sorted(events)) or "Nothing.",
+            "\n".join(f"- {time}: {what}" for time, what in sorted([*events, *changes])) or "Nothing.",
             "## Not in it",
             "\n".join(f"- {reason}: {count:,} windows" for reason, count in facts.drops.items())
             or "Nothing was left out.",
         ]
     )
+
+
+def _collected(found: CollectionFacts | None) -> list[str]:
+    """Agents, sensors and calibrations."""
+    if found is None:
+        return ["Agents' versions and calibrations are in the log, which was not asked (`--log`)."]
+    agents = ((each.version, str(each.devices), each.first, each.last) for each in found.agents)
+    sensors = ([text or "not said" for text in msgspec.structs.astuple(each)] for each in found.sensors)
+    heard = _table(("agent's version", "devices", "first heard", "last heard"), agents)
+    told = _table(("stream", "sensor", "mounting", "calibrated", "against", "axes"), (tuple(each) for each in sensors))
+    return [
+        "## Agents",
+        *(heard if found.agents else ["The log says nothing of agents (any more: it keeps their status for days)."]),
+        "## Sensors and calibrations",
+        *(told if found.sensors else ["No stream's description says anything of its sensor."]),
+    ]

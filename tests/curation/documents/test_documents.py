@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
 import yaml
 
 import sensorloom
+from ingest.log.protocol import STATUS, STREAMS, Entry
+from ingest.opening import open_log
+from ingest.records import Birth, Change, Correction, Heartbeat, StreamDescription, schema_id
+from ingest.units import exact_time
+from ingest.wire import encode
+from tests.service.test_run import STREAM, Site, append, at, record
 from tests.support.peers import peer_python
 from tests.windowing.sample_dataset import CONFIG, Window, build, mark
 
@@ -104,6 +112,45 @@ def test_what_nobody_said_is_listed_and_not_made_up(tmp_path: Path, capsys: pyte
     assert "- [about] license" in card
     document = json.loads((exported(tmp_path / "other", "") / "croissant.json").read_text())
     assert not {"license", "creator", "url", "citeAs", "version", "description"} & document.keys()
+
+
+def described(url: str, *descriptions: StreamDescription) -> None:
+    async def write() -> None:
+        log = open_log(url)
+        await log.append(STREAMS, [Entry(schema_id(each), encode(each)) for each in descriptions])
+        await log.close()
+
+    asyncio.run(write())
+
+
+def test_a_version_has_documents_and_the_log_says_who_collected_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site = Site(tmp_path)
+    record(site.log, "secret-a", 10)
+    was = Correction((), (0.1, 0.2), (), "2026-02-01", "a level table")
+    turned = msgspec.structs.replace(STREAM, sensor="ADXL345", mounting="on the bearing", correction=was)
+    births = [Birth(device, "agent", b"b" * 16, at(s), "0.1.0") for device, s in (("secret-a", 0), ("secret-b", 9))]
+    alive = Heartbeat("secret-a", "agent", b"b" * 16, at(60), {}, "0.1.0")
+    change = Change("secret-a", "agent", b"b" * 16, at(70), "release", "0.1.0", "0.2.0", "rolled_back", "no sample")
+    described(site.log, turned, msgspec.structs.replace(turned, stream="unused", sensor="other"))
+    append(site.log, STATUS, *births, alive, change)
+    assert site.drain() == 0
+    assert run("version", site.out) == 0
+    words = ("documents", site.out, "--version", "latest", "--out", tmp_path / "docs", "--log", site.log)
+    assert run(*words) == 0
+    assert "Version 1.0.0." in (tmp_path / "docs/datasheet.md").read_text()
+    text = (tmp_path / "docs/collection.md").read_text()
+    assert f"| 0.1.0 | 1 | {exact_time(at(0))} | {exact_time(at(60))} |" in text
+    assert "| acc | ADXL345 | on the bearing | 2026-02-01 | a level table | not said |" in text
+    assert f"- {exact_time(at(70))}: an agent's release 0.1.0 → 0.2.0: rolled_back" in text
+    assert "secret" not in text
+    assert "unused" not in text
+    (tmp_path / "another").mkdir()
+    another = Site(tmp_path / "another")
+    record(another.log, "b", 2)
+    assert run(*words[:4], "--out", tmp_path / "docs2", "--log", another.log) == 2
+    assert "the dataset was cut from" in capsys.readouterr().err
 
 
 @pytest.mark.soak
