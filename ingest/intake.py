@@ -15,7 +15,8 @@ the time, the newest `MAX_OVER` boots and ended recordings are known. What comes
 drawer, cannot be told from what never came before, and counts: nothing is lost, and a window that it makes a second
 time is left out where a dataset is opened (`windowing.dataset.index.once`). What is "unsynced" says nothing
 about its time and is left out; so are samples of times more than a day ahead (quarantine): no later, truer sample could
-pass them. Of a forgotten device nothing counts, ever. All times are the log's own (`ingest.logtime`).
+pass them. Of a forgotten device, or of a forgotten recording, nothing counts, ever. All times are the log's own
+(`ingest.logtime`).
 
 What will be due waits in a heap, so a record costs the same however much is known: each thing comes up once in its
 lifetime, and waits again where it was touched meanwhile.
@@ -113,6 +114,7 @@ class SavedIntake(msgspec.Struct, array_like=True, gc=False):
 
     append_ns: int
     forgotten: list[str]
+    """Devices, and recordings as `_recording_of` writes them: releases that know of devices alone read both."""
     ended: list[tuple[str, str, int]]
     recordings: list[SavedRecording]
     identities: list[SavedIdentity]
@@ -130,6 +132,11 @@ def without(saved: SavedIntake, whom: Forgotten) -> SavedIntake:
         ended=[each for each in saved.ended if not whom.has(each[0], each[1])],
         identities=[each for each in saved.identities if not whom.whole(each.device)],
     )
+
+
+def _recording_of(device: str, recording: str) -> str:
+    """A recording of a device as one text, which is no device's name."""
+    return f"{device}\0{recording}"
 
 
 class _Boot:
@@ -190,9 +197,20 @@ class Intake:
 
     # Records.
 
-    def is_forgotten(self, device: str) -> bool:
-        """Is nothing of this device to be used?"""
-        return device in self._forgotten
+    @property
+    def forgets(self) -> bool:
+        """Is anybody forgotten?"""
+        return bool(self._forgotten)
+
+    def is_forgotten(self, device: str, recording: str = "") -> bool:
+        """Is nothing of this device, or of this recording of it, to be used?"""
+        known = self._forgotten
+        return bool(known) and (device in known or (bool(recording) and _recording_of(device, recording) in known))
+
+    def pass_over(self, chunk: Chunk) -> None:
+        """A chunk of what is forgotten. Where others of its boot count, its number is known: it is not missing."""
+        if chunk.device not in self._forgotten:
+            self._add(self._boot(chunk).seen.setdefault(chunk.stream, IntervalSet()), chunk.seq)
 
     def touch(self, key: Key) -> OpenRecording | None:
         """A record of a recording has come: the recording, begun where it is unknown; None where it has ended."""
@@ -263,11 +281,25 @@ class Intake:
         heappush(self._due, (self.time.age_ns + DEDUPE_MEMORY_NS, "ended", device, name))
         return True
 
-    def forget(self, device: str) -> list[Key]:
-        """Use nothing of a device from here on; its recordings that had not ended."""
+    def forget(self, device: str, recording: str = "") -> list[Key]:
+        """Use nothing of a device, or of one of its recordings, from here on; those of them that had not ended."""
+        if recording:
+            return self._forget_recording(device, recording)
         self._forgotten.add(device)
         known = self._devices.pop(device, None)
         return [] if known is None else [(device, name) for name in known.open]
+
+    def _forget_recording(self, device: str, name: str) -> list[Key]:
+        self._forgotten.add(_recording_of(device, name))
+        known = self._devices.get(device)
+        if known is None:
+            return []
+        known.ended.pop(name, None)
+        recording = known.open.pop(name, None)
+        if recording is None:
+            return []
+        self._release(known, recording)
+        return [(device, name)]
 
     def quarantine(self, device: str, samples: int, newest_ns: int) -> None:
         """Samples up to `newest_ns` lie too far ahead: count them, and tell people of it."""

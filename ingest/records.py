@@ -200,7 +200,8 @@ class MarkRetract(msgspec.Struct, frozen=True, array_like=True, tag=18, gc=False
 
 
 class RecordingUndo(msgspec.Struct, frozen=True, array_like=True, tag=19):
-    """A recording was brought by mistake: its windows leave every dataset of the log at opening. It lies in `marks`.
+    """A recording was brought by mistake: its windows leave every dataset of the log at opening. It lies in `marks`;
+    where the recording is to be forgotten, in `readings` too.
 
     Of several, the last one in the log counts; one with `back` brings the windows back.
     """

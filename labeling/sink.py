@@ -19,6 +19,7 @@ from ingest.deadletters import dead_letter
 from ingest.engine.manifest import sha256_of
 from ingest.engine.operator import Draft, Output, Publication, State
 from ingest.errors import CorruptError, StateVersionError, WireError
+from ingest.forgetting import forgotten_by
 from ingest.log.protocol import MARKS, LogBatch
 from ingest.records import (
     Mark,
@@ -71,10 +72,13 @@ versions lack the last columns: what is missing is null."""
 
 
 class _State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The sink carries nothing from seal to seal but the running maximum of append times."""
+    """The sink carries nothing from seal to seal but the running maximum of append times, and who is forgotten: a
+    release that does not know that refuses to go on, rather than to keep what comes of them."""
 
     code: int
     append_ns: int = 0
+    forgotten: list[str] = []
+    """Devices of which nothing more is kept."""
 
 
 class _Undo(msgspec.Struct, frozen=True):
@@ -121,6 +125,7 @@ class LabelsRunning:
 
     def __init__(self, state: _State) -> None:
         self._append_ns = state.append_ns
+        self._forgotten = set(state.forgotten)
         self._events = _Events()
         self._publications: list[Publication] = []
         self._counts: Counter[str] = Counter()
@@ -137,7 +142,9 @@ class LabelsRunning:
             except WireError as error:
                 self._give_up(batch, index, str(error))
                 continue
-            if isinstance(record, Mark):
+            if isinstance(record, Mark) and record.device in self._forgotten:
+                self._counts["forgotten.marks"] += 1
+            elif isinstance(record, Mark):
                 self._events.add(record, batch.partition, offset, self._append_ns)
                 self._counts[f"marks.{_KINDS[type(record)]}"] += 1
                 self.urgent |= record.tool != RULE
@@ -145,6 +152,8 @@ class LabelsRunning:
                 said = record.device, record.recording, record.author, record.time_ns, record.reason, record.back
                 self._events.add(_Undo(*said), batch.partition, offset, self._append_ns)
                 self._counts[f"marks.{_UNDO}"] += 1
+                if (whom := forgotten_by(record)) is not None and not whom[1]:
+                    self._forgotten.add(record.device)
                 self.urgent = True
             else:
                 self._give_up(batch, index, f"a {type(record).__name__} is no mark")
@@ -172,7 +181,8 @@ class LabelsRunning:
 
     def snapshot(self) -> State:
         """See `Running`."""
-        return (msgspec.json.encode(_State(CODE, self._append_ns)),)
+        state = {"code": CODE, "append_ns": self._append_ns}
+        return (msgspec.json.encode(state | ({"forgotten": sorted(self._forgotten)} if self._forgotten else {})),)
 
 
 @dataclass(slots=True)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from curation.forgetting.erasure import Proof
 
 
 def register(actions: Any) -> None:
@@ -26,6 +29,26 @@ def register(actions: Any) -> None:
     add("--reason", metavar="TEXT", required=True, help="why; it is kept, unless it names whom")
     add("--json", action="store_true", help="print one JSON object")
     action.set_defaults(run=run_forget)
+    _register_retain(actions)
+
+
+def _register_retain(actions: Any) -> None:
+    action = actions.add_parser(
+        "retain",
+        help="erase what is older than it may be kept",
+        description="Erases windows, recordings and marks that ended longer ago than dataset.toml's [privacy] "
+        "retention, in every version, and what given archives have of them. The places are listed, also those that are "
+        "not ours to clean; versions say how many windows they lost. There is no way back: --dry-run only counts. Run "
+        "it daily.",
+        epilog="example: sensorloom dataset retain site/dataset --archive site/archive --dry-run",
+    )
+    add = action.add_argument
+    add("path", metavar="DATASET", help="the dataset's folder")
+    add("--older-than", metavar="AGE", help="as in 90d or 8760h; without it, what dataset.toml says")
+    add("--archive", metavar="DIR", action="append", default=[], help="an archive of its log; may be given again")
+    add("--dry-run", action="store_true", help="say what would be erased, and erase nothing")
+    add("--json", action="store_true", help="print one JSON object")
+    action.set_defaults(run=run_retain)
 
 
 def run_forget(args: argparse.Namespace) -> int:
@@ -34,9 +57,7 @@ def run_forget(args: argparse.Namespace) -> int:
     import time
     from pathlib import Path
 
-    import msgspec
-
-    from curation.forgetting.erasure import Proof, forget
+    from curation.forgetting.erasure import forget
     from ingest.opening import open_log
     from ingest.who import who
 
@@ -52,10 +73,33 @@ def run_forget(args: argparse.Namespace) -> int:
             await log.close()
 
     proof = asyncio.run(work())
-    if args.json:
+    return _tell(proof, as_json=args.json)
+
+
+def run_retain(args: argparse.Namespace) -> int:
+    """`sensorloom dataset retain`; 1 where something is left."""
+    import asyncio
+    import time
+    from pathlib import Path
+
+    from curation.forgetting.retention import retain
+    from ingest.who import who
+
+    archives = [Path(archive).expanduser().absolute() for archive in args.archive]
+    asked = {"older_than": args.older_than, "dry": args.dry_run}
+    proof = asyncio.run(retain(args.path, archives, **asked, time_ns=time.time_ns(), author=who()))
+    if not args.json:
+        print(proof.asked)
+    return _tell(proof, as_json=args.json, dry=args.dry_run)
+
+
+def _tell(proof: Proof, *, as_json: bool, dry: bool = False) -> int:
+    import msgspec
+
+    if as_json:
         print(msgspec.json.encode(proof).decode())
     else:
         for place in proof.places:
-            state = "not ours" if not place.ours else "clean" if place.clean else "LEFT"
+            state = "not ours" if not place.ours else "would be" if dry else "clean" if place.clean else "LEFT"
             print(f"{state:9} {place.place}: {place.what}")
     return 0 if proof.clean else 1

@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from curation.forgetting.behind import records_unread
 from curation.forgetting.searching import find
 from curation.forgetting.whom import Whom, whom_of
 from curation.versions.making import write_copies
@@ -45,13 +46,13 @@ from windowing.fold.state import without as windows_without
 
 NOT_OURS: Final = (
     ("the log", "has its bytes until its retention takes them; it does not come back from there"),
-    (
-        "agents' spools and sensors",
-        "are not windowed any more; archives keep what still comes: stop them, forget again",
-    ),
+    ("agents' spools and sensors", "hold what they hold; what still comes is counted, and kept nowhere"),
     ("exports, copies and backups", "were handed out, and are not known here: delete them, or take the backup anew"),
     ("the names of labels", "stay, as the numbers in y rest on them: let no label name a person"),
     ("InfluxDB and other sinks", "keep what they were sent: delete it there"),
+)
+_BEHIND: Final = (
+    "is behind: it has {:,} records of it to read that lie before what tells it; run its service, then forget again"
 )
 BLOCKS: Final = "names it, so that it does not come back"
 
@@ -104,24 +105,51 @@ async def forget(
     for archive in archives:
         archived_topics(archive)
     whom, proof = whom_of(read_contents(root), asked), Proof(asked)
+    folders = [
+        *operator_folders(root),
+        *(archive / topic for archive in archives for topic in archived_topics(archive)),
+    ]
+    unread = {folder: await records_unread(log, folder, whom.forgotten) for folder in folders}
     await _tell(log, whom, reason, time_ns, author)
+    proof.places += [
+        Place(str(folder), _BEHIND.format(count), clean=False) for folder, count in unread.items() if count
+    ]
     proof.places.append(Place(log.url, "was told: it stays out of every dataset of this log", ours=False))
+    await clean(root, archives, whom, proof, reason=reason, time_ns=time_ns, author=author, disk=disk)
+    proof.places += [Place(place, what, ours=False) for place, what in NOT_OURS]
+    if "=" in asked:
+        proof.places.append(Place("recordings to come", "count: no name is kept to know them by", ours=False))
+    return proof
+
+
+async def clean(
+    root: Path,
+    archives: Sequence[Path],
+    whom: Whom,
+    proof: Proof,
+    *,
+    reason: str,
+    time_ns: int,
+    author: str,
+    disk: Callable[[Path], Files] = DiskFiles,
+) -> None:
+    """Erase from every chain of a dataset and of archives, say what versions select since, look through all bytes; adds
+    to the proof. Raises as `forget`."""
     for folder in operator_folders(root):
-        gone = await _erase_all(disk, folder, _eraser(root, folder, whom.forgotten))
+        gone = await _erase_all(disk, folder, eraser_of(root, folder, whom.forgotten))
         if gone:
             proof.rows[folder.relative_to(root).as_posix()] = gone
-        proof.places.append(Place(str(folder), _said(gone)))
+        proof.places.append(Place(str(folder), said(gone)))
     for archive in archives:
         for topic in archived_topics(archive):
-            gone = await _erase_all(disk, archive / topic, _archive_eraser(archive / topic, whom))
-            proof.places.append(Place(str(archive / topic), _said(gone)))
+            gone = await _erase_all(disk, archive / topic, archive_eraser_of(archive / topic, whom))
+            proof.places.append(Place(str(archive / topic), said(gone)))
     store = FileStore(disk(root), secrets.token_hex(8))
     proof.places.append(Place(str(root / EXCLUSIONS), await _redact(store, root, whom.forgotten)))
     proof.places.append(Place(str(root / "versions"), await _renew(store, root, whom, proof, reason, time_ns, author)))
-    for folder in (root, *archives):
+    # An archive's samples may be younger than all windows of their recording: what is old there is its own to say.
+    for folder in (root, *(archives if whom.forgotten.before_ns is None else ())):
         proof.places += _left(folder, whom)
-    proof.places += [Place(place, what, ours=False) for place, what in NOT_OURS]
-    return proof
 
 
 async def _tell(log: Log, whom: Whom, reason: str, time_ns: int, author: str) -> None:
@@ -129,10 +157,13 @@ async def _tell(log: Log, whom: Whom, reason: str, time_ns: int, author: str) ->
     for device in whom.devices:
         await log.ensure(READINGS)
         await log.append(READINGS, [Entry(device.encode(), encode(Forget(device, author, time_ns, reason)))])
+    await log.ensure(READINGS)
     await log.ensure(MARKS)
     for device, recording in [*whom.recordings, *((device, "") for device in whom.devices)]:
-        undo = RecordingUndo(device, recording, author, reason, time_ns, forget=True)
-        await log.append(MARKS, [Entry(device.encode(), encode(undo))])
+        undo = Entry(device.encode(), encode(RecordingUndo(device, recording, author, reason, time_ns, forget=True)))
+        if recording:
+            await log.append(READINGS, [undo])
+        await log.append(MARKS, [undo])
 
 
 async def _erase_all(disk: Callable[[Path], Files], folder: Path, eraser: Eraser) -> dict[str, int]:
@@ -147,7 +178,9 @@ async def _erase_all(disk: Callable[[Path], Files], folder: Path, eraser: Eraser
     return {kind: count for kind, count in found.items() if count}
 
 
-def _eraser(root: Path, folder: Path, whom: Forgotten) -> DatasetEraser:
+def eraser_of(root: Path, folder: Path, whom: Forgotten) -> DatasetEraser:
+    """What takes them out of an operator's folder in a dataset."""
+
     def read(ref: FileRef) -> bytes:
         return read_checked(folder, ref)
 
@@ -163,18 +196,23 @@ def _eraser(root: Path, folder: Path, whom: Forgotten) -> DatasetEraser:
     if folder.name == LABELS and folder.parent == root:
         return DatasetEraser(whom, read, untouched)
     if folder.parent.name == RULES:
-        return DatasetEraser(whom, read, of_rules)
-    return DatasetEraser(whom, read, of_windows, read_config(root).config.window)
+        return DatasetEraser(whom, read, of_rules if whom.before_ns is None else untouched)
+    return DatasetEraser(
+        whom, read, of_windows if whom.before_ns is None else untouched, read_config(root).config.window
+    )
 
 
-def _archive_eraser(folder: Path, whom: Whom) -> ArchiveEraser:
+def archive_eraser_of(folder: Path, whom: Whom) -> ArchiveEraser:
+    """What takes them out of an archived topic."""
+
     def read(ref: FileRef) -> bytes:
         return read_checked(folder, ref)
 
     return ArchiveEraser(whom.forgotten, read, folder.name)
 
 
-def _said(gone: dict[str, int]) -> str:
+def said(gone: dict[str, int]) -> str:
+    """How many rows went, in words."""
     rows = ", ".join(f"{count:,} of {kind}" for kind, count in sorted(gone.items()))
     return f"rows erased: {rows}" if rows else "had nothing of it"
 
@@ -249,7 +287,12 @@ def _split_without(dataset: Dataset, split: PinnedSplit, whom: Whom) -> PinnedSp
     """The split without the groups of whom nothing is left, where they are among those that are forgotten."""
     if not split.groups:
         return split
-    names = {*whom.names, *whom.devices, *(f"{device}/{recording}" for device, recording in whom.recordings)}
+    names = {
+        *whom.names,
+        *whom.groups,
+        *whom.devices,
+        *(f"{device}/{recording}" for device, recording in whom.recordings),
+    }
     return msgspec.structs.replace(
         split,
         groups={group: part for group, part in split.groups.items() if group not in names},

@@ -9,8 +9,9 @@ from typing import Final
 
 import polars as pl
 
-from ingest.archive.erasing import KIND
+from ingest.archive.rows import FORGOTTEN
 from ingest.forgetting import Forgotten
+from windowing.dataset.erasing import ends_of
 
 PARQUET: Final = b"PAR1"
 _LONG: Final = 4
@@ -41,12 +42,12 @@ def _has(texts: pl.Series, name: str) -> pl.Series:
 def _in_table(table: pl.DataFrame, whom: Forgotten, names: Sequence[str]) -> str:
     """What a table has of them, "" for nothing."""
     if {"kind", "value", "key"} <= set(table.columns):
-        table = table.filter(pl.col("kind").cast(pl.String) != KIND)
+        table = table.filter(pl.col("kind").cast(pl.String) != FORGOTTEN)
     if "kind" in table.columns:
         table = table.filter(pl.col("kind").cast(pl.String) != "recording_undo")
     if {"device", "recording"} <= set(table.columns):
-        words = (table[name].cast(pl.String).fill_null("").to_list() for name in ("device", "recording"))
-        if count := int(whom.rows(*words).sum()):
+        devices, recordings = (table[each].cast(pl.String).fill_null("").to_list() for each in ("device", "recording"))
+        if count := int(whom.rows(devices, recordings, ends_of(table)).sum()):
             return f"has {count:,} rows of it"
     for name in table.columns:
         column = table[name]

@@ -21,6 +21,8 @@ class Whom:
     forgotten: Forgotten
     names: tuple[str, ...]
     """What no file may name afterwards."""
+    groups: tuple[str, ...] = ()
+    """Groups of splits of which nothing is left."""
 
     @property
     def devices(self) -> tuple[str, ...]:

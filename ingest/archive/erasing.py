@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ingest.archive.collected import COUNTS
 from ingest.archive.operator import without
+from ingest.archive.rows import FORGOTTEN
 from ingest.archive.tables import (
     GROUP_ROWS,
     OWN,
@@ -37,13 +38,13 @@ from ingest.engine.manifest import FileRef
 from ingest.engine.operator import Draft, State
 from ingest.engine.plan import folder_of
 from ingest.errors import WireError
-from ingest.forgetting import Forgotten
+from ingest.forgetting import Forgotten, instead_of
+from ingest.intake import UNSYNCED
 from ingest.log.protocol import MARKS, READINGS
-from ingest.records import Forget, MarkRetract
-from ingest.wire import encode, parse
+from ingest.wire import parse
 
-KIND: Final = "forget"
 _KEPT: Final = ("offset", "append_ns")
+Pairs: TypeAlias = frozenset[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -60,25 +61,29 @@ class ArchiveEraser:
         drafts: list[Draft] = []
         rows: dict[str, int] = {}
         own: list[FileRef] = []
+        marks: Pairs = self._old_marks(refs) if self.topic == MARKS else frozenset()
+        stays: Pairs = frozenset() if self.whom.before_ns is None else self._staying(refs, self.whom.before_ns)
         for ref in refs:
             own.append(ref)
             if folder_of(ref.name) != RECORDS:
                 continue
-            new = self._output(own, tag, rows)
+            new = self._output(own, tag, rows, marks, stays)
             files += own if new is None else [FileRef(it.name, it.sha256, it.size, it.rows) for it in new]
             drafts += new or ()
             own = []
         return Rewritten([*files, *own], drafts, (), rows) if drafts else None
 
     def state(self, parts: State) -> State:
-        """See `Eraser`."""
-        return without(parts, self.whom)
+        """See `Eraser`. Of what is old alone a state has nothing but who was there."""
+        return parts if self.whom.before_ns is not None else without(parts, self.whom)
 
-    def _output(self, refs: Sequence[FileRef], tag: str, rows: dict[str, int]) -> list[Draft] | None:
+    def _output(
+        self, refs: Sequence[FileRef], tag: str, rows: dict[str, int], marks: Pairs, stays: Pairs
+    ) -> list[Draft] | None:
         """What the files of an output become; None: it has nothing of it. Adds up how many rows go."""
         *others, last = refs
         records = read_table(self.read(last))
-        gone = self._gone(records)
+        gone = self._gone(records, marks, stays)
         if not gone.any():
             return None
         rows[RECORDS] = rows.get(RECORDS, 0) + int(gone.sum())
@@ -111,31 +116,54 @@ class ArchiveEraser:
                 renamed[ref.name] = draft.name
         for ref in others:
             if ref.name.startswith(f"{TILES}/"):
-                tiles = self._tiles(read_table(self.read(ref)), left, rows)
+                tiles = self._tiles(read_table(self.read(ref)), left, rows, self._touched(records, gone))
                 drafts += [tiles_draft(tiles, tag)] if len(tiles) else []
         return [*drafts, self._records(records, gone, at, names, renamed, tag)]
 
-    def _gone(self, records: pa.Table) -> NDArray[np.bool_]:
-        """Which records are of them, but those that say so already."""
+    def _gone(self, records: pa.Table, marks: Pairs, stays: Pairs) -> NDArray[np.bool_]:
+        """Which records are of them, and events of `marks`, but those that say so already. Where all goes that is old,
+        what says nothing but of a recording is as old as its samples, which may be younger than all windows."""
         words = [[word or "" for word in records.column(name).to_pylist()] for name in ("device", "recording", "kind")]
         keys = [key.decode(errors="replace") for key in records.column("key").to_pylist()]
-        found = self.whom.rows(*words[:2]) | np.array([self.whom.whole(key) for key in keys], np.bool_)
+        found = self.whom.rows(words[0], words[1]) | np.array([self.whom.whole(key) for key in keys], np.bool_)
+        if self.whom.before_ns is not None:
+            of_staying = np.array([pair in stays for pair in zip(words[0], words[1], strict=True)], np.bool_)
+            found = np.where(_are_chunks(records), _ends(records) <= self.whom.before_ns, found & ~of_staying)
         if self.topic == MARKS:
-            found |= self._marks(records.column("value").to_pylist())
-        said = np.array([kind in (KIND, "recording_undo") for kind in words[2]], np.bool_)
+            found |= np.array([_mark_of(value) in marks for value in records.column("value").to_pylist()], np.bool_)
+        said = np.array([kind in (FORGOTTEN, "recording_undo") for kind in words[2]], np.bool_)
         return np.asarray(found & ~said)
 
-    def _marks(self, values: Sequence[bytes]) -> NDArray[np.bool_]:
-        events = [_event(value) for value in values]
+    def _staying(self, refs: Sequence[FileRef], before_ns: int) -> Pairs:
+        """The recordings, by device, of which samples stay."""
+        found: set[tuple[str, str]] = set()
+        for ref in refs:
+            if folder_of(ref.name) == RECORDS:
+                records = read_table(self.read(ref))
+                young = _are_chunks(records) & (_ends(records) > before_ns)
+                names = (records.column(name).to_pylist() for name in ("device", "recording"))
+                found |= {pair for pair, out in zip(zip(*names, strict=True), young.tolist(), strict=True) if out}
+        return frozenset(found)
+
+    def _old_marks(self, refs: Sequence[FileRef]) -> Pairs:
+        """The marks that go, by device and id: their events lie in several outputs, and only some say when it was."""
+        tables = [read_table(self.read(ref)) for ref in refs if folder_of(ref.name) == RECORDS]
+        events = [_event(value) for table in tables for value in table.column("value").to_pylist()]
         told = [[getattr(event, name, None) for event in events] for name in ("device", "id", "start_ns", "end_ns")]
         devices, names = ([text or "" for text in column] for column in told[:2])
-        return self.whom.marks(devices, names, [""] * len(events), told[2], told[3])
+        gone = self.whom.marks(devices, names, [""] * len(events), told[2], told[3])
+        pairs = zip(devices, names, gone.tolist(), strict=True)
+        return frozenset((device, name) for device, name, out in pairs if out and name)
+
+    def _touched(self, records: pa.Table, gone: NDArray[np.bool_]) -> set[str]:
+        """The devices whose tiles are not what they were."""
+        if self.whom.before_ns is None:
+            return set(self.whom.recordings)
+        return {device for device, out in zip(records.column("device").to_pylist(), gone.tolist(), strict=True) if out}
 
     def _note(self, device: str) -> bytes:
         """The record that takes the place of one that goes: it changes nothing, but for who is forgotten."""
-        if self.topic == READINGS and self.whom.whole(device):
-            return encode(Forget(device, "", 0, "erased"))
-        return encode(MarkRetract("", "erased", "", "rule"))
+        return instead_of(device if self.topic == READINGS and self.whom.whole(device) else "")
 
     def _records(
         self,
@@ -160,7 +188,7 @@ class ArchiveEraser:
             if field.name == "samples":
                 values = places.tolist()
             if field.name not in _KEPT:
-                blank: Any = {"kind": KIND, "clock": None}.get(field.name, _nothing(field.type))
+                blank: Any = {"kind": FORGOTTEN, "clock": None}.get(field.name, _nothing(field.type))
                 blanks = notes if field.name == "value" else [blank] * len(notes)
                 both = zip(values, blanks, gone.tolist(), strict=True)
                 values = [nothing if out else value for value, nothing, out in both]
@@ -171,11 +199,15 @@ class ArchiveEraser:
         return draft_of(RECORDS, "r", table.schema, [table], tag)
 
     def _tiles(
-        self, tiles: pa.Table, left: Sequence[tuple[FileRef, pa.Table, NDArray[np.bool_]]], rows: dict[str, int]
+        self,
+        tiles: pa.Table,
+        left: Sequence[tuple[FileRef, pa.Table, NDArray[np.bool_]]],
+        rows: dict[str, int],
+        own_devices: set[str],
     ) -> pa.Table:
         """The tiles of the devices that are not touched, and those of the samples that stay of those that are."""
         devices = tiles.column("device").to_pylist()
-        touched = np.array([device in self.whom.recordings for device in devices], np.bool_)
+        touched = np.array([device in own_devices for device in devices], np.bool_)
         rows[TILES] = rows.get(TILES, 0) + int(touched.sum())
         parts = [tiles.filter(pa.array(~touched))]
         before = tiles.filter(pa.array(touched))
@@ -194,6 +226,23 @@ class ArchiveEraser:
         plain = pa.table({name: _plain(whole.column(name)) for name in names})
         order = pc.sort_indices(plain, [(name, "ascending") for name in names])
         return whole.take(order)
+
+
+def _are_chunks(records: pa.Table) -> NDArray[np.bool_]:
+    return np.asarray(records.column("count").to_numpy() > 0)
+
+
+def _ends(records: pa.Table) -> NDArray[np.int64]:
+    """How old each chunk is, ns UTC: its last sample's time; when it came, where that was before or its time says
+    nothing."""
+    came = records.column("append_ns").to_numpy()
+    unsure = np.array([word == UNSYNCED for word in records.column("verdict").to_pylist()], np.bool_)
+    return np.asarray(np.where(unsure, came, np.minimum(records.column("end_ns").to_numpy(), came)), np.int64)
+
+
+def _mark_of(value: bytes) -> tuple[str, str]:
+    event = _event(value)
+    return getattr(event, "device", ""), getattr(event, "id", "")
 
 
 def _event(value: bytes) -> object:

@@ -2,7 +2,8 @@
 
 A seal's output is a file of records in the log's order, a file of samples for each stream and schema in it, and a file
 of tiles (`ingest.archive.tiles`) of the samples that count. Samples that do not count are kept too, with the reason:
-who cuts windows from the archive decides as one does who reads the log. Which do is said by `ingest.intake`.
+who cuts windows from the archive decides as one does who reads the log. Which do is said by `ingest.intake`. What still
+comes for who is forgotten is counted and not kept: its place has a record that says so, as an erasure leaves them.
 """
 
 from __future__ import annotations
@@ -14,15 +15,15 @@ from typing import Final
 import msgspec
 
 from ingest.archive.collected import COUNTS, Collected, Samples
-from ingest.archive.rows import NOBODY, follows, held
+from ingest.archive.rows import FORGOTTEN, NOBODY, follows, held
 from ingest.archive.steady import Alike, Steady
 from ingest.engine.manifest import sha256_of
 from ingest.engine.operator import Output, State
 from ingest.errors import CorruptError, StateVersionError, WireError
-from ingest.forgetting import Forgotten
+from ingest.forgetting import Forgotten, forgotten_by, instead_of
 from ingest.intake import Intake, SavedIntake
 from ingest.intake import without as intake_without
-from ingest.log.protocol import LogBatch
+from ingest.log.protocol import READINGS, LogBatch
 from ingest.records import (
     Chunk,
     Forget,
@@ -31,6 +32,7 @@ from ingest.records import (
     Record,
     RecordingEnd,
     RecordingStart,
+    RecordingUndo,
     StreamDescription,
 )
 from ingest.times import newest_time
@@ -73,7 +75,7 @@ class ArchiveOperator:
     def start(self, saved: State | None) -> ArchiveRunning:
         """See `Operator`."""
         if saved is None:
-            return ArchiveRunning(self._schemas)
+            return ArchiveRunning(self.topic, self._schemas)
         try:
             state = msgspec.msgpack.decode(b"".join(saved), type=_State)
         except (msgspec.MsgspecError, ValueError) as error:
@@ -82,7 +84,7 @@ class ArchiveOperator:
             raise StateVersionError(
                 f"archive state: code version {state.code}, this is {CODE}; archive the log into another folder"
             )
-        return ArchiveRunning(self._schemas, state.intake)
+        return ArchiveRunning(self.topic, self._schemas, state.intake)
 
 
 def without(parts: State, whom: Forgotten) -> State:
@@ -97,8 +99,10 @@ class ArchiveRunning:
 
     urgent = False
 
-    def __init__(self, schemas: Mapping[bytes, StreamDescription], saved: SavedIntake | None = None) -> None:
-        self._schemas = schemas
+    def __init__(
+        self, topic: str, schemas: Mapping[bytes, StreamDescription], saved: SavedIntake | None = None
+    ) -> None:
+        self._topic, self._schemas = topic, schemas
         self._collected = Collected()
         self._samples: dict[tuple[str, bytes], Samples] = {}
         self._steady: dict[tuple[str, str], dict[str, Steady]] = {}
@@ -137,6 +141,8 @@ class ArchiveRunning:
         place = len(collected.form)
         try:
             record = parse(value)
+            if self._intake.forgets and self._leaves_out(record):
+                return True
             if type(record) is not Chunk:
                 collected.add(self._other(record, place))
                 collected.values[place] = value
@@ -151,6 +157,9 @@ class ArchiveRunning:
             else:
                 steady, samples = None, self._admit(record, place)
         except WireError:
+            if self._intake.is_forgotten(key.decode(errors="replace")):
+                self._leave_out(key.decode(errors="replace"))
+                return True
             collected.kinds[place], collected.verdicts[place] = "undecodable", ""
             collected.values[place] = value
             collected.add(NOBODY)
@@ -164,6 +173,28 @@ class ArchiveRunning:
         if steady is not None and steady.is_even(record) and key == record.device.encode():
             self._expect_more(key, Alike(record, steady, collected))
         return True
+
+    def _leaves_out(self, record: Record) -> bool:
+        """Leave out a record of who is forgotten, but what says who is; False where it is of others."""
+        device = getattr(record, "device", "")
+        if isinstance(record, Forget | RecordingUndo) or not self._intake.is_forgotten(
+            device, getattr(record, "recording", "")
+        ):
+            return False
+        if isinstance(record, Chunk):
+            check_chunk(record)
+            self._intake.pass_over(record)
+            self._collected.counts["forgotten.samples"] += record.count
+        self._leave_out(device)
+        return True
+
+    def _leave_out(self, device: str) -> None:
+        collected, place = self._collected, len(self._collected.form)
+        whole = self._topic == READINGS and self._intake.is_forgotten(device)
+        collected.counts["forgotten.records"] += 1
+        collected.values[place] = instead_of(device if whole else "")
+        collected.kinds[place], collected.verdicts[place] = FORGOTTEN, ""
+        collected.add(NOBODY)
 
     def _expect_more(self, key: bytes, alike: Alike) -> None:
         """Know the next chunk of a stream by its bytes; of so many streams of a device at once."""
@@ -186,8 +217,6 @@ class ArchiveRunning:
         return samples
 
     def _verdict(self, chunk: Chunk, samples: Samples) -> str:
-        if self._intake.is_forgotten(chunk.device):
-            return "forgotten"
         verdict, known, seen = self._intake.admit(chunk)
         if verdict != COUNTS:
             return verdict
@@ -202,11 +231,11 @@ class ArchiveRunning:
     def _other(self, record: Record, place: int) -> Chunk:
         """Any other record, as a chunk of no samples: what it says of a recording changes what counts behind it."""
         device, recording = getattr(record, "device", ""), getattr(record, "recording", "")
-        if isinstance(record, Forget):
-            self._intake.forget(device)
-            for key in [key for key in self._steady if key[0] == device]:
+        if (whom := forgotten_by(record)) is not None:
+            self._intake.forget(*whom)
+            for key in [key for key in self._steady if key[0] == device and whom[1] in ("", key[1])]:
                 self._let_go(*key)
-        elif isinstance(record, _OF_RECORDINGS) and not self._intake.is_forgotten(device):
+        elif isinstance(record, _OF_RECORDINGS):
             act = self._intake.end if isinstance(record, RecordingEnd) else self._intake.touch
             act((device, recording))
             if isinstance(record, RecordingEnd):

@@ -66,6 +66,10 @@ NOBODY: Final = Chunk("", "", "", b"", 0, b"", 0, 0, 0, 0, 0, b"", 0, b"")
 """A chunk that says nothing."""
 
 
+FORGOTTEN: Final = "forget"
+"""The kind of a record whose place is kept, and nothing else: see `ingest.forgetting.instead_of`."""
+
+
 def follows(chunk: Chunk, value: bytes) -> bool:
     """Whether a chunk's bytes follow from what columns can hold of it; `ingest.wire.check_chunk` has passed it."""
     clock = chunk.clock

@@ -92,6 +92,16 @@ async def erase(store: Store, topic: str, number: int, eraser: Eraser) -> dict[s
     return rows
 
 
+async def outlook(store: Store, topic: str, number: int, eraser: Eraser) -> dict[str, int]:
+    """How many rows `erase` would take out of a chain; nothing is changed. Raises `CorruptError`."""
+    head = await read_head(store, chain_folder(topic, number))
+    if head is None:
+        return {}
+    _, refs = await _files(store, chain_folder(topic, number), head)
+    rewritten = eraser.files(refs, head.entry.seq + 1, tag_of(number, head.entry.seq + 1))
+    return {} if rewritten is None else dict(rewritten.rows)
+
+
 async def _step(store: Store, folder: str, number: int, head: Head, eraser: Eraser) -> dict[str, int] | None:
     """Append an entry, where one is needed; how many rows went by it. Raises `Exists`."""
     seq = head.entry.seq + 1

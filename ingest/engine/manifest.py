@@ -39,7 +39,7 @@ class LastRecord(msgspec.Struct, frozen=True):
     offset: int
     append_ns: int
     sha256: str
-    """The first 16 hex digits, of the value."""
+    """The first 16 hex digits, of the value; "" of what stands in an archive for an erased record."""
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from ingest.archive.channels import values_under
 from ingest.errors import UsageError
+from ingest.forgetting import forgotten_by
 from ingest.intake import Intake
 from ingest.records import (
     Channel,
     Chunk,
-    Forget,
     Gap,
     Progress,
     Record,
@@ -106,20 +106,21 @@ class Gathering:
         """
         intake = self._intakes.setdefault(partition, Intake(Counter()))
         intake.advance(append_ns)
-        if isinstance(record, Forget):
-            intake.forget(record.device)
-            for key in [key for key in self.recordings if key[0] == record.device]:
+        if (whom := forgotten_by(record)) is not None:
+            intake.forget(*whom)
+            for key in [key for key in self.recordings if key[0] == whom[0] and whom[1] in ("", key[1])]:
                 del self.recordings[key]
         elif isinstance(record, Chunk):
             self._chunk(intake, record)
-        elif isinstance(record, _OF_RECORDINGS) and not intake.is_forgotten(record.device):
+        elif isinstance(record, _OF_RECORDINGS) and not intake.is_forgotten(record.device, record.recording):
             key = (record.device, record.recording)
             if isinstance(record, RecordingStart) and record.attributes:
                 self._attributes[key] = record.attributes
             (intake.end if isinstance(record, RecordingEnd) else intake.touch)(key)
 
     def _chunk(self, intake: Intake, chunk: Chunk) -> None:
-        verdict: str = "forgotten" if intake.is_forgotten(chunk.device) else intake.admit(chunk).verdict
+        gone = intake.is_forgotten(chunk.device, chunk.recording)
+        verdict: str = "forgotten" if gone else intake.admit(chunk).verdict
         if verdict == "counts" and newest_time(chunk) > intake.time.limit_ns:
             verdict = "of times that cannot be"
         if not self.selection.has(chunk.device, chunk.recording, chunk.stream):

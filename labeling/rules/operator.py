@@ -16,13 +16,12 @@ import numpy as np
 
 from ingest.engine.operator import Output, Publication, State
 from ingest.errors import CorruptError, StateVersionError, WireError
-from ingest.forgetting import Forgotten
+from ingest.forgetting import Forgotten, forgotten_by
 from ingest.intake import Intake, SavedIntake
 from ingest.intake import without as intake_without
 from ingest.log.protocol import MARKS, Entry, LogBatch
 from ingest.records import (
     Chunk,
-    Forget,
     Gap,
     MarkAdd,
     Progress,
@@ -141,7 +140,8 @@ class RunningRules:
         """Take a chunk; False, and nothing done, where its schema is not known."""
         check_chunk(chunk)
         intake = self._intake
-        if intake.is_forgotten(chunk.device):
+        if intake.is_forgotten(chunk.device, chunk.recording):
+            intake.pass_over(chunk)
             self._counts["forgotten.samples"] += chunk.count
             return True
         if chunk.stream not in self._streams:
@@ -170,12 +170,13 @@ class RunningRules:
         return True
 
     def _on_record(self, record: Record) -> None:
+        if (whom := forgotten_by(record)) is not None:
+            self._intake.forget(*whom)
+            self._state.forget(*whom)
+            return
         match record:
-            case Forget():
-                self._intake.forget(record.device)
-                self._state.forget(record.device)
             case RecordingStart() | RecordingEnd() | Gap() | Progress():
-                if self._intake.is_forgotten(record.device):
+                if self._intake.is_forgotten(record.device, record.recording):
                     self._counts["forgotten.records"] += 1
                 else:
                     self._on_reading(record)

@@ -173,9 +173,10 @@ class RuleState:
                 tracker.end({END: 1.0}, self._pace(record, index))
             self._emit(record)
 
-    def forget(self, device: str) -> None:
-        """Drop all that is known of a device, open marks too."""
-        self.recordings = {key: record for key, record in self.recordings.items() if key[0] != device}
+    def forget(self, device: str, recording: str = "") -> None:
+        """Drop all that is known of a device, or of one of its recordings, open marks too."""
+        gone = {key for key in self.recordings if key[0] == device and recording in ("", key[1])}
+        self.recordings = {key: record for key, record in self.recordings.items() if key not in gone}
 
     def take(self) -> list[MarkAdd]:
         """The marks that were finished since the last call."""

@@ -14,6 +14,7 @@ import msgspec
 from ingest.engine.manifest import sha256_of
 from ingest.engine.operator import Output, State
 from ingest.errors import CorruptError, StateVersionError, WireError
+from ingest.forgetting import forgotten_by
 from ingest.intake import NOTHING, Intake, SavedIntake
 from ingest.log.protocol import MARKS, READINGS, STATUS, LogBatch
 from ingest.records import (
@@ -22,7 +23,6 @@ from ingest.records import (
     Chunk,
     CommandResult,
     Death,
-    Forget,
     Gap,
     Heartbeat,
     Mark,
@@ -233,12 +233,12 @@ class _Samples:
                 else:
                     self._give(record.device, self._thinning.add(record, values), batches)
             return True
-        if isinstance(record, Forget):
+        if (whom := forgotten_by(record)) is not None:
             self._advance(append_ns, batches)
-            self._forget(record.device)
+            self._forget(*whom)
         elif isinstance(record, RecordingStart | RecordingEnd | Gap | Progress):
             self._advance(append_ns, batches)
-            if not self._intake.is_forgotten(record.device):
+            if not self._intake.is_forgotten(record.device, record.recording):
                 self._other(record, batches)
         else:
             raise WireError(f"a {type(record).__name__} is no reading")
@@ -255,7 +255,8 @@ class _Samples:
 
     def _counts(self, chunk: Chunk, counts: Counter[str]) -> bool:
         """Whether a chunk's samples count; those that do not are counted by their reason."""
-        if self._intake.is_forgotten(chunk.device):
+        if self._intake.is_forgotten(chunk.device, chunk.recording):
+            self._intake.pass_over(chunk)
             counts["forgotten.samples"] += chunk.count
             return False
         verdict = self._intake.admit(chunk).verdict
@@ -266,10 +267,14 @@ class _Samples:
             return False
         return verdict == "counts"
 
-    def _forget(self, device: str) -> None:
-        """Write nothing more of a device."""
-        self._intake.forget(device)
-        if self._thinning is not None:
+    def _forget(self, device: str, recording: str) -> None:
+        """Write nothing more of a device, or of one of its recordings."""
+        self._intake.forget(device, recording)
+        if self._thinning is None:
+            return
+        if recording:
+            self._thinning.end(device, recording)  # its spans go nowhere
+        else:
             self._thinning.forget(device)
 
     def _other(self, record: RecordingStart | RecordingEnd | Gap | Progress, batches: Batches) -> None:

@@ -209,6 +209,18 @@ def test_a_forgotten_device_is_unknown_and_stays_forgotten() -> None:
     assert fed.swept == [("abandoned", ("e", "r"))]
 
 
+def test_a_forgotten_recording_is_unknown_and_its_boot_goes_on() -> None:
+    fed = Fed()
+    fed.verdict(0)
+    assert fed.intake.forget(*KEY) == [KEY]
+    assert fed.intake.forget("d", "never") == []
+    fed.restart()
+    assert [fed.intake.is_forgotten("d", name) for name in ("r", "never", "r2", "")] == [True, True, False, False]
+    fed.intake.pass_over(chunk(1))
+    assert fed.verdict(2, recording="r2") == "counts"
+    assert fed.counts["missing.chunks"] == 0
+
+
 def test_a_chunk_of_a_stream_that_nobody_reads_keeps_recording_and_boot_alive() -> None:
     fed = Fed()
     fed.verdict(0)

@@ -666,9 +666,9 @@ MUTANTS: Final[list[Mutant]] = [
     Mutant(
         "any record at the same offset will do",
         _CONTINUITY,
-        """    if found != last:
+        """    if another or (found.sha256 != last.sha256 and not stands_in_one):
 """,
-        """    if found.offset != last.offset:
+        """    if found.offset != last.offset and not stands_in_one:
 """,
         _T_WORKER,
     ),

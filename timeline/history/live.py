@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from ingest.archive.channels import converted
 from ingest.errors import WireError
+from ingest.forgetting import forgotten_by
 from ingest.intake import Intake
 from ingest.log.protocol import LogBatch
-from ingest.records import Channel, Chunk, Forget, Gap, RecordingEnd, RecordingStart, StreamDescription
+from ingest.records import Channel, Chunk, Gap, RecordingEnd, RecordingStart, StreamDescription
 from ingest.times import Times, newest_time, sample_times
 from ingest.wire import decode
 from timeline.history.catalog import Catalog, GapSpan, UnsureSpan
@@ -108,8 +109,8 @@ class Live:
                         self.missing_schema = record.schema
                         return place, news
                     news += self._chunk(record, intake, batch.partition, offset)
-                elif isinstance(record, Forget):
-                    intake.forget(record.device)
+                elif (whom := forgotten_by(record)) is not None:
+                    intake.forget(*whom)
                 elif isinstance(record, RecordingStart | RecordingEnd | Gap):
                     news += self._other(record, intake)
             except WireError:
@@ -120,7 +121,8 @@ class Live:
         description = self._descriptions[chunk.schema]
         if len(chunk.values) != chunk.count * len(description.channels) * np.dtype(description.dtype).itemsize:
             raise WireError("its values do not fit its schema")
-        verdict: str = "forgotten" if intake.is_forgotten(chunk.device) else intake.admit(chunk).verdict
+        gone = intake.is_forgotten(chunk.device, chunk.recording)
+        verdict: str = "forgotten" if gone else intake.admit(chunk).verdict
         if verdict == "counts" and newest_time(chunk) > intake.time.limit_ns:
             verdict = "quarantine"
         if verdict != "counts":
@@ -153,7 +155,7 @@ class Live:
 
     def _other(self, record: RecordingStart | RecordingEnd | Gap, intake: Intake) -> Iterator[News]:
         device, recording = record.device, record.recording
-        if intake.is_forgotten(device):
+        if intake.is_forgotten(device, recording):
             return
         if isinstance(record, Gap):
             intake.touch((device, recording))

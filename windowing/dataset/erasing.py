@@ -30,6 +30,9 @@ from windowing.spec import WindowSpec
 
 ERASED_SCHEMA: Final = {"seq": pl.Int64, "kind": pl.String, "row": pl.Int64}
 """The columns of an `erased` file: the entry by which a row went, the folder of its file, its place before."""
+MARKS: Final = "marks"
+"""The folder of what was marked."""
+_OF_MARKS: Final = ("device", "id", "kind", "start_ns", "end_ns")
 Bools: TypeAlias = NDArray[np.bool_]
 
 
@@ -46,7 +49,8 @@ class DatasetEraser:
     def files(self, refs: Sequence[FileRef], seq: int, tag: str) -> Rewritten | None:
         """See `Eraser`."""
         tables = {ref.name: self._table(ref) for ref in refs if folder_of(ref.name) not in (SIGNAL, ERASED)}
-        gone = {name: self._gone(folder_of(name), table) for name, table in tables.items()}
+        gone = {name: self._gone(table) for name, table in tables.items() if folder_of(name) != MARKS}
+        gone |= self._marks({name: table for name, table in tables.items() if folder_of(name) == MARKS})
         shards = self._shards(tables, gone)
         new: dict[str, Draft | None] = {}
         for ref in refs:
@@ -81,12 +85,19 @@ class DatasetEraser:
     def _table(self, ref: FileRef) -> pl.DataFrame:
         return pl.read_parquet(io.BytesIO(self.read(ref)))
 
-    def _gone(self, folder: str, table: pl.DataFrame) -> Bools:
-        if folder == "marks":
-            return self.whom.marks(*(table[name].to_list() for name in ("device", "id", "kind", "start_ns", "end_ns")))
+    def _gone(self, table: pl.DataFrame) -> Bools:
         if "recording" not in table.columns:
             return np.zeros(len(table), np.bool_)
-        return self.whom.rows(table["device"].to_list(), table["recording"].to_list())
+        return self.whom.rows(table["device"].to_list(), table["recording"].to_list(), ends_of(table))
+
+    def _marks(self, tables: Mapping[str, pl.DataFrame]) -> dict[str, Bools]:
+        """A mark's events lie in several files, and only the one that added it may say when it was."""
+        if not tables:
+            return {}
+        every = pl.concat([table.select(_OF_MARKS) for table in tables.values()])
+        gone = self.whom.marks(*(every[name].to_list() for name in _OF_MARKS))
+        ends = np.cumsum([len(table) for table in tables.values()])
+        return dict(zip(tables, np.split(gone, ends[:-1]), strict=True))
 
     def _shards(self, tables: Mapping[str, pl.DataFrame], gone: Mapping[str, Bools]) -> dict[str, NDArray[np.int64]]:
         """The rows that go of each shard that any goes of."""
@@ -123,6 +134,12 @@ class DatasetEraser:
             found.setdefault(folder, []).append(begin.get(folder, 0) + places)
             begin[folder] = begin.get(folder, 0) + ref.rows
         return {folder: np.concatenate(few) for folder, few in found.items()}
+
+
+def ends_of(table: pl.DataFrame) -> NDArray[np.int64] | None:
+    """Where what each row tells of ends, ns UTC; None where rows do not say."""
+    name = next((name for name in ("t1_ns", "t_ns") if name in table.columns), None)
+    return None if name is None else table[name].to_numpy()
 
 
 def _ref(draft: Draft) -> FileRef:

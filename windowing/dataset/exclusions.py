@@ -118,9 +118,9 @@ def excluded_windows(index: pl.DataFrame, exclusions: Iterable[Exclusion]) -> li
 def without_recordings(
     index: pl.DataFrame, recordings: Iterable[tuple[str, str]]
 ) -> tuple[pl.DataFrame, dict[tuple[str, str], int]]:
-    """The rows that are not of these recordings, by device and id, and how many there were of each."""
+    """The rows that are not of these recordings, by device and id ("": all of it), and how many there were of each."""
     listed = list(recordings)
-    whole = [Exclusion(device, "", recording=recording) for device, recording in listed]
+    whole = [Exclusion(device, "", recording=recording or None) for device, recording in listed]
     index, counts = without(index, whole)
     return index, dict(zip(listed, counts, strict=True))
 

@@ -62,9 +62,10 @@ def read_streams(chains: Chains, damaged: Damaged = "raise") -> pl.DataFrame:
 
 
 def without_undone(streams: pl.DataFrame, undone: Collection[tuple[str, str]]) -> pl.DataFrame:
-    """The streams but for those of the recordings, by device and id, whose import was taken back."""
+    """The streams but for those of the recordings, by device and id, "" for all of it, that are not to be used."""
     gone = pl.DataFrame(list(undone), schema=dict.fromkeys(_KEYS, pl.String), orient="row")
-    return streams.join(gone, list(_KEYS), "anti", maintain_order="left")
+    whole = [device for device, recording in undone if not recording]
+    return streams.join(gone, list(_KEYS), "anti", maintain_order="left").filter(~pl.col("device").is_in(whole))
 
 
 def units_of(streams: pl.DataFrame) -> list[UnitsOfStream]:

@@ -14,12 +14,12 @@ from typing import Final
 from ingest.deadletters import dead_letter
 from ingest.engine.operator import OUTPUT_TO_STATE
 from ingest.errors import WireError
+from ingest.forgetting import forgotten_by
 from ingest.intake import NOTHING, Intake, Key, OpenRecording
 from ingest.intervals import IntervalSet
 from ingest.log.protocol import LogBatch
 from ingest.records import (
     Chunk,
-    Forget,
     Gap,
     Progress,
     Record,
@@ -208,7 +208,8 @@ class Windower:
     def _on_chunk(self, chunk: Chunk) -> bool:
         """Take any chunk; False, and nothing done, where its schema is not known, or there is enough output."""
         counts = self._finished.counts
-        if self._intake.is_forgotten(chunk.device):
+        if self._intake.is_forgotten(chunk.device, chunk.recording):
+            self._intake.pass_over(chunk)
             counts["forgotten.samples"] += chunk.count
             return True
         if chunk.stream not in self._plans:
@@ -309,11 +310,11 @@ class Windower:
     def _on_record(self, record: Record) -> bool:
         """Take any other record; False, and nothing lost, where there is enough output before it."""
         handler = _HANDLERS.get(type(record))
-        if handler is None:
+        if (whom := forgotten_by(record)) is not None:
+            self._on_forget(*whom)
+        elif handler is None:
             self._finished.counts["other.records"] += 1
-        elif isinstance(record, Forget):
-            self._on_forget(record)
-        elif self._intake.is_forgotten(record.device):  # type: ignore[union-attr]
+        elif self._intake.is_forgotten(record.device, record.recording):  # type: ignore[union-attr]
             self._finished.counts["forgotten.records"] += 1
         else:
             handler(self, record)
@@ -351,11 +352,11 @@ class Windower:
         else:
             recording.progress(record.stream, record.complete_to_ns, self._intake.time.limit_ns)
 
-    def _on_forget(self, record: Forget) -> None:
-        for key in self._intake.forget(record.device):
-            recording = self._remove(key)
-            if recording is not None:
-                self._finished.counts["forgotten"] += recording.discard(self._offset, self._finished)
+    def _on_forget(self, device: str, recording: str) -> None:
+        for key in self._intake.forget(device, recording):
+            removed = self._remove(key)
+            if removed is not None:
+                self._finished.counts["forgotten"] += removed.discard(self._offset, self._finished)
 
     def _bury(self, batch: LogBatch, index: int, error: WireError) -> None:
         """A record that cannot be understood goes to the dead letters."""
@@ -436,5 +437,4 @@ _HANDLERS: Final[Mapping[type, Callable[..., None]]] = {
     RecordingEnd: Windower._on_end,
     Gap: Windower._on_gap,
     Progress: Windower._on_progress,
-    Forget: Windower._on_forget,
 }

@@ -39,14 +39,17 @@ def samples(device: str, recording: str) -> NDArray[np.float32]:
     return rng.normal(size=(6 * RATE, 2)).astype(np.float32)
 
 
-def brought(site: Site, device: str, recording: str, subject: str, start_s: int) -> None:
-    """A recording of six seconds, of somebody."""
+def brought(
+    site: Site, device: str, recording: str, subject: str, start_s: int, *, ends: bool = True, first: int = 0
+) -> None:
+    """A recording of six seconds, of somebody; its first chunk has the number `first`."""
     boot = f"{device}{recording}".encode()[-16:].rjust(16, b"-")
     origin = Origin(device, recording, "acc", boot, schema_id(STREAM))
     start_ns = at(start_s)
-    chunks = periodic_chunks(origin, start_ns, (SECOND // RATE, 1), samples(device, recording), Limits())
+    chunks = periodic_chunks(origin, start_ns, (SECOND // RATE, 1), samples(device, recording), Limits(), first)
     began = RecordingStart(device, recording, boot, start_ns, "start", attributes={"subject": subject})
-    append(site.log, READINGS, began, *chunks, RecordingEnd(device, recording, boot, start_ns + 6 * SECOND, "end"))
+    end = [RecordingEnd(device, recording, boot, start_ns + 6 * SECOND, "end")] if ends else []
+    append(site.log, READINGS, began, *chunks, *end)
     span = start_ns + SECOND, start_ns + 3 * SECOND
     append(site.log, MARKS, MarkAdd(device, f"m-{recording}", *span, "run", "ann", "import"))
 
@@ -168,8 +171,12 @@ def test_it_does_not_come_back(made: Made, tmp_path: Path, capsys: pytest.Captur
     run = ["archive", "run", "--log", here.site.log, "--out", str(here.archive), "--until-idle"]
     assert sensorloom.main(run) == 0
     assert left_of(here.site.out, *values_of("pump-planted", "new-rec")) == set()
-    assert here.forget("pump-planted").clean, "an archive keeps what still comes, until it is told again"
-    assert left_of(here.archive, *values_of("pump-planted", "new-rec")) == set()
+    assert left_of(here.archive, *values_of("pump-planted", "new-rec"), b"new-rec") == set()
+    append(here.site.log, MARKS, MarkAdd("pump-planted", "late-mark", at(1), at(2), "late-label", "ann", "operator"))
+    assert here.site.drain() == 0
+    assert sensorloom.main(run) == 0
+    assert left_of(here.archive, b"late-mark", b"late-label") == set()
+    assert left_of(here.site.out, b"late-mark") == set()
     batch = ["window", "batch", "-c", str(here.site.config), "--archive", str(here.archive), "--out"]
     assert sensorloom.main([*batch, str(tmp_path / "batch")]) == 0
     assert open_dataset(tmp_path / "batch").windows()["window"].to_list() == (
@@ -191,6 +198,43 @@ def test_it_does_not_come_back(made: Made, tmp_path: Path, capsys: pytest.Captur
     capsys.readouterr()
     assert sensorloom.main(words) == 2
     assert "pump-planted was to be forgotten" in capsys.readouterr().err
+
+
+def test_a_recording_does_not_come_back_and_the_device_goes_on(made: Made, tmp_path: Path) -> None:
+    here = made.copied(tmp_path / "s")
+    brought(here.site, "pump-stays", "open-rec", "bert-stays", 300, ends=False)
+    assert here.site.drain() == 0
+    run = ["archive", "run", "--log", here.site.log, "--out", str(here.archive), "--until-idle"]
+    proof = here.forget("pump-stays/open-rec")
+    assert not proof.clean, "the archive has still to read it"
+    assert [place.place for place in proof.places if place.ours and not place.clean] == [str(here.archive / "readings")]
+    assert sensorloom.main(run) == 0
+    assert here.forget("pump-stays/open-rec").clean
+    brought(here.site, "pump-stays", "open-rec", "bert-stays", 300, first=6)
+    brought(here.site, "pump-stays", "next-rec", "bert-stays", 400)
+    assert here.site.drain() == 0
+    assert sensorloom.main(run) == 0
+    for folder in (here.site.out, here.archive):
+        assert left_of(folder, *values_of("pump-stays", "open-rec")) == set()
+        assert left_of(folder, *values_of("pump-stays", "next-rec"))
+    found = open_dataset(here.site.out).windows().filter(device="pump-stays")["recording"].unique().sort()
+    assert found.to_list() == ["last-rec", "next-rec"]
+    here.whole()
+    here.site.out = tmp_path / "another"
+    assert here.site.drain() == 0
+    recordings = {"annas-rec", "berts-rec", "first-rec", "last-rec", "next-rec"}
+    assert set(open_dataset(here.site.out).windows()["recording"]) == recordings
+
+
+def test_a_new_dataset_of_the_log_does_not_bring_it_back(made: Made, tmp_path: Path) -> None:
+    """Windows that it seals before it reads of the forgetting are left out at opening."""
+    here = made.copied(tmp_path / "s")
+    assert here.forget("pump-planted").clean
+    here.site.out = tmp_path / "another"
+    assert here.site.drain("--seal-bytes", "1B") == 0
+    found = open_dataset(here.site.out)
+    assert set(found.windows()["device"]) == {"pump-shared", "pump-stays"}
+    assert "pump-planted" not in found.contents.streams["device"].to_list()
 
 
 def test_a_person_goes_and_others_of_the_device_stay(made: Made, tmp_path: Path) -> None:

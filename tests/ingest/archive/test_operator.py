@@ -20,7 +20,7 @@ from ingest.archive.rows import Row
 from ingest.archive.tables import OWN, column_names, read_table, record_values, rows_in
 from ingest.engine.operator import Draft, Output, State
 from ingest.errors import CorruptError, StateVersionError
-from ingest.log.protocol import LogBatch
+from ingest.log.protocol import MARKS, READINGS, LogBatch
 from ingest.records import (
     Channel,
     Chunk,
@@ -32,6 +32,7 @@ from ingest.records import (
     Record,
     RecordingEnd,
     RecordingStart,
+    RecordingUndo,
     StreamDescription,
     schema_id,
 )
@@ -63,16 +64,16 @@ def batch(records: Sequence[Record | bytes], first: int = 0, step_ns: int = 1) -
     return LogBatch("readings", 0, offsets, append_ns, keys, values, first + 2 * len(values))
 
 
-def begun(saved: State | None = None) -> ArchiveRunning:
-    operator = ArchiveOperator("readings")
+def begun(topic: str = READINGS, saved: State | None = None) -> ArchiveRunning:
+    operator = ArchiveOperator(topic)
     for description in (ACC, TEMP):
         operator.learn(schema_id(description), description)
     return operator.start(saved)
 
 
-def archived(*records: Record | bytes) -> tuple[list[Row], dict[str, bytes], Output]:
+def archived(*records: Record | bytes, topic: str = READINGS) -> tuple[list[Row], dict[str, bytes], Output]:
     """Rows, files by name, and the output."""
-    running = begun()
+    running = begun(topic)
     assert running.feed(batch(records)) == len(records)
     output = running.take("0-0")
     rows, files = written(output)
@@ -142,7 +143,7 @@ def test_seals_and_restarts_leave_no_trace_but_more_files(chunks: list[Chunk], d
         found, files = written(running.take(f"0-{at}"))
         rows += found
         values += record_values(found, files.__getitem__)
-        running, at = begun(running.snapshot()), until
+        running, at = begun(saved=running.snapshot()), until
     assert values == [encode(chunk) for chunk in chunks]
     assert [(row.offset, row.verdict) for row in rows] == [(row.offset, row.verdict) for row in whole]
 
@@ -204,13 +205,17 @@ def test_a_chunk_that_goes_on_with_another_is_judged_as_one_that_comes_alone(see
         counts.update(output.counts)
         rows, _ = written(output)
         verdicts += [(row.kind, row.verdict) for row in rows]
-        alone = begun(alone.snapshot())
+        alone = begun(saved=alone.snapshot())
     output = running.take()
     rows, files = written(output)
     assert [(row.kind, row.verdict) for row in rows] == verdicts
     assert output.counts == counts
     values = [record if isinstance(record, bytes) else encode(record) for record in records]
-    assert record_values(rows, files.__getitem__) == values
+    gone = encode(Forget("fan", "", 0, "erased"))
+    found = record_values(rows, files.__getitem__)
+    assert [value for value in found if value != gone] == [
+        value for value, kept in zip(values, found, strict=True) if kept != gone
+    ]
 
 
 @pytest.mark.parametrize(
@@ -252,15 +257,35 @@ def test_verdicts() -> None:
         msgspec.structs.replace(acc(8), values=b"123"),
     )
     verdicts = [row.verdict for row in rows if row.kind == "chunk"]
-    assert verdicts == ["counts", "duplicate", "unsynced", "quarantine", "ended", "forgotten"]
-    assert rows[-1].kind == "undecodable"
+    assert verdicts == ["counts", "duplicate", "unsynced", "quarantine", "ended"]
+    assert [row.kind for row in rows[-3:]] == ["forget", "forget", "forget"]
+    assert [output.counts[f"forgotten.{what}"] for what in ("records", "samples")] == [2, 6]
     assert output.counts["duplicate.chunks"] == 1
     assert output.counts["quarantine.samples"] == 3
 
 
 def test_a_steady_device_is_forgotten_in_the_middle_of_a_batch() -> None:
     rows, _, _ = archived(acc(0), acc(1), Forget("pump", "ann", T0, "asked"), acc(2))
-    assert [row.verdict for row in rows] == ["counts", "counts", "", "forgotten"]
+    assert [row.kind for row in rows] == ["chunk", "chunk", "forget", "forget"]
+    assert rows[-1].count == 0, "nothing is kept of it"
+
+
+def test_a_recording_is_forgotten_and_others_of_its_boot_go_on() -> None:
+    undo = RecordingUndo("pump", "r", "ann", "asked", T0, forget=True)
+    other = [msgspec.structs.replace(acc(seq), recording="r2") for seq in (3, 4)]
+    rows, _, output = archived(acc(0), acc(1), undo, acc(2), RecordingEnd("pump", "r", BOOT, T0, "end"), *other)
+    assert [row.kind for row in rows] == ["chunk", "chunk", "recording_undo", "forget", "forget", "chunk", "chunk"]
+    assert [row.verdict for row in rows if row.kind == "chunk"] == ["counts"] * 4
+    assert rows[3].recording == rows[3].device == ""
+    assert output.counts["missing.chunks"] == 0, "the number of what was left out is known"
+
+
+def test_marks_of_who_is_forgotten_are_not_archived() -> None:
+    marks = [MarkAdd(device, "m", T0, T0 + 1, "run", "ann", "operator") for device in ("pump", "fan")]
+    undo = RecordingUndo("pump", "", "ann", "asked", T0, forget=True)
+    rows, _, output = archived(*marks, undo, *marks, topic=MARKS)
+    assert [row.kind for row in rows] == ["mark_add", "mark_add", "recording_undo", "forget", "mark_add"]
+    assert output.counts["forgotten.records"] == 1
 
 
 def test_a_steady_recording_is_abandoned_as_often_as_it_is_silent_for_a_month() -> None:
@@ -331,10 +356,10 @@ def test_any_topic_is_archived() -> None:
 
 def test_states_of_others_are_refused() -> None:
     with pytest.raises(CorruptError, match="archive state"):
-        begun([b"rubbish"])
+        begun(saved=[b"rubbish"])
     state = msgspec.msgpack.decode(b"".join(begun().snapshot()))
     with pytest.raises(StateVersionError, match="code version 99"):
-        begun([msgspec.msgpack.encode([99, state[1]])])
+        begun(saved=[msgspec.msgpack.encode([99, state[1]])])
 
 
 def test_nothing_gives_no_file() -> None:

@@ -23,6 +23,7 @@ from ingest.records import (
     Progress,
     Record,
     RecordingStart,
+    RecordingUndo,
     StreamDescription,
     schema_id,
 )
@@ -457,6 +458,20 @@ def test_a_forgotten_device_is_windowed_no_more() -> None:
     assert found.counts["forgotten"] == 1
     assert found.counts["forgotten.samples"] == 8
     assert found.counts["forgotten.records"] == 2
+
+
+def test_a_forgotten_recording_is_windowed_no_more_and_the_next_one_is() -> None:
+    acc = Source(ACC)
+    undo = RecordingUndo("d1", "r1", "ana", "asked to", NOW_NS, forget=True)
+    first = [regular(acc, 0, 12), undo, regular(acc, 12, 8)]
+    acc.recording = "r2"
+    start = RecordingStart("d1", "r2", BOOT, START_NS, "start")
+    found = both_ways(SPEC, [*first, start, regular(acc, 20, 12)])
+    recordings = [row["recording"] for row in found.rows]
+    assert recordings.count("r1") == 2
+    assert found.counts["forgotten.samples"] == 8
+    assert found.counts["missing.chunks"] == 0
+    assert recordings.count("r2") >= 1
 
 
 def test_records_of_other_kinds_are_counted() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ingest.engine.operator import Operator
 from ingest.lifetimes import DAY_NS
-from ingest.records import Chunk, Forget, Gap, Progress, Record, RecordingEnd, RecordingStart, schema_id
+from ingest.records import Chunk, Forget, Gap, Progress, Record, RecordingEnd, RecordingStart, RecordingUndo, schema_id
 from labeling.rules.compile import compile_rules
 from labeling.rules.operator import RulesOperator
 from tests.windowing.feeding import NOW_NS, START_NS, Source, batches, describe
@@ -49,6 +49,7 @@ def others(draw: st.DrawFn) -> Record:
         Gap(*who, "acc", b"b" * 16, START_NS, START_NS + 1, 3, "full"),
         Progress(*who, "acc", b"b" * 16, START_NS + 5 * STEP),
         Forget(who[0], "ana", START_NS, "asked to"),
+        RecordingUndo(*who, "ana", "asked to", START_NS, forget=True),
     ]
     return draw(st.sampled_from(records))
 
@@ -76,6 +77,6 @@ def test_both_operators_agree_on_which_records_count(data: st.DataObject) -> Non
     windows = _counts(WindowOperator(SPEC), records, stamps, cuts)
     rules = _counts(RulesOperator(RULES), records, stamps, [])
     names = {*COUNTS}
-    if any(isinstance(record, Forget) for record in records):
+    if any(isinstance(record, Forget | RecordingUndo) for record in records):
         names.remove("samples")  # rules do not work out what was collected of a forgotten device
     assert {name: windows[name] for name in names} == {name: rules[name] for name in names}
