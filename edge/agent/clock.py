@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import os
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -62,6 +63,16 @@ def _ask() -> tuple[int, _Timex]:
     """What adjtimex(2) returns, and what it says."""
     timex = _Timex()  # modes = 0: ask, change nothing
     return int(ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(timex))), timex
+
+
+def why_unasked() -> str:
+    """Why the kernel does not say how its clock is; empty where it does."""
+    if _ask()[0] != -1:
+        return ""
+    return (
+        f"the kernel does not say whether the clock is synchronised (adjtimex: {os.strerror(ctypes.get_errno())}): it "
+        "counts as not; in a systemd unit ProtectClock and SystemCallFilter forbid to ask, in a container seccomp does"
+    )
 
 
 def bound_ns() -> int | None:
@@ -134,6 +145,9 @@ class ClockWatch:
         self.now = self._found()
         """As it was at the last look."""
         self.clocks: Final = Clocks(load_offsets(folder))
+        why = why_unasked() if trust == "ntp" or pulses is not None else ""
+        if why:
+            report(why)
         if self.now.is_set:
             self.clocks.offsets_ns[kernel_boot] = self.offset_ns(boottime_ns())
             self._save()

@@ -31,6 +31,9 @@ WINDOW: Final = 16
 """So many of the newest pulses make the line …"""
 AGREED: Final = 4
 """… and so many, in a row and on one line, begin it."""
+BOUND_LEAST_NS: Final = 50_000_000
+"""What a bound is taken to be at least: systemd-timesyncd says 0 whenever it has set the clock. A pulse's other edge is
+usually further off."""
 TOLERANCE_NS: Final = 200_000
 """An interrupt that is further off than this was late."""
 PPM_MAX: Final = 1000
@@ -258,7 +261,7 @@ class PulseClock:
             return True
         if look.bound_ns is None:
             return False
-        most_ns = look.bound_ns + STEP_NS
+        most_ns = max(look.bound_ns, BOUND_LEAST_NS) + STEP_NS
         return abs(ahead_ns) > (most_ns if self.line is None else max(most_ns, NUMBER_NS))
 
     def _add(self, point: _Point, look: Look) -> None:

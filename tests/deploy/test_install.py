@@ -132,3 +132,4 @@ def test_the_unit_is_shut_off_from_what_an_agent_does_not_need() -> None:
     found = re.search(r"Overall exposure level for sensorloom.service: ([0-9.]+)", done.stdout)
     assert found is not None
     assert float(found[1]) <= EXPOSURE
+    assert "ProtectClock=yes" not in UNIT.read_text().splitlines()  # it forbids to ask how the clock is

@@ -222,6 +222,7 @@ def test_what_compaction_leaves_is_what_an_agent_takes(tmp_path: Path, kafka_boo
     assert 0 < left() <= 5
     configure(tmp_path, log, REMOTE)
     with Line(tmp_path / "port", 100), agent(tmp_path):
+        wait_for(lambda: (tmp_path / "spool" / NAME).exists(), "an agent that answers")
         wait_for(lambda: ask(tmp_path / "spool").revision == revision_of(texts[-1]), "the newest runs")
 
 

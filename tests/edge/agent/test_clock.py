@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from edge.agent.clock import load_offsets, offset_ns, save_offset, system_clock
+from edge.agent.clock import ClockWatch, Trust, load_offsets, offset_ns, save_offset, system_clock
 from edge.recording.recorder import ClockState
 
 
@@ -20,6 +21,15 @@ def test_a_plausible_clock_is_believed_unless_ntp_is_asked_for(monkeypatch: pyte
 
 def test_the_kernel_can_be_asked() -> None:
     assert isinstance(system_clock("ntp").is_set, bool)
+
+
+def test_a_kernel_that_may_not_be_asked_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("edge.agent.clock._ask", lambda: (-1, None))
+    for trust in get_args(Trust):
+        ClockWatch(trust, tmp_path, b"k", said.append)
+    (line,) = said
+    assert "ProtectClock" in line
 
 
 def test_the_offset_is_between_the_clocks() -> None:

@@ -186,6 +186,14 @@ def test_who_numbers_the_pulses_is_believed_by_a_clock_that_nobody_set() -> None
     assert abs(machine.error_ns(9 * S)) < 1000
 
 
+def test_a_bound_that_says_too_little_contradicts_nobody() -> None:
+    machine = Machine(ahead_ns=5_000_000, bound_ns=0)  # as systemd-timesyncd says right behind an answer
+    for second in range(10):
+        machine.pulse(second)
+    assert machine.clock.state == "locked"
+    assert abs(machine.error_ns(9 * S)) < 1000
+
+
 @pytest.mark.parametrize(
     ("ahead_ns", "bound_ns", "numbered"),
     [
