@@ -18,6 +18,7 @@ SYSFS: Final = Path("/sys/class/pps")
 POLL_S: Final = 0.5
 PATIENCE_NS: Final = 8_000_000_000
 """So long it may take until the first pulses are there and agree."""
+REPAIR_S: Final = 60.0
 LOCKED: Final = "locked"
 HELD: Final = "held"
 GPSD: Final = "gpsd"
@@ -154,15 +155,23 @@ class PulseWatch:
         """Until cancelled; `refresh` is called behind each look."""
         try:
             while True:
-                pulse = await self._pulses.next()
-                now = look()
-                if pulse is not None:
-                    self.clock.take(pulse, now)
-                self.clock.go_on(now)
-                self._tell(now.at_ns)
-                await refresh()
+                try:
+                    await self._look(refresh)
+                except Exception as error:  # what leads times must not end what samples
+                    self._report(f"pps: {error!r}; tell who wrote it")
+                    self.clock.forget()  # nobody leads it now
+                    await asyncio.sleep(REPAIR_S)
         finally:
             self._pulses.close()
+
+    async def _look(self, refresh: Callable[[], Awaitable[None]]) -> None:
+        pulse = await self._pulses.next()
+        now = look()
+        if pulse is not None:
+            self.clock.take(pulse, now)
+        self.clock.go_on(now)
+        self._tell(now.at_ns)
+        await refresh()
 
     @property
     def words(self) -> str:

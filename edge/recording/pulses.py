@@ -49,6 +49,8 @@ STEPPED_NS: Final = 1_000_000
 """The distance between the system's clocks changes by more only where one of them is set."""
 _ERA_NS: Final = GPS_ERA_NS // 2
 """A receiver that is further behind has lost count of the weeks."""
+_LAST_NS: Final = 4_102_444_800 * S
+"""2100: who says a later year says something else."""
 _PIECES: Final = 128
 _FRESH_NS: Final = 2 * S
 _ROUNDING_NS: Final = 1000
@@ -202,6 +204,10 @@ class PulseClock:
             if self.state == "held" and self.line.error_ns > HELD_MOST_NS:
                 self._give_up("waiting")
 
+    def forget(self) -> None:
+        """What the pulses have said holds no more."""
+        self._give_up("waiting")
+
     def _lose(self) -> None:
         if self.line is not None:
             self.state = "held"
@@ -257,7 +263,7 @@ class PulseClock:
     def _is_contradicted(self, true_ns: int, look: Look) -> bool:
         """Who sets the system's clock rules out what the pulse says: one of both is wrong, and nobody knows which."""
         ahead_ns = self.ahead_ns or 0
-        if true_ns < NEVER_SET_NS or ahead_ns > _ERA_NS:
+        if not NEVER_SET_NS < true_ns < _LAST_NS or ahead_ns > _ERA_NS:
             return True
         if look.bound_ns is None:
             return False

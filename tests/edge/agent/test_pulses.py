@@ -10,16 +10,17 @@ import numpy as np
 import pytest
 
 from edge.agent.overview import page
-from edge.agent.pulses import GpsdPulses, KernelPulses, pulses_of
+from edge.agent.pulses import GpsdPulses, KernelPulses, PulseWatch, pulses_of
 from edge.config import load_config
 from edge.protocol import Arrival
-from edge.recording.pulses import Pulse
+from edge.recording.pulses import Line, Piece, Pulse
 from edge.sources.clock import boottime_ns
 from ingest.errors import UsageError
 from ingest.records import RecordingEnd
 from ingest.times import sample_times
 from tests.edge.feeding import FlakyLog, Running, S, fed, fed_config, running
 from tests.edge.recording.test_pulses import PPS
+from tests.edge.sources.collecting import until
 
 pytestmark = pytest.mark.usefixtures("fed")
 __all__ = ["fed"]
@@ -136,6 +137,28 @@ def test_a_kernels_file_is_looked_at_once_a_pulse(tmp_path: Path, monkeypatch: p
         assert "'what?' is no pulse's time" in pulses.trouble
 
     asyncio.run(scenario())
+
+
+def test_what_goes_wrong_with_pulses_ends_nothing_and_leaves_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.agent.pulses.REPAIR_S", 0.01)
+    said: list[str] = []
+
+    class Broken(KernelPulses):
+        async def next(self) -> Pulse | None:
+            raise ZeroDivisionError
+
+    async def scenario() -> None:
+        watch = PulseWatch(Broken("/dev/pps0"), said.append)
+        watch.clock.line = Line((Piece(0, 0, 0),), 0)
+        running = asyncio.create_task(watch.run(lambda: asyncio.sleep(0)))
+        async with asyncio.timeout(30):
+            await until(lambda: len(said) >= 3)
+        assert watch.clock.line is None
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(scenario())
+    assert "ZeroDivisionError" in said[0]
 
 
 def test_a_daemon_that_goes_and_comes_back() -> None:

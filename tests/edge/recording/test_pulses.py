@@ -186,6 +186,16 @@ def test_who_numbers_the_pulses_is_believed_by_a_clock_that_nobody_set() -> None
     assert abs(machine.error_ns(9 * S)) < 1000
 
 
+@pytest.mark.parametrize("true_ns", [0, 1_000_000_000 * S, 1 << 62, 10**40])
+def test_a_year_that_cannot_be_is_not_believed(true_ns: int) -> None:
+    machine = Machine(ahead_ns=-EPOCH, bound_ns=None)
+    for second in range(10):
+        look = machine.look(second * S + 300_000_000)
+        machine.clock.take(Pulse(machine.boot(second * S) + look.lacks_ns, second, true_ns + second * S), look)
+        machine.clock.go_on(look)
+    assert (machine.clock.line, machine.clock.state) == (None, "contradicted")
+
+
 def test_a_bound_that_says_too_little_contradicts_nobody() -> None:
     machine = Machine(ahead_ns=5_000_000, bound_ns=0)  # as systemd-timesyncd says right behind an answer
     for second in range(10):
