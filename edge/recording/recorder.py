@@ -9,22 +9,20 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final, NamedTuple
-
-from msgspec.structs import replace
+from typing import Final
 
 from edge.protocol import STALLED, Fault, Frame, Read, SourceConfig
 from edge.recording.arrivals import ArrivalTimes, RateFound
 from edge.recording.batching import Account, Counters
 from edge.recording.device import DeviceTimes
-from edge.recording.pulses import Line
 from edge.recording.stamps import Ahead, ClockStep, Placed, Stamp
 from edge.recording.stream import Stream, Taken
+from edge.recording.terms import ClockState, Held, Previous, Rules, shifted
 from edge.recording.timebase import Axis
-from ingest.chunker import Limits, Origin
+from ingest.chunker import Origin
 from ingest.records import Chunk, Clock, Gap, Progress, Record, RecordingEnd, RecordingStart
 
+__all__ = ["ClockState", "Held", "Previous", "Recorder", "Rules", "shifted"]
 UNSYNCED: Final = "unsynced"
 NOT_OPEN: Final = "not_open"
 START_NS: Final = 60_000_000_000
@@ -43,46 +41,6 @@ LIVE_NS: Final = 30_000_000_000
 """A device from which nothing live has come for so long, and that says older times, has set its clock back."""
 _NOTHING: Final[Mapping[str, str]] = {}
 _EVERYTHING: Final[Mapping[str, int | None]] = {}
-
-
-class Previous(NamedTuple):
-    """The boot before this one, and how far its records reach in the spool."""
-
-    boot: bytes = b""
-    reach_ns: int = 0
-
-
-class Held(NamedTuple):
-    """A record, and whether its times still are CLOCK_BOOTTIME's: it must wait for the clock."""
-
-    record: Record
-    held: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ClockState:
-    """What is known of the system's clock. Only streams that are placed by arrival depend on it."""
-
-    is_set: bool
-    source: str
-    """For `Clock.source`: `ntp`, `system`, `pps` …"""
-    line: Line | None = None
-    """What CLOCK_BOOTTIME lacks to UTC, where pulses say it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """How a device is recorded."""
-
-    limits: Limits = field(default_factory=Limits)
-    silence_ns: int = 600_000_000_000
-    """A recording in which nothing is heard for so long ends."""
-    holds_unsynced: bool = True
-    """Data taken before the clock was set wait for it; else they are published at once, marked as unsynced."""
-    stall_ns: int = 3_000_000_000
-    """A flush that comes so long after the one before shows that this process stood still."""
-    attributes: dict[str, str] = field(default_factory=dict)
-    """What is so of every recording (`ingest.attributes`)."""
 
 
 class Recorder:
@@ -572,18 +530,3 @@ class Recorder:
                 Progress(self.device, self._recording, stream.config.stream, self.boot, complete_to),
                 self._holds(stream),
             )
-
-
-def shifted(record: Record, offset_ns: int, clock: Clock | None) -> Record:
-    """A held record on the UTC axis that lies `offset_ns` before CLOCK_BOOTTIME's."""
-    if isinstance(record, Chunk):
-        return replace(record, t0_ns=record.t0_ns + offset_ns, clock=clock)
-    if isinstance(record, RecordingStart):
-        return replace(record, start_ns=record.start_ns + offset_ns)
-    if isinstance(record, RecordingEnd):
-        return replace(record, end_ns=record.end_ns + offset_ns)
-    if isinstance(record, Gap):
-        return replace(record, start_ns=record.start_ns + offset_ns, end_ns=record.end_ns + offset_ns)
-    if isinstance(record, Progress):
-        return replace(record, complete_to_ns=record.complete_to_ns + offset_ns)
-    return record
