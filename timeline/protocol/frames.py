@@ -51,13 +51,14 @@ def readdressed(frame: bytes, view: int, stream: int) -> bytes:
 
 def tiles_frame(view: int, stream: int, channels: Sequence[Tiles], level: int, points: int) -> bytes | None:
     """One frame of the tiles of all channels, merged to at most twice as many as there are points; None: no tile."""
-    buckets = np.unique(np.concatenate([tiles.bucket for tiles in channels]))
+    buckets = _union([tiles.bucket for tiles in channels])
     if not len(buckets):
         return None
     shift = 0
     while shift < BITS and (int(buckets[-1]) >> shift) - (int(buckets[0]) >> shift) >= 2 * points:
         shift += 1
-    buckets = np.unique(buckets >> shift)
+    buckets = buckets >> shift
+    buckets = buckets[_firsts(buckets)]
     span = BITS * level + shift
     columns = [_spread(_merged(tiles, shift), buckets) for tiles in channels]
     bases = np.array([_base(column[0]) for column in columns], "<f8")
@@ -86,12 +87,25 @@ def _base(values: NDArray[np.float64]) -> float:
     return float(finite[0]) if len(finite) else 0.0
 
 
+def _union(rising: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """What is in any of several rising arrays, once: mostly all are the same, since a sample has all channels."""
+    first = rising[0]
+    if all(np.array_equal(first, other) for other in rising[1:]):
+        return first
+    return np.unique(np.concatenate(rising))
+
+
+def _firsts(rising: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which values of a rising array are not the one before."""
+    return np.concatenate(([True], rising[1:] != rising[:-1]))
+
+
 def _merged(tiles: Tiles, shift: int) -> tuple[NDArray[Any], ...]:
     """Bucket, low, high, first and last of tiles, `2 ** shift` of them in one."""
     bucket = tiles.bucket >> shift
     if not len(bucket):
         return bucket, tiles.low, tiles.high, tiles.first, tiles.last
-    starts = np.flatnonzero(np.concatenate(([True], bucket[1:] != bucket[:-1])))
+    starts = np.flatnonzero(_firsts(bucket))
     ends = np.append(starts[1:], len(bucket)) - 1
     low, high = np.minimum.reduceat(tiles.low, starts), np.maximum.reduceat(tiles.high, starts)
     return bucket[starts], low, high, tiles.first[starts], tiles.last[ends]

@@ -20,6 +20,8 @@ import { placeOf } from "./view.js";
 const AGAIN_MS = 3000;
 /** The page is kept in this browser by then, though nothing was to be seen. */
 const KEEP_MS = 5000;
+/** So long after the first answer, which takes the whole machine to be painted. */
+const SEEN_MS = 500;
 
 /** @param {string} id @returns {HTMLDialogElement} */
 const dialog = (id) => /** @type {HTMLDialogElement} */ (element(id));
@@ -149,7 +151,7 @@ async function gallery(outbox) {
     }
 }
 
-/** Keeps the page in this browser: each of its files is asked for once more, so that waits until there is something to see. Without a service worker the page needs its server to open. */
+/** Keeps the page in this browser: each of its files is asked for once more, so that waits until something was seen. Without a service worker the page needs its server to open. */
 function keepPage() {
     void navigator.serviceWorker?.register("/sw.js").catch(() => undefined);
 }
@@ -179,7 +181,7 @@ function timeline(place, outbox) {
     Object.assign(globalThis, { timeline: at }); // for tests, and for the curious in the browser's console
     let kept = false;
     at.listeners.push(() => {
-        if (!kept && at.ask?.answered) keepPage();
+        if (!kept && at.ask?.answered) setTimeout(keepPage, SEEN_MS);
         kept ||= Boolean(at.ask?.answered);
     });
     void outbox.opened.then(() => recalled(at));

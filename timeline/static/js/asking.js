@@ -17,7 +17,7 @@ const REST_MS = 300;
 const ADDRESS_MS = 300;
 const FRAMES_MAX = 400;
 /** Where there are more marks they are counted. Of those that are not drawn the first ones are enough, but for the table. */
-const [MARKS_MAX, PART] = [20_000, 1000];
+const [MARKS_MAX, PART] = [20_000, 100];
 
 /** Asks for what is shown, at once, and then for the overview: a signal is what one waits for. @param {Timeline} at */
 export function askAll(at) {
