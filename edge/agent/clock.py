@@ -83,21 +83,25 @@ def bound_ns() -> int | None:
 
 def look() -> Look:
     """The clocks, read as closely together as can be."""
+    apart_ns, at_ns, lacks_ns = _closest()
+    return Look(at_ns, lacks_ns, apart_ns, bound_ns())
+
+
+def offset_ns() -> int:
+    """What CLOCK_BOOTTIME lacks to the wall clock now, read as closely together as can be."""
+    return _closest()[2]
+
+
+def _closest() -> tuple[int, int, int]:
+    """Of some looks the shortest, as the process may be set aside within one: how long it took, when it was, and what
+    CLOCK_BOOTTIME lacked to the wall clock, ns."""
     found = []
     for _ in range(_LOOKS):
         before_ns = boottime_ns()
         wall_ns = time.time_ns()
         behind_ns = boottime_ns()
         found.append((behind_ns - before_ns, behind_ns, wall_ns - (before_ns + behind_ns) // 2))
-    apart_ns, at_ns, lacks_ns = min(found)
-    return Look(at_ns, lacks_ns, apart_ns, bound_ns())
-
-
-def offset_ns() -> int:
-    """What CLOCK_BOOTTIME lacks to the wall clock now, read as closely together as can be."""
-    before = boottime_ns()
-    wall = time.time_ns()
-    return wall - (before + boottime_ns()) // 2
+    return min(found)
 
 
 def load_offsets(folder: Path) -> dict[bytes, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -12,6 +13,18 @@ PENDING_BYTES: Final = 2_000_000
 
 LOOK_BYTES: Final = 65_536
 """So many bytes may come before it is looked whether there is room."""
+
+_REMEMBERED: Final = 10
+"""So many of the newest commits say how long the next may take."""
+
+
+def rest_s(interval_s: float, last_s: float, longest_s: float) -> float:
+    """How long to wait behind a commit, for what comes from its begin on to be durable within the interval.
+
+    It took `last_s`, and none of late more than `longest_s`: one that takes twice as long is still in time. A disk that
+    is slower than that has half of the interval for itself.
+    """
+    return max(interval_s / 2, interval_s - last_s - 2 * longest_s)
 
 
 class CommitSchedule:
@@ -26,6 +39,8 @@ class CommitSchedule:
         self._pending_bytes = pending_bytes
         self._taken_bytes = 0
         """Since it was last asked how much is pending: to ask costs a look at every stream."""
+        self._begun_s: float | None = None
+        self._took_s: deque[float] = deque(maxlen=_REMEMBERED)
         self._now = asyncio.Event()
         self._room = asyncio.Event()
 
@@ -34,10 +49,15 @@ class CommitSchedule:
         self._now.set()
 
     async def due(self) -> None:
-        """Return when a commit is due."""
+        """Return when a commit is due; the one before has ended."""
+        loop, wait_s = asyncio.get_running_loop(), self._interval_s
+        if self._begun_s is not None:
+            self._took_s.append(loop.time() - self._begun_s)
+            wait_s = rest_s(self._interval_s, self._took_s[-1], max(self._took_s))
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._now.wait(), self._interval_s)
+            await asyncio.wait_for(self._now.wait(), wait_s)
         self._now.clear()
+        self._begun_s = loop.time()
 
     async def room(self, taken_bytes: int) -> None:
         """`taken_bytes` were collected: return when there is room for more; where there is none, a commit is due."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import time
 from pathlib import Path
 from typing import get_args
@@ -34,6 +35,19 @@ def test_a_kernel_that_may_not_be_asked_is_told(tmp_path: Path, monkeypatch: pyt
 
 def test_the_offset_is_between_the_clocks() -> None:
     assert abs(time.time_ns() - time.monotonic_ns() - offset_ns()) < 10**9
+
+
+def test_a_look_that_was_set_aside_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    lead_ns, looks, now_ns = 10**18, itertools.count(), 0
+
+    def boottime_ns() -> int:
+        nonlocal now_ns
+        now_ns += 60_000_000 if next(looks) == 1 else 2_000
+        return now_ns
+
+    monkeypatch.setattr("edge.agent.clock.boottime_ns", boottime_ns)
+    monkeypatch.setattr(time, "time_ns", lambda: now_ns + lead_ns)
+    assert abs(offset_ns() - lead_ns) <= 2_000
 
 
 def test_offsets_are_remembered_for_the_newest_kernel_boots(tmp_path: Path) -> None:

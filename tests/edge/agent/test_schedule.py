@@ -1,8 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import random
 
-from edge.agent.schedule import LOOK_BYTES, PENDING_BYTES, CommitSchedule
+import pytest
+
+from edge.agent.schedule import LOOK_BYTES, PENDING_BYTES, CommitSchedule, rest_s
+from simulators.sim.loop import run
 
 
 def test_a_commit_is_due_at_its_interval_and_at_once_where_that_is_asked() -> None:
@@ -40,3 +45,27 @@ def test_who_collects_too_much_waits_for_a_commit() -> None:
             await waiting
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("last_s", "longest_s", "waits_s"),
+    [(0, 0, 1), (0.02, 0.05, 0.88), (0.05, 0.05, 0.85), (0.4, 0.4, 0.5), (9, 9, 0.5)],
+)
+def test_what_a_commit_takes_is_part_of_the_interval(last_s: float, longest_s: float, waits_s: float) -> None:
+    assert rest_s(1, last_s, longest_s) == pytest.approx(waits_s)
+
+
+def test_what_comes_right_behind_a_commits_begin_is_durable_within_the_interval() -> None:
+    async def main(rng: random.Random) -> list[tuple[float, float]]:
+        loop, schedule = asyncio.get_running_loop(), CommitSchedule(1.0, lambda: 0)
+        commits = list[tuple[float, float]]()
+        for _ in range(200):
+            await schedule.due()
+            begun_s = loop.time()
+            await asyncio.sleep(rng.uniform(0.05, 0.16))
+            commits.append((begun_s, loop.time()))
+        return commits
+
+    commits = run(main, seed=1)
+    lost_s = [ended_s - begun_s for (begun_s, _), (_, ended_s) in itertools.pairwise(commits)]
+    assert 0.7 < max(lost_s[3:]) <= 1.0
