@@ -7,21 +7,25 @@ source package. Nothing of the kernel's source is part of this project.
 from __future__ import annotations
 
 import hashlib
+import lzma
 import os
 import re
 import shutil
+import struct
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from tests.kernel.archive import Archive
 from tests.support.server import PROJECT, ServerError, locked
 
 HERE: Final = Path(__file__).parent
 SOURCES: Final = Path("/usr/src")
 COMMAND_S: Final = 300.0
 HINT: Final = "install what is missing (Debian on amd64: sudo deploy/setup.sh kernel)"
+KERNEL: Final = "vmlinux"
 BUILT: Final = (
     "drivers/gpio/gpio-sim.c",
     "drivers/gpio/gpiolib.h",
@@ -72,18 +76,15 @@ def guest() -> Guest:
     version = _version()
     cache = PROJECT.resolve() / ".cache"
     cache.mkdir(exist_ok=True)
-    folder, recipe = cache / f"kernel-{version}", _digest([HERE / "modules.mk", Path(__file__)])
+    folder = cache / f"kernel-{version}-{_digest([HERE / 'modules.mk', HERE / 'archive.py', Path(__file__)])}"
     with locked(cache / f"kernel-{version}.lock"):
-        if not (folder / recipe).exists():
+        if not folder.exists():
             with tempfile.TemporaryDirectory(dir=cache) as scratch:
-                made = _make(version, Path(scratch))
-                (made / recipe).touch()
-                shutil.rmtree(folder, ignore_errors=True)
-                made.rename(folder)
+                _make(version, Path(scratch)).rename(folder)
         initramfs = folder / f"initramfs-{_digest([HERE / 'init'])}"
         if not initramfs.exists():
             _pack(version, folder, initramfs)
-    return Guest(folder / f"vmlinuz-{version}", initramfs)
+    return Guest(folder / KERNEL, initramfs)
 
 
 def _version() -> str:
@@ -105,16 +106,26 @@ def _make(version: str, scratch: Path) -> Path:
     modules.mkdir(parents=True)
     unpacked = scratch / "image"
     _run(["dpkg-deb", "-x", str(package), str(unpacked)])
-    shutil.copy(unpacked / f"boot/vmlinuz-{version}", made)
-    _run(["depmod", "-b", str(unpacked), version])
-    for module in _needed(version, unpacked):
+    (made / KERNEL).write_bytes(_unpacked((unpacked / f"boot/vmlinuz-{version}").read_bytes()))
+    for module in (*_needed(unpacked / "lib/modules" / version), *_build(version, scratch / "build")):
         shutil.copy(module, modules)
-    for built in _build(version, scratch / "build"):
-        shutil.copy(built, modules)
+    # Their signatures and types would be looked through as they are loaded: nobody in the guest asks for either.
+    _run(["strip", "--strip-debug", "--remove-section=.BTF", *map(str, modules.glob("*.ko"))])
     for name in ("modules.order", "modules.builtin", "modules.builtin.modinfo"):
         shutil.copy(unpacked / "lib/modules" / version / name, modules)
     _run(["depmod", "-b", str(made), version])
     return made
+
+
+def _unpacked(image: bytes) -> bytes:
+    """The kernel that is packed in its image (the kernel's Documentation/x86/boot.rst: setup_sects, payload_offset).
+
+    A guest would need seconds for that in each boot; QEMU boots it as it is.
+    """
+    setup_bytes = (image[0x1F1] + 1) * 512
+    offset, size = struct.unpack_from("<II", image, 0x248)
+    begin = setup_bytes + offset
+    return lzma.LZMADecompressor().decompress(image[begin : begin + size])
 
 
 def _download(version: str, folder: Path) -> Path:
@@ -128,12 +139,15 @@ def _download(version: str, folder: Path) -> Path:
     return next(folder.glob("linux-image-*.deb"))
 
 
-def _needed(version: str, root: Path) -> list[Path]:
+def _needed(root: Path) -> set[Path]:
     """The files of the `GIVEN` modules and of those that they need; what is built in has none."""
-    found = list[Path]()
-    for module in GIVEN:
-        said = _run(["modprobe", "-d", str(root), "-S", version, "--show-depends", module])
-        found += [Path(line.split()[1]) for line in said.splitlines() if line.startswith("insmod ")]
+    files = {path.stem.replace("-", "_"): path for path in (root / "kernel").rglob("*.ko")}
+    found, wanted = set[Path](), {name.replace("-", "_") for name in GIVEN}
+    while wanted:
+        new = {files[name] for name in wanted} - found
+        found |= new
+        said = _run(["modinfo", "-F", "depends", *map(str, new)]) if new else ""
+        wanted = {name.replace("-", "_") for name in said.replace("\n", ",").split(",") if name}
     return found
 
 
@@ -143,11 +157,9 @@ def _build(version: str, folder: Path) -> list[Path]:
     if archive is None:
         raise ServerError(f"{SOURCES}: no linux-source-*.tar.xz; {HINT}")
     folder.mkdir()
-    top = archive.name.removesuffix(".tar.xz")
-    wanted = [f"{top}/{name}" for name in BUILT]
-    _run(["tar", "-xJf", str(archive), "-C", str(folder), "--occurrence=1", *wanted])
-    for name in wanted:
-        shutil.move(folder / name, folder)
+    top, source = archive.name.removesuffix(".tar.xz"), Archive(archive)
+    for name in BUILT:
+        (folder / Path(name).name).write_bytes(source.read(f"{top}/{name}"))
     for name, changes in CHANGED.items():
         text = (folder / name).read_text()
         for before, after in changes:

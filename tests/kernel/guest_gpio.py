@@ -1,6 +1,6 @@
 """Runs in the guest, as root: makes the devices, runs the agent on them, and writes a book of what it did to them.
 
-Of the standard library alone, as everything starts slowly there. What came of it the tests read in /run/out.
+What came of it the tests read in /run/out.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Runs in the guest, as root: a thermometer chip on a simulated bus, a made-up battery, and an agent that reads them.
 
-Of the standard library alone, as everything starts slowly there. What came of it the tests read.
+What came of it the tests read.
 """
 
 from __future__ import annotations

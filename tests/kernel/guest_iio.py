@@ -1,6 +1,6 @@
 """Runs in the guest, as root: sensors of the Industrial I/O subsystem, and an agent that reads them.
 
-Of the standard library alone, as everything starts slowly there. What came of it the tests read.
+What came of it the tests read.
 """
 
 from __future__ import annotations

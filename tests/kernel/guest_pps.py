@@ -1,7 +1,7 @@
 """Runs in the guest, as root: a timer's pulses in /dev/pps0, a driver that goes and comes back, and an agent.
 
-Of the standard library alone, as everything starts slowly there. The kernel's own timer is no receiver: its pulses come
-a little more than a second apart, by as much as the kernel's tick makes it. What came of it the tests read.
+The kernel's own timer is no receiver: its pulses come a little more than a second apart, by as much as the kernel's
+tick makes it. What came of it the tests read.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Runs in the guest, as root: a USB sensor that is unplugged and plugged in again, and an agent that reads it.
 
-Of the standard library alone, as everything starts slowly there. What came of it the tests read.
+What came of it the tests read.
 """
 
 from __future__ import annotations

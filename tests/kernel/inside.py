@@ -1,10 +1,8 @@
-"""What the scripts that run in the guest share: its modules, and an agent that they watch.
-
-Of the standard library alone, as everything starts slowly there.
-"""
+"""What the scripts that run in the guest share: its modules, commands of sensorloom's, and an agent that they watch."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -13,11 +11,15 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+import traceback
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+
+import sensorloom
 
 PATIENCE_S = 600.0
+LOOK_S = 0.2
 
 
 def load(module: str, *parameters: str) -> None:
@@ -37,24 +39,91 @@ def wait(what: str, condition: Callable[[], bool], also: Callable[[], str] = str
     while not condition():
         if time.monotonic() > end_s:
             sys.exit(f"{what}: not in {PATIENCE_S:g} s\n{also()}")
-        time.sleep(0.2)
+        time.sleep(LOOK_S)
+
+
+class Command:
+    """A `sensorloom` command in a fork of this process, which has its modules; what it says is appended to a file."""
+
+    def __init__(self, words: Sequence[str], text: Path) -> None:
+        sys.stdout.flush()
+        self.pid = os.fork()
+        self._code: int | None = None
+        if not self.pid:
+            _become(words, text)
+
+    def poll(self) -> int | None:
+        """Its exit code once it has ended, -N by signal N."""
+        if self._code is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self._code = os.waitstatus_to_exitcode(status)
+        return self._code
+
+    def wait(self) -> int:
+        """Until it has ended; its exit code. Ends the script where it does not."""
+        end_s = time.monotonic() + PATIENCE_S
+        while (code := self.poll()) is None:
+            if time.monotonic() > end_s:
+                sys.exit(f"process {self.pid} does not end")
+            time.sleep(LOOK_S)
+        return code
+
+    def send(self, number: int) -> None:
+        """A signal."""
+        os.kill(self.pid, number)
+
+
+def _become(words: Sequence[str], text: Path) -> NoReturn:
+    """Be the command, with nothing open of what the script has."""
+    code = 1
+    try:
+        said = os.open(text, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(said, 1)
+        os.dup2(said, 2)
+        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+        code = sensorloom.main(words)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 class Agent:
-    """An agent of these sources, with spool and log in memory below /run."""
+    """An agent of these sources, with spool and log in memory below /run, or in the folder `place`."""
 
-    def __init__(self, out: Path, sources: str) -> None:
+    def __init__(self, out: Path, sources: str, place: Path | None = None, fsync: str = "200ms") -> None:
         self._out = out
-        self._place = Path("/run") / out.name
-        self._place.mkdir()
+        self._place = place or Path("/run") / out.name
+        self._place.mkdir(exist_ok=True)
         configuration = out / "agent.toml"
         configuration.write_text(
             f'device = "bench"\nlog = "segments:{self._place}/log"\n'
-            f'[spool]\ndir = "{self._place}/spool"\nfsync_interval = "200ms"\n{sources}'
+            f'[spool]\ndir = "{self._place}/spool"\nfsync_interval = "{fsync}"\n{sources}'
         )
-        command = [sys.executable, "-m", "sensorloom", "agent", "run", "-c", str(configuration)]
-        with (out / "agent.txt").open("wb") as text:
-            self._process = subprocess.Popen(command, stdout=text, stderr=text)
+        self._process = self._begun()
+
+    def _begun(self) -> Command:
+        return Command(["agent", "run", "-c", str(self._out / "agent.toml")], self._out / "agent.txt")
+
+    def kill(self) -> None:
+        """As SIGKILL does."""
+        self._process.send(signal.SIGKILL)
+        self._process.wait()
+
+    def begin_again(self) -> None:
+        """Another one on the same spool."""
+        self._process = self._begun()
+
+    def files(self, kind: str) -> list[str]:
+        """What it has open of that kind, as the kernel names it."""
+        names = []
+        for file in Path(f"/proc/{self._process.pid}/fd").iterdir():
+            with contextlib.suppress(OSError):  # closed meanwhile
+                names.append(str(file.readlink()))
+        return [name for name in names if kind in name]
 
     def said(self) -> str:
         """What it wrote so far."""
@@ -62,10 +131,10 @@ class Agent:
 
     def ask(self) -> dict[str, Any]:
         """What it says of its sources, by name; nothing while it does not answer."""
-        return {source["name"]: source for source in self.overview().get("sources", ())}
+        return {source["name"]: source for source in self.overview().get("sources", [])}
 
     def overview(self) -> dict[str, Any]:
-        """What it says of itself; nothing while it does not answer."""
+        """All that it says of itself; nothing while it does not answer."""
         while True:
             received = b""
             with socket.socket(socket.AF_UNIX) as link:
@@ -78,7 +147,7 @@ class Agent:
             if received:  # it says nothing where it was too busy to
                 found: dict[str, Any] = json.loads(received)
                 return found
-            time.sleep(0.2)
+            time.sleep(LOOK_S)
 
     def heard(self, name: str, samples: int) -> bool:
         """Whether it has that many samples of a source, or knows that they are lost."""
@@ -101,19 +170,26 @@ class Agent:
         wait(what, ended_or_holds, lambda: f"{self.said()[-4000:]}\n{self.ask()}")
 
     def pause(self) -> None:
-        """Stop the process, as SIGSTOP does."""
-        os.kill(self._process.pid, signal.SIGSTOP)
+        """Stop the process, as SIGSTOP does, and wait until each of its threads stands still."""
+        self._process.send(signal.SIGSTOP)
+        threads = Path(f"/proc/{self._process.pid}/task")
+        wait("the agent stands still", lambda: all(_state(thread) == "T" for thread in threads.iterdir()))
 
     def resume(self) -> None:
         """Let it go on."""
-        os.kill(self._process.pid, signal.SIGCONT)
+        self._process.send(signal.SIGCONT)
 
     def end(self, book: Mapping[str, Any]) -> None:
         """End it as `systemctl stop` does; keep its log, and the book that the tests read, with its exit code."""
-        self._process.send_signal(signal.SIGTERM)
-        code = self._process.wait(PATIENCE_S)
+        self._process.send(signal.SIGTERM)
+        code = self._process.wait()
         shutil.copytree(self._place / "log", self._out / "log")
         (self._out / "book.json").write_text(json.dumps({**book, "code": code}))
+
+
+def _state(thread: Path) -> str:
+    """Its letter (proc(5), /proc/pid/stat)."""
+    return (thread / "stat").read_text().rpartition(")")[2].split()[0]
 
 
 def wall_ahead_ns() -> int:
