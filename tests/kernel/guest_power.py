@@ -1,0 +1,96 @@
+"""Runs in the guest, as root: an agent and a windowing worker on a disk, until the power goes.
+
+Each boot starts both by the same words, whatever the power cut before has left. Where the host has put a file `calm`,
+both are ended in order instead, and what they made is copied to where the host finds it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.kernel.inside import Agent, Command, load, wait
+
+PLACE = Path("/run/disk")
+DEVICE, STREAM = "bench", "line"
+SAMPLES = 300
+"""So many are heard before the power may go."""
+SEALS = 2
+SOURCES = """
+[[source]]
+name = "line"
+type = "exec"
+command = ["{python}", "-S", "{sensor}", "{book}"]
+decoder = "csv"
+stream = "line"
+channels = {{ number = "1", check = "1" }}
+dtype = "int32"
+"""
+DATASET = """name = "cuts"
+[window]
+length = 50
+hop = 25
+rate = "100Hz"
+anchor = "recording"
+channels = ["line.number"]
+"""
+
+
+def mount() -> None:
+    for module in ("virtio_blk", "crc32c_generic", "ext4"):
+        load(module)
+    PLACE.mkdir()
+    subprocess.run(["mount", "-t", "ext4", "/dev/vda", str(PLACE)], check=True)
+
+
+class Worker:
+    """The windowing service beside the agent."""
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        (out / "dataset.toml").write_text(DATASET)
+        self._process = self._begun()
+
+    def _begun(self, *more: str) -> Command:
+        words = ["-c", str(self._out / "dataset.toml"), "--log", f"segments:{PLACE}/log", "--out", f"{PLACE}/dataset"]
+        words = ["window", "run", *words, "--instance", "one", "--seal-seconds", "0.5", *more]
+        return Command(words, self._out / "worker.txt")
+
+    def seals(self) -> int:
+        """How many there are; ends the script where the worker has given up."""
+        if self._process.poll() is not None:
+            sys.exit(f"the worker has ended\n{(self._out / 'worker.txt').read_text()[-4000:]}")
+        return sum(1 for _ in (PLACE / "dataset").glob("windows/*/manifest/*/0*.json"))
+
+    def end(self) -> list[int]:
+        """In order, then once more until all is sealed; both exit codes."""
+        self._process.send(signal.SIGTERM)
+        return [self._process.wait(), self._begun("--until-idle").wait()]
+
+
+def main(out: Path) -> None:
+    mount()
+    sensor = Path(__file__).with_name("sensor.py")
+    agent = Agent(out, SOURCES.format(python=sys.executable, sensor=sensor, book=out / "said.book"), PLACE, "1s")
+    wait("there is a log", lambda: (PLACE / "log").exists())
+    worker = Worker(out)
+    before = worker.seals()
+    agent.wait("samples are heard", lambda: agent.heard("line", SAMPLES))
+    agent.wait("windows are sealed", lambda: worker.seals() >= before + SEALS)
+    (out / "at_work").touch()
+    if not (out / "calm").exists():
+        signal.pause()
+    agent.end({})
+    codes = worker.end()
+    if any(codes):
+        sys.exit(f"the worker ended with {codes}\n{(out / 'worker.txt').read_text()[-4000:]}")
+    shutil.copytree(PLACE / "dataset", out / "dataset")
+    os.sync()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
