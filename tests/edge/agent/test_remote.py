@@ -303,6 +303,7 @@ def test_a_local_file_that_allows_it_no_more_holds_alone(tmp_path: Path) -> None
         async with running(config, log) as agent:
             good = await put(log, '[[source]]\nname = "fed"\nscale = 2\n')
             await answered(agent, 2)
+            await agent.until(lambda: kept.load(tmp_path / "spool")[0].revision == good)  # behind its answer
         config.write_text(config.read_text().replace('name = "fed"', 'name = "other"').replace('"add"', '"command"'))
         found, told = kept.last_good(config)
         assert (found.revision, "the local file alone holds" in told) == ("", True)
