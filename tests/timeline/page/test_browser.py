@@ -164,7 +164,7 @@ def test_a_demo_on_the_timeline_with_its_rules_marks_and_why(browser: Browser, t
         desk.wait(SAVED.format(acts=1))
         for key in ("i", "Escape", "Home"):  # nothing is selected: J goes on from the cursor
             page.keyboard.press(key)
-        page.evaluate("timeline.cursor = 0")
+        page.evaluate("timeline.cursor = timeline.plot * 0.65")
         desk.wait("timeline.ask.marked && timeline.ask.view.from <= timeline.whole.from")
         page.keyboard.press("j")
         desk.wait("document.body.innerText.includes('opened by')")
