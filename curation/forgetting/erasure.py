@@ -105,15 +105,12 @@ async def forget(
     for archive in archives:
         archived_topics(archive)
     whom, proof = whom_of(read_contents(root), asked), Proof(asked)
-    folders = [
-        *operator_folders(root),
-        *(archive / topic for archive in archives for topic in archived_topics(archive)),
-    ]
-    unread = {folder: await records_unread(log, folder, whom.forgotten) for folder in folders}
+    # Rules keep no rows, and those of revisions of before read nothing more.
+    folders = [folder for folder in operator_folders(root) if folder.parent.name != RULES]
+    folders += [archive / topic for archive in archives for topic in archived_topics(archive)]
+    unread = {it: await records_unread(log, it, whom.forgotten) for it in folders}
     await _tell(log, whom, reason, time_ns, author)
-    proof.places += [
-        Place(str(folder), _BEHIND.format(count), clean=False) for folder, count in unread.items() if count
-    ]
+    proof.places += [Place(str(it), _BEHIND.format(count), clean=False) for it, count in unread.items() if count]
     proof.places.append(Place(log.url, "was told: it stays out of every dataset of this log", ours=False))
     await clean(root, archives, whom, proof, reason=reason, time_ns=time_ns, author=author, disk=disk)
     proof.places += [Place(place, what, ours=False) for place, what in NOT_OURS]
