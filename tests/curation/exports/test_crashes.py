@@ -17,7 +17,9 @@ from curation.exports.exporting import FORMATS
 from curation.versions.making import Asked, make_version
 from curation.versions.splitting import AskedSplit
 from ingest.errors import SensorloomError, UsageError
+from ingest.log.protocol import MARKS
 from tests.curation.exports.dying import die, exported
+from tests.service.test_run import Site, append, mark, record
 from tests.windowing.sample_dataset import copied, sample
 
 LAST = 80
@@ -30,6 +32,19 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     split = AskedSplit({"train": 0.5, "test": 0.5}, by="device")
     asyncio.run(make_version(root, Asked(split=split), time_ns=10**18, author="ann"))
     return root
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset that services made: of everything in it, its configuration too, there is a second word somewhere."""
+    site = Site(tmp_path_factory.mktemp("site"))
+    for device in ("a", "b"):
+        record(site.log, device, 6)
+    append(site.log, MARKS, mark("a", 0, 4, "run"), mark("b", 2, 3, "stop"))
+    assert site.drain() == 0
+    words = ["dataset", "version", str(site.out), "--split", "train=0.5,test=0.5", "--by", "device"]
+    assert sensorloom.main(words) == 0
+    return site.out
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -136,17 +151,17 @@ def flips_of_sources(root: Path, folder: Path, count: int, seed: int) -> int:
     return refused
 
 
-def test_a_flipped_bit_is_told(root: Path, tmp_path: Path) -> None:
+def test_a_flipped_bit_is_told(root: Path, site: Path, tmp_path: Path) -> None:
     flips_of_exports(root, tmp_path, "parquet", 6)
-    assert flips_of_sources(root, tmp_path / "sources", 8, 1) > 2
+    assert flips_of_sources(site, tmp_path / "sources", 8, 1) > 2
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
-def test_a_thousand_flipped_bits_are_told(root: Path, tmp_path: Path) -> None:
+def test_a_thousand_flipped_bits_are_told(root: Path, site: Path, tmp_path: Path) -> None:
     for form in FORMATS:
         flips_of_exports(root, tmp_path / "exports", form, 125)
-    assert flips_of_sources(root, tmp_path / "sources", 1000, 2) > 300
+    assert flips_of_sources(site, tmp_path / "sources", 1000, 2) > 300
 
 
 def test_what_is_missing_or_of_others_is_told_by_the_command(
