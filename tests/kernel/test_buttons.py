@@ -14,9 +14,10 @@ import pytest
 from ingest.records import MarkAdd, MarkRetract
 from tests.kernel import guest_buttons as guest
 from tests.kernel.machine import result, run_guests
+from tests.kernel.marks import GUESTS
 from tests.support.logs import read_log
 
-pytestmark = [pytest.mark.soak, pytest.mark.xdist_group("kernel"), pytest.mark.timeout(0)]
+pytestmark = GUESTS
 NAME = "buttons"
 """In a boot of its own: its chip is to be the first, and to come back as that."""
 MOMENT_NS = 20_000_000

@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 
 from tests.kernel import guest_hwmon as guest
+from tests.kernel.marks import GUESTS
 from tests.kernel.reading import gaps, samples
 from tests.support.logs import read_log
 
-pytestmark = [pytest.mark.soak, pytest.mark.xdist_group("kernel"), pytest.mark.timeout(0)]
+pytestmark = GUESTS
 GUEST = "hwmon"
 
 

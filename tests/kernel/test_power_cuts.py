@@ -22,11 +22,12 @@ from tests.integration.books import Said, read_book, wrongs
 from tests.integration.recordings import command, digest_of
 from tests.kernel import guest_power as guest
 from tests.kernel.machine import SCRIPT_S, ended, result, started
+from tests.kernel.marks import GUESTS
 from tests.kernel.platter import Cut, cut
 from tests.kernel.sensor import RECORD, check_of
 from tests.support.logs import read_log
 
-pytestmark = [pytest.mark.soak, pytest.mark.xdist_group("kernel"), pytest.mark.timeout(0)]
+pytestmark = GUESTS
 GUEST_NAME = "power"
 DISK_BYTES = 256 << 20
 AT_WORK_S = 3.0
@@ -112,7 +113,7 @@ class Site:
         result(GUEST_NAME, self.folder)
 
 
-@pytest.mark.parametrize("cuts", [2, 25])
+@pytest.mark.parametrize("cuts", [2, pytest.param(25, marks=pytest.mark.soak)])
 def test_both_start_alone_after_power_cuts_with_a_second_lost_and_balanced_books(
     cuts: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,9 +14,10 @@ import pytest
 
 from edge.recording.pulses import Pulse, parse_assert
 from ingest.records import Chunk
+from tests.kernel.marks import GUESTS
 from tests.support.logs import read_log
 
-pytestmark = [pytest.mark.soak, pytest.mark.xdist_group("kernel"), pytest.mark.timeout(0)]
+pytestmark = GUESTS
 GUEST = "pps"
 
 

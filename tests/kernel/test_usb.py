@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from tests.kernel import guest_usb as guest
+from tests.kernel.marks import GUESTS
 from tests.kernel.reading import gaps, samples
 from tests.support.logs import read_log
 
-pytestmark = [pytest.mark.soak, pytest.mark.xdist_group("kernel"), pytest.mark.timeout(0)]
+pytestmark = GUESTS
 GUEST = "usb"
 
 
