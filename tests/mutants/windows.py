@@ -16,7 +16,7 @@ _T_INTAKE: Final = "tests/ingest/test_intake.py"
 _T_BOUNDS: Final = "tests/windowing/fold/test_bounds.py"
 _T_READER: Final = "tests/windowing/dataset/test_reader.py"
 _T_VERIFY: Final = "tests/windowing/dataset/test_verify.py"
-_T_PARTITION: Final = "tests/ingest/log/test_partition.py"
+_T_PARTITION: Final = "tests/ingest/log/test_partition.py tests/ingest/log/test_partition_damage.py"
 
 _MERGING: Final = "ingest/engine/merging.py"
 _T_MERGING: Final = "tests/ingest/engine/test_merging.py"

@@ -15,7 +15,8 @@ from aiokafka.structs import TopicPartition
 from ingest.log.kafka import KafkaLog
 from ingest.log.kafka.member import KafkaMember
 from ingest.log.protocol import Log
-from tests.ingest.log.contract import LogContract, World
+from tests.ingest.log.contract import LogContract
+from tests.ingest.log.world import World
 
 T = TypeVar("T")
 

@@ -16,7 +16,7 @@ from ingest.log.protocol import Assigned, Entry, LogBatch, Revoked
 from ingest.log.segments import SegmentLog
 from ingest.log.segments.cursor import Cursor, Place
 from ingest.log.segments.group import LOOK_S, range_share
-from tests.ingest.log.contract import spread
+from tests.ingest.log.world import spread
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from ingest.log.protocol import Assigned, Bounds, Entry, Position, Revoked
 from ingest.log.segments import SegmentLog, catalog, writer
 from ingest.log.segments.log import tend
 from ingest.opening import open_log
-from tests.ingest.log.contract import spread
+from tests.ingest.log.world import spread
 
 PROJECT = Path(__file__).parents[3]
 

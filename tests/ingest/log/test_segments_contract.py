@@ -13,7 +13,8 @@ import pytest
 from ingest.log.protocol import Log
 from ingest.log.segments import SegmentLog
 from ingest.log.segments.group import SegmentMember
-from tests.ingest.log.contract import LogContract, T, World
+from tests.ingest.log.contract import LogContract
+from tests.ingest.log.world import T, World
 
 
 class SegmentWorld:

@@ -13,7 +13,8 @@ from ingest.log.protocol import Log
 from simulators.sim.faults import Chance, Process
 from simulators.sim.log import SimBroker, SimLog
 from simulators.sim.loop import run
-from tests.ingest.log.contract import LogContract, World
+from tests.ingest.log.contract import LogContract
+from tests.ingest.log.world import World
 
 T = TypeVar("T")
 
