@@ -27,7 +27,8 @@ from windowing.dataset.catalog import (
     Chains,
     Damage,
     Damaged,
-    check_size,
+    check_files,
+    check_sizes,
     dataset_root,
     read_chains,
     read_checked,
@@ -49,7 +50,8 @@ if TYPE_CHECKING:
 FIGURES: Final = (*ORDER, "t1_ns")
 """The columns that counting needs."""
 _PORTION_ROWS: Final = 100_000
-_HASHERS: Final = 2
+_MUCH_BYTES: Final = 1 << 20
+"""What is worth a thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +175,10 @@ def _survey(
         version=version,
         unsure=bool(unsure),
     )
-    for ref in windows.of("signal") if damaged == "raise" else ():
-        check_size(windows.folder / ref.name, ref)
+    check_sizes(windows.folder, windows.of("signal") if damaged == "raise" else ())
     if ahead:
-        _check_ahead([(windows.folder, ref) for ref in windows.of("index") if damaged == "raise"])
-        _check_ahead([(labels.folder, ref) for ref in labels.of("marks")])
+        index = [(windows.folder, ref) for ref in windows.of("index") if damaged == "raise"]
+        _check_ahead([*index, *((labels.folder, ref) for ref in labels.of("marks"))])
     for each in every.values():
         each.damage += _rest(each, damaged)
     return found
@@ -185,13 +186,13 @@ def _survey(
 
 def _check_ahead(files: Sequence[tuple[Path, FileRef]]) -> None:
     """Compare files with their hashes, on two cores. Raises `CorruptError`."""
-    with ThreadPoolExecutor(_HASHERS) as hashers:
-        for _ in hashers.map(_check_file, files, chunksize=16):
-            pass
-
-
-def _check_file(file: tuple[Path, FileRef]) -> None:
-    read_checked(*file)
+    if sum(ref.bytes for _, ref in files) < _MUCH_BYTES:
+        check_files(files)
+        return
+    with ThreadPoolExecutor(1) as beside:
+        other = beside.submit(check_files, files[1::2])
+        check_files(files[::2])
+        other.result()
 
 
 def read_portions(contents: Contents) -> Iterator[Contents]:

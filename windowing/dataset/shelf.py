@@ -1,15 +1,12 @@
 """Windows read one by one, or in batches, from shards that are larger than memory, each checked when it is first read.
 
-A window's bytes are read by their place (`preadv`) into the array that is handed out, and its XXH3-128 is compared
-with the one in the index, whose file's SHA-256 was checked. So a batch in random order waits for its own windows, not
-for the hashes of every shard that it touches. Shards are not mapped: the pages of a map count as this process's memory,
-and a shard that is cut short under it would end the process.
+A window's bytes are read by their place, or copied from a map of its shard (`windowing.dataset.opened`), into the array
+that is handed out, and its XXH3-128 is compared with the one in the index, whose file's SHA-256 was checked. So a batch
+in random order waits for its own windows, not for the hashes of every shard that it touches.
 """
 
 from __future__ import annotations
 
-import os
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -21,11 +18,14 @@ from xxhash import xxh3_128_digest
 from ingest.engine.manifest import FileRef
 from ingest.errors import CorruptError
 from windowing.dataset.belongings import REMEDY
-from windowing.dataset.catalog import check_size
-from windowing.dataset.signals import HEADER_BYTES_MAX, check_header
+from windowing.dataset.opened import OpenShards
 
-_OPEN_MAX: Final = 256
-_TOGETHER: Final = 4096
+_TOGETHER_BYTES: Final = 4 << 20
+"""About so much is put in its order at once, in the processor's cache."""
+_TOGETHER_MIN: Final = 256
+_STRETCH: Final = 4
+"""So many windows behind one another, on the average, are read by one call of the kernel."""
+_ROW_BITS: Final = 40
 HASH_BYTES: Final = 16
 
 
@@ -37,12 +37,6 @@ class Places(NamedTuple):
     row: NDArray[np.int64]
     hash: NDArray[np.uint8]
     """(windows, 16): the XXH3-128 of each one's bytes."""
-
-
-class _Opened(NamedTuple):
-    file: int
-    begin: int
-    """Where its first window begins."""
 
 
 class Shelf:
@@ -60,12 +54,9 @@ class Shelf:
         self.places: Final = places
         self._shape = (steps, channels)
         self._bytes = 4 * steps * channels
+        self._together = max(_TOGETHER_BYTES // self._bytes, _TOGETHER_MIN)
         self._seen = np.zeros(len(places.row), np.bool_)
-        self._open: OrderedDict[int, _Opened] = OrderedDict()
-
-    def __del__(self) -> None:
-        for opened in getattr(self, "_open", {}).values():
-            os.close(opened.file)
+        self.open: Final = OpenShards(self._shards, steps, channels)
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """The windows `rows`, in their order: `(len(rows), steps, channels) float32`.
@@ -73,31 +64,48 @@ class Shelf:
         Raises:
             CorruptError: a shard is missing, or a window's bytes are not those that were written.
         """
-        signals = np.empty((len(rows), *self._shape), np.float32)
-        for begin in range(0, len(rows), _TOGETHER):
-            few = rows[begin : begin + _TOGETHER]
-            self._fill(few, signals[begin : begin + _TOGETHER])
-        return signals
-
-    def _fill(self, rows: NDArray[np.int64], signals: NDArray[np.float32]) -> None:
-        size, room = self._bytes, signals.reshape(-1).data.cast("B")
+        if not len(rows):
+            return np.empty((0, *self._shape), np.float32)
+        self.open.look()
         shard, row = self.places.shard[rows], self.places.row[rows]
-        follows = (shard[1:] == shard[:-1]) & (row[1:] == row[:-1] + 1)
-        heads = np.flatnonzero(np.append(True, ~follows)) if len(rows) else np.empty(0, np.int64)
-        ends = np.append(heads[1:], len(rows))
-        order = np.lexsort((row[heads], shard[heads])) if len(heads) > 1 else np.arange(len(heads))
-        runs = (heads[order], ends[order], shard[heads][order], row[heads][order])
-        for head, end, number, first in zip(*(column.tolist() for column in runs), strict=True):
-            file, begin = self._open.get(number) or self._opened(number)
-            place, some = begin + first * size, room[head * size : end * size]
-            while (got := os.preadv(file, (some,), place)) < len(some):
-                if not got:
-                    folder, ref = self._shards[number]
-                    raise CorruptError(f"{folder / ref.name}: ends before window {first}; {REMEDY}")
-                place, some = place + got, some[got:]
+        signals = self.open.gathered(shard, row)
+        if signals is None:
+            signals = np.empty((len(rows), *self._shape), np.float32)
+            self._fill(shard, row, signals)
         fresh = np.flatnonzero(~self._seen[rows])
         if len(fresh):
-            self._check(rows, fresh, room)
+            self._check(rows, fresh, signals.reshape(-1).data.cast("B"))
+        return signals
+
+    def _fill(self, shard: NDArray[np.int32], row: NDArray[np.int64], signals: NDArray[np.float32]) -> None:
+        heads = np.flatnonzero(np.append(True, (shard[1:] != shard[:-1]) | (row[1:] != row[:-1] + 1)))
+        if _STRETCH * len(heads) <= len(row):
+            self._fill_stretches(heads, shard, row, signals)
+            return
+        for begin in range(0, len(row), self._together):
+            few = slice(begin, begin + self._together)
+            self._fill_alone(shard[few], row[few], signals[few])
+
+    def _fill_stretches(
+        self, heads: NDArray[np.intp], shard: NDArray[np.int32], row: NDArray[np.int64], signals: NDArray[np.float32]
+    ) -> None:
+        """Windows that lie behind one another: from each head to the next one by one call of the kernel."""
+        size, room = self._bytes, signals.reshape(-1).data.cast("B")
+        for head, end in zip(heads.tolist(), [*heads[1:].tolist(), len(row)], strict=True):
+            opened = self.open.opened(int(shard[head]))
+            opened.read(int(row[head]) * size, room[head * size : end * size])
+
+    def _fill_alone(self, shard: NDArray[np.int32], row: NDArray[np.int64], signals: NDArray[np.float32]) -> None:
+        """Windows of all places: those of a shard together, in its order, and then where they are wanted."""
+        order = np.argsort(shard.astype(np.int64) << _ROW_BITS | row)
+        shard, row = shard[order], row[order]
+        begins = np.flatnonzero(np.append(True, shard[1:] != shard[:-1]))
+        ends = np.append(begins[1:], len(row))
+        room = np.empty((int((ends - begins).max()), *self._shape), np.float32)  # small: it stays in the cache
+        for number, begin, end in zip(shard[begins].tolist(), begins.tolist(), ends.tolist(), strict=True):
+            few = room[: end - begin]
+            self.open.gather(number, row[begin:end], few)
+            signals[order[begin:end]] = few
 
     def _check(self, rows: NDArray[np.int64], fresh: NDArray[np.intp], room: memoryview) -> None:
         """Compare the windows at the places `fresh` with their hashes."""
@@ -113,18 +121,3 @@ class Shelf:
                     f"(XXH3 differs); {REMEDY}; `sensorloom dataset verify` names all that are damaged"
                 )
         self._seen[rows[fresh]] = True
-
-    def _opened(self, number: int) -> _Opened:
-        folder, ref = self._shards[number]
-        path = folder / ref.name
-        check_size(path, ref)
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            begin = check_header(os.pread(file, HEADER_BYTES_MAX, 0), ref.bytes, path, *self._shape)
-        except CorruptError:
-            os.close(file)
-            raise
-        self._open[number] = _Opened(file, begin)
-        if len(self._open) > _OPEN_MAX:
-            os.close(self._open.popitem(last=False)[1].file)
-        return self._open[number]

@@ -21,7 +21,7 @@ from curation.forgetting.erasure import Proof, forget
 from ingest.chunker import Limits, Origin, periodic_chunks
 from ingest.engine.disk import DiskFiles
 from ingest.engine.plan import Op
-from ingest.errors import UsageError
+from ingest.errors import CorruptError, UsageError
 from ingest.log.protocol import MARKS, READINGS
 from ingest.opening import open_log
 from ingest.records import MarkAdd, RecordingEnd, RecordingStart, schema_id
@@ -241,7 +241,11 @@ def test_a_person_goes_and_others_of_the_device_stay(made: Made, tmp_path: Path)
     here = made.copied(tmp_path / "s")
     stays = here.window_bytes("1.0.0", subject="bert-stays")
     tiles = pl.concat([pl.read_parquet(path) for path in here.archive.glob("readings/tiles/*")])
+    reading = open_dataset(here.site.out)
+    reading.arrays(unlabelled="keep")
     assert here.forget("subject=anna-planted").clean
+    with pytest.raises(CorruptError, match="somebody was forgotten since this handle was opened"):
+        reading.arrays(unlabelled="keep")
     planted = values_of("pump-planted", "first-rec") + values_of("pump-shared", "annas-rec")
     for folder in (here.site.out, here.archive):
         assert left_of(folder, *planted, b"anna-planted", b"m-annas-rec", b"m-first-rec") == set()

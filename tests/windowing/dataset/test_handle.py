@@ -206,16 +206,6 @@ def test_a_damaged_window_is_never_handed_out(root: Path, tmp_path: Path) -> Non
 LAST_OF_SHARD = {f"{device}-r-{k}" for device in "ab" for k in (2, 5, 6)}
 
 
-def test_a_shard_that_shrinks_while_it_is_read_is_an_error(root: Path, tmp_path: Path) -> None:
-    dataset = open_dataset(copied(root, tmp_path / "d"))
-    dataset[0]
-    for path in shards(tmp_path / "d"):
-        with path.open("r+b") as file:
-            file.truncate(140)
-    with pytest.raises(CorruptError, match="ends before window 1"):
-        dataset[1]
-
-
 def test_labels_of_another_configuration_and_figures_are_those_of_the_handle(tmp_path: Path) -> None:
     root = build(tmp_path / "d", [[Window("a", "r", k) for k in range(4)]], [mark("run", 1, 8)])
     (root / "dataset.toml").write_text(CONFIG.replace("majority", "any") + 'background = "none"\n')
