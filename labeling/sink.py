@@ -9,8 +9,9 @@ from __future__ import annotations
 import io
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate, groupby, islice, repeat
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -29,7 +30,7 @@ from ingest.records import (
     RecordingUndo,
     StreamDescription,
 )
-from ingest.wire import decode
+from ingest.wire import parse
 from labeling.marks import RULE
 
 if TYPE_CHECKING:
@@ -41,7 +42,10 @@ _ROW_BYTES: Final = 120
 """About what a row takes in a file before compression; only decides when to seal."""
 _MANY: Final = 256
 """So many rows are worth loading Arrow's writer for, which takes 44 MB of memory."""
+_TOGETHER: Final = 4096
+"""So many events become columns at once."""
 _KINDS: Final[Mapping[type, str]] = {MarkAdd: "add", MarkEdit: "edit", MarkRetract: "retract"}
+_MARKS: Final = (MarkAdd, MarkEdit, MarkRetract)
 _UNDO: Final = "recording_undo"
 """The kind of a row that is no mark: a recording was brought by mistake; its id is the row's, `undo`: it comes back."""
 _SCHEMA: Final = {
@@ -69,6 +73,11 @@ _SCHEMA: Final = {
 }
 """The columns of a marks file. A null is a field that the event does not have; `evidence` is JSON. Files of earlier
 versions lack the last columns: what is missing is null."""
+
+
+_PLACES: Final = ("partition", "offset", "append_ns")
+"""The columns that say where an event lay."""
+_FIELDS: Final = tuple(name for name in _SCHEMA if name not in ("kind", *_PLACES))
 
 
 class _State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -134,29 +143,37 @@ class LabelsRunning:
 
     def feed(self, batch: LogBatch) -> int:
         """See `Running`; takes every record."""
-        columns = zip(batch.offsets, batch.append_ns, batch.values, strict=True)
-        for index, (offset, append_ns, value) in enumerate(columns):
-            self._append_ns = max(self._append_ns, append_ns)
+        rows: list[int] = []
+        records: list[Mark | _Undo] = []
+        for index, value in enumerate(batch.values):
             try:
-                record = decode(value)
+                record = parse(value)
             except WireError as error:
                 self._give_up(batch, index, str(error))
                 continue
-            if isinstance(record, Mark) and record.device in self._forgotten:
-                self._counts["forgotten.marks"] += 1
-            elif isinstance(record, Mark):
-                self._events.add(record, batch.partition, offset, self._append_ns)
-                self._counts[f"marks.{_KINDS[type(record)]}"] += 1
-                self.urgent |= record.tool != RULE
+            if isinstance(record, _MARKS):
+                if record.device in self._forgotten:
+                    self._counts["forgotten.marks"] += 1
+                    continue
+                records.append(record)
             elif isinstance(record, RecordingUndo):
                 said = record.device, record.recording, record.author, record.time_ns, record.reason, record.back
-                self._events.add(_Undo(*said), batch.partition, offset, self._append_ns)
-                self._counts[f"marks.{_UNDO}"] += 1
+                records.append(_Undo(*said))
                 if (whom := forgotten_by(record)) is not None and not whom[1]:
                     self._forgotten.add(record.device)
-                self.urgent = True
             else:
                 self._give_up(batch, index, f"a {type(record).__name__} is no mark")
+                continue
+            rows.append(index)
+        for kind, count in Counter(map(type, records)).items():
+            self._counts[f"marks.{_KINDS.get(kind, _UNDO)}"] += count
+        self.urgent = self.urgent or any(isinstance(record, _Undo) or record.tool != RULE for record in records)
+        append_ns = list(accumulate(batch.append_ns, max, initial=self._append_ns))[1:]
+        self._append_ns = append_ns[-1] if append_ns else self._append_ns
+        self._events.records += records
+        self._events.partition += [batch.partition] * len(rows)
+        self._events.offset += [batch.offsets[row] for row in rows]
+        self._events.append_ns += [append_ns[row] for row in rows]
         return len(batch)
 
     def _give_up(self, batch: LogBatch, index: int, reason: str) -> None:
@@ -194,20 +211,18 @@ class _Events:
     offset: list[int] = field(default_factory=list)
     append_ns: list[int] = field(default_factory=list)
 
-    def add(self, record: Mark | _Undo, partition: int, offset: int, append_ns: int) -> None:
-        self.records.append(record)
-        self.partition.append(partition)
-        self.offset.append(offset)
-        self.append_ns.append(append_ns)
-
-    def column(self, name: str) -> list[Any]:
-        """One of `_SCHEMA`'s: a field of the events under its own name, None where an event does not have it."""
-        if name in ("partition", "offset", "append_ns"):
-            return list(getattr(self, name))
-        if name == "kind":
-            return [_KINDS.get(type(record), _UNDO) for record in self.records]
-        values = [getattr(record, name, None) for record in self.records]
-        return [_json(value) for value in values] if name == "evidence" else values
+    def columns(self) -> dict[str, list[Any]]:
+        """`_SCHEMA`'s: the events' fields under their own names, None where an event does not have one."""
+        found: dict[str, list[Any]] = {name: [] for name in _SCHEMA}
+        for kind, some in groupby(self.records, type):
+            while run := list(islice(some, _TOGETHER)):
+                fields = zip(*map(msgspec.structs.astuple, run), strict=True)
+                there = dict(zip(run[0].__struct_fields__, fields, strict=True))
+                found["kind"] += repeat(_KINDS.get(kind, _UNDO), len(run))
+                for name in _FIELDS:
+                    found[name] += there.get(name) or repeat(None, len(run))
+        found["evidence"] = [_json(evidence) for evidence in found["evidence"]]
+        return found | {name: getattr(self, name) for name in _PLACES}
 
 
 def _json(evidence: Mapping[str, float] | None) -> str | None:
@@ -221,30 +236,39 @@ def _columns() -> dict[str, Any]:
 
 
 def _draft(events: _Events, tag: str) -> Draft:
+    columns, rows = events.columns(), len(events.records)
+    data = (_packed(columns) if rows >= _MANY else None) or _plain(columns)
+    return Draft.of("marks", "m", ".parquet", [data], rows, tag)
+
+
+def _plain(columns: Mapping[str, Sequence[Any]]) -> bytes:
     import polars as pl
 
-    table = pl.DataFrame({name: events.column(name) for name in _SCHEMA}, schema=_columns())
-    data = (_packed(table) if len(table) >= _MANY else None) or _plain(table)
-    return Draft.of("marks", "m", ".parquet", [data], len(table), tag)
-
-
-def _plain(table: pl.DataFrame) -> bytes:
     file = io.BytesIO()
-    table.write_parquet(file, compression="zstd")
+    pl.DataFrame(columns, schema=_columns()).write_parquet(file, compression="zstd")
     return file.getvalue()
 
 
-def _packed(table: pl.DataFrame) -> bytes | None:
+def _packed(columns: Mapping[str, Sequence[Any]]) -> bytes | None:
     """The same in half of the bytes, integers as deltas; None where memory has no room for Arrow's writer."""
     try:
+        import pyarrow as pa
         from pyarrow import parquet
     except ImportError:
         return None
+    kinds = {"String": pa.string(), "Int64": pa.int64(), "Int32": pa.int32(), "Float64": pa.float64()}
+
+    def packed(column: Sequence[Any], kind: str) -> Any:
+        if kind == "String" and column.count(column[0]) == len(column):
+            return pa.repeat(pa.scalar(column[0], pa.string()), len(column))  # most are so, and it takes a tenth
+        return pa.array(column, kinds.get(kind, pa.bool_()))
+
+    table = pa.table({name: packed(columns[name], kind) for name, kind in _SCHEMA.items()})
     texts = [name for name, kind in _SCHEMA.items() if kind == "String" and name != "id"]
     integers = [name for name, kind in _SCHEMA.items() if kind.startswith("Int")]
     file = io.BytesIO()
     parquet.write_table(
-        table.to_arrow(),
+        table,
         file,
         compression="zstd",
         use_dictionary=texts,
