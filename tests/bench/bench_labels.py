@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import secrets
 import shutil
@@ -11,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +24,7 @@ from curation.versions.making import Asked, make_version
 from ingest.chunker import Limits, Origin, periodic_chunks
 from ingest.engine import partition as work
 from ingest.engine.disk import DiskFiles
+from ingest.engine.plan import Fsync, Op, SyncFolder, create_plan, put_plan
 from ingest.engine.store import FileStore
 from ingest.log.protocol import MARKS, READINGS, STREAMS, Entry, LogBatch
 from ingest.log.segments import SegmentLog
@@ -133,20 +136,37 @@ def _seen_after(site: Path, number: int) -> float:
     return time.perf_counter() - acknowledged
 
 
+class Unsynced(DiskFiles):
+    """A disk that makes nothing durable: what is left of a seal's time is ours."""
+
+    def _do(self, op: Op, written: dict[str, int]) -> None:
+        if isinstance(op, Fsync):
+            os.close(written.pop(op.path))
+        elif not isinstance(op, SyncFolder):
+            super()._do(op, written)
+
+
 def _late() -> list[Row]:
-    """One seal of many marks, fsynced."""
-    wall, cpu, sizes = [], [], []
+    """A seal of many marks into a dataset that has some: fsynced; without, as its peer's; CPU; and the fsyncs alone."""
+    wall, unsynced, cpu, sizes, bare = [], [], [], [], []
     for _ in range(RUNS + 1):
         with tempfile.TemporaryDirectory(prefix="sensorloom-bench-") as name:
-            seconds, busy = asyncio.run(_seal(Path(name)))
+            seconds, busy, size = asyncio.run(_seal(Path(name), DiskFiles))
             wall.append(1000 * seconds)
             cpu.append(1000 * busy)
-            sizes.append(sum(path.stat().st_size for path in Path(name).rglob("*") if path.is_file()) / 1000)
+            sizes.append(size / 1000)
+            bare.append(1000 * _synced(Path(name)))
+        with tempfile.TemporaryDirectory(prefix="sensorloom-bench-") as name:
+            seconds, _, _ = asyncio.run(_seal(Path(name), Unsynced))
+            unsynced.append(1000 * seconds)
     peer = run_peer(peer_python(*PEERS), Path(__file__).with_name("peer_deltalake.py"), MANY, LATE, RUNS)
     beside: dict[str, Any] = {"baseline": "deltalake, an append", "lower_is_better": True}
+    what = f"{LATE:,} late labels, one seal"
     return [
-        row(f"{LATE:,} late labels, one seal", wall[1:], "ms", bar=10.0, baseline_values=peer["ms"], **beside),
-        row(f"{LATE:,} late labels, one seal, CPU", cpu[1:], "ms", bar=10.0, lower_is_better=True),
+        row(what, wall[1:], "ms", bar=10.0, baseline_values=peer["ms"], **beside),
+        row(f"{what}, not fsynced", unsynced[1:], "ms", bar=10.0, baseline_values=peer["ms"], **beside),
+        row(f"{what}, CPU", cpu[1:], "ms", bar=10.0, lower_is_better=True),
+        row("three small files and their folders written and fsynced, by themselves", bare[1:], "ms"),
         row(f"{LATE:,} late labels, on the disk", sizes[1:], "kB", bar=25.0, baseline_values=peer["kB"], **beside),
         *_versioned(),
     ]
@@ -194,19 +214,38 @@ async def _label(root: Path, number: int) -> None:
     shutil.rmtree(root / "labels/heads", ignore_errors=True)  # it has no `belongs/`, which these go with
 
 
-async def _seal(folder: Path) -> tuple[float, float]:
-    """Seconds, wall and CPU, that one seal of late labels takes, from the log's records to the entry."""
-    values = [encode(_mark(number)) for number in range(LATE)]
-    batch = LogBatch(MARKS, 0, range(LATE), [0] * LATE, [b"pump"] * LATE, values, LATE)
-    operator, store = LabelsOperator(), FileStore(DiskFiles(folder), "bench")
+async def _seal(folder: Path, disk: type[DiskFiles]) -> tuple[float, float, int]:
+    """Seconds, wall and CPU, that a seal of late labels takes, from the log's records to the entry, behind one of a few
+    labels; and its bytes on the disk."""
+    operator, store = LabelsOperator(), FileStore(disk(folder), "bench")
     part = await work.recover(store, operator, MARKS, 0, 0)
-    start, busy = time.perf_counter(), time.process_time()
-    part.running.feed(batch)
-    part.position = LATE
-    seal = work.prepare(part, operator)
-    await work.write_files(store, seal)
-    await work.commit(store, part, seal)
-    return time.perf_counter() - start, time.process_time() - busy
+    took = [(0.0, 0.0)]
+    for count in (1, LATE):
+        values, before = [encode(_mark(number)) for number in range(count)], _size(folder)
+        offsets = range(part.position, part.position + count)
+        batch = LogBatch(MARKS, 0, offsets, [0] * count, [b"pump"] * count, values, offsets.stop)
+        start, busy = time.perf_counter(), time.process_time()
+        part.running.feed(batch)
+        part.position = offsets.stop
+        seal = work.prepare(part, operator)
+        note = await work.write_files(store, seal)
+        await work.commit(store, part, seal)
+        took.append((time.perf_counter() - start, time.process_time() - busy))
+        await store.delete((*work.move_on(part, seal), note))
+    return *took[-1], _size(folder) - before
+
+
+def _synced(folder: Path) -> float:
+    """Seconds that the disk takes for a seal's fsyncs of other bytes: two files at once, then one."""
+    disk = DiskFiles(folder)
+    first, second, third = (f"{place}/bare" for place in ("marks", f"state/{MARKS}-0", f"manifest/{MARKS}-0"))
+    plans = [put_plan([(name, [secrets.token_bytes(4096)])], "b") for name in (first, second)]
+    start = time.perf_counter()
+    with ThreadPoolExecutor(2) as both:
+        for done in [both.submit(disk.run_now, plan) for plan in plans]:
+            done.result()
+    disk.run_now(create_plan(third, b"{}", "b"))
+    return time.perf_counter() - start
 
 
 def _resolved() -> list[Row]:
