@@ -97,7 +97,7 @@ def crashes(root: Path, folder: Path, form: str, count: int) -> int:
 
 
 def test_a_kill_at_some_calls_leaves_an_export_whole_or_absent(root: Path, tmp_path: Path) -> None:
-    assert crashes(root, tmp_path, "numpy", 4) > 2
+    assert crashes(root, tmp_path, "numpy", 2) > 0
 
 
 @pytest.mark.soak
