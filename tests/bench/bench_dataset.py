@@ -28,10 +28,10 @@ MARKS: Final = 10_000
 STEPS, CHANNELS = 256, 6
 SIZE: Final = 256
 RUNS: Final = 5
-_TAKEN: Final = 20
+_TAKEN: Final = 5
 """So many batches of Parquet in random order are enough: each reads whole row groups."""
 PEERS: Final = ("datasets==5.2.0", "webdataset==1.0.2")
-_OF_PEERS: Final = 20_000
+_OF_PEERS: Final = 8_192
 """So many windows are enough of those that read each by itself."""
 _LOOK: Final = """import json, pickle, sys, time
 import polars, labeling.sink, windowing.dataset.source
