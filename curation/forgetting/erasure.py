@@ -235,6 +235,7 @@ async def _renew(store: FileStore, root: Path, whom: Whom, proof: Proof, reason:
         after[number] = await _since(store, root, version, whom)
     changed = sum(after[number] != was for number, was in before.items())
     if not changed and not proof.rows:
+        await _tidy(store, root)  # what a kill left behind the page
         return "selected nothing of it"
     upto = {
         folder.relative_to(root).as_posix(): {
@@ -247,10 +248,15 @@ async def _renew(store: FileStore, root: Path, whom: Whom, proof: Proof, reason:
     told = [[Path(place.place).name, place.what] for place in proof.places]
     body = ErasureBody(FORMAT, "" if _names_any(reason, whom) else reason, proof.rows, upto, after, told)
     await append_page(store, root, REPLACEMENTS, msgspec.to_builtins(body), time_ns=time_ns, author=author)
+    await _tidy(store, root)
+    return f"{changed} of {len(before)} versions select fewer windows since"
+
+
+async def _tidy(store: FileStore, root: Path) -> None:
+    """Write the readable copies of versions, and delete the splits that none of them has any more."""
     await write_copies(store, root)
     needed = {version.body.splits.name for version in read_versions(root) if version.body.splits is not None}
     await store.delete(sorted({f"{SPLITS}/{name}" for name in await store.names(SPLITS)} - needed))
-    return f"{changed} of {len(before)} versions select fewer windows since"
 
 
 def _names_any(text: str, whom: Whom) -> bool:

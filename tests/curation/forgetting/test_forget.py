@@ -291,7 +291,8 @@ def killed_at(made: Made, folder: Path, operation: int) -> bool:
     except Killed:
         died = True
     problems = Verification(here.site.out).run(lambda _: None).problems
-    assert all("an erasure is not finished" in problem.problem for problem in problems), problems
+    told = ("an erasure is not finished", "writes it again")  # the second: of a version's readable copy
+    assert all(any(text in problem.problem for text in told) for problem in problems), problems
     assert here.window_bytes("1.0.0", device="pump-stays") == stays
     assert len(here.window_bytes("1.0.0", device="pump-planted")) in (0, 11)
     assert here.forget("pump-planted").clean
@@ -304,7 +305,7 @@ def killed_at(made: Made, folder: Path, operation: int) -> bool:
 
 
 def test_a_kill_at_some_operations(made: Made, tmp_path: Path) -> None:
-    for operation in (9, 40):
+    for operation in (9, 183):
         assert killed_at(made, tmp_path / str(operation), operation)
 
 
