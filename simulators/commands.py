@@ -47,7 +47,7 @@ def register(subparsers: Subparsers) -> None:
         "--seconds",
         metavar="N",
         type=float,
-        help=f"how long sensors speak (default: {DEFAULT_SECONDS:g}; with --live until Ctrl-C, for 20 h at most)",
+        help=f"how long sensors speak (default: {DEFAULT_SECONDS:g}; with --live until Ctrl-C, for 2 h)",
     )
     demo.add_argument(
         "--live", action="store_true", help="as fast as life, with the operators' timeline on it in the browser"
@@ -118,10 +118,10 @@ def run(args: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         raise MissingLibraryError("the demo", error.name, "demo") from None
     from simulators.report import show
-    from simulators.site import LIVE_SPEED, SPEED, check_words, longest
+    from simulators.site import LIVE_SECONDS, LIVE_SPEED, SPEED, check_words
     from simulators.watching import Watch
 
-    seconds = args.seconds if args.seconds is not None else (longest(LIVE_SPEED) if args.live else DEFAULT_SECONDS)
+    seconds = args.seconds if args.seconds is not None else (LIVE_SECONDS if args.live else DEFAULT_SECONDS)
     check_words(seconds, args.seed, LIVE_SPEED if args.live else SPEED)
     folder = (args.out or _free(DEFAULT_OUT)).absolute()
     began_s = time.monotonic()

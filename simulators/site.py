@@ -18,6 +18,8 @@ from ingest.units import format_time
 SPEED: Final = 30
 """Of event time against the clock on the wall: 20 s hold ten minutes."""
 LIVE_SPEED: Final = 1
+LIVE_SECONDS: Final = 7_200.0
+"""All that sensors will say is made before the first says it: 20 h took 23 s on a desk's machine."""
 SECONDS_MIN, SECONDS_MAX = 2.0, 2400.0
 BACKGROUND: Final = "normal"
 FILES: Final = ("scenario.toml", "agent.toml", "rules.yaml", "dataset.toml", "truth.csv")

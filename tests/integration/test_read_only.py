@@ -26,7 +26,7 @@ def site(tmp_path: Path) -> Path:
     """A log with 100 samples of a device; it has no topic `marks`."""
     (tmp_path / "acc.csv").write_text("x\n" + "".join(f"{i}\n" for i in range(100)))
     (tmp_path / "dataset.toml").write_text(_DATASET)
-    words = "--device p --stream acc --columns x --unit g --rate 10Hz --start 2026-01-01T00:00:00Z"
+    words = "--device p --stream acc --columns x --unit g --rate 10Hz --chunk 1s --start 2026-01-01T00:00:00Z"
     log = f"segments:{tmp_path / 'log'}"
     assert sensorloom.main(["import", "readings", str(tmp_path / "acc.csv"), *words.split(), "--log", log]) == 0
     return tmp_path

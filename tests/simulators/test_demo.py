@@ -186,7 +186,7 @@ def test_a_signal_ends_it_early_and_in_good_order(tmp_path: Path, number: signal
     assert (tmp_path / "out" / "truth.csv").is_file()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_live_one_opens_the_timeline_on_itself_until_it_is_ended(tmp_path: Path) -> None:
     with demo("--live", "--out", tmp_path / "out", "--json") as process:
         assert process.stderr is not None
