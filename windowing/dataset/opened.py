@@ -107,7 +107,13 @@ class _Map(NamedTuple):
 
     path: Path
     data: mmap.mmap
-    begin: int
+    windows: NDArray[np.uint8]
+    """Their bytes."""
+
+    @property
+    def address(self) -> int:
+        """Where they begin in this process's memory."""
+        return int(self.windows.__array_interface__["data"][0])
 
     def look(self, size: int) -> None:
         """Raise `CorruptError` where the file has not `size` bytes any more."""
@@ -129,6 +135,8 @@ class OpenShards:
         """Where the windows begin in a shard, whose header was looked at."""
         self._open: OrderedDict[int, OpenShard] = OrderedDict()
         self._maps: dict[int, _Map] = {}
+        self._ends: tuple[_Map, _Map] | None = None
+        """Of the maps those that lie lowest and highest in memory."""
         self._refused: set[int] = set()
         """What cannot be mapped."""
         self._addresses = np.zeros(len(shards), np.int64)
@@ -176,7 +184,7 @@ class OpenShards:
         """The windows `rows` of one shard into `signals`, by place; it may be mapped then. Raises `CorruptError`."""
         shard = self.opened(number)
         shard.gather(rows, signals)
-        worth = shard.alone > ALONE_SHARE * shard.ref.rows and number not in self._refused | self._maps.keys()
+        worth = shard.alone > ALONE_SHARE * shard.ref.rows and not (number in self._refused or number in self._maps)
         if not worth or shard.ref.bytes > self._room or len(self._maps) >= self._open_max:
             return
         if self._mapping.acquire(blocking=False):  # else another thread maps one: this one has its turn the next time
@@ -192,23 +200,23 @@ class OpenShards:
         if data is None or shard.ref.rows * self._bytes != shard.ref.bytes - shard.begin:
             self._refused.add(number)
             return
-        self._room -= shard.ref.bytes
-        self._maps[number] = _Map(shard.path, data, shard.begin)
-        windows = {at: np.frombuffer(each.data, np.uint8, offset=each.begin) for at, each in self._maps.items()}
-        places = {at: int(array.__array_interface__["data"][0]) for at, array in windows.items()}
-        first, last = min(places, key=places.__getitem__), max(places, key=places.__getitem__)
+        new = _Map(shard.path, data, np.frombuffer(data, np.uint8, offset=shard.begin))
+        lowest, highest = new, new
+        if self._ends is not None:
+            lowest = min(self._ends[0], new, key=_address)
+            highest = max(self._ends[1], new, key=_address)
         # Memory between the maps is in here too, and never asked for: each index is that of a window of a map.
-        count = (places[last] + windows[last].nbytes - self._bytes - places[first]) // _STEP + 1
-        one = windows[first][: self._bytes].view(np.dtype((np.void, self._bytes)))
+        count = (highest.address + highest.windows.nbytes - self._bytes - lowest.address) // _STEP + 1
+        one = lowest.windows[: self._bytes].view(np.dtype((np.void, self._bytes)))
         try:
             memory = as_strided(one, (count,), (_STEP,), writeable=False)
         except ValueError:  # numpy counts no so many bytes: the maps lie too far from one another
             self._refused.add(number)
-            del self._maps[number]
             return
-        self._memory = memory, places[first]
-        for at, place in places.items():
-            self._addresses[at] = place
+        self._room -= shard.ref.bytes
+        self._maps[number], self._ends = new, (lowest, highest)
+        self._memory = memory, lowest.address
+        self._addresses[number] = new.address
 
     def opened(self, number: int) -> OpenShard:
         """A shard by its number, to be read by place.
@@ -240,3 +248,7 @@ def _erased_ns(folder: Path) -> int:
         return (folder / ERASED).stat().st_mtime_ns
     except FileNotFoundError:
         return 0
+
+
+def _address(one: _Map) -> int:
+    return one.address
