@@ -61,6 +61,8 @@ class KafkaLog:
         self._cluster = Cluster(bootstrap, partitions=partitions, timeout_s=timeout_s)
         self._publisher = Publisher(self._cluster)
         self._watch = Watch(self._cluster, self.url)
+        self._groups: set[str] = set()
+        """Kafka's names of those joined; the first of them decides which of two services of a name goes on."""
 
     @property
     def trouble(self) -> str:
@@ -123,7 +125,11 @@ class KafkaLog:
         """Ask to join the Kafka group `<group>.<topic>` as the static member `instance`."""
         self._watch.begin()
         await self._cluster.ensure(self._prefix + topic)
-        member = KafkaMember(self._cluster, self._prefix + topic, group, instance, owner=owner)
+        name = group_id(self._prefix + topic, group)
+        self._groups.add(name)
+        member = KafkaMember(
+            self._cluster, self._prefix + topic, group, instance, owner=owner, decides=lambda: name == min(self._groups)
+        )
         await member.start()
         return member
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
@@ -36,7 +36,7 @@ IDLE_MAX_MS: Final = 3_600_000
 """A worker may seal for long between two polls; the session tells whether it lives."""
 _EVICTED_S: Final = 10.0
 _EVICTED_MAX: Final = (3, 8)
-"""How often in that time a member may lose its place: one that is as new as that, and an older one."""
+"""How often in that time a member may lose its place: one that is as new as that, and any other one."""
 _CLOSE_S: Final = 10.0
 _COMMIT_S: Final = 5.0
 _LAST_COMMITS_S: Final = 1.0
@@ -47,6 +47,11 @@ def group_id(topic: str, group: str) -> str:
     """Kafka's name of a group over one topic: members of one Kafka group with different topics would rebalance and
     be named together."""
     return f"{group}.{topic}"
+
+
+def evictions_max(age_s: float, *, decides: bool) -> int:
+    """How often within `_EVICTED_S` a member of this age loses its place until it gives way; `decides` is its group."""
+    return _EVICTED_MAX[age_s >= _EVICTED_S or not decides]
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -90,7 +95,18 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
 class KafkaMember:
     """A static member of a group over one topic; see `ingest.log.protocol.Member`."""
 
-    def __init__(self, cluster: Cluster, topic: str, group: str, instance: str, *, owner: str = "") -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        topic: str,
+        group: str,
+        instance: str,
+        *,
+        owner: str = "",
+        decides: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self.decides: Final = decides
+        """Of two services of one name one goes on: is it here that it is seen which?"""
         self._cluster, self._topic, self._group, self._owner = cluster, topic, group_id(topic, group), owner
         self._name = f'group "{self._group}", instance "{instance}"'
         self._fetcher = PartitionFetcher(cluster, topic)
@@ -176,10 +192,14 @@ class KafkaMember:
 
     def _check_rival(self) -> None:
         """Raise `LogConfigError` where another living member has this instance name: Kafka gives the place to
-        whoever asked last, so that two take it from each other for ever. The newer one gives way."""
+        whoever asked last, so that two take it from each other for ever. The newer one gives way.
+
+        Of two that are new it is the one that loses first. Where both are in several groups, one group decides: else
+        one of them would give way in this group, the other in that, and nobody went on.
+        """
         now_s = time.monotonic()
         self._evicted_s = [at_s for at_s in self._evicted_s if now_s - at_s < _EVICTED_S]
-        if len(self._evicted_s) >= _EVICTED_MAX[now_s - self._joined_s >= _EVICTED_S]:
+        if len(self._evicted_s) >= evictions_max(now_s - self._joined_s, decides=self.decides()):
             raise self._cluster.refusal(
                 f"member of {self._name}",
                 f"lost its place {len(self._evicted_s)} times in {_EVICTED_S:.0f} s: another worker has the same name; "

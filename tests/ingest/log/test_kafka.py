@@ -25,6 +25,7 @@ from ingest.errors import LogConfigError, LogUnavailableError, RecordTooLargeErr
 from ingest.log.kafka import KafkaLog
 from ingest.log.kafka import member as member_module
 from ingest.log.kafka.cluster import DEFAULT_PARTITIONS
+from ingest.log.kafka.member import evictions_max
 from ingest.log.protocol import (
     DEADLETTER,
     MARKS,
@@ -235,7 +236,7 @@ def test_holes_are_passed(broker: KafkaBroker, topic: str) -> None:
 
 def test_an_address_where_nobody_answers_is_named(nobody: str) -> None:
     async def main() -> None:
-        log = KafkaLog(nobody, timeout_s=0.5)
+        log = KafkaLog(nobody, timeout_s=3.0)
         for attempt in (log.identity(), log.append("readings", [Entry(b"k", b"v")])):
             with pytest.raises(LogUnavailableError, match=f"kafka://{nobody}: .*nobody answers"):
                 await attempt
@@ -408,6 +409,29 @@ async def follow(member: Member, owned: set[int]) -> list[Event]:
             case Revoked(partitions):
                 owned -= set(partitions)
     return events
+
+
+def test_of_a_services_groups_one_decides_whether_it_gives_way(broker: KafkaBroker, topic: str) -> None:
+    """Two of one name once gave way both: the one in one group, the other in another."""
+
+    async def main() -> None:
+        log = KafkaLog(broker.bootstrap)
+        windows = await log.join(topic, "windows", "w")
+        assert windows.decides()
+        labels = await log.join(topic, "labels", "w")
+        assert (windows.decides(), labels.decides()) == (False, True)
+        again = await log.join(topic, "windows", "w")
+        assert (again.decides(), labels.decides()) == (False, True)
+        for member in (windows, labels, again):
+            await member.close()
+        await log.close()
+
+    asyncio.run(main())
+
+
+def test_who_gives_way_is_new_and_in_the_group_that_decides() -> None:
+    assert evictions_max(1, decides=True) < evictions_max(1, decides=False)
+    assert evictions_max(1, decides=False) == evictions_max(60, decides=True) == evictions_max(60, decides=False)
 
 
 def test_a_worker_that_comes_back_by_its_name_in_time_disturbs_nobody(broker: KafkaBroker, topic: str) -> None:
