@@ -3,7 +3,8 @@
 InfluxDB forgets nothing on request of a writer, so a mark that is retracted, or moved away by an edit, has its point
 written again with `active=0`. To know where that lies, the newest marks of a partition are remembered, in shelves of
 `SHELF` marks in the order in which they came first: a seal writes the shelves that changed, and the oldest is forgotten
-as a whole. What stands of a mark is said by `labeling.marks`.
+as a whole. What stands of a mark is said by `labeling.marks`. Of a device that is to be forgotten its name alone is
+kept: what still comes of it is counted, and gives no point.
 """
 
 from __future__ import annotations
@@ -34,6 +35,10 @@ class _Kept(msgspec.Struct, array_like=True):
 
 
 _shelf = msgspec.msgpack.Decoder(list[_Kept])
+_names = msgspec.msgpack.Decoder(list[str])
+_GONE: Final = b"\xff" * 8
+"""Where a shelf's number would be: the part has the devices of which nothing is kept. A release that does not know it
+finds no marks in it, and refuses to go on."""
 
 
 class Shelves:
@@ -45,13 +50,30 @@ class Shelves:
         self._place: dict[Key, int] = {}
         self._encoded: dict[int, bytes] = {}
         """Of shelves that have not changed since."""
+        self._gone: set[str] = set()
+        """Devices of which nothing is kept."""
         for data in saved:
+            if data.startswith(_GONE):
+                self._gone.update(_names.decode(data[8:]))
+                continue
             number = int.from_bytes(data[:8], "little")
             self._shelves[number] = {(kept.device, kept.id): kept.events for kept in _shelf.decode(data[8:])}
             self._place |= dict.fromkeys(self._shelves[number], number)
 
     def __contains__(self, key: Key) -> bool:
         return key in self._place
+
+    def has_forgotten(self, device: str) -> bool:
+        """Is nothing to be kept of this device?"""
+        return device in self._gone
+
+    def forget(self, device: str) -> None:
+        """Keep nothing of a device but its name."""
+        self._gone.add(device)
+        for key in [key for key in self._place if key[0] == device]:
+            number = self._place.pop(key)
+            del self._shelves[number][key]
+            self._encoded.pop(number, None)
 
     def told(self, key: Key) -> list[Mark]:
         """What was said of a mark."""
@@ -89,7 +111,8 @@ class Shelves:
             if number not in self._encoded:
                 kept = [_Kept(device, id_, events) for (device, id_), events in shelf.items()]
                 self._encoded[number] = number.to_bytes(8, "little") + msgspec.msgpack.encode(kept)
-        return [self._encoded[number] for number in sorted(self._shelves)]
+        gone = [_GONE + msgspec.msgpack.encode(sorted(self._gone))] if self._gone else []
+        return [*(self._encoded[number] for number in sorted(self._shelves)), *gone]
 
 
 class Annotations:
@@ -106,6 +129,10 @@ class Annotations:
 
     def add(self, event: Mark, counts: Counter[str]) -> None:
         """Take an event over."""
+        if self._shelves.has_forgotten(event.device):
+            counts["forgotten.marks"] += 1
+            return
+        counts["marks"] += 1
         key = (event.device, event.id)
         before = self._shelves.told(key)
         if before and any(
@@ -121,6 +148,10 @@ class Annotations:
             self._lines[_head(old), old.start_ns] = line(_head(old), [("active", "0i")], old.start_ns)
         if new is not None:
             self._lines[_head(new), new.start_ns] = _line(new)
+
+    def forget(self, device: str) -> None:
+        """Say nothing more of a device: what it said until now is on its way, and the database's."""
+        self._shelves.forget(device)
 
     def take(self) -> list[str]:
         """The lines; there are none afterwards."""

@@ -322,8 +322,10 @@ class _Marks:
 
     def take_record(self, record: Record, append_ns: int, batches: Batches, counts: Counter[str]) -> bool:
         if isinstance(record, Mark):
-            counts["marks"] += 1
             self._annotations.add(record, counts)
+        elif (whom := forgotten_by(record)) is not None:
+            if not whom[1]:  # a mark names no recording
+                self._annotations.forget(whom[0])
         elif not isinstance(record, RecordingUndo):
             raise WireError(f"a {type(record).__name__} is no mark")
         return True

@@ -24,6 +24,7 @@ from ingest.records import (
     Record,
     RecordingEnd,
     RecordingStart,
+    RecordingUndo,
     StreamDescription,
     schema_id,
 )
@@ -177,6 +178,31 @@ def test_marks_are_the_same_wherever_seals_fall(cuts: list[int]) -> None:
     assert [("label=run" in head, "active=0i" in line) for head, line in last.items()] == [(True, True), (False, False)]
     expected = {"marks": 7, "marks.duplicate": 2, "marks.unknown": 1, "undecodable": 1}
     assert {name: count for name, count in counts.items() if name != "points"} == expected
+
+
+@given(st.lists(st.integers(0, 6), max_size=3))
+def test_marks_of_who_is_forgotten_are_counted_and_kept_nowhere(cuts: list[int]) -> None:
+    said = (START_NS, START_NS + S, "run", "planted", "operator")
+    events: list[Record | bytes] = [
+        MarkAdd("gone", "m", *said),
+        MarkAdd("stays", "m", *said),
+        RecordingUndo("stays", "", "ann", "its windows go, its marks do not", START_NS),
+        RecordingUndo("gone", "", "ann", "asked", START_NS, forget=True),
+        MarkEdit("gone", "m", "planted", "operator", label="stop", client_ns=1),
+        MarkAdd("gone", "n", *said),
+        MarkEdit("stays", "m", "bea", "operator", label="stop", client_ns=1),
+    ]
+    lines, counts = fold(operator(MARKS), events, cuts)
+    assert sorted({line.partition(" ")[0] for line in lines if "device=gone" in line and "label=run" not in line}) == []
+    assert len([line for line in lines if "label=stop" in line]) == 1
+    expected = {"marks": 3, "forgotten.marks": 2}
+    assert {name: count for name, count in counts.items() if name != "points"} == expected
+    running = operator(MARKS).start(None)
+    running.feed(batch_of(MARKS, [events[0], *events[3:6]]))
+    running.take("0-0")
+    state = b"".join(running.snapshot())
+    assert b"planted" not in state
+    assert b"gone" in state
 
 
 def test_a_trim_is_told_apart_from_a_mark_of_that_name() -> None:
