@@ -6,19 +6,18 @@ provenance is complete. `labeling.marks` folds them when a dataset is opened.
 
 from __future__ import annotations
 
-import io
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import accumulate, groupby, islice, repeat
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from ingest.columns import Column, columns_of
 from ingest.deadletters import dead_letter
 from ingest.engine.manifest import sha256_of
-from ingest.engine.operator import Draft, Output, Publication, State
+from ingest.engine.operator import Output, Publication, State
 from ingest.errors import CorruptError, StateVersionError, WireError
 from ingest.forgetting import forgotten_by
 from ingest.log.protocol import MARKS, LogBatch
@@ -31,6 +30,7 @@ from ingest.records import (
     StreamDescription,
 )
 from ingest.wire import parse
+from labeling.markfiles import KINDS, MANY, UNDO, Alike, Events, Undo, distinct, draft_of, polars_schema
 from labeling.marks import RULE
 
 if TYPE_CHECKING:
@@ -40,44 +40,7 @@ CODE: Final = 1
 """The version of the saved state and of the files' columns."""
 _ROW_BYTES: Final = 120
 """About what a row takes in a file before compression; only decides when to seal."""
-_MANY: Final = 256
-"""So many rows are worth loading Arrow's writer for, which takes 44 MB of memory."""
-_TOGETHER: Final = 4096
-"""So many events become columns at once."""
-_KINDS: Final[Mapping[type, str]] = {MarkAdd: "add", MarkEdit: "edit", MarkRetract: "retract"}
 _MARKS: Final = (MarkAdd, MarkEdit, MarkRetract)
-_UNDO: Final = "recording_undo"
-"""The kind of a row that is no mark: a recording was brought by mistake; its id is the row's, `undo`: it comes back."""
-_SCHEMA: Final = {
-    "kind": "String",
-    "device": "String",
-    "id": "String",
-    "start_ns": "Int64",
-    "end_ns": "Int64",
-    "label": "String",
-    "author": "String",
-    "tool": "String",
-    "confidence": "Float64",
-    "client_ns": "Int64",
-    "server_ns": "Int64",
-    "evidence": "String",
-    "partition": "Int32",
-    "offset": "Int64",
-    "append_ns": "Int64",
-    "revision": "String",
-    "reason": "String",
-    "undoes_ns": "Int64",
-    "undo": "Boolean",
-    "trim": "Boolean",
-    "accept": "Boolean",
-}
-"""The columns of a marks file. A null is a field that the event does not have; `evidence` is JSON. Files of earlier
-versions lack the last columns: what is missing is null."""
-
-
-_PLACES: Final = ("partition", "offset", "append_ns")
-"""The columns that say where an event lay."""
-_FIELDS: Final = tuple(name for name in _SCHEMA if name not in ("kind", *_PLACES))
 
 
 class _State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -88,17 +51,6 @@ class _State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     append_ns: int = 0
     forgotten: list[str] = []
     """Devices of which nothing more is kept."""
-
-
-class _Undo(msgspec.Struct, frozen=True):
-    """A `RecordingUndo` under the names of the columns."""
-
-    device: str
-    id: str
-    author: str
-    client_ns: int
-    reason: str
-    undo: bool
 
 
 class LabelsOperator:
@@ -135,7 +87,7 @@ class LabelsRunning:
     def __init__(self, state: _State) -> None:
         self._append_ns = state.append_ns
         self._forgotten = set(state.forgotten)
-        self._events = _Events()
+        self._rows: list[Events | Alike] = []
         self._publications: list[Publication] = []
         self._counts: Counter[str] = Counter()
         self.urgent = False
@@ -143,8 +95,29 @@ class LabelsRunning:
 
     def feed(self, batch: LogBatch) -> int:
         """See `Running`; takes every record."""
+        append_ns = list(accumulate(batch.append_ns, max, initial=self._append_ns))[1:]
+        self._append_ns = append_ns[-1] if append_ns else self._append_ns
+        if (columns := self._alike(batch)) is not None:
+            self._rows.append(Alike(columns, batch.partition, batch.offsets, append_ns))
+            return len(batch)
+        events = self._rows[-1] if self._rows else None
+        if not isinstance(events, Events):
+            self._rows.append(events := Events())
+        self._one_by_one(batch, append_ns, events)
+        return len(batch)
+
+    def _alike(self, batch: LogBatch) -> dict[str, Column] | None:
+        """The columns of a batch of nothing but plain marks, of devices that are not forgotten."""
+        columns = columns_of(batch.values, MarkAdd) if len(batch) >= MANY else None
+        if columns is None or not self._forgotten.isdisjoint(distinct(columns["device"])):
+            return None
+        self._counts[f"marks.{KINDS[MarkAdd]}"] += len(batch)
+        self.urgent = self.urgent or distinct(columns["tool"]) != {RULE}
+        return columns
+
+    def _one_by_one(self, batch: LogBatch, append_ns: Sequence[int], events: Events) -> None:
         rows: list[int] = []
-        records: list[Mark | _Undo] = []
+        records: list[Mark | Undo] = []
         for index, value in enumerate(batch.values):
             try:
                 record = parse(value)
@@ -158,7 +131,7 @@ class LabelsRunning:
                 records.append(record)
             elif isinstance(record, RecordingUndo):
                 said = record.device, record.recording, record.author, record.time_ns, record.reason, record.back
-                records.append(_Undo(*said))
+                records.append(Undo(*said))
                 if (whom := forgotten_by(record)) is not None and not whom[1]:
                     self._forgotten.add(record.device)
             else:
@@ -166,15 +139,12 @@ class LabelsRunning:
                 continue
             rows.append(index)
         for kind, count in Counter(map(type, records)).items():
-            self._counts[f"marks.{_KINDS.get(kind, _UNDO)}"] += count
-        self.urgent = self.urgent or any(isinstance(record, _Undo) or record.tool != RULE for record in records)
-        append_ns = list(accumulate(batch.append_ns, max, initial=self._append_ns))[1:]
-        self._append_ns = append_ns[-1] if append_ns else self._append_ns
-        self._events.records += records
-        self._events.partition += [batch.partition] * len(rows)
-        self._events.offset += [batch.offsets[row] for row in rows]
-        self._events.append_ns += [append_ns[row] for row in rows]
-        return len(batch)
+            self._counts[f"marks.{KINDS.get(kind, UNDO)}"] += count
+        self.urgent = self.urgent or any(isinstance(record, Undo) or record.tool != RULE for record in records)
+        events.records += records
+        events.partition += [batch.partition] * len(rows)
+        events.offset += [batch.offsets[row] for row in rows]
+        events.append_ns += [append_ns[row] for row in rows]
 
     def _give_up(self, batch: LogBatch, index: int, reason: str) -> None:
         self._publications.append(dead_letter(batch, index, reason))
@@ -187,13 +157,13 @@ class LabelsRunning:
     @property
     def pending_bytes(self) -> int:
         """See `Running`."""
-        return _ROW_BYTES * len(self._events.records) + sum(len(it.entry.value) for it in self._publications)
+        return _ROW_BYTES * sum(map(len, self._rows)) + sum(len(it.entry.value) for it in self._publications)
 
     def take(self, tag: str = "") -> Output:
         """See `Running`; one file for all rows, none where there are no rows."""
-        drafts = [_draft(self._events, tag)] if self._events.records else []
+        drafts = [draft_of(rows, tag)] if (rows := [each for each in self._rows if len(each)]) else []
         output = Output(drafts, self._publications, self._counts)
-        self._events, self._publications, self._counts, self.urgent = _Events(), [], Counter(), False
+        self._rows, self._publications, self._counts, self.urgent = [], [], Counter(), False
         return output
 
     def snapshot(self) -> State:
@@ -202,90 +172,13 @@ class LabelsRunning:
         return (msgspec.json.encode(state | ({"forgotten": sorted(self._forgotten)} if self._forgotten else {})),)
 
 
-@dataclass(slots=True)
-class _Events:
-    """Events, and where each lay."""
-
-    records: list[Mark | _Undo] = field(default_factory=list)
-    partition: list[int] = field(default_factory=list)
-    offset: list[int] = field(default_factory=list)
-    append_ns: list[int] = field(default_factory=list)
-
-    def columns(self) -> dict[str, list[Any]]:
-        """`_SCHEMA`'s: the events' fields under their own names, None where an event does not have one."""
-        found: dict[str, list[Any]] = {name: [] for name in _SCHEMA}
-        for kind, some in groupby(self.records, type):
-            while run := list(islice(some, _TOGETHER)):
-                fields = zip(*map(msgspec.structs.astuple, run), strict=True)
-                there = dict(zip(run[0].__struct_fields__, fields, strict=True))
-                found["kind"] += repeat(_KINDS.get(kind, _UNDO), len(run))
-                for name in _FIELDS:
-                    found[name] += there.get(name) or repeat(None, len(run))
-        found["evidence"] = [_json(evidence) for evidence in found["evidence"]]
-        return found | {name: getattr(self, name) for name in _PLACES}
-
-
-def _json(evidence: Mapping[str, float] | None) -> str | None:
-    return msgspec.json.encode(evidence).decode() if evidence else None
-
-
-def _columns() -> dict[str, Any]:
-    import polars as pl  # the pure part of this module must load without it
-
-    return {name: getattr(pl, kind) for name, kind in _SCHEMA.items()}
-
-
-def _draft(events: _Events, tag: str) -> Draft:
-    columns, rows = events.columns(), len(events.records)
-    data = (_packed(columns) if rows >= _MANY else None) or _plain(columns)
-    return Draft.of("marks", "m", ".parquet", [data], rows, tag)
-
-
-def _plain(columns: Mapping[str, Sequence[Any]]) -> bytes:
-    import polars as pl
-
-    file = io.BytesIO()
-    pl.DataFrame(columns, schema=_columns()).write_parquet(file, compression="zstd")
-    return file.getvalue()
-
-
-def _packed(columns: Mapping[str, Sequence[Any]]) -> bytes | None:
-    """The same in half of the bytes, integers as deltas; None where memory has no room for Arrow's writer."""
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError:
-        return None
-    kinds = {"String": pa.string(), "Int64": pa.int64(), "Int32": pa.int32(), "Float64": pa.float64()}
-
-    def packed(column: Sequence[Any], kind: str) -> Any:
-        if kind == "String" and column.count(column[0]) == len(column):
-            return pa.repeat(pa.scalar(column[0], pa.string()), len(column))  # most are so, and it takes a tenth
-        return pa.array(column, kinds.get(kind, pa.bool_()))
-
-    table = pa.table({name: packed(columns[name], kind) for name, kind in _SCHEMA.items()})
-    texts = [name for name, kind in _SCHEMA.items() if kind == "String" and name != "id"]
-    integers = [name for name, kind in _SCHEMA.items() if kind.startswith("Int")]
-    file = io.BytesIO()
-    parquet.write_table(
-        table,
-        file,
-        compression="zstd",
-        use_dictionary=texts,
-        column_encoding=dict.fromkeys(integers, "DELTA_BINARY_PACKED"),
-        write_statistics=False,
-        store_schema=False,
-    )
-    return file.getvalue()
-
-
 def read_undone(tables: Iterable[pl.DataFrame]) -> dict[tuple[str, str], str]:
     """The recordings, by device and id, that were brought by mistake, each with the reason."""
     import polars as pl
 
-    table = pl.concat([pl.DataFrame(schema=_columns()), *tables], how="diagonal").sort("partition", "offset")
+    table = pl.concat([pl.DataFrame(schema=polars_schema()), *tables], how="diagonal").sort("partition", "offset")
     found: dict[tuple[str, str], str] = {}
-    rows = table.filter(pl.col("kind") == _UNDO).select("device", "id", "reason", "undo")
+    rows = table.filter(pl.col("kind") == UNDO).select("device", "id", "reason", "undo")
     for device, recording, reason, back in rows.iter_rows():
         if back:
             found.pop((device, recording), None)
@@ -298,8 +191,8 @@ def read_events(tables: Iterable[pl.DataFrame]) -> tuple[list[Mark], list[int]]:
     """The mark events in marks files, in log order, and when the log took each, ns UTC. Raises `CorruptError`."""
     import polars as pl
 
-    table = pl.concat([pl.DataFrame(schema=_columns()), *tables], how="diagonal").sort("partition", "offset")
-    table = table.filter(pl.col("kind") != _UNDO)
+    table = pl.concat([pl.DataFrame(schema=polars_schema()), *tables], how="diagonal").sort("partition", "offset")
+    table = table.filter(pl.col("kind") != UNDO)
     return [_event(row) for row in table.iter_rows(named=True)], table["append_ns"].to_list()
 
 

@@ -106,6 +106,48 @@ def test_many_events_are_packed_where_memory_has_room_for_the_library(
     assert read_events([tables(output)])[0] == marks
 
 
+def plain(number: int, label: str = "run", tool: str = "import") -> MarkAdd:
+    return MarkAdd(f"pump-{number % 2}", f"{number:x}", number, number + 10**18, label, "ann", tool, 0.5, number << 20)
+
+
+@pytest.mark.parametrize("arrow", [True, False])
+def test_plain_marks_that_come_together_make_the_file_that_they_make_one_by_one(
+    arrow: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not arrow:
+        monkeypatch.setitem(sys.modules, "pyarrow", None)
+    marks: list[Mark] = [plain(number, ("run", "", "schlägt", "long " * 40)[number % 4]) for number in range(600)]
+    values = [encode(mark) for mark in marks]
+    together, singly, mixed = (LabelsOperator().start(None) for _ in range(3))
+    together.feed(batch(values))
+    for begin in range(0, 600, 200):
+        singly.feed(batch(values[begin : begin + 200], begin))
+    for begin, end in ((0, 256), (256, 300), (300, 600)):
+        mixed.feed(batch(values[begin:end], begin))
+    outputs = [running.take("t") for running in (together, singly, mixed)]
+    assert len({output.drafts[0].sha256 for output in outputs}) == 1
+    assert [output.counts for output in outputs] == [{"marks.add": 600}] * 3
+    table = tables(outputs[0])
+    assert read_events([table]) == (marks, list(range(100, 700)))
+    assert table["partition"].to_list() == [2] * 600
+
+
+def test_what_is_among_many_plain_marks_is_seen() -> None:
+    values = [encode(plain(number, tool="rule")) for number in range(300)]
+    running = LabelsOperator().start(None)
+    running.feed(batch(values))
+    assert not running.urgent
+    running.feed(batch([*values, encode(plain(300))], 300))
+    assert running.urgent
+    running.feed(batch([b"junk", *values], 601))
+    running.feed(batch([encode(RecordingUndo("pump-1", "", "ann", "asked for", forget=True))], 902))
+    running.feed(batch(values, 903))
+    output = running.take()
+    kinds = {"marks.add": 300 + 301 + 300 + 150, "undecodable": 1, "marks.recording_undo": 1, "forgotten.marks": 150}
+    assert output.counts == kinds
+    assert output.drafts[0].rows == sum(kinds.values()) - 151
+
+
 def test_files_of_an_earlier_version_lack_the_last_columns() -> None:
     marks: list[Mark] = [
         MarkAdd("pump", "m", 1, 2, "run", "ann", "operator"),

@@ -1,0 +1,225 @@
+"""Rows of mark events into a file of Parquet: those that came one by one, and plain marks that came together."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, groupby, islice, repeat
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from ingest.columns import Column, Texts
+from ingest.engine.operator import Draft
+from ingest.records import Mark, MarkAdd, MarkEdit, MarkRetract
+
+MANY: Final = 256
+"""So many rows are worth loading Arrow's writer for, which takes 44 MB of memory."""
+_TOGETHER: Final = 4096
+"""So many events become columns at once."""
+KINDS: Final[Mapping[type, str]] = {MarkAdd: "add", MarkEdit: "edit", MarkRetract: "retract"}
+UNDO: Final = "recording_undo"
+"""The kind of a row that is no mark: a recording was brought by mistake; its id is the row's, `undo`: it comes back."""
+_SCHEMA: Final = {
+    "kind": "String",
+    "device": "String",
+    "id": "String",
+    "start_ns": "Int64",
+    "end_ns": "Int64",
+    "label": "String",
+    "author": "String",
+    "tool": "String",
+    "confidence": "Float64",
+    "client_ns": "Int64",
+    "server_ns": "Int64",
+    "evidence": "String",
+    "partition": "Int32",
+    "offset": "Int64",
+    "append_ns": "Int64",
+    "revision": "String",
+    "reason": "String",
+    "undoes_ns": "Int64",
+    "undo": "Boolean",
+    "trim": "Boolean",
+    "accept": "Boolean",
+}
+"""The columns of a marks file. A null is a field that the event does not have; `evidence` is JSON. Files of earlier
+versions lack the last columns: what is missing is null."""
+_PLACES: Final = ("partition", "offset", "append_ns")
+"""The columns that say where an event lay."""
+_FIELDS: Final = tuple(name for name in _SCHEMA if name not in ("kind", *_PLACES))
+_FEW: Final = frozenset(name for name, kind in _SCHEMA.items() if kind == "String") - {"id", "evidence"}
+"""The texts of which many rows have few different ones."""
+
+
+class Undo(msgspec.Struct, frozen=True):
+    """A `RecordingUndo` under the names of the columns."""
+
+    device: str
+    id: str
+    author: str
+    client_ns: int
+    reason: str
+    undo: bool
+
+
+@dataclass(slots=True)
+class Events:
+    """Events, and where each lay."""
+
+    records: list[Mark | Undo] = field(default_factory=list)
+    partition: list[int] = field(default_factory=list)
+    offset: list[int] = field(default_factory=list)
+    append_ns: list[int] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def columns(self) -> dict[str, Sequence[Any]]:
+        """`_SCHEMA`'s: the events' fields under their own names, None where an event does not have one."""
+        found: dict[str, list[Any]] = {name: [] for name in _SCHEMA}
+        for kind, some in groupby(self.records, type):
+            while run := list(islice(some, _TOGETHER)):
+                fields = zip(*map(msgspec.structs.astuple, run), strict=True)
+                there = dict(zip(run[0].__struct_fields__, fields, strict=True))
+                found["kind"] += repeat(KINDS.get(kind, UNDO), len(run))
+                for name in _FIELDS:
+                    found[name] += there.get(name) or repeat(None, len(run))
+        found["evidence"] = [_json(evidence) for evidence in found["evidence"]]
+        return {**found, **{name: getattr(self, name) for name in _PLACES}}
+
+    def arrays(self) -> dict[str, Any]:
+        """The same as Arrow's arrays."""
+        return {name: _array(name, column) for name, column in self.columns().items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """Neighbours in one partition that are all `MarkAdd` without evidence, as columns."""
+
+    fields: Mapping[str, Column]
+    partition: int
+    offset: Sequence[int]
+    append_ns: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.offset)
+
+    def columns(self) -> dict[str, Sequence[Any]]:
+        """See `Events`."""
+        same = {"kind": KINDS[MarkAdd], "partition": self.partition}
+        found: dict[str, Sequence[Any]] = {name: [same.get(name)] * len(self) for name in _SCHEMA}
+        found |= {name: it.list() if isinstance(it, Texts) else it.tolist() for name, it in self.fields.items()}
+        return found | {"offset": self.offset, "append_ns": self.append_ns}
+
+    def arrays(self) -> dict[str, Any]:
+        """See `Events`."""
+        import pyarrow as pa
+
+        count = len(self)
+        found = {"kind": _repeated(KINDS[MarkAdd], count)}
+        found["partition"] = pa.array(np.full(count, self.partition, np.int32))
+        for name, column in self.fields.items():
+            if isinstance(column, Texts):
+                only = column.only if name in _FEW else None
+                found[name] = _texts(name, column) if only is None else _repeated(only, count)
+            else:
+                found[name] = pa.array(column)
+        for name in ("offset", "append_ns"):
+            found[name] = pa.array(np.fromiter(getattr(self, name), np.int64, count))
+        return found | {name: pa.nulls(count, _arrow(name)) for name in _SCHEMA.keys() - found.keys()}
+
+
+def distinct(column: Column) -> set[str]:
+    """The different texts of a column of texts."""
+    assert isinstance(column, Texts)
+    return set(column.list()) if (only := column.only) is None else {only}
+
+
+def _json(evidence: Mapping[str, float] | None) -> str | None:
+    return msgspec.json.encode(evidence).decode() if evidence else None
+
+
+def polars_schema() -> dict[str, Any]:
+    """The types of a marks file's columns."""
+    import polars as pl  # the pure part of this package must load without it
+
+    return {name: getattr(pl, kind) for name, kind in _SCHEMA.items()}
+
+
+def draft_of(rows: Sequence[Events | Alike], tag: str) -> Draft:
+    """The file of these rows."""
+    count = sum(map(len, rows))
+    data = (_packed(rows) if count >= MANY else None) or _plain(rows)
+    return Draft.of("marks", "m", ".parquet", [data], count, tag)
+
+
+def _plain(rows: Sequence[Events | Alike]) -> bytes:
+    import polars as pl
+
+    parts = [each.columns() for each in rows]
+    columns = {name: list(chain.from_iterable(part[name] for part in parts)) for name in _SCHEMA}
+    file = io.BytesIO()
+    pl.DataFrame(columns, schema=polars_schema()).write_parquet(file, compression="zstd")
+    return file.getvalue()
+
+
+def _packed(rows: Sequence[Events | Alike]) -> bytes | None:
+    """The same in half of the bytes, integers as deltas; None where memory has no room for Arrow's writer."""
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError:
+        return None
+    parts = [each.arrays() for each in rows]
+    table = pa.table({name: pa.chunked_array([part[name] for part in parts]) for name in _SCHEMA})
+    if len(parts) > 1:
+        table = table.unify_dictionaries().combine_chunks()
+    file = pa.BufferOutputStream()
+    parquet.write_table(
+        table,
+        file,
+        compression="zstd",
+        use_dictionary=[*sorted(_FEW), "evidence"],
+        column_encoding={name: "DELTA_BINARY_PACKED" for name, kind in _SCHEMA.items() if kind.startswith("Int")},
+        write_statistics=False,
+        store_schema=False,
+    )
+    data: bytes = file.getvalue().to_pybytes()
+    return data
+
+
+def _arrow(name: str) -> Any:
+    """The Arrow type of a column; in the file a dictionary's texts are texts."""
+    import pyarrow as pa
+
+    if name in _FEW:
+        return pa.dictionary(pa.int32(), pa.string())
+    kinds = {"String": pa.string(), "Int64": pa.int64(), "Int32": pa.int32(), "Float64": pa.float64()}
+    return kinds.get(_SCHEMA[name], pa.bool_())
+
+
+def _array(name: str, column: Sequence[Any]) -> Any:
+    import pyarrow as pa
+
+    if name not in _FEW:
+        return pa.array(column, _arrow(name))
+    if column.count(column[0]) < len(column):
+        return pa.array(column, pa.string()).dictionary_encode()
+    return pa.nulls(len(column), _arrow(name)) if column[0] is None else _repeated(column[0], len(column))
+
+
+def _texts(name: str, texts: Texts) -> Any:
+    import pyarrow as pa
+
+    array = pa.StringArray.from_buffers(len(texts), pa.py_buffer(texts.offsets), pa.py_buffer(texts.data))
+    return array.dictionary_encode() if name in _FEW else array
+
+
+def _repeated(text: str, count: int) -> Any:
+    """One text so many times: most columns are so, and it takes a tenth."""
+    import pyarrow as pa
+
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, np.int32)), pa.array([text], pa.string()))
