@@ -91,8 +91,9 @@ TILES_SCHEMA: Final = pa.schema(
     }
 )
 """The columns of a tiles file; `channel` counts from 0, values are raw as in the samples."""
-_MEASURED: Final = frozenset({*OWN, "start_ns", "end_ns", "bucket", "level"})
-"""Columns of which a file says the lowest and highest value in each row group."""
+_MEASURED: Final = frozenset({"offset", "t_ns", "start_ns", "end_ns", "bucket", "level"})
+"""Columns of which a file says the lowest and highest value in each row group. Of a device they would cost more than
+all else of that column; to read it costs next to nothing."""
 _STEPS: Final = frozenset(
     {"offset", "append_ns", "t_ns", "seq", "t0_ns", "start_ns", "end_ns", "at", "bucket", "first_ns", "last_ns"}
 )
@@ -118,14 +119,15 @@ def draft_of(folder: str, stem: str, schema: pa.Schema, tables: Iterable[pa.Tabl
     stepping = [name for name in schema.names if name in _STEPS]
     counts = [field.name for field in schema if pa.types.is_integer(field.type) and field.name not in _STEPS]
     bare = counts if folder.startswith(SAMPLES) else []  # to compress what is packed saves 1 %
+    floats = [] if folder == RECORDS else [field.name for field in schema if pa.types.is_floating(field.type)]
     packed, others = [*stepping, *bare], [name for name in schema.names if name not in bare]
     writer = pq.ParquetWriter(
         file,
         schema,
         compression=dict.fromkeys(others, "zstd") | dict.fromkeys(bare, "none"),
         compression_level=dict.fromkeys(others, _LEVEL),
-        use_dictionary=[name for name in schema.names if name not in packed],
-        column_encoding=dict.fromkeys(packed, "DELTA_BINARY_PACKED"),
+        use_dictionary=[name for name in schema.names if name not in (*packed, *floats)],
+        column_encoding=dict.fromkeys(packed, "DELTA_BINARY_PACKED") | dict.fromkeys(floats, "BYTE_STREAM_SPLIT"),
         write_statistics=[name for name in schema.names if name in _MEASURED],
         write_batch_size=_WRITE_ROWS,
         store_schema=True,
