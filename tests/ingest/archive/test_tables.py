@@ -49,3 +49,15 @@ def test_of_a_large_file_only_what_holds_the_rows_is_decoded(monkeypatch: pytest
     monkeypatch.setattr(pq.ParquetFile, "read_row_groups", read)
     read_samples(data, np.array([41, 42, 60], np.int64))
     assert seen == [[4, 6]]
+
+
+def test_floats_cost_fewer_bytes_than_they_have() -> None:
+    noise = np.random.default_rng(5).normal(0, 1, 20_000).astype(np.float32)
+    schema = pa.schema({"offset": pa.int64(), "t_ns": pa.int64(), "device": pa.string(), "x": pa.float32()})
+    at = np.arange(len(noise))
+    table = pa.Table.from_arrays(
+        [pa.array(at), pa.array(at), pa.array(["pump-7"] * len(at)), pa.array(noise)], schema=schema
+    )
+    draft = draft_of("samples/acc", "s", schema, [table], "")
+    assert draft.size < noise.nbytes, "a dictionary of numbers that come once is longer than they are"
+    assert samples_in(read_table(b"".join(draft.parts)))[1][:, 0].tobytes() == noise.tobytes()
