@@ -6,7 +6,7 @@ An item does not show where it ends to who lost its beginning: on a port each co
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from io import BytesIO
+from io import SEEK_CUR, BytesIO
 from typing import Any, ClassVar, Final, Self
 
 from cbor2 import CBORDecoder as Parser
@@ -22,6 +22,8 @@ from ingest.errors import UsageError
 
 MAX_DEPTH: Final = 64
 """Of arrays in arrays: no reading needs more."""
+SELF_DESCRIBED: Final = bytes.fromhex("d9d9f7")
+"""The tag 55799 that says no more than that CBOR follows (RFC 8949, 3.4.6)."""
 
 
 class CborDecoder:
@@ -75,6 +77,8 @@ def read_items(reader: Reader, data: bytes, offset: int, end: int) -> Iterator[R
     try:
         parser = Parser(file, object_hook=_named, max_depth=MAX_DEPTH, read_size=1)
         while True:
+            if data.startswith(SELF_DESCRIBED, file.tell()):
+                file.seek(len(SELF_DESCRIBED), SEEK_CUR)
             found = parser.decode()
             yield from reader.rows(found, data, offset, end)
             if file.tell() == len(data):

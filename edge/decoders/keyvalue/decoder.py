@@ -19,6 +19,8 @@ from ingest.errors import UsageError
 
 _ANY: Final = re.compile(rb" ?[,;] ?| ")
 _SIGN: Final = re.compile(rb"[=:]")
+_QUOTED: Final = re.compile(rb"""([=:]\s*)(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')""")
+_OPEN: Final = (b'"', b"'")
 
 
 class KeyValueDecoder(LineDecoder):
@@ -89,13 +91,15 @@ class KeyValueDecoder(LineDecoder):
         if text.startswith(b"#"):
             return ()
         found: dict[bytes, bytes] = {}
-        for part in self._parts(text):
+        bare_text, quoted = _without_quoted(text)
+        for part in self._parts(bare_text):
             sign = _SIGN.search(part)
             name = part[: sign.start()].strip() if sign else b""
-            if sign is None or not name or name in found:
-                reason = "garbage" if is_garbage(text) else "twice" if name else "pair"
+            value = part[sign.end() :].strip() if sign else b""
+            if not name or name in found or value.startswith(_OPEN):
+                reason = "garbage" if is_garbage(text) else "twice" if name in found else "pair"
                 return (fault(reason, offset, -1, line),)
-            found[name] = part[sign.end() :].strip().strip(b'"')
+            found[name] = quoted.get(value, value)
         try:
             values = [number(found.get(name, b""), comma=self._comma) for name in self._names]
         except ValueError:
@@ -118,6 +122,20 @@ class KeyValueDecoder(LineDecoder):
         name, kind = self._time
         text = found.get(name, b"").decode("ascii")
         return kind.of_text(text.replace(",", ".") if self._comma and kind.scale is not None else text)
+
+
+def _without_quoted(text: bytes) -> tuple[bytes, dict[bytes, bytes]]:
+    """A line whose quoted values are numbered words, and these: what is in quotes separates nothing and is no pair."""
+    quoted: dict[bytes, bytes] = {}
+
+    def take(match: re.Match[bytes]) -> bytes:
+        word = b"\0%d" % len(quoted)  # no text has a NUL
+        quoted[word] = (match[2] if match[2] is not None else match[3]).strip()
+        return match[1] + word
+
+    if (b'"' not in text and b"'" not in text) or b"\0" in text:
+        return text, quoted
+    return _QUOTED.sub(take, text), quoted
 
 
 def names_of(config: SourceConfig, key: str, what: str) -> dict[str, str]:

@@ -92,9 +92,8 @@ class RegexDecoder(LineDecoder):
         names = [str(table.get(name, name)) for name in config.channels]
         for name in [*names, *([time_field] if time_field else [])]:
             if name not in numbers:
-                raise UsageError(
-                    f'{where}: pattern: has no group "{name}"{suggest(name, numbers)}; write (?P<{name}>…)'
-                )
+                known = suggest(name, numbers) if numbers else ""
+                raise UsageError(f'{where}: pattern: has no group "{name}": write (?P<{name}>…){known}')
         ignored = config.option("ignore", list, [])
         if not all(isinstance(item, str) and item for item in ignored):
             raise UsageError(f"{where}: ignore: found {ignored}, expected texts")
