@@ -17,6 +17,7 @@ from ingest.settings import check_keys, suggest
 from ingest.tomlfile import read_toml
 
 _VARIABLE: Final = re.compile(r"(\$?)\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+_OPEN: Final = re.compile(r"(?<!\$)\$\{[A-Za-z_]")
 _PARTS: Final = ("source", "template")
 """What an included file has."""
 
@@ -72,13 +73,15 @@ def assemble(path: str | Path, environ: Mapping[str, str]) -> Assembled:
 def filled(value: Any, environ: Mapping[str, str], where: str) -> Any:
     """`value` with `${NAME}` and `${NAME:-default}` in its texts replaced; `$${` stands for `${`.
 
+    An empty variable has its default, as in a shell.
+
     Raises:
-        UsageError: a variable is not set, and has no default.
+        UsageError: a variable is not set, and has no default; or `${` begins none.
     """
     if isinstance(value, dict):
         return {key: filled(part, environ, f"{where}: {key}") for key, part in value.items()}
     if isinstance(value, list):
-        return [filled(part, environ, where) for part in value]
+        return [filled(part, environ, _within(where, number, part)) for number, part in enumerate(value, 1)]
     if not isinstance(value, str) or "${" not in value:
         return value
 
@@ -92,9 +95,22 @@ def filled(value: Any, environ: Mapping[str, str], where: str) -> Any:
                 f'{where}: "{value}": {name} is not set in the environment; set it for the agent, or give a default, '
                 f"as in ${{{name}:-DEFAULT}}; a text with ${{ in it is written with $${{"
             )
-        return text
+        return text or default or ""
 
+    if _OPEN.search(_VARIABLE.sub("", value)):
+        raise UsageError(
+            f'{where}: "{value}": a variable is written ${{NAME}}, or ${{NAME:-DEFAULT}}; a text with ${{ in it is '
+            "written with $${"
+        )
     return _VARIABLE.sub(found, value)
+
+
+def _within(where: str, number: int, part: object) -> str:
+    """Where an item of a list is; of a list of tables each has its name, or its number."""
+    if not isinstance(part, dict):
+        return where
+    name = part.get("name")
+    return f'{where} "{name}"' if isinstance(name, str) and name else f"{where} number {number}"
 
 
 def _included(found: object, path: Path) -> list[Path]:
@@ -106,6 +122,10 @@ def _included(found: object, path: Path) -> list[Path]:
     for pattern in patterns:
         whole = path.parent / pattern
         is_pattern = any(letter in whole.name for letter in "*?[")
+        if is_pattern and not whole.parent.is_dir():
+            raise UsageError(f"{path}: include: {whole}: no such folder")
+        if not is_pattern and not whole.exists():
+            raise UsageError(f"{path}: include: {whole}: no such file")
         matches = sorted(whole.parent.glob(whole.name)) if is_pattern else [whole]
         for file in matches:
             if file.resolve() == path.resolve():
@@ -151,6 +171,7 @@ def _whole(table: Mapping[str, Any], templates: Mapping[str, Mapping[str, Any]],
     if name is None:
         return table
     if not isinstance(name, str) or name not in templates:
-        raise UsageError(f"{where}: template: there is no [template.{name}]{suggest(str(name), templates)}")
+        known = suggest(str(name), templates) if templates else ", nor any other"
+        raise UsageError(f"{where}: template: there is no [template.{name}]{known}")
     own = {key: value for key, value in table.items() if key != "template"}
     return {**templates[name], **own}

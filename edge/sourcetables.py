@@ -19,7 +19,7 @@ from edge.tags import tagged
 from ingest.errors import UsageError
 from ingest.measures import check_unit
 from ingest.records import SampleType
-from ingest.settings import check_keys
+from ingest.settings import check_keys, meant
 from ingest.states import States, check_unscaled, least_type, states_of_channels
 from ingest.units import parse_duration, parse_rate
 
@@ -63,8 +63,16 @@ def _claims(source: SourceConfig) -> Iterator[tuple[Hashable, str]]:
         yield ("client_id", options.get("broker"), options["client_id"]), f'client_id "{options["client_id"]}"'
 
 
+def _spelt(table: Mapping[str, Any], key: str, where: str) -> str:
+    """The text of a key that says which others there are. Raises `UsageError`, also where it is misspelt itself."""
+    for other in table.keys() - SOURCE.keys() if key not in table else ():
+        if meant(other, SOURCE, synonyms(SOURCE)) == key:
+            raise UsageError(f'{where}: "{key}" is missing, and "{other}" is an unknown key. Did you mean "{key}"?')
+    return text(table, key, where)
+
+
 def _source(table: Mapping[str, Any], where: str, base: str, device: str) -> SourceConfig:
-    kind = text(table, "type", where)
+    kind = _spelt(table, "type", where)
     decoder = _decoder(table, kind, where)
     source_class, decoder_class = source_type(kind, where), decoder_type(decoder, where)
     own = {**source_class.keys, **decoder_class.keys}
@@ -160,7 +168,7 @@ def _decoder(table: Mapping[str, Any], kind: str, where: str) -> str:
     own = OWN_DECODERS.get(kind)
     if own is not None and "decoder" in table:
         raise UsageError(f'{where}: decoder: a source of type "{kind}" needs none; leave it out')
-    found = own or text(table, "decoder", where)
+    found = own or _spelt(table, "decoder", where)
     if own is None and found in OF_SOURCES:
         raise UsageError(f'{where}: decoder: "{found}" belongs to other types of sources than "{kind}"')
     return found

@@ -85,9 +85,29 @@ def test_a_variable_that_is_not_set_is_named_with_its_place() -> None:
         filled({"a": {"b": "x${B}"}}, {}, "f")
 
 
+def test_a_variable_of_a_source_is_named_with_its_source() -> None:
+    tables = {"source": [{"name": "left", "port": "tty"}, {"name": "right", "port": "${PORT}"}, {"port": "${P}"}]}
+    with pytest.raises(UsageError, match=r'f: source "right": port: "\$\{PORT\}": PORT is not set'):
+        filled(tables, {"P": "1"}, "f")
+    with pytest.raises(UsageError, match=r"f: source number 3: port: "):
+        filled(tables, {"PORT": "1"}, "f")
+
+
+@pytest.mark.parametrize("text", ["${PORT", "/dev/${PORT-x}", "${PORT:?x}", "${A}${PORT", "${A.B}"])
+def test_what_begins_like_a_variable_and_is_none_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=r"a variable is written \$\{NAME\}"):
+        filled(text, {"A": "1", "PORT": "2"}, "f")
+
+
+def test_an_empty_variable_has_its_default() -> None:
+    assert filled("${A:-b}${A}", {"A": ""}, "f") == "b"
+
+
 @pytest.mark.parametrize(
     ("top", "files", "message"),
     [
+        (TOP.replace("more/*.toml", "mroe/*.toml") + LEFT, {}, r"include: .*mroe/\*\.toml: no such folder"),
+        (TOP.split("[template.acc]")[0] + LEFT, {}, r"there is no \[template\.acc\], nor any other"),
         (TOP.replace("more/*.toml", "more/none.toml") + LEFT, {}, r"more/none\.toml: no such file"),
         (TOP.replace('"more/*.toml"', "3") + LEFT, {}, "include: found 3, expected a file or a list"),
         (TOP.replace("more/*.toml", "*.toml") + LEFT, {}, "takes in the file itself"),

@@ -85,6 +85,8 @@ def test_positions_are_float64_and_have_the_receivers_time(tmp_path: Path) -> No
         ('max_bytes = "2GB"', 'fsync_interval = "0s"', "expected above 0 to 60s"),
         ('type = "serial"', 'type = "seral"', 'unknown source type "seral"; known: .*Did you mean "serial"'),
         ('decoder = "csv"', 'decoder = "cvs"', 'unknown decoder type "cvs".*Did you mean "csv"'),
+        ('decoder = "csv"', 'decodr = "csv"', '"decoder" is missing, and "decodr" is.*Did you mean "decoder"'),
+        ('type = "serial"', 'typ = "serial"', '"type" is missing, and "typ" is.*Did you mean "type"'),
         ("baud = 115200", "buad = 115200", 'source "imu": unknown key "buad".*Did you mean "baud"'),
         ("baud = 115200", "baud = 5", "5 is no usual rate; the nearest are 50"),
         ('port = "/dev/ttyUSB0"', "", '"port" is missing'),

@@ -59,7 +59,7 @@ FRAME_KEYS: Final[Mapping[str, Key]] = {
         "The byte order of all numbers of more than a byte: the least significant byte comes first, or last.",
         '"big"',
         "little",
-        ("endianness", "byte_order", "byteorder"),
+        ("endianness", "byte_order", "byteorder", "word_order", "register_order"),
     ),
     "length_type": Key(
         "one of u8, u16, u32", "The type of the length, behind the sync word.", '"u16"', "u8", ("length_bytes",)
