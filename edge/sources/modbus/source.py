@@ -29,6 +29,10 @@ _REFUSALS: Final[Mapping[int, str]] = {
     11: "gateway: the unit behind it does not answer; see unit_id, the wiring and the bus's baud",
 }
 """By the exception's code (Modbus Application Protocol 1.1b3, section 7)."""
+_CODES: Final[Mapping[str, int]] = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
+"""The function codes of the questions, and of their answers (section 6)."""
+_FIRST_DIGITS: Final[Mapping[str, int]] = {"discrete": 1, "input": 3, "holding": 4}
+"""Of the numbers that manuals count from 1 in each table; those of coils begin with 0."""
 logging.getLogger("pymodbus").addHandler(logging.NullHandler())  # what goes wrong is told by the source itself
 Client = AsyncModbusTcpClient | AsyncModbusSerialClient
 
@@ -42,6 +46,8 @@ class ModbusSource(PolledSource):
         super().__init__(settings.name, settings.poll_ns)
         self._settings = settings
         self._client: Client | None = None
+        self._is_garbled = False
+        """What came since the last question was no Modbus."""
 
     @classmethod
     def from_config(cls, config: SourceConfig) -> Self:
@@ -59,26 +65,41 @@ class ModbusSource(PolledSource):
             "coil": client.read_coils,
             "discrete": client.read_discrete_inputs,
         }[wanted.table]
+        self._is_garbled = False
         try:
             found = await ask(wanted.address, count=wanted.count, device_id=wanted.unit_id)
         except ModbusException:
             self._drop()
+            if self._is_garbled:
+                what = "baud and framing are" if wanted.port else "host and tcp_port are"
+                raise PollError(f"answers what is no Modbus; see whether {what} its own") from None
             raise PollError("does not answer; see its wiring and power, unit_id, and answer_within") from None
         except OSError as error:
             self._drop()
             raise PollError(f"the connection broke: {error.strerror or error}") from None
+        if isinstance(found, ExceptionResponse):
+            code = found.exception_code
+            raise PollError(_REFUSALS.get(code, f"answers with an error (code {code})") + self._counted_from_one(code))
+        if found.isError() or found.function_code != _CODES[wanted.table]:
+            raise PollError(f"answers another question (function code {found.function_code}); is another master there?")
         of_bits = wanted.table in BITS
         values = found.bits[: wanted.count] if of_bits else found.registers  # bits are filled up to whole bytes
-        if found.isError() or len(values) != wanted.count:
-            code = found.exception_code if isinstance(found, ExceptionResponse) else 0
-            raise PollError(_REFUSALS.get(code, f"answers with an error (code {code})"))
+        if len(values) != wanted.count:
+            raise PollError(f"answers {len(values)} values to a question for {wanted.count}; see its manual")
         return b"".join(int(value).to_bytes(1 if of_bits else 2, wanted.endian) for value in values)
+
+    def _counted_from_one(self, code: int) -> str:
+        """A hint for who took an address from a manual as it stands there."""
+        at, first = self._settings.address, 10_000 * _FIRST_DIGITS.get(self._settings.table, 0) + 1
+        is_of_manual = code == 2 and 1 < first <= at < first + 9_999
+        return f"; a manual's {at} is address = {at - first}" if is_of_manual else ""
 
     async def _connect(self) -> Client:
         wanted = self._settings
         self._drop()
         try:
             self._client = client = _client(wanted)
+            self._take_anything(client)
             is_connected = await client.connect()
         except (OSError, ModbusException) as error:
             raise PollError(str(error)) from None
@@ -89,6 +110,20 @@ class ModbusSource(PolledSource):
                 else "cannot be reached; is it on, are host and tcp_port right?"
             )
         return client
+
+    def _take_anything(self, client: Client) -> None:
+        """Let what is no Modbus be nothing worse than no answer: pymodbus raises into the event loop, which closes the
+        connection and prints a traceback."""
+        read = client.ctx.callback_data
+
+        def callback_data(data: bytes, addr: tuple[str, int] | None = None) -> int:
+            try:
+                return read(data, addr)
+            except ModbusException:
+                self._is_garbled = True
+                return len(data)
+
+        client.ctx.callback_data = callback_data  # type: ignore[method-assign]
 
     def _drop(self) -> None:
         if self._client is not None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import select
+import socket
 import threading
 import tomllib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,72 @@ def line() -> Iterator[tuple[str, str]]:
         thread.join()
         for file in (a, end_a, b, end_b, stop, stopped):
             os.close(file)
+
+
+def answering(answer: Callable[[bytes, int, int], bytes]) -> socket.socket:
+    """A device that gives each question, of 12 bytes, what `answer` makes of its beginning, function code and count."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                with client:
+                    while len(asked := client.recv(12)) == 12:
+                        client.sendall(answer(asked[:4], asked[7], asked[11]))
+
+    threading.Thread(target=serve, daemon=True).start()
+    return listener
+
+
+def packed(begin: bytes, body: bytes) -> bytes:
+    return begin + (len(body) + 1).to_bytes(2, "big") + b"\x01" + body
+
+
+def of_registers(begin: bytes, code: int, count: int) -> bytes:
+    return packed(begin, bytes([code, 2 * count]) + bytes(2 * count))
+
+
+@pytest.mark.parametrize(
+    ("answer", "address", "told"),
+    [
+        (lambda begin, _code, count: of_registers(begin, 4, count), 0, "answers another question (function code 4)"),
+        (lambda begin, code, count: of_registers(begin, code, count + 1), 0, "answers 3 values to a question for 2"),
+        (lambda begin, code, count: of_registers(begin, code, count - 1), 0, "answers 1 values to a question for 2"),
+        (
+            lambda begin, code, _count: packed(begin, bytes([code, 9, 0])),
+            0,
+            "answers what is no Modbus; see whether host",
+        ),
+        (lambda begin, code, _count: packed(begin, bytes([code + 128, 2])), 40_001, "a manual's 40001 is address = 0"),
+        (lambda begin, code, _count: packed(begin, bytes([code + 128, 2])), 256, "has none at such addresses"),
+    ],
+)
+def test_an_answer_to_no_question_is_told_and_gives_no_value(
+    answer: Callable[[bytes, int, int], bytes], address: int, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    listener = answering(answer)
+
+    async def scenario() -> None:
+        settings = Settings(
+            host="127.0.0.1",
+            tcp_port=listener.getsockname()[1],
+            count=2,
+            address=address,
+            **QUICK | {"answer_ns": 10**9},
+        )
+        source = ModbusSource(settings)
+        opening = asyncio.create_task(source.open())
+        await until(lambda: told in source.waiting_for)
+        assert ("manual's" in source.waiting_for) == (address > 40_000)
+        await source.close()
+        opening.cancel()
+        with suppress(asyncio.CancelledError):
+            await opening
+
+    with listener:
+        asyncio.run(scenario())
+    assert not [record for record in caplog.records if record.name == "asyncio"]  # it would print a traceback
 
 
 def test_rtu_on_a_serial_line() -> None:
