@@ -20,6 +20,7 @@ from windowing.dataset.belongings import REMEDY
 from windowing.dataset.catalog import Damaged
 from windowing.dataset.configs import CurrentConfig
 from windowing.dataset.contents import Contents
+from windowing.dataset.freeing import return_freed
 from windowing.dataset.heard import with_attributes
 from windowing.dataset.index import (
     COLUMNS,
@@ -120,8 +121,11 @@ class Source:
             contents_of(each, self._columns, trimmed=not joined, numbered=self._numbered) for each in self._surveys
         ]
         if self._numbered:
-            return replace(found[0], index=_compact(found[0].index))
-        return join_contents(found) if joined else found[0]
+            whole = replace(found[0], index=_compact(found[0].index))
+        else:
+            whole = join_contents(found) if joined else found[0]
+        return_freed()
+        return whole
 
     def current(self, root: Path) -> CurrentConfig:
         """The configuration that counts in the dataset in `root`."""
@@ -131,6 +135,7 @@ class Source:
     def labelled(self) -> Labelled:
         """The windows' labels. Raises `CorruptError` where they are not those that a version had."""
         found, version = _labelled(self.contents), self.version
+        return_freed()
         if version is not None and not self.contents.windows.damage and not self.unsure:
             was = version.body
             if labels_digest(found.labels) != was.digests.labels or list(found.codes.classes) != was.classes:
