@@ -5,11 +5,12 @@ from __future__ import annotations
 import resource
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Error, Route
 
 from tests.timeline.outages import limit_files
 from tests.timeline.page.desk import AMBER, CALM, SAVED, Desk, site_of
@@ -103,6 +104,21 @@ def server_that_is_away(desk: Desk) -> None:
     page.goto(f"{desk.served.url}/")
     desk.wait("document.getElementById('notice').innerText.startsWith('Offline: no server answers')")
     look(desk, "offline-gallery")
+
+
+def test_the_start_page_waits_for_no_answer_that_never_comes(browser: Browser, tmp_path: Path) -> None:
+    with Served(str(site_of(tmp_path / "site", recording(1)))) as served, browser.new_context() as context:
+        desk = Desk(context, served)
+        hangs: list[Route] = []
+        context.route("**/api/*", lambda route: hangs.append(route))
+        desk.page.goto(served.link)
+        desk.wait("document.getElementById('notice').innerText.startsWith('Offline: no server answers')")
+        assert {route.request.url.rpartition("/")[2] for route in hangs} >= {"session", "gallery"}
+        context.unroute("**/api/*")
+        for route in hangs:
+            with suppress(Error):  # the page has given up most of them
+                route.abort()
+        desk.page.locator("#gallery a").first.wait_for()
 
 
 def test_each_trouble_is_told_in_words_and_shuts_nobody_out(browser: Browser, tmp_path: Path) -> None:

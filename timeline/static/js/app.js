@@ -20,6 +20,8 @@ import { placeOf } from "./view.js";
 const AGAIN_MS = 3000;
 /** The page is kept in this browser by then, though nothing was to be seen. */
 const KEEP_MS = 5000;
+/** A server that says nothing for so long is away. */
+const PATIENCE_MS = 5000;
 /** So long after the first answer, which takes the whole machine to be painted. */
 const SEEN_MS = 500;
 
@@ -44,16 +46,21 @@ function signIn() {
     });
 }
 
-/** @returns {Promise<Record<string, any> | undefined>} the session, signed in where there was none; undefined: no server answers */
-async function session() {
-    let answer;
+/** What the server says; one that hangs says nothing. @param {string} path @returns {Promise<{ status: number, said: any } | undefined>} */
+async function asked(path) {
     try {
-        answer = await fetch("/api/session");
+        const answer = await fetch(path, { signal: AbortSignal.timeout(PATIENCE_MS) });
+        return { status: answer.status, said: await answer.json() };
     } catch {
         return undefined;
     }
-    if (answer.ok) return answer.json();
-    if (answer.status !== 401) return undefined;
+}
+
+/** @returns {Promise<Record<string, any> | undefined>} the session, signed in where there was none; undefined: no server answers */
+async function session() {
+    const answer = await asked("/api/session");
+    if (answer?.status === 200) return answer.said;
+    if (answer?.status !== 401) return undefined;
     await signIn();
     return session();
 }
@@ -138,14 +145,14 @@ async function gallery(outbox) {
     const who = (await session()) ?? (await outbox.recall("welcome"));
     write(element("account"), who ? `${who.user} (${who.role})` : "");
     for (;;) {
-        const answer = await fetch("/api/gallery").catch(() => undefined);
-        element("notice").hidden = answer?.ok ?? false;
-        if (answer?.ok) {
-            const { rows } = await answer.json();
+        const answer = await asked("/api/gallery");
+        element("notice").hidden = answer?.status === 200;
+        if (answer?.status === 200) {
+            const { rows } = answer.said;
             const names = [...new Set(rows.flatMap((/** @type {any} */ row) => Object.keys(row.labels)))].sort();
             return showGallery(rows, (label) => (names.indexOf(label) % 6) + 1);
         }
-        write(element("notice"), answer ? (await answer.json()).words : "Offline: no server answers. It is tried again every few seconds.");
+        write(element("notice"), answer?.said.words ?? "Offline: no server answers. It is tried again every few seconds.");
         if (element("gallery").hidden) showDevices((await outbox.recall("welcome"))?.devices.map((/** @type {any} */ device) => device.id) ?? []);
         await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
     }

@@ -40,8 +40,9 @@ export function bar(at) {
     write(element("live"), liveWords(at.newest, at.serverNow()));
     element("follow").setAttribute("aria-pressed", String(at.follow));
     const waiting = at.outbox.waiting(at.user).length;
-    write(element("outbox"), outboxWords(waiting, at.open));
-    element("outbox").classList.toggle("waits", waiting > 0 || !at.open);
+    const open = at.open || at.link.tries === 0; // the first answer is on its way
+    write(element("outbox"), outboxWords(waiting, open));
+    element("outbox").classList.toggle("waits", waiting > 0 || !open);
     if (waiting > 0 || at.sending.length === 0) return;
     const sent = at.outbox.acts.filter((act) => act.state === "saved" && at.sending.includes(act.act)).length;
     say(sent === 1 ? "1 mark sent" : `${sent} marks sent`);

@@ -112,10 +112,10 @@ export class Link {
         this.measures = [];
         this.unmeasured = [];
         this.silent = undefined;
-        this.hears.line(false, code);
-        if (FINAL.has(code)) return;
-        setTimeout(() => this.open(), backoff(this.tries, Math.random()));
+        const wait = backoff(this.tries, Math.random());
         this.tries += 1;
+        this.hears.line(false, code);
+        if (!FINAL.has(code)) setTimeout(() => this.open(), wait);
     }
 
     /** A line that owes an answer is asked once more, then let go. */
