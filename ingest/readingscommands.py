@@ -135,6 +135,7 @@ def _register_readings(parser: argparse.ArgumentParser) -> None:
     add("--time-unit", metavar="UNIT", help="s, ms, us or ns, of a time column of numbers")
     add("--timezone", metavar="ZONE", help="of times that name none, as in Europe/Brussels")
     add("--repeated", metavar="HOW", help="rows of one time: spread them until the next, keep the first, or drop all")
+    add("--encoding", metavar="NAME", help="of a text that is not UTF-8, as in latin-1; UTF-16 is seen by itself")
     add("--decimal", metavar="MARK", default="point", help="of numbers in text: point (default) or comma")
     add("--skip-rows", type=int, default=0, metavar="N", help="so many lines of a text come before its header")
     add(
@@ -263,6 +264,7 @@ def readings_options(args: argparse.Namespace, fields: Mapping[str, str], *, man
         repeated=args.repeated,
         decimal_comma=_decimal_comma(args.decimal),
         skip_rows=args.skip_rows,
+        encoding=args.encoding,
         device_column=args.device_column,
         recording_column=args.recording_column,
         label_columns=labels,

@@ -79,6 +79,7 @@ def _register_marks(parser: argparse.ArgumentParser) -> None:
     add("--field", action="append", default=[], metavar="F=TEXT", help="what a mark's field is made of: label={event}")
     add("--columns", metavar="A,B", help="the names of the columns of a file without a header")
     add("--label-names", metavar="FILE", help="what codes of labels mean: 1=walk,2=run, or a file of such lines")
+    add("--encoding", metavar="NAME", help="of a text that is not UTF-8, as in latin-1; UTF-16 is seen by itself")
     add("--index-base", type=int, metavar="N", help="times are numbers of samples: the first one's is 0, or 1")
     add("--stream", metavar="S", help="with --index-base: whose samples")
     add("--skip-unknown", action="store_true", help="leave out rows of recordings that the log does not have")
@@ -107,7 +108,7 @@ def run_import_marks(args: argparse.Namespace) -> int:
     if args.preset is not None:
         apply_preset(args, args.actions, read_toml(args.preset), args.preset)
     how, fields = _times_of(args), _fields_of(args)
-    file, told, notes, changes = with_log(args, _importing(args, load(args.file, how, fields), how))
+    file, told, notes, changes = with_log(args, _importing(args, load(args.file, how, fields, args.encoding), how))
     summary = summarise(file, notes).as_dict()
     for note in summary["notes"]:
         print(printable(f"{args.file}: {note}"), file=sys.stderr)
@@ -119,6 +120,7 @@ def run_import_marks(args: argparse.Namespace) -> int:
 
 
 def _fields_of(args: argparse.Namespace) -> Fields:
+    from ingest.importers.encodings import decoded, is_utf8
     from ingest.importers.markrows import parse_fields, parse_label_names
     from ingest.importers.selecting import split_names
 
@@ -126,7 +128,10 @@ def _fields_of(args: argparse.Namespace) -> Fields:
     names: dict[str, str] = {}
     if args.label_names is not None:
         path = Path(args.label_names)
-        text = path.read_text("utf-8") + "\n\n" if path.is_file() else args.label_names
+        text = args.label_names
+        if path.is_file():
+            data = path.read_bytes()
+            text = f"{decoded(text, data, None if is_utf8(data) else args.encoding)}\n\n"
         names = parse_label_names(text, "--label-names")
     return parse_fields(args.field, columns, names)
 

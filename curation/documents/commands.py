@@ -18,7 +18,8 @@ def register(actions: Any) -> None:
         help="write a dataset's card, datasheet and collection log",
         description="README.md (a card for Hugging Face), datasheet.md (seven sections) and collection.md, of what is "
         "counted and what dataset.toml says; what nobody said is listed. `dataset export --format hf` writes them "
-        "beside its files, and croissant.json. With --log, agents' versions and calibrations too.",
+        "beside its files, and croissant.json; so does --version, of the version's own shards, which stay where they "
+        "are. With --log, agents' versions and calibrations too.",
         epilog="example: sensorloom dataset documents site/dataset --version latest --log segments:site/log --out docs",
     )
     action.add_argument("path", metavar="DATASET", help="the dataset's folder")
@@ -35,22 +36,30 @@ def run_documents(args: argparse.Namespace) -> int:
 
     import msgspec
 
-    from curation.documents.documents import TOOL, write_documents
+    from curation.documents.documents import TOOL, write_documents, write_in_place
     from curation.exports.content import WHOLE, content_of
     from curation.exports.publishing import published
     from windowing.dataset.reader import open_dataset
 
     dataset = open_dataset(args.path, version=args.version)
-    content = content_of(dataset, dict(dataset.parts) or {WHOLE: dataset}, dataset.attributes, {})
+    parts = dict(dataset.parts) or {WHOLE: dataset}
+    content = content_of(dataset, parts, dataset.attributes, {})
     collected = None if args.log is None else _collected(dataset, args.log)
     with published(Path(args.out), "documents") as folder:
         facts = write_documents(
             dataset, content, folder, made_ns=time.time_ns(), tool=TOOL, export=False, collected=collected
         )
+        shards = write_in_place(facts, content, parts, folder, Path(args.out)) if args.version else None
     if args.json:
         print(msgspec.json.encode(facts).decode())
         return 0
     print(f"{args.out}: README.md, datasheet.md, collection.md of {facts.windows:,} windows")
+    if shards is None:
+        print(
+            "  no croissant.json: it names files by their hash, so it is of a version (--version latest) or an export"
+        )
+    else:
+        print(f"  croissant.json, croissant-1.0.json: the version's windows in {shards:,} shards, where they lie")
     for key in facts.missing:
         print(f"  nobody said {key}")
     return 0

@@ -1,7 +1,9 @@
-"""Croissant (MLCommons) 1.0 and 1.1: a Parquet export as JSON-LD, with its RAI extension.
+"""Croissant (MLCommons) 1.0 and 1.1: a Parquet export, or a version where it lies, as JSON-LD with its RAI extension.
 
 1.0 has no arrays: the signal is `repeated` there, and its shape stands in the description; 1.1 has `isArray` and
-`arrayShape`. Labels are `annotation`s of the record. Keys of which nothing is known are left out.
+`arrayShape`. Labels are `annotation`s of the record. Keys of which nothing is known are left out. Croissant cannot take
+rows out of an `.npy` file: of a version where it lies, each record says its shard and row, the shards are files with
+their hashes, and the description says how a window is read.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from curation.documents.facts import ChannelFacts, DatasetFacts
 
 VERSIONS: Final = ("1.0", "1.1")
-_TYPES: Final = {"String": "sc:Text", "Int64": "cr:Int64", "Float64": "cr:Float64"}
+_TYPES: Final = {"String": "sc:Text", "Int64": "cr:Int64", "Float32": "cr:Float32", "Float64": "cr:Float64"}
 _CONTEXT: Final[dict[str, Any]] = {
     "@language": "en",
     "@vocab": "https://schema.org/",
@@ -59,23 +61,37 @@ _CONTEXT_1_1: Final[dict[str, Any]] = {
     "isArray": "cr:isArray",
     "name": {"@container": "@language"},
 }
+_PARQUET: Final = "application/x-parquet"
+_NPY: Final = "application/x-npy"
+SHARD: Final = "shard"
+ROW: Final = "row"
+_PLACES: Final = {
+    SHARD: "The file that has the window: a NumPy array, (windows, steps, channels) float32",
+    ROW: "The window's place in that file: numpy.load(shard, mmap_mode='r')[row] is",
+}
 _SPDX: Final = "https://spdx.org/licenses/{}.html"
 
 
-class ExportedFile(NamedTuple):
-    """A file of an export."""
+class DescribedFile(NamedTuple):
+    """A file with its hash."""
 
     part: str
+    """Whose windows it holds."""
     path: str
-    """Relative to the export."""
+    """Relative to the document."""
     size: int
     sha256: str
 
 
 def croissant(
-    facts: DatasetFacts, files: Sequence[ExportedFile], columns: Mapping[str, str], version: str
+    facts: DatasetFacts,
+    files: Sequence[DescribedFile],
+    columns: Mapping[str, str],
+    version: str,
+    shards: Sequence[DescribedFile] | None = None,
 ) -> dict[str, Any]:
-    """The document; `columns` are the table's names with Polars' types, without the signal's."""
+    """The document; `columns` are the table's names with Polars' types, without the signal's. `shards` has the signals
+    where they are not in the tables: of a version where it lies, whose records say `SHARD` and `ROW`."""
     context = _CONTEXT | (_CONTEXT_1_1 if version == "1.1" else {})
     about = facts.about
     found: dict[str, Any] = {
@@ -91,10 +107,10 @@ def croissant(
         "datePublished": facts.made[:10],
         "version": facts.version,
         **_rai(facts),
-        "distribution": _distribution(facts, files),
+        "distribution": [*_distribution(facts, files), *(_object(it, _NPY) for it in shards or ())],
         "recordSet": [
             _splits(facts),
-            *(_records(facts, part.name, columns, version) for part in facts.parts if part.windows),
+            *(_records(facts, part.name, columns, version, shards) for part in facts.parts if part.windows),
         ],
     }
     return {key: value for key, value in found.items() if value not in ("", [], None)}
@@ -104,33 +120,33 @@ def _license(text: str) -> str:
     return text if not text or "://" in text or " " in text else _SPDX.format(text)
 
 
-def _distribution(facts: DatasetFacts, files: Sequence[ExportedFile]) -> list[dict[str, Any]]:
+def _distribution(facts: DatasetFacts, files: Sequence[DescribedFile]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for part in facts.parts:
         mine = [file for file in files if file.part == part.name]
-        found += [
-            {
-                "@type": "cr:FileObject",
-                "@id": file.path,
-                "name": file.path,
-                "contentUrl": file.path,
-                "contentSize": f"{file.size} B",
-                "encodingFormat": "application/x-parquet",
-                "sha256": file.sha256,
-            }
-            for file in mine
-        ]
+        found += [_object(file, _PARQUET) for file in mine]
         found.append(
             {
                 "@type": "cr:FileSet",
                 "@id": f"{part.name}-files",
                 "name": f"{part.name}-files",
-                "containedIn": [{"@id": file.path} for file in mine],
-                "encodingFormat": "application/x-parquet",
-                "includes": "*.parquet",
+                "encodingFormat": _PARQUET,
+                "includes": [file.path for file in mine],
             }
         )
     return found
+
+
+def _object(file: DescribedFile, kind: str) -> dict[str, Any]:
+    return {
+        "@type": "cr:FileObject",
+        "@id": file.path,
+        "name": file.path,
+        "contentUrl": file.path,
+        "contentSize": f"{file.size} B",
+        "encodingFormat": kind,
+        "sha256": file.sha256,
+    }
 
 
 def _splits(facts: DatasetFacts) -> dict[str, Any]:
@@ -145,7 +161,13 @@ def _splits(facts: DatasetFacts) -> dict[str, Any]:
     }
 
 
-def _records(facts: DatasetFacts, part: str, columns: Mapping[str, str], version: str) -> dict[str, Any]:
+def _records(
+    facts: DatasetFacts,
+    part: str,
+    columns: Mapping[str, str],
+    version: str,
+    shards: Sequence[DescribedFile] | None,
+) -> dict[str, Any]:
     source = {"@id": f"{part}-files"}
     fields = [
         _field(f"{part}/{name}", name, _TYPES.get(kind, "sc:Text"), source, name)
@@ -154,12 +176,19 @@ def _records(facts: DatasetFacts, part: str, columns: Mapping[str, str], version
     ]
     shape = f"{facts.steps},{len(facts.channels)}"
     told = "; ".join(_told(channel) for channel in facts.channels)
-    signal = _field(f"{part}/signal", "signal", "cr:Float32", source, "signal")
-    signal["description"] = (
+    signal = (
         f"{shape} (steps, channels) at {facts.rate_hz:g} Hz, NaN where a value is missing. Over "
         f"{facts.statistics_of}: {told}"
     )
-    signal |= {"isArray": True, "arrayShape": shape} if version == "1.1" else {"repeated": True}
+    if shards is None:
+        field = _field(f"{part}/signal", "signal", "cr:Float32", source, "signal")
+        array = {"isArray": True, "arrayShape": shape} if version == "1.1" else {"repeated": True}
+        fields.append(field | {"description": signal} | array)
+    else:
+        for field in fields:
+            if field["name"] in _PLACES:
+                field["description"] = _PLACES[field["name"]]
+                field["description"] += f": {signal}" if field["name"] == ROW else ""
     labels = [
         _field(f"{part}/label", "label", "sc:Text", source, "label"),
         _field(f"{part}/y", "y", "cr:Int64", source, "y"),
@@ -175,8 +204,8 @@ def _records(facts: DatasetFacts, part: str, columns: Mapping[str, str], version
         "@id": part,
         "name": part,
         "description": f"{of.windows} windows: {counts}",
-        "key": {"@id": f"{part}/window"},
-        "field": [*fields, signal],
+        "key": {"@id": f"{part}/window"} if shards is None else [{"@id": f"{part}/{name}"} for name in (SHARD, ROW)],
+        "field": fields,
         "annotation": labels,
     }
 

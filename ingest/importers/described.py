@@ -37,7 +37,7 @@ _OF_TABLES: Final = (
     ("rate", "--rate"), ("time_unit", "--time-unit"), ("time_format", "--time-format"), ("origin", "--origin"),
     ("decimal_comma", "--decimal"), ("skip_rows", "--skip-rows"), ("units_row", "--units-row"),
     ("device_column", "--device-column"), ("recording_column", "--recording-column"),
-    ("label_columns", "--label-column"),
+    ("label_columns", "--label-column"), ("encoding", "--encoding"),
 )  # fmt: skip
 """Options that say what such a file says itself."""
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from ingest.errors import UsageError
+from ingest.importers.encodings import ADVICE
 from ingest.importers.selecting import Selected, is_pattern, select
 from ingest.importers.source import Lines, Wanted, named, positional
 
-EMPTY_CELLS: Final = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "-")
+EMPTY_CELLS: Final = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "null", "NULL", "None", "-")
 COMMENTS: Final = ("#", "%", "//")
 """What begins a line before the header that says nothing; among the rows only `#` does, as at the edge."""
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf|[+-]?nan|NA|", re.IGNORECASE)
@@ -179,14 +180,14 @@ def _split(line: str, separator: str) -> list[str]:
 
 
 def separator_of(line: str, *, decimal_comma: bool = False) -> str:
-    """Comma, semicolon or tab, whichever the line has; " " stands for any run of blanks."""
-    for separator in ";\t":
+    """Comma, semicolon, bar or tab, whichever the line has; " " stands for any run of blanks."""
+    for separator in ";\t|":
         cells = [cell.strip() for cell in line.split(separator)]
         if len(cells) > 1 and (decimal_comma or all(_is_value(cell, decimal_comma=True) for cell in cells)):
             return separator
     if decimal_comma:
         return " "
-    separator = max(",;", key=line.count)
+    separator = max(",;|", key=line.count)
     if separator in line:
         return separator
     mixed = " " in line and all(_NUMBER.fullmatch(word) for word in line.split())
@@ -206,7 +207,7 @@ def _advice(text: bytes, start: _Start, names: list[str], fields: list[str], sep
     if any(_COMMA_NUMBER.fullmatch(field) for field in fields) and separator != ",":
         return " Its numbers have a decimal comma: say --decimal comma."
     if "\ufffd" in start.line:
-        return f" Line {start.number} is not UTF-8: save the file as UTF-8."
+        return f" Line {start.number} is not UTF-8: {ADVICE}."
     number = start.number
     for line in text[start.at : start.at + _HEADER_BYTES_MAX].split(b"\n")[1:_HEADER_LINES_MAX]:
         number, text_line = number + 1, line.decode(errors="replace").rstrip("\r")

@@ -21,6 +21,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ingest.errors import UsageError
+from ingest.importers.encodings import check_encoding, decoded
 from ingest.importers.grids import Grids, Key, UnknownRecordingError
 from ingest.importers.markrows import USUAL, Fields, Rows, read_rows
 from ingest.importers.publish import publish
@@ -238,10 +239,11 @@ def read_file(path: str | Path, how: MarkTimes = MarkTimes(), fields: Fields = U
     return place(load(path, how, fields), how)
 
 
-def load(path: str | Path, how: MarkTimes, fields: Fields) -> Rows:
-    """The rows of a file of marks. Raises `UsageError`."""
+def load(path: str | Path, how: MarkTimes, fields: Fields, encoding: str | None = None) -> Rows:
+    """The rows of a file of marks, of which a text may have another encoding than UTF-8. Raises `UsageError`."""
     how.check()
-    return read_rows(str(path), _text(path), fields)
+    check_encoding(encoding)
+    return read_rows(str(path), _text(path, encoding), fields)
 
 
 def place(rows: Rows, how: MarkTimes, grids: Grids | None = None, *, skip_unknown: bool = False) -> MarksFile:
@@ -281,18 +283,12 @@ def place(rows: Rows, how: MarkTimes, grids: Grids | None = None, *, skip_unknow
     )
 
 
-def _text(path: str | Path) -> str:
+def _text(path: str | Path, encoding: str | None) -> str:
     source = read_source(path)
     if is_described(source):
         return annotations_as_text(source)
-    data = (sheet_as_text(source, None) if is_sheet(source) else source).data.removeprefix(b"\xef\xbb\xbf")
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise UsageError(
-            f"{path}: line {line}: byte {data[error.start]:#x} is not UTF-8; save the file as UTF-8"
-        ) from None
+    data = sheet_as_text(source, None).data if is_sheet(source) else source.data
+    return decoded(str(path), data, encoding)
 
 
 def _mark(cells: Mapping[str, str], how: MarkTimes, grids: Grids | None) -> MarkAdd:

@@ -12,6 +12,7 @@ import msgspec
 
 from ingest.chunker import Limits
 from ingest.errors import UsageError
+from ingest.importers.encodings import check_encoding
 from ingest.importers.joining import CONTENT_BYTES
 from ingest.importers.labels import LabelColumn
 from ingest.importers.order import Repeated
@@ -34,7 +35,7 @@ _NOT_CONTENT: Final = (
 )  # fmt: skip
 """Options that the boot does not hold, or holds in another form: labels may be added to what was imported before."""
 _NEWER: Final = ("origin", "repeated", "decimal_comma", "states", "time_format", "skip_rows", "device_column",
-                 "recording_column", "offsets")  # fmt: skip
+                 "recording_column", "offsets", "encoding")  # fmt: skip
 """Options that came later: the boot holds them where they are said, so that older imports keep theirs."""
 
 
@@ -85,6 +86,7 @@ class ReadingsOptions:
     """Numbers of a text are written as 0,5."""
     skip_rows: int = 0
     units_row: bool = False
+    encoding: str | None = None
     """See `Wanted`."""
     device_column: str | None = None
     """Whose rows they are: each device gets a recording of its own."""
@@ -117,6 +119,7 @@ class ReadingsOptions:
             self.decimal_comma,
             self.skip_rows,
             self.units_row,
+            self.encoding,
         )
 
     def value_columns(self) -> tuple[str, ...]:
@@ -166,6 +169,7 @@ class ReadingsOptions:
         for option in ("stream", "columns"):
             if not getattr(self, option):
                 raise UsageError(f"import: --{option} is missing")
+        check_encoding(self.encoding)
         self._check_times()
         if self.units and not self.named_units and not any(map(is_pattern, self.columns)):
             self.check_channels()

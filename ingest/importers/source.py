@@ -61,6 +61,8 @@ class Wanted:
     """So many lines of a text stand before anything that counts."""
     units_row: bool = False
     """The line behind the header has the units."""
+    encoding: str | None = None
+    """Of a text, where it is not UTF-8 and does not say so itself."""
 
     @property
     def apart(self) -> tuple[str, ...]:
@@ -230,7 +232,10 @@ def named(path: str, wanted: Sequence[str], header: Sequence[str], advice: str =
         if name not in header:
             raise UsageError(f'{path}: no column "{name}"{suggest(name, _shown(header))}{advice}')
         if header.count(name) > 1:
-            raise UsageError(f'{path}: the header has {header.count(name)} columns "{name}"; make their names differ')
+            raise UsageError(
+                f'{path}: the header has {header.count(name)} columns "{name}"; make their names '
+                "differ, or pass over the header (--skip-rows) and name all columns in order (--columns)"
+            )
     return [header.index(name) for name in wanted]
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.errors import UsageError
+from ingest.importers.encodings import ADVICE, REPLACED, as_utf8, is_utf8
 from ingest.importers.header import EMPTY_CELLS, Head, read_head
 from ingest.importers.mixing import ROWS, mixed
 from ingest.importers.quotes import Rows, Shape, quoted_rows
@@ -41,7 +42,7 @@ def read_text(source: Source, wanted: Wanted) -> Table:
         UsageError: no such column, a cell that is no number, a row of another width or a quote that nothing closes,
             with its line.
     """
-    text = _plain(source)
+    text = _plain(source, wanted.encoding)
     head = read_head(source.path, text, wanted)
     body, torn, notes = cut_torn(text[head.stop :], head.separator, head.width)
     if not body.strip():
@@ -57,8 +58,14 @@ def read_text(source: Source, wanted: Wanted) -> Table:
     if not len(rows.row_lines):
         raise UsageError(f"{source.path}: no rows")
     lines = _together(rows.lines, head.lines, torn)
-    notes = (*notes, *_notes(lines), *left_out([head.names[index] for index in texts]), *_mixed(body, head, shape))
-    return Table(
+    notes = (
+        *notes,
+        *_notes(lines),
+        *left_out([head.names[index] for index in texts]),
+        *_nameless(body, head),
+        *_mixed(body, head, shape),
+    )
+    table = Table(
         source.path,
         np.column_stack([_numbers(rows, index, shape) for index in values]),
         together([_time(rows.columns[head.index(name)], shape) for name in wanted.time]),
@@ -70,6 +77,8 @@ def read_text(source: Source, wanted: Wanted) -> Table:
         lines=lines,
         notes=notes,
     )
+    _check_read(source, text, head, [*values, *apart] if head.has_names else [], table)
+    return table
 
 
 def _time(column: pl.Series, shape: Shape) -> pl.Series:
@@ -91,6 +100,16 @@ def _texts(body: bytes, head: Head) -> list[int]:
     return [index for index in open_ones if is_text([row[index].strip(' "\r') for row in rows], EMPTY_CELLS)]
 
 
+def _nameless(body: bytes, head: Head) -> list[str]:
+    """What a pattern passes over, as it has no name: it may be an index that pandas wrote, or a channel."""
+    rows = _first_rows(body, head.separator, head.width) if head.by_pattern else []
+    some = [
+        index for index, name in enumerate(head.names) if not name and any(row[index].strip(' "\r') for row in rows)
+    ]
+    shown = ", ".join(f"{index + 1}" for index in some)
+    return [f"{len(some)} columns have no name and become no channels: by number, {shown}"] if some else []
+
+
 def _mixed(body: bytes, head: Head, shape: Shape) -> list[str]:
     """What the columns that are not wanted say of the first rows."""
     others = [index for index in range(head.width) if index not in shape.wanted] if head.has_names else []
@@ -101,12 +120,21 @@ def _mixed(body: bytes, head: Head, shape: Shape) -> list[str]:
     return [told] if told else []
 
 
-def _plain(source: Source) -> bytes:
-    """The text with line feeds at the ends of its lines."""
-    text = source.data
-    if text[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise UsageError(f"{source.path}: UTF-16 text; save the file as UTF-8")
-    text = text.removeprefix(b"\xef\xbb\xbf")
+def _check_read(source: Source, text: bytes, head: Head, chosen: list[int], table: Table) -> None:
+    """Refuse names, units and labels of which bytes were lost, as they are no UTF-8."""
+    line = head.line - 1
+    words = [(word, line) for index in chosen for word in (head.names[index], *head.units[index : index + 1])]
+    for key in table.keys.values():
+        lost = key.str.contains(REPLACED, literal=True)
+        words += [(key[row], int(table.row_lines[row])) for row in lost.arg_true()[:1] if table.row_lines is not None]
+    for word, number in words:
+        if REPLACED in word and not is_utf8(text):
+            raise UsageError(f'{source.path}: line {number}: "{word}" is not UTF-8; {ADVICE}')
+
+
+def _plain(source: Source, encoding: str | None) -> bytes:
+    """The text as UTF-8, with line feeds at the ends of its lines."""
+    text = as_utf8(source.path, source.data, encoding)
     if not text or text.isspace():
         raise UsageError(f"{source.path}: the file is empty")
     if b"\0" in text[:4096]:

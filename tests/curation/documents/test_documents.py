@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import msgspec
+import numpy as np
+import polars as pl
 import pytest
 import yaml
 
@@ -53,10 +57,13 @@ for path in sys.argv[1:]:
     data = mlcroissant.Dataset(jsonld=path)
     issues = data.metadata.ctx.issues
     sets = {each.uuid: each for each in data.metadata.record_sets}
-    signal = next(field for field in sets["train"].fields if field.name.endswith("signal"))
+    signal = next((field for field in sets["train"].fields if field.name.endswith("signal")), None)
     found[path] = [sorted(issues.errors), sorted(issues.warnings), sorted(sets), len(sets["train"].annotations),
-                   str(signal.array_shape)]
-print(json.dumps(found))
+                   signal and str(signal.array_shape)]
+    text = lambda value: value.decode() if isinstance(value, bytes) else value
+    records = data.records("train")
+    found[path].append([{key.split("/")[1]: text(value) for key, value in record.items()} for record in records])
+print(json.dumps(found, default=lambda value: value.tolist()))
 """
 
 
@@ -90,6 +97,52 @@ def test_an_export_says_what_it_is(tmp_path: Path) -> None:
     document = json.loads((hf / "croissant.json").read_text())
     assert document["recordSet"][1]["field"][-1]["arrayShape"] == "4,2"
     assert {each["name"] for each in document["recordSet"][1]["annotation"]} == {"label", "y", "share"}
+
+
+def in_place(folder: Path) -> Path:
+    """The documents of a version of the dataset that was exported."""
+    words = ("--split", "train=0.5,test=0.5", "--by", "device", "--allow-leaks", "made so")
+    assert run("version", folder / "d", *words) == 0
+    assert run("documents", folder / "d", "--version", "latest", "--out", folder / "docs") == 0
+    return folder / "docs"
+
+
+def assert_are_train(dataset: Path, docs: Path, records: list[dict[str, Any]]) -> None:
+    """Records that say shard and row are the windows of train, with their labels, to the bit."""
+    train = sensorloom.open(dataset, version="latest", split="train")
+    X, y, _ = train.arrays(unlabelled="keep")
+    assert len(records) == len(train) > 0
+    read = [np.load(docs / it["shard"], mmap_mode="r")[it["row"]] for it in records]
+    np.testing.assert_array_equal(np.stack(read), X)
+    assert [it["y"] for it in records] == y.tolist()
+    assert [it["t0_ns"] for it in records] == train.windows()["t0_ns"].to_list()
+    assert [it["label"] for it in records] == train.windows()["label"].to_list()
+
+
+def test_a_version_is_described_where_it_lies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a record says leads to the window's own bytes, and each file is the one that is named."""
+    build(tmp_path / "d", WINDOWS, MARKS, CONFIG + SAID)
+    docs = in_place(tmp_path)
+    assert "the version's windows in 4 shards, where they lie" in capsys.readouterr().out
+    for name in ("croissant.json", "croissant-1.0.json"):
+        document = json.loads((docs / name).read_text())
+        assert "secret" not in (docs / name).read_text()
+        assert document["version"] == "1.0.0"
+        files = {each["@id"]: each for each in document["distribution"] if each["@type"] == "cr:FileObject"}
+        assert len(files) == 6
+        for file in files.values():
+            data = (docs / file["contentUrl"]).read_bytes()
+            assert (hashlib.sha256(data).hexdigest(), f"{len(data)} B") == (file["sha256"], file["contentSize"])
+        train = document["recordSet"][1]
+        types = {each["name"]: each["dataType"] for each in [*train["field"], *train["annotation"]]}
+        table = pl.read_parquet(docs / "windows-train.parquet")
+        assert types.keys() == set(table.columns)
+        assert (types["coverage"], types["share"], types["row"]) == ("cr:Float32", "cr:Float64", "cr:Int64")
+        assert set(table["shard"]) <= files.keys()
+        assert_are_train(tmp_path / "d", docs, table.to_dicts())
+    assert run("documents", tmp_path / "d", "--out", tmp_path / "now") == 0
+    assert "no croissant.json" in capsys.readouterr().out
+    assert not (tmp_path / "now/croissant.json").exists()
 
 
 def test_statistics_are_those_of_train(tmp_path: Path) -> None:
@@ -155,12 +208,13 @@ def test_a_version_has_documents_and_the_log_says_who_collected_it(
 
 @pytest.mark.soak
 def test_mlcroissant_finds_nothing_to_say(tmp_path: Path) -> None:
-    hf = exported(tmp_path, SAID)
-    files = [str(hf / name) for name in ("croissant.json", "croissant-1.0.json")]
+    hf, docs = exported(tmp_path, SAID), in_place(tmp_path)
+    names = ("croissant.json", "croissant-1.0.json")
+    files, placed = [str(hf / name) for name in names], [str(docs / name) for name in names]
     (tmp_path / "check.py").write_text(SCRIPT)
-    python = peer_python("mlcroissant==1.1.1")
+    python = peer_python("mlcroissant[parquet]==1.1.1")
     run = subprocess.run(
-        [python, tmp_path / "check.py", *files],
+        [python, tmp_path / "check.py", *files, *placed],
         check=True,
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": ""},
@@ -168,3 +222,7 @@ def test_mlcroissant_finds_nothing_to_say(tmp_path: Path) -> None:
     found = json.loads(run.stdout)
     for path, shape in zip(files, ("4,2", "None"), strict=True):
         assert found[path] == [[], [], ["splits", "test", "train"], 3, shape]
+    for path in placed:
+        *said, records = found[path]
+        assert said == [[], [], ["splits", "test", "train"], 3, None]
+        assert_are_train(tmp_path / "d", docs, records)

@@ -78,7 +78,7 @@ def test_a_mark_is_named_by_its_content_for_ever() -> None:
         (HEADER + 'd,2026-01-01T00:00:00Z,,a\n"d\x07",2026-01-01T00:00:00Z,,a\n', 'line 3: "device" holds .*x07'),
         (HEADER + "d,2026-01-01T00:00:00Z,,a\u200b\n", 'line 2: "label" holds the character .*u200b'),
         (HEADER.encode() + b"d,2026-01-01T00:00:00Z,,a\nd,2026-01-01T00:00:00Z,,gel\xe9\n", "line 3: byte 0xe9 is not"),
-        (b"\xff\xfed\0e\0", "line 1: byte 0xff is not UTF-8"),
+        (b"\xff\xfed\0e\0v", "line 1: is not utf-16"),
         (HEADER + f"d,2026-01-01T00:00:00Z,,{'a' * 200_000}\n", "line 2: field larger than"),
         (HEADER[:-1] + ",confidence\nd,2026-11-24T02:00:00Z,,a,2\n", 'line 2: confidence: found "2"'),
         (HEADER[:-1] + ",confidence\nd,2026-11-24T02:00:00Z,,a,high\n", 'line 2: confidence: found "high"'),

@@ -129,8 +129,8 @@ def test_numbers_that_are_the_wanted_names_are_the_header(content: str, columns:
         ("0,12\t0,98\n", "have a decimal comma: say --decimal comma"),
         ("t;x\n[s];[°C]\n1;2\n", 'line 2: "[s]" is no number: is this line one of units? Say --units-row'),
         ("t;x\n1;0,12\n", 'line 2: "0,12" is no number: it has a decimal comma; say --decimal comma'),
-        (b"t,Temp\xe9rature\n1,2\n", "Line 1 is not UTF-8: save the file as UTF-8."),
-        (b"\xff\xfet\0,\0x\0", "UTF-16 text; save the file as UTF-8"),
+        (b"t,Temp\xe9rature\n1,2\n", "Line 1 is not UTF-8: say --encoding cp1252"),
+        (b"\xff\xfet\0,\0x\0\n", "line 1: is not utf-16"),
         ("# only\n\n# comments\n", "no rows, only comments"),
         ("t,x\n\n#\n", "no rows"),
         ('"' + "a" * 200_000 + '",x\n1,2\n', "line 1: field larger than field limit"),
@@ -139,6 +139,26 @@ def test_numbers_that_are_the_wanted_names_are_the_header(content: str, columns:
 )
 def test_what_is_wrong_with_a_head_is_said_with_what_to_do(content: str | bytes, message: str) -> None:
     assert message in refused(content)
+
+
+def test_bars_separate_and_what_spreadsheets_call_missing_is() -> None:
+    table = text("t|x|y\n1|#N/A|n/a\n2|3|<NA>\n", "x,y")
+    np.testing.assert_array_equal(table.values, [[NAN, NAN], [3, NAN]])
+    assert text("0,5|1,5\n0,25|2\n", comma=True).values.tolist() == [[0.5, 1.5], [0.25, 2.0]]
+
+
+def test_a_pattern_says_which_columns_it_passes_over_as_they_have_no_name() -> None:
+    """Such as the index that pandas writes, or a channel whose name was lost."""
+    table = text(",t,x,\n0,1,2,\n1,3,4,\n", "*", "t")
+    assert table.names == ("x",)
+    assert table.notes == ("1 columns have no name and become no channels: by number, 1",)
+    assert text(",t,x\n0,1,2\n", "x", "t").notes == ()
+
+
+def test_columns_of_one_name_are_told_what_to_do_with() -> None:
+    message = refused("t,x,x\n1,2,3\n")
+    assert "the header has 2 columns" in message
+    assert "--skip-rows" in message
 
 
 def test_names_in_a_message_are_few_short_and_printable() -> None:
