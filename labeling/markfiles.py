@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from ingest.columns import Column, Texts
 from ingest.engine.operator import Draft
@@ -102,7 +103,7 @@ class Alike:
     fields: Mapping[str, Column]
     partition: int
     offset: Sequence[int]
-    append_ns: Sequence[int]
+    append_ns: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.offset)
@@ -112,7 +113,7 @@ class Alike:
         same = {"kind": KINDS[MarkAdd], "partition": self.partition}
         found: dict[str, Sequence[Any]] = {name: [same.get(name)] * len(self) for name in _SCHEMA}
         found |= {name: it.list() if isinstance(it, Texts) else it.tolist() for name, it in self.fields.items()}
-        return found | {"offset": self.offset, "append_ns": self.append_ns}
+        return found | {"offset": self.offset, "append_ns": self.append_ns.tolist()}
 
     def arrays(self) -> dict[str, Any]:
         """See `Events`."""
@@ -127,8 +128,8 @@ class Alike:
                 found[name] = _texts(name, column) if only is None else _repeated(only, count)
             else:
                 found[name] = pa.array(column)
-        for name in ("offset", "append_ns"):
-            found[name] = pa.array(np.fromiter(getattr(self, name), np.int64, count))
+        found["offset"] = pa.array(np.fromiter(self.offset, np.int64, count))
+        found["append_ns"] = pa.array(self.append_ns)
         return found | {name: pa.nulls(count, _arrow(name)) for name in _SCHEMA.keys() - found.keys()}
 
 

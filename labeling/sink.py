@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+import numpy as np
 
 from ingest.columns import Column, columns_of
 from ingest.deadletters import dead_letter
@@ -95,15 +95,16 @@ class LabelsRunning:
 
     def feed(self, batch: LogBatch) -> int:
         """See `Running`; takes every record."""
-        append_ns = list(accumulate(batch.append_ns, max, initial=self._append_ns))[1:]
-        self._append_ns = append_ns[-1] if append_ns else self._append_ns
+        append_ns = np.maximum(np.fromiter(batch.append_ns, np.int64, len(batch)), self._append_ns)
+        append_ns = np.maximum.accumulate(append_ns)
+        self._append_ns = int(append_ns[-1]) if len(append_ns) else self._append_ns
         if (columns := self._alike(batch)) is not None:
             self._rows.append(Alike(columns, batch.partition, batch.offsets, append_ns))
             return len(batch)
         events = self._rows[-1] if self._rows else None
         if not isinstance(events, Events):
             self._rows.append(events := Events())
-        self._one_by_one(batch, append_ns, events)
+        self._one_by_one(batch, append_ns.tolist(), events)
         return len(batch)
 
     def _alike(self, batch: LogBatch) -> dict[str, Column] | None:
