@@ -166,6 +166,9 @@ def _csv(config: SourceConfig, keys: Mapping[str, Key], reason: str, raw: bytes,
         )
     if _DECIMAL_COMMA.fullmatch(bad):
         return _decimal_comma(keys)
+    other = next((s for s in _SEPARATORS if s != separator and _are_numbers(_cells(text, s), len(wanted))), "")
+    if other:  # decimal commas cut as many cells as there are: "4,5;2"
+        return f'its cells are divided by {_named(other)}: say separator = "{_SEPARATORS[other]}"'
     with_unit = _WITH_UNIT.fullmatch(bad)
     if with_unit is not None:
         return f'cell {cells.index(bad) + 1}, "{bad}", has its unit in it; let the sensor send the number alone'
@@ -177,6 +180,11 @@ def _columns(config: SourceConfig) -> list[str]:
     time = config.options.get("time_column")
     given = config.options.get("columns")
     return [str(name) for name in given] if given else [*([str(time)] if time else []), *config.channels]
+
+
+def _are_numbers(cells: list[str], count: int) -> bool:
+    """Whether they are so many numbers, some perhaps with a decimal comma."""
+    return len(cells) == count and all(_NUMBER.fullmatch(c) or _DECIMAL_COMMA.fullmatch(c) for c in cells)
 
 
 def _cells(text: str, separator: str) -> list[str]:

@@ -17,7 +17,7 @@ from edge.agent.members import Devices, Member
 from edge.agent.schedule import CommitSchedule
 from edge.decoders import decoder_of
 from edge.decoders.guard import GuardedDecoder
-from edge.devices import BAD_STREAM, NO_DEVICE, STREAM_TAKEN, TOO_MANY, why_no_device, why_no_stream
+from edge.devices import BAD_STREAM, NAME_BYTES, NO_DEVICE, STREAM_TAKEN, TOO_MANY, why_no_device, why_no_stream
 from edge.protocol import Arrival, Decoder, Fault, Frame, Interruption, Read, Source, SourceConfig
 from edge.sources.backoff import Backoff
 from edge.sources.clock import now
@@ -356,6 +356,9 @@ def refusal(config: SourceConfig, reason: str, name: str) -> str:
         return f'another source has the stream "{whole}" already; give one of them another stream'
     if reason == NO_DEVICE:
         return f'what device = "{config.device}" is made of is not there, or neither a text nor a whole number'
+    size = len(name.encode("utf-8", "replace"))
+    if size > NAME_BYTES:
+        return f'"{printable(name)[:60]}…" can be no name: it has {size} bytes, and may have {NAME_BYTES}'
     if reason == BAD_STREAM:
         return f'"{printable(name)[:60]}" can be no stream: its name has a dot, a brace, a $, or spaces around it'
     return f'"{printable(name)[:60]}" can be no device\'s name: it has a slash, a brace, a $, or spaces around it'

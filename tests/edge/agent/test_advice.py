@@ -46,6 +46,10 @@ CASES: list[tuple[str, dict[str, Any], bytes, str]] = [
     ("csv", {"channels": ("x", "y")}, b"7,0.1,0.2", 'columns = ["x", "y", "c3"]'),
     ("csv", {}, b"0.1,0.2", "2 cells, but columns are x, y, z"),
     ("csv", {"channels": ("x", "y")}, b"0,15;0,2", 'cells are divided by ";": say separator = ";"'),
+    ("csv", {"channels": ("x", "y")}, b"4,5;2", 'cells are divided by ";": say separator = ";"'),
+    ("csv", {"channels": ("x", "y")}, b"2;-4,5", 'cells are divided by ";": say separator = ";"'),
+    ("csv", {"channels": ("x", "y")}, b"4,5 2", 'cells are divided by spaces: say separator = "whitespace"'),
+    ("csv", {"channels": ("x", "y")}, b"4,5;b", 'cell 2, "5;b", is no number'),
     ("csv", {"channels": ("x", "y"), "separator": "|"}, b"0,15|0,2", 'a decimal comma: say decimal = ","'),
     (
         "csv",

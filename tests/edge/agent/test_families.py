@@ -13,14 +13,17 @@ import pytest
 
 from edge.agent.agent import Agent
 from edge.agent.clones import CloneWatch
+from edge.agent.pipeline import refusal
 from edge.agent.trial import Trial
 from edge.config import load_config
+from edge.devices import BAD_DEVICE
 from ingest.log.protocol import STATUS, STREAMS
 from ingest.records import Birth, Death, Heartbeat, RecordingEnd, RecordingStart, StreamDescription, schema_id
 from simulators.doubles.agent import Running, fed_config, running
 from simulators.doubles.broker import ScriptedBroker
 from simulators.doubles.log import FlakyLog
 from simulators.doubles.source import source_type
+from tests.edge.configs import source_config
 from tests.support.data import data_dir
 
 
@@ -338,3 +341,9 @@ def test_heartbeats_and_clones_know_what_was_found() -> None:
     assert watch.see(beat) is None
     watch.found("p-1")
     assert watch.see(beat) is not None
+
+
+def test_a_name_that_is_too_long_is_told_as_that() -> None:
+    config = source_config(kind="mqtt", topic="site/{device}/acc")
+    assert "can be no name: it has 402 bytes, and may have 200" in refusal(config, BAD_DEVICE, "ä" * 201)
+    assert "it has a slash" in refusal(config, BAD_DEVICE, "a/b")
