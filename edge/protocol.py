@@ -404,10 +404,12 @@ def plugin(kind: str, table: Mapping[str, str], name: str, where: str) -> Any:
     Raises:
         UsageError: nothing has that name, or a library that it needs is missing.
     """
-    others = {point.name: point.value for point in entry_points(group=f"sensorloom.{kind}s")}
-    path = table.get(name) or others.get(name)
-    if path is None:
-        raise UsageError(f'{where}: unknown {kind} type "{name}"{suggest(name, [*table, *others])}')
+    path = table.get(name)
+    if path is None:  # all installed packages are looked through
+        others = {point.name: point.value for point in entry_points(group=f"sensorloom.{kind}s")}
+        path = others.get(name)
+        if path is None:
+            raise UsageError(f'{where}: unknown {kind} type "{name}"{suggest(name, [*table, *others])}')
     module, _, attribute = path.partition(":")
     try:
         return getattr(import_module(module), attribute)
