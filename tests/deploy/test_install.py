@@ -132,4 +132,26 @@ def test_the_unit_is_shut_off_from_what_an_agent_does_not_need() -> None:
     found = re.search(r"Overall exposure level for sensorloom.service: ([0-9.]+)", done.stdout)
     assert found is not None
     assert float(found[1]) <= EXPOSURE
-    assert "ProtectClock=yes" not in UNIT.read_text().splitlines()  # it forbids to ask how the clock is
+
+
+def test_the_unit_lets_the_agent_ask_how_the_clock_is() -> None:
+    """adjtimex(2), which glibc asks as clock_adjtime(2), is among the privileged calls."""
+    lines = UNIT.read_text().splitlines()
+    assert "ProtectClock=yes" not in lines
+    allowed = set[str]()
+    for line in lines:
+        if line.startswith("SystemCallFilter="):
+            words = line.removeprefix("SystemCallFilter=")
+            named = {call for word in words.removeprefix("~").split() for call in calls(word)}
+            allowed = allowed - named if words.startswith("~") else allowed | named
+    assert {"adjtimex", "clock_adjtime"} <= allowed
+    assert not {"settimeofday", "clock_settime"} & allowed
+
+
+def calls(name: str) -> set[str]:
+    """The system calls of a set, and of those in it; a call is one."""
+    if not name.startswith("@"):
+        return {name}
+    words = ["systemd-analyze", "--no-pager", "syscall-filter", name]
+    lines = subprocess.run(words, capture_output=True, text=True, timeout=200, check=True).stdout.splitlines()[1:]
+    return {call for line in lines if not line.strip().startswith("#") for call in calls(line.strip())}
