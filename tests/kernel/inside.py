@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import json
 import os
 import shutil
@@ -82,6 +83,7 @@ def _become(words: Sequence[str], text: Path) -> NoReturn:
         os.dup2(said, 1)
         os.dup2(said, 2)
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+        faulthandler.enable()
         code = sensorloom.main(words)
     except BaseException:
         traceback.print_exc()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.kernel.build import HERE, HINT, guest
+from tests.kernel.libraries import polars
 from tests.kernel.runner import DONE, OUT, SAID
 from tests.support.server import PROJECT, ServerError
 
@@ -106,7 +107,7 @@ def _start(names: Sequence[str]) -> str:
         "HOME": "/run",
         "TMPDIR": "/run",
         "LC_ALL": "C.UTF-8",
-        "PYTHONPATH": f"{PROJECT}:{sysconfig.get_path('purelib')}",
+        "PYTHONPATH": f"{PROJECT}:{polars()}:{sysconfig.get_path('purelib')}",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     words = " ".join(f"{name}={shlex.quote(value)}" for name, value in environment.items())

@@ -136,7 +136,7 @@ def test_both_start_alone_after_power_cuts_with_a_second_lost_and_balanced_books
     assert wrongs(book, Said(said.tolist(), said.tolist()), check_of) == []
     assert max(lost_ns) <= LOST_NS
     assert all(one.durable for one in cut_off)
-    assert sectors_lost or cuts == 2, "of two cuts none may have come between a write and its flush"
+    assert sectors_lost, "no cut came between a write and its flush"
     dataset = site.out / "dataset"
     command("dataset", "verify", dataset)
     assert sensorloom.open(dataset).contents.again == 0
