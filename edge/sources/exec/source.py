@@ -36,6 +36,13 @@ class ExecSource(ThreadedSource):
     @classmethod
     def from_config(cls, config: SourceConfig) -> Self:
         """Raises `UsageError` where the command is none."""
+        command = config.options.get("command", [])
+        if isinstance(command, str):
+            words = ", ".join(f'"{word}"' for word in command.split())
+            raise UsageError(
+                f"{config.where}: command: found one text, expected a text for each word: [{words}]; a shell's pipes"
+                ' and quotes need a shell: ["sh", "-c", "…"]'
+            )
         command = config.option("command", list)
         if not command or not all(isinstance(word, str) and word and "\0" not in word for word in command):
             raise UsageError(

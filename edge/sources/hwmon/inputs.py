@@ -117,7 +117,9 @@ def _only(text: str, there: Sequence[Input]) -> Input:
     known = ", ".join(dict.fromkeys(str(one) for one in there if one.chip == wanted.chip)) or ", ".join(
         dict.fromkeys(str(one) for one in there)
     )
-    raise UnfitError(f"no such input {text}; there are {known}" if known else "there is no hardware monitor at all")
+    if known:
+        raise UnfitError(f"no such input {text}; there are {known}")
+    raise UnfitError("there is no hardware monitor at all; load its driver (drivetemp, coretemp), or an overlay")
 
 
 def _of_chips(folder: Path) -> Iterator[Input]:

@@ -131,6 +131,11 @@ def test_a_wrong_command_is_refused(command: object) -> None:
         ExecSource.from_config(source_config(kind="exec", command=command))
 
 
+def test_a_command_that_is_one_text_is_shown_as_words() -> None:
+    with pytest.raises(UsageError, match=r'expected a text for each word: \["rtl_433", "-F", "json"\]'):
+        ExecSource.from_config(source_config(kind="exec", command="rtl_433 -F json"))
+
+
 def test_bytes_need_frames() -> None:
     from edge.decoders.cbor.decoder import CborDecoder
 

@@ -55,7 +55,7 @@ def test_what_an_input_gives(root: Path, case: dict[str, Any]) -> None:
 
 
 def test_a_machine_without_any_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UnfitError, match="no hardware monitor at all"):
+    with pytest.raises(UnfitError, match="no hardware monitor at all; load its driver"):
         Inputs({"x": "a.b"}, {"x": "degC"}, tmp_path).find()
 
 
