@@ -11,6 +11,8 @@ from ingest.errors import UsageError
 from ingest.settings import suggest
 
 _FIELD: Final = re.compile(r"\{([A-Za-z_]\w*)?(?::0?(\d{1,2}))?\}", re.ASCII)
+_BRACES: Final = re.compile(r"\{([^{}]*)\}")
+_WIDTH: Final = re.compile(r"(.*):0?(\d{1,2})", re.DOTALL)
 IGNORED: Final = "_"
 """A field that stands for anything, and is not kept; `{}` is one, too."""
 
@@ -81,20 +83,24 @@ def _shown(fields: Mapping[str, str]) -> str:
 
 
 def fill(text: str, fields: Mapping[str, str], where: str) -> str:
-    """`text` with each `{field}` in it as what it is; `{n:02}` fills a whole number up with zeros. `where` names the
-    text in errors.
+    """`text` with each `{field}` in it as what it is, whatever characters its name has; `{n:02}` fills a whole number
+    up with zeros. `where` names the text in errors.
 
     Raises:
-        UsageError: there is no such field, or it is no number where it should be filled up.
+        UsageError: there is no such field, or it is no number where it should be filled up, or a brace has no other.
     """
 
     def value(field: re.Match[str]) -> str:
-        name = field[1] or ""
+        name, width = field[1], 0
+        if name not in fields and (split := _WIDTH.fullmatch(name)) is not None:
+            name, width = split[1], int(split[2])
         if name not in fields:
             raise UsageError(f'{where}: "{text}" asks for {{{name}}}{suggest(name, fields)}')
         found = fields[name]
-        if field[2] and not found.isdecimal():
+        if width and not found.isdecimal():
             raise UsageError(f'{where}: {field[0]} of "{found}", which is no whole number')
-        return found.zfill(int(field[2])) if field[2] else found
+        return found.zfill(width)
 
-    return _FIELD.sub(value, text)
+    if "{" in (rest := _BRACES.sub("", text)) or "}" in rest:
+        raise UsageError(f'{where}: "{text}" has a brace without its other; a field is as in {{name}}')
+    return _BRACES.sub(value, text)

@@ -11,6 +11,8 @@ import pytest
 import sensorloom
 from ingest.errors import UsageError
 from ingest.importers.encodings import as_utf8, check_encoding
+from ingest.importers.markrows import parse_fields
+from ingest.importers.marks import MarkTimes, read_file
 from ingest.importers.tables import Source, Table, read_table
 from ingest.records import Chunk, MarkAdd
 from tests.ingest.importers.reading_back import want
@@ -54,6 +56,18 @@ def test_what_is_not_what_it_says_is_refused() -> None:
     for name in ("klingon", "\0"):
         with pytest.raises(UsageError, match=r"--encoding: found"):
             check_encoding(name)
+
+
+def test_a_column_of_any_name_makes_a_mark(tmp_path: Path) -> None:
+    """A name with blanks had been taken for the label itself, in every row."""
+    path = tmp_path / "m.csv"
+    path.write_text("Wer;Was ist es;a:02\nd;läuft;7\n")
+    fields = parse_fields(["device={Wer}", "label={Was ist es} {a:02}", "start=2026-01-01T00:00Z"], (), {})
+    assert [mark.label for mark in read_file(path, MarkTimes(), fields).marks] == ["läuft 7"]
+    for text, message in (("{Was ist}", r'asks for {Was ist}.*Did you mean "Was ist es"'), ("{Wer", "has a brace")):
+        fields = parse_fields(["device={Wer}", f"label={text}", "start=2026-01-01T00:00Z"], (), {})
+        with pytest.raises(UsageError, match=message):
+            read_file(path, MarkTimes(), fields)
 
 
 def test_files_as_a_spreadsheet_saves_them_come_in_with_their_labels(tmp_path: Path) -> None:
