@@ -22,7 +22,7 @@ PHASES = [(100, -200, 300), (-32768, 32767, 0), (5, 6, 7)]
 """What the accelerometer shows, one behind the other."""
 TURNING = (0x0168, 2, -3, 131, -262, 0)
 """What the other one shows; its second byte is its identity, which lies among the FIFO's bytes here."""
-EACH = 20
+EACH = 10
 """So many samples at least are taken of each."""
 SOURCES = """
 [[source]]

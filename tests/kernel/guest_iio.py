@@ -15,12 +15,12 @@ from pathlib import Path
 from tests.kernel.inside import Agent, load, wait, wall_ahead_ns
 from tests.kernel.uhid import Accelerometer
 
-SAMPLES = 1000
-BUFFER = 1024
-BURST = 1500
+SAMPLES = 500
+BUFFER = 512
+BURST = 900
 """More than the buffer keeps."""
-LATER = 500
-AGAIN = 100
+LATER = 250
+AGAIN = 50
 PERIOD_S = 0.005
 FREQUENCY_HZ = 50
 SOURCES = f"""

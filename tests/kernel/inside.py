@@ -35,12 +35,19 @@ def unload(module: str) -> None:
 
 def wait(what: str, condition: Callable[[], bool], also: Callable[[], str] = str) -> None:
     """Until a condition holds. Ends the script where it never does; `also` says how things stand then."""
-    print(f"{time.monotonic():.1f} s: until {what}", flush=True)
+    print(f"{spent()}: until {what}", flush=True)
     end_s = time.monotonic() + PATIENCE_S
     while not condition():
         if time.monotonic() > end_s:
             sys.exit(f"{what}: not in {PATIENCE_S:g} s\n{also()}")
         time.sleep(LOOK_S)
+
+
+def spent() -> str:
+    """How long the guest has run, and for how long of that it had something to do: what it costs the host."""
+    busy = [int(ticks) for ticks in Path("/proc/stat").read_text().split()[1:8]]
+    idle = sum(busy[3:5])  # proc(5): idle, iowait
+    return f"{time.monotonic():.1f} s ({(sum(busy) - idle) / os.sysconf('SC_CLK_TCK'):.1f} s at work)"
 
 
 class Command:

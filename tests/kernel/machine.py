@@ -23,11 +23,12 @@ SCRIPT_S: Final = 3000.0
 MEMORY_MB: Final = 768
 _CONSOLE_BYTES: Final = 8000
 _MACHINE: Final = (
-    *("-accel", "tcg", "-icount", "shift=2", "-cpu", "max,-smap,-smep,-umip,-pku,-la57"),
+    *("-accel", "tcg", "-icount", "shift=2", "-cpu", "max,-smap,-smep,-umip,-pku,-la57,-erms"),
     *("-m", str(MEMORY_MB), "-smp", "1", "-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio"),
 )
 """TCG, as nested virtualisation is not to be had everywhere; numpy needs more than the default processor has, and
-nobody the guards of its pages, which TCG looks after at each system call.
+nobody the guards of its pages, which TCG looks after at each system call. Without ERMS (a fast `rep movsb`) pages are
+copied and cleared by eight bytes at once: a byte costs TCG as much as eight do.
 
 The guest's clock goes on by 4 ns with each instruction, and as the world's while it waits for something: on a busy host
 all of it comes later, and nothing in it is slower. It would see stalls of half a minute else."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 import gc
 import os
 import sys
-import time
 import traceback
 from importlib import import_module
 from pathlib import Path
 from typing import Final
+
+from tests.kernel.inside import spent
 
 OUT: Final = "/run/out"
 """Where the host finds what is written."""
@@ -45,10 +46,7 @@ def main(out: Path, names: list[str]) -> None:
             print(exit, file=sys.stderr)
         except BaseException:
             traceback.print_exc()
-        seconds = os.times()
-        print(
-            f"at {time.monotonic():.1f} s; by now {seconds.user:.1f} s in Python, {seconds.system:.1f} s in the kernel"
-        )
+        print(f"{spent()}: {name} has ended")
         sys.stdout.flush()
 
 

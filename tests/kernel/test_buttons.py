@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ingest.records import MarkAdd, MarkRetract
 from tests.kernel import guest_buttons as guest
-from tests.kernel.machine import result, run_guests
 from tests.kernel.marks import GUESTS
 from tests.support.logs import read_log
 
 pytestmark = GUESTS
-NAME = "buttons"
-"""In a boot of its own: its chip is to be the first, and to come back as that."""
+GUEST = "buttons"
 MOMENT_NS = 20_000_000
 FLASH_NS = 50_000_000
 """The lamp is lit, and dark, for longer than that: who looks as often sees each."""
@@ -28,10 +28,8 @@ NEAR_NS = 1_000_000_000
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    shared = tmp_path_factory.mktemp("guest")
-    run_guests([NAME], shared)
-    folder = result(NAME, shared)
+def ran(guests: Callable[[str], Path]) -> dict[str, Any]:
+    folder = guests(GUEST)
     found: dict[str, Any] = json.loads((folder / "book.json").read_text())
     return found | {"marks": read_log(f"segments:{folder / 'log'}", "marks")}
 

@@ -82,5 +82,5 @@ def test_a_chip_that_went_and_came_back_is_announced(ran: dict[str, Any]) -> Non
 
 def test_what_is_wrong_with_a_line_is_named_with_what_to_do(ran: dict[str, Any]) -> None:
     busy, absent = (ran["early"][name]["waiting_for"] for name in ("busy", "absent"))
-    assert busy == "gpiochip0: is in use: line 5 by sysfs; end that program, or choose another line"
-    assert absent == "/dev/gpiochip0: has no line 99; its lines are 0 to 7, and gpioinfo says their names"
+    assert busy == f"{ran['chip']}: is in use: line 5 by sysfs; end that program, or choose another line"
+    assert absent == f"/dev/{ran['chip']}: has no line 99; its lines are 0 to 7, and gpioinfo says their names"
