@@ -71,7 +71,7 @@ def shown(items: Iterable[Frame | Fault]) -> list[Sample | Fault]:
             found.append(item)
             continue
         times = [None] * len(item.values) if item.times_ns is None else item.times_ns.tolist()
-        rows = np.nan_to_num(item.values, nan=-np.inf, posinf=np.inf, neginf=-np.inf).tolist()
+        rows = np.where(np.isnan(item.values), -np.inf, item.values).tolist()
         found += [(tuple(row), at) for row, at in zip(rows, times, strict=True)]
     return found
 

@@ -256,9 +256,9 @@ def every_crash(protocol: Protocol = TRUE, records: int = RECORDS, disk_seeds: i
             yield partial(crashed_at, CrashPoint(number, phase), protocol=protocol, records=records)
 
 
-def every_crash_of_the_long_run(protocol: Protocol = TRUE) -> Iterator[Case]:
+def every_crash_of_the_long_run(protocol: Protocol = TRUE, disk_seeds: int = 4) -> Iterator[Case]:
     """`every_crash` of a scenario that reaches a checkpoint and deletes outdated states."""
-    yield from every_crash(protocol, LONG, disk_seeds=4)
+    yield from every_crash(protocol, LONG, disk_seeds)
 
 
 def every_crash_of_twins(protocol: Protocol = TRUE, disk_seeds: int = 2) -> Iterator[Case]:

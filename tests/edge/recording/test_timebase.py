@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import copy
 from fractions import Fraction
+from functools import cache
 
 import numpy as np
 import pytest
@@ -126,6 +128,22 @@ class Sensor:
         return errors
 
 
+@cache
+def _settled(block: int, rate: float, seconds: float, jitter_s: float) -> Sensor:
+    sensor = Sensor(100, block, jitter_s=jitter_s)
+    sensor.play(rate, seconds)
+    return sensor
+
+
+LEARNED = pytest.mark.xdist_group("timebase")
+"""One worker has them all, and learns once."""
+
+
+def settled(block: int, rate: float, seconds: float, jitter_s: float = 0.01) -> Sensor:
+    """A sensor of 100 Hz, as it says, that has spoken for so long: learned once, whatever happens to it then."""
+    return copy.deepcopy(_settled(block, rate, seconds, jitter_s))
+
+
 OFF = [0.0, 0.001, 0.01, 0.04, 0.1, 1.0]
 
 
@@ -158,13 +176,13 @@ def test_chunks_of_a_steady_sensor_continue_one_another_to_the_nanosecond() -> N
     assert changes <= 12  # of 60 chunks
 
 
+@LEARNED
 @pytest.mark.parametrize("seconds", [0.5, 2, 5, 20, 120])
 @pytest.mark.parametrize(("usual", "heap"), [(1, 10), (1, 160), (1, 1), (16, 160), (160, 160)])
 def test_samples_that_waited_while_the_process_stood_still_lie_where_they_were_taken(
     seconds: float, usual: int, heap: int
 ) -> None:
-    sensor = Sensor(100, usual)
-    sensor.play(100.4, 60)
+    sensor = settled(usual, 100.4, 60)
     sensor.stall(100.4, seconds, heap)
     end = sensor.now_s
     sensor.play(100.4, 30)
@@ -174,11 +192,11 @@ def test_samples_that_waited_while_the_process_stood_still_lie_where_they_were_t
     assert sensor.holes == 0
 
 
+@LEARNED
 @pytest.mark.parametrize("block", [1, 16])
 @pytest.mark.parametrize("seconds", [0.3, 3.0, 60.0])
 def test_samples_that_are_lost_leave_a_hole_where_they_were(seconds: float, block: int) -> None:
-    sensor = Sensor(100, block)
-    sensor.play(100, 60)
+    sensor = settled(block, 100, 60)
     sensor.play(100, seconds, lost=True)
     end = sensor.now_s
     sensor.play(100, 30)
@@ -202,10 +220,10 @@ def test_a_sensor_that_was_not_heard_has_gone_on_by_whole_periods(seconds: float
     assert sensor.holes == 1
 
 
+@LEARNED
 @pytest.mark.parametrize(("block", "periods"), [(1, -0.4), (1, 0.25), (16, -0.4), (16, 0.25), (160, -0.4), (160, 0.5)])
 def test_a_sensor_that_began_anew_while_nobody_heard_it_is_found_out(block: int, periods: float) -> None:
-    sensor = Sensor(100, block, jitter_s=0.001)
-    sensor.play(101, 70)
+    sensor = settled(block, 101, 70, jitter_s=0.001)
     sensor.now_s += 20 + periods / 101
     end = sensor.now_s
     sensor.play(101, 40)
@@ -214,11 +232,11 @@ def test_a_sensor_that_began_anew_while_nobody_heard_it_is_found_out(block: int,
     assert sensor.holes == 1
 
 
+@LEARNED
 @pytest.mark.parametrize("block", [1, 16])
 @pytest.mark.parametrize("rate", [50, 99, 101, 200])
 def test_another_rate_is_learned_again(rate: float, block: int) -> None:
-    sensor = Sensor(100, block)
-    sensor.play(100, 60)
+    sensor = settled(block, 100, 60)
     sensor.play(rate, 40)
     assert np.abs(sensor.errors_ms(75)).max() < 12
     found = sensor.base.rate

@@ -9,13 +9,12 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
 
-from tests.support.npm import node_modules
 from tests.timeline.page.desk import CALM, SAVED, SHOWN, STANDING, Desk, drag, site_of
+from tests.timeline.page.look import shuts_nobody_out
 from tests.timeline.site import START_NS, S, Served, recording
 
 pytestmark = [pytest.mark.timeout(500), pytest.mark.xdist_group("browser")]
@@ -179,19 +178,13 @@ def test_a_demo_on_the_timeline_with_its_rules_marks_and_why(browser: Browser, t
 
 def test_nobody_is_shut_out(desk: Desk, tmp_path: Path) -> None:
     """No violation of WCAG 2.2 AA that axe can see: timeline, open panel, help, gallery; light and dark."""
-    axe = node_modules() / "axe-core" / "axe.min.js"
-    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
     page = desk.open()
     desk.label("idle", "run")
 
     def look(name: str) -> None:
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
-            if not page.evaluate("'axe' in globalThis"):
-                page.evaluate(axe.read_text())
-            found: Any = page.evaluate("(tags) => axe.run({ runOnly: tags })", tags)
-            told = [(one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]]
-            assert told == [], (name, scheme)
+            shuts_nobody_out(page, name, scheme)
 
     look("timeline")
     page.keyboard.press("i")
