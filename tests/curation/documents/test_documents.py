@@ -221,7 +221,9 @@ def test_mlcroissant_finds_nothing_to_say(tmp_path: Path) -> None:
     )
     found = json.loads(run.stdout)
     for path, shape in zip(files, ("4,2", "None"), strict=True):
-        assert found[path] == [[], [], ["splits", "test", "train"], 3, shape]
+        *said, records = found[path]
+        assert said == [[], [], ["splits", "test", "train"], 3, shape]
+        assert [np.shape(it["signal"]) for it in records] == [(4, 2), (4, 2)]
     for path in placed:
         *said, records = found[path]
         assert said == [[], [], ["splits", "test", "train"], 3, None]
