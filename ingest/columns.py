@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from ingest.records import MAX_TIME_NS
 from ingest.wire import VERSION
 
-_PAD: Final = 64
-"""So many zeros behind the last record: a field that begins in a record may be looked at as a whole."""
-_TEXT_BYTES_MAX: Final = 255
+_STEP_MAX: Final = 2 + 255
+"""Of a text, the longest field: so many zeros for each lie behind the last record, since who runs over its end goes on.
+"""
 _FIXARRAY, _FIXTEXT, _TEXT8, _FLOAT, _FALSE, _NOTHING = 0x90, 0xA0, 0xD9, 0xCB, 0xC2, 0x80
 _WIDTHS: Final = np.full(256, -1, np.int64)
 """How many bytes of digits follow the byte that begins an unsigned integer, -1 where none begins."""
@@ -66,7 +66,7 @@ def columns_of(values: Sequence[bytes], kind: type) -> dict[str, Column] | None:
     """
     fields = _fields_of(kind)
     begin = (VERSION, _FIXARRAY + 1 + len(fields), kind.__struct_config__.tag)  # type: ignore[attr-defined]
-    data = b"".join(values) + bytes(_PAD + _TEXT_BYTES_MAX)
+    data = b"".join(values) + bytes(_STEP_MAX * (len(begin) + len(fields) + 1))
     sizes = np.fromiter(map(len, values), np.int64, len(values))
     if not len(sizes) or sizes.min() <= len(begin) + len(fields):
         return None
@@ -83,8 +83,8 @@ def columns_of(values: Sequence[bytes], kind: type) -> dict[str, Column] | None:
 
 
 class _Cursor:
-    """A place in each of many records. One that runs over its record's end stands still there, and `finish` or a check
-    finds it out."""
+    """A place in each of many records, which never goes back: of one that runs over its record's end `finish` finds it
+    out."""
 
     def __init__(self, data: bytes, at: NDArray[np.int64], ends: NDArray[np.int64]) -> None:
         self._data, self._at, self._ends = data, at, ends
@@ -128,6 +128,9 @@ class _Cursor:
         _check(widths >= 0)
         if not widths.any():
             value = first.astype(np.uint64)
+        elif widths.min() == 8:
+            value = self._window(">u8")[self._at + 1].astype(np.uint64)
+            _check(value <= MAX_TIME_NS)
         else:
             digits = self._window(">u8")[self._at + 1].astype(np.uint64)
             # A shift by 64 is undefined: who has no digits is its first byte.
@@ -162,7 +165,6 @@ class _Cursor:
 
     def _step(self, by: NDArray[np.int64] | int) -> None:
         self._at = self._at + by
-        _check(self._at <= self._ends)
 
 
 def _check(holds: NDArray[np.bool_]) -> None:

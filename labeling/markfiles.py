@@ -47,7 +47,9 @@ _SCHEMA: Final = {
     "accept": "Boolean",
 }
 """The columns of a marks file. A null is a field that the event does not have; `evidence` is JSON. Files of earlier
-versions lack the last columns: what is missing is null."""
+versions lack the last columns, and those of many rows what none of these has: what is missing is null."""
+_ALWAYS: Final = ("kind", "device", "id", "start_ns", "end_ns")
+"""The columns that every file has."""
 _PLACES: Final = ("partition", "offset", "append_ns")
 """The columns that say where an event lay."""
 _FIELDS: Final = tuple(name for name in _SCHEMA if name not in ("kind", *_PLACES))
@@ -92,8 +94,9 @@ class Events:
         return {**found, **{name: getattr(self, name) for name in _PLACES}}
 
     def arrays(self) -> dict[str, Any]:
-        """The same as Arrow's arrays."""
-        return {name: _array(name, column) for name, column in self.columns().items()}
+        """The same as Arrow's arrays; without what no row has."""
+        found = {name: _array(name, column) for name, column in self.columns().items()}
+        return {name: array for name, array in found.items() if array.null_count < len(array)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,7 @@ class Alike:
                 found[name] = pa.array(column)
         found["offset"] = pa.array(np.fromiter(self.offset, np.int64, count))
         found["append_ns"] = pa.array(self.append_ns)
-        return found | {name: pa.nulls(count, _arrow(name)) for name in _SCHEMA.keys() - found.keys()}
+        return found
 
 
 def distinct(column: Column) -> set[str]:
@@ -175,7 +178,13 @@ def _packed(rows: Sequence[Events | Alike]) -> bytes | None:
     except ImportError:
         return None
     parts = [each.arrays() for each in rows]
-    table = pa.table({name: pa.chunked_array([part[name] for part in parts]) for name in _SCHEMA})
+    names = [name for name in _SCHEMA if name in _ALWAYS or any(name in part for part in parts)]
+    table = pa.table(
+        {
+            name: pa.chunked_array([_there(part, name, each) for part, each in zip(parts, rows, strict=True)])
+            for name in names
+        }
+    )
     if len(parts) > 1:
         table = table.unify_dictionaries().combine_chunks()
     file = pa.BufferOutputStream()
@@ -183,13 +192,19 @@ def _packed(rows: Sequence[Events | Alike]) -> bytes | None:
         table,
         file,
         compression="zstd",
-        use_dictionary=[*sorted(_FEW), "evidence"],
-        column_encoding={name: "DELTA_BINARY_PACKED" for name, kind in _SCHEMA.items() if kind.startswith("Int")},
+        use_dictionary=[name for name in names if name in _FEW or name == "evidence"],
+        column_encoding={name: "DELTA_BINARY_PACKED" for name in names if _SCHEMA[name].startswith("Int")},
         write_statistics=False,
         store_schema=False,
     )
     data: bytes = file.getvalue().to_pybytes()
     return data
+
+
+def _there(part: Mapping[str, Any], name: str, rows: Events | Alike) -> Any:
+    import pyarrow as pa
+
+    return part[name] if name in part else pa.nulls(len(rows), _arrow(name))
 
 
 def _arrow(name: str) -> Any:
