@@ -293,10 +293,13 @@ upgrade() {
 }
 
 is_well() { # the agent of the new release; else `reason` says why it is not
-    reason=""
-    if ! systemctl restart sensorloom.service 2>"$scratch/said"; then
+    reason="" code=0
+    # The unit gives it ten minutes, and that is too long where an old one could run.
+    timeout "$HEALTH_S" systemctl restart sensorloom.service 2>"$scratch/said" || code=$?
+    if [ "$code" != 0 ]; then
         last=$(journalctl -u sensorloom.service -n 20 -o cat 2>/dev/null | grep -E '^(agent|sensorloom)' | tail -n 1)
         reason="it does not start: ${last:-$(head -n 1 "$scratch/said")}"
+        if [ "$code" = 124 ]; then reason="it is not ready within $HEALTH_S s: ${last:-it says nothing}"; fi
     elif ! "$TOP/$release/bin/sensorloom" agent health -c $CONFIG/agent.toml --for "${HEALTH_S}s" \
         --before "$scratch/before" >"$scratch/said" 2>&1; then
         reason=$(tail -n 1 "$scratch/said")
