@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -62,6 +63,29 @@ def started(names: Sequence[str], folder: Path, *more: str) -> subprocess.Popen[
     (folder / "start").write_text(_start(names))
     shared = [*_shared("host", Path("/"), ",readonly=on"), *_shared("out", folder, "")]
     return _begun(folder, ["-initrd", str(guest().initramfs), "-append", _KERNEL, *shared, *more])
+
+
+def run_disk(image: Path, init: Path, folder: Path, run_s: float) -> str:
+    """Boot a system from its disk, by `init` as the first process of the initramfs, until it powers off; what it said.
+
+    Raises:
+        ServerError: what is needed is not there, or the machine did not come to its end.
+    """
+    both = folder / "initramfs"
+    both.write_bytes(guest().initramfs.read_bytes() + packed(init))
+    words = ["-initrd", str(both), "-append", f"{_KERNEL} rdinit=/{init.name}"]
+    with _begun(folder, [*words, "-drive", f"file={image},format=raw,if=virtio,cache=unsafe"]) as machine:
+        ended(machine, folder, run_s)
+    return (folder / CONSOLE).read_text(errors="replace")
+
+
+def packed(program: Path) -> bytes:
+    """An archive of one program, as a kernel unpacks it behind its initramfs (cpio's format `newc`)."""
+    with tempfile.TemporaryDirectory() as scratch:
+        shutil.copy(program, scratch)
+        (Path(scratch) / program.name).chmod(0o755)
+        command = ["cpio", "-o", "-H", "newc", "--quiet", "-R", "0:0"]
+        return subprocess.run(command, cwd=scratch, input=program.name.encode(), capture_output=True, check=True).stdout
 
 
 def _begun(folder: Path, words: Sequence[str]) -> subprocess.Popen[bytes]:
