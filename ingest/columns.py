@@ -20,8 +20,7 @@ from ingest.records import MAX_TIME_NS
 from ingest.wire import VERSION
 
 _STEP_MAX: Final = 2 + 255
-"""Of a text, the longest field: so many zeros for each lie behind the last record, since who runs over its end goes on.
-"""
+"""Of a text, the longest field: who runs over a record's end goes on, so zeros for all fields lie behind the last."""
 _FIXARRAY, _FIXTEXT, _TEXT8, _FLOAT, _FALSE, _NOTHING = 0x90, 0xA0, 0xD9, 0xCB, 0xC2, 0x80
 _WIDTHS: Final = np.full(256, -1, np.int64)
 """How many bytes of digits follow the byte that begins an unsigned integer, -1 where none begins."""
@@ -126,16 +125,14 @@ class _Cursor:
         first = self._bytes[self._at]
         widths = _WIDTHS[first]
         _check(widths >= 0)
-        if not widths.any():
-            value = first.astype(np.uint64)
-        elif widths.min() == 8:
-            value = self._window(">u8")[self._at + 1].astype(np.uint64)
-            _check(value <= MAX_TIME_NS)
-        else:
+        value = first.astype(np.uint64)
+        if widths.any():
             digits = self._window(">u8")[self._at + 1].astype(np.uint64)
-            # A shift by 64 is undefined: who has no digits is its first byte.
-            shifted = digits >> (64 - 8 * np.maximum(widths, 1)).astype(np.uint64)
-            value = np.where(widths > 0, shifted, first)
+            if widths.min() < 8:
+                # A shift by 64 is undefined: who has no digits is its first byte.
+                shifted = digits >> (64 - 8 * np.maximum(widths, 1)).astype(np.uint64)
+                digits = np.where(widths > 0, shifted, value)
+            value = digits
             _check(value <= MAX_TIME_NS)
         self._step(1 + widths)
         return value.astype(np.int64)

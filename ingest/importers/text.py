@@ -26,6 +26,7 @@ from ingest.importers.quotes import Rows, Shape, quoted_rows
 from ingest.importers.selecting import is_text, left_out
 from ingest.importers.source import Lines, Source, Table, Wanted, as_text, inexact, together
 from ingest.importers.torn import cut_torn
+from ingest.showing import counted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -107,7 +108,7 @@ def _nameless(body: bytes, head: Head) -> list[str]:
         index for index, name in enumerate(head.names) if not name and any(row[index].strip(' "\r') for row in rows)
     ]
     shown = ", ".join(f"{index + 1}" for index in some)
-    return [f"{len(some)} columns have no name and become no channels: by number, {shown}"] if some else []
+    return [f"without a name, so no channel: {counted(len(some), 'column')}, by number {shown}"] if some else []
 
 
 def _mixed(body: bytes, head: Head, shape: Shape) -> list[str]:

@@ -133,7 +133,7 @@ def installed(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def found(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> dict[str, Any]:
     """What each step told, by its name."""
     folder = tmp_path_factory.mktemp("booted")
     begun_s = time.monotonic()
@@ -145,7 +145,9 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         image.unlink()
     lines = [line.partition("PROOF ")[2] for line in console.splitlines() if "PROOF " in line]
     steps = [json.loads(line) for line in lines]
-    print("", *_lines(steps, made_s, time.monotonic() - begun_s), *lines, sep="\n")
+    with pytestconfig.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        print("", *_lines(steps, made_s, time.monotonic() - begun_s), sep="\n")
+    print(*lines, sep="\n")
     assert steps, console[-4000:]
     assert steps[-1]["step"] == "removed", console[-4000:]
     return {step["step"]: step for step in steps}

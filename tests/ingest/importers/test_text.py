@@ -151,7 +151,7 @@ def test_a_pattern_says_which_columns_it_passes_over_as_they_have_no_name() -> N
     """Such as the index that pandas writes, or a channel whose name was lost."""
     table = text(",t,x,\n0,1,2,\n1,3,4,\n", "*", "t")
     assert table.names == ("x",)
-    assert table.notes == ("1 columns have no name and become no channels: by number, 1",)
+    assert table.notes == ("without a name, so no channel: 1 column, by number 1",)
     assert text(",t,x\n0,1,2\n", "x", "t").notes == ()
 
 
