@@ -100,11 +100,11 @@ class _Cursor:
 
     def texts(self) -> Texts:
         """Step over a text each."""
-        first = self._bytes[self._at]
+        first = self._first()
         short, long = first & 0xE0 == _FIXTEXT, first == _TEXT8
         _check(short | long)
-        offsets = np.zeros(len(first) + 1, np.int32)
-        if short[0] and (first == first[0]).all():
+        offsets = np.zeros(len(self._at) + 1, np.int32)
+        if len(first) == 1 and short[0]:
             size = int(first[0]) & 0x1F
             self._step(1)
             begins = self._at
@@ -122,7 +122,7 @@ class _Cursor:
 
     def integers(self) -> NDArray[np.int64]:
         """Step over an integer each, which is no `Time` where it is too large."""
-        first = self._bytes[self._at]
+        first = self._first()
         widths = _WIDTHS[first]
         _check(widths >= 0)
         value = first.astype(np.uint64)
@@ -135,7 +135,7 @@ class _Cursor:
             value = digits
             _check(value <= MAX_TIME_NS)
         self._step(1 + widths)
-        return value.astype(np.int64)
+        return np.broadcast_to(value.astype(np.int64), len(self._at))
 
     def floats(self) -> NDArray[np.float64]:
         """Step over a float64 each."""
@@ -154,6 +154,11 @@ class _Cursor:
     def nothings(self) -> None:
         """Step over an empty mapping each."""
         self.expect(_NOTHING)
+
+    def _first(self) -> NDArray[np.uint8]:
+        """The byte that each stands at; one for all where it is the same, as most often it is."""
+        first = self._bytes[self._at]
+        return first[:1] if (first == first[0]).all() else first
 
     def _window(self, dtype: str) -> NDArray[Any]:
         """What begins at each byte, read as `dtype`: a view of all."""

@@ -47,7 +47,7 @@ _SCHEMA: Final = {
     "accept": "Boolean",
 }
 """The columns of a marks file. A null is a field that the event does not have; `evidence` is JSON. Files of earlier
-versions lack the last columns, and those of many rows what none of these has: what is missing is null."""
+versions lack the last columns, and those of many rows what tells nothing of any of these: what is missing is null."""
 _ALWAYS: Final = ("kind", "device", "id", "start_ns", "end_ns")
 """The columns that every file has."""
 _PLACES: Final = ("partition", "offset", "append_ns")
@@ -55,6 +55,8 @@ _PLACES: Final = ("partition", "offset", "append_ns")
 _FIELDS: Final = tuple(name for name in _SCHEMA if name not in ("kind", *_PLACES))
 _FEW: Final = frozenset(name for name, kind in _SCHEMA.items() if kind == "String") - {"id", "evidence"}
 """The texts of which many rows have few different ones."""
+_OR_NOTHING: Final = frozenset(("revision", "reason", "undoes_ns", "undo", "trim", "accept"))
+"""The columns in which readers take null for what is empty, 0 or false."""
 
 
 class Undo(msgspec.Struct, frozen=True):
@@ -93,10 +95,9 @@ class Events:
         found["evidence"] = [_json(evidence) for evidence in found["evidence"]]
         return {**found, **{name: getattr(self, name) for name in _PLACES}}
 
-    def arrays(self) -> dict[str, Any]:
-        """The same as Arrow's arrays; without what no row has."""
-        found = {name: _array(name, column) for name, column in self.columns().items()}
-        return {name: array for name, array in found.items() if array.null_count < len(array)}
+    def parts(self) -> Mapping[str, Column | Sequence[Any]]:
+        """Columns, as each came."""
+        return self.columns()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,27 +114,36 @@ class Alike:
 
     def columns(self) -> dict[str, Sequence[Any]]:
         """See `Events`."""
-        same = {"kind": KINDS[MarkAdd], "partition": self.partition}
-        found: dict[str, Sequence[Any]] = {name: [same.get(name)] * len(self) for name in _SCHEMA}
-        found |= {name: it.list() if isinstance(it, Texts) else it.tolist() for name, it in self.fields.items()}
-        return found | {"offset": self.offset, "append_ns": self.append_ns.tolist()}
+        found: dict[str, Sequence[Any]] = {name: [None] * len(self) for name in _SCHEMA}
+        return found | {name: _listed(it) for name, it in self.parts().items()}
 
-    def arrays(self) -> dict[str, Any]:
-        """See `Events`."""
-        import pyarrow as pa
+    def parts(self) -> dict[str, Column | Sequence[Any]]:
+        """See `Events`; without those that no plain mark has."""
+        return {
+            "kind": [KINDS[MarkAdd]] * len(self),
+            **self.fields,
+            "partition": np.full(len(self), self.partition, np.int32),
+            "offset": _integers(self.offset),
+            "append_ns": self.append_ns,
+        }
 
-        count = len(self)
-        found = {"kind": _repeated(KINDS[MarkAdd], count)}
-        found["partition"] = pa.array(np.full(count, self.partition, np.int32))
-        for name, column in self.fields.items():
-            if isinstance(column, Texts):
-                only = column.only if name in _FEW else None
-                found[name] = _texts(name, column) if only is None else _repeated(only, count)
-            else:
-                found[name] = pa.array(column)
-        found["offset"] = pa.array(np.fromiter(self.offset, np.int64, count))
-        found["append_ns"] = pa.array(self.append_ns)
-        return found
+
+def _integers(numbers: Sequence[int]) -> NDArray[np.int64]:
+    """Most often they are a range, which need not be looked at one by one."""
+    if isinstance(numbers, range):
+        return np.arange(numbers.start, numbers.stop, numbers.step, dtype=np.int64)
+    return np.fromiter(numbers, np.int64, len(numbers))
+
+
+def _listed(column: Column | Sequence[Any]) -> Sequence[Any]:
+    match column:
+        case Texts():
+            return column.list()
+        case np.ndarray():
+            found: list[Any] = column.tolist()
+            return found
+        case _:
+            return column
 
 
 def distinct(column: Column) -> set[str]:
@@ -177,11 +187,13 @@ def _packed(rows: Sequence[Events | Alike]) -> bytes | None:
         from pyarrow import parquet
     except ImportError:
         return None
-    parts = [each.arrays() for each in rows]
-    names = [name for name in _SCHEMA if name in _ALWAYS or any(name in part for part in parts)]
+    parts = [each.parts() for each in rows]
+    names = [name for name in _SCHEMA if name in _ALWAYS or any(_tells(name, part.get(name)) for part in parts)]
     table = pa.table(
         {
-            name: pa.chunked_array([_there(part, name, each) for part, each in zip(parts, rows, strict=True)])
+            name: pa.chunked_array(
+                [_array(name, part.get(name), len(each)) for part, each in zip(parts, rows, strict=True)]
+            )
             for name in names
         }
     )
@@ -191,7 +203,7 @@ def _packed(rows: Sequence[Events | Alike]) -> bytes | None:
     parquet.write_table(
         table,
         file,
-        compression="zstd",
+        compression={name: "none" if _is_one(table[name]) else "zstd" for name in names},
         use_dictionary=[name for name in names if name in _FEW or name == "evidence"],
         column_encoding={name: "DELTA_BINARY_PACKED" for name in names if _SCHEMA[name].startswith("Int")},
         write_statistics=False,
@@ -201,10 +213,23 @@ def _packed(rows: Sequence[Events | Alike]) -> bytes | None:
     return data
 
 
-def _there(part: Mapping[str, Any], name: str, rows: Events | Alike) -> Any:
-    import pyarrow as pa
+def _is_one(column: Any) -> bool:
+    """Whether it is one text over and over: nothing is left to compress."""
+    chunk = column.chunk(0)
+    return hasattr(chunk, "dictionary") and len(chunk.dictionary) == 1 and column.num_chunks == 1
 
-    return part[name] if name in part else pa.nulls(len(rows), _arrow(name))
+
+def _tells(name: str, column: Column | Sequence[Any] | None) -> bool:
+    """Whether readers would miss a column."""
+    match column:
+        case None:
+            return False
+        case Texts():
+            return bool(column.data) or name not in _OR_NOTHING
+        case np.ndarray():
+            return bool(column.any()) or name not in _OR_NOTHING
+        case _:
+            return any(column) if name in _OR_NOTHING else column.count(None) < len(column)
 
 
 def _arrow(name: str) -> Any:
@@ -217,21 +242,29 @@ def _arrow(name: str) -> Any:
     return kinds.get(_SCHEMA[name], pa.bool_())
 
 
-def _array(name: str, column: Sequence[Any]) -> Any:
+def _array(name: str, column: Column | Sequence[Any] | None, count: int) -> Any:
     import pyarrow as pa
 
+    match column:
+        case None:
+            return pa.nulls(count, _arrow(name))
+        case Texts() if name not in _FEW:
+            return _texts(column)
+        case Texts():
+            return _texts(column).dictionary_encode() if (only := column.only) is None else _repeated(only, count)
+        case np.ndarray():
+            return pa.array(column)
     if name not in _FEW:
         return pa.array(column, _arrow(name))
     if column.count(column[0]) < len(column):
         return pa.array(column, pa.string()).dictionary_encode()
-    return pa.nulls(len(column), _arrow(name)) if column[0] is None else _repeated(column[0], len(column))
+    return pa.nulls(count, _arrow(name)) if column[0] is None else _repeated(column[0], count)
 
 
-def _texts(name: str, texts: Texts) -> Any:
+def _texts(texts: Texts) -> Any:
     import pyarrow as pa
 
-    array = pa.StringArray.from_buffers(len(texts), pa.py_buffer(texts.offsets), pa.py_buffer(texts.data))
-    return array.dictionary_encode() if name in _FEW else array
+    return pa.StringArray.from_buffers(len(texts), pa.py_buffer(texts.offsets), pa.py_buffer(texts.data))
 
 
 def _repeated(text: str, count: int) -> Any:

@@ -184,7 +184,7 @@ def read_undone(tables: Iterable[pl.DataFrame]) -> dict[tuple[str, str], str]:
         if back:
             found.pop((device, recording), None)
         else:
-            found[device, recording] = reason
+            found[device, recording] = reason or ""
     return found
 
 

@@ -17,7 +17,7 @@ from ingest.errors import CorruptError, StateVersionError
 from ingest.log.protocol import DEADLETTER, LogBatch
 from ingest.records import DeadLetter, Mark, MarkAdd, MarkEdit, MarkRetract, Progress, Record, RecordingUndo
 from ingest.wire import decode, encode
-from labeling.sink import LabelsOperator, read_events
+from labeling.sink import LabelsOperator, read_events, read_undone
 
 
 def batch(values: list[bytes], start: int = 0, append_ns: list[int] | None = None) -> LogBatch:
@@ -130,6 +130,25 @@ def test_plain_marks_that_come_together_make_the_file_that_they_make_one_by_one(
     table = tables(outputs[0])
     assert read_events([table]) == (marks, list(range(100, 700)))
     assert table["partition"].to_list() == [2] * 600
+
+
+def test_of_many_marks_what_is_empty_of_all_is_left_out_and_what_is_not_of_one_is_kept() -> None:
+    empty: list[Mark] = [plain(number) for number in range(300)]
+    told: list[Mark] = [msgspec.structs.replace(plain(number), reason="trimmed", trim=True) for number in range(300)]
+    undo = RecordingUndo("pump-1", "r", "ann", "", back=False)
+    for marks, others in (
+        (empty, set()),
+        ([*empty, told[0]], {"reason", "trim"}),
+        ([*empty, *told], {"reason", "trim"}),
+    ):
+        running = LabelsOperator().start(None)
+        for begin in range(0, len(marks), 300):
+            running.feed(batch([encode(mark) for mark in marks[begin : begin + 300]], begin))
+        table = tables(running.take())
+        assert {"revision", "reason", "undoes_ns", "undo", "trim", "accept"} & set(table.columns) == others
+        assert read_events([table])[0] == marks
+    running.feed(batch([encode(each) for each in [*empty, undo]]))
+    assert read_undone([tables(running.take())]) == {("pump-1", "r"): ""}
 
 
 def test_what_is_among_many_plain_marks_is_seen() -> None:
