@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeAlias
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
@@ -20,6 +20,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from ingest.records import Chunk, Record
 from simulators.terminal import Terminal
 from tests.integration.books import Book, Said, Tolerance, read_book, wrongs
+from tests.integration.forks import Forks, Process
+from tests.integration.registers import Registers
 from tests.integration.sensors import check_of
 from tests.integration.site import PROJECT, wait_for
 from tests.support.logs import read_log
@@ -51,6 +53,21 @@ channels = {{ number = "1", check = "1" }}
 dtype = "int32"
 {more}
 """
+MODBUS: Final = """[[source]]
+name = "{name}"
+type = "modbus"
+host = "127.0.0.1"
+tcp_port = {port}
+poll = "{poll}"
+device = "{name}"
+decoder = "binary"
+endian = "big"
+fields = [{{ name = "number", type = "i32" }}, {{ name = "check", type = "i32" }}]
+stream = "count"
+channels = {{ number = "1", check = "1" }}
+dtype = "int32"
+"""
+Sensor: TypeAlias = "Port | Publisher | Registers"
 Spoil = Callable[[bytes], bytes]
 """What a bad line makes of what was said."""
 
@@ -166,7 +183,7 @@ class Publisher:
 class Feeder(threading.Thread):
     """Lets sensors speak, each when it is due."""
 
-    def __init__(self, sensors: Sequence[Port | Publisher]) -> None:
+    def __init__(self, sensors: Sequence[Sensor]) -> None:
         super().__init__(name="feeder", daemon=True)
         self.sensors = sensors
         self.lock = threading.Lock()
@@ -196,14 +213,16 @@ class Station:
         *,
         spool: str = 'dir = "spool"\nfsync_interval = "200ms"',
         prefix: Sequence[str] = (),
+        forks: Forks | None = None,
     ) -> None:
         self.folder = folder
         self.log = log or f"segments:{folder / 'log'}"
-        self.sensors: dict[str, Port | Publisher] = {}
-        self.agent: subprocess.Popen[bytes] | None = None
+        self.sensors: dict[str, Sensor] = {}
+        self.agent: Process | None = None
         self._head = f'device = "station"\nlog = "{self.log}"\n[spool]\n{spool}\n'
         self._sources: list[str] = []
         self._prefix = list(prefix)
+        self._forks = forks
         self._feeder: Feeder | None = None
 
     # --- sensors
@@ -223,6 +242,13 @@ class Station:
         found = Publisher(host, port, f"site/{name}", rate_hz, back_s)
         broker = broker or f"mqtt://{host}:{port}"
         self._sources.append(MQTT.format(name=name, broker=broker, topic=found.topic, more=more))
+        self.sensors[name] = found
+        return found
+
+    def add_registers(self, name: str, poll: str) -> Registers:
+        """A device that numbers its answers, asked so often."""
+        found = Registers(check_of)
+        self._sources.append(MODBUS.format(name=name, port=found.port, poll=poll))
         self.sensors[name] = found
         return found
 
@@ -249,8 +275,12 @@ class Station:
 
     def start(self) -> None:
         """Start an agent."""
-        words = [*self._prefix, sys.executable, "-m", "sensorloom", "agent", "run", "-c", str(self.config)]
-        with (self.folder / "stderr.txt").open("ab") as err:
+        words, said = ["agent", "run", "-c", str(self.config)], self.folder / "stderr.txt"
+        if self._forks is not None:
+            self.agent = self._forks.begin(words, said)
+            return
+        words = [*self._prefix, sys.executable, "-m", "sensorloom", *words]
+        with said.open("ab") as err:
             self.agent = subprocess.Popen(words, cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=err)
 
     def signal(self, number: int) -> None:
