@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from ingest.errors import UsageError
-from windowing.dataset.dividing import TIME, Division, default_group, embargo_of, groups_of, times_of
+from windowing.dataset.dividing import Division, default_group
+from windowing.dataset.grouping import TIME, embargo_of, groups_of, times_of
 from windowing.dataset.pinned import FORMAT, PinnedSplit
 from windowing.dataset.splits import check_shares, time_cuts
 

@@ -17,7 +17,7 @@ import numpy as np
 from ingest.engine.manifest import FileRef, encode_document, open_document, sha256_of
 from ingest.errors import CorruptError
 from windowing.dataset.belongings import REMEDY
-from windowing.dataset.dividing import TIME, Ints, groups_of, times_of
+from windowing.dataset.grouping import TIME, Ints, groups_of, times_of
 from windowing.dataset.selecting import PartOf
 from windowing.dataset.splits import parts_between
 

@@ -25,8 +25,9 @@ from ingest.units import parse_time
 from windowing.dataset.answers import Arrays, Batch, Series, StreamArrays, Window
 from windowing.dataset.batching import BatchPlan
 from windowing.dataset.catalog import Damaged
-from windowing.dataset.dividing import TIME, Leak, Split, default_group, divide, find_leaks, folds_of
+from windowing.dataset.dividing import Leak, Split, default_group, divide, find_leaks, folds_of
 from windowing.dataset.forecasting import Regression, regression_of
+from windowing.dataset.grouping import TIME
 from windowing.dataset.leaks import NEARNESS, Nearness
 from windowing.dataset.lineage import Explanation, explain
 from windowing.dataset.pinned import PinnedPart
