@@ -18,13 +18,18 @@ _REMEMBERED: Final = 10
 """So many of the newest commits say how long the next may take."""
 
 
+_WAY_S: Final = 0.125
+"""So long what a sensor says is on its way to us: steady ports are read some times a second. Of an interval, an eighth
+at most."""
+
+
 def rest_s(interval_s: float, last_s: float, longest_s: float) -> float:
-    """How long to wait behind a commit, for what comes from its begin on to be durable within the interval.
+    """How long to wait behind a commit, for what is said from its begin on to be durable within the interval.
 
     It took `last_s`, and none of late more than `longest_s`: one that takes twice as long is still in time. A disk that
     is slower than that has half of the interval for itself.
     """
-    return max(interval_s / 2, interval_s - last_s - 2 * longest_s)
+    return max(interval_s / 2, interval_s - min(interval_s / 8, _WAY_S) - last_s - 2 * longest_s)
 
 
 class CommitSchedule:
