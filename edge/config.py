@@ -6,7 +6,7 @@ import hashlib
 import os
 import platform
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args
@@ -29,7 +29,7 @@ from ingest.chunker import Limits
 from ingest.errors import UsageError
 from ingest.opening import anchored
 from ingest.records import StreamDescription
-from ingest.settings import check_keys
+from ingest.settings import check_keys, suggest
 from ingest.units import parse_duration, parse_size
 from labeling.rulefile import read_rules
 
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 ClockTrust = Literal["system", "ntp"]
 _MAX_INTERVAL_NS: Final = 60_000_000_000
+RECEIVERS: Final = ("nmea", "ubx")
+"""Decoders whose times are those of a fix."""
+NOBODY: Final = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ class ClockConfig:
     unsynced: Literal["wait", "publish"] = "wait"
     pps: str = ""
     """Whose pulse per second leads the times: a PPS device, or `gpsd`; empty: none."""
+    receiver: str = ""
+    """The source whose fixes say which second a pulse begins; empty: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +140,7 @@ def load_config(path: str | Path, environ: Mapping[str, str] = os.environ, over:
             cast(ClockTrust, one_of(clock, "trust", f"{file}: clock", get_args(ClockTrust), "system")),
             cast(Literal["wait", "publish"], unsynced),
             _pps(clock, f"{file}: clock", base),
+            _receiver(clock, f"{file}: clock", sources),
         ),
         sources=sources,
         buttons=read_buttons(tables, file, device, sources),
@@ -190,6 +196,21 @@ def _pps(clock: Mapping[str, Any], where: str, base: Path) -> str:
     if "/" not in found:
         raise UsageError(f'{where}.pps: found "{found}", expected a device, as in "/dev/pps0", or "gpsd"')
     return str(base / found)
+
+
+def _receiver(clock: Mapping[str, Any], where: str, sources: Sequence[SourceConfig]) -> str:
+    """The source of the receiver that makes the pulse; empty: there is none."""
+    able = [one.name for one in sources if one.type == "serial" and one.clock == "device" and not one.is_family]
+    if "receiver" not in clock:
+        return next((one.name for one in sources if one.name in able and one.decoder in RECEIVERS), "")
+    found = text(clock, "receiver", where)
+    if found not in [*able, NOBODY]:
+        known = ", ".join(able) or "there is none"
+        raise UsageError(
+            f'{where}.receiver: found "{found}", expected a serial source with the times of its device '
+            f"({known}), or {NOBODY}{suggest(found, able)}"
+        )
+    return "" if found == NOBODY else found
 
 
 def _spool_limits(table: Mapping[str, Any], where: str) -> SpoolLimits:

@@ -145,11 +145,19 @@ TABLES: Final[Mapping[str, Mapping[str, Key]]] = {
         "pps": Key(
             "device, or gpsd",
             "Whose pulse per second leads the times of what arrives or the kernel stamps: a PPS device, or `gpsd` "
-            "(`gpsd:PORT`), the one on this machine. Which second a pulse begins is known of gpsd, or of a system's "
-            "clock that is synchronised; else the times stay as they are, which is told.",
+            "(`gpsd:PORT`), the one on this machine. Which second a pulse begins is known of gpsd, of the receiver's "
+            "fixes (`receiver`), or of a system's clock that is synchronised; else the times stay as they are, which "
+            "is told.",
             '"/dev/pps0"',
             "none",
             ("pulse", "pps_device", "refclock"),
+        ),
+        "receiver": Key(
+            "text",
+            "The source whose fixes say which second a pulse begins, of the receiver that makes it; `none`: no one's.",
+            '"gps"',
+            "the first serial one with the decoder nmea or ubx",
+            ("pps_receiver", "gps", "number_from"),
         ),
     },
 }

@@ -20,7 +20,7 @@ from edge.agent.clock import ClockWatch, offset_ns
 from edge.agent.clones import CloneWatch
 from edge.agent.committer import Committer, Marker
 from edge.agent.figures import by_device, lost_words, marked, published, recorded, refused, spooled
-from edge.agent.lineup import Exchanged, Lineup
+from edge.agent.lineup import Exchanged, Lineup, Shared
 from edge.agent.marking.book import Open, button_key
 from edge.agent.marking.buttons import Buttons
 from edge.agent.marking.control import Clerk, desk_of, listening
@@ -48,6 +48,7 @@ from edge.agent.watch import Watch
 from edge.config import AgentConfig
 from edge.errors import SourceFailedError, SpoolBusyError, UnwrittenError
 from edge.recording.batching import describe
+from edge.recording.fixes import Fixes
 from edge.recording.recorder import Recorder
 from edge.sources.clock import boottime_ns
 from edge.spool.spool import Spool
@@ -114,8 +115,9 @@ class Agent:
         self._begun_s = time.monotonic()
         self._unwritten: Unwritten | None = None
         self._clock: ClockWatch | None = None
-        pps = config.clock.pps
-        self._pulses = PulseWatch(pulses_of(pps), report) if pps else None
+        pps, receiver = config.clock.pps, config.clock.receiver
+        self._fixes = {receiver: Fixes()} if pps and receiver else {}
+        self._pulses = PulseWatch(pulses_of(pps), report, self._fixes.get(receiver)) if pps else None
         self._desk: Desk | None = None
         self._buttons: Buttons | None = None
         self._lost: Mapping[tuple[str, str], int] = {}
@@ -314,7 +316,7 @@ class Agent:
         begun.devices.found = self._device_found
         self.recorders = recorders = begun.devices.recorders
         schedule = CommitSchedule(config.fsync_interval_ns / 1e9, lambda: sum(map(_pending_bytes, recorders.values())))
-        self._lineup.begin(begun.devices, begun.identities, schedule)
+        self._lineup.begin(Shared(begun.devices, begun.identities, schedule, self._fixes))
         self.publisher = Publisher(self._log, spool, clock.clocks, self._kernel_boot, self._report)
         self._unwritten = Unwritten(begun.first, begun.identities, self._kernel_boot)
         committer = Committer(

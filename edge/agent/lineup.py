@@ -17,6 +17,7 @@ from edge.agent.remote.serving import Serving
 from edge.agent.schedule import CommitSchedule
 from edge.decoders import decoder_of
 from edge.protocol import Decoder, Leaving, Source, SourceConfig
+from edge.recording.fixes import Fixes
 from edge.sources import sources_of
 from edge.sources.clock import boottime_ns
 from edge.spool.entries import Identities
@@ -37,6 +38,8 @@ class Shared(NamedTuple):
     devices: Devices
     identities: Identities
     schedule: CommitSchedule
+    fixes: Mapping[str, Fixes]
+    """Who wants to hear those of a receiver, by its source."""
 
 
 class Exchanged(NamedTuple):
@@ -63,14 +66,14 @@ class Lineup:
         self._made = _made(sources)
         self._shared: Shared | None = None
 
-    def begin(self, devices: Devices, identities: Identities, schedule: CommitSchedule) -> None:
+    def begin(self, shared: Shared) -> None:
         """Make the pipelines of what it was made with; nobody serves them yet."""
-        self._shared = Shared(devices, identities, schedule)
+        self._shared = shared
         self.pipelines[:] = self._pipelines(self._shared, self._made)
         self._made = []
 
     def _pipelines(self, shared: Shared, made: Sequence[Made]) -> list[Pipeline]:
-        return [Pipeline(*one, *shared, self._report) for one in made]
+        return [Pipeline(*one, *shared[:3], self._report, shared.fixes.get(one.config.name)) for one in made]
 
     async def change(
         self, sources: Sequence[SourceConfig], patience_ns: int, lock: asyncio.Lock, swapped: Callable[[], None]

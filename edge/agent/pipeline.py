@@ -19,6 +19,7 @@ from edge.decoders import decoder_of
 from edge.decoders.guard import GuardedDecoder
 from edge.devices import BAD_STREAM, NAME_BYTES, NO_DEVICE, STREAM_TAKEN, TOO_MANY, why_no_device, why_no_stream
 from edge.protocol import Arrival, Decoder, Fault, Frame, Interruption, Read, Source, SourceConfig
+from edge.recording.fixes import Fixes
 from edge.sources.backoff import Backoff
 from edge.sources.clock import now
 from edge.spool.entries import Identities
@@ -52,6 +53,7 @@ class Pipeline:
         identities: Identities,
         schedule: CommitSchedule,
         report: Callable[[str], None],
+        fixes: Fixes | None = None,
     ) -> None:
         self.config: Final = config
         self.source: Final = source
@@ -75,6 +77,10 @@ class Pipeline:
         self._was_opened = False
         self._has_failed = False
         """It was said that the decoder has a bug."""
+        self._fixes = fixes
+        """Of a receiver that numbers its pulses by what it says."""
+        if fixes is not None:
+            fixes.reset()
         self._identities = identities
         self._schedule = schedule
         self._report = report
@@ -253,6 +259,9 @@ class Pipeline:
 
     def _hand_on(self, member: Member | None, fed: int, found: Collection[Frame | Fault], item: Arrival) -> None:
         self.hearing.note(item, found)
+        if self._fixes is not None:
+            self._fixes.hear(fed, item.reads, item.monotonic_ns, item.waited_ns)
+            self._fixes.take(found)
         if member is None:
             self._share(fed, found, item)
         else:
@@ -332,6 +341,8 @@ class Pipeline:
 
     def _reset(self, members: Collection[Member], clocks: tuple[int, int]) -> None:
         """What decoders hold is whole, or a fault."""
+        if self._fixes is not None:
+            self._fixes.reset()
         shared = self._decoder.reset() if self._only is None and any(one.decoder is None for one in members) else []
         for member in members:
             left = shared if member.decoder is None else member.decoder.reset()

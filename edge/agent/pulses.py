@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from edge.agent.clock import look
+from edge.recording.fixes import Fixes
 from edge.recording.pulses import Pulse, PulseClock, parse_assert, parse_report
 from ingest.showing import counted, printable
 
@@ -143,8 +144,8 @@ def _words(error: OSError | ValueError) -> str:
 class PulseWatch:
     """Feeds a clock with pulses, and tells how it is when that has changed for good."""
 
-    def __init__(self, pulses: Pulses, report: Callable[[str], None]) -> None:
-        self.clock: Final = PulseClock()
+    def __init__(self, pulses: Pulses, report: Callable[[str], None], fixes: Fixes | None = None) -> None:
+        self.clock: Final = PulseClock(fixes)
         self._pulses = pulses
         self._report = report
         self._since: tuple[str, int] = ("", 0)

@@ -1,8 +1,8 @@
 """What a pulse per second says of CLOCK_BOOTTIME: how much it lacks to UTC, how that grows, and how sure that is. Pure.
 
 A pulse says where a second begins, not which one it is (RFC 2783). Its number comes from who knows it: gpsd, the
-pulses before it, or a system's clock whose error has a bound well below half a second. Where nobody knows, nothing is
-corrected.
+receiver's own fixes, the pulses before it, or a system's clock whose error has a bound well below half a second. Where
+nobody knows, nothing is corrected.
 What is known is a line of pieces that continue one another: no time that was given is given again, or runs back.
 """
 
@@ -19,6 +19,7 @@ import numpy as np
 
 from edge.protocol import Times
 from edge.recording.device import GPS_ERA_NS, NEVER_SET_NS
+from edge.recording.fixes import Fixes
 
 S: Final = 1_000_000_000
 STEP_NS: Final = 1_000_000
@@ -148,9 +149,10 @@ class _Fit(NamedTuple):
 
 
 class PulseClock:
-    """Pulses in, a line out. `take` each pulse once, and `go_on` about twice a second."""
+    """Pulses in, a line out. `take` each pulse once, and `go_on` about twice a second. `fixes`: of who makes them."""
 
-    def __init__(self) -> None:
+    def __init__(self, fixes: Fixes | None = None) -> None:
+        self._fixes = fixes
         self.state: State = "waiting"
         self.line: Line | None = None
         self.pulses = 0
@@ -225,9 +227,10 @@ class PulseClock:
             case "held":
                 return f"no pulse that fits for {self._unheard_ns / S:.0f} s: times go on as it had them, {exact}"
             case "ambiguous":
+                why = "nothing says which" if self._fixes is None else self._fixes.trouble
                 return (
-                    f"{clock}, or that and whole seconds, and nothing says which: times are left as the system has "
-                    "them; let chrony set the clock, or gpsd number the pulses"
+                    f"{clock}, or that and whole seconds, and {why}: times are left as the system has them; let chrony "
+                    "set the clock, gpsd number the pulses, or read the receiver's fixes beside them"
                 )
             case "contradicted":
                 return (
@@ -254,6 +257,13 @@ class PulseClock:
         """The second that a pulse begins."""
         if pulse.true_ns is not None:
             return pulse.true_ns
+        said_ns = (
+            None
+            if self._fixes is None
+            else self._fixes.number(at_ns, None if look.bound_ns is None else pulse.clock_ns)
+        )
+        if said_ns is not None:
+            return said_ns
         if self.line is not None:  # which is given up before it may be off by so much
             return _second(at_ns + self.line.lacks_ns(at_ns))
         if look.bound_ns is not None and look.bound_ns < NUMBER_NS:

@@ -501,7 +501,13 @@ class Recorder:
         return monotonic_ns if axis is None else axis.stamp(monotonic_ns).time_ns
 
     def _now_of(self, stream: Stream, monotonic_ns: int) -> int:
-        return self._now(monotonic_ns) if stream.axis is None else stream.axis.stamp(monotonic_ns).time_ns
+        axis = self._axis_of(stream)
+        return self._now(monotonic_ns) if axis is None else axis.stamp(monotonic_ns).time_ns
+
+    def _axis_of(self, stream: Stream) -> Axis | None:
+        """A stream's own axis; of one that has not spoken yet that of another one whose times are as final."""
+        others = (each.axis for each in self._streams.values() if self._holds(each) == self._holds(stream))
+        return stream.axis or next((axis for axis in others if axis is not None), None)
 
     def _miss(self, stream: Stream, reason: str, monotonic_ns: int) -> None:
         """Announce what a stream that nobody hears has lost up to now."""
@@ -523,6 +529,7 @@ class Recorder:
     def _progress(self, stream: Stream, monotonic_ns: int, *, is_away: bool = False) -> None:
         """Say how far a silent stream is complete, where that is further than was said."""
         assert self._recording is not None
+        stream.axis = self._axis_of(stream)  # what is promised holds on it: where the clock leaves it, that is a step
         complete_to = stream.timebase.promise(self._now_of(stream, monotonic_ns), is_away=is_away)
         if complete_to > (stream.said_ns if stream.said_ns is not None else 0):
             stream.said_ns = complete_to

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import operator
 import time
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from edge.sources.clock import boottime_ns
 from ingest.errors import UsageError
 from ingest.records import RecordingEnd
 from ingest.times import sample_times
+from simulators.terminal import Terminal
 from tests.edge.feeding import FlakyLog, Running, S, fed, fed_config, running
 from tests.edge.recording.test_pulses import PPS
 from tests.edge.sources.collecting import until
@@ -26,6 +29,8 @@ pytestmark = pytest.mark.usefixtures("fed")
 __all__ = ["fed"]
 AHEAD_NS = 300_000_000
 """The system's clock."""
+BEHIND_NS = 37_300_000_000
+"""The same of one that nobody set: by whole seconds, too."""
 
 
 @pytest.fixture(autouse=True)
@@ -94,6 +99,60 @@ def test_times_are_led_by_the_pulse_and_its_loss_is_told(tmp_path: Path, monkeyp
     assert max(abs(off + AHEAD_NS) for off in seen["pps"] + seen["pps_lost"]) < 10_000_000
     ends = [record.reason for record in log.records() if isinstance(record, RecordingEnd)]
     assert ends == ["clock_step", "stopped"]
+
+
+def sentence(at_ns: int) -> bytes:
+    """What a receiver says at a whole second."""
+    body = time.strftime("GPRMC,%H%M%S.00,A,5230.0,N,01324.0,E,0.0,0.0,%d%m%y,,,A", time.gmtime(at_ns // S)).encode()
+    return b"$%s*%02X\r\n" % (body, functools.reduce(operator.xor, body))
+
+
+RECEIVER = """[[source]]
+name = "gps"
+type = "serial"
+port = "gps"
+decoder = "nmea"
+stream = "gps"
+channels = { lat = "deg", lon = "deg" }
+"""
+
+
+def test_a_clock_that_nobody_set_is_led_by_a_receivers_pulse_and_its_sentences(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.agent.clock.bound_ns", lambda: None)
+    path = fed_config(tmp_path, more=f'[clock]\npps = "pps0/"\n{RECEIVER}')
+    (tmp_path / "pps0").mkdir()
+    log, sent = FlakyLog(), list[int]()
+
+    async def receive(terminal: Terminal) -> None:
+        for sequence in range(1, 1000):
+            true_ns = (time.time_ns() - BEHIND_NS) // S * S + S
+            at_ns = true_ns + BEHIND_NS
+            await asyncio.sleep((at_ns - time.time_ns()) / 1e9)
+            say(tmp_path / "pps0", f"{at_ns // S}.{at_ns % S:09}#{sequence}\n")
+            await asyncio.sleep(0.3)
+            terminal.offer(sentence(true_ns))
+
+    async def scenario() -> None:
+        with Terminal(tmp_path / "gps") as terminal:
+            async with running(path, log) as agent:
+                speaking = asyncio.create_task(receive(terminal))
+                try:
+                    await agent.until(lambda: agent.agent.figures()["pps.locked"] == 1)
+                    for number in range(3):
+                        sent.append(time.time_ns())
+                        agent.source.items.put_nowait(Arrival(b"%d\n" % number, boottime_ns(), sent[-1]))
+                        await agent.until(lambda number=number: len(log.values()) > number)  # type: ignore[misc]
+                    assert agent.agent.overview().pps_trouble == ""
+                finally:
+                    speaking.cancel()
+
+    asyncio.run(scenario())
+    chunks = [chunk for chunk in log.chunks() if chunk.stream != "gps"]
+    assert {chunk.clock.source for chunk in chunks if chunk.clock is not None} == {"pps"}
+    times = [int(at) for chunk in chunks for at in sample_times(chunk)]
+    assert max(abs(at - true) for at, true in zip(times, [at - BEHIND_NS for at in sent], strict=True)) < 10_000_000
 
 
 def test_a_clock_that_nobody_bounds_is_left_alone_and_why_is_told(
@@ -202,3 +261,13 @@ def test_what_is_no_pulse_is_refused(tmp_path: Path, said: str | int) -> None:
 def test_a_device_is_named_by_its_path_and_a_folder_from_the_configurations(tmp_path: Path) -> None:
     for said, wanted in (("/dev/pps0", "/dev/pps0"), ("gpsd", "gpsd"), ("./pps", f"{tmp_path}/pps")):
         assert load_config(fed_config(tmp_path, more=f'[clock]\npps = "{said}"')).clock.pps == wanted
+
+
+def test_the_receiver_is_the_first_that_says_fixes_or_the_one_that_is_named(tmp_path: Path) -> None:
+    ubx = RECEIVER.replace('"gps"', '"ubx"').replace("nmea", "ubx")
+    for said, wanted in (("", "gps"), ('receiver = "ubx"', "ubx"), ('receiver = "none"', "")):
+        path = fed_config(tmp_path, more=f'[clock]\npps = "gpsd"\n{said}\n{RECEIVER}{ubx}')
+        assert load_config(path).clock.receiver == wanted
+    path = fed_config(tmp_path, more=f'[clock]\nreceiver = "gsp"\n{RECEIVER}{ubx}')
+    with pytest.raises(UsageError, match=r"clock.receiver: found \"gsp\".*\(gps, ubx\), or none.*\"gps\"\?"):
+        load_config(path)

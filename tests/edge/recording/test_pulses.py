@@ -27,7 +27,7 @@ from edge.recording.pulses import (
     span_words,
 )
 from edge.recording.recorder import ClockState, Previous, Recorder, Rules
-from ingest.records import Chunk, RecordingEnd
+from ingest.records import Chunk, Progress, RecordingEnd
 from ingest.times import sample_times
 from tests.edge.configs import source_config
 
@@ -345,3 +345,38 @@ def test_a_line_that_jumps_ends_the_recording() -> None:
 
 def test_the_tolerance_is_far_below_a_step() -> None:
     assert 4 * TOLERANCE_NS < STEP_NS
+
+
+@pytest.mark.parametrize("led", [True, False])
+def test_a_stream_that_has_not_spoken_yet_steps_with_the_clock(led: bool) -> None:
+    """Another one's recording is under way, and what this one promised in it lies far ahead of what is true."""
+    config, other = source_config("csv", ("x",)), source_config("nmea", ("lat",), clock="device", stream="gps")
+    recorder = Recorder("pump", b"b" * 16, [other, config], Rules(), Previous(), ClockState(True, "system"))
+    found = []
+    for second in range(20):
+        at, wall = BOOT + second * S, EPOCH + second * S + (37 * S if second < 10 else 0)
+        if second == 10 and led:
+            recorder.set_clock(line_from(0, 0, (0, 0, 0))[1], at)
+        recorder.take("gps", 1, [Frame(np.zeros((1, 1)), np.array([EPOCH + second * S]), second + 1)], at, wall)
+        if second >= 15:
+            recorder.take("acc", 1, [Frame(np.zeros((1, 1)), None, second - 14)], at, wall)
+        found += [held.record for held in recorder.flush(at)]
+    times = [int(t) for one in found if isinstance(one, Chunk) and one.stream == "acc" for t in sample_times(one)]
+    assert times == [EPOCH + second * S for second in range(15, 20)]
+    assert [one.reason for one in found if isinstance(one, RecordingEnd)] == ["clock_step"]
+
+
+def test_a_stream_that_waits_for_the_clock_promises_nothing_on_the_axis_of_one_that_does_not() -> None:
+    config, other = source_config("csv", ("x",)), source_config("nmea", ("lat",), clock="device", stream="gps")
+    recorder = Recorder("pump", b"b" * 16, [other, config], Rules(), Previous(), ClockState(False, "system"))
+    held = []
+    for second in range(8):
+        at = BOOT + second * S
+        recorder.take("gps", 1, [Frame(np.zeros((1, 1)), np.array([EPOCH + second * S]), second + 1)], at, at)
+        if second >= 5:
+            recorder.take("acc", 1, [Frame(np.zeros((1, 1)), None, second - 4)], at, at)
+        held += [one for one in recorder.flush(at) if one.held]
+    times = [int(t) for one in held if isinstance(one.record, Chunk) for t in sample_times(one.record)]
+    assert times == [BOOT + second * S for second in range(5, 8)]
+    promised = [one.record.complete_to_ns for one in held if isinstance(one.record, Progress)]
+    assert all(at <= BOOT + 8 * S for at in promised)
