@@ -137,6 +137,7 @@ def _register_readings(parser: argparse.ArgumentParser) -> None:
     add("--repeated", metavar="HOW", help="rows of one time: spread them until the next, keep the first, or drop all")
     add("--encoding", metavar="NAME", help="of a text that is not UTF-8, as in latin-1; UTF-16 is seen by itself")
     add("--decimal", metavar="MARK", default="point", help="of numbers in text: point (default) or comma")
+    add("--thousands", metavar="MARK", help="between them, as in 1.234,5: point, comma, blank or apostrophe")
     add("--skip-rows", type=int, default=0, metavar="N", help="so many lines of a text come before its header")
     add(
         "--label-column", action="append", default=[], metavar="C[=LABEL]", help="its runs of equal values become marks"
@@ -176,12 +177,6 @@ def _scales(text: str) -> tuple[float, ...]:
     if not all(scales):
         raise UsageError(f'--scale: found "{text}", expected numbers or fractions other than 0, as in 1/64')
     return scales
-
-
-def _decimal_comma(mark: str) -> bool:
-    if mark not in ("point", "comma"):
-        raise UsageError(f'--decimal: found "{mark}", expected point or comma')
-    return mark == "comma"
 
 
 def _units(words: list[str]) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -228,6 +223,7 @@ def _filled(args: argparse.Namespace, fields: Mapping[str, str]) -> argparse.Nam
 
 def readings_options(args: argparse.Namespace, fields: Mapping[str, str], *, many: bool) -> ReadingsOptions:
     """The options of a file whose path says `fields`; `many`: others may be of its recording. Raises `UsageError`."""
+    from ingest.importers.grouping import is_comma, thousands_of
     from ingest.importers.labels import parse_label_column
     from ingest.importers.options import ReadingsOptions
 
@@ -262,7 +258,8 @@ def readings_options(args: argparse.Namespace, fields: Mapping[str, str], *, man
         timezone=args.timezone,
         origin=parse_origin(args.origin),
         repeated=args.repeated,
-        decimal_comma=_decimal_comma(args.decimal),
+        decimal_comma=is_comma(args.decimal),
+        thousands=thousands_of(args.thousands, args.decimal),
         skip_rows=args.skip_rows,
         encoding=args.encoding,
         device_column=args.device_column,

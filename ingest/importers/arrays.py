@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -198,22 +199,29 @@ def _pandas_utc(metadata: Mapping[bytes, bytes], time_column: str | None) -> boo
 
 
 def read_numpy(source: Source, wanted: Wanted) -> Table:
-    """The wanted columns of an array, by position.
+    """The wanted columns of an array, by position; of a structured one, by name.
 
     Raises:
         UsageError: it is damaged or too large, or no `(samples, channels)` of numbers.
     """
-    return of_array(source.path, _load_array(source, wanted.array), wanted)
+    return of_array(source, _load_array(source, wanted.array), wanted)
 
 
-def of_array(path: str, array: NDArray[Any], wanted: Wanted) -> Table:
-    """The wanted columns of `(samples, channels)`, by position.
+def of_array(source: Source, array: NDArray[Any], wanted: Wanted) -> Table:
+    """The wanted columns of `(samples, channels)`, by position; of a structured array `(samples,)`, by name: a field
+    that is an array itself has a channel for each place, as lists in Parquet have.
 
     Raises:
         UsageError: it has another shape, or holds no numbers.
     """
     import polars as pl
 
+    path = source.path
+    if array.dtype.names and array.ndim == 1:
+        file = io.BytesIO()
+        fields = {name: _field(path, name, array[name]) for name in array.dtype.names}
+        pl.DataFrame(fields).write_parquet(file, compression="uncompressed")
+        return read_parquet(replace(source, data=file.getvalue()), wanted)
     if array.ndim == 1:
         array = array[:, None]
     if array.ndim != 2 or array.dtype.kind not in "iuf":
@@ -232,11 +240,35 @@ def of_array(path: str, array: NDArray[Any], wanted: Wanted) -> Table:
     )
 
 
+def _field(path: str, name: str, values: NDArray[Any]) -> pl.Series:
+    """A field of a structured array as a column. Raises `UsageError`: it holds neither numbers, times nor texts."""
+    import polars as pl
+
+    kind = values.dtype.kind
+    if kind == "O" and all(isinstance(value, str | bytes) for value in values.flat):  # as h5py gives texts
+        values, kind = np.array([v.decode(errors="replace") if isinstance(v, bytes) else v for v in values.flat]), "U"
+    elif kind == "S":
+        values = np.char.decode(values, "utf-8", "replace")
+    elif kind == "M" and np.datetime_data(values.dtype)[0] not in ("ns", "us", "ms"):
+        values = values.astype("M8[ms]")
+    elif kind == "f" and values.dtype.itemsize not in (4, 8):
+        values = values.astype(np.float32 if values.dtype.itemsize < 4 else np.float64)
+    if kind not in "biufMUS" or values.ndim > 2:
+        raise UsageError(
+            f'{path}: field "{name}" holds {values.dtype} {values.shape[1:] or ""}: neither numbers nor texts'
+        )
+    values = np.ascontiguousarray(values.astype(values.dtype.newbyteorder("="), copy=False))
+    return pl.Series(name, values.tolist() if values.ndim == 2 else values)
+
+
 def _load_array(source: Source, name: str | None) -> NDArray[Any]:
     try:
         if source.data[:2] != b"PK":
             return _load(source, io.BytesIO(source.data), len(source.data))
         with zipfile.ZipFile(io.BytesIO(source.data)) as archive:
+            if not any(entry.endswith(".npy") for entry in archive.namelist()):
+                held = ", ".join(archive.namelist()[:3])
+                raise UsageError(f"{source.path}: is a ZIP archive of {held}; unpack it: folders and patterns are read")
             member = _member(source.path, [entry.removesuffix(".npy") for entry in archive.namelist()], name)
             entry = next(e for e in archive.infolist() if e.filename.removesuffix(".npy") == member)
             if entry.file_size > source.max_bytes:
@@ -265,6 +297,11 @@ def _load(source: Source, file: io.BytesIO, size: int) -> NDArray[Any]:
     version = np.lib.format.read_magic(file)
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read_header(file)
+    if dtype.hasobject:
+        raise UsageError(
+            f"{source.path}: holds Python objects, which could run anything and are not read; save numbers: "
+            "numpy.save(FILE, array.astype(float))"
+        )
     promised = (
         int(np.prod([int(length) for length in shape], dtype=object)) * dtype.itemsize if shape else dtype.itemsize
     )

@@ -35,7 +35,8 @@ from ingest.wire import MAX_SPAN_NS
 
 _OF_TABLES: Final = (
     ("rate", "--rate"), ("time_unit", "--time-unit"), ("time_format", "--time-format"), ("origin", "--origin"),
-    ("decimal_comma", "--decimal"), ("skip_rows", "--skip-rows"), ("units_row", "--units-row"),
+    ("decimal_comma", "--decimal"), ("thousands", "--thousands"), ("skip_rows", "--skip-rows"),
+    ("units_row", "--units-row"),
     ("device_column", "--device-column"), ("recording_column", "--recording-column"),
     ("label_columns", "--label-column"), ("encoding", "--encoding"),
 )  # fmt: skip

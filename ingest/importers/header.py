@@ -9,6 +9,7 @@ from typing import Final
 
 from ingest.errors import UsageError
 from ingest.importers.encodings import ADVICE
+from ingest.importers.grouping import unmarked
 from ingest.importers.selecting import Selected, is_pattern, select
 from ingest.importers.source import Lines, Wanted, named, positional
 
@@ -83,7 +84,8 @@ def read_head(path: str, text: bytes, wanted: Wanted) -> Head:
     separator = separator_of(start.line, decimal_comma=wanted.decimal_comma)
     fields, read = _fields(path, text, start, separator)
     named_ones = [name for name in (*wanted.columns, *wanted.apart) if name in fields or not is_pattern(name)]
-    are_values = all(_is_value(field, wanted.decimal_comma) for field in fields)
+    plain = [unmarked(field, wanted.thousands) for field in fields]
+    are_values = all(_is_value(field, wanted.decimal_comma) for field in plain)
     has_names = set(named_ones) <= set(fields) and not (are_values and not named_ones)
     if not has_names and are_values:
         said = _split(start.comment.lstrip("#%/ "), separator)

@@ -35,7 +35,7 @@ _NOT_CONTENT: Final = (
 )  # fmt: skip
 """Options that the boot does not hold, or holds in another form: labels may be added to what was imported before."""
 _NEWER: Final = ("origin", "repeated", "decimal_comma", "states", "time_format", "skip_rows", "device_column",
-                 "recording_column", "offsets", "encoding")  # fmt: skip
+                 "recording_column", "offsets", "encoding", "thousands")  # fmt: skip
 """Options that came later: the boot holds them where they are said, so that older imports keep theirs."""
 
 
@@ -84,6 +84,8 @@ class ReadingsOptions:
     """Which array of an `.npz` file."""
     decimal_comma: bool = False
     """Numbers of a text are written as 0,5."""
+    thousands: str = ""
+    """See `Wanted`."""
     skip_rows: int = 0
     units_row: bool = False
     encoding: str | None = None
@@ -120,6 +122,7 @@ class ReadingsOptions:
             self.skip_rows,
             self.units_row,
             self.encoding,
+            self.thousands,
         )
 
     def value_columns(self) -> tuple[str, ...]:

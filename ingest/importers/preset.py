@@ -52,7 +52,10 @@ def _value(action: argparse.Action, value: object, where: str) -> object:
         csv.writer(line, lineterminator="").writerow([_word(each, where) for each in value])
         return line.getvalue()
     word = _word(value, where)
-    return action.type(word) if callable(action.type) else word
+    try:
+        return action.type(word) if callable(action.type) else word
+    except ValueError:
+        raise UsageError(f"{where}: found {value!r}, expected a whole number") from None
 
 
 def _word(value: object, where: str) -> str:

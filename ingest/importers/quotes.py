@@ -36,6 +36,8 @@ class Shape:
     line: int
     """Of the first row."""
     decimal_comma: bool = False
+    thousands: str = ""
+    """See `Wanted`."""
 
     @property
     def wanted(self) -> list[int]:

@@ -261,8 +261,14 @@ def _times(table: Table, options: ReadingsOptions, summary: Summary) -> tuple[Ti
     how = Reading(options.time_unit, options.timezone, table.utc, counted, options.time_format)
     stamps = read_stamps(table.time, how, table.place)
     summary.ambiguous_stamps = stamps.ambiguous
+    if stamps.doubtful is not None and options.start_ns is None:
+        row, count = stamps.doubtful
+        summary.notes.append(
+            f"{table.where(row)}, {table.time[row]}: {count} times may be of either pass through the hour that "
+            f"{options.timezone} has twice, and were taken for the first; an offset (--timezone +01:00) leaves no doubt"
+        )
     if not counted:
-        note = check_plausible(table.time, stamps.times, how, table.place)
+        note = check_plausible(table.time, stamps.times, how, table.place, table.where)
         summary.notes += [note] if note else []
         return stamps.times, 0
     if options.origin is not None:

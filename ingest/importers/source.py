@@ -63,6 +63,8 @@ class Wanted:
     """The line behind the header has the units."""
     encoding: str | None = None
     """Of a text, where it is not UTF-8 and does not say so itself."""
+    thousands: str = ""
+    """What stands between the thousands of its numbers, as in 1.234,5; empty: nothing."""
 
     @property
     def apart(self) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """Time columns as integer nanoseconds UTC: ISO 8601 text, numbers with a unit, datetimes of Parquet.
 
 Decimals are never taken through a binary float. A time without a zone needs `--timezone`; in the hour that is passed
-through twice when clocks are set back, times are taken as the first pass until they step back, then as the second.
+through twice when clocks are set back, times are taken as the first pass until they step back, then as the second;
+where they never do, as the pass that the rows around them go on with, and in doubt, which is told, as the first.
 
 Numbers that lie before 1990 in the unit that was said are refused where they fit another unit; where they fit none,
 they count from something else than 1970 (an uptime), and that is told. Where only differences count, numbers may be
@@ -78,6 +79,8 @@ class Stamps:
     """`(rows,) int64` ns UTC."""
     ambiguous: int = 0
     """Rows in an hour that the zone passes through twice."""
+    doubtful: tuple[int, int] | None = None
+    """The first of those that may belong to either pass, and how many they are."""
 
 
 def read_stamps(column: pl.Series, how: Reading, place: Callable[[int], str]) -> Stamps:
@@ -129,8 +132,11 @@ def _read_numbers(text: pl.Series, how: Reading, place: Callable[[int], str]) ->
     return nanoseconds.cast(pl.Int64).to_numpy()
 
 
-def check_plausible(column: pl.Series, times: Times, how: Reading, place: Callable[[int], str]) -> str:
-    """What to say of `times`, as read from `column`, that lie before 1990; empty where none does.
+def check_plausible(
+    column: pl.Series, times: Times, how: Reading, place: Callable[[int], str], where: Callable[[int], str]
+) -> str:
+    """What to say of `times`, as read from `column`, that lie before 1990; empty where none does. `place` names a row
+    and its file, `where` the row alone.
 
     Raises:
         UsageError: they are numbers that fit another unit.
@@ -140,12 +146,15 @@ def check_plausible(column: pl.Series, times: Times, how: Reading, place: Callab
         return ""
     newest = int(times.argmax())
     if not early[newest]:
+        first = int(early.argmax())
         return (
-            f"{int(early.sum())} times lie before 1990, as {format_time(int(times[early][0]))}: was the clock not set?"
+            f"{int(early.sum())} times lie before 1990, as that of {where(first)}, {format_time(int(times[first]))}: "
+            "was the clock not set?"
         )
     cell = str(column[newest]).strip()
     if re.fullmatch(_NUMBER, cell) is None:
-        return f"all times lie before 1990, as {format_time(int(times[newest]))}: was the clock not set?"
+        span = f"from {format_time(int(times.min()))} to {format_time(int(times[newest]))}"
+        return f"all times lie before 1990, {span}: was the clock not set?"
     shown = f'the time "{cell}" in {how.unit} is {format_time(int(times[newest]))}'
     if fitting_unit(cell) is not None:
         raise UsageError(f"{place(newest)}: {shown}; {_advice(cell)}")
@@ -332,10 +341,25 @@ def _passes(early: Times, late: Times) -> Stamps:
     steps = np.diff(early)
     rising = steps[steps > 0]
     usual = int(np.median(rising)) if len(rising) else 1
-    times = early.copy()
+    times, doubtful = early.copy(), []
     closer = np.abs(late[1:] - early[:-1] - usual) < np.abs(steps - usual)
-    for row in np.flatnonzero(ambiguous[1:] & ambiguous[:-1] & closer) + 1:
-        rest = ~ambiguous[row:]
-        stop = row + int(rest.argmax()) if rest.any() else len(times)
-        times[row:stop] = late[row:stop]
-    return Stamps(times, int(ambiguous.sum()))
+    edges = np.flatnonzero(np.diff(ambiguous.astype(np.int8), prepend=0, append=0))
+    for start, stop in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        turns = np.flatnonzero(closer[start : stop - 1])
+        if len(turns):
+            row = start + int(turns[0]) + 1
+            times[row:stop] = late[row:stop]
+            continue
+        off = [_off(it, times, start, stop, usual) for it in (early, late)]
+        if off[1] < off[0]:
+            times[start:stop] = late[start:stop]
+        elif off[0] == off[1]:
+            doubtful.append((start, stop - start))
+    told = (doubtful[0][0], sum(count for _, count in doubtful)) if doubtful else None
+    return Stamps(times, int(ambiguous.sum()), told)
+
+
+def _off(taken: Times, times: Times, start: int, stop: int, usual: int) -> int:
+    """How far the steps at both ends of some rows are from the usual one, if they are taken so."""
+    before = abs(int(taken[start] - times[start - 1]) - usual) if start else 0
+    return before + (abs(int(times[stop] - taken[stop - 1]) - usual) if stop < len(times) else 0)

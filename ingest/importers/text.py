@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ingest.errors import UsageError
 from ingest.importers.encodings import ADVICE, REPLACED, as_utf8, is_utf8
+from ingest.importers.grouping import grouped_by, has_groups, ungrouped
 from ingest.importers.header import EMPTY_CELLS, Head, read_head
 from ingest.importers.mixing import ROWS, mixed
 from ingest.importers.quotes import Rows, Shape, quoted_rows
@@ -54,7 +55,8 @@ def read_text(source: Source, wanted: Wanted) -> Table:
     if not values:
         raise UsageError(f"{source.path}: no column of numbers fits --columns {','.join(wanted.columns)}")
     apart = [head.index(name) for name in wanted.apart]
-    shape = Shape(source.path, head.separator, head.width, values, apart, head.line, wanted.decimal_comma)
+    shape = Shape(source.path, head.separator, head.width, values, apart, head.line, wanted.decimal_comma,
+                  wanted.thousands)  # fmt: skip
     rows = _read_rows(body, shape)
     if not len(rows.row_lines):
         raise UsageError(f"{source.path}: no rows")
@@ -237,7 +239,11 @@ def _parse(body: bytes, shape: Shape) -> dict[int, pl.Series]:
 
     if body.startswith(_PACKED):
         raise UsageError(f"{shape.place(shape.line)}: these bytes are no text; unpack the file, or see what damaged it")
-    for kind in (pl.Float64, pl.String):
+    for kind in (
+        (pl.String,)
+        if has_groups(body, shape.thousands, decimal_comma=shape.decimal_comma)
+        else (pl.Float64, pl.String)
+    ):
         try:
             frame = pl.read_csv(
                 io.BytesIO(body),
@@ -304,24 +310,25 @@ def _numbers(rows: Rows, index: int, shape: Shape) -> NDArray[np.float64]:
 
     column = rows.columns[index]
     if column.dtype == pl.String:
-        text = column.str.strip_chars()
-        if shape.decimal_comma:
-            text = text.str.replace(",", ".", literal=True)
+        text = ungrouped(column.str.strip_chars(), shape.thousands, decimal_comma=shape.decimal_comma)
         column = text.cast(pl.Float64, strict=False)
         bad = column.is_null() & text.is_not_null() & ~text.is_in(EMPTY_CELLS)
         row = bad.arg_max()
         if row is not None and bad[row]:
             place, is_first = shape.place(int(rows.row_lines[row])), row == 0
-            raise UsageError(f"{place}: {_no_number(text[row], shape.separator, is_first=is_first)}")
+            cell = rows.columns[index][row].strip()
+            raise UsageError(f"{place}: {_no_number(cell, shape, is_first=is_first)}")
         _check_whole(text, column, rows, shape)
     return column.fill_null(float("nan")).to_numpy()
 
 
-def _no_number(cell: str, separator: str, *, is_first: bool) -> str:
+def _no_number(cell: str, shape: Shape, *, is_first: bool) -> str:
     shown = f'"{cell[:40]}" is no number'
     if is_first and not any(character.isdigit() for character in cell):
         return f"{shown}: is this line one of units? Say --units-row; one of names, --skip-rows"
-    if separator != "," and re.fullmatch(r"[+-]?\d*,\d+([eE][+-]?\d+)?", cell):
+    if (mark := grouped_by(cell, shape.thousands, decimal_comma=shape.decimal_comma)) is not None:
+        return f"{shown}: if it has separators of thousands, say --thousands {mark}"
+    if shape.separator != "," and re.fullmatch(r"[+-]?\d*,\d+([eE][+-]?\d+)?", cell):
         return f"{shown}: it has a decimal comma; say --decimal comma"
     return f'{shown}; empty cells are "" or one of {", ".join(EMPTY_CELLS[1:])}'
 

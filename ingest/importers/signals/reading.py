@@ -4,6 +4,7 @@ what else to do. Each reader is imported when a file needs it."""
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 from collections.abc import Callable
 from importlib import import_module
@@ -46,6 +47,10 @@ _OTHERS: Final = (
     (b"GDF ", "a GDF file", "mne.io.read_raw_gdf(...).export('out.edf')"),
     (b"ARROW1\0\0", "an Arrow or Feather file", "polars.read_ipc(...).write_parquet(...)"),
     (b"Obj\x01", "an Avro file", "polars.read_avro(...).write_parquet(...)"),
+    (b"BZh", "packed by bzip2", "bunzip2 FILE, or gzip"),
+    (b"\xfd7zXZ\0", "packed by xz", "unxz FILE, or gzip"),
+    (b"\x28\xb5\x2f\xfd", "packed by zstd", "unzstd FILE, or gzip"),
+    (b"7z\xbc\xaf\x27\x1c", "an archive of 7-Zip", "unpack it: folders and patterns are read"),
     (b"ORC", "an ORC file", "pyarrow.orc.read_table(...), and write it as Parquet"),
     (b"fLaC", "FLAC audio", "ffmpeg -i IN.flac OUT.wav"),
     (b"ID3", "MP3 audio", "ffmpeg -i IN.mp3 OUT.wav"),
@@ -54,6 +59,7 @@ _OTHERS: Final = (
     (b"\x80\x05\x95", "a Python pickle, which could run anything", "numpy.save, or to_parquet, where it came from"),
 )
 """First bytes, what that is, what makes something of it that is read."""
+_JSON: Final = re.compile(rb"\s*(\{\s*\"|\[\s*[\[{])")
 _OTHERS_AT: Final = (
     (8, b".FIT", "a FIT file of a watch", "its export to GPX, or fitdump to CSV"),
     (
@@ -108,3 +114,8 @@ def check_readable(source: Source) -> None:
     for at, magic, what, advice in others:
         if source.data[at : at + len(magic)] == magic:
             raise UsageError(f"{source.path}: is {what}, which is not read here; make something else of it: {advice}")
+    if _JSON.match(source.data[:HEAD_BYTES]):
+        raise UsageError(
+            f"{source.path}: is JSON, but no file of Edge Impulse, and is not read here; make something else of it: "
+            "polars.read_ndjson(...) of a value a line, or polars.read_json(...), and .write_parquet(...)"
+        )

@@ -156,3 +156,34 @@ def test_a_damaged_file_is_a_refusal_or_numbers(good: bytes, flips: list[tuple[i
         data[at % len(data)] = byte
     with contextlib.suppress(UsageError):
         read(Source("f", bytes(data[: len(data) // 2] if cut else data), 10**6), "x,y")
+
+
+def times_of(table: Table) -> list[str]:
+    assert table.time is not None
+    return table.time.cast(pl.String).str.head(19).to_list()
+
+
+def test_a_structured_array_is_a_table() -> None:
+    fields = [("t", "M8[s]"), ("acc", ">f4", (3,)), ("state", "U4"), ("n", "i8"), ("half", "f2"), ("on", "?")]
+    rows = np.zeros(3, dtype=fields)
+    rows["t"] = np.datetime64("2026-01-01T00:00:00") + np.arange(3)
+    rows["acc"], rows["state"], rows["n"], rows["half"] = np.arange(9).reshape(3, 3), "run", [-1, 0, 1 << 52], 0.5
+    found = read_table(Source("f.npy", npy(rows)), want("*", "t", keys=("state",)))
+    assert found.names == ("acc[0]", "acc[1]", "acc[2]", "n", "half", "on")
+    assert found.values[:, :5].tolist() == [[0, 1, 2, -1, 0.5], [3, 4, 5, 0, 0.5], [6, 7, 8, 1 << 52, 0.5]]
+    assert times_of(found) == [f"2026-01-01 00:00:0{i}" for i in range(3)]
+    assert set(found.keys["state"]) == {"run"}
+    with pytest.raises(UsageError, match='no column "gyro"'):
+        read(Source("f.npy", npy(rows)), "gyro")
+    with pytest.raises(UsageError, match='field "x" holds complex128'):
+        read(Source("f.npy", npy(np.zeros(2, dtype=[("x", "c16")]))))
+
+
+def test_python_objects_and_archives_of_other_files_say_what_to_do() -> None:
+    with pytest.raises(UsageError, match="holds Python objects, .* save numbers"):
+        read(Source("f.npy", npy(np.array([{}, 1], dtype=object))))
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("a.csv", "x\n1\n")
+    with pytest.raises(UsageError, match="is a ZIP archive of a.csv; unpack it"):
+        read(Source("f.zip", packed.getvalue()))

@@ -233,6 +233,8 @@ def test_what_is_wrong_is_said_with_what_to_do(bring: Bring, words: list[str], m
         ("colums = 'x'", 'unknown key "colums"'),
         ("log = 'segments:x'", 'unknown key "log"'),
         ("open = 'yes'", "open: found 'yes', expected true or false"),
+        ("skip-rows = 'a'", "skip-rows: found 'a', expected a whole number"),
+        ("thousands = 'dot'", '--thousands: found "dot"'),
         ("columns = [true]", "columns: found True, expected a text or a number"),
     ],
 )

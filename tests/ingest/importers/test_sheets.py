@@ -10,6 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import scipy.io
 
 from ingest.errors import UsageError
 from ingest.importers.readings import ReadingsOptions, prepare
@@ -153,3 +154,51 @@ def test_arrays_of_matlab_and_hdf5_come_back(tmp_path: Path, kind: str) -> None:
 def test_a_damaged_file_says_so(data: bytes) -> None:
     with pytest.raises(UsageError, match="f: "):
         read(data, "x")
+
+
+def times_of(table: Table) -> list[str]:
+    assert table.time is not None
+    return list(map(str, table.time))
+
+
+def test_a_midnight_among_times_is_a_time_and_a_date_stays_a_date() -> None:
+    noon = datetime(2026, 1, 1, 12)
+    times = [noon + timedelta(hours=6 * i) for i in range(6)]
+    data = workbook(Sheet=[["t", "x"], *([time, i] for i, time in enumerate(times))])
+    assert times_of(read(data, "x", "t")) == [str(time) for time in times]
+    days = workbook(Sheet=[["t", "x"], *([datetime(2026, 1, day), day] for day in (1, 2))])
+    assert times_of(read(days, "x", "t")) == ["2026-01-01", "2026-01-02"]
+
+
+def test_text_with_a_decimal_comma_is_read_beside_numbers() -> None:
+    data = workbook(Sheet=[["x", "y"], ["0,5", 0.25], ["-1,25e1", 1]])
+    assert read(data, "x,y", decimal_comma=True).values.tolist() == [[0.5, 0.25], [-12.5, 1]]
+
+
+def test_what_lies_in_structs_and_cells_is_chosen_by_its_path(tmp_path: Path) -> None:
+    acc = np.arange(30.0).reshape(10, 3)
+    runs = np.array([(acc, 1.0), (acc + 1, 2.0)], dtype=[("acc", "O"), ("fs", "O")])
+    cells = np.empty(2, dtype=object)
+    cells[:] = [acc + 2, "a text"]
+    path = tmp_path / "f.mat"
+    scipy.io.savemat(path, {"data": {"acc": acc + 3, "fs": 50.0}, "runs": runs, "c": cells}, do_compression=True)
+    for plus, name in ((3, "data/acc"), (0, "runs(1)/acc"), (1, "runs(2)/acc"), (2, "c{1}")):
+        assert (read(path.read_bytes(), "x,y,z", array=name).values == acc + plus).all()
+    with pytest.raises(UsageError, match=r"holds c\{1\}, data/acc, runs\(1\)/acc, runs\(2\)/acc; choose one"):
+        read(path.read_bytes(), "x,y,z")
+    with pytest.raises(UsageError, match="unpacks to more than 500 bytes"):
+        read_table(Source("f", path.read_bytes(), 500), want("x,y,z", array="data/acc"))
+
+
+def test_a_table_of_hdf5_has_its_columns_by_name_also_behind_a_link(tmp_path: Path) -> None:
+    table = np.zeros(4, dtype=[("t", "f8"), ("acc", ">f4", (2,)), ("state", "S4")])
+    table["t"], table["acc"], table["state"] = range(4), np.arange(8).reshape(4, 2), b"run"
+    path = tmp_path / "f.h5"
+    with h5py.File(path, "w") as file:
+        file["deep/table"] = table
+        file["link"] = h5py.SoftLink("/deep/table")
+    for name in ("deep/table", "link"):
+        found = read(path.read_bytes(), "acc", "t", array=name, keys=("state",))
+        assert found.names == ("acc[0]", "acc[1]")
+        assert found.values.tolist() == table["acc"].tolist()
+        assert set(found.keys["state"]) == {"run"}

@@ -448,7 +448,16 @@ def test_units_and_labels_as_files_spell_them() -> None:
     assert file_label(" a\tb\0\n") == "a b"
 
 
-@pytest.mark.parametrize(("head", "word"), [(b"MDF     4.10", "asammdf"), (b"\0\0\0\x18ftypmp42", "ffmpeg")])
+@pytest.mark.parametrize(
+    ("head", "word"),
+    [
+        (b"MDF     4.10", "asammdf"),
+        (b"\0\0\0\x18ftypmp42", "ffmpeg"),
+        (b"BZh9", "bunzip2"),
+        (b'{"t": 1, "x": 2}\n{"t": 2', "read_ndjson"),
+        (b" [\n [1, 2],", "read_json"),
+    ],
+)
 def test_what_is_not_read_says_what_to_do(head: bytes, word: str) -> None:
     with pytest.raises(UsageError, match=f"is not read here; make something else of it: .*{word}"):
         prepared(head + bytes(100))

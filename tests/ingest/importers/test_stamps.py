@@ -120,6 +120,26 @@ def test_the_hour_that_clocks_pass_through_twice(minutes: int) -> None:
     assert got.ambiguous == len([t for t in instants if t.hour in (0, 1) and t.day == 25])
 
 
+@pytest.mark.parametrize(
+    ("hours", "first", "doubtful"),
+    [
+        ("2 3", "2026-10-25T01:00:00Z", None),  # goes on to 03:00 without a gap: it is the second pass
+        ("1 2", "2026-10-24T23:00:00Z", None),
+        ("1 2 3", "2026-10-24T23:00:00Z", (6, 6)),
+        ("2", "2026-10-25T00:00:00Z", (0, 6)),
+    ],
+)
+def test_that_hour_once_is_the_pass_that_the_rows_around_it_tell_or_doubtful(
+    hours: str, first: str, doubtful: tuple[int, int] | None
+) -> None:
+    written: list[object] = [
+        f"2026-10-25 0{hour}:{minute:02}:00" for hour in hours.split() for minute in range(0, 60, 10)
+    ]
+    got = stamps(pl.Series("t", written), timezone="Europe/Berlin")
+    assert (got.times[0], got.doubtful) == (parse_time(first), doubtful)
+    assert got.times[5] - got.times[0] == 50 * 60 * NS
+
+
 def test_jitter_in_that_hour_is_no_second_pass() -> None:
     written: list[object] = [f"2026-10-25 02:30:00.{ms:03d}" for ms in (0, 20, 40, 39, 60)]
     first = parse_time("2026-10-25T00:30:00Z")
@@ -143,7 +163,7 @@ def test_an_offset_of_hours_alone_is_one() -> None:
 
 def plausible(values: list[object], unit: str | None = "s") -> str:
     column, how = pl.Series("t", values), Reading(unit, utc=True)
-    return check_plausible(column, read_stamps(column, how, place).times, how, place)
+    return check_plausible(column, read_stamps(column, how, place).times, how, place, str)
 
 
 @pytest.mark.parametrize(
@@ -169,9 +189,11 @@ def test_numbers_that_lie_in_1970_are_refused_where_they_fit_another_unit(
 def test_times_before_1990_that_fit_no_other_unit_are_told() -> None:
     assert "if it counts from something else than 1970, say --origin" in plausible(["10", "11.5"])
     assert "(it fits days since 1899-12-30, as spreadsheets count" in plausible(["46023.5", "46023.500011574"])
-    assert "2 times lie before 1990, as 1970-01-01T00:00:01Z" in plausible(["1", "2", "1767225600"])
+    assert "2 times lie before 1990, as that of 1, 1970-01-01T00:00:01Z" in plausible(["1767225600", "1", "2"])
     assert "all times lie before 1990" in plausible(["1970-01-01T00:00:01Z"], None)
     assert "all times lie before 1990" in plausible([datetime(1970, 1, 1)], None)
+    early: list[object] = ["1965-01-01T00:00:00Z", "1969-01-01T00:00:00Z"]
+    assert "from 1965-01-01T00:00:00Z to 1969-01-01T00:00:00Z" in plausible(early, None)
     assert plausible(["1767225600"]) == plausible([datetime(2026, 1, 1)], None) == ""
 
 
@@ -203,7 +225,7 @@ TIMES = [
 def test_no_column_of_text_is_a_traceback(values: list[str], unit: str | None) -> None:
     column, how = pl.Series("t", values), Reading(unit, timezone="UTC")
     with contextlib.suppress(UsageError):
-        check_plausible(column, read_stamps(column, how, place).times, how, place)
+        check_plausible(column, read_stamps(column, how, place).times, how, place, str)
 
 
 @given(

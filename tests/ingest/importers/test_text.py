@@ -269,3 +269,42 @@ def test_bytes_in_the_middle_of_a_good_file_are_a_refusal_or_add_up(junk: bytes,
     good = b"t,x\n" + b"".join(b"%d,%d.5\n" % (i, i) for i in range(6)) + cell.encode() + b",2\n"
     with contextlib.suppress(UsageError):
         assert adds_up(text(good[:at] + junk + good[at:]))
+
+
+@pytest.mark.parametrize(
+    ("cells", "mark", "comma"),
+    [
+        ("1.234,5 -12.345.678 7 ,5 1.000,25e1", ".", True),
+        ("1'234.5 -12’345’678 7 .5 1'000.25e1", "'", False),
+        ("1\u202f234,5 -12\u00a0345\u00a0678 7 ,5 1\u2009000,25e1", " ", True),
+        ("1,234.5 -12,345,678 7 .5 1,000.25e1", ",", False),
+    ],
+)
+def test_thousands_are_told_apart_where_somebody_says_how(cells: str, mark: str, comma: bool) -> None:
+    rows = "".join(f"{number};{cell}\n" for number, cell in enumerate(cells.split(" ")))
+    asked = want("t,x", decimal_comma=comma, thousands=mark)
+    for head in ("t;x\n", "")[: 1 if mark == "," else 2]:  # which separates columns where no header does
+        found = read_table(Source("f", (head + rows).encode()), asked)
+        assert found.values[:, 1].tolist() == [1234.5, -12345678, 7, 0.5, 10002.5]
+    for bad in ("12" + mark + "5", "1" + mark + "2345"):
+        with pytest.raises(UsageError, match="line 2: .* is no number"):
+            read_table(Source("f", f"t;x\n0;{bad}\n".encode()), asked)
+
+
+@pytest.mark.parametrize(
+    ("cell", "comma", "mark"),
+    [
+        ("1.234,56", True, "point"),
+        ("1.234", True, "point"),
+        ("1,234.5", False, "comma"),
+        ("1'234", False, "apostrophe"),
+    ],
+)
+def test_thousands_that_nobody_said_are_refused_not_guessed(cell: str, comma: bool, mark: str) -> None:
+    said = refused(f"t;x\n0;{cell}\n", comma=comma)
+    assert f'line 2: "{cell}" is no number' in said
+    assert f"say --thousands {mark}" in said
+
+
+def test_points_beside_a_decimal_comma_that_cannot_be_thousands_are_read() -> None:
+    assert text("t;x\n0.125;1,5\n12.5;2\n", comma=True).values.tolist() == [[0.125, 1.5], [12.5, 2]]
