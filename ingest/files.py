@@ -21,6 +21,7 @@ _WHAT_TO_DO: Final[Mapping[int, str]] = {
     errno.EROFS: "name a folder on a disk that can be written, or mount this one so (mount -o remount,rw)",
     errno.ENFILE: "no process of this machine can open another file; see who has so many (lsof), or raise fs.file-max",
     errno.ENOTDIR: "a file is where a folder should be; name another folder, or move the file away",
+    errno.ENOENT: "name one that is there, or make its folder",
     errno.EEXIST: "a file is where a folder should be; name another folder, or move the file away",
 }
 FULL_ERRORS: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))

@@ -17,6 +17,7 @@ import polars as pl
 
 from ingest.errors import UsageError
 from ingest.showing import counted
+from windowing.dataset.pinned import PinnedSplit
 from windowing.dataset.versions import Number
 
 FIRST: Final = Number(1, 0, 0)
@@ -120,7 +121,7 @@ def level_of(found: Difference) -> tuple[Level, tuple[str, ...]]:
     labelled = sum(each.windows for each in found.relabelled if each.before is None)
     moved = sum(each.windows for each in found.moved if each.before is not None)
     placed = sum(each.windows for each in found.moved if each.before is None)
-    said = [
+    said: list[tuple[Level, str, object]] = [
         (Level.MAJOR, f"{counted(found.removed, 'window')} went", found.removed),
         (Level.MAJOR, f"{counted(found.changed, 'window')} with other samples", found.changed),
         (Level.MAJOR, f"{counted(relabelled, 'window')} with another label", relabelled),
@@ -132,6 +133,31 @@ def level_of(found: Difference) -> tuple[Level, tuple[str, ...]]:
         (Level.PATCH, "another configuration", found.config),
         (Level.PATCH, "other rules", found.rules[0] != found.rules[1]),
     ]
+    return _gravest(said)
+
+
+def level_of_split(before: PinnedSplit | None, now: PinnedSplit | None) -> tuple[Level, tuple[str, ...]]:
+    """The level of what changed in a split beside the parts of windows, and what that is, in words."""
+    if before is None or now is None:
+        return Level.NOTHING, ()
+    moved = len({*before.folds.values()}) != len({*now.folds.values()}) or any(
+        now.folds.get(group, fold) != fold for group, fold in before.folds.items()
+    )
+    asked = ("shares", "by", "stratified", "seed", "embargo_ns", "cuts_ns")
+    said = [
+        (Level.MAJOR, "other folds", bool(before.folds) and moved),
+        (Level.MINOR, "folds came", bool(now.folds) and not before.folds),
+        (
+            Level.PATCH,
+            "the split was asked for otherwise: groups that have a part stay there (--resplit moves them)",
+            any(getattr(before, name) != getattr(now, name) for name in asked),
+        ),
+    ]
+    return _gravest(said)
+
+
+def _gravest(said: Sequence[tuple[Level, str, object]]) -> tuple[Level, tuple[str, ...]]:
+    """The gravest level of what holds, and all of its words."""
     holding = [(level, words) for level, words, holds in said if holds]
     return max((level for level, _ in holding), default=Level.NOTHING), tuple(words for _, words in holding)
 

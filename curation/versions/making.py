@@ -15,7 +15,17 @@ import numpy as np
 import polars as pl
 
 from curation.consent import require_consent
-from curation.versions.deciding import FIRST, Difference, Held, Level, difference, level_of, next_number, raised
+from curation.versions.deciding import (
+    FIRST,
+    Difference,
+    Held,
+    Level,
+    difference,
+    level_of,
+    level_of_split,
+    next_number,
+    raised,
+)
 from curation.versions.splitting import AskedSplit, pinned_split
 from ingest.engine.disk import DiskFiles
 from ingest.engine.ledger import append_page
@@ -108,6 +118,8 @@ async def _attempt(
     level, because = Level.MINOR, tuple[str, ...](["the first version"])
     if before is not None:
         level, because = level_of(difference(held(before, before.source.pinned), now))
+        of_split, words = level_of_split(before.source.pinned, split)
+        level, because = max(level, of_split), (*because, *words)
         if newest is not None and newest.erased:
             level, because = Level.MAJOR, (f"{counted(newest.erased, 'window')} erased", *because)
     body = _body(root, dataset, now, split, newest, because, asked)

@@ -51,6 +51,8 @@ def pinned_split(dataset: Dataset, asked: AskedSplit, before: PinnedSplit | None
         if asked.anything:
             raise UsageError("version: --split: say the parts, as in --split train=0.7,val=0.1,test=0.2")
         return None
+    if asked.shares is not None:
+        check_shares(asked.shares)  # also where every group has its part already
     shares = asked.shares or (before.shares if before else {})
     by = asked.by or (before.by if before else default_group(dataset))
     kept = before if before is not None and before.by == by and not asked.anew else None
@@ -58,6 +60,8 @@ def pinned_split(dataset: Dataset, asked: AskedSplit, before: PinnedSplit | None
     seed = _first(asked.seed, before.seed if before else None, 0)
     if by == TIME:
         return _by_time(dataset, shares, asked, kept)
+    if asked.embargo_ns is not None:
+        raise UsageError(f"version: --embargo: it is of a split by time, and this one is by {by}; say --by {TIME}")
     assigned = {group: part for group, part in kept.groups.items() if part in shares} if kept else {}
     division = Division(dict(shares), by, stratified, seed, None, assigned)
     groups = dict(assigned)

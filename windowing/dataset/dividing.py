@@ -136,6 +136,15 @@ def default_group(dataset: Dataset) -> str:
     return "subject" if "subject" in dataset.attributes else "device"
 
 
+def embargo_asked(by: str, embargo: str | None, what: str) -> int | None:
+    """What was asked, in ns. Raises `UsageError`: a split by groups has none, so it would be passed over in silence."""
+    if embargo is None:
+        return None
+    if by != TIME:
+        raise UsageError(f'{what}: embargo: it is of a split by time, and this one is by {by}; say by="{TIME}"')
+    return parse_duration(embargo)
+
+
 def divide(
     whole: Dataset,
     shares: Mapping[str, float],
@@ -149,14 +158,8 @@ def divide(
     """The division, and the step for each of its parts. Raises `UsageError`."""
     names, _ = check_shares(shares)
     earlier = before.assigned if isinstance(before, Split) else before or {}
-    division = Division(
-        dict(shares),
-        by or default_group(whole),
-        stratified,
-        seed,
-        None if embargo is None else parse_duration(embargo),
-        dict(earlier),
-    )
+    by = by or default_group(whole)
+    division = Division(dict(shares), by, stratified, seed, embargo_asked(by, embargo, "split"), dict(earlier))
     return division, {name: Part(name, division) for name in names}
 
 
@@ -167,9 +170,9 @@ def folds_of(
     if k < 2:
         raise UsageError(f"folds: found {k}, expected at least 2")
     by = by or default_group(dataset)
+    asked = embargo_asked(by, embargo, "folds")
     if by == TIME:
         t0_ns, t1_ns = times_of(dataset.columns)
-        asked = None if embargo is None else parse_duration(embargo)
         return time_folds(t0_ns, t1_ns, k, embargo_of(t0_ns, t1_ns, asked))
     shares = {str(fold): 1 / k for fold in range(k)}
     return group_folds(Division(shares, by, stratified, seed, None, {}).parts(dataset.columns), k)

@@ -115,6 +115,8 @@ def regression_of(dataset: Dataset, targets: Sequence[str], horizon: int | str |
 
 def _steps(horizon: int | str | Sequence[int], window: WindowSpec) -> tuple[int, ...]:
     """Steps of the grid. Raises `UsageError` where there are none, or a time that is no whole number of them."""
+    if isinstance(horizon, float):
+        raise UsageError(f'regression: horizon: found {horizon}, expected whole steps, or a time as in "2s"')
     if isinstance(horizon, str):
         num, den = window.period
         steps, rest = divmod(parse_duration(horizon) * den, num)

@@ -102,7 +102,7 @@ class Explanation(msgspec.Struct, frozen=True):
         ]  # fmt: skip
         for mark in self.marks:
             how = "decides" if mark.decides else "counts" if mark.counts else "does not count: of other rules"
-            by = f"rule {mark.revision}" if mark.revision else f"{mark.author} with {mark.tool}"
+            by = f"rule {mark.revision}" if mark.revision else f"{mark.author or 'nobody named'} with {mark.tool}"
             lines.append(f"  mark      {mark.label} {mark.id} by {by}, {mark.overlap:.0%} of the window; {how}")
         if self.marks_more:
             lines.append(f"            and {self.marks_more} more")

@@ -13,15 +13,15 @@ skipped: without them labels would be wrong.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Never, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, Never, SupportsIndex, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ingest.errors import UsageError
 from ingest.settings import suggest
-from ingest.units import parse_time
 from windowing.dataset.answers import Arrays, Batch, Series, StreamArrays, Window
 from windowing.dataset.batching import BatchPlan
 from windowing.dataset.catalog import Damaged
@@ -32,7 +32,7 @@ from windowing.dataset.leaks import NEARNESS, Nearness
 from windowing.dataset.lineage import Explanation, explain
 from windowing.dataset.pinned import PinnedPart
 from windowing.dataset.reading import FIGURES
-from windowing.dataset.sampling import find_origin, log_of, precision_of, read_samples, stream_arrays
+from windowing.dataset.sampling import precision_of, samples_of, stream_arrays
 from windowing.dataset.selected import Selected
 from windowing.dataset.selecting import Rows, Step, Where, rows_of
 from windowing.dataset.source import Opening, Source
@@ -62,6 +62,8 @@ class Dataset(Selected):
         """
         if isinstance(place, slice):
             return Dataset(self._source, self, Rows(np.arange(*place.indices(len(self)))))
+        if isinstance(place, bool) or not hasattr(place, "__index__"):
+            raise TypeError(f"a window's place is a whole number, not {place!r}; select(...) takes several, or a mask")
         at = place + len(self) if place < 0 else place
         if not 0 <= at < len(self):
             raise IndexError(f"window {place} of {len(self):,}")
@@ -287,24 +289,27 @@ class Dataset(Selected):
         return regression_of(self, targets, horizon)
 
     def samples(
-        self, device: str, stream: str, start: int | str, end: int | str, *, source: str | Path | None = None
+        self,
+        device: str,
+        stream: str,
+        start: SupportsIndex | str | datetime,
+        end: SupportsIndex | str | datetime,
+        *,
+        source: str | Path | None = None,
     ) -> Series | None:
-        """The samples of a stream in `[start, end)`, ns UTC or ISO times, as the sensor said them, in float64; None
-        where there are none.
+        """The samples of a stream in `[start, end)`, ns UTC, ISO times or datetimes with a zone, as the sensor said
+        them, in float64; None where there are none.
 
         They are read from the archive and the log beside the dataset, or from `source`: a log's URL, or the folder of
         either.
 
         Raises:
-            UsageError: there is no such log, or it is not the one that the dataset was cut from.
+            UsageError: there is no such log, or it is not the one that the dataset was cut from; there is nothing, and
+                these windows have no such device or stream.
             CorruptError: a file is damaged.
             LogUnavailableError: the log gives no answer.
         """
-        begin_ns, end_ns = (it if isinstance(it, int) else parse_time(it) for it in (start, end))
-        if end_ns <= begin_ns:
-            raise UsageError(f"samples: the span ends at {end}, before it begins at {start}")
-        origin = find_origin(self.contents.root, log_of(self), source)
-        return read_samples(origin, device, stream, [(begin_ns, end_ns)])[0]
+        return samples_of(self, device, stream, (start, end), source)
 
     def precision(self) -> pl.DataFrame:
         """What float32 leaves of each channel, from all these windows: channel, unit, largest (magnitude), step (the

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import operator
 from collections.abc import Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
@@ -24,7 +26,9 @@ from ingest.log.places import is_log
 from ingest.log.protocol import READINGS
 from ingest.opening import check_begun, open_log
 from ingest.pace import rated_gap_ns
+from ingest.settings import suggest
 from ingest.times import period_of
+from ingest.units import parse_time
 from windowing.dataset.answers import Series
 from windowing.fold.grid import Grid
 from windowing.fold.resample import FAR_NS, Samples, of_channel, resample
@@ -124,6 +128,40 @@ def read_samples(origin: Origin, device: str, stream: str, spans: Sequence[tuple
                 await log.close()
 
     return [None if it is None else Series(it.channels, it.units, it.times, it.values) for it in _wait_for(ask())]
+
+
+def samples_of(
+    selected: Selected, device: str, stream: str, span: tuple[object, object], source: str | Path | None
+) -> Series | None:
+    """See `Dataset.samples`."""
+    begin_ns, end_ns = map(_instant, span)
+    if end_ns <= begin_ns:
+        raise UsageError(f"samples: the span ends at {span[1]}, before it begins at {span[0]}")
+    origin = find_origin(selected.contents.root, log_of(selected), source)
+    found = read_samples(origin, device, stream, [(begin_ns, end_ns)])[0]
+    if found is None:
+        _check_named(selected, device, stream)
+    return found
+
+
+def _instant(said: object) -> int:
+    """A time as ns UTC: a whole number of them, an ISO text, or a datetime with a zone. Raises `UsageError`."""
+    if isinstance(said, datetime):
+        return parse_time(said.isoformat())
+    if isinstance(said, str):
+        return parse_time(said)
+    if isinstance(said, bool) or not hasattr(said, "__index__"):
+        raise UsageError(f"samples: found {said!r}, expected ns UTC, an ISO time or a datetime")
+    return operator.index(said)
+
+
+def _check_named(selected: Selected, device: str, stream: str) -> None:
+    """Raise `UsageError` where no window is of this device, or cut from this stream."""
+    devices = selected.columns(("device",))["device"].unique().sort().to_list()
+    streams = [plan.name for plan in selected.contents.config.window.streams]
+    for what, name, known in (("device", device, devices), ("stream", stream, streams)):
+        if name not in known:
+            raise UsageError(f'samples: nothing there, and these windows have no {what} "{name}"{suggest(name, known)}')
 
 
 def stream_arrays(selected: Selected, rows: Ints, source: str | Path | None) -> dict[str, Doubles]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 import polars as pl
@@ -15,6 +16,9 @@ from ingest.errors import UsageError
 if TYPE_CHECKING:
     Table = Callable[[Sequence[str]], pl.DataFrame]
     """The columns of windows by their names. Raises `UsageError` for one that there is not."""
+
+
+_KINDS: Final = ("<i1", "<i2", "<i4", "<i8")
 
 
 class Step(Protocol):
@@ -45,22 +49,37 @@ class Where:
         columns = table(tuple(dict.fromkeys([*needed, *self.equal])))
         mask = np.ones(count, np.bool_)
         for each in self.expressions:
-            found = columns.select(each).to_series()
+            found = _evaluated(columns, each, f'"{each}"').to_series()
             if found.dtype != pl.Boolean or len(found) != count:
                 raise UsageError(f'select: "{each}" is no condition; compare, as in pl.col("coverage") > 0.9')
             mask &= found.fill_null(value=False).to_numpy()
         for name, value in self.equal.items():
             several = isinstance(value, list | tuple | set | frozenset)
-            found = columns[name].is_in(list(value)) if several else columns[name].eq_missing(value)
+            equal = pl.col(name).is_in(list(value)) if several else pl.col(name).eq_missing(value)
+            found = _evaluated(columns, equal, f"{name}={value!r}").to_series()
             mask &= found.fill_null(value=False).to_numpy()
         return np.flatnonzero(mask)
 
 
+def _evaluated(columns: pl.DataFrame, expression: pl.Expr, shown: str) -> pl.DataFrame:
+    """Raise `UsageError` where Polars does."""
+    try:
+        return columns.select(expression)
+    except pl.exceptions.PolarsError as error:
+        raise UsageError(f"select: {shown}: {str(error).splitlines()[0]}") from None
+
+
 @dataclass(frozen=True)
 class Rows:
-    """Windows by their places, in this order."""
+    """Windows by their places, in this order; they pickle packed."""
 
     rows: NDArray[np.int64]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        steps = np.diff(self.rows, prepend=0)
+        low, high = (int(end(initial=0)) for end in (steps.min, steps.max))
+        kind = next(kind for kind in _KINDS if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max)
+        return _unpacked_rows, (kind, zlib.compress(steps.astype(kind).tobytes()))
 
     def kept(self, table: Table, count: int) -> NDArray[np.int64]:
         """See `Step`. Raises `UsageError` for a place that there is not."""
@@ -70,8 +89,14 @@ class Rows:
         return found
 
 
+def _unpacked_rows(kind: str, packed: bytes) -> Rows:
+    return Rows(np.cumsum(np.frombuffer(zlib.decompress(packed), kind), dtype=np.int64))
+
+
 def rows_of(which: object, count: Callable[[], int]) -> Rows:
     """The step for a mask, or for a list of places. Raises `UsageError` where it is neither."""
+    if isinstance(which, pl.Series) and which.dtype == pl.Boolean:
+        which = which.fill_null(value=False)  # as in a condition: what has no label is not equal to one
     found = which.to_numpy() if isinstance(which, pl.Series) else np.asarray(which)
     if found.dtype == np.bool_:
         if found.shape != (count(),):

@@ -114,7 +114,7 @@ def check_readable(source: Source) -> None:
     for at, magic, what, advice in others:
         if source.data[at : at + len(magic)] == magic:
             raise UsageError(f"{source.path}: is {what}, which is not read here; make something else of it: {advice}")
-    if _JSON.match(source.data[:HEAD_BYTES]):
+    if _JSON.match(source.data[:HEAD_BYTES]) and not is_described(source):
         raise UsageError(
             f"{source.path}: is JSON, but no file of Edge Impulse, and is not read here; make something else of it: "
             "polars.read_ndjson(...) of a value a line, or polars.read_json(...), and .write_parquet(...)"

@@ -125,6 +125,17 @@ def test_folds_are_kept(tmp_path: Path) -> None:
     assert [len(train) + len(test) for train, test in dataset.folds()] == [19] * 3
 
 
+def test_a_split_that_is_asked_for_otherwise_is_a_version_though_no_window_moves(root: Path) -> None:
+    assert version(root, Asked(split=HALVES)).number is None
+    thirds = version(root, Asked(split=AskedSplit({"train": 0.7, "test": 0.3}), near=False))
+    assert (thirds.number, thirds.parts) == ("1.0.1", {"test": 7, "train": 7})
+    assert "--resplit" in thirds.because[0]
+    folded = version(root, Asked(split=AskedSplit(folds=2), near=False))
+    assert (folded.number, folded.because) == ("1.1.0", ("folds came",))
+    assert len(open_dataset(root, version="latest").folds()) == 2
+    assert version(root, Asked(split=AskedSplit(folds=2))).number is None
+
+
 def test_time_is_cut_where_it_was(root: Path, tmp_path: Path) -> None:
     chains = [[Window("a", "r", k) for k in range(20)]]
     root = build(tmp_path / "t", chains, [])
@@ -278,6 +289,10 @@ def test_wrong_asking_is_told(root: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--split: say the parts"):
         version(bare, Asked(split=AskedSplit(by="device")))
     assert sensorloom.main(["dataset", "version", str(bare), "--split", "train"]) == 2
+    with pytest.raises(UsageError, match="--embargo: .* this one is by device; say --by time"):
+        version(bare, Asked(split=AskedSplit({"train": 0.5, "test": 0.5}, embargo_ns=1)))
+    with pytest.raises(UsageError, match="together they are 1"):
+        version(root, Asked(split=AskedSplit({"train": 0.6, "test": 0.3})))
     version(bare, Asked(dry=True))
     assert read_versions(bare) == []
 

@@ -164,9 +164,11 @@ def times_of(table: Table) -> list[str]:
 def test_a_midnight_among_times_is_a_time_and_a_date_stays_a_date() -> None:
     noon = datetime(2026, 1, 1, 12)
     times = [noon + timedelta(hours=6 * i) for i in range(6)]
-    data = workbook(Sheet=[["t", "x"], *([time, i] for i, time in enumerate(times))])
+    rows: list[list[object]] = [[time, i] for i, time in enumerate(times)]
+    data = workbook(Sheet=[["t", "x"], *rows])
     assert times_of(read(data, "x", "t")) == [str(time) for time in times]
-    days = workbook(Sheet=[["t", "x"], *([datetime(2026, 1, day), day] for day in (1, 2))])
+    rows = [[datetime(2026, 1, day), day] for day in (1, 2)]
+    days = workbook(Sheet=[["t", "x"], *rows])
     assert times_of(read(days, "x", "t")) == ["2026-01-01", "2026-01-02"]
 
 

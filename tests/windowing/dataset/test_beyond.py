@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -105,6 +106,16 @@ def test_samples_are_those_that_the_sensor_said(dataset: Dataset, root: Path, so
     assert found.values.dtype == np.float64
     np.testing.assert_array_equal(found.values, A[RATE : RATE * 5 // 2])
     assert (found.times[0], found.times[-1]) == (at(1), at(2.48))
+    for as_told in (lambda t: datetime.fromtimestamp(t / 1e9, UTC), np.int64):
+        again = dataset.samples("a", "acc", as_told(at(1)), as_told(at(2.5)), source=where)
+        assert again is not None
+        assert again.times.tolist() == found.times.tolist()
+    with pytest.raises(UsageError, match='no device "A"'):
+        dataset.samples("A", "acc", at(1), at(2), source=where)
+    with pytest.raises(UsageError, match='no stream "ac".*Did you mean "acc"'):
+        dataset.samples("a", "ac", at(1), at(2), source=where)
+    with pytest.raises(UsageError, match="found 1.5, expected ns UTC"):
+        dataset.samples("a", "acc", 1.5, at(2), source=where)  # type: ignore[arg-type]
     live = dataset.samples("b", "acc", at(0), at(1), source=where)
     assert (live is None) == (source == "archive"), "what came later is in the log alone"
 

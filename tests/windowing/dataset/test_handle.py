@@ -22,6 +22,7 @@ from tests.windowing.sample_dataset import CONFIG, Window, build, copied, mark, 
 from windowing.dataset.answers import Batch
 from windowing.dataset.batching import BatchPlan
 from windowing.dataset.reader import Dataset, open_dataset
+from windowing.dataset.selecting import Rows
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +84,17 @@ def test_what_is_no_selection_is_told(dataset: Dataset) -> None:
         len(dataset.select([20]))
     with pytest.raises(UsageError, match="expected a condition, a mask, or places"):
         dataset.select(np.array(["a"]))
+    with pytest.raises(UsageError, match="select: device=5: cannot compare"):
+        len(dataset.select(device=5))
+    for place in ("a", [1, 2], True, 1.0):
+        with pytest.raises(TypeError, match="a window's place is a whole number"):
+            dataset[place]  # type: ignore[index]
+
+
+def test_a_mask_that_knows_not_of_all_windows_takes_those_that_it_knows_of(dataset: Dataset) -> None:
+    is_run = dataset.windows()["label"] == "run"
+    assert is_run.null_count() == 9
+    assert ids(dataset.select(is_run)) == ids(dataset.select(label="run"))
 
 
 def test_a_notebook_shows_shape_and_counts(tmp_path: Path) -> None:
@@ -161,6 +173,14 @@ def test_a_handle_pickles_small_with_its_selection(dataset: Dataset) -> None:
     code = f"import pickle; print(pickle.loads({data!r}).windows()['window'].to_list())"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == str(ids(some))
+
+
+def test_a_million_places_that_were_chosen_pickle_small() -> None:
+    rows = Rows(np.flatnonzero(np.arange(1_000_000) % 7))
+    data = pickle.dumps(rows)
+    assert len(data) < 10_000
+    np.testing.assert_array_equal(pickle.loads(data).rows, rows.rows)
+    assert pickle.loads(pickle.dumps(Rows(np.array([-1, 5, 2])))).rows.tolist() == [-1, 5, 2]
 
 
 def test_a_pickled_handle_has_the_windows_of_its_cut(tmp_path: Path) -> None:

@@ -89,6 +89,10 @@ def test_what_cannot_be_split_is_told(dataset: Dataset) -> None:
         dataset.select(device=["d00", "d01"]).split(SHARES)["train"].windows()
     with pytest.raises(UsageError, match="folds: found 1"):
         dataset.folds(1)
+    with pytest.raises(UsageError, match='split: embargo: .* this one is by device; say by="time"'):
+        dataset.split(SHARES, embargo="5s")
+    with pytest.raises(UsageError, match="folds: embargo: .* this one is by device"):
+        dataset.folds(2, embargo="5s")
 
 
 def test_folds_are_what_scikit_learn_takes(dataset: Dataset) -> None:
