@@ -252,7 +252,7 @@ class Timeline:
     async def _act(self, act: Act, who: Who) -> Accepted | Rejected:
         try:
             async with asyncio.timeout(_SEEN_S):
-                await self._caught_up(act.device)
+                await self._caught_up(act.device, act.mark)
             event = acts.event_of(act, who, self.book, self._fit(), time.time_ns())
             if event is None:
                 return Accepted(act.act, "", self.book.mark(act.device, act.mark))
@@ -267,16 +267,17 @@ class Timeline:
         except SensorloomError as error:
             self._floor.doubt()  # it may be there all the same
             return Rejected(act.act, "log", str(error), again=isinstance(error, TransientError))
-        self._floor.wrote(position)
+        self._floor.wrote((act.device, act.mark), position, self._marks.positions)
         return Accepted(act.act, f"{position.partition}:{position.offset}")
 
-    async def _caught_up(self, device: str) -> None:
-        """Return when all is known of a device's marks that was in the log at the last doubt, or was written here."""
+    async def _caught_up(self, device: str, mark: str) -> None:
+        """Return when all is known of a device's marks that was in the log at the last doubt, and of this one what was
+        written here."""
         if not self._partitions:
             self._partitions = await self._log.ensure(MARKS)
         await self._floor.look()
         partition = partition_of(device.encode(), self._partitions)
-        await self._marks.reach(partition, self._floor.of(partition))
+        await self._marks.reach(partition, self._floor.of(partition, (device, mark)))
 
     def _fit(self) -> acts.Site:
         spans = {device: span for device in self.catalog.streams if (span := self.catalog.span(device)) is not None}

@@ -91,7 +91,9 @@ class Publisher:
         """Raise `PermanentError` for an entry that is larger than the topic takes; else `append` has all it needs."""
         _, bytes_max = await self._cluster.ensure(topic)
         self._check_sizes(topic, entries, bytes_max)
-        await self._started()
+        producer = await self._started()
+        what = f'find the partitions of topic "{topic}"'
+        await self._cluster.call(what, lambda _: producer.partitions_for(topic))  # it has a client of its own
 
     async def append(self, topic: str, entries: Sequence[Entry]) -> list[Position]:
         """Where each entry lies, once all in-sync replicas have it."""

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from ingest.errors import LogUnavailableError
-from ingest.log.protocol import MARKS, Bounds, Entry
+from ingest.log.protocol import MARKS, Bounds, Entry, Position
 from ingest.records import schema_id
 from simulators.doubles.log import ListLog
 from tests.timeline.site import ACC, START_NS, S, act_of
@@ -16,6 +16,8 @@ from timeline import protocol
 from timeline.marks.acts import Who
 from timeline.marks.floor import Floor
 from timeline.site import Settings, Timeline
+
+MARK, OTHER = ("pump", "m1"), ("pump", "m2")
 
 
 class CountedLog(ListLog):
@@ -64,14 +66,14 @@ def test_one_question_answers_all_who_doubted_before_it() -> None:
         await log.append(MARKS, [Entry(b"pump", b"mark")])
         log.lets.set()
         await asyncio.gather(first, *crowd)
-        assert (log.asked, floor.of(0)) == (2, 4)
+        assert (log.asked, floor.of(0, MARK)) == (2, 4)
         await floor.look()
         assert log.asked == 2
 
     asyncio.run(run())
 
 
-def test_what_is_written_meanwhile_is_below_it() -> None:
+def test_what_is_written_meanwhile_is_below_it_for_who_changes_the_same_mark() -> None:
     async def run() -> None:
         log = await log_of(3)
         floor = Floor(log, MARKS)
@@ -79,12 +81,22 @@ def test_what_is_written_meanwhile_is_below_it() -> None:
         looking = asyncio.create_task(floor.look())
         await settled()
         (position,) = await log.append(MARKS, [Entry(b"pump", b"mark")])
-        floor.wrote(position)
+        floor.wrote(MARK, position, {0: 3})
         log.lets.set()
         await looking
-        assert floor.of(0) == 4
+        assert floor.of(0, MARK) == 4
+        assert floor.of(0, OTHER) == 3
 
     asyncio.run(run())
+
+
+def test_what_was_read_is_not_kept() -> None:
+    floor = Floor(ListLog(partitions=2), MARKS)
+    floor.wrote(MARK, Position(0, 7), {0: 7})
+    floor.wrote(OTHER, Position(0, 8), {0: 7})
+    assert (floor.of(0, MARK), floor.of(0, OTHER)) == (8, 9)
+    floor.wrote(MARK, Position(0, 9), {0: 9})  # changed again: the last word counts
+    assert (floor.of(0, MARK), floor.of(0, OTHER)) == (10, 0)
 
 
 def test_a_log_that_was_away_is_asked_again() -> None:
@@ -96,7 +108,7 @@ def test_a_log_that_was_away_is_asked_again() -> None:
             await floor.look()
         log.away = False
         await floor.look()
-        assert floor.of(0) == 3
+        assert floor.of(0, MARK) == 3
 
     asyncio.run(run())
 

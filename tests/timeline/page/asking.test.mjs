@@ -13,6 +13,7 @@ function handTimers() {
     const waiting = new Map();
     globalThis.setTimeout = (call, ms) => waiting.set(next, { call, at: now + ms }) && next++;
     globalThis.clearTimeout = (number) => waiting.delete(number);
+    Object.defineProperty(performance, "now", { configurable: true, value: () => now });
     return (ms) => {
         now += ms;
         for (const [number, { call, at }] of [...waiting]) if (at <= now && waiting.delete(number)) call();

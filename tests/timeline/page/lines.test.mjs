@@ -60,17 +60,21 @@ test("what came, and a gap, change what lies there, and nothing before", () => {
     assert.equal(columns.filter((joined, i) => joined === 0 && i > 0).length > 0, true);
 });
 
-test("pieces that are whole leave paths, made once; that one to which samples come does not", () => {
+test("pieces that are whole leave paths, made once; that one to which samples come does so when none came for some frames", () => {
     const trace = traceOf([frame(0, 1500)]);
     const first = strokes(trace, view(0n));
+    assert.deepEqual(strokes(trace, view(0n)), first);
     const pieces = linesOf(trace, [0], view(0n), WIDTH).pieces;
     const whole = pieces.filter(({ range }) => range.to <= T + 14_990_000_000n);
     const paths = whole.map(({ drawn }) => drawn[0].path);
     assert.ok(first.kept === whole.length && first.kept > 1 && first.lines > 0);
-    assert.deepEqual(strokes(trace, view(0n)), first);
+    assert.ok(pieces.every((piece) => whole.includes(piece) || piece.drawn[0] === undefined));
+    assert.deepEqual(strokes(trace, view(0n)), { kept: whole.length + 1, lines: 0 }); // what lies behind the samples is not drawn
     assert.ok(whole.every(({ drawn }, i) => drawn[0].path === paths[i]));
-    assert.equal(pieces.at(-1).drawn[0], undefined);
-    assert.equal(strokes(trace, view(0n), { ...SCALE, high: 2 }).kept, whole.length);
+    trace.frames.push(frame(1500, 1510));
+    changedFrom(trace, T + 14_990_000_000n);
+    const next = strokes(trace, view(0n), { ...SCALE, high: 2 });
+    assert.ok(next.kept === whole.length && next.lines > first.lines);
     assert.ok(whole.every(({ drawn }, i) => drawn[0].path !== paths[i]), "another y-axis, another path");
 });
 

@@ -9,7 +9,7 @@ import { listen } from "./input.js";
 import { recalled } from "./knowing.js";
 import { menuOf } from "./menu.js";
 import { Outbox } from "./outbox.js";
-import { element, made, write } from "./page.js";
+import { element, hide, made, setTo, write } from "./page.js";
 import { review } from "./reviewing.js";
 import { Link } from "./socket.js";
 import { tableOf } from "./table.js";
@@ -70,7 +70,7 @@ function palette(at) {
     let drawn = "";
     at.listeners.push(() => {
         const state = JSON.stringify([at.labels, at.armed, at.marking.held?.label, at.marking.running?.label]);
-        element("state-mode").setAttribute("aria-pressed", String(at.marking.stateMode));
+        setTo(element("state-mode"), "aria-pressed", String(at.marking.stateMode));
         const words = undoWords(at);
         write(element("undo-words"), words);
         /** @type {HTMLButtonElement} */ (element("undo")).disabled = words === "";
@@ -82,7 +82,7 @@ function palette(at) {
         }
         for (const button of element("labels").children) {
             const { name } = /** @type {HTMLElement} */ (button).dataset;
-            button.setAttribute("aria-pressed", String(at.armed === name));
+            setTo(button, "aria-pressed", String(at.armed === name));
             button.classList.toggle("down", at.marking.held?.label === name || at.marking.running?.label === name);
         }
         drawn = state;
@@ -120,7 +120,7 @@ function buttons(at) {
     for (const [id, action] of Object.entries(pairs)) element(id).addEventListener("click", () => ACTIONS[action](at));
     element("queue").addEventListener("click", () => review(at));
     at.listeners.push(() => {
-        element("queue").hidden = at.hand.queue === 0 || !at.mayMark;
+        hide(element("queue"), at.hand.queue === 0 || !at.mayMark);
         write(element("queue"), `queue ${at.hand.queue}`);
     });
     element("panel-button").addEventListener("click", () => togglePanel(at));

@@ -23,7 +23,7 @@ const [MARKS_MAX, PART] = [20_000, 100];
 export function askAll(at) {
     at.overviewed = false;
     at.beside = undefined;
-    clearTimeout(at.timers.ask);
+    stop(at, "ask");
     askNow(at);
     if (!at.whole) return;
     const { from, to } = at.whole;
@@ -42,14 +42,33 @@ function overviewAfter(at, ask) {
 
 /** Asks for what is shown, once the view rests; where no answer comes soon it is painted anew without one. @param {Timeline} at */
 export function askView(at) {
-    clearTimeout(at.timers.ask);
-    clearTimeout(at.timers.address);
-    clearTimeout(at.timers.rest);
-    at.timers.ask = setTimeout(() => askNow(at), ASK_MS);
-    at.timers.rest = setTimeout(() => {
-        at.timers.rest = undefined;
-        at.paint();
-    }, REST_MS);
+    stop(at, "address");
+    rested(at, "ask", ASK_MS, askNow);
+    rested(at, "rest", REST_MS, () => at.paint());
+}
+
+/**
+ * Does something once it was not asked for anew for so long. A timer that runs goes on, and finds out at its end how long it is
+ * still to wait: to stop and set one in each frame takes a browser as long as to draw a lane.
+ * @param {Timeline} at @param {"ask" | "rest"} name @param {number} ms @param {(at: Timeline) => void} then
+ */
+function rested(at, name, ms, then) {
+    const { timers } = at;
+    const due = (timers.due ??= { ask: 0, rest: 0 });
+    due[name] = performance.now() + ms;
+    const end = () => {
+        const left = due[name] - performance.now();
+        timers[name] = left > 1 ? setTimeout(end, left) : undefined;
+        if (timers[name] === undefined) then(at);
+    };
+    timers[name] ??= setTimeout(end, ms);
+}
+
+/** @param {Timeline} at @param {"ask" | "address"} name */
+function stop({ timers }, name) {
+    if (timers[name] === undefined) return;
+    clearTimeout(timers[name]);
+    timers[name] = undefined;
 }
 
 /** @param {Timeline} at */
@@ -59,6 +78,7 @@ function askNow(at) {
     const view = { from: at.view.from - more, to: at.view.to + more };
     at.ask = asked(at, [...at.traces.keys()].slice(0, 64), view, at.plot * 1.5, { follow: true });
     at.link.send({ type: "marks", request: at.asks, device: at.device, from_ns: String(view.from), to_ns: String(view.to), most: MARKS_MAX, part: element("panel").hidden ? PART : MARKS_MAX });
+    stop(at, "address");
     at.timers.address = setTimeout(() => at.view && history.replaceState(null, "", addressOf(at.device, at.view, at.selected)), ADDRESS_MS);
 }
 

@@ -1,6 +1,6 @@
 // @ts-check
 /** The bar at the top: clock, how live it is, what waits, who looks too; and what is said when the line goes and comes. */
-import { element, made, say, write } from "./page.js";
+import { element, made, say, setTo, write } from "./page.js";
 import { clock } from "./time.js";
 import { liveWords, outboxWords } from "./words.js";
 
@@ -38,7 +38,7 @@ export function hearPeople(at, { people }) {
 export function bar(at) {
     write(element("clock"), clock(at.markTime()));
     write(element("live"), liveWords(at.newest, at.serverNow()));
-    element("follow").setAttribute("aria-pressed", String(at.follow));
+    setTo(element("follow"), "aria-pressed", String(at.follow));
     const waiting = at.outbox.waiting(at.user).length;
     const open = at.open || at.link.tries === 0; // the first answer is on its way
     write(element("outbox"), outboxWords(waiting, open));

@@ -1,7 +1,7 @@
 // @ts-check
 /** The fields of the selected mark, to be read and changed; what is being typed stays. */
 import { reshape, retract, selected } from "./gestures.js";
-import { element, made } from "./page.js";
+import { element, hide, made, write } from "./page.js";
 import { clock, exact, instant } from "./time.js";
 import { stateWords, whoseWords } from "./words.js";
 
@@ -23,14 +23,19 @@ export function fieldsOf(at, back) {
     at.listeners.push(() => show(at, section));
 }
 
-/** @param {Timeline} at @param {HTMLElement} section */
+/**
+ * Shows the mark's fields, while the panel is open: for each field that is new the browser looks through all forms of the page,
+ * which takes longer than everything else that becomes of a key. A mark that is saved is another one in one word only.
+ * @param {Timeline} at @param {HTMLElement} section
+ */
 function show(at, section) {
+    if (element("panel").hidden) return;
     const mark = selected(at);
-    section.hidden = !mark;
+    hide(section, !mark);
     if (!mark || section.contains(document.activeElement)) return;
     const state = stateWords(mark, at.outbox.acts);
-    const key = `${mark.id} ${mark.start} ${mark.end} ${mark.label} ${mark.reason} ${mark.author} ${mark.reviewedBy} ${state}`;
-    if (section.dataset.key === key) return;
+    const key = `${mark.id} ${mark.start} ${mark.end} ${mark.label} ${mark.reason} ${mark.author} ${mark.reviewedBy}`;
+    if (section.dataset.key === key) return write(element("mark-state"), state);
     section.dataset.key = key;
     const facts = Object.entries(mark.evidence).map(([name, value]) => made("li", {}, `${name} ${Number(value.toPrecision(4))}`));
     /** @type {[string, string | Node][]} */
@@ -42,7 +47,7 @@ function show(at, section) {
         ["Who", whoseWords(mark)],
         ["Accepted", mark.reviewedBy && `by ${mark.reviewedBy}`],
         ["Why", facts.length > 0 ? made("ul", {}, ...facts) : ""],
-        ["State", state],
+        ["State", made("span", { id: "mark-state" }, state)],
     ];
     const back = made("button", { type: "button" }, "Take back");
     back.addEventListener("click", () => retract(at));

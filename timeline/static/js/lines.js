@@ -16,7 +16,7 @@ import { xOf } from "./view.js";
 /** @typedef {import("./traces.js").Columns} Columns */
 /** @typedef {import("./strokes.js").Scale} Scale */
 /** @typedef {{ scale: Scale, path: Path2D }} Drawn a channel's path, and the scale that it was made for */
-/** @typedef {{ range: View, columns: (Columns | undefined)[], drawn: (Drawn | undefined)[] }} Piece by channel */
+/** @typedef {{ range: View, columns: (Columns | undefined)[], some: boolean[], drawn: (Drawn | undefined)[], frames: number }} Piece by channel, `some`: whether there is anything; and in how many frames it has been since it was made */
 /** @typedef {{ frames: readonly import("./frames.js").Frame[], span: bigint, width: number, pieces: Map<bigint, Piece>, free: Columns[] }} Kept pieces of these frames, for views of this span and width; arrays to use again */
 /** @typedef {{ pieces: Piece[], left: number, wide: number, whole: bigint }} Lines what a view shows: pieces side by side, device px of the first one's left border and of a column; to those that end later than `whole` samples may still come */
 
@@ -24,6 +24,9 @@ import { xOf } from "./view.js";
 export const PIECE = 256;
 /** While one zooms columns are drawn as narrow as this part of a pixel, and never wider than one: that would be seen, and costs a browser its thinnest lines. */
 const NARROWEST = 0.64;
+
+/** A piece to which samples may still come, and that came to so many frames without any, leaves its paths as a whole one does: where one follows it is another one in nearly each frame, and a path that is drawn once costs more than none. */
+const STILL = 3;
 
 /**
  * The pieces of a stream that a view shows.
@@ -40,6 +43,7 @@ export function linesOf(trace, channels, view, width, moving = false) {
     for (let place = first; place <= last; place += 1n) {
         const range = { from: floorDiv(place * across, wide), to: floorDiv((place + 1n) * across, wide) };
         const piece = kept.pieces.get(place) ?? pieceOf(trace, channels, range, kept.free);
+        piece.frames += 1;
         kept.pieces.set(place, piece);
         pieces.push(piece);
     }
@@ -76,8 +80,11 @@ function letGo({ pieces, free }, place) {
 /** @param {Trace} trace @param {readonly number[]} channels @param {View} range @param {Columns[]} free @returns {Piece} */
 function pieceOf({ frames, rate, gaps }, channels, range, free) {
     /** @type {Piece} */
-    const piece = { range, columns: [], drawn: [] };
-    for (const c of channels) piece.columns[c] = columnsOf(frames, c, range, PIECE, rate, gaps, free.pop());
+    const piece = { range, columns: [], some: [], drawn: [], frames: 0 };
+    for (const c of channels) {
+        const columns = (piece.columns[c] = columnsOf(frames, c, range, PIECE, rate, gaps, free.pop()));
+        piece.some[c] = columns.low.some((value) => value === value); // a number
+    }
     return piece;
 }
 
@@ -98,7 +105,7 @@ export function seenLines({ pieces, left, wide }, channel, width) {
 }
 
 /**
- * Draws a channel: pieces that are whole as the paths that they leave, the others in one path. Lines of narrow columns are as
+ * Draws a channel: pieces that are whole, or stay as they are, as the paths that they leave, the others in one path. Lines of narrow columns are as
  * narrow across, and as thin as ever down.
  * @param {CanvasRenderingContext2D} pen whose units are device px afterwards @param {Lines} lines @param {number} channel
  * @param {number} origin device px of the view's left border @param {Scale} scale
@@ -108,10 +115,10 @@ export function drawLines(pen, { pieces, left, wide, whole }, channel, origin, s
     pieces.forEach((piece, i) => {
         const columns = /** @type {Columns} */ (piece.columns[channel]);
         const at = origin + left + i * PIECE * wide;
-        if (piece.range.to <= whole) {
+        if (piece.some[channel] && (piece.range.to <= whole || piece.frames >= STILL)) {
             pen.setTransform(wide, 0, 0, 1, at, 0);
             pen.stroke(pathOf(piece, channel, columns, scale));
-        } else addLine(pen, columns, at, scale, wide);
+        } else if (piece.some[channel]) addLine(pen, columns, at, scale, wide);
         if (i === pieces.length - 1) addOut(pen, columns, at, scale, wide);
     });
     strokeLines(pen, wide);

@@ -1,6 +1,6 @@
 // @ts-check
 /** The track of a device in the panel: where it was in the view, stronger where it was faster, and where it is at the cursor. */
-import { element, fitted, write } from "./page.js";
+import { element, fitted, hide, write } from "./page.js";
 import { barLength, lengthWords, nearestPoint, placedTrack, pointsOf } from "./track.js";
 
 /** @typedef {import("./timeline.js").Timeline} Timeline */
@@ -13,8 +13,7 @@ const SHADES = 4;
 /** Draws the track of the first stream that has positions; hides the section where there is none. @param {Timeline} at */
 export function drawTrack(at) {
     const trace = [...at.traces.values()].find((one) => one.place);
-    const section = element("track-section");
-    section.hidden = trace === undefined;
+    hide(element("track-section"), trace === undefined);
     if (!trace || !at.view || element("panel").hidden) return;
     const canvas = /** @type {HTMLCanvasElement} */ (element("track"));
     const { width, height, ratio } = fitted(canvas);

@@ -21,6 +21,16 @@ export function write(node, text) {
     if (node.textContent !== text) node.textContent = text;
 }
 
+/** Hides or shows, where it is not so already: a browser takes the same word for a change. @param {HTMLElement} node @param {boolean} hidden */
+export function hide(node, hidden) {
+    if (node.hidden !== hidden) node.hidden = hidden;
+}
+
+/** Sets an attribute where it is another one. @param {Element} node @param {string} name @param {string} value */
+export function setTo(node, name, value) {
+    if (node.getAttribute(name) !== value) node.setAttribute(name, value);
+}
+
 /** Tells a screen reader, and puts it into the list of what happened. @param {string} words */
 export function say(words) {
     element("said").textContent = words;

@@ -6,7 +6,7 @@ import { HEIGHTS, layoutOf, roomFor } from "./layout.js";
 import { drawOverview } from "./overview.js";
 import { drawTrack } from "./map.js";
 import { mergedPart } from "./merged.js";
-import { element, fitted, write } from "./page.js";
+import { element, fitted, hide, write } from "./page.js";
 import { isStated } from "./states.js";
 import { duration, range } from "./time.js";
 import { span, viewOf } from "./view.js";
@@ -33,7 +33,7 @@ export function paintNow(at) {
     const small = fitted(at.small, at.smallSize);
     const nothing = element("nothing");
     const words = missing(at);
-    nothing.hidden = words === "";
+    hide(nothing, words === "");
     write(nothing, words);
     if (!at.view) return;
     const began = performance.now();

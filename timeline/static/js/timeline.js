@@ -114,7 +114,7 @@ export class Timeline {
         this.script = 0;
         /** @type {import("./layout.js").Row[]} */
         this.rows = [];
-        /** Of asking, of exact lines, of the address, of the canvas's words: what waits for a view to rest; of the range's words. @type {{ ask?: Timer, rest?: Timer, address?: Timer, words?: Timer, range?: Timer }} */
+        /** Of asking, of exact lines, of the address, of the canvas's words: what waits for a view to rest, and until when; of the range's words. @type {{ ask?: Timer, rest?: Timer, address?: Timer, words?: Timer, range?: Timer, due?: { ask: number, rest: number } }} */
         this.timers = {};
         /** @type {number | undefined} */
         this.frame = undefined;
@@ -152,7 +152,7 @@ export class Timeline {
                 letGo(this);
                 this.paint();
             }
-            setTimeout(() => requestAnimationFrame(step), calm.matches ? CALM_MS : FOLLOW_MS);
+            setTimeout(() => (this.follow ? requestAnimationFrame(step) : step()), calm.matches ? CALM_MS : FOLLOW_MS); // a picture that stands still asks for no frames
         };
         step();
     }
