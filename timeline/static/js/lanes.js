@@ -38,12 +38,16 @@ function drawAside(pen, row, words, colours) {
 /** @type {WeakMap<import("./density.js").Dense, Counted>} as they were drawn last: what moves is the pen */
 const counted = new WeakMap();
 
+/** While a view moves, bars are stretched by this much at most before they are made anew: the fullest column in view is another one in many a frame. */
+const STRETCHED = 1.25;
+
 /** So many marks that they are counted. @param {CanvasRenderingContext2D} pen @param {number} plot @param {Row} row @param {import("./density.js").Dense} dense @param {Scene} scene */
-function drawDensity(pen, plot, row, dense, { view, colours, labels }) {
+function drawDensity(pen, plot, row, dense, { view, colours, labels, moving }) {
     const { begin, wide, most } = placeOf(dense, view, plot);
-    const paths = countedPaths(dense, most, Math.max(1, 1 / wide));
+    const { paths, most: whole } = countedPaths(dense, most, Math.max(1, 1 / wide), moving);
+    const tall = whole / most;
     pen.save();
-    pen.transform(wide, 0, 0, 1, begin, row.top + 2);
+    pen.transform(wide, 0, 0, tall, begin, row.top + 2 + BAR * (1 - tall));
     dense.parts.forEach(({ label }, i) => {
         pen.fillStyle = colours[`label-${labels.get(label)?.hue ?? 0}`] ?? colours.second;
         pen.fill(paths[i]);
@@ -51,18 +55,20 @@ function drawDensity(pen, plot, row, dense, { view, colours, labels }) {
     pen.restore();
 }
 
-/** @param {import("./density.js").Dense} dense @param {number} most @param {number} least columns, of a px @returns {Path2D[]} by label */
-function countedPaths(dense, most, least) {
+/** @param {import("./density.js").Dense} dense @param {number} most @param {number} least columns, of a px @param {boolean} moving those for nearly as many will do @returns {Counted} */
+function countedPaths(dense, most, least, moving) {
     const known = counted.get(dense);
-    if (known && known.most === most && known.least === least) return known.paths;
+    const near = moving ? STRETCHED : 1;
+    if (known && known.least === least && known.most <= most * near && most <= known.most * near) return known;
     const paths = dense.parts.map((part) => {
         const path = new Path2D(); // one filling of many boxes: a third of what as many fillings cost
         const bars = barsOf(part, most);
         for (let i = 0; i < bars.length; i += 3) path.rect(bars[i], bars[i + 1] * BAR, least, Math.max(1, bars[i + 2] * BAR));
         return path;
     });
-    counted.set(dense, { most, least, paths });
-    return paths;
+    const made = { most, least, paths };
+    counted.set(dense, made);
+    return made;
 }
 
 /** Taken back before one's eyes: an outline, struck through. @param {CanvasRenderingContext2D} pen @param {number} plot @param {Row} row @param {Mark} mark @param {Scene} scene */
