@@ -244,7 +244,11 @@ class Pipeline:
                 self._decode(item, member.decoder, member)
 
     def _decode(self, item: Arrival, decoder: GuardedDecoder, member: Member | None) -> None:
-        if item.is_message:
+        if (
+            item.is_message and not item.data
+        ):  # it says nothing, whatever the decoder: MQTT takes a kept message back so
+            self._hand_on(member, 0, (), item)
+        elif item.is_message:
             found, fed = decoder.message(item.data), len(item.data) + (not item.data.endswith(b"\n"))
             self._hand_on(member, fed, found, item)
         elif item.reads and self._needs_each_read:

@@ -6,6 +6,7 @@ What came of it the tests read in /run/out.
 from __future__ import annotations
 
 import os
+import random
 import sys
 import time
 from pathlib import Path
@@ -19,6 +20,11 @@ EDGES = 100
 """So many are booked one by one, before and behind the removal."""
 BURST = 1200
 """More than the kernel keeps."""
+KILLS = 3
+DURABLE_S = 0.5
+"""Behind its first commit an agent has begun a recording: the log knows of it."""
+UNHEARD = 10
+"""So many edges come between a kill and the next start."""
 SOURCES = """
 [[source]]
 name = "switch"
@@ -129,6 +135,8 @@ def main(out: Path) -> None:
     agent.wait(
         "all edges are read", lambda: agent.heard("switch", 1 + EDGES + BURST) and agent.heard("fast", BURST // 2)
     )
+    counted = agent.ask()["flow"]["samples"]
+    agent.wait("the counts are read", lambda: agent.heard("flow", counted + 3))
     plug(0)
     agent.wait("the removal is told", lambda: agent.waits("switch", "flow", "fast"))
     away = agent.ask()
@@ -138,8 +146,28 @@ def main(out: Path) -> None:
     later = switch.toggle(EDGES)
     agent.wait("what came later is read", lambda: agent.heard("switch", 1 + EDGES + BURST + 1 + EDGES))
     state = agent.ask()
-    found = {"chip": chip, "book": book, "later": later, "offset_ns": wall_ahead_ns()}
+    lives = killed_at_random(agent, switch, random.Random(192))
+    found = {"chip": chip, "book": book, "later": later, "offset_ns": wall_ahead_ns(), "lives": lives}
     agent.end({**found, "early": early, "away": away, "state": state})
+
+
+def killed_at_random(agent: Agent, line: Line, chance: random.Random) -> list[dict[str, list[tuple[int, int, int]]]]:
+    """SIGKILL while edges come, and a start: of each start the edges that it could hear, and those that nobody did."""
+    lives = []
+    for _ in range(KILLS):
+        time.sleep(DURABLE_S)
+        heard = []
+        for _ in range(chance.randrange(2, 8)):
+            heard += line.toggle(chance.randrange(1, EDGES // 4))
+            time.sleep(0.1 * chance.random())
+        heard += line.toggle(2)
+        agent.kill()
+        lives.append({"heard": heard, "unheard": line.toggle(UNHEARD)})
+        agent.begin_again()
+        agent.wait("the next one is at work", lambda: requested(3) and agent.heard("switch", 1))
+    last = line.toggle(EDGES)
+    agent.wait("the last edges are read", lambda: agent.heard("switch", 1 + EDGES))
+    return [*lives, {"heard": last, "unheard": []}]
 
 
 if __name__ == "__main__":

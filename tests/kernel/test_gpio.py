@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ingest.records import RecordingStart
 from tests.kernel import guest_gpio as guest
 from tests.kernel.marks import GUESTS
 from tests.kernel.reading import gaps, samples
@@ -32,7 +33,10 @@ AXIS_NS = 1_000_000_000
 def ran(guests: Callable[[str], Path]) -> dict[str, Any]:
     folder = guests(GUEST)
     found: dict[str, Any] = json.loads((folder / "book.json").read_text())
-    return found | {"records": read_log(f"segments:{folder / 'log'}")}
+    records = read_log(f"segments:{folder / 'log'}")
+    boots = list(dict.fromkeys(record.boot for record in records if isinstance(record, RecordingStart)))
+    lives = [[record for record in records if getattr(record, "boot", None) == boot] for boot in boots]
+    return found | {"records": lives[0], "lives_records": lives}
 
 
 def test_the_agent_came_to_a_good_end(ran: dict[str, Any]) -> None:
@@ -42,7 +46,8 @@ def test_the_agent_came_to_a_good_end(ran: dict[str, Any]) -> None:
 def test_each_booked_edge_is_a_sample_at_its_time(ran: dict[str, Any]) -> None:
     times, values = samples(ran["records"], "switch", dtype="u1")
     assert (np.diff(times) > 0).all()
-    booked = [1 + number for number in range(guest.EDGES)] + list(range(len(times) - guest.EDGES, len(times)))
+    behind_removal = 2 + guest.EDGES + KEPT
+    booked = [*range(1, 1 + guest.EDGES), *range(behind_removal, behind_removal + guest.EDGES)]
     before, behind, levels = np.array(ran["book"] + ran["later"], dtype=np.int64).T
     found = times[booked]
     assert values[booked, 0].tolist() == levels.tolist()
@@ -55,7 +60,7 @@ def test_edges_that_the_kernel_did_not_keep_are_a_gap_of_exactly_so_many(ran: di
     _, values = samples(ran["records"], "switch", dtype="u1")
     missed = gaps(ran["records"], "switch", "missed")
     assert sum(gap.samples for gap in missed) == guest.BURST - KEPT
-    assert len(values) == 2 + 2 * guest.EDGES + KEPT  # both openings say how things stand
+    assert len(values) >= 2 + 2 * guest.EDGES + KEPT  # both openings say how things stand; some came before a kill
     assert ran["state"]["switch"]["lost"]["missed"] == guest.BURST - KEPT
 
 
@@ -71,6 +76,35 @@ def test_counts_lose_nothing(ran: dict[str, Any]) -> None:
     assert not gaps(ran["records"], "flow", "missed")
     steps = np.diff(times)
     assert np.count_nonzero(steps != 100_000_000) == 1, "one sample each 100 ms, but for the chip's absence"
+
+
+def test_books_of_edges_close_over_kills_at_random(ran: dict[str, Any]) -> None:
+    """Each edge that an agent could hear is a sample, up to where it was killed; the rest lies in what is announced."""
+    books = ran["lives"]
+    assert len(ran["lives_records"]) == len(books) == guest.KILLS + 1
+    lost = 0
+    for number, (records, book) in enumerate(zip(ran["lives_records"], books, strict=True)):
+        times, values = samples(records, "switch", dtype="u1")
+        first = 2 + 2 * guest.EDGES + KEPT if number == 0 else 1  # an opening says how the line stands
+        times, values = times[first:], values[first:]
+        before, behind, levels = np.array(book["heard"], dtype=np.int64).T
+        kept = len(times)
+        lost += len(levels) - kept
+        assert values[:, 0].tolist() == levels[:kept].tolist(), "no prefix of what was said"
+        axis_ns = int((times - before[:kept]).min()) if kept else ran["offset_ns"]
+        assert int((times - behind[:kept]).max(initial=axis_ns - MOMENT_NS)) <= axis_ns + MOMENT_NS
+        assert sum(gap.samples for gap in gaps(records, "switch", "missed")) == (
+            guest.BURST - KEPT if number == 0 else 0
+        )
+        if number == guest.KILLS:
+            assert kept == len(levels)
+            break
+        after = next(one for one in ran["lives_records"][number + 1] if isinstance(one, RecordingStart))
+        assert after.previous_boot == records[0].boot
+        unheard_ns = [at + axis_ns for at in [*before[kept:].tolist(), *(said[0] for said in book["unheard"])]]
+        assert after.previous_reach_ns <= unheard_ns[0] + MOMENT_NS
+        assert unheard_ns[-1] <= after.start_ns + AXIS_NS
+    assert lost, "no kill hit an edge that was not durable"
 
 
 def test_a_chip_that_went_and_came_back_is_announced(ran: dict[str, Any]) -> None:

@@ -100,12 +100,14 @@ def resolved(pack: Any) -> Iterator[Entry]:
     if not isinstance(pack, list) or not pack:
         raise BadPackError("pack")
     base: dict[str, Any] = {}
-    for found in pack:
+    for number, found in enumerate(pack):
         if not isinstance(found, dict):
             raise BadPackError("pack")
         record = {_LABELS.get(str(key), str(key)): value for key, value in found.items()}
         if any(key.endswith("_") for key in record):
             raise BadPackError("must_understand")
+        if number and "bver" in record and record["bver"] != base.get("bver", VERSION):
+            raise BadPackError("version")  # it must be the same throughout a pack (section 4.4)
         base.update((key, value) for key, value in record.items() if key in ("bn", "bt", "bu", "bv", "bver"))
         version = base.get("bver", VERSION)
         if isinstance(version, bool) or not isinstance(version, int) or version > VERSION:

@@ -105,6 +105,23 @@ def test_an_urgent_arrival_is_acknowledged_long_before_the_next_fsync_is_due(tmp
     asyncio.run(main())
 
 
+@pytest.mark.parametrize(("decoder", "one"), [("cbor", b"\x81\x01"), ("json", b"1"), ("csv", b"1\n")])
+def test_an_empty_message_says_nothing_whatever_the_decoder(tmp_path: Path, decoder: str, one: bytes) -> None:
+    async def main() -> None:
+        config, log = fed_config(tmp_path), FlakyLog()
+        config.write_text(config.read_text().replace('"csv"', f'"{decoder}"'))
+        async with running(config, log) as agent:
+            for number, data in enumerate((one, b"", one)):
+                at_ns = (number + 1) * S
+                agent.source.items.put_nowait(Arrival(data, at_ns, WALL + at_ns, f"t{number}", is_message=True))
+            await agent.until(lambda: agent.source.acknowledged == ["t0", "t1", "t2"])
+            assert not agent.agent.pipelines[0].hearing.faults
+            await agent.until(lambda: log.values() == [1.0, 1.0])
+        assert not [record for record in log.records() if isinstance(record, Gap)]
+
+    asyncio.run(main())
+
+
 def test_a_redelivery_after_a_crash_is_known_acknowledged_and_dropped(tmp_path: Path) -> None:
     async def main() -> None:
         log, config = FlakyLog(), fed_config(tmp_path)
