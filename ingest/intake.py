@@ -32,7 +32,7 @@ import msgspec
 
 from ingest.forgetting import Forgotten
 from ingest.intervals import IntervalSet
-from ingest.lifetimes import ABANDONED_MEMORY_NS, ABANDONED_NS, DEDUPE_MEMORY_NS
+from ingest.lifetimes import ABANDONED_MEMORY_NS, ABANDONED_NS, DAY_NS, DEDUPE_MEMORY_NS
 from ingest.logtime import NEVER, LogTime
 from ingest.records import Chunk
 
@@ -194,6 +194,12 @@ class Intake:
             if self._due and self._due[0][0] < time.age_ns:
                 return self._sweep()
         return NOTHING
+
+    @property
+    def quiet_ns(self) -> int:
+        """So far append time may go on, in whatever steps, with nothing that comes due or has to be told of."""
+        age_ns = self.time.age_ns
+        return min(self._due[0][0] - age_ns, DAY_NS) if self._due else DAY_NS
 
     # Records.
 

@@ -50,7 +50,9 @@ class Collected:
         self.seq: list[int] = []
         self.t0_ns: list[int] = []
         self.raw: list[bytes] = []
-        """By place, the bytes of a chunk's samples."""
+        """By place, the bytes of a chunk's samples; of a form in `cuts` those of the whole record."""
+        self.cuts: dict[int, slice] = {}
+        """By form, where in its records' bytes the samples are."""
         self.kinds: dict[int, str] = {}
         """By place, what is no chunk."""
         self.verdicts: dict[int, str] = {}
@@ -70,6 +72,12 @@ class Collected:
         self.t0_ns.append(chunk.t0_ns)
         self.raw.append(chunk.values)
 
+    def unfold(self, value: bytes, cut: slice) -> int:
+        """Of the record that was added last, and of those of its form that come, the whole bytes are kept; its form."""
+        form = self.form[-1]
+        self.raw[-1], self.cuts[form] = value, cut
+        return form
+
     def place(self, batch: LogBatch, taken: int) -> None:
         """So many records of a batch, which were added, lay there in the log."""
         self.offsets += batch.offsets[:taken]
@@ -84,5 +92,5 @@ class Collected:
         found = {f"records.{kind}": count for kind, count in ({CHUNK: chunks} | kinds).items() if count}
         self.counts.update(found)
         sizes = [chunk.count for chunk in self.forms]
-        self.counts["samples"] = sum([sizes[form] for form in self.form])
+        self.counts["samples"] = sum(map(sizes.__getitem__, self.form))
         return self.counts

@@ -27,8 +27,11 @@ class Columns:
     def __init__(self, collected: Collected) -> None:
         self.collected = collected
         self.form = _integers(collected.form)
+        cuts = collected.cuts
+        self._whole = np.array([form in cuts for form in range(len(collected.forms))], np.bool_)[self.form]
+        """Of which the whole record's bytes are kept."""
         self.device: pa.DictionaryArray = self.of_forms([chunk.device for chunk in collected.forms], WORDS)
-        self.offset = np.array(collected.offsets, np.int64)
+        self.offset = _integers(collected.offsets)
         self.t0_ns = _integers(collected.t0_ns)
         self.num, self.den, self.phase, self.tick_ns, self.count = (
             _integers([getattr(chunk, name) for chunk in collected.forms])[self.form]
@@ -78,9 +81,22 @@ class Columns:
 
     def values(self, places: NDArray[np.int64], description: StreamDescription) -> list[NDArray[Any]]:
         """The values of each channel of the chunks at these places, one after the other."""
-        packed = b"".join([self.collected.raw[place] for place in places.tolist()])
-        values = np.frombuffer(packed, dtype_of(description.dtype))
-        return list(np.ascontiguousarray(values.reshape(-1, len(description.channels)).T))
+        parts = [self._packed(own) for own in self._alike(places)]
+        packed = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        values = packed.view(dtype_of(description.dtype)).reshape(-1, len(description.channels))
+        return list(np.ascontiguousarray(values.T))
+
+    def _alike(self, places: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """The places by runs: of one form whose samples are to be cut out, or of whatever has them as they are."""
+        number = np.where(self._whole[places], self.form[places], -1)
+        return np.split(places, np.flatnonzero(number[1:] != number[:-1]) + 1)
+
+    def _packed(self, places: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """The bytes of the samples of such a run."""
+        collected = self.collected
+        packed = np.frombuffer(b"".join(map(collected.raw.__getitem__, places.tolist())), np.uint8)
+        cut = collected.cuts.get(int(self.form[places[0]]))
+        return packed if cut is None else packed.reshape(len(places), -1)[:, cut].ravel()
 
     def counting(self, places: NDArray[np.int64]) -> NDArray[np.bool_] | None:
         """Which samples of the chunks at these places count, `(samples,)`; None: all."""
@@ -121,13 +137,13 @@ def records_table(columns: Columns) -> pa.Table:
     }
     found: dict[str, Any] = {
         "offset": columns.offset,
-        "append_ns": collected.append_ns,
+        "append_ns": _integers(collected.append_ns),
         "key": collected.keys,
         "value": _column(b"", collected.values, rows, pa.binary()),
         "kind": _column(CHUNK, collected.kinds, rows, WORDS),
         "verdict": _column(COUNTS, collected.verdicts, rows, WORDS),
         "device": columns.device,
-        "seq": collected.seq,
+        "seq": _integers(collected.seq),
         "t0_ns": columns.t0_ns,
         "period_num": columns.num,
         "period_den": columns.den,

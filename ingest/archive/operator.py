@@ -17,6 +17,7 @@ import msgspec
 from ingest.archive.collected import COUNTS, Collected, Samples
 from ingest.archive.rows import FORGOTTEN, NOBODY, follows, held
 from ingest.archive.steady import Alike, Steady
+from ingest.archive.stretch import MANY, MOST, Alikes, rising, take_many
 from ingest.engine.manifest import sha256_of
 from ingest.engine.operator import Output, State
 from ingest.errors import CorruptError, StateVersionError, WireError
@@ -41,8 +42,6 @@ from ingest.wire import check_chunk, parse
 CODE: Final = 1
 """The version of the saved state and of the files' columns."""
 NAME: Final = "archive"
-_MOST_ALIKE: Final = 16
-"""Of a device that has more streams, so many are known by their bytes: each record is compared with all of them."""
 _NO_STREAMS: Final[Mapping[str, Steady]] = {}
 _OF_RECORDINGS: Final = (RecordingStart, RecordingEnd, Gap, Progress)
 
@@ -107,8 +106,8 @@ class ArchiveRunning:
         self._samples: dict[tuple[str, bytes], Samples] = {}
         self._steady: dict[tuple[str, str], dict[str, Steady]] = {}
         """The streams of each recording that has not ended."""
-        self._alikes: dict[bytes, list[Alike]] = {}
-        """By the records' key, which is the device, what its next chunks may be; until the next `take`."""
+        self._alikes = Alikes()
+        """What the next chunks may be; until the next `take`."""
         self._intake = Intake(self._collected.counts, saved)
         self.missing_schema: bytes | None = None
 
@@ -120,8 +119,37 @@ class ArchiveRunning:
         return taken
 
     def _fold(self, batch: LogBatch) -> int:
-        intake, alikes_of, newest_ns, limit_ns, age_ns = self._intake, self._alikes.get, None, 0, 0
-        for index, (append_ns, key, value) in enumerate(zip(batch.append_ns, batch.keys, batch.values, strict=True)):
+        begin, few = 0, MANY
+        while begin < len(batch):
+            taken = self._take_alike(batch, begin)
+            few = MANY if taken >= MANY else min(2 * few, MOST)  # where it is of no use it is seldom tried
+            begin += taken
+            stop = min(begin + few, len(batch)) if taken < MOST else begin
+            begin += self._take_each(batch, begin, stop)
+            if begin < stop:
+                break
+        return begin
+
+    def _take_alike(self, batch: LogBatch, begin: int) -> int:
+        """Take records from `begin` on as long as all are chunks that are known by their bytes; how many those were, 0
+        where they are too few."""
+        time, own = self._intake.time, slice(begin, min(begin + MOST, len(batch)))
+        append_ns, values = batch.append_ns[own], batch.values[own]
+        even = rising(append_ns, time.last_ns, time.last_ns + self._intake.quiet_ns)
+        forms = self._alikes.known(batch.keys[own][:even], values[:even])
+        if len(forms) < MANY:
+            return 0
+        taken = take_many(self._alikes, forms, values[: len(forms)], append_ns, time, self._collected)
+        if taken:
+            self._intake.advance(append_ns[taken - 1])
+        return taken
+
+    def _take_each(self, batch: LogBatch, begin: int, stop: int) -> int:
+        """Take the records of `[begin, stop)` one after the other; how many: all, or those before one whose schema is
+        not known."""
+        own, taken = slice(begin, stop), 0
+        intake, alikes_of, newest_ns, limit_ns, age_ns = self._intake, self._alikes.of, None, 0, 0
+        for append_ns, key, value in zip(batch.append_ns[own], batch.keys[own], batch.values[own], strict=True):
             if append_ns != newest_ns:
                 newest_ns = append_ns
                 for dropped in intake.advance(append_ns).dropped:
@@ -132,8 +160,9 @@ class ArchiveRunning:
                     break
             else:
                 if not self._take_in(key, value, limit_ns, age_ns):
-                    return index
-        return len(batch)
+                    return taken
+            taken += 1
+        return taken
 
     def _take_in(self, key: bytes, value: bytes, limit_ns: int, age_ns: int) -> bool:
         """Take any record; False, and nothing done, where its schema is not known."""
@@ -171,7 +200,7 @@ class ArchiveRunning:
             return True
         collected.add(record)
         if steady is not None and steady.is_even(record) and key == record.device.encode():
-            self._expect_more(key, Alike(record, steady, collected))
+            self._alikes.add(key, Alike(record, steady, collected))
         return True
 
     def _leaves_out(self, record: Record) -> bool:
@@ -195,12 +224,6 @@ class ArchiveRunning:
         collected.values[place] = instead_of(device if whole else "")
         collected.kinds[place], collected.verdicts[place] = FORGOTTEN, ""
         collected.add(NOBODY)
-
-    def _expect_more(self, key: bytes, alike: Alike) -> None:
-        """Know the next chunk of a stream by its bytes; of so many streams of a device at once."""
-        others = [other for other in self._alikes.get(key, ()) if other.stream != alike.stream]
-        if len(others) < _MOST_ALIKE:
-            self._alikes[key] = [*others, alike]
 
     def _admit(self, chunk: Chunk, place: int) -> Samples:
         """Where the samples of any chunk wait; says whether it counts."""
@@ -246,7 +269,7 @@ class ArchiveRunning:
     def _let_go(self, device: str, recording: str) -> None:
         """Nothing goes on by itself in a recording any more."""
         self._steady.pop((device, recording), None)
-        self._alikes.pop(device.encode(), None)
+        self._alikes.drop(device.encode())
 
     def skip(self, wanted: int, begin: int) -> None:
         """See `Running`; the entry itself names the lost range."""

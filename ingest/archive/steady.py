@@ -7,15 +7,17 @@ before it but for its number, its start and its samples.
 from __future__ import annotations
 
 import struct
-from typing import Final
+from typing import Final, TypeAlias
 
 from ingest.archive.collected import Collected, Samples
 from ingest.intake import UNSYNCED, OpenRecording
 from ingest.intervals import IntervalSet
 from ingest.records import Chunk, Clock
 from ingest.times import newest_time
-from ingest.wire import MAX_SPAN_NS, WIDE, pieces
+from ingest.wire import MAX_SPAN_NS, WIDE, encode, pieces
 
+Layout: TypeAlias = tuple[int, str, int, int, int, int]
+"""How long the parts of a chunk's bytes are: see `Alike`."""
 _INT32_BITS: Final = 31
 
 
@@ -70,47 +72,79 @@ class Alike:
     """Knows by its bytes, which need not be decoded, a chunk that a stream's `Steady` would take and that is as the one
     before it but for `seq`, `t0_ns` and `values`; adds it to what was collected."""
 
-    __slots__ = ("_collected", "_fields", "_form", "_reach_ns", "_same", "_seq", "_size", "_steady", "head", "stream")
+    __slots__ = (
+        "_collected",
+        "_fields",
+        "_same",
+        "first",
+        "form",
+        "head",
+        "layout",
+        "reach_ns",
+        "seq",
+        "size",
+        "steady",
+        "stream",
+    )
 
     def __init__(self, chunk: Chunk, steady: Steady, collected: Collected) -> None:
         """After a chunk that `steady` took, that was added last, and whose bytes follow from it."""
         self.stream = chunk.stream
-        self._steady = steady
+        self.steady = steady
         self._collected = collected
-        self._form = collected.form[-1]
-        self._reach_ns = _reaches(chunk) - chunk.t0_ns
-        self._seq = chunk.seq + 1
+        self.reach_ns = _reaches(chunk) - chunk.t0_ns
+        self.seq = chunk.seq + 1
+        """The number of the next one."""
         digits, self.head, between, behind, tail = pieces(chunk)
         """What its chunks begin with."""
         self._same = (between, behind, tail)
-        layout = struct.Struct(f">{digits}{len(between)}sQ{len(behind)}s{len(chunk.values)}s{len(tail)}s")
-        self._size = len(self.head) + layout.size
-        self._fields = layout.unpack_from
+        raw = len(chunk.values)
+        fields = struct.Struct(f">{len(self.head)}x{digits}{len(between)}sQ{len(behind)}s{raw}x{len(tail)}s")
+        self._fields = fields.unpack_from
+        self.size = fields.size
+        """How many bytes each has."""
+        self.layout: Layout = (len(self.head), digits, len(between), len(behind), raw, len(tail))
+        """Those of one layout have the same at the same places."""
+        self.first = encode(chunk)
+        """The bytes of that chunk."""
+        stop = self.size - len(tail)
+        self.form = collected.unfold(self.first, slice(stop - raw, stop))
+
+    @property
+    def due(self) -> int:
+        """The number of the only chunk that it would take now; -1: none."""
+        steady = self.steady
+        return self.seq if self.seq == steady.seen.next and not steady.known.closed else -1
 
     def takes(self, value: bytes, limit_ns: int, age_ns: int) -> bool:
         """As `Steady.takes`, of a record whose bytes begin with `head`."""
-        if len(value) != self._size:
+        if len(value) != self.size:
             return False
-        seq, between, t0_ns, behind, raw, tail = self._fields(value, len(self.head))
-        steady = self._steady
+        seq, between, t0_ns, behind, tail = self._fields(value)
+        steady = self.steady
         if (
-            seq != self._seq
+            seq != self.seq
             or seq != steady.seen.next
             or (between, behind, tail) != self._same
             or not WIDE <= t0_ns < MAX_SPAN_NS
-            or t0_ns + self._reach_ns > limit_ns
+            or t0_ns + self.reach_ns > limit_ns
             or steady.known.closed
         ):
             return False
         collected = self._collected
         steady.samples.places.append(len(collected.form))
-        collected.form.append(self._form)
+        collected.form.append(self.form)
         collected.seq.append(seq)
         collected.t0_ns.append(t0_ns)
-        collected.raw.append(raw)
-        self._seq = steady.seen.next = seq + 1
-        steady.known.touched_ns = age_ns
+        collected.raw.append(value)
+        self.took(1, age_ns)
         return True
+
+    def took(self, chunks: int, age_ns: int) -> None:
+        """So many more were added, the last one at this age of the log."""
+        steady = self.steady
+        self.seq = steady.seen.next = self.seq + chunks
+        steady.known.touched_ns = age_ns
 
 
 def _reaches(chunk: Chunk) -> int:

@@ -97,9 +97,10 @@ class _Stream:
     def __init__(self, samples: Samples, columns: Columns) -> None:
         self.samples = samples
         self._columns = columns
-        self._devices, number = columns.devices(np.array(samples.places))
+        places = np.fromiter(samples.places, np.int64, len(samples.places))
+        self._devices, number = columns.devices(places)
         order = np.argsort(number, kind="stable")
-        self.places, self._number = np.array(samples.places)[order], number[order]
+        self.places, self._number = places[order], number[order]
         self._counts = columns.count[self.places]
         self._ends = np.cumsum(self._counts)
         self._stamped = None if (columns.den[self.places] > 0).all() else columns.times(self.places)
