@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest.archive import operator
+from ingest.archive import operator, stretch
 from ingest.archive.operator import ArchiveRunning
 from ingest.archive.stretch import rising
 from ingest.archive.tables import record_values
 from ingest.lifetimes import ABANDONED_NS, DAY_NS
 from ingest.log.protocol import LogBatch
-from ingest.records import Clock, Forget, Record, RecordingEnd
+from ingest.records import Chunk, Clock, Forget, Record, RecordingEnd
 from ingest.wire import encode
 from tests.ingest.archive.test_operator import BOOT, T0, acc, begun, written
 
 NTP, GPS = Clock("ntp", 5, 1.5, 1000), Clock("gps", 0, 0.0, 100)
 REPLACE = msgspec.structs.replace
-FAULTS = {
+FAULTS: dict[str, Callable[[Chunk], list[Record]]] = {
     "twice": lambda chunk: [chunk, chunk],
     "lost": lambda chunk: [],
     "clock": lambda chunk: [REPLACE(chunk, clock=GPS)],
@@ -63,8 +64,8 @@ def fed(batch: LogBatch, at_once: int) -> ArchiveRunning:
     running = begun()
     for begin in range(0, len(batch), at_once):
         own = slice(begin, begin + at_once)
-        columns = (column[own] for column in (batch.offsets, batch.append_ns, batch.keys, batch.values))
-        part = LogBatch(batch.topic, 0, *columns, batch.offsets[own][-1] + 1)
+        places = batch.offsets[own]
+        part = LogBatch("readings", 0, places, batch.append_ns[own], batch.keys[own], batch.values[own], places[-1] + 1)
         assert running.feed(part) == len(part)
     return running
 
@@ -100,10 +101,10 @@ def test_many_at_once_leave_what_they_leave_one_by_one(
 
 
 def test_most_of_an_even_log_is_taken_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    taken, take_many = list[int](), operator.take_many
+    taken, take_many = list[int](), stretch.take_many
 
-    def counted(*arguments: object) -> int:
-        taken.append(take_many(*arguments))  # type: ignore[arg-type]
+    def counted(*arguments: Any) -> int:
+        taken.append(take_many(*arguments))
         return taken[-1]
 
     monkeypatch.setattr(operator, "take_many", counted)
