@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 
+from edge.protocol import SourceConfig
+from edge.spool.queue import PLAUSIBLE_NS
 from edge.tables import shown, text
 from ingest.errors import UsageError
 from ingest.records import Correction
@@ -16,6 +18,23 @@ from ingest.settings import check_keys, suggest
 _KEYS: Final = ("channels", "matrix", "bias", "date", "reference")
 _SYNONYMS: Final = {"offset": "bias", "offsets": "bias", "gain": "matrix", "scale": "matrix", "when": "date"}
 _EXAMPLE: Final = "calibration = { bias = [0.02, -0.01, 0.13], date = 2026-11-20 }"
+
+
+_DAY_NS: Final = 86_400_000_000_000
+
+
+def calibrated_ahead(sources: Iterable[SourceConfig], now_ns: int) -> dict[str, str]:
+    """What is wrong, by source, where a sensor was calibrated on a day that has begun nowhere yet. A clock that was
+    never set says nothing of it."""
+    today = dt.datetime.fromtimestamp((now_ns + _DAY_NS) // 1_000_000_000, dt.UTC).date().isoformat()
+    ahead = {
+        one.name: one.correction.date for one in sources if one.correction is not None and one.correction.date > today
+    }
+    return {
+        name: f"calibration: date: {date} is yet to come; was it mistyped, or is this machine's clock behind?"
+        for name, date in ahead.items()
+        if now_ns >= PLAUSIBLE_NS
+    }
 
 
 def read_correction(

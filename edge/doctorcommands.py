@@ -21,6 +21,7 @@ from edge.agent.health import Steadiness, complaints
 from edge.agent.overview import Overview
 from edge.assembling import assemble
 from edge.config import AgentConfig, load_config
+from edge.corrections import calibrated_ahead
 from edge.fieldcommands import action, config_option, span_option, span_s, tried
 from ingest.errors import TransientError, UsageError
 from ingest.showing import masked, printable
@@ -150,4 +151,5 @@ def find_out(config: AgentConfig, seconds: float) -> Facts:
         agent=agent,
         why_none=why_none,
         sources=sources,
+        calibrations=calibrated_ahead(config.sources, time.time_ns()),
     )

@@ -46,6 +46,7 @@ from edge.agent.unwritten import Unwritten
 from edge.agent.views import Now, not_begun, open_views, pipeline_views
 from edge.agent.watch import Watch
 from edge.config import AgentConfig
+from edge.corrections import calibrated_ahead
 from edge.errors import SourceFailedError, SpoolBusyError, UnwrittenError
 from edge.recording.batching import describe
 from edge.recording.fixes import Fixes
@@ -147,6 +148,8 @@ class Agent:
         ground = await asyncio.to_thread(check_ground, self.config.spool_dir)
         if ground:
             self._report(ground)
+        for name, words in calibrated_ahead(self.config.sources, time.time_ns()).items():
+            self._report(f"{name}: {words}")
         self.spool = spool = await self._claimed()
         try:
             parts = self._parts = await asyncio.to_thread(self._begin, spool)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from edge.config import load_config
+from edge.corrections import calibrated_ahead
 from edge.protocol import SourceConfig
 from edge.recording.batching import describe
 from edge.recording.correcting import Corrector, physical
@@ -90,6 +92,14 @@ def test_limits_are_of_the_values_that_are_recorded(tmp_path: Path) -> None:
 
     config = source(tmp_path, "offset = { t = -40 }\nmax = { t = 50 }\n")
     assert Plausibility(config).sift(np.array([[0.0, 0.0, 0.0, 80.0], [0.0, 0.0, 0.0, 95.0]])).tolist() == [True, False]
+
+
+def test_a_day_that_has_begun_nowhere_yet_is_told_where_the_clock_was_ever_set(tmp_path: Path) -> None:
+    one = source(tmp_path, "calibration = { bias = [1, 2, 3, 0], date = 2026-11-20 }")
+    day = 86_400 * 1_000_000_000
+    at_ns = int(datetime(2026, 11, 20, tzinfo=UTC).timestamp()) * 1_000_000_000
+    assert calibrated_ahead([one], at_ns) == calibrated_ahead([one], at_ns - day) == calibrated_ahead([one], 0) == {}
+    assert "2026-11-20 is yet to come" in calibrated_ahead([one], at_ns - day - 1)["imu"]
 
 
 def test_streams_that_are_not_corrected_keep_their_ids() -> None:

@@ -95,6 +95,8 @@ class Facts(msgspec.Struct, frozen=True):
     """Why none was asked."""
     sources: list[SourceView] = []
     """Of the sources, where no agent reads them."""
+    calibrations: dict[str, str] = {}
+    """By source, what is wrong with its calibration."""
 
 
 class Remedy(msgspec.Struct, frozen=True):
@@ -116,6 +118,7 @@ def remedies(facts: Facts) -> list[Remedy]:
         *_links(facts.links, facts.agent),
         *_clock(facts.clock),
         *_pulses(facts.agent),
+        *(Remedy(TIMES, name, text) for name, text in facts.calibrations.items()),
         *_disk(facts.disk),
         *_power(facts.power),
     ]

@@ -142,13 +142,14 @@ def test_a_redelivery_after_a_crash_is_known_acknowledged_and_dropped(tmp_path: 
 def test_a_boot_that_died_is_ended_and_named_by_the_next(tmp_path: Path) -> None:
     async def main() -> None:
         log, config = FlakyLog(), fed_config(tmp_path)
+        config.write_text(config.read_text().replace('"20ms"', '"60s"'))  # a second commit would reach further
         log.away = True
         async with running(config, log, killed=True) as agent:
-            agent.source.feed(b"1\n", 1, "t1")
+            agent.source.feed(b"1\n", 1, "t1", urgent=True)
             await agent.until(lambda: agent.source.acknowledged == ["t1"])
         log.away = False
         async with running(config, log, boot=2) as agent:
-            agent.source.feed(b"2\n", 9)
+            agent.source.feed(b"2\n", 9, urgent=True)
             await agent.until(lambda: len(log.values()) == 2)
         starts = [record for record in log.records() if isinstance(record, RecordingStart)]
         ends = [record for record in log.records() if isinstance(record, RecordingEnd)]

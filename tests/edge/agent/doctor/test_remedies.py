@@ -52,6 +52,7 @@ def test_of_a_device_that_is_well_nothing_is_said() -> None:
         (having("clock", is_synchronised=False, daemon="ntpd"), 3, "clock", "see why ntpd does not set it"),
         (having("clock", is_synchronised=False, trust="ntp"), 2, "clock", "lets data wait for that"),
         (having("clock", has_rtc=False), 3, "clock", 'say trust = "ntp" in [clock]'),
+        (having(calibrations={"imu": "is yet to come"}), 3, "imu", "is yet to come"),
         (having("disk", is_read_only=True), 1, "disk", "mounted read-only"),
         (having("disk", ground="lies in memory"), 2, "disk", "lies in memory"),
         (having("disk", free_bytes=50_000_000), 2, "disk", "50 MB are free; make room"),
