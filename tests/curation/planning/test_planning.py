@@ -15,6 +15,7 @@ from curation.planning.drift import holm, ks_distance, permuted, share_range, va
 from curation.planning.progress import Progress, balance_of, progress_of
 from curation.planning.report import findings_of
 from curation.planning.summaries import by_class, robust, summaries
+from curation.planning.svg import shortened
 from tests.windowing.sample_dataset import CONFIG, Window, build, grow, mark, sample
 from windowing.plan import ClassPlan, Plan
 
@@ -156,3 +157,13 @@ def test_the_report_is_one_page_without_a_network(tmp_path: Path, capsys: pytest
     assert "<h2>Drift</h2>" not in page.read_text()
     build(tmp_path / "empty", [[]], [])
     assert run("report", tmp_path / "empty", "--out", page) == 2
+
+
+def test_names_that_are_too_long_stay_apart() -> None:
+    assert shortened("phone-user01", 18) == "phone-user01"
+    assert [shortened(f"phone-user0{n}", 6) for n in (1, 2)] == ["ph…r01", "ph…r02"]
+    long = shortened("WALKING_DOWNSTAIRS", 18)
+    assert long.startswith("WALK")
+    assert long.endswith("AIRS")
+    assert len(long) <= 15
+    assert shortened("", 3) == ""
