@@ -16,7 +16,7 @@ ARCHS := amd64 arm64
 
 help:
 	@echo "make demo   the whole live line for 20 s: virtual sensors, agent, log, rules, labelled shards"
-	@echo "make test   all checks and tests, real servers included"
+	@echo "make test   all checks and tests, real servers and a real kernel included"
 	@echo "make lint   ruff, mypy, import-linter"
 	@echo "make soak   the long proofs (hours)"
 	@echo "make bench  measurements: one JSON object a line, a table on stderr"
@@ -47,14 +47,13 @@ test:
 	@$(MAKE) --no-print-directory -j 3 lint suite
 
 servers:
-	@sh deploy/setup.sh servers
+	@sh deploy/setup.sh servers kernel
 
 suite: $(STAMP) servers
 	$(BIN)/python -m compileall -q -j 0 $(PACKAGES)
 	$(PYTEST) -n $(TEST_WORKERS) --dist loadgroup
 
 soak: $(STAMP) servers
-	@sh deploy/setup.sh kernel
 	@sh deploy/setup.sh peers
 	$(PYTEST) -m soak --timeout 0 -n 2 --dist loadgroup -v
 

@@ -165,7 +165,7 @@ def main(out: Path) -> None:
     acc.write(0x00, 0xE5)
     agent.wait("it is set up anew", lambda: acc.read(0x2D) == 0x08 and not told(agent))
     samples = taken(agent, "acc")
-    agent.wait("it is read again", lambda: taken(agent, "acc") > samples)
+    agent.wait("it is read again", lambda: taken(agent, "acc") > samples and lost(agent, "part_lost") > 0)
     found: dict[str, Any] = {"book": book, "set_up": set_up, "bus": number, "offset_ns": wall_ahead_ns()}
     agent.end({**found, "early": early, "away": away, "state": agent.ask()})
 

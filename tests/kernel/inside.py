@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 import sensorloom
 
-PATIENCE_S = 600.0
+PATIENCE_S = 300.0
 LOOK_S = 0.2
 
 

@@ -15,12 +15,11 @@ from typing import Final
 
 from tests.kernel.build import HERE, HINT, guest
 from tests.kernel.libraries import polars
+from tests.kernel.marks import BOOT_S
 from tests.kernel.runner import DONE, OUT, SAID
 from tests.support.server import PROJECT, ServerError
 
 RUNNER: Final = "tests.kernel.runner"
-SCRIPT_S: Final = 3000.0
-"""So long each script may take, on a machine that has much else to do."""
 MEMORY_MB: Final = 768
 _CONSOLE_BYTES: Final = 8000
 _MACHINE: Final = (
@@ -35,7 +34,7 @@ The guest's clock goes on by 4 ns with each instruction, and as the world's whil
 all of it comes later, and nothing in it is slower. It would see stalls of half a minute else."""
 _KERNEL: Final = (
     "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable nokaslr rodata=off random.trust_cpu=on init_on_alloc=0 "
-    "cryptomgr.notests apparmor=0 selinux=0 audit=0 nowatchdog"
+    "cryptomgr.notests apparmor=0 selinux=0 audit=0 nowatchdog acpi=noirq"
 )
 """What it is told: whatever only costs time in a machine like this is off."""
 CONSOLE: Final = "console"
@@ -52,7 +51,7 @@ def run_guests(names: Sequence[str], folder: Path) -> None:
         ServerError: what is needed is not there, or the machine did not come to its end.
     """
     with started(names, folder) as machine:
-        ended(machine, folder, SCRIPT_S * len(names))
+        ended(machine, folder, BOOT_S)
 
 
 def started(names: Sequence[str], folder: Path, *more: str) -> subprocess.Popen[bytes]:

@@ -2,9 +2,34 @@
 
 from __future__ import annotations
 
+import platform
+from contextlib import suppress
 from typing import Final
 
 import pytest
 
-GUESTS: Final = [pytest.mark.soak, pytest.mark.xdist_group("kernel"), pytest.mark.timeout(0)]
-"""One after the other, and for as long as it takes: a guest has what the host leaves it."""
+BOOT_S: Final = 900.0
+"""So long one boot may take on a machine that has much else to do; alone it takes one to two minutes."""
+DEBIAN: Final = ("debian", "12")
+
+
+def _missing() -> str:
+    """Why this machine can have no guest; nothing where it can. What is not installed is no such reason."""
+    system: dict[str, str] = {}
+    with suppress(OSError):
+        system = platform.freedesktop_os_release()
+    if platform.machine() != "x86_64":
+        return f"the guest is an x86-64 machine, and this one is {platform.machine()}"
+    if (system.get("ID"), system.get("VERSION_ID")) != DEBIAN:
+        found = system.get("PRETTY_NAME", "another system")
+        return f"the guest's modules are built of Debian 12's kernel, and this is {found}"
+    return ""
+
+
+_HERE: Final = pytest.mark.skipif(bool(_missing()), reason=_missing() or "it runs here")
+DEVICES: Final = [_HERE, pytest.mark.xdist_group("kernel"), pytest.mark.timeout(BOOT_S + 300)]
+"""All of them share one boot, which is part of the first of them; so is the kernel's making, where it is to be made."""
+POWER: Final = [_HERE, pytest.mark.xdist_group("power"), pytest.mark.timeout(BOOT_S + 300)]
+"""Beside the devices: a guest keeps one core at work."""
+GUESTS: Final = [_HERE, pytest.mark.soak, pytest.mark.xdist_group("kernel"), pytest.mark.timeout(0)]
+"""One after the other, and for as long as it takes."""

@@ -36,7 +36,7 @@ def main(out: Path, names: list[str]) -> None:
     gc.freeze()
     for name in names:
         own = out / name
-        with (own / SAID).open("wb") as file:
+        with (own / SAID).open("ab") as file:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
         try:

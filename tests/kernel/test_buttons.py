@@ -15,10 +15,10 @@ import pytest
 
 from ingest.records import MarkAdd, MarkRetract
 from tests.kernel import guest_buttons as guest
-from tests.kernel.marks import GUESTS
+from tests.kernel.marks import DEVICES
 from tests.support.logs import read_log
 
-pytestmark = GUESTS
+pytestmark = DEVICES
 GUEST = "buttons"
 MOMENT_NS = 20_000_000
 FLASH_NS = 50_000_000

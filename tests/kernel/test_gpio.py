@@ -15,11 +15,11 @@ import pytest
 
 from ingest.records import RecordingStart
 from tests.kernel import guest_gpio as guest
-from tests.kernel.marks import GUESTS
+from tests.kernel.marks import DEVICES
 from tests.kernel.reading import gaps, samples
 from tests.support.logs import read_log
 
-pytestmark = GUESTS
+pytestmark = DEVICES
 GUEST = "gpio"
 KEPT = 1024
 """So many events the kernel keeps of a request."""

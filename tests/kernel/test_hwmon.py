@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from tests.kernel import guest_hwmon as guest
-from tests.kernel.marks import GUESTS
+from tests.kernel.marks import DEVICES
 from tests.kernel.reading import gaps, samples
 from tests.support.logs import read_log
 
-pytestmark = GUESTS
+pytestmark = DEVICES
 GUEST = "hwmon"
 
 

@@ -13,10 +13,10 @@ import pytest
 from ingest.records import Chunk, Gap
 from ingest.times import sample_times
 from tests.kernel import guest_i2c as guest
-from tests.kernel.marks import GUESTS
+from tests.kernel.marks import DEVICES
 from tests.support.logs import read_log
 
-pytestmark = GUESTS
+pytestmark = DEVICES
 GUEST = "i2c"
 AXIS_NS = 1_000_000_000
 """By how much the recording's axis, which is fixed once, may be off in a machine that is often set aside."""

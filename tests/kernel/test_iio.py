@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from tests.kernel import guest_iio as guest
-from tests.kernel.marks import GUESTS
+from tests.kernel.marks import DEVICES
 from tests.kernel.reading import gaps, samples
 from tests.support.logs import read_log
 
-pytestmark = GUESTS
+pytestmark = DEVICES
 GUEST = "iio"
 MOMENT_NS = 1_000_000
 """Between the driver's stamp and either end of the report's write."""

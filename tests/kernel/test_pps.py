@@ -14,10 +14,10 @@ import pytest
 
 from edge.recording.pulses import Pulse, parse_assert
 from ingest.records import Chunk
-from tests.kernel.marks import GUESTS
+from tests.kernel.marks import DEVICES
 from tests.support.logs import read_log
 
-pytestmark = GUESTS
+pytestmark = DEVICES
 GUEST = "pps"
 
 

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from tests.kernel import guest_usb as guest
-from tests.kernel.marks import GUESTS
+from tests.kernel.marks import DEVICES
 from tests.kernel.reading import gaps, samples
 from tests.support.logs import read_log
 
-pytestmark = GUESTS
+pytestmark = DEVICES
 GUEST = "usb"
 
 
