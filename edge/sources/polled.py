@@ -6,6 +6,7 @@ The pace is the agent's own clock; an answer that takes longer than that costs t
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Hashable, Iterable
 from typing import ClassVar, Final
 
@@ -17,6 +18,10 @@ NO_ANSWER: Final = "no_answer"
 DELAYS_S: Final = (0.2, 10.0)
 SLOW_NS: Final = 10_000_000
 """Values of an answer that took longer may be of any time since the question."""
+
+TROUBLE_NS: Final = 60_000_000_000
+TROUBLES_LEAST: Final = 3
+"""So many questions of the last minute without an answer are told although there are others."""
 
 
 class PollError(Exception):
@@ -35,8 +40,10 @@ class PolledSource:
         self._is_closed = False
         self._is_unheard = False
         """What it said before the next answer is lost, and that was not announced."""
-        self.waiting_for = ""
-        """See `edge.protocol.Source`."""
+        self.waiting_for = self._why = ""
+        """See `edge.protocol.Source`; the newest one."""
+        self._failed_ns: deque[int] = deque(maxlen=999)
+        """When there was no answer."""
 
     async def _poll(self) -> bytes:
         """An answer. Raises `PollError`."""
@@ -47,8 +54,14 @@ class PolledSource:
 
     @property
     def trouble(self) -> str:
-        """See `edge.protocol.Source`."""
-        return ""
+        """See `edge.protocol.Source`: answers come, and again and again there is none."""
+        since_ns = boottime_ns() - TROUBLE_NS
+        while self._failed_ns and self._failed_ns[0] < since_ns:
+            self._failed_ns.popleft()
+        count = len(self._failed_ns)
+        if count < TROUBLES_LEAST or self.waiting_for:
+            return ""
+        return f"{self._why}: so it was {count} times in the last minute"
 
     @property
     def missing(self) -> str:
@@ -63,33 +76,7 @@ class PolledSource:
     async def open(self) -> None:
         """See `edge.protocol.Source`: returns when it has answered."""
         self._is_closed = False
-        await self._answer(Backoff(*DELAYS_S))
-
-    async def arrivals(self) -> AsyncIterator[Arrival | Interruption]:
-        """See `edge.protocol.Source`."""
-        due_ns, poll_ns = boottime_ns(), self._poll_ns
-        while not self._is_closed:
-            await asyncio.sleep(max(0.0, (due_ns - boottime_ns()) / 1e9))
-            asked_ns = boottime_ns()
-            try:
-                data = await self._poll()
-            except PollError as error:
-                self._fail(error)
-                await self._answer(Backoff(*DELAYS_S))
-                due_ns = boottime_ns()
-                continue
-            stamps = now()
-            if self._is_unheard:
-                self._is_unheard = False
-                yield Interruption(NO_ANSWER, *stamps)
-            took_ns = stamps[0] - asked_ns
-            waited_ns = took_ns if self.tells_wait and took_ns > SLOW_NS else 0
-            yield Arrival(data, *stamps, is_message=True, waited_ns=waited_ns)
-            late_ns = max(0, boottime_ns() - due_ns)
-            due_ns += poll_ns * (1 + late_ns // poll_ns)
-
-    async def _answer(self, backoff: Backoff) -> None:
-        """Ask until there is an answer."""
+        backoff = Backoff(*DELAYS_S)
         while not self._is_closed:
             try:
                 await self._poll()
@@ -100,9 +87,34 @@ class PolledSource:
                 self.waiting_for = ""
                 return
 
+    async def arrivals(self) -> AsyncIterator[Arrival | Interruption]:
+        """See `edge.protocol.Source`. A question without an answer is asked again sooner than the next one were due."""
+        due_ns, poll_ns, backoff = boottime_ns(), self._poll_ns, Backoff(*DELAYS_S)
+        while not self._is_closed:
+            await asyncio.sleep(max(0.0, (due_ns - boottime_ns()) / 1e9))
+            asked_ns = boottime_ns()
+            try:
+                data = await self._poll()
+            except PollError as error:
+                self._fail(error)
+                due_ns = boottime_ns() + int(backoff.next_s() * 1e9)
+                continue
+            stamps = now()
+            self.waiting_for = ""
+            backoff.reset()
+            if self._is_unheard:
+                self._is_unheard = False
+                yield Interruption(NO_ANSWER, *stamps)
+            took_ns = stamps[0] - asked_ns
+            waited_ns = took_ns if self.tells_wait and took_ns > SLOW_NS else 0
+            yield Arrival(data, *stamps, is_message=True, waited_ns=waited_ns)
+            late_ns = max(0, boottime_ns() - due_ns)
+            due_ns += poll_ns * (1 + late_ns // poll_ns)
+
     def _fail(self, error: PollError) -> None:
         self._is_unheard = True
-        self.waiting_for = f"{self._name}: {error}"
+        self._failed_ns.append(boottime_ns())
+        self._why = self.waiting_for = f"{self._name}: {error}"
 
     def ack(self, token: Hashable) -> None:
         """See `edge.protocol.Source`: nobody waits for an acknowledgement."""

@@ -6,7 +6,10 @@ is the agent's own clock; an answer that takes longer than that costs the questi
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import termios
+import traceback
 from collections.abc import Mapping
 from typing import ClassVar, Final, Self
 
@@ -15,9 +18,10 @@ from pymodbus.exceptions import ModbusException
 from pymodbus.pdu import ExceptionResponse
 
 from edge.protocol import Key, SourceConfig
+from edge.sources.modbus import rtu
 from edge.sources.modbus.settings import BITS, KEYS, Settings, read_settings
 from edge.sources.polled import PolledSource, PollError
-from edge.sources.serial.port import device_file
+from edge.sources.serial.port import Line, device_file, why_closed
 
 _REFUSALS: Final[Mapping[int, str]] = {
     1: "does not know this kind of request; try the other table",
@@ -46,6 +50,9 @@ class ModbusSource(PolledSource):
         super().__init__(settings.name, settings.poll_ns)
         self._settings = settings
         self._client: Client | None = None
+        self._asked = rtu.question(settings.unit_id, _CODES[settings.table], settings.address, settings.count)
+        self._came = b""
+        """Since the last question, on a serial line."""
         self._is_garbled = False
         """What came since the last question was no Modbus."""
 
@@ -65,15 +72,14 @@ class ModbusSource(PolledSource):
             "coil": client.read_coils,
             "discrete": client.read_discrete_inputs,
         }[wanted.table]
-        self._is_garbled = False
+        self._is_garbled, self._came = False, b""
         try:
             found = await ask(wanted.address, count=wanted.count, device_id=wanted.unit_id)
         except ModbusException:
             self._drop()
             if self._is_garbled:
-                what = "baud and framing are" if wanted.port else "host and tcp_port are"
-                raise PollError(f"answers what is no Modbus; see whether {what} its own") from None
-            raise PollError("does not answer; see its wiring and power, unit_id, and answer_within") from None
+                raise PollError("answers what is no Modbus; see whether host and tcp_port are its own") from None
+            raise PollError(rtu.what_came(self._came, self._asked)) from None
         except OSError as error:
             self._drop()
             raise PollError(f"the connection broke: {error.strerror or error}") from None
@@ -103,9 +109,13 @@ class ModbusSource(PolledSource):
             is_connected = await client.connect()
         except (OSError, ModbusException) as error:
             raise PollError(str(error)) from None
+        except termios.error as error:  # pymodbus lets it through, and the port open, as long as its frames live
+            traceback.clear_frames(error.__traceback__)
+            raise PollError(why_closed(_line(wanted), error)) from None
         if not is_connected:
+            self._drop()
             raise PollError(
-                "cannot be opened; is it there, and may this user read it (sensorloom agent ports)?"
+                await asyncio.to_thread(_why_no_port, wanted)
                 if wanted.port
                 else "cannot be reached; is it on, are host and tcp_port right?"
             )
@@ -113,10 +123,16 @@ class ModbusSource(PolledSource):
 
     def _take_anything(self, client: Client) -> None:
         """Let what is no Modbus be nothing worse than no answer: pymodbus raises into the event loop, which closes the
-        connection and prints a traceback."""
-        read = client.ctx.callback_data
+        connection and prints a traceback. On a serial line the answer is looked for in it."""
+        read, is_serial = client.ctx.callback_data, bool(self._settings.port)
 
         def callback_data(data: bytes, addr: tuple[str, int] | None = None) -> int:
+            if is_serial:
+                self._came = data[-rtu.KEPT_BYTES :]
+                answer = rtu.answer_in(self._came, self._asked)
+                if answer:
+                    read(answer, addr)
+                return len(data) if answer else max(0, len(data) - rtu.KEPT_BYTES)
             try:
                 return read(data, addr)
             except ModbusException:
@@ -132,6 +148,20 @@ class ModbusSource(PolledSource):
 
     def _let_go(self) -> None:
         self._drop()
+
+
+def _line(wanted: Settings) -> Line:
+    return Line(wanted.port, wanted.baud, wanted.framing)
+
+
+def _why_no_port(wanted: Settings) -> str:
+    """pymodbus keeps to itself why a port does not open."""
+    try:
+        with _line(wanted).open():
+            pass
+    except (OSError, ValueError, termios.error) as error:
+        return why_closed(_line(wanted), error)
+    return "could not be opened; trying again"
 
 
 def _client(wanted: Settings) -> Client:
