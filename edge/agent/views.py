@@ -53,7 +53,8 @@ def pipeline_views(pipeline: Pipeline, findings: Mapping[str, Sequence[Finding]]
     """Of a source at work; of one of several devices as a whole, and of each of them."""
 
     def texts(name: str) -> list[str]:
-        return [finding.text for finding in findings.get(name, ())]
+        failed = [f"{pipeline.failure}; it is read no more: mend that, and start the agent anew"]
+        return failed * bool(pipeline.failure) + [finding.text for finding in findings.get(name, ())]
 
     views = [source_view(pipeline, one, texts(pipeline.name_of(one)), now) for one in pipeline.members.values()]
     if not pipeline.config.is_family:

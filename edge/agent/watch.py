@@ -61,7 +61,8 @@ class Watch:
                 self._report(f"the log: {text}")
         for pipeline in self._pipelines:
             name = pipeline.config.name
-            self._waiting.say(name, pipeline.waiting_for)
+            if pipeline.waiting_for or pipeline.is_open:  # one that ends, or is begun again, does not go on
+                self._waiting.say(name, pipeline.waiting_for)
             if pipeline.config.is_family:
                 self._look(name, pipeline.config, glance_at(pipeline, None, now_ns))
             for member in list(pipeline.members.values()):

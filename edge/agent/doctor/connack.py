@@ -30,7 +30,7 @@ def greet(wanted: Settings, client_id: str) -> Mapping[str, Any] | str:
 
     def on_connect(_client: Any, _data: Any, _flags: Any, code: Any, properties: Any) -> None:
         if code.is_failure:
-            answers.append(failures.refused(code.value, str(code)))
+            answers.append(failures.refused(code.value, str(code), wanted))
         else:
             answers.append(properties.json() if properties is not None else {})
 
@@ -44,7 +44,7 @@ def greet(wanted: Settings, client_id: str) -> Mapping[str, Any] | str:
     until_s = time.monotonic() + CONNECT_S
     while not answers and time.monotonic() < until_s:
         if client.loop(_TURN_S) and not answers:
-            return failures.closed_unanswered(wanted, "the connection was closed")
+            return failures.closed_unanswered(wanted, "the connection was closed", client.alert)
     _part(client, wanted)
     return answers[0] if answers else f"no answer in {CONNECT_S:g} s; is it an MQTT broker that listens there?"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -111,11 +111,12 @@ class Remedy(msgspec.Struct, frozen=True):
 
 def remedies(facts: Facts) -> list[Remedy]:
     """What is wrong, the gravest first; nothing where all is well."""
+    views = facts.sources if facts.agent is None else facts.agent.sources
     found = [
         *_agent(facts),
-        *_sources(facts.sources if facts.agent is None else facts.agent.sources),
+        *_sources(views, {link.who for link in facts.links if link.problem}),
         *(_spool(facts.agent) if facts.agent is not None else ()),
-        *_links(facts.links, facts.agent),
+        *_links(facts.links, facts.agent, {view.name for view in views if view.waiting_for}),
         *_clock(facts.clock),
         *_pulses(facts.agent),
         *(Remedy(TIMES, name, text) for name, text in facts.calibrations.items()),
@@ -146,9 +147,11 @@ def _agent(facts: Facts) -> Iterator[Remedy]:
         )
 
 
-def _sources(views: Iterable[SourceView]) -> Iterator[Remedy]:
+def _sources(views: Iterable[SourceView], unreached: Container[str]) -> Iterator[Remedy]:
+    """What those wait for of which a link says it anew is left to that."""
     for view in views:
-        yield from (Remedy(LOST, view.name, text) for text in troubles(view))
+        found = view.findings if view.name in unreached else troubles(view)
+        yield from (Remedy(LOST, view.name, text) for text in found)
 
 
 def _spool(agent: Overview) -> Iterator[Remedy]:
@@ -186,11 +189,11 @@ def _spool(agent: Overview) -> Iterator[Remedy]:
         )
 
 
-def _links(links: Iterable[LinkFacts], agent: Overview | None) -> Iterator[Remedy]:
+def _links(links: Iterable[LinkFacts], agent: Overview | None, waiting: Container[str]) -> Iterator[Remedy]:
     for link in links:
         is_told = agent is not None and link.who == "log" and agent.log_waiting_for
         if link.problem and not is_told:
-            yield Remedy(STUCK, link.who, f"{link.address}: {link.problem}")
+            yield Remedy(LOST if link.who in waiting else STUCK, link.who, f"{link.address}: {link.problem}")
         yield from (Remedy(STUCK, link.who, f"{link.address}: {limit}") for limit in link.limits)
 
 

@@ -113,11 +113,11 @@ class _Ear:
             if until_granted and self._is_granted:
                 return
             if self._client.loop(min(_TURN_S, left_s)) and not self.refusal:
-                self.refusal = failures.closed_unanswered(self.wanted, "the connection was closed")
+                self.refusal = failures.closed_unanswered(self.wanted, "the connection was closed", self._client.alert)
 
     def _on_connect(self, _client: Any, _data: Any, _flags: Any, code: Any, _properties: Any) -> None:
         if code.is_failure:
-            self.refusal = failures.refused(code.value, str(code))
+            self.refusal = failures.refused(code.value, str(code), self.wanted)
         else:
             self._client.subscribe([subscription(self.wanted)])
 

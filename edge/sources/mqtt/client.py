@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +35,8 @@ class BoundedClient(Client):
         super().__init__(*args, **more)
         self.on_pingreq: Callable[[], None] = lambda: None
         self.on_pingresp: Callable[[], None] = lambda: None
+        self.alert = ""
+        """What the broker's TLS said as it ended the connection (RFC 8446, section 6), as OpenSSL calls it."""
         self._packet_bytes = packet_bytes
         self._ahead = b""
         """Read at once, and handed to paho as it asks for it."""
@@ -82,6 +85,23 @@ class BoundedClient(Client):
             self.on_message(self, None, message)
         return MQTTErrorCode.MQTT_ERR_SUCCESS
 
+    def _sock_close(self) -> None:
+        """What TLS said last is read before: since TLS 1.3 a client's certificate is refused behind the handshake,
+        where paho sees no more than the end of a connection."""
+        if isinstance(self._sock, ssl.SSLSocket):
+            with suppress(OSError, ValueError):
+                self._sock.setblocking(False)
+                self._hear(lambda: super(BoundedClient, self)._sock_recv(1))
+        super()._sock_close()
+
+    def _hear(self, receive: Callable[[], bytes]) -> bytes:
+        try:
+            return receive()
+        except ssl.SSLError as error:
+            if "ALERT" in (error.reason or ""):
+                self.alert = error.reason
+            raise
+
     def _sock_recv(self, bufsize: int) -> bytes:
         """As many bytes as may be kept. paho asks for all that is left of a packet, and keeps what it is given."""
         packet = self._in_packet
@@ -103,7 +123,7 @@ class BoundedClient(Client):
         """At most so many bytes, and at least one but at the connection's end. Of many messages they are read at once:
         paho asks three times for each."""
         if self._looked_at >= len(self._ahead):
-            self._ahead, self._looked_at = super()._sock_recv(READ_BYTES), 0
+            self._ahead, self._looked_at = self._hear(lambda: super(BoundedClient, self)._sock_recv(READ_BYTES)), 0
         begin = self._looked_at
         self._looked_at = begin + size
         return self._ahead[begin : begin + size]
@@ -156,7 +176,7 @@ def _tls(settings: Settings) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=settings.ca_file or None)
     except OSError as error:
-        raise PermanentError(f"{settings.ca_file}: {_of_file(error)}; {settings.url} needs it") from None
+        raise PermanentError(f"{settings.ca_file}: {_of_file(error)}") from None
     if settings.cert_file:
         _prove(context, settings)
     return context
@@ -169,12 +189,12 @@ def _prove(context: ssl.SSLContext, settings: Settings) -> None:
         try:
             Path(file).open("rb").close()
         except OSError as error:
-            raise PermanentError(f"{file}: {error.strerror}; {settings.url} needs it") from None
+            raise PermanentError(f"{file}: {error.strerror}") from None
     try:
         context.load_cert_chain(settings.cert_file, settings.key_file or None, password=_no_passphrase)
     except ssl.SSLError as error:
         why = "are not of one another" if error.reason == "KEY_VALUES_MISMATCH" else "hold no certificate and its key"
-        raise PermanentError(f"{' and '.join(files)}: {why} in PEM; {settings.url} needs them") from None
+        raise PermanentError(f"{' and '.join(files)}: {why} in PEM") from None
     except ValueError:
         raise PermanentError(f"{files[-1]}: the key has a passphrase; write it without one (openssl pkey)") from None
 
@@ -191,7 +211,7 @@ def _password(settings: Settings) -> str | None:
     try:
         return Path(file).read_text(encoding="utf-8").strip()
     except OSError as error:
-        raise PermanentError(f"{file}: {_of_file(error)}; {settings.url} needs it") from None
+        raise PermanentError(f"{file}: {_of_file(error)}") from None
     except UnicodeDecodeError as error:
         raise PermanentError(
             f"{file}: is no text: byte {error.start} is not UTF-8; write the password into it and nothing else"

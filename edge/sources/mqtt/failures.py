@@ -17,8 +17,6 @@ _EXPIRED, _NOT_YET_VALID, _NAME_MISMATCH, _ADDRESS_MISMATCH = 10, 9, 62, 64
 _UNSUPPORTED: Final = 132
 _REASONS: Final = {
     133: "client id not valid; write another client_id",
-    134: "user name or password is wrong; see username and password_file",
-    135: "not authorized; see username and password_file, and what the broker allows this client",
     137: "the broker is busy",
     138: "the broker has banned this client; see its configuration",
     140: "authentication method not known to it",
@@ -26,6 +24,14 @@ _REASONS: Final = {
     159: "too many connections a second",
 }
 """CONNACK's reason codes (MQTT 5.0, section 3.2.2.2), in words with a next step; paho gives those of 3.1.1 so too."""
+_LOGINS: Final = (134, 135)
+"""A user name or password that is wrong, and a client that is not let in: most brokers do not tell them apart."""
+_ALERTS: Final = {
+    "EXPIRED": "it has expired, or the broker's clock is wrong: renew it",
+    "REVOKED": "it was revoked: have another one signed",
+    "UNKNOWN_CA": "the broker does not know the authority that signed it: have it signed by the broker's",
+}
+"""Of TLS's alerts (RFC 8446, section 6.2)."""
 _GRANTS: Final = {
     128: "the broker refuses it; see what it allows this client",
     131: "the broker refuses it for reasons of its own",
@@ -55,18 +61,33 @@ def connecting(error: Exception, settings: Settings, connect_s: float, now: date
     return _words(error)
 
 
-def closed_unanswered(settings: Settings, reason: str) -> str:
-    """Why a connection ended before the broker had answered its CONNECT."""
+def closed_unanswered(settings: Settings, reason: str, alert: str = "") -> str:
+    """Why a connection ended before the broker had answered its CONNECT; `alert` is what its TLS said."""
+    if alert:
+        return _alert(alert, settings)
     if settings.tls:
         return f"{reason} before any answer; {_perhaps_certificate(settings)}, or be no broker"
     return f"{reason} before any answer; if port {settings.port} is for TLS, write mqtts://"
 
 
-def refused(code: int, text: str) -> str:
+def refused(code: int, text: str, settings: Settings) -> str:
     """What CONNACK says."""
     if code == _UNSUPPORTED:
         return 'does not speak MQTT 5; say protocol = "3.1.1"'
-    return f"refused: {text} (code {code}): {_REASONS[code]}" if code in _REASONS else f"refused: {text} (code {code})"
+    todo = _login(settings) if code in _LOGINS else _REASONS.get(code)
+    return f"refused: {text} (code {code})" + (f": {todo}" if todo else "")
+
+
+def _login(settings: Settings) -> str:
+    """What to do where the broker does not let this client in."""
+    if settings.cert_file and not settings.username:
+        return f"it lets nobody in with {settings.cert_file} alone; see what it allows its name, or say username"
+    if not settings.username:
+        return "it lets nobody in without a name: say username and password_file"
+    what = f'"{settings.username}" with the password of password_file, {settings.password_file}'
+    if not settings.password_file:
+        what = f'"{settings.username}" without a password (say password_file)'
+    return f"it does not let in {what}; correct them, or see what it allows {settings.client_id}"
 
 
 def subscribing(topic: str, code: int, text: str) -> str:
@@ -94,11 +115,16 @@ def _tls(error: ssl.SSLError, settings: Settings) -> str:
     reason = error.reason or str(error)
     if reason in ("WRONG_VERSION_NUMBER", "UNEXPECTED_EOF_WHILE_READING", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST"):
         return f"TLS: what answers does not speak it ({reason}); {_perhaps_plain(settings)}"
-    if "CERTIFICATE_REQUIRED" in reason:
+    return _alert(reason, settings) if "ALERT" in reason else f"TLS: {reason}"
+
+
+def _alert(reason: str, settings: Settings) -> str:
+    """What the broker's TLS says of this client, mostly of its certificate."""
+    if "CERTIFICATE_REQUIRED" in reason or not settings.cert_file:
         return f"TLS: {reason}: the broker wants a client's certificate: say cert_file and key_file"
-    if settings.cert_file and "ALERT" in reason:
-        return f"TLS: {reason}: {settings.cert_file}: the broker refuses this certificate; has its authority signed it?"
-    return f"TLS: {reason}"
+    kinds = [todo for kind, todo in _ALERTS.items() if kind in reason]
+    todo = kinds[0] if kinds else "has its authority signed it?"
+    return f"TLS: {reason}: {settings.cert_file}: the broker refuses this certificate; {todo}"
 
 
 def _perhaps_certificate(settings: Settings) -> str:

@@ -120,7 +120,9 @@ class Link:
         await asyncio.to_thread(connect, self.settings, self._client)
         socket = self._client.socket()
         if socket is None:
-            raise SourceUnavailableError(failures.closed_unanswered(self.settings, "the connection was closed"))
+            raise SourceUnavailableError(
+                failures.closed_unanswered(self.settings, "the connection was closed", self._client.alert)
+            )
         # Set only now: connecting writes from a thread of its own, where the loop must not be touched.
         self._client.on_socket_register_write = self._on_socket_register_write
         self._client.on_socket_unregister_write = self._on_socket_unregister_write
@@ -317,7 +319,7 @@ class Link:
         self, client: Client, userdata: Any, flags: ConnectFlags, reason: ReasonCode, properties: Properties | None
     ) -> None:
         if reason.is_failure:
-            self._end(failures.refused(reason.value, str(reason)))
+            self._end(failures.refused(reason.value, str(reason), self.settings))
         elif not self._session_kept.done():
             self._session_kept.set_result(flags.session_present)
 
@@ -339,7 +341,7 @@ class Link:
         elif self._session_kept.done():
             self._end(said)
         else:
-            self._end(failures.closed_unanswered(self.settings, said))
+            self._end(failures.closed_unanswered(self.settings, said, self._client.alert))
 
     def _on_message(self, client: Client, userdata: Any, message: MQTTMessage) -> None:
         self.messages += 1

@@ -27,7 +27,7 @@ from edge.errors import SourceUnavailableError
 from edge.protocol import Arrival, Interruption, Key, Settled, Source, SourceConfig
 from edge.sources.backoff import Backoff
 from edge.sources.clock import now
-from edge.sources.mqtt.client import new_client, suspicion
+from edge.sources.mqtt.client import suspicion
 from edge.sources.mqtt.failures import one_line
 from edge.sources.mqtt.hearing import CONNECTION_LOST, Hearing
 from edge.sources.mqtt.link import Link, Question, describe
@@ -128,13 +128,9 @@ class MqttSource:
         return self._redelivery.take(item.identity for item in self._queue if isinstance(item, Arrival))
 
     async def open(self) -> None:
-        """Connect and subscribe, however long it takes.
-
-        Raises:
-            PermanentError: the password's or the certificate's file cannot be read.
-        """
+        """Connect and subscribe, however long it takes. Files that cannot be read are waited for, too: whoever puts
+        them there need not start the agent anew, and its other sources go on."""
         if self._connecting is None:
-            new_client(self.settings)  # files that cannot be read are told now
             self._opened.clear()
             self._queue = deque(item for item in self._queue if isinstance(item, Interruption))  # the rest comes again
             self._queued_bytes = sum(map(_size, self._queue))
@@ -225,7 +221,7 @@ class MqttSource:
         self._links += 1
         try:
             self._link = link = Link(self.settings, self)
-        except PermanentError as error:  # its files could be read once
+        except PermanentError as error:  # a file that it names cannot be read, or is none of its kind
             return str(error), 0.0
         try:
             session_kept = await link.open()

@@ -7,6 +7,7 @@ One agent has all of them, so that the whole list takes as long as its slowest f
 from __future__ import annotations
 
 import asyncio
+import gzip
 import itertools
 import re
 import socket
@@ -25,6 +26,7 @@ import pytest
 
 from edge.agent.agent import Agent
 from edge.config import load_config
+from edge.errors import SourceFailedError
 from ingest.errors import UsageError
 from ingest.opening import open_log
 from simulators.terminal import Terminal
@@ -446,11 +448,46 @@ def test_a_spool_that_cannot_be_is_refused_with_what_to_do(tmp_path: Path) -> No
     assert "Traceback" not in done.stderr
 
 
-def test_a_password_file_that_is_not_there_is_a_matter_of_configuration(tmp_path: Path) -> None:
-    more = 'username = "pump"\npassword_file = "nowhere"'
-    (tmp_path / "agent.toml").write_text(head() + mqtt_table("acc", "mqtt://127.0.0.1:1", "a", more))
-    words = [sys.executable, "-m", "sensorloom", "agent", "run", "-c", str(tmp_path / "agent.toml")]
-    done = subprocess.run(words, cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=200)
-    assert done.returncode == 2, done.stderr
-    assert "sensorloom: acc: " in done.stderr
-    assert "nowhere: No such file or directory" in done.stderr
+def test_a_password_file_that_comes_later_is_waited_for(tmp_path: Path) -> None:
+    """And the agent that ends while a source waits does not say that it goes on."""
+    passwords, secret = tmp_path / "passwords", tmp_path / "secret"
+    subprocess.run(["mosquitto_passwd", "-b", "-c", passwords, "pump", "right"], check=True, timeout=200)
+    passwords.chmod(0o600)
+    more = 'username = "pump"\npassword_file = "secret"'
+
+    async def main(broker: Mosquitto) -> None:
+        text = head() + mqtt_table("acc", broker.url, "a", more) + mqtt_table("b", "mqtt://127.0.0.1:1", "b")
+        async with agent_of(tmp_path, text) as told:
+            await told.until({"acc": f"waiting for {broker.url}: {secret}: No such file or directory", "b": "refused"})
+            secret.write_text("right\n")
+            await told.until({"acc": "goes on"})
+        assert "goes on" not in told.of("b")
+
+    with Mosquitto("allow_anonymous false", f"password_file {passwords}") as broker:
+        asyncio.run(main(broker))
+
+
+def test_a_source_that_cannot_work_stays_in_the_agents_status(tmp_path: Path) -> None:
+    replay = '[[source]]\nname = "torn"\ntype = "replay"\nfile = "torn.csv.gz"\nspeed = "max"\nrate = "1Hz"\ndecoder = "csv"\n'
+    replay += 'stream = "torn"\nchannels = { x = "g" }\n'
+    (tmp_path / "torn.csv.gz").write_bytes(gzip.compress(b"1\n" * 99)[:-6])
+    (tmp_path / "agent.toml").write_text(head() + replay + mqtt_table("b", "mqtt://127.0.0.1:1", "b"))
+
+    async def main() -> list[str]:
+        config, stop = load_config(tmp_path / "agent.toml"), asyncio.Event()
+        log = open_log(config.log)
+        agent = Agent(config, log, bytes(16), "0", lambda line: None)
+        running = asyncio.create_task(agent.run(stop))
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while not (found := agent.overview().sources[0].findings):  # noqa: ASYNC110
+                    await asyncio.sleep(0.1)
+            stop.set()
+            with pytest.raises(SourceFailedError, match="torn.csv.gz"):
+                await running
+        finally:
+            await log.close()
+        return found
+
+    (found,) = asyncio.run(main())
+    assert re.search(r"torn.csv.gz: cannot be read to its end.*; it is read no more: mend that", found), found

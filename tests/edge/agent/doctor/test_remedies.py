@@ -89,6 +89,14 @@ def test_the_log_that_the_agent_names_is_not_named_twice() -> None:
     assert [one.text for one in remedies(facts)] == ["waiting for it"]
 
 
+def test_a_broker_for_which_a_source_waits_is_not_named_twice() -> None:
+    waiting = source_view("t", waiting_for="mqtt://h: not connected yet", findings=["mixed"])
+    facts = having("agent", sources=[waiting, source_view("u", waiting_for="a port")])
+    facts = msgspec.structs.replace(facts, links=[LinkFacts("t", "mqtt://h", "no way")])
+    found = [(one.weight, one.what, one.text) for one in remedies(facts)]
+    assert found == [(1, "t", "mixed"), (1, "u", "waiting for a port"), (1, "t", "mqtt://h: no way")]
+
+
 def test_a_disk_that_is_no_card_may_be_written_to() -> None:
     assert remedies(having("disk", device="nvme0n1", written_a_day=1e12, worn=0.5)) == []
 
