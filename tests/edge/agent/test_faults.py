@@ -468,8 +468,8 @@ def test_a_password_file_that_comes_later_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_source_that_cannot_work_stays_in_the_agents_status(tmp_path: Path) -> None:
-    replay = '[[source]]\nname = "torn"\ntype = "replay"\nfile = "torn.csv.gz"\nspeed = "max"\nrate = "1Hz"\ndecoder = "csv"\n'
-    replay += 'stream = "torn"\nchannels = { x = "g" }\n'
+    replay = '[[source]]\nname = "torn"\ntype = "replay"\nfile = "torn.csv.gz"\nspeed = "max"\nrate = "1Hz"\n'
+    replay += 'decoder = "csv"\nstream = "torn"\nchannels = { x = "g" }\n'
     (tmp_path / "torn.csv.gz").write_bytes(gzip.compress(b"1\n" * 99)[:-6])
     (tmp_path / "agent.toml").write_text(head() + replay + mqtt_table("b", "mqtt://127.0.0.1:1", "b"))
 
