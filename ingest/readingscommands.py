@@ -59,7 +59,8 @@ device, recording, stream, label (a mark over the recording), any other name an 
 --device, --stream, --recording, --columns, --channel-names, --time-column and --set may use these: 'user{n:02}'.
 Files of one recording come in together; what cannot be read is told, all others come in, and the command ends with 1.
 Recordings without a clock of their own (--start) are laid one behind the other from there, over nothing that is there;
-one that the log has already keeps its place.
+one that the log has already keeps its place. Without --start, times that count from their own beginning are 1970's, and
+a second recording of a device that would lie there too is refused.
 
 --columns takes names, ranges (a..b) and patterns ('*', 'tag *'): all columns but those of times, devices and labels; a
 name with a comma stands in quotes. --unit gives one unit, one each, or names: --unit acc=g --unit gyro=rad/s.

@@ -24,6 +24,7 @@ from ingest.importers.source import MAX_BYTES, read_source
 from ingest.importers.undo import forgotten_recordings, undone_recordings
 from ingest.log.protocol import Log
 from ingest.records import MAX_TIME_NS, Chunk
+from ingest.units import PLAUSIBLE_NS, format_time
 
 AHEAD: Final = 4
 """So many files are read ahead of the one that is written."""
@@ -170,6 +171,8 @@ class Batch:
     places: dict[str, Places] = field(default_factory=dict)
     forgotten: frozenset[tuple[str, str]] = frozenset()
     """What does not come back, by device and recording."""
+    uptimes: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
+    """By device, `[start_ns, end_ns)` of the recordings that those must not lie over whose times are no dates."""
     seen: dict[bytes, str] = field(default_factory=dict)
     """By content, the file that had it first."""
 
@@ -187,9 +190,9 @@ class Batch:
             return
         done = {decoded.path: False for decoded in files}
         try:
-            for of_recording in _by_recording(files):
-                for path, part in self._laid(of_recording):
-                    done[path] |= await self._publish(path, part)
+            laid = [each for of_recording in _by_recording(files) for each in self._laid(of_recording)]
+            for path, part in laid:
+                done[path] |= await self._publish(path, part)
         except UsageError as error:
             for decoded in files:
                 self.summary.fail(decoded.path, str(error))
@@ -209,6 +212,8 @@ class Batch:
                     if held.start_ns < held.end_ns:
                         self.places[device].take(name, held.start_ns, held.end_ns if held.ended else None)
             laid = lay(laid, known, self.places[device])
+        elif known is None and not self.exact:
+            self._check_uptimes(parts[0][0], laid)
         _check_apart(parts)
         is_open = first.options.open
         last = len(laid) - 1
@@ -216,6 +221,26 @@ class Batch:
             (path, replace(part, options=replace(part.options, open=is_open or number < last)))
             for number, ((path, _), part) in enumerate(zip(parts, laid, strict=True))
         ]
+
+    def _check_uptimes(self, path: str, parts: Sequence[Prepared]) -> None:
+        """Raise `UsageError` where the times of a recording count from something else than 1970, as others of its
+        device do, which it would lie over: marks of one would be the labels of the other."""
+        device, base = parts[0].options.device, parts[0].base
+        start_ns, end_ns = min(it.summary.start_ns for it in parts), max(it.end_ns for it in parts)
+        if end_ns > PLAUSIBLE_NS:
+            return
+        taken = self.uptimes.setdefault(device, {})
+        for name, held in self.holdings.of(device).items():
+            if held.start_ns < held.end_ns:
+                taken.setdefault(name, (held.start_ns, held.end_ns))
+        for name, (begin_ns, until_ns) in taken.items():
+            if name != base and start_ns < until_ns and begin_ns < end_ns:
+                raise UsageError(
+                    f'{path}: from {format_time(start_ns)} on, recording "{base}" would lie over "{name}" of {device}: '
+                    "their times count from something else than 1970; say --start TIME to lay them one behind the "
+                    "other, or --origin VALUE=TIME where they are of one clock"
+                )
+        taken[base] = start_ns, end_ns
 
     async def _publish(self, path: str, part: Prepared) -> bool:
         """Whether anything of it was written."""

@@ -157,6 +157,28 @@ def test_two_files_of_one_stream_and_recording_never_lie_over_one_another(
     assert bring.chunks() == []
 
 
+def test_recordings_that_count_from_their_own_start_are_not_laid_over_one_another(bring: Bring) -> None:
+    for name in ("walk/a", "run/b"):
+        bring.write(f"in/{name}.csv", "t,x\n" + "".join(f"{number / 10},{number}{len(name)}\n" for number in range(20)))
+    words = [*BASE, "--device", "d", "--time-column", "t", "--time-unit", "s", "--path", "{label}/{recording}.csv"]
+    told = bring(bring.folder / "in", *words, code=1)
+    assert told["imported"] == 1
+    assert '"a" would lie over "b" of d' in told["failed"][0]["reason"]
+    assert [label for *_, label in bring.marks()] == ["run"]
+    bring(bring.folder / "in/walk", *words, code=2)  # the log remembers
+    assert '"a" would lie over "b" of d' in bring.err
+    assert bring(bring.folder / "in/run", *words)["there_already"] == 1
+    laid = bring(bring.folder / "in/walk", *words, "--start", "2026-01-01T00:00Z")
+    assert laid["imported"] == 1
+    two = bring.write("two.csv", "ep,t,x\n0,0.0,1\n0,0.1,2\n1,0.0,3\n1,0.1,4\n")
+    apart = [*BASE, "--device", "e", "--time-column", "t", "--time-unit", "s", "--recording-column", "ep"]
+    count = len(bring.chunks())
+    bring(two, *apart, code=2)
+    assert len(bring.chunks()) == count, "nothing of a file that is refused"
+    told = bring(two, *apart, "--start", "2026-01-01T00:00Z")
+    assert len({it["start_ns"] for it in told["recordings"]}) == 2
+
+
 def test_equal_files_are_told_and_those_without_a_name_come_once(bring: Bring) -> None:
     for name in ("a", "b"):
         bring.write(f"in/{name}.csv", rows(5))
