@@ -244,10 +244,8 @@ class Pipeline:
                 self._decode(item, member.decoder, member)
 
     def _decode(self, item: Arrival, decoder: GuardedDecoder, member: Member | None) -> None:
-        if (
-            item.is_message and not item.data
-        ):  # it says nothing, whatever the decoder: MQTT takes a kept message back so
-            self._hand_on(member, 0, (), item)
+        if item.is_message and not item.data:
+            self._hand_on(member, 0, (), item)  # it says nothing: MQTT takes a kept message back so
         elif item.is_message:
             found, fed = decoder.message(item.data), len(item.data) + (not item.data.endswith(b"\n"))
             self._hand_on(member, fed, found, item)

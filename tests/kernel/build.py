@@ -75,7 +75,6 @@ def guest() -> Guest:
     """The kernel and the initramfs; what is not there yet is made. Raises `ServerError`."""
     version = _version()
     cache = PROJECT.resolve() / ".cache"
-    cache.mkdir(exist_ok=True)
     folder = cache / f"kernel-{version}-{_digest([HERE / 'modules.mk', HERE / 'archive.py', Path(__file__)])}"
     with locked(cache / f"kernel-{version}.lock"):
         if not folder.exists():

@@ -15,7 +15,6 @@ from tests.support.server import PROJECT, locked
 def peer_python(*requirements: str) -> Path:
     """A Python that has what is asked for and what that needs; made once, kept in `.cache`."""
     cache = PROJECT.resolve() / ".cache"
-    cache.mkdir(exist_ok=True)
     folder = cache / f"peers-{hashlib.sha256(' '.join(requirements).encode()).hexdigest()[:8]}"
     with locked(folder.with_suffix(".lock")):
         if not (folder / "ready").exists():

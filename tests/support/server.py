@@ -54,7 +54,8 @@ def free_ports(count: int) -> list[int]:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """No other process is within; `path` is a file that shows it."""
+    """No other process is within; `path` is a file that shows it, in a folder that need not be there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

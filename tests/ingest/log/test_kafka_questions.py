@@ -14,11 +14,27 @@ from ingest.log.kafka import KafkaLog
 from ingest.log.protocol import MARKS, Bounds, Entry
 
 pytestmark = [pytest.mark.kafka]
+_OWN_LOOKS = 1
+"""So often the client looks at who leads by a clock of its own, beside what we ask for."""
 
 
 @pytest.fixture
-def log(kafka_bootstrap: str) -> KafkaLog:
-    return KafkaLog(f"{kafka_bootstrap}/site-{uuid.uuid4().hex[:8]}", partitions=3)
+def url(kafka_bootstrap: str) -> str:
+    """Of a site whose topic has its leaders: one that has just been made may have none for a moment."""
+    url = f"{kafka_bootstrap}/site-{uuid.uuid4().hex[:8]}"
+
+    async def make() -> None:
+        log = KafkaLog(url, partitions=3)
+        await log.append(MARKS, [Entry(b"pump", b"mark")] * 2)
+        await log.close()
+
+    asyncio.run(make())
+    return url
+
+
+@pytest.fixture
+def log(url: str) -> KafkaLog:
+    return KafkaLog(url, partitions=3)
 
 
 @pytest.fixture
@@ -52,9 +68,7 @@ def test_the_first_append_after_a_check_asks_for_nothing_else(log: KafkaLog, ask
 
     names = asyncio.run(run())
     assert [name for name in names if name != "MetadataRequest"] == ["ProduceRequest"]
-    assert (
-        names.count("MetadataRequest") <= 1
-    )  # the client looks by a clock of its own, too; three of them were waited for
+    assert names.count("MetadataRequest") <= _OWN_LOOKS
 
 
 def test_bounds_are_asked_for_under_one_look_at_the_leaders(log: KafkaLog, asked: list[str]) -> None:
@@ -68,5 +82,6 @@ def test_bounds_are_asked_for_under_one_look_at_the_leaders(log: KafkaLog, asked
         return bounds, [name for name in asked[before:] if name != "connection"]
 
     bounds, names = asyncio.run(run())
-    assert sorted(bounds.values()) == [Bounds(0, 0), Bounds(0, 0), Bounds(0, 2)]
-    assert names == ["MetadataRequest", *["OffsetRequest"] * 3]
+    assert sorted(bounds.values()) == [Bounds(0, 0), Bounds(0, 0), Bounds(0, 4)]
+    assert [name for name in names if name != "MetadataRequest"] == ["OffsetRequest"] * 3
+    assert names.count("MetadataRequest") <= 1 + _OWN_LOOKS
