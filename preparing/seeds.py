@@ -29,12 +29,21 @@ _TABLE_SEED: Final = 20241
 
 def keys(ids: Sequence[str] | NDArray[np.str_], seed: int, epoch: int) -> Keys:
     """A key for each window: FNV-1a over the UTF-8 of its id, then SplitMix64 with the seed and the epoch."""
-    text = np.char.encode(np.asarray(ids, dtype=np.str_), "utf-8")
-    columns = np.ascontiguousarray(text).view(np.uint8).reshape(len(text), text.itemsize)
-    found = np.full(len(text), _FNV_BASIS)
-    for column in columns.T:  # what fills up a shorter id is of no weight
-        found = np.where(column == 0, found, (found ^ column) * _FNV_PRIME)
+    columns = _bytes(np.asarray(ids, dtype=np.str_)).T.astype(np.uint64)
+    found = np.full(len(ids), _FNV_BASIS)
+    for column in columns:  # what fills up a shorter id is of no weight
+        hashed = (found ^ column) * _FNV_PRIME
+        found = hashed if column.all() else np.where(column == 0, found, hashed)
     return _mix(_mix(found ^ np.uint64(seed % 2**64)) + np.uint64(epoch * int(_GOLDEN) % 2**64))
+
+
+def _bytes(text: NDArray[np.str_]) -> NDArray[np.integer]:
+    """`(texts, size)`: their UTF-8, filled up with 0. What is ASCII is so as it stands, and need not be encoded."""
+    codes = np.ascontiguousarray(text).view(np.uint32).reshape(len(text), -1 if len(text) else 0)
+    if codes.max(initial=0) < 0x80:
+        return codes
+    encoded = np.ascontiguousarray(np.char.encode(text, "utf-8"))
+    return encoded.view(np.uint8).reshape(len(text), encoded.itemsize)
 
 
 def uniform(of: Keys, count: int, purpose: int) -> NDArray[np.float64]:
