@@ -75,7 +75,7 @@ def register_import(subparsers: Any) -> None:
 
 def _register_marks(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("file", metavar="FILE", help="CSV, or other delimited text with --field")
+    add("file", metavar="FILE", help="CSV, or text with semicolons or tabs")
     add("--field", action="append", default=[], metavar="F=TEXT", help="what a mark's field is made of: label={event}")
     add("--columns", metavar="A,B", help="the names of the columns of a file without a header")
     add("--label-names", metavar="FILE", help="what codes of labels mean: 1=walk,2=run, or a file of such lines")
@@ -85,6 +85,7 @@ def _register_marks(parser: argparse.ArgumentParser) -> None:
     add("--skip-unknown", action="store_true", help="leave out rows of recordings that the log does not have")
     add("--preset", metavar="FILE", help="choices of these that are kept as TOML")
     add("--time-unit", metavar="UNIT", help="s, ms, us or ns, of times that are numbers")
+    add("--decimal", metavar="MARK", default="point", help="of numbers: point (default) or comma")
     add("--timezone", metavar="ZONE", help="of times that name none, as in Europe/Brussels")
     add("--origin", metavar="VALUE=TIME", help="what a number means; =recording: where it begins")
     add("--end", default="exclusive", metavar="HOW", help="whether a mark's end belongs to it: exclusive or inclusive")
@@ -145,7 +146,10 @@ def _times_of(args: argparse.Namespace) -> MarkTimes:
     from_start = value.strip() if meaning.strip() == _RECORDING else None
     origin = parse_origin(args.origin) if from_start is None else None
     inclusive = args.end == "inclusive"
-    return MarkTimes(args.time_unit, args.timezone, origin, inclusive, args.index_base, args.stream, from_start)
+    if args.decimal not in ("point", "comma"):
+        raise UsageError(f'--decimal: found "{args.decimal}", expected point or comma')
+    counted_by = args.index_base, args.stream, from_start
+    return MarkTimes(args.time_unit, args.timezone, origin, inclusive, *counted_by, args.decimal == "comma")
 
 
 def _scopes(args: argparse.Namespace, file: MarksFile) -> list[Scope]:

@@ -128,7 +128,7 @@ class _LineError(Exception):
 def _split(text: str, fields: Fields) -> Iterator[tuple[int, list[str]]]:
     """The cells of each row, and its last line."""
     first = next((line for line in text.splitlines() if line.strip()), "")
-    separator = "," if fields.is_usual else separator_of(first)
+    separator = separator_of(first)
     if separator == " ":
         for number, line in enumerate(text.splitlines(), 1):
             yield number, line.split()

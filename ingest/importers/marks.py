@@ -38,6 +38,8 @@ from ingest.units import ISO_OFFSET, TIME_UNITS, count_ns, offset_ns, parse_iso,
 _TORN: Final = "the last line has no line feed: if the file was cut off, its label is not whole"
 _INDEX: Final = re.compile(r"\d{1,12}", re.ASCII)
 _NUMBER: Final = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?", re.ASCII)
+_COMMA: Final = re.compile(r"[+-]?\d*,\d+", re.ASCII)
+_POINT: Final = re.compile(r"[+-]?\d*\.\d[\d.,]*", re.ASCII)
 _OFFSET: Final = re.compile(ISO_OFFSET, re.ASCII)
 _ZONED: Final = re.compile(rf":\d\d(?:[.,]\d+)?\s*(?:Z|z|{ISO_OFFSET})$", re.ASCII)
 
@@ -60,6 +62,8 @@ class MarkTimes:
     """Whose samples are counted, where streams differ."""
     from_start: str | None = None
     """What a number means that is the recording's first sample: numbers count from there in `unit`."""
+    decimal_comma: bool = False
+    """Numbers are written as in 1,5."""
 
     @property
     def is_relative(self) -> bool:
@@ -86,6 +90,15 @@ class MarkTimes:
             parse_number(self.from_start)
         if self.index_base is not None and (self.unit or self.timezone or self.origin):
             raise UsageError("--index-base: samples are counted; --time-unit, --timezone and --origin are of times")
+
+    def pointed(self, cells: Mapping[str, str]) -> Mapping[str, str]:
+        """The cells with points in their numbers. Raises `UsageError` where one is written the other way."""
+        wrong, option = (_POINT, "point") if self.decimal_comma else (_COMMA, "comma")
+        numbers = {name: cells[name] for name in ("start", "end", "confidence")}
+        for name, text in numbers.items():
+            if wrong.fullmatch(text):
+                raise UsageError(f'{name}: "{text}" has a {option}: say --decimal {option} if that is its decimal mark')
+        return {**cells, **{name: text.replace(",", ".") for name, text in numbers.items() if _COMMA.fullmatch(text)}}
 
     def in_recording(self, cells: Mapping[str, str], key: Key, grids: Grids) -> tuple[int, int]:
         """Start and end of a mark whose times count from where its recording begins. Raises `UsageError`."""
@@ -292,6 +305,7 @@ def _text(path: str | Path, encoding: str | None) -> str:
 
 
 def _mark(cells: Mapping[str, str], how: MarkTimes, grids: Grids | None) -> MarkAdd:
+    cells = how.pointed(cells)
     device, label, author = cells["device"], cells["label"], cells["author"]
     key = None
     if grids is not None:

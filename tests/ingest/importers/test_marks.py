@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -158,6 +159,20 @@ def test_numbers_count_from_an_origin_that_is_said(tmp_path: Path) -> None:
         read_marks(path, MarkTimes("s", origin=("x", start)))
     with pytest.raises(UsageError, match='line 2: time: "9e18" is out of range'):
         read_marks(written(tmp_path, HEADER + "d,9e18,,a\n"), MarkTimes("s", origin=("0", start)))
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_a_sheet_of_a_country_with_decimal_commas_is_read(tmp_path: Path, separator: str) -> None:
+    text = "device;start;end;label;confidence\nd;1,5;2,25;a, b;0,5\nd;3;;c;1\n"
+    path, how = written(tmp_path, text.replace(";", separator)), MarkTimes("s", origin=("0", START))
+    with pytest.raises(UsageError, match='line 2: start: "1,5" has a comma: say --decimal comma'):
+        read_marks(path, how)
+    first, second = read_marks(path, dataclasses.replace(how, decimal_comma=True))
+    assert (first.start_ns - START, first.end_ns - START) == (1_500_000_000, 2_250_000_000)
+    assert (first.label, first.confidence, second.start_ns - START) == ("a, b", 0.5, 3 * 10**9)
+    path = written(tmp_path, "device;start;end;label\nd;1.500;2,25;a\n")
+    with pytest.raises(UsageError, match='start: "1.500" has a point: say --decimal point'):
+        read_marks(path, dataclasses.replace(how, decimal_comma=True))
 
 
 def test_times_without_a_zone_are_read_in_the_one_that_is_said(tmp_path: Path) -> None:
