@@ -75,11 +75,12 @@ def noise(of: Keys, size: int, purpose: int) -> Floats:
     if room < 1:
         raise UsageError(f"a window of {size:,} values is too large for noise; at most {tables.shape[1] - 1:,}")
     begins = (uniform(of, _TABLES, purpose) * room).astype(np.int64)
-    stretches = np.lib.stride_tricks.sliding_window_view(tables, size, axis=1)
-    made = stretches[0, begins[:, 0]]
-    made += stretches[1, begins[:, 1]]
+    made = np.empty((len(of), size), np.float32)
+    one, other = tables
+    for window, (begin, behind) in zip(made, begins.tolist(), strict=True):  # a copy of all stretches would cost more
+        np.add(one[begin : begin + size], other[behind : behind + size], out=window)
     made *= np.float32(1 / np.sqrt(_TABLES))
-    return np.asarray(made)
+    return made
 
 
 @lru_cache(maxsize=1)
