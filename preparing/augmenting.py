@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from preparing.transforms import Places, Transform
 Ids: TypeAlias = Sequence[str] | NDArray[np.str_]
 Target: TypeAlias = Literal["window", "steps", "horizon"]
 """What a model is to say: one label a window, one a step, or what comes next."""
+
+_TOGETHER: Final = 32
+"""So many windows are moved at once: what is in between stays in the processor's own memory, and is used again."""
 
 
 class Augmented(NamedTuple):
@@ -165,6 +168,14 @@ def taken(values: NDArray[Any], near: NDArray[np.int64]) -> NDArray[Any]:
 
 def interpolated(X: Floats, places: Places) -> Floats:
     """The windows at `places`, linearly between their steps; missing where a step that counts is missing."""
+    made = np.empty(X.shape, np.float32)
+    for begin in range(0, len(X), _TOGETHER):
+        few = slice(begin, begin + _TOGETHER)
+        made[few] = _between(X[few], places[few])
+    return made
+
+
+def _between(X: Floats, places: Places) -> Floats:
     last = X.shape[1] - 1
     left = np.minimum(places.astype(np.int64), max(last - 1, 0))
     share = (places - left).astype(np.float32)[:, :, None]
