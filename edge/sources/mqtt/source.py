@@ -260,6 +260,7 @@ class MqttSource:
             limit = f'max_message = "{self.settings.max_message_text}"'
             words = f"{what} is more than {limit}: say a larger one, or send less"
             self._leave_out(link, message, TOO_LARGE, words, self._whose(topic))
+            self.left_out(topic)
         else:
             self._take(link, message, topic, payload, self.compare(topic))
 
@@ -307,6 +308,9 @@ class MqttSource:
     def hand_on(self, link: Link, topic: str, item: Arrival) -> None:
         """A message for the agent; those that read more in it do so here."""
         self.put(item)
+
+    def left_out(self, topic: str) -> None:
+        """A message of this topic was too large to be taken; for those that read more in it."""
 
     def _leave_out(self, link: Link, message: MQTTMessage, reason: str, words: str, whose: Whose) -> None:
         """No reading of this message mends it: it is counted as lost, told, and not delivered again."""

@@ -33,7 +33,9 @@ PARKED: Final = 1000
 PARKED_BYTES: Final = 1_000_000
 """More than so much is not parked: the oldest is given up."""
 REBIRTH_NS: Final = (10 * NS, 320 * NS)
-"""A rebirth is asked for again after the first, then after twice as long each time, up to the second."""
+"""A rebirth is asked for again after the first, then after twice as long each time, up to the second; births between
+do not hurry it, or one alias that none of them gives would have the node do nothing else. After a quiet while of twice
+the second it begins anew."""
 DEVICES_MOST: Final = 10_000
 ALIASES_MOST: Final = 100_000
 """Of a node and all of its devices: births that bring more are left out."""
@@ -121,6 +123,7 @@ class Session:
             payload = read_payload(item.data)
         except ValueError:
             self._wants_birth = topic.kind != "NDEATH"
+            self.unread(topic_text)
             return [_empty(item), self._lost(BAD, topic.device, item)]
         if topic.kind == "NDEATH":
             return self._died(payload, item)
@@ -131,7 +134,7 @@ class Session:
             case "DDEATH":
                 had_any = self._births.pop(topic.device, Born()).wanted
                 found += [_empty(item), *([self._lost(DEVICE_DEAD, topic.device, item)] if had_any else [])]
-                found += self._drop_parked(item, topic.device)
+                found += self._drop_parked(topic.device)
             case _:
                 found += self._data(topic, payload, item)
         return found
@@ -157,7 +160,7 @@ class Session:
             self._births.clear()  # each device is born anew behind it (section 6.4.11)
             self._bd_seq = _bd_seq(payload)
             self.is_dead, self._seq = False, payload.seq
-            self._wants_birth, self.rebirths, self._wait_ns, self._asked_ns = False, 0, REBIRTH_NS[0], 0
+            self._wants_birth, self.rebirths = False, 0
         known = sum(len(born.aliases) for device, born in self._births.items() if device != topic.device)
         if len(self._births) > DEVICES_MOST or known + len(payload.metrics) > ALIASES_MOST:
             return [_empty(item), self._lost(TOO_MANY, topic.device, item)]
@@ -173,11 +176,12 @@ class Session:
         return [*self._unpark(topic.device), *self._values(topic.device, born, payload, item, is_birth=True)]
 
     def _data(self, topic: Topic, payload: Payload, item: Arrival) -> list[Item]:
+        if not self._is_wanted(topic.device):
+            self._wants_birth |= not self._births  # what is wanted may say nothing until it changes
+            return [_empty(item)]
         born = self._births.get(topic.device)
         if born is None or any(_is_unknown(metric, born) for metric in payload.metrics):
             self._wants_birth = True
-            if born is None and not self._is_wanted(topic.device):
-                return [_empty(item)]
             return self._park(Parked(topic, item))
         return list(self._values(topic.device, born, payload, item))
 
@@ -187,8 +191,31 @@ class Session:
         if self._bd_seq is not None and said is not None and said != self._bd_seq:
             return [_empty(item)]
         self._births.clear()
-        self._seq, self._bd_seq, self.is_dead, self._wants_birth = None, None, True, False
-        return [_empty(item), *self._drop_parked(item, None), self._lost(NODE_DEAD, None, item)]
+        self._seq, self._bd_seq, self.is_dead, self._wants_birth, self._asked_ns = None, None, True, False, 0
+        return [_empty(item), *self._drop_parked(None), self._lost(NODE_DEAD, None, item)]
+
+    # --- births that nobody read
+
+    def unread(self, topic_text: str) -> None:
+        """A message could not be read: if it was a birth, what the one before said holds no more."""
+        topic = Topic.of(topic_text)
+        if topic is not None and topic.kind in ("NBIRTH", "DBIRTH"):
+            self._wants_birth = True
+            for device in [topic.device] if topic.device else list(self._births):
+                self._births.pop(device, None)
+
+    def reconnected(self) -> list[Item]:
+        """Between two connections the node may have been born again, with other aliases: what they mean is not known
+        until the next birth, which is asked for. Names stay what they are. What waited with a token the broker brings
+        again; the rest was said before the break, and no birth after it explains that."""
+        for born in self._births.values():
+            born.aliases.clear()
+            born.wanted = {name: known for name, known in born.wanted.items() if isinstance(name, str)}
+        self._bd_seq, self._wants_birth, self._asked_ns = None, True, 0
+        kept = [parked for parked in self.parked if parked.item.token is None]
+        self.parked.clear()
+        self.parked.extend(kept)
+        return self._drop_parked(None)
 
     # --- values
 
@@ -261,7 +288,7 @@ class Session:
                 found += self._values(device, born, payload, parked.item) if is_known else self._give_up(parked)
         return found
 
-    def _drop_parked(self, item: Arrival, device: str | None) -> list[Item]:
+    def _drop_parked(self, device: str | None) -> list[Item]:
         waiting, found = list(self.parked), list[Item]()
         self.parked.clear()
         self._parked_bytes = 0
@@ -280,10 +307,11 @@ class Session:
 
     def asks(self, now_ns: int) -> bool:
         """Whether a rebirth should be asked for now; then it is noted as asked for."""
-        if not self._wants_birth or (self._asked_ns and now_ns - self._asked_ns < self._wait_ns):
+        quiet_ns = now_ns - self._asked_ns
+        if not self._wants_birth or (self._asked_ns and quiet_ns < self._wait_ns):
             return False
-        if self._asked_ns:
-            self._wait_ns = min(2 * self._wait_ns, REBIRTH_NS[1])
+        is_again = self._asked_ns and quiet_ns < 2 * REBIRTH_NS[1]
+        self._wait_ns = min(2 * self._wait_ns, REBIRTH_NS[1]) if is_again else REBIRTH_NS[0]
         self._asked_ns = now_ns
         self.rebirths += 1
         return True

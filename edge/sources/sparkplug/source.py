@@ -54,6 +54,8 @@ class SparkplugSource(MqttSource):
         self._session = session
         self._command = command
         """The topic of commands to the edge node."""
+        self._heard: Link | None = None
+        """The connection of the newest message."""
 
     @classmethod
     def from_config(cls, config: SourceConfig) -> Self:
@@ -105,10 +107,15 @@ class SparkplugSource(MqttSource):
 
     def hand_on(self, link: Link, topic: str, item: Arrival) -> None:
         """See `MqttSource`."""
-        for found in self._session.take(topic, item):
+        is_another, self._heard = self._heard not in (None, link), link
+        for found in [*(self._session.reconnected() if is_another else ()), *self._session.take(topic, item)]:
             self.put(found)
         if self._session.asks(now()[0]):
             link.publish(self._command, rebirth_command(time.time_ns() // 1_000_000))
+
+    def left_out(self, topic: str) -> None:
+        """See `MqttSource`."""
+        self._session.unread(topic)
 
 
 def _settings(config: SourceConfig) -> Settings:

@@ -130,6 +130,49 @@ def test_an_unknown_alias_waits_for_a_birth_that_is_asked_for_at_a_bounded_rate(
     assert node.hear("NBIRTH", payload(0, [BD, Said("temp", 1, 9.0, at_ms=AT + 3)], AT + 5)) == ["unknown_alias"]
 
 
+def test_after_another_connection_aliases_are_unknown_until_the_next_birth() -> None:
+    """The node may have begun anew meanwhile, with `rpm` where `temp` was: nobody but its birth can tell."""
+    node = Node()
+    node.born()
+    assert node.session.reconnected() == []
+    assert node.hear("NDATA", payload(1, [Said("temp", value=3.0), Said("rpm", value=1)], AT + 1)) == [(1, 3.0, 1.0)]
+    assert node.session.asks(NS)  # although it could be read
+    assert node.hear("NDATA", payload(2, [Said(alias=1, value=900.0)], AT + 2)) == []
+    other = payload(0, [Said("bdSeq", value=4, datatype=8), Said("temp", 2, 20.5), Said("rpm", 1, 7)])
+    assert node.hear("NBIRTH", other) == [(2, None, 900.0)]
+    # what waited with a token comes again; what waited without one was said before the break
+    node.hear("NDATA", payload(1, [Said(alias=9, value=1.0)]))
+    node.session.take("spBv1.0/plant/NDATA/gate", Arrival(payload(2, [Said(alias=9, value=1.0)]), 1, 1))
+    lost = [found for found in node.session.reconnected() if not isinstance(found, Arrival)]
+    assert [found.reason for found in lost] == ["unknown_alias"]
+    assert not node.session.parked
+    # a last will that no birth was heard of counts
+    assert node.hear("NDEATH", payload(None, [Said("bdSeq", value=9, datatype=8)])) == ["node_dead"]
+
+
+def test_a_birth_that_cannot_be_read_ends_what_the_one_before_it_said() -> None:
+    node = Node(("temp",), "press")
+    node.hear("DBIRTH", payload(1, [Said("temp", 1, 2.0)]), "press")
+    assert node.hear("DBIRTH", b"\x08", "press") == ["bad_payload"]
+    assert node.hear("DDATA", payload(2, [Said(alias=1, value=9.0)], AT + 1), "press") == []
+    assert node.hear("DBIRTH", payload(3, [Said("temp", 2, 2.0)], AT + 2), "press") == ["unknown_alias", (2, 2.0)]
+    node.session.unread("spBv1.0/plant/NBIRTH/gate")  # too large to be taken
+    assert node.hear("DDATA", payload(4, [Said(alias=2, value=9.0)], AT + 3), "press") == []
+
+
+def test_births_that_do_not_explain_an_alias_are_not_asked_for_faster() -> None:
+    node = Node()
+    asked = []
+    for second in range(100, 200):
+        node.hear("NDATA", payload(None, [Said(alias=9, value=1.0)], AT + second))
+        if node.session.asks(second * NS):
+            asked.append(second)
+            node.born()
+    assert asked == [100, 110, 130, 170]
+    node.hear("NDATA", payload(None, [Said(alias=9, value=1.0)], AT + 900))
+    assert [node.session.asks(at * NS) for at in (900, 910)] == [True, True]
+
+
 def test_no_more_is_parked_than_is_allowed_and_what_is_given_up_is_acknowledged_and_told() -> None:
     node = Node()
     lost = [node.hear("NDATA", payload(n % 256, [Said(alias=1, value=1.0)], AT + n)) for n in range(PARKED + 5)]
@@ -210,6 +253,8 @@ def test_of_one_device_the_others_are_left_alone() -> None:
     assert node.hear("DDATA", payload(1, [Said(alias=1, value=1.0)]), "b") == []
     assert not node.session.parked
     assert node.hear("DBIRTH", payload(2, [Said("temp", 1, 2.0)]), "a") == [(0, 2.0)]
+    node.hear("DDATA", payload(3, [Said(alias=9, value=1.0)]), "b")
+    assert not node.session.asks(NS)  # whatever another one says
     assert node.hear("NCMD", payload(None, [])) == []
     assert node.hear("DDATA", payload(None, [Said(alias=1, value=1.0)], AT + 1), "a") == [(1, 1.0)]
 
