@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from edge.tables import shown
 from ingest.errors import UsageError
+from ingest.files import check_file
 from ingest.settings import check_keys, suggest
 from ingest.tomlfile import read_toml
 
@@ -53,7 +54,10 @@ def assemble(path: str | Path, environ: Mapping[str, str]) -> Assembled:
     tables = filled(read_toml(path), environ, str(path))
     files = {str(path): tables}
     for included in _included(tables.pop("include", []), Path(path)):
-        part = filled(read_toml(included), environ, str(included))
+        try:
+            part = filled(read_toml(included), environ, str(included))
+        except UsageError as error:
+            raise UsageError(f"{path}: include: {error}") from None
         check_keys(part, _PARTS, f"{included}: included by {path}")
         files[str(included)] = part
     templates = _templates(files)
@@ -124,10 +128,9 @@ def _included(found: object, path: Path) -> list[Path]:
         is_pattern = any(letter in whole.name for letter in "*?[")
         if is_pattern and not whole.parent.is_dir():
             raise UsageError(f"{path}: include: {whole}: no such folder")
-        if not is_pattern and not whole.exists():
-            raise UsageError(f"{path}: include: {whole}: no such file")
         matches = sorted(whole.parent.glob(whole.name)) if is_pattern else [whole]
         for file in matches:
+            check_file(file, f"{path}: include")
             if file.resolve() == path.resolve():
                 raise UsageError(f'{path}: include: "{pattern}" takes in the file itself')
             files[file] = None

@@ -7,7 +7,6 @@ import asyncio
 import datetime as dt
 import itertools
 import secrets
-import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ import msgspec
 from edge.config import AgentConfig, load_config
 from edge.fieldcommands import action, config_option, stopped_by_signals
 from edge.protocol import SourceConfig
+from ingest.commandline import say, say_aside
 from ingest.errors import TransientError, UsageError
 from ingest.settings import suggest
 from ingest.showing import printable
@@ -76,9 +76,9 @@ def _calibrate(args: argparse.Namespace) -> int:
     _check_free(config, source)
 
     async def run() -> Any:
-        say = _say_aside if args.json else _say
+        speak = say_aside if args.json else say
         stop = stopped_by_signals()
-        return await measure(source, channels, measuring, limits, stop, say, secrets.token_hex(4))
+        return await measure(source, channels, measuring, limits, stop, speak, secrets.token_hex(4))
 
     solution = asyncio.run(run())
     line = _line(solution, channels, list(source.channels), reference)
@@ -185,13 +185,3 @@ def _page(solution: Any, unit: str, source: SourceConfig, line: str) -> list[str
     lines += [f"  {name:>8}  {error:.2g} {unit}" for name, error in solution.residuals.items()]
     told = "put this in the place of its calibration" if source.correction is not None else "put this"
     return [printable(text) for text in (*lines, f"{told} into the table of {source.name}:", "", line)]
-
-
-def _say(text: str) -> None:
-    if text:
-        print(printable(text), flush=True)
-
-
-def _say_aside(text: str) -> None:
-    if text:
-        print(printable(text), file=sys.stderr, flush=True)

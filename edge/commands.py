@@ -20,10 +20,10 @@ from edge.agent.memory import use_one_heap
 from edge.config import AgentConfig, load_config
 from edge.fieldcommands import action, config_option, span_s
 from edge.protocol import SourceConfig
-from ingest.commandline import Prose
+from ingest.commandline import Prose, say, say_aside
 from ingest.errors import TransientError
 from ingest.opening import open_log
-from ingest.showing import masked, printable
+from ingest.showing import masked
 
 if TYPE_CHECKING:
     from edge.sources.serial.listing import Port
@@ -104,7 +104,7 @@ def _run(args: argparse.Namespace) -> int:
 
     config, told = last_good(args.config)
     if told:
-        print(printable(f"sensorloom: {told}"), file=sys.stderr)
+        say_aside(f"sensorloom: {told}")
     use_one_heap()
     figures = asyncio.run(_run_agent(config, args.log_level))
     if args.json:
@@ -169,20 +169,20 @@ def _check(args: argparse.Namespace) -> int:
         found = {"config": config.path, "log": log, "recording_set": attributes, "sources": sources}
         print(msgspec.json.encode(found).decode())
         return 0
-    print(f"{config.path}: good; agent {config.agent}, log {log}, spool {config.spool_dir}")
+    say(f"{config.path}: good; agent {config.agent}, log {log}, spool {config.spool_dir}")
     if attributes:
-        print("  every recording: " + ", ".join(f"{name} = {printable(text)}" for name, text in attributes.items()))
+        say("  every recording: " + ", ".join(f"{name} = {text}" for name, text in attributes.items()))
     for source in config.sources:
         channels = ", ".join(f"{name} {_meaning(source, name, unit)}" for name, unit in source.channels.items())
         rate = "" if source.rate is None else f" at {source.rate} Hz"
         way = f"{source.type} → {source.decoder} → {source.device}/{source.stream}"
-        print(f"  {source.name}: {way} ({channels}){rate}, {source.dtype}, clock {source.clock}")
+        say(f"  {source.name}: {way} ({channels}){rate}, {source.dtype}, clock {source.clock}")
     return 0
 
 
 def _meaning(source: SourceConfig, channel: str, unit: str) -> str:
     """A channel's unit, or its states."""
-    return printable("/".join(name for _, name in source.states.get(channel, ()))) or unit
+    return "/".join(name for _, name in source.states.get(channel, ())) or unit
 
 
 async def _check_log(config: AgentConfig) -> None:
@@ -222,7 +222,7 @@ def _ports(args: argparse.Namespace) -> int:
         print(msgspec.json.encode([port._asdict() | own for port, own in zip(found, more, strict=True)]).decode())
         return 0
     for line in described(found, speaks):
-        print(printable(line))
+        say(line)
     if not found:
         print("no serial port; plug the sensor in, and see that this user may read it (group dialout)")
     return 0

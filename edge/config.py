@@ -23,10 +23,11 @@ from edge.remote import Overlay, Remote, laid_over, read_remote
 from edge.sourcetables import read_sources
 from edge.spool.condensing import DropPolicy
 from edge.spool.spool import SpoolLimits
-from edge.tables import address_part, name, one_of, quantity, shown, text
+from edge.tables import address_part, check_characters, name, one_of, quantity, shown, text
 from ingest.attributes import check_attributes
 from ingest.chunker import Limits
 from ingest.errors import UsageError
+from ingest.files import check_file
 from ingest.opening import anchored
 from ingest.records import StreamDescription
 from ingest.settings import check_keys, suggest
@@ -108,6 +109,7 @@ def load_config(path: str | Path, environ: Mapping[str, str] = os.environ, over:
     top = TABLES[""]
     other = {"sources": "source", "templates": "template", "includes": "include", "button": "buttons"}
     check_keys(tables, {*top, *TABLES, "source", "template", "buttons"} - {""}, file, synonyms(top) | other)
+    check_characters(tables, file)
     device = address_part(tables, "device", file, platform.node() or None)
     spool = _table(tables, "spool", file)
     recording = _table(tables, "recording", file)
@@ -144,7 +146,7 @@ def load_config(path: str | Path, environ: Mapping[str, str] = os.environ, over:
         ),
         sources=sources,
         buttons=read_buttons(tables, file, device, sources),
-        rule_set=_read_rules(base / text(tables, "rules", file), sources) if "rules" in tables else None,
+        rule_set=_read_rules(base / text(tables, "rules", file), file, sources) if "rules" in tables else None,
         metrics=_address(_table(tables, "metrics", file), f"{file}: metrics"),
         remote=remote,
         digest=_digest(tables, source_tables),
@@ -158,10 +160,11 @@ def _digest(tables: Mapping[str, Any], sources: Iterable[SourceTable]) -> str:
     return hashlib.sha256(msgspec.json.encode(said, order="sorted")).hexdigest()[:16]
 
 
-def _read_rules(path: Path, sources: Iterable[SourceConfig]) -> RuleSet:
-    """The rules of a file; each that reads streams of a device here must fit them."""
+def _read_rules(path: Path, file: str, sources: Iterable[SourceConfig]) -> RuleSet:
+    """The rules that a configuration's file names; each that reads streams of a device here must fit them."""
     from labeling.rules.plan import check  # the rules' grammar is built at import: only where rules run
 
+    check_file(path, f"{file}: rules")
     rules = read_rules(path)
     for device in {source.device: None for source in sources}:
         check(rules, [describe(source) for source in sources if source.device == device])

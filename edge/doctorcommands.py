@@ -23,8 +23,8 @@ from edge.assembling import assemble
 from edge.config import AgentConfig, load_config
 from edge.corrections import calibrated_ahead
 from edge.fieldcommands import action, config_option, span_option, span_s, tried
+from ingest.commandline import say
 from ingest.errors import TransientError, UsageError
-from ingest.showing import masked, printable
 
 LOOK_S: Final = 1.0
 """How often a running agent is asked how it is."""
@@ -82,7 +82,7 @@ def _health(args: argparse.Namespace) -> int:
     if args.json:
         print(msgspec.json.encode({"well": is_well, "complaints": found}).decode())
     else:
-        print("well" if is_well else "; ".join(found))
+        say("well" if is_well else "; ".join(found))
     return 0 if is_well else 1
 
 
@@ -100,7 +100,7 @@ def _doctor(args: argparse.Namespace) -> int:
     if args.json:
         print(msgspec.json.encode({"good": not found, "remedies": found, "facts": facts}).decode())
     else:
-        print("\n".join(map(printable, masked(doctor_page(found, facts)).splitlines())))
+        say(doctor_page(found, facts))
     return 1 if found else 0
 
 
@@ -117,7 +117,7 @@ def _report(args: argparse.Namespace) -> int:
     if args.json:
         print(msgspec.json.encode({"report": str(path), "files": sorted(files)}).decode())
     else:
-        print(f"{path}: {', '.join(sorted(files))}; without secrets, but look into it before it is sent")
+        say(f"{path}: {', '.join(sorted(files))}; without secrets, but look into it before it is sent")
     return 0
 
 

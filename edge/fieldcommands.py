@@ -18,8 +18,9 @@ import msgspec
 
 from edge.agent.overview import SourceView
 from edge.config import AgentConfig, load_config
+from ingest.commandline import say, say_aside
 from ingest.errors import PermanentError, TransientError, UsageError
-from ingest.showing import counted, masked, printable
+from ingest.showing import counted
 from ingest.times import NS
 from ingest.units import parse_duration
 
@@ -196,9 +197,9 @@ def _init(args: argparse.Namespace) -> int:
     state = _STATE if path.resolve().parent == INSTALLED else Path()
     wishes = Wishes(args.device, args.log, args.spool or str(state / "spool"), names, _units(args.unit))
     wishes.check()
-    say = _say_aside if args.json else _say
-    found, failures = _listen(args, seconds, say)
-    sources = planned(found, wishes, ask, say) if found else []
+    speak = say_aside if args.json else say
+    found, failures = _listen(args, seconds, speak)
+    sources = planned(found, wishes, ask, speak) if found else []
     if not sources:
         raise TransientError("; ".join(failures) or "nothing was heard that is wanted; no file is written")
     device = wishes.device or (ask or _default)("Name of this device", platform.node() or "device")
@@ -206,10 +207,10 @@ def _init(args: argparse.Namespace) -> int:
         "Where the streams go: kafka://host:9092, or a folder", f"segments:{state / 'log'}"
     )
     write(path, Wishes(device, log, wishes.spool), sources, over=args.force)
-    say(f"{path}: written, {counted(len(sources), 'source')}")
+    speak(f"{path}: written, {counted(len(sources), 'source')}")
     left = unknown_units(sources)
     if left:
-        say(left)
+        speak(left)
     began_s = time.monotonic()
     views = asyncio.run(tried(load_config(path), seconds, enough=_ENOUGH))
     is_good = not any(map(troubles, views))
@@ -297,14 +298,6 @@ def _broker_options(args: argparse.Namespace, place: str) -> dict[str, str]:
     given = {"broker": f"{scheme}://{host}", "topic": topic or "#", "username": args.username}
     given |= {key: str(Path(file).resolve()) for key, file in files.items() if file}
     return {key: value for key, value in given.items() if value}
-
-
-def _say(text: str) -> None:
-    print(printable(masked(text)), flush=True)
-
-
-def _say_aside(text: str) -> None:
-    print(printable(masked(text)), file=sys.stderr, flush=True)
 
 
 def _ask(question: str, default: str) -> str:

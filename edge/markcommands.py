@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import secrets
-import sys
 import time
 from collections.abc import Sequence
 from typing import Any, Final
@@ -18,6 +17,7 @@ from edge.config import AgentConfig, load_config
 from edge.fieldcommands import action, config_option, stopped_by_signals
 from edge.tables import NAME_BYTES
 from ingest.attributes import check_attributes
+from ingest.commandline import say, say_aside
 from ingest.errors import TransientError, UsageError
 from ingest.showing import counted, printable
 from ingest.times import NS
@@ -124,7 +124,7 @@ def _mark(args: argparse.Namespace) -> int:
     elif answer.done:
         print(printable(_done_words(answer, label, device, what)))
     else:
-        print(printable(f"agent mark: {answer.words}"), file=sys.stderr)
+        say_aside(f"agent mark: {answer.words}")
     return 0 if answer.done and answer.durable else 1
 
 
@@ -149,7 +149,7 @@ async def _asked(config: AgentConfig, request: Any) -> Any:
         except NoAgentError:
             pass
         try:
-            async with own_clerk(config, _say_aside) as clerk:
+            async with own_clerk(config, say_aside) as clerk:
                 return await clerk.do(request)
         except SpoolBusyError:  # an agent begins, or ends: it answers soon, or lets go
             if attempt == _ATTEMPTS - 1:
@@ -195,10 +195,10 @@ async def _with_own_agent(config: AgentConfig, request: Any, stop: asyncio.Event
     from edge.agent.agent import Agent
     from ingest.opening import open_log
 
-    _say_aside("no agent runs: one is begun for this recording")
+    say_aside("no agent runs: one is begun for this recording")
     log, ended = open_log(config.log), asyncio.Event()
     try:
-        agent = Agent(config, log, secrets.token_bytes(16), "agent record", _say_aside)
+        agent = Agent(config, log, secrets.token_bytes(16), "agent record", say_aside)
         running = asyncio.create_task(agent.run(ended))
         try:
             await _heard(config, running, stop)
@@ -254,7 +254,7 @@ async def _take(
         await _pause(min(_EVERY_S, left_s), stop, running)
         view = await asyncio.to_thread(ask, folder) if not (running and running.done()) else view
         if show:
-            _say(f"{request.name}: {max(0.0, left_s - _EVERY_S):.0f} s left; {_progress(before, view, request.device)}")
+            say(f"{request.name}: {max(0.0, left_s - _EVERY_S):.0f} s left; {_progress(before, view, request.device)}")
     span_ns = min(request.for_ns, boottime_ns() - at_ns)
     if not (running and running.done()):
         view = await _settled(folder, request)
@@ -324,11 +324,3 @@ def _summary(found: dict[str, Any]) -> Sequence[str]:
     if not found["complete"]:
         lines.append("  it was ended before its time")
     return lines
-
-
-def _say(text: str) -> None:
-    print(printable(text), flush=True)
-
-
-def _say_aside(text: str) -> None:
-    print(printable(text), file=sys.stderr, flush=True)

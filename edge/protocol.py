@@ -48,6 +48,8 @@ class Key:
     """What holds without it, for people; None where it must be given."""
     synonyms: tuple[str, ...] = ()
     """What people write in its place: an unknown key of such a name is answered with this one."""
+    is_said: bool = False
+    """It is said to the sensor, or looked for in what the sensor says: it may have any character."""
 
 
 class Read(NamedTuple):

@@ -7,7 +7,6 @@ import asyncio
 import difflib
 import os
 import secrets
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -18,7 +17,7 @@ import msgspec
 from edge.config import load_config
 from edge.fieldcommands import action, span_s
 from edge.remote import TEXT_BYTES, read_overlay, revision_of
-from ingest.commandline import Prose
+from ingest.commandline import Prose, say, say_aside
 from ingest.errors import SensorloomError, TransientError, UsageError
 from ingest.log.protocol import CONFIG, CONTROL, STATUS, Bounds, Entry, Log, partition_of
 from ingest.opening import open_log
@@ -168,7 +167,7 @@ async def _order(args: argparse.Namespace, wait_s: float) -> int:
 
 def _say(args: argparse.Namespace, text: str) -> None:
     """Beside the answer, which alone is on standard output with `--json`."""
-    print(printable(text), file=sys.stderr if args.json else sys.stdout, flush=True)
+    (say_aside if args.json else say)(text)
 
 
 def _tell(args: argparse.Namespace, answer: Change | CommandResult) -> None:

@@ -14,7 +14,7 @@ from edge.keys import SOURCE, synonyms
 from edge.protocol import ClockKind, Completing, SourceConfig
 from edge.sources import DECODERS as OWN_DECODERS
 from edge.sources import KERNEL, source_type
-from edge.tables import address_part, by_channel, name, one_of, quantity, shown, text
+from edge.tables import address_part, by_channel, check_characters, name, one_of, quantity, shown, text
 from edge.tags import tagged
 from ingest.errors import UsageError
 from ingest.measures import check_unit
@@ -77,6 +77,8 @@ def _source(table: Mapping[str, Any], where: str, base: str, device: str) -> Sou
     source_class, decoder_class = source_type(kind, where), decoder_type(decoder, where)
     own = {**source_class.keys, **decoder_class.keys}
     check_keys(table, {*SOURCE, *own}, where, synonyms(own) | synonyms(SOURCE))
+    said = {key for key, about in own.items() if about.is_said or key in decoder_class.keys}
+    check_characters({key: value for key, value in table.items() if key not in said}, where)
     channels = _channels(table, where)
     scales = _scales(table, where, channels)
     offsets = by_channel(table, "offset", where, channels)

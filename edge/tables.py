@@ -27,6 +27,19 @@ def text(table: Mapping[str, Any], key: str, where: str, default: str | None = N
     return value
 
 
+def check_characters(value: object, where: str) -> None:
+    """Raise `UsageError` for a NUL in a text, wherever in `value` it is: no file, host or program has such a name, and
+    who opens one raises `ValueError`."""
+    if isinstance(value, Mapping):
+        for key, part in value.items():
+            check_characters(part, f"{where}: {key}")
+    elif isinstance(value, list):
+        for part in value:
+            check_characters(part, where)
+    elif isinstance(value, str) and "\0" in value:
+        raise UsageError(f"{where}: found {value!r}, whose \\x00 no name, address or path can have; take it out")
+
+
 def name(table: Mapping[str, Any], key: str, where: str, default: str | None = None) -> str:
     """A text that is a name: something that can be printed, not too long, and taken as it is written."""
     found = text(table, key, where, default)

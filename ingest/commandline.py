@@ -17,6 +17,8 @@ from ingest.showing import masked, printable
 _CHOICE: Final = re.compile(r"argument (?P<what>\S+): invalid choice: '(?P<given>[^']*)'")
 _UNKNOWN: Final = "unrecognized arguments: "
 _MISSING: Final = "the following arguments are required: "
+_LONG: Final = re.compile(r"(\S{256})\S{256,}(\S{64})")
+"""A word that nobody reads to its end."""
 _RED, _PLAIN = "\x1b[31m", "\x1b[0m"
 
 
@@ -128,9 +130,29 @@ def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 
 def complaint(text: str, stream: TextIO | None = None) -> str:
-    """An error for people: without secrets and control characters, red at a terminal (NO_COLOR is honoured)."""
-    shown = "\n".join(map(printable, masked(text).split("\n")))
+    """An error for people: without secrets and control characters, a very long word with its ends alone, red at a
+    terminal (NO_COLOR is honoured)."""
+    shown = _LONG.sub(r"\1…\2", _harmless(text))
     return f"{_RED}{shown}{_PLAIN}" if has_colour(stream or sys.stderr) else shown
+
+
+def say(text: str) -> None:
+    """Print what people are told while a command works, at once: each line without secrets and control characters."""
+    _say(text, sys.stdout)
+
+
+def say_aside(text: str) -> None:
+    """The same beside what a command prints, on stderr."""
+    _say(text, sys.stderr)
+
+
+def _say(text: str, stream: TextIO) -> None:
+    if text:
+        print(_harmless(text), file=stream, flush=True)
+
+
+def _harmless(text: str) -> str:
+    return "\n".join(map(printable, masked(text).split("\n")))
 
 
 def has_colour(stream: TextIO) -> bool:

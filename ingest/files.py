@@ -7,13 +7,14 @@ import fcntl
 import os
 import re
 import resource
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
-from ingest.errors import LogUnavailableError, StoreFullError, StoreUnavailableError
+from ingest.errors import LogUnavailableError, StoreFullError, StoreUnavailableError, UsageError
 
 _WHAT_TO_DO: Final[Mapping[int, str]] = {
     errno.EACCES: "give the folder to this user (chown), or name another one",
@@ -205,3 +206,14 @@ def as_log_errors(where: Path) -> Iterator[None]:
             text = explained(error, where)
             raise StoreFullError(f"{text}; nothing before it is lost: free some space and write again") from error
         raise LogUnavailableError(explained(error, where)) from error
+
+
+def check_file(path: Path, where: str) -> None:
+    """Raise `UsageError` where there is no such file; `where` is the key that names it."""
+    try:
+        is_file = stat.S_ISREG(path.stat().st_mode)
+    except OSError as error:
+        why = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
+        raise UsageError(f"{where}: {path}: {why}") from None
+    if not is_file:
+        raise UsageError(f"{where}: {path}: is no file")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+from ingest.commandline import say_aside
 
 if TYPE_CHECKING:
     from ingest.records import StreamDescription
@@ -70,9 +71,9 @@ def run_check(args: argparse.Namespace) -> int:
         print(f"{rule.label}  reads {', '.join(rule.streams)}  revision {rule.revision}")
     print(f"{args.file}: {len(rules.rules)} rules, revision {rules.revision}")
     for stream in undescribed:
-        print(f"{args.file}: {args.log} has no description of the stream {stream}: not checked", file=sys.stderr)
+        say_aside(f"{args.file}: {args.log} has no description of the stream {stream}: not checked")
     for doubt in doubtful:
-        print(doubt, file=sys.stderr)
+        say_aside(str(doubt))
     return int(bool(doubtful))
 
 
@@ -111,7 +112,7 @@ def run_test(args: argparse.Namespace) -> int:
     trials = [run_trial(rules, test) for test in rules.tests]
     failed = sum(not trial.holds for trial in trials)
     if not trials:
-        print(f"{args.file}: there are no tests; write them under the key tests", file=sys.stderr)
+        say_aside(f"{args.file}: there are no tests; write them under the key tests")
     if args.json:
         told = [
             {"name": t.name, "holds": t.holds, "missing": _marks(t.missing), "surplus": _marks(t.surplus)}

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+from ingest.commandline import say_aside
+
 _HOUR_NS: Final = 3_600 * 10**9
 _EXAMPLE: Final = "sensorloom archive run --log segments:site/log --out site/archive"
 
@@ -97,7 +99,7 @@ def run_show(args: argparse.Namespace) -> int:
 
     found = asyncio.run(ask())
     if found is None:
-        print(f"sensorloom: {args.device} {args.stream}: nothing from {args.start} on{_kept(args)}", file=sys.stderr)
+        say_aside(f"sensorloom: {args.device} {args.stream}: nothing from {args.start} on{_kept(args)}")
         return 1
     if args.json:
         import msgspec
@@ -139,7 +141,7 @@ def run_archive_command(args: argparse.Namespace) -> int:
     if options.until_idle or options.out.exists():
         check_begun(options.log)
     elif not is_begun(options.log):
-        print(f"sensorloom: {options.log}: there is no log yet; one is begun here", file=sys.stderr)
+        say_aside(f"sensorloom: {options.log}: there is no log yet; one is begun here")
     with Progressing(options.until_idle, "archive", "samples") as progressing:
         result = asyncio.run(run_archive(options, progressing.observe))
     counts = result.counts

@@ -6,6 +6,8 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
+from ingest.commandline import say_aside
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -126,7 +128,7 @@ def _survey(url: str, source: Source) -> Survey:
 
 def _tell(causes: Sequence[str]) -> None:
     for cause in causes:
-        print(f"sensorloom: {cause}", file=sys.stderr)
+        say_aside(f"sensorloom: {cause}")
 
 
 def run_window(args: argparse.Namespace) -> int:
@@ -143,7 +145,7 @@ def run_window(args: argparse.Namespace) -> int:
         check_begun(options.log or _read(options))
     elif not is_begun(options.log):
         check_free(options.log)
-        print(f"sensorloom: {options.log}: there is no log yet; one is begun here", file=sys.stderr)
+        say_aside(f"sensorloom: {options.log}: there is no log yet; one is begun here")
     with Progressing(options.until_idle) as progressing:
         result = asyncio.run(run_service(options, progressing.observe))
     if options.until_idle or args.json:

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from ingest.commandline import complaint
+from ingest.commandline import complaint, say_aside
 from ingest.engine.telling import Notice
 from ingest.log.protocol import READINGS
 from ingest.progress import Progress
@@ -127,7 +127,7 @@ class Progressing:
 
     def _say(self, text: str) -> None:
         when = f"{format_time(int(self._now_s()) * 10**9)} " if self._by_minutes else ""
-        print(f"{when}sensorloom: {text}", file=sys.stderr, flush=True)
+        say_aside(f"{when}sensorloom: {text}")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

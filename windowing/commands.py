@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any, Final
+
+from ingest.commandline import say_aside
 
 SHOWN_WINDOWS_MAX: Final = 5
 
@@ -92,7 +93,7 @@ def run_verify(args: argparse.Namespace) -> int:
         shown = ", ".join(problem.windows[:SHOWN_WINDOWS_MAX])
         more = ", …" if len(problem.windows) > SHOWN_WINDOWS_MAX else ""
         affected = f" [{len(problem.windows)} windows: {shown}{more}]" if problem.windows else ""
-        print(f"{problem.file}: {problem.problem}{affected}", file=sys.stderr)
+        say_aside(f"{problem.file}: {problem.problem}{affected}")
     print(
         f"{report.entries} manifest entries, {report.files} files, {report.bytes:,} bytes, {report.windows} windows"
         + (f", {counted(report.versions, 'version')}: " if report.versions else ": ")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from ingest.commandline import say_aside
 
 if TYPE_CHECKING:
     from curation.exports.exporting import Exported
@@ -71,7 +72,7 @@ def run_verify(args: argparse.Namespace) -> int:
         print(msgspec.json.encode(found._asdict()).decode())
         return 1 if found.problems else 0
     for file, problem in found.problems:
-        print(f"{folder / file}: {problem}", file=sys.stderr)
+        say_aside(f"{folder / file}: {problem}")
     said = f"{len(found.problems)} problems" if found.problems else "all as written"
     print(f"an export of {found.files} files, {found.bytes:,} bytes: {said}")
     return 1 if found.problems else 0
@@ -106,7 +107,7 @@ def run_export(args: argparse.Namespace) -> int:
     parts = parts_of(dataset, args.split, args.by, args.seed)
     exported = export(dataset, parts, asked, document if args.format in ("hf", "parquet") else None)
     for note in exported.notes:
-        print(f"export: {note}", file=sys.stderr)
+        say_aside(f"export: {note}")
     print(msgspec.json.encode(exported).decode() if args.json else _rendered(exported))
     return 0
 

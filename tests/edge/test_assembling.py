@@ -109,6 +109,8 @@ def test_an_empty_variable_has_its_default() -> None:
         (TOP.replace("more/*.toml", "mroe/*.toml") + LEFT, {}, r"include: .*mroe/\*\.toml: no such folder"),
         (TOP.split("[template.acc]")[0] + LEFT, {}, r"there is no \[template\.acc\], nor any other"),
         (TOP.replace("more/*.toml", "more/none.toml") + LEFT, {}, r"more/none\.toml: no such file"),
+        (TOP.replace("more/*.toml", "more") + LEFT, {}, r"agent\.toml: include: .*more: is no file"),
+        (TOP.replace("more/*.toml", 300 * "m") + LEFT, {}, r"agent\.toml: include: .*mm: File name too long"),
         (TOP.replace('"more/*.toml"', "3") + LEFT, {}, "include: found 3, expected a file or a list"),
         (TOP.replace("more/*.toml", "*.toml") + LEFT, {}, "takes in the file itself"),
         (TOP + LEFT, {"a": 'device = "x"\n'}, r'a\.toml: included by .*unknown key "device"'),

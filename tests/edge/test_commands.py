@@ -67,6 +67,19 @@ def test_check_refuses_a_log_that_is_none(tmp_path: Path, capsys: pytest.Capture
     assert "names no log" in capsys.readouterr().err
 
 
+def test_what_a_file_says_reaches_no_terminal_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a control character a terminal makes colours, titles, and lines that nobody wrote."""
+    config = write(tmp_path, slow(tmp_path), log="segments:\\u001b]0;log")
+    assert sensorloom.main(["agent", "check", "-c", str(config)]) == 0
+    assert r"\x1b]0;log, spool" in capsys.readouterr().out
+    config.write_text(f'rules = "\\u001b[31m{9_000 * "r"}"\n{config.read_text()}')
+    assert sensorloom.main(["agent", "check", "-c", str(config)]) == 2
+    told = capsys.readouterr().err
+    assert f"{config}: rules: {tmp_path}/\\x1b[31mrrr" in told
+    assert told.endswith("rrr: File name too long\n")
+    assert len(told) < 1_000
+
+
 def test_wrong_usage_ends_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert sensorloom.main(["agent", "run", "-c", str(tmp_path / "none.toml")]) == 2
     assert "no such file" in capsys.readouterr().err

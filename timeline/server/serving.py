@@ -19,6 +19,7 @@ from typing import Final
 
 import uvicorn
 
+from ingest.commandline import say_aside
 from ingest.errors import UsageError
 from ingest.opening import open_log
 from timeline.people.accounts import People
@@ -143,7 +144,7 @@ async def _report(timeline: Timeline) -> None:
         await asyncio.sleep(_REPORT_S)
         words = timeline.state
         if words != told:
-            print(f"sensorloom: {words or 'the log is read, and all is well'}", file=sys.stderr, flush=True)
+            say_aside(f"sensorloom: {words or 'the log is read, and all is well'}")
         told = words
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import sys
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from ingest.archive.reading import Answer, under
+from ingest.commandline import say_aside
 from ingest.errors import SensorloomError
 from ingest.records import Channel
 from ingest.settings import suggest
@@ -197,7 +197,7 @@ class FileAnswer(Response):
             async with aclosing(self._parts):
                 await self._send(send, gone)
         except SensorloomError as error:
-            print(f"sensorloom: {error}", file=sys.stderr, flush=True)
+            say_aside(f"sensorloom: {error}")
         except TimeoutError:
             return
         finally:

@@ -160,7 +160,7 @@ def load_part(name: str, base: str, where: str) -> Part:
         path = Path(base) / name
     else:
         path = PARTS / f"{name.lower().replace('-', '')}.toml"
-        if not path.exists():
+        if path.stem not in known_parts():
             raise UsageError(
                 f'{where}: part: unknown part "{name}"{suggest(name.lower(), known_parts())} (another one is described '
                 f'in a file of your own: part = "./{name.lower()}.toml")'

@@ -190,7 +190,7 @@ def _ranges(config: SourceConfig, part: Part) -> tuple[str, ...]:
     names = []
     for group in part.group:
         name = found.get(group.name, group.range.default) if group.range else ""
-        if group.range and name not in group.range.codes:
+        if group.range and (not isinstance(name, str) or name not in group.range.codes):
             raise UsageError(f"{where}: range: {group.name}: found {name!r}{suggest(str(name), group.range.codes)}")
         names.append(name)
     return tuple(names)

@@ -19,6 +19,7 @@ from typing import IO, ClassVar, Final, Self, cast
 from edge.decoders import decoder_type
 from edge.protocol import Arrival, Decoder, Fault, Frame, Interruption, Key, Settled, SourceConfig
 from ingest.errors import PermanentError, UsageError
+from ingest.files import check_file
 from ingest.units import parse_time
 
 _BATCH_BYTES: Final = 65_536
@@ -66,8 +67,7 @@ class ReplaySource:
     def from_config(cls, config: SourceConfig) -> Self:
         """Raises `UsageError` where the file is not there, or a key has no meaning."""
         path = Path(config.base) / config.option("file", str)
-        if not path.is_file():
-            raise UsageError(f"{config.where}: file: {path}: no such file")
+        check_file(path, f"{config.where}: file")
         speed = config.options.get("speed", 1)
         if speed != "max" and (isinstance(speed, bool) or not isinstance(speed, int | float) or speed <= 0):
             raise UsageError(f'{config.where}: speed: found {speed!r}, expected a number above 0, or "max"')

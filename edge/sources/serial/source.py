@@ -77,6 +77,7 @@ class SerialSource(ThreadedSource):
             '"nul"',
             "auto",
             ("eol", "newline", "terminator", "line_ending", "lineend"),
+            is_said=True,
         ),
         "first_line": Key(
             "one of skip, keep",
@@ -100,6 +101,7 @@ class SerialSource(ThreadedSource):
             '"$IMU"',
             "none: all lines are this stream's",
             ("prefix", "line_prefix", "begins_with", "id_field"),
+            is_said=True,
         ),
         "start": Key(
             "list of texts, or of tables",
@@ -108,6 +110,7 @@ class SerialSource(ThreadedSource):
             '["MODE 2\\r", { send = "RUN\\r", expect = "OK" }]',
             "nothing",
             ("start_commands", "init", "on_open", "startup", "send"),
+            is_said=True,
         ),
         "commands": Key(
             "table of texts",
@@ -116,6 +119,7 @@ class SerialSource(ThreadedSource):
             '{ zero = "ZERO\\r", fast = "RATE 200\\r" }',
             "nothing",
             ("command", "actions", "control"),
+            is_said=True,
         ),
     }
 

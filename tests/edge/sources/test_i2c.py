@@ -229,6 +229,7 @@ def test_a_part_of_ones_own_is_a_file(tmp_path: Path) -> None:
     ("more", "message"),
     [
         ("scale = 2\n", "what a count of the ADXL345 means is known; leave it out"),
+        ("range = { acceleration = [2] }\n", "range: acceleration: found [2]; known: "),
         ('clock = "kernel"\n', "the kernel stamps what gpio and iio read"),
         ('decoder = "csv"\n', "needs none; leave it out"),
         ("address = 0x53\n" + SOURCE.format(name="b", part="adxl345") + "address = 0x53\n", "0x53 is taken by"),
