@@ -48,7 +48,7 @@ FROM_AFAR: Final[Mapping[str, frozenset[str]]] = {
     "hwmon": frozenset(("poll",)),
     "i2c": frozenset(("range",)),
     "iio": frozenset(("frequency", "buffer", "mount_matrix", "poll")),
-    "modbus": frozenset((*_FRAMED_STREAM, "unit_id", "table", "address", "poll", "answer_within")),
+    "modbus": frozenset((*_FRAMED_STREAM, "unit_id", "table", "address", "swapped_bytes", "poll", "answer_within")),
     "mqtt": frozenset(("topic", "qos", "window", "max_message", "session_expiry")),
     "onewire": frozenset(("poll",)),
     "replay": frozenset(),

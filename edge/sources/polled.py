@@ -1,6 +1,7 @@
 """A source that is asked at a steady pace, and answers with a message each time.
 
-The pace is the agent's own clock; an answer that takes longer than that costs the questions that were due meanwhile.
+The pace is the agent's own clock; an answer that takes longer than that costs the questions that were due meanwhile,
+which are counted, and told where most answers do.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ TROUBLES_LEAST: Final = 3
 """So many questions of the last minute without an answer are told although there are others."""
 
 
+SLOW_OF: Final = 5
+"""Of so many of the newest answers more than half must have taken longer than the pace for that to be told."""
+
+
 class PollError(Exception):
     """A poll gave nothing. The text says why, and what to do."""
 
@@ -44,6 +49,10 @@ class PolledSource:
         """See `edge.protocol.Source`; the newest one."""
         self._failed_ns: deque[int] = deque(maxlen=999)
         """When there was no answer."""
+        self._took_ns: deque[int] = deque(maxlen=SLOW_OF)
+        """How long the newest answers took."""
+        self.left_out = 0
+        """Questions that were due while an answer was waited for."""
 
     async def _poll(self) -> bytes:
         """An answer. Raises `PollError`."""
@@ -54,14 +63,26 @@ class PolledSource:
 
     @property
     def trouble(self) -> str:
-        """See `edge.protocol.Source`: answers come, and again and again there is none."""
+        """See `edge.protocol.Source`: answers come, and again and again there is none, or it takes too long."""
         since_ns = boottime_ns() - TROUBLE_NS
         while self._failed_ns and self._failed_ns[0] < since_ns:
             self._failed_ns.popleft()
         count = len(self._failed_ns)
-        if count < TROUBLES_LEAST or self.waiting_for:
+        if self.waiting_for:
             return ""
+        if count < TROUBLES_LEAST:
+            return self._slowness()
         return f"{self._why}: so it was {count} times in the last minute"
+
+    def _slowness(self) -> str:
+        slow = sorted(took for took in self._took_ns if took > self._poll_ns)
+        if 2 * len(slow) <= SLOW_OF:
+            return ""
+        took_s, poll_s = slow[len(slow) // 2] / 1e9, self._poll_ns / 1e9
+        return (
+            f"{self._name}: an answer takes {took_s:.3g} s, and poll is {poll_s:.3g} s: {self.left_out:,} questions "
+            "were left out; say a longer poll, or see why it is slow"
+        )
 
     @property
     def missing(self) -> str:
@@ -108,6 +129,8 @@ class PolledSource:
             took_ns = stamps[0] - asked_ns
             waited_ns = took_ns if self.tells_wait and took_ns > SLOW_NS else 0
             yield Arrival(data, *stamps, is_message=True, waited_ns=waited_ns)
+            self._took_ns.append(took_ns)
+            self.left_out += max(0, took_ns - 1) // poll_ns
             late_ns = max(0, boottime_ns() - due_ns)
             due_ns += poll_ns * (1 + late_ns // poll_ns)
 

@@ -54,7 +54,7 @@ class SysfsSource(PolledSource):
     @property
     def trouble(self) -> str:
         """See `edge.protocol.Source`."""
-        return "" if self.waiting_for else self._trouble
+        return "" if self.waiting_for else self._trouble or super().trouble
 
     async def _poll(self) -> bytes:
         return await asyncio.to_thread(self._read)  # a driver may take a second for its answer

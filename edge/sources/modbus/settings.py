@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeAlias, cast, get_args
 
-from edge.decoders.binary.fields import read_fields
+from edge.decoders.binary.fields import Field, read_fields
+from edge.decoders.framing.shape import Endian
 from edge.protocol import Key, SourceConfig
 from edge.sources.serial.port import is_path
 from edge.sources.serial.usb import check_usb
@@ -60,6 +61,13 @@ KEYS: Final[Mapping[str, Key]] = {
         "0",
         ("register", "start", "start_address", "coil"),
     ),
+    "swapped_bytes": Key(
+        "true or false",
+        "The device sends the two bytes of each register in the wrong order, the less significant one first.",
+        "true",
+        "false",
+        ("byte_order", "byte_swap", "swap_bytes", "byteswap"),
+    ),
     "poll": Key("duration", "How often it is asked.", '"200ms"', "1s", ("interval", "period", "poll_interval")),
     "answer_within": Key("duration", "How long an answer is waited for.", '"3s"', "1s", ("response_timeout",)),
 }
@@ -79,7 +87,11 @@ class Settings:
     table: Table = "holding"
     address: int = 0
     count: int = 1
-    endian: Literal["little", "big"] = "big"
+    fields: tuple[Field, ...] = ()
+    """What lies in them; none where nobody looks."""
+    endian: Endian = "big"
+    is_swapped: bool = False
+    """The device sends each register's bytes in the wrong order."""
     poll_ns: int = 1_000_000_000
     answer_ns: int = 1_000_000_000
 
@@ -116,7 +128,9 @@ def read_settings(config: SourceConfig) -> Settings:
         cast(Table, table),
         address,
         count,
-        cast(Literal["little", "big"], config.options.get("endian", "big")),
+        tuple(read_fields(config.option("fields", list), where)[0]),
+        cast(Endian, config.options.get("endian", "big")),
+        config.option("swapped_bytes", bool, False),
         _duration(config, "poll"),
         _duration(config, "answer_within"),
     )
@@ -132,6 +146,8 @@ def _bits(config: SourceConfig) -> int:
     where = config.where
     _check_decoder(config, "coils and inputs")
     fields, size = read_fields(config.option("fields", list), where)
+    if "swapped_bytes" in config.options:
+        raise UsageError(f"{where}: swapped_bytes: a coil or input is one bit; leave it out")
     if any(field.type != "u8" or field.bits for field in fields):
         raise UsageError(f'{where}: fields: a coil or input is 0 or 1, in a byte of its own: type = "u8", without bits')
     if size > BITS_MAX:
@@ -145,7 +161,7 @@ def _registers(config: SourceConfig) -> int:
     _check_decoder(config, "registers")
     if config.options.get("endian") not in ("little", "big"):
         raise UsageError(
-            f'{where}: endian is missing: "big" where the most significant register of a number comes first, as is '
+            f'{where}: endian: is missing: "big" where the most significant register of a number comes first, as is '
             'usual, else "little"'
         )
     size = read_fields(config.option("fields", list), where)[1]

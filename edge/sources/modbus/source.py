@@ -10,6 +10,7 @@ import asyncio
 import logging
 import termios
 import traceback
+from collections import deque
 from collections.abc import Mapping
 from typing import ClassVar, Final, Self
 
@@ -17,8 +18,10 @@ from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusException
 from pymodbus.pdu import ExceptionResponse
 
+from edge.decoders.framing.shape import Endian
 from edge.protocol import Key, SourceConfig
 from edge.sources.modbus import rtu
+from edge.sources.modbus.order import KEPT_ANSWERS, doubt
 from edge.sources.modbus.settings import BITS, KEYS, Settings, read_settings
 from edge.sources.polled import PolledSource, PollError
 from edge.sources.serial.port import Line, device_file, why_closed
@@ -55,11 +58,20 @@ class ModbusSource(PolledSource):
         """Since the last question, on a serial line."""
         self._is_garbled = False
         """What came since the last question was no Modbus."""
+        self._answers: deque[bytes] = deque(maxlen=KEPT_ANSWERS)
+        """The newest."""
 
     @classmethod
     def from_config(cls, config: SourceConfig) -> Self:
         """Raises `UsageError` where a key says what cannot be."""
         return cls(read_settings(config))
+
+    @property
+    def trouble(self) -> str:
+        """See `edge.protocol.Source`."""
+        wanted = self._settings
+        seen = doubt(self._answers, wanted.fields, wanted.endian, is_swapped=wanted.is_swapped)
+        return super().trouble or (seen and not self.waiting_for and f"{self._name}: {seen}") or ""
 
     async def _poll(self) -> bytes:
         """The bytes of what is asked for. Raises `PollError`."""
@@ -92,7 +104,10 @@ class ModbusSource(PolledSource):
         values = found.bits[: wanted.count] if of_bits else found.registers  # bits are filled up to whole bytes
         if len(values) != wanted.count:
             raise PollError(f"answers {len(values)} values to a question for {wanted.count}; see its manual")
-        return b"".join(int(value).to_bytes(1 if of_bits else 2, wanted.endian) for value in values)
+        order: Endian = "little" if (wanted.endian == "little") is not wanted.is_swapped else "big"
+        answer = b"".join(int(value).to_bytes(1 if of_bits else 2, order) for value in values)
+        self._answers.append(answer)
+        return answer
 
     def _counted_from_one(self, code: int) -> str:
         """A hint for who took an address from a manual as it stands there."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import select
 import socket
 import threading
@@ -13,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pymodbus.framer import FramerType
 from pymodbus.server import ModbusSerialServer, ModbusTcpServer
@@ -21,7 +23,10 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 import edge.sources.modbus
 from edge.config import load_config
 from edge.decoders.binary.decoder import BinaryDecoder
+from edge.decoders.binary.fields import Field
+from edge.decoders.framing.shape import Endian
 from edge.protocol import Arrival, Frame, Interruption
+from edge.sources.modbus.order import doubt
 from edge.sources.modbus.settings import Settings
 from edge.sources.modbus.source import ModbusSource
 from edge.sources.polled import NO_ANSWER
@@ -214,6 +219,66 @@ def test_an_answer_to_no_question_is_told_and_gives_no_value(
     assert not [record for record in caplog.records if record.name == "asyncio"]  # it would print a traceback
 
 
+def test_answers_slower_than_the_pace_are_told_with_what_they_cost() -> None:
+    def late(begin: bytes, code: int, count: int) -> bytes:
+        threading.Event().wait(0.02)
+        return of_registers(begin, code, count)
+
+    async def scenario(source: ModbusSource) -> None:
+        taker = Taker(source)
+        await taker.until(lambda taker: len(taker.items) == 2)
+        assert source.trouble == ""  # it may be chance
+        await taker.until(lambda taker: len(taker.items) == 4)
+        assert re.search(r"an answer takes 0\.\d+ s, and poll is 0\.001 s: \d+ questions were left out", source.trouble)
+        assert source.left_out >= 3 * 19
+        await source.close()
+
+    with answering(late) as listener:
+        port = listener.getsockname()[1]
+        asyncio.run(scenario(ModbusSource(Settings("127.0.0.1", port, **QUICK | {"poll_ns": 1_000_000}))))
+
+
+@pytest.mark.parametrize(
+    ("endian", "is_swapped", "hint"),
+    [
+        ("big", False, 'say endian = "little": 230.1'),
+        ("little", True, "say swapped_bytes = false: 230.1"),
+        ("big", True, 'say endian = "little" and swapped_bytes = false: 230.1'),
+        ("little", False, ""),
+    ],
+)
+def test_floats_in_another_order_are_told_with_what_to_say(endian: Endian, is_swapped: bool, hint: str) -> None:
+    """230.1 V, as 0x199a and 0x4366: the less significant register first."""
+
+    async def scenario() -> None:
+        (port,) = free_ports(1)
+        fields = (Field("u16", 0), Field("f32", 2), Field("f32", 6))
+        wanted: dict[str, Any] = {"fields": fields, "endian": endian, "is_swapped": is_swapped, "count": 5}
+        source = ModbusSource(Settings("127.0.0.1", port, **QUICK, **wanted))
+        server, taker = await serve([7, 0, 0, 0x199A, 0x4366], port), Taker(source)
+        try:
+            await taker.until(lambda taker: len(taker.items) == 1)
+            assert hint in source.trouble
+            assert bool(source.trouble) == bool(hint)
+        finally:
+            await source.close()
+            await end(server)
+
+    asyncio.run(scenario())
+
+
+NOISE = np.random.default_rng(7).normal(0, 5, (8, 2)).astype("f4")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [NOISE, 0 * NOISE, NOISE * 1e-9, NOISE * 1e12, np.where(NOISE < 2, np.nan, NOISE), np.ones_like(NOISE)],
+)
+def test_what_can_be_measured_is_not_doubted(values: Any) -> None:
+    answers = [row.astype(">f4").tobytes() for row in values]
+    assert doubt(answers, [Field("f32", 0), Field("f32", 4)], "big", is_swapped=False) == ""
+
+
 def test_rtu_on_a_serial_line() -> None:
     async def scenario() -> None:
         with line() as (here, there):
@@ -250,7 +315,8 @@ GOOD: dict[str, Any] = {"fields": [{"name": "x", "type": "u16"}], "endian": "big
     [
         ({"port": "tty"}, "one of both"),
         ({"host": ""}, "one of both"),
-        ({"endian": None}, "endian is missing"),
+        ({"endian": None}, "endian: is missing"),
+        ({"table": "coil", "swapped_bytes": True}, "a coil or input is one bit"),
         ({"table": "coils"}, 'Did you mean "coil"'),
         ({"table": "coil"}, 'a byte of its own: type = "u8"'),
         ({"table": "coil", "fields": [{"name": "x", "type": "u8", "bits": 0}]}, "without bits"),
