@@ -244,13 +244,18 @@ class Enumeration(ProtocolType):
     def __call__(self, protocol: Protocol = TRUE) -> Iterator[Case]: ...
 
 
+def fates(moment: int, count: int) -> range:
+    """Seeds of what a power cut leaves of what was not fsynced: others at the next moment, however few they are."""
+    return range(moment * count, (moment + 1) * count)
+
+
 def every_crash(protocol: Protocol = TRUE, records: int = RECORDS, disk_seeds: int = 4) -> Iterator[Case]:
     """A kill and a power cut before, within and after every operation of every plan."""
     for number, op in enumerate(crashed_at(protocol=protocol, records=records)):
         for phase in Phase:
             if phase is Phase.TORN and not isinstance(op, Write):
                 continue
-            for seed in range(disk_seeds):
+            for seed in fates(number, disk_seeds):
                 cut = CrashPoint(number, phase, power=True)
                 yield partial(crashed_at, cut, protocol=protocol, disk_seed=seed, records=records)
             yield partial(crashed_at, CrashPoint(number, phase), protocol=protocol, records=records)
@@ -264,9 +269,10 @@ def every_crash_of_the_long_run(protocol: Protocol = TRUE, disk_seeds: int = 4) 
 def every_crash_of_twins(protocol: Protocol = TRUE, disk_seeds: int = 2) -> Iterator[Case]:
     """A kill and a power cut after every operation on two partitions that seal equal files at once."""
     for number in range(len(crashed_at(make=twin_world))):
-        for power in (False, *(True,) * disk_seeds):
-            point = CrashPoint(number, Phase.AFTER, power=power)
-            yield partial(crashed_at, point, protocol=protocol, disk_seed=number, make=twin_world)
+        yield partial(crashed_at, CrashPoint(number, Phase.AFTER), protocol=protocol, make=twin_world)
+        for seed in fates(number, disk_seeds):
+            cut = CrashPoint(number, Phase.AFTER, power=True)
+            yield partial(crashed_at, cut, protocol=protocol, disk_seed=seed, make=twin_world)
 
 
 def every_second_crash(protocol: Protocol = TRUE, disk_seeds: int = 6) -> Iterator[Case]:
@@ -275,7 +281,7 @@ def every_second_crash(protocol: Protocol = TRUE, disk_seeds: int = 6) -> Iterat
     commit = commit_of(ops)
     for number in range(commit - 2, commit + 3):
         for second in range(len(ops) - number):
-            for seed in range(disk_seeds):
+            for seed in fates(number + second, disk_seeds):
                 points = CrashPoint(number, Phase.AFTER), CrashPoint(second, Phase.AFTER, power=True)
                 yield partial(crashed_at, *points, protocol=protocol, disk_seed=seed)
 
@@ -284,7 +290,7 @@ def every_full_disk(protocol: Protocol = TRUE, disk_seeds: int = 3) -> Iterator[
     """A full disk at every operation, then a power cut soon after it."""
     for number in range(len(crashed_at(protocol=protocol))):
         for later in range(7):
-            for seed in range(disk_seeds):
+            for seed in fates(number + later, disk_seeds):
                 point = CrashPoint(number + later, Phase.AFTER, power=True)
                 yield partial(full_at, number, point, protocol=protocol, disk_seed=seed)
 
@@ -303,7 +309,7 @@ def every_nap_and_cut(protocol: Protocol = TRUE, disk_seeds: int = 6) -> Iterato
     commit = commit_of(ops)
     for until in range(5):
         for second in range(len(ops) - commit):
-            for seed in range(disk_seeds):
+            for seed in fates(until + second, disk_seeds):
                 cut = CrashPoint(second, Phase.AFTER, power=True)
                 yield lambda until=until, cut=cut, seed=seed: napped(  # type: ignore[misc]
                     Nap(commit, until, operations=1), cut, protocol=protocol, disk_seed=seed

@@ -7,9 +7,9 @@ import os
 import pytest
 
 from tests.sim.storm import storm
-from tests.sim.workloads import ArchiveWork, IdleWork, KeptArchiveWork, MarksWork, RulesWork, WindowsWork
+from tests.sim.workloads import ArchiveWork, IdleWork, KeptArchiveWork, MarksWork, RulesWork, WindowsWork, Workload
 
-RUNS = int(os.environ.get("SENSORLOOM_SIM_RUNS", "250"))
+RUNS = int(os.environ.get("SENSORLOOM_SIM_RUNS", "150"))
 SOAK_RUNS = int(os.environ.get("SENSORLOOM_SIM_RUNS", "100000"))
 CASE = 250
 
@@ -51,32 +51,27 @@ def test_many_storms(seeds: range) -> None:
     ride_out(range(1_000_000 + seeds.start, 1_000_000 + seeds.stop))
 
 
+@pytest.mark.soak
+@pytest.mark.parametrize("work", [IdleWork, WindowsWork, RulesWork, ArchiveWork, KeptArchiveWork, MarksWork])
+def test_many_storms_over_real_work(work: type[Workload]) -> None:
+    for seed in range(1_000_000, 1_000_200):
+        storm(seed, work=work)
+
+
 def test_storms_over_partitions_with_equal_output() -> None:
-    for seed in range(100):
+    for seed in range(50):
         storm(seed, work=IdleWork)
 
 
-@pytest.mark.parametrize("seeds", [range(20), range(20, 40)], ids=str)
-def test_storms_over_the_windower(seeds: range) -> None:
-    for seed in seeds:
-        storm(seed, work=WindowsWork)
-
-
-@pytest.mark.parametrize("seeds", [range(20), range(20, 40)], ids=str)
-def test_storms_over_the_rules(seeds: range) -> None:
-    for seed in seeds:
-        storm(seed, work=RulesWork)
-
-
-@pytest.mark.parametrize("seeds", [range(20), range(20, 40)], ids=str)
-def test_storms_over_the_archive(seeds: range) -> None:
-    for seed in seeds:
-        storm(seed, work=ArchiveWork)
+@pytest.mark.parametrize("work", [WindowsWork, RulesWork, ArchiveWork])
+def test_storms_over_real_work(work: type[Workload]) -> None:
+    for seed in range(24):
+        storm(seed, work=work)
 
 
 def test_storms_over_an_archive_that_keeps_what_is_young() -> None:
     gone = []
-    for seed in range(20):
+    for seed in range(14):
         work = storm(seed, work=KeptArchiveWork).work
         assert isinstance(work, KeptArchiveWork)
         gone.append(work.gone)
@@ -84,7 +79,7 @@ def test_storms_over_an_archive_that_keeps_what_is_young() -> None:
 
 
 def test_storms_over_marks_that_are_corrected() -> None:
-    for seed in range(30):
+    for seed in range(20):
         storm(seed, work=MarksWork)
 
 
