@@ -1,13 +1,10 @@
-"""The windowing service, killed by SIGKILL right after the n-th `link()` and before its offset commit.
-
-`python -m tests.integration.doomed_worker N window run ...`
-"""
+"""The windowing service, killed by SIGKILL right after the n-th `link()` and before its offset commit."""
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
+from collections.abc import Sequence
 
 import sensorloom
 from ingest.engine import partition as work
@@ -15,8 +12,9 @@ from ingest.engine.partition import Partition, Seal
 from ingest.engine.store import Store
 
 
-def main() -> int:
-    left = int(sys.argv[1])
+def main(words: Sequence[str]) -> int:
+    """`N window run ...`, in a process of its own."""
+    left = int(words[0])
     commit = work.commit
 
     async def doomed(store: Store, partition: Partition, seal: Seal) -> None:
@@ -27,8 +25,4 @@ def main() -> int:
             os.kill(os.getpid(), signal.SIGKILL)
 
     work.commit = doomed
-    return sensorloom.main(sys.argv[2:])
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return sensorloom.main(words[1:])

@@ -2,12 +2,14 @@
 
 Each is a process of its own, with its own event loop, files and signals: it is what a kill hits.
 
-`python -m tests.integration.forks` forks one for each line of its input (`{"words": …, "err": …}`), says its pid, waits
-until it has ended, and says how (`os.waitstatus_to_exitcode`).
+`python -m tests.integration.forks MODULE...` imports the modules, forks one for each line of its input
+(`{"program": …, "words": …, "err": …}`), says its pid, waits until it has ended, and says how
+(`os.waitstatus_to_exitcode`).
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import select
@@ -22,7 +24,7 @@ from types import TracebackType
 from typing import Final, NoReturn, Protocol, Self
 
 PROJECT: Final = Path(__file__).resolve().parents[2]
-_MODULES: Final = (
+AGENT: Final = (
     "edge.agent.agent",
     "edge.commands",
     "edge.decoders.binary",
@@ -61,22 +63,23 @@ class Process(Protocol):
 
 
 class Forks:
-    """The process that forks them, one at a time. A context manager."""
+    """The process that forks them, one at a time, having imported `modules`. A context manager."""
 
-    def __init__(self) -> None:
+    def __init__(self, modules: Sequence[str] = AGENT) -> None:
+        self._modules = modules
         self._process: subprocess.Popen[bytes] | None = None
 
-    def begin(self, words: Sequence[str], err: Path) -> Fork:
-        """A command; what it says is appended to `err`. The one before has ended."""
+    def begin(self, words: Sequence[str], err: Path, program: str = "sensorloom") -> Fork:
+        """A command of the module `program`; what it says is appended to `err`. The one before has ended."""
         process = self._process
         assert process is not None
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(json.dumps({"words": list(words), "err": str(err)}).encode() + b"\n")
+        process.stdin.write(json.dumps({"program": program, "words": list(words), "err": str(err)}).encode() + b"\n")
         return Fork(int(process.stdout.readline()), process.stdout.fileno())
 
     def __enter__(self) -> Self:
-        words = [sys.executable, "-m", "tests.integration.forks"]
+        words = [sys.executable, "-m", "tests.integration.forks", *self._modules]
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(words, cwd=PROJECT, stdin=pipe, stdout=pipe, bufsize=0)
         return self
@@ -124,19 +127,20 @@ class Fork:
 
 def main() -> None:
     """Until its input ends."""
-    for module in ("sensorloom", *_MODULES):
+    for module in ("sensorloom", *sys.argv[1:]):
         import_module(module)
+    gc.freeze()  # a fork that looked for garbage in it would copy it
     for line in sys.stdin:
         asked = json.loads(line)
         pid = os.fork()
         if not pid:
-            _become(asked["words"], Path(asked["err"]))
+            _become(asked["program"], asked["words"], Path(asked["err"]))
         os.write(1, b"%d\n" % pid)
         _, status = os.waitpid(pid, 0)
         os.write(1, b"%d\n" % os.waitstatus_to_exitcode(status))
 
 
-def _become(words: Sequence[str], err: Path) -> NoReturn:
+def _become(program: str, words: Sequence[str], err: Path) -> NoReturn:
     """Be the command, with nothing open of what the parent has."""
     code = 1
     try:
@@ -145,7 +149,7 @@ def _become(words: Sequence[str], err: Path) -> NoReturn:
         for own, other in ((nothing, 0), (nothing, 1), (said, 2)):
             os.dup2(own, other)
         os.closerange(3, 256)
-        code = sys.modules["sensorloom"].main(words)
+        code = sys.modules[program].main(words)
     except BaseException:
         traceback.print_exc()
     finally:

@@ -16,11 +16,15 @@ from pathlib import Path
 import numpy as np
 
 import sensorloom
+from tests.integration.forks import Forks, Process
 from tests.integration.producer import DEVICES, PER_CHUNK, PERIOD_NS, START_NS, counts_of, found, produce_calmly
 from tests.integration.recordings import command
 
 PROJECT = Path(__file__).resolve().parents[2]
 LENGTH, HOP = 256, 128
+DOOMED = "tests.integration.doomed_worker"
+WORKER = (DOOMED, "service.commands", "service.run", "ingest.log.kafka", "ingest.log.segments")
+"""What a worker imports: most of what its start costs."""
 PATIENCE_S = 240.0
 """How long anything may take that must happen, on a machine that has other work."""
 CONFIG = f"""name = "storm"
@@ -42,15 +46,21 @@ class Storm:
     folder: Path
     seed: int
     kill_log: Callable[[], None] | None = None
-    workers: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
+    workers: dict[int, Process] = field(default_factory=dict)
     happened: list[str] = field(default_factory=list)
+    _forks: dict[int, Forks] = field(default_factory=dict)
+    """Of each worker."""
 
     @property
     def dataset(self) -> Path:
         return self.folder / "dataset"
 
+    @property
+    def _told(self) -> Path:
+        return self.folder / "processes.log"
+
     def _python(self, *words: str) -> subprocess.Popen[bytes]:
-        with (self.folder / "processes.log").open("ab") as log:
+        with self._told.open("ab") as log:
             return subprocess.Popen([sys.executable, "-m", *words], cwd=PROJECT, stdout=log, stderr=log)
 
     def _window_words(self, instance: str) -> list[str]:
@@ -62,8 +72,11 @@ class Storm:
         ]
 
     def start_worker(self, number: int, dies_at_seal: int = 0) -> None:
-        program = ["tests.integration.doomed_worker", str(dies_at_seal)] if dies_at_seal else ["sensorloom"]
-        self.workers[number] = self._python(*program, *self._window_words(f"worker-{number}"))
+        words, forks = self._window_words(f"worker-{number}"), self._forks[number]
+        if dies_at_seal:
+            self.workers[number] = forks.begin([str(dies_at_seal), *words], self._told, DOOMED)
+        else:
+            self.workers[number] = forks.begin(words, self._told)
 
     def entries(self) -> int:
         return sum(1 for _ in self.dataset.glob("windows/*/manifest/*/0*.json"))
@@ -78,14 +91,14 @@ class Storm:
     @property
     def said(self) -> str:
         """What all processes have said."""
-        return (self.folder / "processes.log").read_text()
+        return self._told.read_text()
 
     def tail(self) -> str:
         return self.said[-3000:]
 
     def assert_alive(self) -> None:
         """Nobody has given up: a worker waits for whatever passes."""
-        ended = {number: worker.returncode for number, worker in self.workers.items() if worker.poll() is not None}
+        ended = {number: code for number, worker in self.workers.items() if (code := worker.poll()) is not None}
         assert not ended, f"{ended}, {self.happened}: {self.tail()}"
 
     def round(self, chance: random.Random, number: int) -> None:
@@ -126,23 +139,27 @@ class Storm:
     def raging(self, workers: int) -> Iterator[None]:
         """A producer and so many workers run until the end of the block; then all that is in the log is sealed."""
         asyncio.run(found(self.url))
-        producer = self._python("tests.integration.producer", self.url, str(self._notes), str(self.seed))
-        try:
+        with contextlib.ExitStack() as stack:
+            producer = self._python("tests.integration.producer", self.url, str(self._notes), str(self.seed))
+            stack.callback(self._end, producer)
+            self._forks = {number: stack.enter_context(Forks(WORKER)) for number in range(workers)}
             for number in range(workers):
                 self.start_worker(number)
+                stack.callback(lambda number=number: self._end(self.workers[number]))  # type: ignore[misc]
             yield
             producer.terminate()
             assert producer.wait(timeout=PATIENCE_S) == 0, self.tail()
             for worker in self.workers.values():
-                worker.terminate()
+                worker.send_signal(signal.SIGTERM)
             for worker in self.workers.values():
                 # 0 from a worker that serves; one that has only just been started dies of the signal.
                 assert worker.wait(timeout=PATIENCE_S) in (0, -signal.SIGTERM), self.tail()
-        finally:
-            for process in (producer, *self.workers.values()):
-                process.kill()
-                process.wait()
         command(*self._window_words("calm"), "--until-idle")
+
+    @staticmethod
+    def _end(process: Process) -> None:
+        process.kill()
+        process.wait()
 
     def check(self, chunks: int) -> None:
         """Every acknowledged sample is in, once, in the windows that NumPy cuts."""
