@@ -10,7 +10,7 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ import msgspec
 
 from edge.agent.overview import SourceView
 from edge.config import AgentConfig, load_config
+from edge.corrections import calibrated_ahead
 from ingest.commandline import say, say_aside
 from ingest.errors import PermanentError, TransientError, UsageError
 from ingest.showing import counted
@@ -122,7 +123,7 @@ def _test(args: argparse.Namespace) -> int:
     from edge.agent.overview import trial_page, troubles
 
     config, seconds = load_config(args.config), span_s(args.span)
-    views = asyncio.run(tried(config, seconds))
+    views = _dated(asyncio.run(tried(config, seconds)), calibrated_ahead(config.sources, time.time_ns()))
     is_good = not any(map(troubles, views))
     if args.json:
         found = {"config": config.path, "seconds": seconds, "good": is_good, "sources": views}
@@ -131,6 +132,15 @@ def _test(args: argparse.Namespace) -> int:
         note = _rival(config)
         print("\n".join([note] * bool(note) + [trial_page(views, seconds)]))
     return 0 if is_good else 1
+
+
+def _dated(views: Sequence[SourceView], ahead: Mapping[str, str]) -> list[SourceView]:
+    """Each with what is wrong with the date of its calibration, by its table or one of its devices."""
+    found = []
+    for view in views:
+        words = [said for name, said in ahead.items() if view.name == name or view.name.startswith(f"{name} of ")]
+        found.append(msgspec.structs.replace(view, findings=[*view.findings, *words]))
+    return found
 
 
 def span_s(text: str, option: str = "--for") -> float:

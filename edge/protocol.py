@@ -29,6 +29,8 @@ Times = NDArray[np.int64]
 """`(samples,)`, ns."""
 STALLED: Final = "stalled"
 """The reason of what may be missing because this process, or its machine, stood still."""
+REPEATED: Final = "repeated"
+"""The reason of a fault that is none: the table says by what a sample is known that came before."""
 RAW_BYTES: Final = 60
 """So much of what could not be understood is shown."""
 ClockKind: TypeAlias = Literal["arrival", "device", "counted", "kernel"]

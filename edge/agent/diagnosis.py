@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from edge.agent.advice import WORDS, advise
 from edge.agent.hearing import BadLine
-from edge.protocol import RAW_BYTES, Key, SourceConfig
+from edge.protocol import RAW_BYTES, REPEATED, Key, SourceConfig
 from ingest.showing import shown_bytes
 
 S: Final = 1_000_000_000
@@ -39,6 +39,8 @@ CALM_NS: Final = 10 * S
 FEW: Final = 3
 MANY: Final = 8
 """So many samples are counted before their rate is judged."""
+REPETITIONS: Final = 17
+"""So many repetitions without a new sample between them are none: no more than 16 samples are known."""
 LINE_BYTES: Final = 64
 """So many bytes without a line are no line that has just begun."""
 EXAMPLE: Final = 60
@@ -170,6 +172,8 @@ class Diagnosis:
 
     def _faults(self, now: Glance) -> Finding | None:
         assert self._clean is not None
+        if self._repeated(now) >= REPETITIONS:
+            return Finding("faults", self._anew(self._repeated(now)))
         recent = self._before(now, WINDOW_NS)
         faults, samples = _total(now) - _total(recent), now.samples - recent.samples
         in_a_row = _total(now) - _total(self._clean)
@@ -183,8 +187,21 @@ class Diagnosis:
             return self._finding("some_faults", now, long)
         return None
 
+    def _repeated(self, now: Glance) -> int:
+        """Samples since the newest new one that came before, as a frame does that several gateways heard."""
+        assert self._clean is not None
+        return now.faults.get(REPEATED, 0) - self._clean.faults.get(REPEATED, 0)
+
+    def _anew(self, count: int) -> str:
+        unique = self._config.option("unique", list, [])
+        longer = ", ".join(f'"{path}"' for path in [*unique[:-1], "devaddr", *unique[-1:]])
+        return (
+            f"{count:,} samples in a row were left out as repetitions, by unique: does what counts begin anew at each "
+            f"start? Then name in it also what changes at a start, as in unique = [{longer}]"
+        )
+
     def _finding(self, kind: str, now: Glance, since: Glance) -> Finding:
-        counts = {reason: count - since.faults.get(reason, 0) for reason, count in now.faults.items()}
+        counts = {name: count - since.faults.get(name, 0) for name, count in now.faults.items() if name != REPEATED}
         reason = max(counts, key=lambda name: counts[name])
         faults, samples = sum(counts.values()), now.samples - since.samples
         whole = f"none of the last {faults:,} lines gives a sample"
@@ -199,7 +216,7 @@ class Diagnosis:
     def _no_line(self, now: Glance) -> Finding | None:
         assert self._clean is not None
         size, still = now.size_bytes - self._clean.size_bytes, self._before(now, WINDOW_NS).size_bytes < now.size_bytes
-        if now.decoded > self._clean.decoded:  # an agent that waits for its disk has not recorded them yet
+        if now.decoded > self._clean.decoded or self._repeated(now):  # who waits for a disk has not recorded them yet
             return None
         if size < LINE_BYTES or not still or now.at_ns - self._clean.at_ns < WINDOW_NS:
             return None
@@ -224,7 +241,9 @@ class Diagnosis:
         opened_ns = self._seen[0].at_ns if self._opened_ns is None else self._opened_ns
         since_ns = opened_ns if now.heard_ns is None else max(now.heard_ns, opened_ns)
         what = "nothing has come" if now.heard_ns is None else "nothing more has come"
-        return Finding("silence", f"{what} for {(now.at_ns - since_ns) / S:.0f} s{why}; {self._where_to_look()}")
+        silent_s = round((now.at_ns - since_ns) / S)
+        how_long = f"for {silent_s} s" if silent_s else "yet, less than a second after it was opened"
+        return Finding("silence", f"{what} {how_long}{why}; {self._where_to_look()}")
 
     def _allowed(self) -> tuple[int, str]:
         """How long a silence may be, and why."""
@@ -288,7 +307,7 @@ class Diagnosis:
 
 
 def _total(glance: Glance) -> int:
-    return sum(glance.faults.values())
+    return sum(count for reason, count in glance.faults.items() if reason != REPEATED)
 
 
 def _last_line(data: bytes) -> bytes:

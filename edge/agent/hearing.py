@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from edge.protocol import RAW_BYTES, Arrival, Fault, Frame
+from edge.protocol import RAW_BYTES, REPEATED, Arrival, Fault, Frame
 
 BAD_LINES: Final = 8
 """So many are kept."""
@@ -62,6 +62,8 @@ class Hearing:
         for one in found:
             if type(one) is Fault:
                 self.faults[one.reason] = self.faults.get(one.reason, 0) + 1
+                if one.reason == REPEATED:
+                    continue
                 self.bad.append(BadLine(one.reason, one.raw or self.newest[:RAW_BYTES], item.wall_ns))
             elif type(one) is Frame:
                 self.frame = one

@@ -51,7 +51,7 @@ class Trial:
         self._diagnoses: dict[str, Diagnosis] = {}
         self._findings: dict[str, list[str]] = {}
         """By source, and of one of several devices by each."""
-        self._begun_ns = self._looked_ns = now()[0]
+        self._looked_ns = 0
 
     def _pipeline(self, config: SourceConfig, way: Source) -> Pipeline:
         report = self._reporter(config.name)

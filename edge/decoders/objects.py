@@ -15,7 +15,7 @@ from edge.decoders.cells import sample
 from edge.decoders.lines import fault
 from edge.decoders.numbers import TIME_UNIT, TIMEZONE, DeviceTime, Row
 from edge.devices import NO_DEVICE, Pattern, pattern_of
-from edge.protocol import Fault, Key, SourceConfig
+from edge.protocol import REPEATED, Fault, Key, SourceConfig
 from ingest.errors import UsageError
 
 OBJECT_KEYS: Final = {
@@ -140,7 +140,7 @@ class Objects:
 
     def _rows(self, one: Any, device: str, text: bytes, offset: int, end: int) -> Iterator[Row | Fault]:
         if self._unique and self._is_known(one, device):
-            yield fault("repeated", offset, 0, text)
+            yield fault(REPEATED, offset, 0, text)
             return
         values = self._values(one)
         if isinstance(values, str):

@@ -95,7 +95,9 @@ def test_marks_of_the_shell_are_in_the_log_whether_an_agent_runs_or_not(
     assert abs(first["start_ns"] - began_ns) < PATIENCE_S * S
     assert say(path, "mark", "walk", "--start", "--author", "anna") == 0
     assert say(path, "mark", "walk", "--start") == 1
-    assert "is open already" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "walk: is open already, since 20" in said
+    assert "Z by anna: sensorloom agent mark walk --stop ends it" in said
     with agent(path) as process:
         assert say(path, "mark", "walk", "--stop", "--json") == 0
         walked = answer(capsys)
@@ -160,6 +162,9 @@ def test_without_an_agent_one_is_begun_for_the_recording(tmp_path: Path, capsys:
         while not ask(tmp_path / "spool").open:
             assert time.monotonic() < deadline
             time.sleep(0.05)
+        assert say(path, "record", "other", "--for", "1s") == 1
+        assert 'is open already, since' in (said := capsys.readouterr().err)
+        assert 'recording "w" ends by Ctrl-C where it was begun, and by itself at 20' in said
         until(tmp_path, samples(tmp_path) + 10)
         os.kill(process.pid, signal.SIGINT)
         output, _ = process.communicate(timeout=PATIENCE_S)

@@ -22,6 +22,9 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
+from ingest.times import NS
+from ingest.units import format_time
+
 UNKNOWN_END: Final = "end unknown"
 """Evidence of a mark: 1 where it ended later than it says, or is not known to have."""
 UNWATCHED: Final = "unwatched"
@@ -144,7 +147,7 @@ class Book:
         """Open it, unless it is open."""
         known = self.state.open.get(key)
         if known is not None:
-            return [Refused(opened.who, f"{known.label or known.name}: is open already: end it first")]
+            return [Refused(opened.who, _open_already(known))]
         self.state.open[key] = opened
         return [Begun(opened)]
 
@@ -236,3 +239,20 @@ def range_key(device: str, label: str) -> str:
 def take_key(device: str) -> str:
     """Of a device's recording that was asked for."""
     return f"take/{device}"
+
+
+def _open_already(known: Open) -> str:
+    """Since when, of whom, and how it ends."""
+    since = f" since {_second(known.start_utc_ns)}" if known.start_utc_ns else ""
+    words = f"{known.label or known.name}: is open already,{since} by {known.author}"
+    if known.kind == "take":
+        ends_ns = known.start_utc_ns + known.until_ns - known.start_ns
+        by_itself = f", and by itself at {_second(ends_ns)}" if known.until_ns and known.start_utc_ns else ""
+        return f'{words}: recording "{known.name}" ends by Ctrl-C where it was begun{by_itself}'
+    if known.kind == "range":
+        return f"{words}: sensorloom agent mark {known.label} --stop ends it"
+    return f"{words}: it ends when {known.who} is let go"
+
+
+def _second(t_ns: int) -> str:
+    return format_time(t_ns // NS * NS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from edge.agent.diagnosis import Diagnosis, Glance, S
@@ -108,6 +110,26 @@ def test_samples_that_come_twice_are_not_called_unreadable() -> None:
     assert "not_rising, the time is that of the sample before" in found.texts
     assert "does somebody send samples twice" in found.texts
     assert "as in" not in found.texts
+
+
+def test_repetitions_are_no_bad_lines_unless_nothing_else_comes() -> None:
+    """Half of the messages where two gateways hear each frame; all of them, of a node that begins to count anew."""
+    node = sensor(decoder="json", unique=["dev_eui", "fcnt"])
+    frame = b'{"dev_eui": "A8", "fcnt": 7, "decoded": {"temp": 20.5, "rssi": -80}}'
+    assert node.run(60, good=1, bad=2, reason="repeated", raw=frame).said == []
+    assert not node.hearing.bad
+    assert node.run(10, bad=1, reason="repeated", raw=frame).said == []
+    node.run(10, bad=1, reason="repeated", raw=frame)
+    assert "20 samples" not in node.texts
+    assert "17 samples in a row were left out as repetitions" in node.texts
+    assert 'unique = ["dev_eui", "devaddr", "fcnt"]' in node.texts
+
+
+def test_a_silence_of_no_second_is_not_called_one_of_0_s() -> None:
+    one = sensor()
+    one.run(1, is_open=False)
+    (finding,) = one.diagnosis.conclude(replace(one.glance, is_open=True))
+    assert finding.text.startswith("nothing has come yet, less than a second after it was opened; is the sensor on")
 
 
 def test_who_looks_no_longer_is_told_what_is_not_sure_yet() -> None:
