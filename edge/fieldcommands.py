@@ -19,6 +19,7 @@ import msgspec
 from edge.agent.overview import SourceView
 from edge.config import AgentConfig, load_config
 from edge.corrections import calibrated_ahead
+from edge.tables import address_part
 from ingest.commandline import say, say_aside
 from ingest.errors import PermanentError, TransientError, UsageError
 from ingest.showing import counted
@@ -212,7 +213,7 @@ def _init(args: argparse.Namespace) -> int:
     sources = planned(found, wishes, ask, speak) if found else []
     if not sources:
         raise TransientError("; ".join(failures) or "nothing was heard that is wanted; no file is written")
-    device = wishes.device or (ask or _default)("Name of this device", platform.node() or "device")
+    device = wishes.device or _asked_device(ask, speak)
     log = wishes.log or (ask or _default)(
         "Where the streams go: kafka://host:9092, or a folder", f"segments:{state / 'log'}"
     )
@@ -231,6 +232,20 @@ def _init(args: argparse.Namespace) -> int:
         print(trial_page(views, time.monotonic() - began_s))
         print("next: " + (f"sensorloom agent run -c {path}" if state == Path() else _START))
     return 0 if is_good else 1
+
+
+def _asked_device(ask: Any, say: Any) -> str:
+    """A name that can be one: what was answered before is not lost by one that cannot."""
+    while True:
+        device: str = (ask or _default)("Name of this device", platform.node() or "device")
+        try:
+            address_part({"device": device}, "device", "agent init")
+        except UsageError as error:
+            if ask is None:
+                raise
+            say(f"  {error}")
+        else:
+            return device
 
 
 def _units(given: Sequence[str]) -> dict[str, str]:
@@ -258,6 +273,8 @@ def _listen(args: argparse.Namespace, seconds: float, say: Any) -> tuple[list[An
                 if not heard:
                     raise TransientError(f"{place}: {_nothing_on(topics.heard)}")
                 found += heard
+                if topics.advice():
+                    say(topics.advice())
             else:
                 port = _device_file(place)
                 say(f"listening to {port}")

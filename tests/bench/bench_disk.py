@@ -1,8 +1,8 @@
 """What an agent's spool costs the disk: bytes that reach the block device per byte of payload, as the kernel counts.
 
-In real time, since the kernel writes back pages as they age: a sensor of three int16 channels at 100 Hz, a commit each
-`fsync_interval`, read and acknowledged at once as a log would. On the disk of the temporary folder; a tmpfs has no
-block device, and shows 0.
+In real time, since the kernel writes back pages as they age: a sensor of three int16 channels at 100 Hz, commits when
+an agent makes them (`rest_s`: somewhat more often than each `fsync_interval`), read and acknowledged at once as a log
+would. On the disk of the temporary folder; a tmpfs has no block device, and shows 0.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
+from edge.agent.schedule import rest_s
 from edge.protocol import Frame, SourceConfig
 from edge.recording.recorder import ClockState, Previous, Recorder, Rules
 from edge.spool.entries import reading
@@ -65,13 +67,13 @@ def bench() -> list[Row]:
     return rows
 
 
-def _entries(recorder: Recorder, second: int, count: int) -> list[Entry]:
-    """What an agent commits after `count` seconds more."""
-    for step in range(count * RATE):
-        at_ns = second * S + step * S // RATE
+def _entries(recorder: Recorder, begin: int, end: int) -> list[Entry]:
+    """What an agent commits of these samples, by their numbers."""
+    for step in range(begin, end):
+        at_ns = step * S // RATE
         values = np.array([[step % 999, -step % 77, 1000]], dtype="<i2")
         recorder.take("acc", 12, [Frame(values, None, 12)], at_ns, WALL_NS + at_ns)
-    return [reading("pump-7", held.record) for held in recorder.flush((second + count) * S)]
+    return [reading("pump-7", held.record) for held in recorder.flush(end * S // RATE)]
 
 
 def _block_bytes() -> int:
@@ -89,18 +91,23 @@ def _measure(kind: str) -> tuple[float, float, float]:
     with tempfile.TemporaryDirectory(prefix="sensorloom-bench-") as folder:
         queue, plain, payload = Queue(Path(folder) / "q", SpoolLimits()), Path(folder) / "plain", 0
         with plain.open("ab", buffering=0) as file:
-            before, due_s = _block_bytes(), time.monotonic()
-            for second in range(0, SECONDS, interval_s):
-                entries = _entries(recorder, second, interval_s)
+            before, begun_s, taken = _block_bytes(), time.monotonic(), 0
+            took_s, wait_s = deque[float](maxlen=10), float(interval_s)
+            while taken < SECONDS * RATE:
+                time.sleep(wait_s)
+                commit_s = time.monotonic()
+                came = min(int((commit_s - begun_s) * RATE), SECONDS * RATE)
+                entries, taken = _entries(recorder, taken, came), came
                 payload += sum(len(entry.key) + len(entry.value) for entry in entries)
                 if kind == PAGES:
                     file.write(b"".join(entry.value for entry in entries))
                     os.fdatasync(file.fileno())
+                    wait_s = max(0.0, 1.0 - (time.monotonic() - commit_s))
                 else:
                     queue.commit(entries)
                     queue.acknowledge(batch.next_offset if (batch := queue.read()) else 0)
-                due_s += interval_s
-                time.sleep(max(0.0, due_s - time.monotonic()))
+                    took_s.append(time.monotonic() - commit_s)
+                    wait_s = rest_s(interval_s, took_s[-1], max(took_s))
             block = _block_bytes() - before
         stats = queue.stats
         queue.close()

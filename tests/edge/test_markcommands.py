@@ -163,7 +163,7 @@ def test_without_an_agent_one_is_begun_for_the_recording(tmp_path: Path, capsys:
             assert time.monotonic() < deadline
             time.sleep(0.05)
         assert say(path, "record", "other", "--for", "1s") == 1
-        assert 'is open already, since' in (said := capsys.readouterr().err)
+        assert "is open already, since" in (said := capsys.readouterr().err)
         assert 'recording "w" ends by Ctrl-C where it was begun, and by itself at 20' in said
         until(tmp_path, samples(tmp_path) + 10)
         os.kill(process.pid, signal.SIGINT)

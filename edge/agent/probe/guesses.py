@@ -22,6 +22,8 @@ from ingest.measures import check_unit
 
 MOST: Final = 200
 """So many lines are looked at."""
+_NOTES: Final = 8
+"""So many pairs that are not read are named."""
 CHANNELS_MOST: Final = 32
 _SHARE: Final = 0.8
 """A column is one of numbers, a field is there, where that is so of this part of the lines."""
@@ -207,7 +209,9 @@ def _pairs(texts: Sequence[str]) -> Iterator[Guess]:
     if channels:
         bars = sum("|" in text for text in texts)
         options |= {"separator": "|"} if 2 * bars > len(texts) else {}
-        yield Guess("keyvalue", dict.fromkeys(channels, ""), options, "device" if time else "arrival")
+        others = {name: value for pairs in found for name, value in pairs.items() if name not in (time, *channels)}
+        notes = tuple(_unread(name, value) for name, value in list(others.items())[:_NOTES])
+        yield Guess("keyvalue", dict.fromkeys(channels, ""), options, "device" if time else "arrival", notes)
 
 
 def _rows(texts: Sequence[str]) -> list[Guess]:

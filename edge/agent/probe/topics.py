@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,6 +20,8 @@ from edge.sources.mqtt.client import CONNECT_S, connect, new_client, subscriptio
 from edge.sources.mqtt.settings import Settings, passing, settings
 
 TOPICS_MOST: Final = 200
+ALIKE: Final = 3
+"""So many topics of one pattern are devices that one source may read."""
 BYTES_MOST: Final = 8_000_000
 """So much of messages is kept."""
 _TURN_S: Final = 0.1
@@ -35,6 +37,15 @@ class Topics:
     """Messages that were not kept, of too many topics."""
     size_bytes: int = 0
 
+    def advice(self) -> str:
+        """What to say of topics that are alike, and of messages that were not kept; empty where there are neither."""
+        said = f"{self.more:,} messages of more than {TOPICS_MOST} topics were left out; " if self.more else ""
+        pattern = alike(self.heard)
+        if pattern:
+            many = f"{said}{len(self.heard)} topics are alike"
+            return f'{many}: one source reads such, each as a device: topic = "{pattern}"'
+        return f"{said}name fewer behind the broker's address, as in mqtt://host/site/#" if said else ""
+
     @property
     def is_full(self) -> bool:
         """Nothing more is kept."""
@@ -48,6 +59,18 @@ class Topics:
             return
         self.size_bytes += len(payload)
         self.heard.setdefault(topic, []).append(Heard(payload, at_ns))
+
+
+def alike(topics: Iterable[str]) -> str:
+    """The pattern of topics of which one level alone differs, `site/{device}/acc`; empty where they are none such, or
+    fewer than `ALIKE`."""
+    split = [topic.split("/") for topic in topics]
+    if len(split) < ALIKE or len(set(map(len, split))) > 1:
+        return ""
+    levels = [set(level) for level in zip(*split, strict=True)]
+    if sum(len(level) > 1 for level in levels) != 1:
+        return ""
+    return "/".join("{device}" if len(level) > 1 else next(iter(level)) for level in levels)
 
 
 def listen_at_broker(options: Mapping[str, Any], base: str, seconds: float, token: str) -> Topics:

@@ -117,7 +117,9 @@ def test_a_good_file_ends_with_0_and_a_bad_one_with_1(tmp_path: Path, capsys: py
     said = json.loads(capsys.readouterr().out)
     assert (said["good"], said["sources"][0]["samples"]) == (True, 50)
     assert said["sources"][0]["values"][1] == {"channel": "y", "unit": "g", "value": 2.0, "state": ""}
-    config.write_text(config.read_text() + '\ncalibration = { bias = [0.1, 0.2], date = 2999-01-01, reference = "level" }')
+    config.write_text(
+        config.read_text() + '\ncalibration = { bias = [0.1, 0.2], date = 2999-01-01, reference = "level" }'
+    )
     assert sensorloom.main(words) == 1
     assert "wrong    calibration: date: 2999-01-01 is yet to come" in capsys.readouterr().out
     (tmp_path / "a.csv").write_text("1\n")

@@ -61,6 +61,7 @@ def test_rows_of_numbers(line: Callable[[int], str], channels: list[str], option
 
 def test_what_is_not_read_is_said() -> None:
     assert best([f"{n},{number()}" for n in range(50)]).notes == ('c1 only rises, as in "49": it is not read',)
+    assert best([f"temp={number()} bat=3.7V"] * 20).notes == ('bat, as in "3.7V", is not read',)
     (note,) = best([f"2026-11-27 12:00:{n:02d},{number()}" for n in range(50)]).notes
     assert 'names no zone, and is not read: say time_column = "c1"' in note
 

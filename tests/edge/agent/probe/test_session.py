@@ -15,6 +15,7 @@ import sensorloom
 from edge.agent.probe.baud import AtBaud
 from edge.agent.probe.scoring import Heard
 from edge.agent.probe.session import of_port
+from edge.agent.probe.topics import TOPICS_MOST, Topics, alike
 from edge.config import load_config
 from ingest.errors import TransientError
 from tests.edge.agent.probe.hearing import again_and_again, offer
@@ -83,6 +84,17 @@ def test_topics_of_a_broker_are_found_out(tmp_path: Path, capsys: pytest.Capture
     assert (temp.decoder, temp.channels) == ("csv", {"value": "degC"})
 
 
+def test_topics_that_are_alike_and_those_too_many_are_told() -> None:
+    found = Topics()
+    for number in range(TOPICS_MOST + 2):
+        found.note(f"site/p{number}/acc", b"1", number)
+    assert found.advice() == (
+        "2 messages of more than 200 topics were left out; 200 topics are alike: one source reads such, each as a "
+        'device: topic = "site/{device}/acc"'
+    )
+    assert alike(["a/1", "a/2"]) == alike(["a/1", "b/2", "a/3"]) == alike(["a/1", "a/2", "a/3/4"]) == ""
+
+
 def test_a_file_that_is_there_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "agent.toml").write_text("mine")
     assert sensorloom.main(["agent", "init", "imu", "--yes"]) == 2
@@ -134,7 +146,7 @@ def test_who_sits_at_a_terminal_is_asked(tmp_path: Path) -> None:
             command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdin=far, stdout=far, stderr=far
         )
         os.close(far)
-        shown, answers = b"", iter([b"x", b"x,t", b"yards", b"g", b"degC", b"boat", b""])
+        shown, answers = b"", iter([b"x", b"x,t", b"yards", b"g", b"degC", b"a/boat", b"boat", b""])
         questions = 0
         while data := read(near):
             shown += data
@@ -145,6 +157,7 @@ def test_who_sits_at_a_terminal_is_asked(tmp_path: Path) -> None:
     os.close(near)
     assert b"2 names are wanted, each once, as in c1,c2" in shown
     assert b'unknown unit "yards"' in shown
+    assert b'device: "a/boat" has a slash' in shown
     (source,) = load_config(tmp_path / "agent.toml").sources
     assert (source.device, source.channels) == ("boat", {"x": "g", "t": "degC"})
 
