@@ -73,6 +73,8 @@ test("columns hold the lowest and highest of their samples, and no line crosses 
     assert.equal(announced.joined[60], 0);
     assert.equal(columnsOf([found], 0, view, 100, null, []).joined[60], 1);
     assert.ok(extent([columns], "full")[0] < 2.01 && extent([columns], "full")[1] > 3.99);
+    const few = { low: Float64Array.from({ length: 8000 }, (_, x) => (x === 4001 ? 7 : x === 4003 ? -Infinity : NaN)), into: undefined, out: undefined };
+    assert.deepEqual(extent([{ ...few, high: few.low }], "robust"), [7 - 0.07, 7 + 0.07]); // one sample in a column that no stride meets
     assert.equal(extent([columnsOf([], 0, view, 100, 100, [])], "robust"), undefined);
 });
 

@@ -17,7 +17,7 @@ test("what people type is read: nanoseconds, times of day, other zones; nonsense
     assert.equal(time.instant("12:04:31.5", NOON), NOON + 271_500_000_000n);
     assert.equal(time.instant("2026-11-27 13:00:00+01:00"), NOON);
     assert.equal(time.instant("2026-11-27"), NOON - 12n * time.HOUR);
-    for (const text of ["", "noon", "25:00", "2026-13-01", "12:04"]) {
+    for (const text of ["", "noon", "25:00", "2026-13-01", "2026-02-30", "2026-02-29T12:00", "12:04"]) {
         assert.equal(time.instant(text, text === "12:04" ? undefined : NOON), undefined, text);
     }
 });

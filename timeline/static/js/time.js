@@ -123,7 +123,7 @@ export function instant(text, near) {
     if (date === undefined) return undefined;
     const time = `${(match[2] ?? "00").padStart(2, "0")}:${match[3] ?? "00"}:${match[4] ?? "00"}`;
     const ms = Date.parse(`${date}T${time}${match[6] ?? "Z"}`);
-    if (Number.isNaN(ms)) return undefined;
+    if (Number.isNaN(ms) || Number(date.slice(8)) > new Date(Date.UTC(Number(date.slice(0, 4)), Number(date.slice(5, 7)), 0)).getUTCDate()) return undefined; // 30 February is no 2 March
     return BigInt(ms) * MILLISECOND + BigInt((match[5] ?? "").padEnd(9, "0"));
 }
 

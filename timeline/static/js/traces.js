@@ -149,16 +149,19 @@ export function seenOf({ low, high, into, out }, from, to) {
     return { low: low.subarray(Math.max(0, begin), end + 1), high: high.subarray(Math.max(0, begin), end + 1), into: begin < 0 ? into : undefined, out: end >= low.length ? out : undefined };
 }
 
+/** Fewer values tell nothing of those between them. */
+const SPARSE = 256;
+
 /**
  * The lowest and highest values that the y-axis shows: all of the view's, or without the outermost 0.1 % (of 2,048).
  * @param {readonly Seen[]} channels @param {"robust" | "full"} mode @returns {[number, number] | undefined}
  */
 export function extent(channels, mode) {
     const size = 2 * channels.reduce((sum, { low }) => sum + low.length, 0);
-    const stride = mode === "full" ? 1 : Math.max(1, Math.floor(size / 2048));
-    let count = 0;
-    for (const { low } of channels) for (let x = 0; x < low.length; x += stride) if (low[x] === low[x]) count += 2;
-    const beside = channels.flatMap(({ into, out }) => [...(into ? [into[1]] : []), ...(out ? [out[1], out[3]] : [])]);
+    let stride = mode === "full" ? 1 : Math.max(1, Math.floor(size / 2048));
+    let count = valuesOf(channels, stride);
+    if (count < SPARSE && stride > 1) count = valuesOf(channels, (stride = 1)); // a slow stream's few samples lie in any columns
+    const beside = channels.flatMap(({ into, out }) => [...(into ? [into[1]] : []), ...(out ? [out[1], out[3]] : [])]).filter(Number.isFinite);
     count += beside.length;
     if (count === 0) return undefined;
     const cut = mode === "robust" ? Math.floor(count * 0.001) : 0;
@@ -169,7 +172,7 @@ export function extent(channels, mode) {
     }
     for (const { low, high } of channels) {
         for (let x = 0; x < low.length; x += stride) {
-            if (low[x] !== low[x]) continue;
+            if (!isThere(low[x], high[x])) continue;
             lowest.put(low[x]);
             lowest.put(high[x]);
             highest.put(-low[x]);
@@ -177,6 +180,16 @@ export function extent(channels, mode) {
         }
     }
     return padded(lowest.last, -highest.last);
+}
+
+/** Whether a column has something that lies on an axis: not infinity, which a sensor's driver may say. @param {number} low @param {number} high */
+const isThere = (low, high) => high - low < Infinity;
+
+/** How many values every so many columns have. @param {readonly Seen[]} channels @param {number} stride @returns {number} */
+function valuesOf(channels, stride) {
+    let count = 0;
+    for (const { low, high } of channels) for (let x = 0; x < low.length; x += stride) if (isThere(low[x], high[x])) count += 2;
+    return count;
 }
 
 /** The few smallest of many numbers, which need not be sorted for that. */
