@@ -209,7 +209,7 @@ class App:
         return Response(file.packed, media_type=file.media_type, headers=packed)
 
     async def _gallery(self, request: Request) -> Response:
-        return json_answer(await gallery(self._hub.timeline))
+        return json_answer(await gallery(self._hub.timeline, time.time_ns()))
 
     async def _openapi(self, request: Request) -> Response:
         return json_answer(openapi())

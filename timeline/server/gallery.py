@@ -15,19 +15,21 @@ from timeline.site import Timeline
 
 ROWS_MAX: Final = 200
 SPARK: Final = 48
-_Flag = Literal["gap", "still", "clock unsure", "unlabelled", "live"]
+_Flag = Literal["gap", "still", "clock unsure", "unlabelled", "live", "no end"]
 _Spark = tuple[tuple[float, float] | None, ...]
+LIVE_NS: Final = 60 * 10**9
+"""A recording that has no end is live while its newest sample is not older."""
 
 
-async def gallery(timeline: Timeline) -> Gallery:
+async def gallery(timeline: Timeline, now_ns: int) -> Gallery:
     """The newest recordings that have samples. Raises `SensorloomError` where history gives no answer."""
     found = [it for of_device in timeline.catalog.recordings.values() for it in of_device.values() if it.samples]
     found.sort(key=lambda it: (it.start_ns, it.device, it.name), reverse=True)
-    rows = [await _row(timeline, it) for it in found[:ROWS_MAX]]
+    rows = [await _row(timeline, it, now_ns) for it in found[:ROWS_MAX]]
     return Gallery(tuple(rows), len(found) > ROWS_MAX)
 
 
-async def _row(timeline: Timeline, it: RecordingSpan) -> GalleryRow:
+async def _row(timeline: Timeline, it: RecordingSpan, now_ns: int) -> GalleryRow:
     start_ns, end_ns = it.start_ns, it.until_ns + 1
     streams = sorted(timeline.catalog.streams.get(it.device, {}))
     answer = None
@@ -46,7 +48,7 @@ async def _row(timeline: Timeline, it: RecordingSpan) -> GalleryRow:
     if not labels:
         flags.append("unlabelled")
     if not it.ended:
-        flags.append("live")
+        flags.append("live" if now_ns - it.until_ns <= LIVE_NS else "no end")
     end = str(it.until_ns) if it.ended else None
     told = str(it.start_ns), end, str(it.until_ns), it.samples
     return GalleryRow(it.device, it.name, *told, spark, labels, coverage, tuple(flags))

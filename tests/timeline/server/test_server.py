@@ -449,7 +449,7 @@ def test_the_gallery_has_a_row_a_recording(tmp_path: Path) -> None:
         with served.client() as client:
             rows = client.get("/api/gallery").json()["rows"]
     assert [(row["recording"], row["samples"], row["flags"]) for row in rows] == [
-        ("r2", 400, ["unlabelled", "live"]),
+        ("r2", 400, ["unlabelled", "no end"]),
         ("r1", 1000, []),
     ]
     assert rows[1]["labels"]["run"] == pytest.approx(0.5, abs=0.01)
