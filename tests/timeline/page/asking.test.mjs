@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { askAll, askView, hearFrame, shown } from "../../../timeline/static/js/asking.js";
+import { askAll, askView, hearFrame, renew, scrolled, shown } from "../../../timeline/static/js/asking.js";
 
 const nothing = { hidden: true };
 Object.assign(globalThis, { devicePixelRatio: 1, history: { replaceState() {} }, document: { getElementById: () => nothing } });
@@ -37,7 +37,7 @@ function following() {
     const views = [];
     const send = (message) => message.type === "view" && views.push(message);
     const view = { from: T - 3_600n * S, to: T };
-    const at = { device: "pump-7", view, open: true, follow: true, traces: new Map([["acc", trace]]), asks: 0, timers: {}, plot: 100, link: { send }, paint() {}, changed() {} };
+    const at = { device: "pump-7", view, rows: [], top: 0, room: 0, open: true, follow: true, traces: new Map([["acc", trace]]), asks: 0, timers: {}, plot: 100, link: { send }, paint() {}, changed() {} };
     return { at, trace, views };
 }
 
@@ -92,4 +92,42 @@ test("small frames that come one after the other are put together, up to 256 sam
     assert.deepEqual([first.at[255], second.base - first.base], [25.5e9, 25_600_000_000n]);
     hearFrame(at, live(1, 5, 1)); // of before: it stands for itself
     assert.deepEqual(trace.frames.map((frame) => frame.at.length), [256, 44, 1]);
+});
+
+test("of more streams than one question may name those that are seen are asked for, also once one scrolls", () => {
+    const tick = handTimers();
+    const { at, views } = following();
+    const names = Array.from({ length: 200 }, (_, i) => `s${i}`);
+    at.traces = new Map(names.map((name) => [name, { name, frames: [], gaps: [] }]));
+    Object.assign(at, { top: 0, room: 400, rows: names.map((name, i) => ({ kind: "stream", name, top: 24 + 96 * i, height: 96 })) });
+    askView(at);
+    tick(100);
+    assert.deepEqual(views[0].streams, names.slice(0, 64));
+    scrolled(at, 96 * 30);
+    tick(100);
+    assert.equal(views.length, 1); // those are there
+    scrolled(at, 96 * 150);
+    tick(100);
+    assert.equal(views.length, 2);
+    assert.ok(["s150", "s151", "s152", "s153"].every((name) => views[1].streams.includes(name)));
+});
+
+test("the overview goes on with the recording, and counts marks anew that changed, now and then", () => {
+    const tick = handTimers();
+    const { at, views } = following();
+    const counts = [];
+    at.link.send = (message) => message.type === "density" ? counts.push(message) : message.type === "view" && views.push(message);
+    Object.assign(at, { whole: { from: T - 100n * S, to: T }, newest: T, counted: { from: 0n, to: 0n, ms: 0, changed: false } });
+    askAll(at);
+    tick(6_000);
+    renew(at);
+    assert.equal(counts.length, 1); // nothing is another one
+    at.counted.changed = true;
+    renew(at);
+    renew(at);
+    assert.equal(counts.length, 2);
+    tick(6_000);
+    Object.assign(at, { newest: T + 10n * S, overviewed: true });
+    renew(at);
+    assert.deepEqual([counts.length, counts[2].to_ns, views.at(-1).beside, views.at(-1).to_ns], [3, String(T + 10n * S + 1n), true, String(T + 10n * S)]);
 });

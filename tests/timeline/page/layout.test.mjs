@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { draw } from "../../../timeline/static/js/draw.js";
-import { GUTTER, figure, figures } from "../../../timeline/static/js/layout.js";
+import { GUTTER, askedFor, figure, figures, layoutOf, seenOf } from "../../../timeline/static/js/layout.js";
 
 test("a figure has as many digits as people read", () => {
     assert.deepEqual([1234.5678, 0.0123456, 1.2e9, 0, -3.00001].map((value) => figure(value)), ["1234.57", "0.01235", "1.2e9", "0", "-3"]);
@@ -29,4 +29,17 @@ test("a tick that the day would cover says nothing, rather than its last letters
         assert.deepEqual([at, date], [4, "2026-11-27"]);
         assert.ok(ticks.length > 4 && ticks.every(([x]) => x >= 10 * width + 12), JSON.stringify(ticks));
     }
+});
+
+test("of more streams than one question may name those are asked for that are seen", () => {
+    const names = Array.from({ length: 200 }, (_, i) => `s${i}`);
+    const { rows } = layoutOf(names, [], 96);
+    assert.deepEqual(askedFor(names.slice(0, 64), [], 0, 0), names.slice(0, 64));
+    assert.deepEqual(askedFor(names, [], 0, 400), names.slice(0, 64)); // nothing is laid out yet
+    const asked = askedFor(names, rows, 9_600, 480);
+    const seen = seenOf(rows, 9_600, 480, 0);
+    assert.equal(asked.length, 64);
+    assert.deepEqual(seen.map((row) => row.name), ["s99", "s100", "s101", "s102", "s103", "s104"]);
+    assert.ok(seen.every((row) => asked.includes(row.name)));
+    assert.equal(seenOf(rows, 9_600, 480).length, 16);
 });

@@ -131,6 +131,8 @@ test("a key held is a range, short an instant; its repetition changes nothing; a
     assert.deepEqual(done, [{ label: "run", start: T, end: T + S }]);
     assert.equal(state.held.label, "fault");
     assert.deepEqual(marking.released(marking.cancelled(state), T, 0)[1], []);
+    const running = { ...marking.IDLE, stateMode: true, running: { label: "run", start: T } };
+    assert.deepEqual([marking.cancelled(running, true).running, marking.cancelled(running).running], [running.running, null]);
 });
 
 test("state mode: no gap and no overlap between one label and the next", () => {

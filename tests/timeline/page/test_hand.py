@@ -382,6 +382,14 @@ def test_states_follow_one_another_without_a_gap_or_overlap(room: Room) -> None:
     press(desk, "u")  # the next "idle" is known, what lies before it is not
     assert value(desk, "document.getElementById('said').textContent").startswith("What lies between the two marks")
     assert value(desk, "timeline.outbox.acts.length") == 5
+    for key in ("Escape", "s", "2"):
+        press(desk, key)
+    desk.page.evaluate("() => { Storage.prototype.removeItem = () => {}; }")  # as where a browser dies
+    desk.page.reload()
+    desk.wait(SHOWN)
+    assert value(desk, "timeline.marking.running.label") == "run"
+    press(desk, "Escape")
+    assert value(desk, "document.getElementById('said').textContent").endswith(" on is not marked")
 
 
 def test_letters_are_given_away_and_switched_off_and_stay_so(room: Room) -> None:

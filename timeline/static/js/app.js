@@ -15,7 +15,7 @@ import { Link } from "./socket.js";
 import { tableOf } from "./table.js";
 import { takeOf } from "./take.js";
 import { Timeline } from "./timeline.js";
-import { placeOf } from "./view.js";
+import { placeOf, span, viewOf } from "./view.js";
 
 const AGAIN_MS = 3000;
 /** The page is kept in this browser by then, though nothing was to be seen. */
@@ -24,6 +24,8 @@ const KEEP_MS = 5000;
 const PATIENCE_MS = 5000;
 /** So long after the first answer, which takes the whole machine to be painted. */
 const SEEN_MS = 500;
+/** More labels have no keys, and scroll: they would leave the signal no room. */
+const FEW = 9;
 
 /** @param {string} id @returns {HTMLDialogElement} */
 const dialog = (id) => /** @type {HTMLDialogElement} */ (element(id));
@@ -78,6 +80,7 @@ function palette(at) {
         const names = at.labels.map((label) => label.name).join("\n");
         if (element("labels").dataset.names !== names) {
             element("labels").dataset.names = names;
+            element("labels").classList.toggle("many", at.labels.length > FEW);
             element("labels").replaceChildren(...at.labels.map((label) => labelButton(at, label)));
         }
         for (const button of element("labels").children) {
@@ -94,7 +97,7 @@ function palette(at) {
  * @param {Timeline} at @param {Timeline["labels"][number]} label @returns {HTMLButtonElement}
  */
 function labelButton(at, label) {
-    const button = made("button", { type: "button", class: `label hue-${label.hue}`, "data-name": label.name }, label.name);
+    const button = made("button", { type: "button", class: `label hue-${label.hue}`, "data-name": label.name, title: label.name }, made("span", { dir: "auto" }, label.name));
     if (label.key) button.append(" ", made("kbd", {}, label.key));
     const marks = () => at.follow || at.chosen !== undefined || at.marking.stateMode;
     let held = false;
@@ -134,6 +137,7 @@ function buttons(at) {
         write(element("goto-words"), found ? "" : "This is no time: try 12:04:31 or 2026-11-27T12:04:31.5");
         if (found) dialog("goto").close();
     });
+    element("nearest").addEventListener("click", () => at.view && at.nearest !== undefined && at.show(viewOf(at.nearest - span(at.view) / 2n, at.nearest + span(at.view) / 2n)));
     element("goto-cancel").addEventListener("click", () => dialog("goto").close());
 }
 

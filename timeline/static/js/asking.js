@@ -1,10 +1,11 @@
 // @ts-check
 /** What the server is asked for: the overview, what the view shows, and where this tab looks; and the answers. */
 import { decode, newest, together } from "./frames.js";
+import { askedFor, seenOf } from "./layout.js";
 import { changedFrom } from "./lines.js";
 import { element } from "./page.js";
 import { lastPoint, withSpeed } from "./track.js";
-import { addressOf, span } from "./view.js";
+import { addressOf, span, viewOf } from "./view.js";
 
 /** @typedef {import("./timeline.js").Timeline} Timeline */
 /** @typedef {import("./view.js").View} View */
@@ -16,6 +17,10 @@ const REST_MS = 300;
 /** The address is written when the view has rested for so long: the browser takes ms for it. */
 const ADDRESS_MS = 300;
 const FRAMES_MAX = 400;
+/** So often the overview is made anew at most. */
+const RENEW_MS = 5_000;
+/** Spans in which the overview counts marks. */
+export const CELLS = 200;
 /** Where there are more marks they are counted. Of those that are not drawn the first ones are enough, but for the table. */
 const [MARKS_MAX, PART] = [20_000, 100];
 
@@ -25,19 +30,38 @@ export function askAll(at) {
     at.beside = undefined;
     stop(at, "ask");
     askNow(at);
+    count(at);
+}
+
+/** Asks how many marks there are where, for the overview. @param {Timeline} at */
+function count(at) {
     if (!at.whole) return;
     const { from, to } = at.whole;
-    at.link.send({ type: "density", request: 1, device: at.device, from_ns: String(from), to_ns: String(to + 1n), columns: 200 });
+    at.counted = { from, to: to + 1n, ms: performance.now(), changed: false };
+    at.link.send({ type: "density", request: 1, device: at.device, from_ns: String(from), to_ns: String(to + 1n), columns: CELLS });
+}
+
+/** The overview goes on with what it shows: marks that changed, and a recording that has grown by a part that is seen. @param {Timeline} at */
+export function renew(at) {
+    const { whole, newest: last, counted } = at;
+    if (!at.open || !whole || last === undefined || performance.now() - counted.ms < RENEW_MS) return;
+    const grown = (last - counted.to) * 50n > span(whole);
+    if (!grown && !counted.changed) return;
+    if (grown) at.whole = viewOf(whole.from, last);
+    count(at);
+    const [name] = at.traces.keys();
+    if (grown && at.overviewed && !at.beside && name !== undefined) at.beside = asked(at, [name], at.whole ?? whole, at.plot, { beside: true });
 }
 
 /** The overview's signal: where the view has all of it, that one; else it is asked for beside the view. @param {Timeline} at @param {Ask} ask the view's, answered */
 function overviewAfter(at, ask) {
     if (at.overviewed || !at.whole) return;
     at.overviewed = true;
-    const first = at.traces.get(ask.streams[0]);
+    const [name] = at.traces.keys();
+    const first = ask.streams.includes(name) ? at.traces.get(name) : undefined;
     const whole = ask.view.from <= at.whole.from && ask.view.to >= at.whole.to;
     if (first && whole && span(ask.view) < 4n * span(at.whole)) at.overview = { ...first, frames: [...first.frames], gaps: [...first.gaps], kept: undefined };
-    else at.beside = asked(at, ask.streams.slice(0, 1), at.whole, at.plot, { beside: true });
+    else at.beside = asked(at, [name], at.whole, at.plot, { beside: true });
 }
 
 /** Asks for what is shown, once the view rests; where no answer comes soon it is painted anew without one. @param {Timeline} at */
@@ -76,10 +100,21 @@ function askNow(at) {
     if (!at.view || !at.open || at.traces.size === 0) return;
     const more = span(at.view) / 4n; // beside the screen, so that a pan shows something at once
     const view = { from: at.view.from - more, to: at.view.to + more };
-    at.ask = asked(at, [...at.traces.keys()].slice(0, 64), view, at.plot * 1.5, { follow: true });
+    at.ask = asked(at, near(at), view, at.plot * 1.5, { follow: true });
     at.link.send({ type: "marks", request: at.asks, device: at.device, from_ns: String(view.from), to_ns: String(view.to), most: MARKS_MAX, part: element("panel").hidden ? PART : MARKS_MAX });
     stop(at, "address");
-    at.timers.address = setTimeout(() => at.view && history.replaceState(null, "", addressOf(at.device, at.view, at.selected)), ADDRESS_MS);
+    at.timers.address = setTimeout(() => at.view && history.replaceState({ follow: at.follow }, "", addressOf(at.device, at.view, at.selected)), ADDRESS_MS);
+}
+
+/** The streams that are asked for: those that are seen, and what fits beside them. @param {Timeline} at @returns {string[]} */
+const near = (at) => askedFor([...at.traces.keys()], at.rows, at.top, at.room);
+
+/** Other rows are seen: streams among them that were not asked for are now. @param {Timeline} at @param {number} top px that are scrolled away */
+export function scrolled(at, top) {
+    at.top = top;
+    at.paint();
+    const { ask, rows, room } = at;
+    if (ask && seenOf(rows, top, room, 0).some(({ kind, name }) => kind === "stream" && !ask.streams.includes(name))) askView(at);
 }
 
 /** Asks for a range of streams. @param {Timeline} at @param {string[]} streams @param {View} view @param {number} width px @param {{ follow?: boolean, beside?: boolean }} how @returns {Ask} */

@@ -36,7 +36,7 @@ export function hearPeople(at, { people }) {
 
 /** What the bar says now. @param {Timeline} at */
 export function bar(at) {
-    write(element("clock"), clock(at.markTime()));
+    write(element("clock"), `${clock(at.markTime())} UTC`);
     write(element("live"), liveWords(at.newest, at.serverNow()));
     setTo(element("follow"), "aria-pressed", String(at.follow));
     const waiting = at.outbox.waiting(at.user).length;

@@ -1,6 +1,7 @@
 // @ts-check
 /** What this person does to marks, and what becomes of it: seen at once, kept in this browser, sent, and in the log. */
 import { doingAgain, entryWords, placed, stacks, takingBack, wireOf } from "./acts.js";
+import { CELLS } from "./asking.js";
 import { COLUMN, denseOf } from "./density.js";
 import { markOf, meets } from "./marks.js";
 import { say } from "./page.js";
@@ -66,7 +67,7 @@ export function sendWaiting(at) {
     const waiting = at.outbox.waiting(at.user);
     const acts = waiting.map((act) => placed(act, tab, before.at, at.link.offsetAt(act.clientNs)));
     const moved = acts.filter((act, i) => act !== waiting[i]);
-    if (moved.length > 0) void at.outbox.keep(moved);
+    if (moved.length > 0) at.outbox.keep(moved).catch(() => undefined);
     overlay(at);
     for (const act of acts) at.link.send(wireOf(act));
 }
@@ -100,13 +101,16 @@ export function hearDensity(at, { request, labels, cells }) {
     if (asked && asked.request === request) at.hand.dense = denseOf(asked, labels, cells);
     else {
         const most = Math.max(1, ...cells.map((/** @type {number[]} */ cell) => cell[2]));
-        at.cells = cells.map((/** @type {number[]} */ [column, label, count]) => ({ column, hue: at.hueOf(labels[label]), share: 0.4 + (0.6 * count) / most }));
+        const { from, to } = at.counted;
+        const time = (/** @type {number} */ column) => from + ((to - from) * BigInt(column)) / BigInt(CELLS);
+        at.cells = cells.map((/** @type {number[]} */ [column, label, count]) => ({ start: time(column), end: time(column + 1), hue: at.hueOf(labels[label]), share: 0.4 + (0.6 * count) / most }));
     }
     at.paint();
 }
 
 /** @param {Timeline} at @param {Record<string, any>} message */
 export function hearChanged(at, { mark, event }) {
+    at.counted.changed = true;
     at.book.take([{ ...markOf(mark), struck: mark.stands === false && event.kind === "retract" }]);
     const own = at.outbox.of(at.user).find((act) => act.mark === mark.id && String(act.clientNs) === event.client_ns);
     if (own && !at.unheard.delete(own.act) && own.state === "waiting") at.heard.add(own.act);
@@ -122,7 +126,7 @@ export async function accepted(at, { act: name, mark }) {
     if (act && !mark && !at.heard.delete(name)) at.unheard.add(name);
     const kept = act && at.outbox.keep([{ ...act, state: "saved", refused: undefined }]);
     overlay(at);
-    await kept;
+    await kept?.catch(() => undefined); // what is not kept was told when it was done
 }
 
 /** @param {Timeline} at @param {Record<string, any>} message */
@@ -133,5 +137,5 @@ export async function rejected(at, { act: name, words, again }) {
     const kept = at.outbox.keep([{ ...act, state: again ? "waiting" : "refused", refused: words }]);
     overlay(at);
     if (again) setTimeout(() => at.link.send(wireOf(act)), 2000);
-    await kept;
+    await kept?.catch(() => undefined); // what is not kept was told when it was done
 }

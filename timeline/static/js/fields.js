@@ -1,12 +1,15 @@
 // @ts-check
 /** The fields of the selected mark, to be read and changed; what is being typed stays. */
 import { reshape, retract, selected } from "./gestures.js";
-import { element, hide, made, write } from "./page.js";
+import { element, hide, made, say, write } from "./page.js";
 import { clock, exact, instant } from "./time.js";
 import { stateWords, whoseWords } from "./words.js";
 
 /** @typedef {import("./timeline.js").Timeline} Timeline */
 /** @typedef {import("./marks.js").Mark} Mark */
+
+/** Characters of a note, as the server takes them. */
+const NOTE_MAX = 2000;
 
 /** @param {Timeline} at @param {(mark: string) => void} back brings the focus back to a mark's row */
 export function fieldsOf(at, back) {
@@ -79,8 +82,14 @@ function timeField(at, mark, edge) {
 /** @param {Timeline} at @param {Mark} mark @returns {HTMLInputElement} */
 function noteField(at, mark) {
     const input = field(at, mark.trim ? "Reason" : "Note", mark.reason);
-    input.maxLength = 2000;
-    input.addEventListener("change", () => reshape(at, now(at, mark), { reason: input.value.trim() }, `note: ${input.value.trim()}`));
+    input.dir = "auto";
+    input.addEventListener("change", () => {
+        const note = input.value.trim();
+        const tooLong = [...note].length > NOTE_MAX;
+        input.setAttribute("aria-invalid", String(tooLong));
+        if (tooLong) return say(`The note has ${[...note].length} characters, at most ${NOTE_MAX} are kept: it is not saved`); // a browser's own limit would cut what is pasted, in silence
+        reshape(at, now(at, mark), { reason: note }, `note: ${note}`);
+    });
     return input;
 }
 

@@ -9,7 +9,7 @@ import { addressOf, viewOf } from "./view.js";
 /** @type {{ name: string, key: (row: Row) => string | bigint | number }[]} */
 const COLUMNS = [
     { name: "Device", key: (row) => row.device },
-    { name: "Start", key: (row) => BigInt(row.start_ns) },
+    { name: "Start (UTC)", key: (row) => BigInt(row.start_ns) },
     { name: "Length", key: (row) => BigInt(row.until_ns) - BigInt(row.start_ns) },
     { name: "Signal", key: (row) => row.samples },
     { name: "Labels", key: (row) => Object.keys(row.labels).sort().join() },

@@ -62,6 +62,30 @@ export function toggleStates(at) {
     at.changed();
 }
 
+/** Where a tab keeps the state that goes on: it outlives a browser that dies, and a tablet's that lets a tab go. */
+const GOES_ON = "sensorloom.running";
+
+/** Keeps the state that goes on, where it is another one. @param {Timeline} at */
+export function keepRunning(at) {
+    const { running } = at.marking;
+    if (running === at.hand.running) return;
+    at.hand.running = running;
+    try {
+        if (running) sessionStorage.setItem(GOES_ON, JSON.stringify({ user: at.user, device: at.device, label: running.label, start: String(running.start) }));
+        else sessionStorage.removeItem(GOES_ON);
+    } catch {
+        // a browser that keeps nothing: the state ends with its tab
+    }
+}
+
+/** Goes on with the state that went on when this tab's page died. @param {Timeline} at */
+export function goOn(at) {
+    const { user, device, label, start } = JSON.parse(sessionStorage.getItem(GOES_ON) ?? "{}");
+    if (!at.mayMark || user !== at.user || device !== at.device || at.marking.running) return;
+    at.marking = { stateMode: true, held: null, running: { label, start: BigInt(start) } };
+    say(`state mode goes on: ${label} since ${clock(BigInt(start))}`);
+}
+
 /** The page is left: what is held or goes on ends here, rather than nowhere. @param {Timeline} at */
 export function leave(at) {
     labelUp(at);

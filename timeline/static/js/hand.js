@@ -15,8 +15,9 @@
  * @property {import("./merged.js").MergedPart | undefined} merged what all lanes say together, around the view
  * @property {number} queue rules' marks of the device that nobody has looked at
  * @property {number | undefined} wants the request whose answer is to be selected
+ * @property {import("./marking.js").Running | null} running the state that goes on, as it is kept
  * @property {(1 | -1)[]} steps to the next or previous mark, of which the first waits for the server
  */
 
 /** @returns {Hand} */
-export const emptyHand = () => ({ review: false, height: undefined, ruler: undefined, measuring: false, snap: undefined, apart: false, dense: undefined, asked: undefined, merged: undefined, queue: 0, wants: undefined, steps: [] });
+export const emptyHand = () => ({ review: false, height: undefined, ruler: undefined, measuring: false, snap: undefined, apart: false, dense: undefined, asked: undefined, merged: undefined, queue: 0, wants: undefined, running: null, steps: [] });

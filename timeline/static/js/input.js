@@ -41,7 +41,10 @@ function keyboard(at) {
         at.paintDue();
     });
     addEventListener("blur", () => labelUp(at)); // a key that goes up elsewhere is never heard
-    addEventListener("pagehide", () => leave(at));
+    addEventListener("pagehide", () => {
+        leave(at);
+        at.outbox.leave();
+    });
 }
 
 /** @param {Timeline} at */

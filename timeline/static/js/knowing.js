@@ -2,6 +2,7 @@
 /** What the server says of what there is: who is here, devices, streams, labels; and where a tab begins to look. */
 import { askAll, askView } from "./asking.js";
 import { overlay, sendWaiting } from "./doing.js";
+import { goOn } from "./gestures.js";
 import { element, write } from "./page.js";
 import { SECOND } from "./time.js";
 import { positionOf, speedChannel } from "./track.js";
@@ -12,6 +13,7 @@ import { following, viewOf } from "./view.js";
 /** @param {Timeline} at @param {Record<string, any>} message */
 export function hearWelcome(at, message) {
     at.welcome = message;
+    if (at.link.measures.length === 0 && message.server_ns) at.guess = BigInt(message.server_ns) - at.now();
     void at.outbox.remember("welcome", message);
     at.know(message);
     at.hand.steps = []; // what another connection was asked is answered by none
@@ -40,6 +42,7 @@ export function hearReading(at, { words }) {
 
 /** Once the server's time is known: only now does one know where the live edge is, and what to ask for. @param {Timeline} at */
 function resume(at) {
+    at.guess = undefined;
     if (at.outbox.ready) sendWaiting(at);
     if (at.follow && at.view) at.view = following(at.view, at.edgeNow());
     askAll(at);
@@ -55,11 +58,13 @@ export function hearNewer(at, { type, ...news }) {
 
 /** Who is here, and what there is: as the server says, or as it said last, where there is none now. @param {Timeline} at @param {Record<string, any>} message its `welcome` */
 export function know(at, message) {
+    const known = at.user === message.user;
     at.user = message.user;
     at.mayMark = message.may.includes("mark");
     write(element("account"), `${message.user} (${message.role})`);
     at.hand.review = message.may.includes("review");
     element("palette").hidden = !at.mayMark;
+    if (!known) goOn(at);
     at.setLabels(message.labels);
     knowDevices(at, message.devices);
     overlay(at);
@@ -68,8 +73,10 @@ export function know(at, message) {
 /** @param {Timeline} at @param {any[]} devices */
 function knowDevices(at, devices) {
     const select = /** @type {HTMLSelectElement} */ (element("device"));
-    if ([...select.options].map((option) => option.value).join("\n") !== devices.map((one) => one.id).join("\n")) {
-        select.replaceChildren(...devices.map((one) => new Option(one.id, one.id, one.id === at.device, one.id === at.device)));
+    const ids = devices.map((one) => one.id);
+    if (!ids.includes(at.device)) ids.unshift(at.device); // else it would seem to be another one that one looks at
+    if ([...select.options].map((option) => option.value).join("\n") !== ids.join("\n")) {
+        select.replaceChildren(...ids.map((id) => new Option(id, id, id === at.device, id === at.device)));
     }
     const device = devices.find((one) => one.id === at.device);
     if (!device) return at.paint();
@@ -79,6 +86,8 @@ function knowDevices(at, devices) {
         at.whole = viewOf(BigInt(device.first_ns), BigInt(device.last_ns));
         if (at.newest === undefined || BigInt(device.last_ns) > at.newest) at.newest = BigInt(device.last_ns);
         if (at.view === undefined) begin(at);
+        else if (at.followed && at.live) at.setFollow(true);
+        at.followed = false;
     }
     if (known !== "" && known !== [...at.traces.keys()].join("\n")) askView(at);
     at.moved();

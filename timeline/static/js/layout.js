@@ -48,6 +48,26 @@ export function bandsOf(row, channels, apart) {
     return all.map((c) => ({ top: row.top + c * height, height, channels: [c] }));
 }
 
+/** The server answers about so many streams at once, as its protocol says. */
+const STREAMS_MAX = 64;
+/** px of what has no row */
+const FAR = 1e9;
+
+/**
+ * The streams to ask for: all, where they are not too many; else those that are nearest to what is seen of the rows.
+ * @param {readonly string[]} names of all streams @param {readonly Row[]} rows as they are laid out @param {number} top px that are scrolled away @param {number} room px that are seen
+ * @returns {string[]} in the order of the names
+ */
+export function askedFor(names, rows, top, room) {
+    if (names.length <= STREAMS_MAX) return [...names];
+    const far = new Map(rows.filter((row) => row.kind === "stream").map((row) => [row.name, Math.abs(row.top + row.height / 2 - top - room / 2)]));
+    const near = [...names].sort((one, other) => (far.get(one) ?? FAR) - (far.get(other) ?? FAR)).slice(0, STREAMS_MAX);
+    return names.filter((name) => near.includes(name));
+}
+
+/** The rows that are seen, and those beside them. @param {readonly Row[]} rows @param {number} top px that are scrolled away @param {number} room px that are seen @param {number} [beside] px before and after it @returns {Row[]} */
+export const seenOf = (rows, top, room, beside = room) => rows.filter((row) => row.top + row.height > top - beside && row.top < top + room + beside);
+
 /** @param {readonly Row[]} rows @param {number} y @returns {Row | undefined} */
 export const rowAt = (rows, y) => rows.find((row) => y >= row.top && y < row.top + row.height);
 

@@ -47,8 +47,8 @@ export function toggledStates(marking, at) {
     return [{ ...marking, stateMode: !marking.stateMode, running: null }, ended(marking, at)];
 }
 
-/** Nothing is held or goes on any more, and nothing is marked. @param {Marking} marking @returns {Marking} */
-export const cancelled = (marking) => ({ ...marking, held: null, running: null });
+/** Nothing is held any more, nor goes on, unless there was something `else` to cancel; nothing is marked. @param {Marking} marking @param {boolean} [other] @returns {Marking} */
+export const cancelled = (marking, other = false) => ({ ...marking, held: null, running: marking.held || other ? marking.running : null });
 
 /** @param {Marking} marking @param {bigint} at @returns {Done[]} */
 const ended = ({ running }, at) => (running === null ? [] : [ordered(running.label, running.start, at)]);

@@ -9,6 +9,10 @@
 const KEPT = 500;
 const STORE = "acts";
 const KNOWN = "known";
+/** What a page that is left had not yet on the disk, in the browser's other storage, which is written at once. */
+const LEFT = "sensorloom-left-";
+/** JSON knows no BigInt: this before its digits, which no text of an act has. */
+const BIG = "\u0000";
 
 /** The acts in the order in which they were done. @param {Act} one @param {Act} other @returns {number} */
 const byTime = (one, other) => (one.clientNs < other.clientNs ? -1 : one.clientNs > other.clientNs ? 1 : 0);
@@ -40,6 +44,12 @@ export class Outbox {
         /** @type {IDBDatabase | undefined} none: what is done is kept in this tab only */
         this.database = undefined;
         this.ready = false;
+        /** Acts that are not on the disk, by name. @type {Map<string, Act>} */
+        this.unkept = new Map();
+        /** Where pages that were left wrote what is in `acts` now. @type {string[]} */
+        this.left = [];
+        /** Why this browser keeps nothing, where it does not. @type {unknown} */
+        this.refused = undefined;
         /** Opening takes a while, and nobody who only looks waits for it. @type {Promise<void>} */
         this.opened = this.#open();
     }
@@ -52,20 +62,56 @@ export class Outbox {
             const done = new Set(this.acts.map((act) => act.act));
             this.acts = [...acts.filter((act) => !done.has(act.act)), ...this.acts].sort(byTime);
             this.clock = clock;
-        } catch {
+        } catch (error) {
             this.database = undefined;
+            this.refused = error;
         }
         this.ready = true;
+        this.#found();
     }
 
-    /** Keeps acts that are new or changed; at once here, then on the disk. @param {readonly Act[]} acts */
+    /** Writes at once what waits and is not on the disk: a page that is left is not waited for. */
+    leave() {
+        const acts = [...this.unkept.values()].filter((act) => act.state === "waiting");
+        const told = JSON.stringify(acts, (_, value) => (typeof value === "bigint" ? BIG + value : value));
+        try {
+            if (acts.length > 0) localStorage.setItem(LEFT + crypto.randomUUID(), told);
+            for (const name of this.left) localStorage.removeItem(name);
+        } catch {
+            // a browser that keeps nothing at all: that was told when the mark was set
+        }
+    }
+
+    /** Takes what pages that were left wrote. */
+    #found() {
+        const known = new Set(this.acts.map((act) => act.act));
+        try {
+            for (const name of Object.keys(localStorage).filter((key) => key.startsWith(LEFT))) {
+                const big = (/** @type {string} */ _, /** @type {unknown} */ value) => (typeof value === "string" && value.startsWith(BIG) ? BigInt(value.slice(1)) : value);
+                const acts = /** @type {Act[]} */ (JSON.parse(localStorage.getItem(name) ?? "[]", big)).filter((act) => !known.has(act.act));
+                this.left.push(name);
+                this.keep(acts).then(() => localStorage.removeItem(name), () => undefined);
+            }
+        } catch {
+            // a browser that keeps nothing
+        }
+    }
+
+    /** Keeps acts that are new or changed; at once here, then on the disk. Rejects where the browser does not. @param {readonly Act[]} acts */
     async keep(acts) {
         const names = new Set(acts.map((act) => act.act));
         this.acts = [...this.acts.filter((act) => !names.has(act.act)), ...acts].sort(byTime);
         const gone = this.acts.filter((act) => act.state !== "waiting").slice(0, -KEPT);
         this.acts = this.acts.filter((act) => !gone.includes(act));
+        for (const act of acts) this.unkept.set(act.act, act);
+        await this.#write(acts, gone);
+        for (const act of acts) if (this.unkept.get(act.act) === act) this.unkept.delete(act.act);
+    }
+
+    /** @param {readonly Act[]} acts @param {readonly Act[]} gone */
+    async #write(acts, gone) {
         if (!this.ready) await this.opened;
-        if (!this.database) return;
+        if (!this.database) throw this.refused;
         const transaction = this.database.transaction(STORE, "readwrite", { durability: "strict" });
         const store = transaction.objectStore(STORE);
         for (const act of acts) store.put(act);

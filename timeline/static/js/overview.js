@@ -9,11 +9,12 @@ import { calm, columnsOf, extent } from "./traces.js";
 import { xOf } from "./view.js";
 
 /** @typedef {import("./view.js").View} View */
+/** @typedef {{ start: bigint, end: bigint, hue: number, share: number }} Cell marks of a label in a span: the more, the taller */
 /**
  * @typedef {object} Overview
  * @property {View} whole @property {View} view @property {import("./draw.js").Trace | undefined} trace
  * @property {Record<string, string>} colours
- * @property {{ column: number, hue: number, share: number }[]} cells @property {number} columns
+ * @property {Cell[]} cells
  * @property {{ from: bigint, to: bigint }[]} people
  */
 
@@ -62,9 +63,10 @@ function picture(pen, width, height, ratio, of) {
     own.fillRect(0, 0, wide, tall);
     if (of.trace) drawSignal(own, wide, Math.ceil((height - BAND) * ratio), of, of.trace);
     own.setTransform(ratio, 0, 0, ratio, 0, 0);
-    for (const { column, hue, share } of of.cells) {
+    for (const { start, end, hue, share } of of.cells) {
+        const x = xOf(of.whole, start, width);
         own.fillStyle = of.colours[`label-${hue}`] ?? of.colours.second;
-        own.fillRect((column / of.columns) * width, height - 8 * share, Math.max(1, width / of.columns), 8 * share);
+        own.fillRect(x, height - 8 * share, Math.max(1, xOf(of.whole, end, width) - x), 8 * share);
     }
     pictures.set(pen, { canvas, of, frames, ratio });
     return canvas;

@@ -2,7 +2,7 @@
 /** A timeline painted: its scene, its overview, and the words that stand beside them. */
 import { knows } from "./asking.js";
 import { draw } from "./draw.js";
-import { HEIGHTS, layoutOf, roomFor } from "./layout.js";
+import { HEIGHTS, layoutOf, roomFor, seenOf } from "./layout.js";
 import { drawOverview } from "./overview.js";
 import { drawTrack } from "./map.js";
 import { mergedPart } from "./merged.js";
@@ -10,7 +10,7 @@ import { element, fitted, hide, write } from "./page.js";
 import { isStated } from "./states.js";
 import { duration, range } from "./time.js";
 import { span, viewOf } from "./view.js";
-import { nothingWords, offlineWords, viewWords } from "./words.js";
+import { nobodyWords, nothingWords, offlineWords, viewWords } from "./words.js";
 
 /** @typedef {import("./timeline.js").Timeline} Timeline */
 /** @typedef {import("./view.js").View} View */
@@ -19,6 +19,8 @@ import { nothingWords, offlineWords, viewWords } from "./words.js";
 const TELL_MS = 200;
 /** The range's words are other ones at most so often. */
 const RANGE_MS = 100;
+/** Of more rows only those are drawn that are seen, or nearly. */
+const MANY = 64;
 
 /** @param {Timeline} at */
 export function paintNow(at) {
@@ -31,13 +33,13 @@ export function paintNow(at) {
     if (at.canvas.style.height !== `${height}px`) at.canvas.style.height = `${height}px`;
     const size = fitted(at.canvas, { width: at.size.width, height }); // as observed: a frame does not wait for a layout
     const small = fitted(at.small, at.smallSize);
-    const nothing = element("nothing");
     const words = missing(at);
-    hide(nothing, words === "");
-    write(nothing, words);
+    hide(element("nothing"), words === "");
+    write(element("nothing-words"), words);
+    hide(element("nearest"), at.nearest === undefined || !at.empty || !at.open);
     if (!at.view) return;
     const began = performance.now();
-    draw(at.pen, size.width, size.height, size.ratio, scene(at, lanes, rows));
+    draw(at.pen, size.width, size.height, size.ratio, scene(at, lanes, rows.length > MANY ? seenOf(rows, at.top, at.room) : rows));
     overview(at, small);
     drawTrack(at);
     at.script = performance.now() - began;
@@ -84,8 +86,8 @@ function missing(at) {
     const some = [...at.traces.values()].some((trace) => trace.frames.length > 0);
     if (!at.open && !some && at.reading) return at.reading;
     if (!at.open && !some) return at.link.tries > 0 ? offlineWords() : at.view ? "" : "Connecting …";
-    if (!at.view) return nothingWords(undefined, { from: 0n, to: 0n }, undefined);
-    return at.empty && knows(at, "answered") ? nothingWords(at.device, at.view, at.nearest) : "";
+    if (!at.view) return nobodyWords(at.device, (at.welcome.devices ?? []).filter((/** @type {any} */ one) => one.id !== at.device).length);
+    return at.empty && knows(at, "answered") ? nothingWords(at.view, at.nearest) : "";
 }
 
 /** @param {Timeline} at @param {Map<string, import("./marks.js").Lane>} lanes @param {import("./layout.js").Row[]} rows @returns {import("./draw.js").Scene} */
@@ -111,7 +113,7 @@ function overview(at, { width, height, ratio }) {
     const to = at.newest !== undefined && at.newest > at.whole.to ? at.newest : at.whole.to;
     const people = at.people.filter((person) => person.device === at.device && person.from_ns && person.to_ns);
     drawOverview(at.smallPen, width, height, ratio, {
-        whole: viewOf(at.whole.from, to), view: at.view, trace: at.overview, colours: at.colours, cells: at.cells, columns: 200,
+        whole: viewOf(at.whole.from, to), view: at.view, trace: at.overview, colours: at.colours, cells: at.cells,
         people: people.map((person) => ({ from: BigInt(person.from_ns), to: BigInt(person.to_ns) })),
     });
 }

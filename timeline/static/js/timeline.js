@@ -3,19 +3,19 @@
  * One device's timeline in a tab: what is shown, what is asked of the server, what this person does. The parts that
  * decide are pure modules; this one holds the state between them and paints when something changed.
  */
-import { askView, hearFrame, hearNews, letGo, presence, shown } from "./asking.js";
+import { askView, hearFrame, hearNews, letGo, presence, renew, scrolled, shown } from "./asking.js";
 import { bar, hearPeople, line, trouble } from "./bar.js";
 import { accepted, act, add, hearChanged, hearDensity, hearMarks, redo, rejected, undo } from "./doing.js";
-import { hearNeighbour } from "./gestures.js";
+import { hearNeighbour, keepRunning } from "./gestures.js";
 import { emptyHand } from "./hand.js";
 import { hearNewer, hearReading, hearWelcome, know } from "./knowing.js";
 import { GUTTER } from "./layout.js";
 import { IDLE, cancelled } from "./marking.js";
 import { Markbook } from "./marks.js";
-import { colours, element, sizeOf } from "./page.js";
+import { colours, element, say, sizeOf } from "./page.js";
 import { paintNow } from "./painting.js";
 import { hearQueue } from "./reviewing.js";
-import { SECOND } from "./time.js";
+import { SECOND, clock } from "./time.js";
 import { following, instantAt, viewOf } from "./view.js";
 
 /** @typedef {import("./view.js").View} View */
@@ -44,6 +44,10 @@ export class Timeline {
         this.device = place.device;
         this.view = place.from !== undefined && place.to !== undefined ? viewOf(place.from, place.to) : undefined;
         this.selected = place.mark;
+        /** Whether the page that was loaded again, or gone back to, followed. (An address that somebody was sent shows what it names.) */
+        this.followed = history.state?.follow === true;
+        /** The server's time less the tab's as its welcome said it, until it is measured: a tab's clock may be hours wrong. @type {bigint | undefined} */
+        this.guess = undefined;
         this.user = "";
         this.mayMark = false;
         this.open = false;
@@ -70,6 +74,8 @@ export class Timeline {
         this.height = 1;
         /** px of height that rows may take without scrolling */
         this.room = 0;
+        /** px of them that are scrolled away */
+        this.top = 0;
         this.yMode = "robust";
         /** @type {number | undefined} px in the plot */
         this.cursor = undefined;
@@ -87,8 +93,10 @@ export class Timeline {
         this.unsure = [];
         /** @type {any[]} */
         this.people = [];
-        /** @type {{ column: number, hue: number, share: number }[]} */
+        /** How many marks there are of everything: by which label, from when to when. @type {import("./overview.js").Cell[]} */
         this.cells = [];
+        /** The range that they were counted in, when (ms), and whether marks have changed since. */
+        this.counted = { from: 0n, to: 0n, ms: 0, changed: false };
         /** @type {import("./asking.js").Ask | undefined} */
         this.ask = undefined;
         /** The overview, while it is asked for beside the view. @type {import("./asking.js").Ask | undefined} */
@@ -137,6 +145,7 @@ export class Timeline {
             else this.paint();
         });
         for (const node of [plot, this.canvas, this.small]) observer.observe(node);
+        plot.addEventListener("scroll", () => scrolled(this, plot.scrollTop));
         for (const query of ["(prefers-color-scheme: dark)", "(forced-colors: active)"]) {
             matchMedia(query).addEventListener("change", () => {
                 this.colours = colours();
@@ -144,7 +153,10 @@ export class Timeline {
             });
         }
         setInterval(() => bar(this), BAR_MS);
-        setInterval(() => presence(this), 1000);
+        setInterval(() => {
+            presence(this);
+            renew(this);
+        }, 1000);
         const calm = matchMedia("(prefers-reduced-motion: reduce)");
         const step = () => {
             if (this.follow && this.view) {
@@ -161,7 +173,7 @@ export class Timeline {
 
     /** The server's time. */
     serverNow() {
-        return this.now() + this.link.clock.offset;
+        return this.now() + (this.guess ?? this.link.clock.offset);
     }
 
     /** Whether samples come; in an outage, whether they came until it began: then nobody here can know that they ended. @returns {boolean} */
@@ -231,6 +243,7 @@ export class Timeline {
     /** Something other than the view changed. */
     changed() {
         this.paint();
+        keepRunning(this);
         for (const listener of this.listeners) listener();
     }
 
@@ -266,7 +279,10 @@ export class Timeline {
     }
 
     cancel() {
-        this.marking = cancelled(this.marking);
+        const { held, running } = this.marking;
+        this.marking = cancelled(this.marking, Boolean(this.chosen ?? this.selected ?? this.hand.ruler) || this.hand.measuring);
+        if (held) say(`${held.label} from ${clock(held.start)} on is not marked`);
+        else if (running && !this.marking.running) say(`${running.label} from ${clock(running.start)} on is not marked`);
         this.chosen = undefined;
         this.selected = undefined;
         Object.assign(this.hand, { ruler: undefined, measuring: false, snap: undefined });

@@ -1,15 +1,16 @@
 // @ts-check
 /** The states of the page, in words. Pure. */
-import { SECOND, clock, duration, range } from "./time.js";
+import { DAY, SECOND, clock, day, duration, range } from "./time.js";
 
 /** @typedef {import("./view.js").View} View */
 
-/** How old the newest sample is: "LIVE 0.3 s", "silent 12 s"; from a minute on when it was. @param {bigint | undefined} newest @param {bigint} now @returns {string} */
+/** How old the newest sample is: "LIVE 0.3 s", "silent 12 s"; from a minute on when it was, from half a day on with its day; or how far it lies ahead, which tells nothing of now. @param {bigint | undefined} newest @param {bigint} now @returns {string} */
 export function liveWords(newest, now) {
     if (newest === undefined) return "no samples yet";
+    if (newest - now > 5n * SECOND) return `${duration(newest - now)} ahead of the clock`;
     const age = now > newest ? now - newest : 0n;
     if (age < 5n * SECOND) return `LIVE ${(Number(age / 1_000_000n) / 1000).toFixed(1)} s`;
-    return age < 60n * SECOND ? `silent ${age / SECOND} s` : `silent since ${clock(newest, 0)}`;
+    return age < 60n * SECOND ? `silent ${age / SECOND} s` : `silent since ${age < DAY / 2n ? "" : `${day(newest)} `}${clock(newest, 0)}`;
 }
 
 /** @param {number} waiting marks that the log has not confirmed @param {boolean} open @returns {string} */
@@ -18,9 +19,14 @@ export function outboxWords(waiting, open) {
     return waiting === 0 ? "Offline" : `Offline, ${waiting} ${waiting === 1 ? "mark" : "marks"} kept here`;
 }
 
-/** @param {string | undefined} device @param {View} view @param {bigint | undefined} nearest @returns {string} */
-export function nothingWords(device, view, nearest) {
-    if (device === undefined) return "No device has sent data yet. On the device: sensorloom agent run -c agent.toml";
+/** Of a device of which there is nothing. @param {string} device @param {number} others how many others there are @returns {string} */
+export function nobodyWords(device, others) {
+    if (others > 0) return `"${device}" has sent no data to this log. Choose one of its devices above.`;
+    return "No device has sent data yet. On the device: sensorloom agent run -c agent.toml";
+}
+
+/** @param {View} view @param {bigint | undefined} nearest @returns {string} */
+export function nothingWords(view, nearest) {
     const words = `No samples ${range(view.from, view.to, 0)}`;
     return nearest === undefined ? `${words}.` : `${words}; nearest ${range(nearest, nearest, 0).split(" to ")[0]}.`;
 }

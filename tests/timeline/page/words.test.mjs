@@ -1,0 +1,18 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { liveWords, nobodyWords, nothingWords } from "../../../timeline/static/js/words.js";
+
+const S = 1_000_000_000n;
+const NOON = 1_795_780_800_000_000_000n; // 2026-11-27T12:00:00Z
+
+test("how old the newest sample is, in words that do not mislead", () => {
+    const said = [300n, 12_000n, 90_000n, 86_400_000n * 3n, -3_000n, -90_000n].map((ms) => liveWords(NOON, NOON + ms * 1_000_000n));
+    assert.deepEqual(said, ["LIVE 0.3 s", "silent 12 s", "silent since 12:00:00", "silent since 2026-11-27 12:00:00", "LIVE 0.0 s", "1 min 30 s ahead of the clock"]);
+    assert.equal(liveWords(undefined, NOON), "no samples yet");
+});
+
+test("nothing to see is told with its reason: no device, another one, another time", () => {
+    assert.match(nobodyWords("pump-8", 0), /^No device has sent data yet/);
+    assert.match(nobodyWords("pump-8", 3), /^"pump-8" has sent no data/);
+    assert.equal(nothingWords({ from: NOON, to: NOON + 60n * S }, NOON - S), "No samples 2026-11-27 12:00:00 to 12:01:00; nearest 2026-11-27 11:59:59.");
+});
