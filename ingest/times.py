@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ from ingest.records import Chunk
 Times = NDArray[np.int64]
 
 NS = 1_000_000_000
+_LONG: Final = 16
+"""Runs of so many samples are quicker by rows than one after the other."""
 
 
 def run_times(t0_ns: int, phase: int, num: int, den: int, count: int) -> Times:
@@ -52,6 +55,9 @@ def newest_time(chunk: Chunk) -> int:
 
 def times_of_runs(t0_ns: Times, phase: Times, num: Times, den: Times, count: Times) -> Times:
     """`run_times` of several runs one after the other, `(runs,) int64` each; `(samples,) int64`, ns UTC."""
+    each = int(count[0]) if len(count) else 0
+    if each >= _LONG and (count == each).all():
+        return _times_of_even_runs(t0_ns, phase, num, den, each)
     starts = np.cumsum(count) - count
     times: Times = np.arange(int(count.sum()))
     if (den == 1).all():
@@ -64,6 +70,17 @@ def times_of_runs(t0_ns: Times, phase: Times, num: Times, den: Times, count: Tim
     times //= np.repeat(den, count)
     times += np.repeat(t0_ns, count)
     return times
+
+
+def _times_of_even_runs(t0_ns: Times, phase: Times, num: Times, den: Times, count: int) -> Times:
+    """As `times_of_runs`, of runs that have all so many samples: a row each, in one go."""
+    if (den == 1).all() and (num == num[0]).all():
+        return ((t0_ns + phase)[:, None] + run_times(0, 0, int(num[0]), 1, count)).ravel()
+    times: Times = np.arange(count) * num[:, None]
+    times += phase[:, None]
+    times //= den[:, None]
+    times += t0_ns[:, None]
+    return times.ravel()
 
 
 def times_of_stamps(t0_ns: Times, tick_ns: Times, deltas: Sequence[bytes], count: Times) -> Times:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
 
-from ingest.archive.collected import CHUNK, COUNTS, Collected
+from ingest.archive.collected import CHUNK, COUNTS, Collected, as_array
 from ingest.archive.rows import dtype_of
 from ingest.archive.tables import RECORDS_SCHEMA, WORDS
 from ingest.records import Clock, StreamDescription
@@ -26,13 +27,13 @@ class Columns:
 
     def __init__(self, collected: Collected) -> None:
         self.collected = collected
-        self.form = _integers(collected.form)
+        self.form = as_array(collected.form)
         cuts = collected.cuts
         self._whole = np.array([form in cuts for form in range(len(collected.forms))], np.bool_)[self.form]
         """Of which the whole record's bytes are kept."""
         self.device: pa.DictionaryArray = self.of_forms([chunk.device for chunk in collected.forms], WORDS)
-        self.offset = _integers(collected.offsets)
-        self.t0_ns = _integers(collected.t0_ns)
+        self.offset = as_array(collected.offsets)
+        self.t0_ns = as_array(collected.t0_ns)
         self.num, self.den, self.phase, self.tick_ns, self.count = (
             _integers([getattr(chunk, name) for chunk in collected.forms])[self.form]
             for name in ("period_num", "period_den", "phase", "tick_ns", "count")
@@ -41,6 +42,11 @@ class Columns:
         self.number = np.zeros(len(self.form), np.int32)
         """Of the file in `names`."""
         self.names = [""]
+        self._row = np.full(len(self.form), -1)
+        """Where in the blocks the samples are, -1: in none."""
+        self._blocks: list[int] = []
+        """The first row of each block."""
+        self._find_blocks()
 
     def of_forms(self, column: Sequence[Any], kind: pa.DataType) -> pa.Array:
         """A column out of what each form has in it."""
@@ -81,22 +87,42 @@ class Columns:
 
     def values(self, places: NDArray[np.int64], description: StreamDescription) -> list[NDArray[Any]]:
         """The values of each channel of the chunks at these places, one after the other."""
-        parts = [self._packed(own) for own in self._alike(places)]
-        packed = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        values = packed.view(dtype_of(description.dtype)).reshape(-1, len(description.channels))
-        return list(np.ascontiguousarray(values.T))
+        dtype, channels = dtype_of(description.dtype), len(description.channels)
+        values = np.empty((channels, int(self.count[places].sum())), dtype)
+        begin = 0
+        for own in self._alike(places):
+            part = self._packed(own).view(dtype).reshape(-1, channels)
+            values[:, begin : begin + len(part)] = part.T
+            begin += len(part)
+        return list(values)
 
     def _alike(self, places: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        """The places by runs: of one form whose samples are to be cut out, or of whatever has them as they are."""
-        number = np.where(self._whole[places], self.form[places], -1)
-        return np.split(places, np.flatnonzero(number[1:] != number[:-1]) + 1)
+        """The places by runs: those whose samples lie together in a block, are to be cut out in one way, or are
+        there as they are."""
+        row = self._row[places]
+        packed = row >= 0
+        others = np.where(self._whole[places], self.form[places], -1)
+        number = np.where(packed, row - np.arange(len(places)), others)
+        return np.split(places, np.flatnonzero((number[1:] != number[:-1]) | (packed[1:] != packed[:-1])) + 1)
 
     def _packed(self, places: NDArray[np.int64]) -> NDArray[np.uint8]:
         """The bytes of the samples of such a run."""
-        collected = self.collected
+        collected, row = self.collected, int(self._row[places[0]])
+        if row >= 0:
+            number = bisect_right(self._blocks, row) - 1
+            begin = row - self._blocks[number]
+            return collected.blocks[number][1][begin : begin + len(places)].ravel()
         packed = np.frombuffer(b"".join(map(collected.raw.__getitem__, places.tolist())), np.uint8)
         cut = collected.cuts.get(int(self.form[places[0]]))
         return packed if cut is None else packed.reshape(len(places), -1)[:, cut].ravel()
+
+    def _find_blocks(self) -> None:
+        """Number the rows of all blocks, so that no two of different ones follow each other."""
+        rows = 0
+        for places, _ in self.collected.blocks:
+            self._blocks.append(rows)
+            self._row[places] = np.arange(rows, rows + len(places))
+            rows += len(places) + 1
 
     def counting(self, places: NDArray[np.int64]) -> NDArray[np.bool_] | None:
         """Which samples of the chunks at these places count, `(samples,)`; None: all."""
@@ -137,13 +163,13 @@ def records_table(columns: Columns) -> pa.Table:
     }
     found: dict[str, Any] = {
         "offset": columns.offset,
-        "append_ns": _integers(collected.append_ns),
+        "append_ns": as_array(collected.append_ns),
         "key": collected.keys,
         "value": _column(b"", collected.values, rows, pa.binary()),
         "kind": _column(CHUNK, collected.kinds, rows, WORDS),
         "verdict": _column(COUNTS, collected.verdicts, rows, WORDS),
         "device": columns.device,
-        "seq": _integers(collected.seq),
+        "seq": as_array(collected.seq),
         "t0_ns": columns.t0_ns,
         "period_num": columns.num,
         "period_den": columns.den,

@@ -81,6 +81,7 @@ class Alike:
         "head",
         "layout",
         "reach_ns",
+        "samples",
         "seq",
         "size",
         "steady",
@@ -108,7 +109,9 @@ class Alike:
         self.first = encode(chunk)
         """The bytes of that chunk."""
         stop = self.size - len(tail)
-        self.form = collected.unfold(self.first, slice(stop - raw, stop))
+        self.samples = slice(stop - raw, stop)
+        """Where in them the samples are."""
+        self.form = collected.unfold(self.first, self.samples)
 
     @property
     def due(self) -> int:
@@ -132,11 +135,12 @@ class Alike:
         ):
             return False
         collected = self._collected
-        steady.samples.places.append(len(collected.form))
+        place = len(collected.form)
+        steady.samples.places.append(place)
         collected.form.append(self.form)
         collected.seq.append(seq)
         collected.t0_ns.append(t0_ns)
-        collected.raw.append(value)
+        collected.raw[place] = value
         self.took(1, age_ns)
         return True
 

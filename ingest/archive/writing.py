@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from ingest.archive.collected import Collected, Samples
+from ingest.archive.collected import Collected, Samples, as_array
 from ingest.archive.columns import Columns, array_of, records_table
 from ingest.archive.rows import dtype_of
 from ingest.archive.tables import (
@@ -97,7 +97,7 @@ class _Stream:
     def __init__(self, samples: Samples, columns: Columns) -> None:
         self.samples = samples
         self._columns = columns
-        places = np.fromiter(samples.places, np.int64, len(samples.places))
+        places = as_array(samples.places)
         self._devices, number = columns.devices(places)
         order = np.argsort(number, kind="stable")
         self.places, self._number = places[order], number[order]

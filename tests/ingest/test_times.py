@@ -50,9 +50,17 @@ RUNS = st.tuples(
 )
 
 
-@given(st.lists(RUNS, min_size=1, max_size=9), st.booleans())
-def test_the_times_of_runs_together_are_those_of_each(runs: list[tuple[int, ...]], whole: bool) -> None:
-    runs = [(t0, phase % den, num, den, count) for t0, phase, num, d, count in runs for den in [1 if whole else d]]
+@given(st.lists(RUNS, min_size=1, max_size=9), st.booleans(), st.booleans(), st.booleans())
+def test_the_times_of_runs_together_are_those_of_each(
+    runs: list[tuple[int, ...]], whole: bool, long: bool, steady: bool
+) -> None:
+    """Of runs with periods of whole ns or not, that have all as many samples or not, and one period or not."""
+    some_ns, many = runs[0][2], runs[0][4]
+    runs = [
+        (t0, phase % den, some_ns if steady else num, den, many if long else count)
+        for t0, phase, num, d, count in runs
+        for den in [1 if whole else d]
+    ]
     found = times_of_runs(*np.array(runs, np.int64).T)
     np.testing.assert_array_equal(found, np.concatenate([run_times(*run) for run in runs]))
 

@@ -58,7 +58,7 @@ def test_what_differs_in_number_start_and_samples_is_taken(chunk: Chunk, t0_ns: 
     form = collected.form[1]
     raw = collected.raw[1][collected.cuts[form]]
     assert REPLACE(collected.forms[form], seq=following.seq, t0_ns=t0_ns, values=raw) == following
-    assert (collected.seq[1], collected.t0_ns[1], steady.samples.places) == (following.seq, t0_ns, [1])
+    assert (collected.seq[1], collected.t0_ns[1], [*steady.samples.places]) == (following.seq, t0_ns, [1])
     assert (steady.seen.next, steady.known.touched_ns) == (following.seq + 1, 7)
     assert not alike.takes(value, FAR_NS, 7), "it came twice"
 
