@@ -3,40 +3,27 @@
 from __future__ import annotations
 
 import compileall
+import json
+import secrets
 import shlex
 import shutil
 import subprocess
-import sys
-import sysconfig
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.kernel.build import HERE, HINT, guest
-from tests.kernel.libraries import polars
+from tests.kernel.build import HERE, guest
 from tests.kernel.marks import BOOT_S
 from tests.kernel.runner import DONE, OUT, SAID
+from tests.kernel.snapshot import MACHINE, booting, devices, qemu, snapshot
+from tests.kernel.waiting import CARD_BYTES
 from tests.support.server import PROJECT, ServerError
 
 RUNNER: Final = "tests.kernel.runner"
-MEMORY_MB: Final = 768
 _CONSOLE_BYTES: Final = 8000
-_MACHINE: Final = (
-    *("-accel", "tcg", "-icount", "shift=2", "-cpu", "max,-smap,-smep,-umip,-pku,-la57,-erms"),
-    *("-m", str(MEMORY_MB), "-smp", "1", "-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio"),
-)
-"""TCG, as nested virtualisation is not to be had everywhere; numpy needs more than the default processor has, and
-nobody the guards of its pages, which TCG looks after at each system call. Without ERMS (a fast `rep movsb`) pages are
-copied and cleared by eight bytes at once: a byte costs TCG as much as eight do.
-
-The guest's clock goes on by 4 ns with each instruction, and as the world's while it waits for something: on a busy host
-all of it comes later, and nothing in it is slower. It would see stalls of half a minute else."""
-_KERNEL: Final = (
-    "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable nokaslr rodata=off random.trust_cpu=on init_on_alloc=0 "
-    "cryptomgr.notests apparmor=0 selinux=0 audit=0 nowatchdog acpi=noirq"
-)
-"""What it is told: whatever only costs time in a machine like this is off."""
+_SEED_BYTES: Final = 64
 CONSOLE: Final = "console"
 
 
@@ -54,14 +41,29 @@ def run_guests(names: Sequence[str], folder: Path) -> None:
         ended(machine, folder, BOOT_S)
 
 
-def started(names: Sequence[str], folder: Path, *more: str) -> subprocess.Popen[bytes]:
-    """Begin what `run_guests` does; `more` words are QEMU's. Raises `ServerError`."""
+def started(
+    names: Sequence[str], folder: Path, disk: Sequence[str] = (), behind_s: float = 0.0
+) -> subprocess.Popen[bytes]:
+    """Begin what `run_guests` does, in a guest that has booted (`snapshot`). Raises `ServerError`.
+
+    `disk` is what QEMU is told of a block device named `disk`; the guest's clock begins at `behind_s` (s UTC), or now
+    where that is later.
+    """
     _compile()
+    ready = snapshot()
     for name in names:
         (folder / name).mkdir(exist_ok=True)
-    (folder / "start").write_text(_start(names))
-    shared = [*_shared("host", Path("/"), ",readonly=on"), *_shared("out", folder, "")]
-    return _begun(folder, ["-initrd", str(guest().initramfs), "-append", _KERNEL, *shared, *more])
+    card = folder / "card"
+    card.write_bytes(_told(names, max(time.time(), behind_s)).ljust(CARD_BYTES, b"\0"))
+    words = [*devices(ready.image, card, folder, disk), "-incoming", f"exec:cat {shlex.quote(str(ready.state))}"]
+    return _begun(folder, [*booting(guest()), *words])
+
+
+def _told(names: Sequence[str], time_s: float) -> bytes:
+    """What the guest that waits reads (see `waiting.py`)."""
+    seed = secrets.token_hex(_SEED_BYTES)
+    told = {"names": list(names), "runner": RUNNER, "out": OUT, "project": str(PROJECT), "seed": seed}
+    return json.dumps({**told, "time_ns": int(time_s * 1e9)}).encode()
 
 
 def run_disk(image: Path, init: Path, folder: Path, run_s: float) -> str:
@@ -72,7 +74,7 @@ def run_disk(image: Path, init: Path, folder: Path, run_s: float) -> str:
     """
     both = folder / "initramfs"
     both.write_bytes(guest().initramfs.read_bytes() + packed(init))
-    words = ["-initrd", str(both), "-append", f"{_KERNEL} rdinit=/{init.name}"]
+    words = booting(guest()._replace(initramfs=both), f"rdinit=/{init.name}")
     with _begun(folder, [*words, "-drive", f"file={image},format=raw,if=virtio,cache=unsafe"]) as machine:
         ended(machine, folder, run_s)
     return (folder / CONSOLE).read_text(errors="replace")
@@ -88,13 +90,7 @@ def packed(program: Path) -> bytes:
 
 
 def _begun(folder: Path, words: Sequence[str]) -> subprocess.Popen[bytes]:
-    qemu = shutil.which("qemu-system-x86_64")
-    if qemu is None:
-        raise ServerError(f"qemu-system-x86_64: not found; {HINT}")
-    command = [
-        *("setpriv", "--pdeathsig", "KILL"),  # it ends with the tests, whatever becomes of them
-        *(qemu, *_MACHINE, "-kernel", str(guest().kernel), *words),
-    ]
+    command = ["setpriv", "--pdeathsig", "KILL", qemu(), *MACHINE, *words]  # it ends with the tests, come what may
     with (folder / CONSOLE).open("wb") as file:
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
 
@@ -122,27 +118,6 @@ def _compile() -> None:
     """What the guest will import: it cannot keep what it compiles, and takes twenty times as long for it."""
     for package in (*(file.parent for file in PROJECT.glob("*/__init__.py") if file.parent.name != "tests"), HERE):
         compileall.compile_dir(package, quiet=2)
-
-
-def _start(names: Sequence[str]) -> str:
-    """What the guest's `init` runs."""
-    environment = {
-        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        "HOME": "/run",
-        "TMPDIR": "/run",
-        "LC_ALL": "C.UTF-8",
-        "PYTHONPATH": f"{PROJECT}:{polars()}:{sysconfig.get_path('purelib')}",
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
-    words = " ".join(f"{name}={shlex.quote(value)}" for name, value in environment.items())
-    return f"cd /run && exec env -i {words} {shlex.join([sys.executable, '-S', '-m', RUNNER, OUT, *names])}\n"
-
-
-def _shared(tag: str, folder: Path, more: str) -> list[str]:
-    return [
-        *("-fsdev", f"local,id={tag},path={folder},security_model=none,multidevs=remap{more}"),
-        *("-device", f"virtio-9p-pci,fsdev={tag},mount_tag={tag}"),
-    ]
 
 
 def _end_of(console: Path) -> str:
