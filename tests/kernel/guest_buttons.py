@@ -74,6 +74,17 @@ def level(number: int) -> int:
     return int((line_folder(number) / "value").read_text())
 
 
+def look_at(lamp: int) -> tuple[int, int]:
+    """Its file, which is open or -1, and its level; 0 while the chip is away."""
+    try:
+        lamp = os.open(line_folder(LAMP) / "value", os.O_RDONLY) if lamp < 0 else lamp
+        return lamp, int(os.pread(lamp, 8, 0))
+    except OSError:
+        if lamp >= 0:
+            os.close(lamp)
+        return -1, 0
+
+
 def pull(number: int, *, is_down: bool) -> tuple[int, int]:
     """Press or let go; before and behind it. A request with a bias is a pull too: of the line that is held while its
     agent is killed nobody asks for one, and it is pressed to the supply."""
@@ -114,16 +125,13 @@ class Lamp(threading.Thread):
         self.join()
 
     def run(self) -> None:
-        looked_ns, folder = now_ns(), line_folder(LAMP)
+        looked_ns, lamp = now_ns(), -1
         while not self._stopped.is_set():
             late_ns = now_ns() - looked_ns - LOOK_NS
             looked_ns += late_ns + LOOK_NS
             if late_ns > LOOK_NS:
                 self.late.append((looked_ns, late_ns))
-            try:
-                found = int((folder / "value").read_text())
-            except OSError:  # the chip is away
-                found, folder = 0, line_folder(LAMP)
+            lamp, found = look_at(lamp)
             if not self.seen or self.seen[-1][1] != found:
                 self.seen.append((now_ns(), found))
             time.sleep(LOOK_NS / 1e9)

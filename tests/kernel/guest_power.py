@@ -18,6 +18,8 @@ from tests.kernel.inside import Agent, Command, wait
 
 PLACE = Path("/run/disk")
 DEVICE, STREAM, INSTANCE = "bench", "line", "one"
+BOOT = Path("/proc/sys/kernel/random/boot_id")
+"""By it the log tells whether what it had begun has met a power cut."""
 SAMPLES = 300
 """So many are heard before the power may go."""
 SEALS = 2
@@ -75,6 +77,8 @@ class Worker:
 
 def main(out: Path) -> None:
     mount()
+    with (out / "boots").open("a") as file:
+        file.write(BOOT.read_text())
     sensor = Path(__file__).with_name("sensor.py")
     agent = Agent(out, SOURCES.format(python=sys.executable, sensor=sensor, book=out / "said.book"), PLACE, "1s")
     wait("there is a log", lambda: (PLACE / "log").exists())

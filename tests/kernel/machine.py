@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,7 @@ from tests.kernel.build import HERE, guest
 from tests.kernel.marks import BOOT_S
 from tests.kernel.runner import DONE, OUT, SAID
 from tests.kernel.snapshot import MACHINE, booting, devices, qemu, snapshot
-from tests.kernel.waiting import CARD_BYTES
+from tests.kernel.waiting import BLOCK_BYTES, DISK_BYTES
 from tests.support.server import PROJECT, ServerError
 
 RUNNER: Final = "tests.kernel.runner"
@@ -28,17 +29,31 @@ CONSOLE: Final = "console"
 
 
 def run_guests(names: Sequence[str], folder: Path) -> None:
-    """Boot once, run each `guest_NAME.py` as root, one after the other in one Python (this one), and power off.
+    """Run each `guest_NAME.py` as root, those of a guest one after the other in one Python (this one), and power off.
 
-    In the guest this machine's `/` is read-only, /run is in memory, and /run/out is `folder`, which keeps what is
-    written there: each script's own folder (its argument), and what it said there. One that fails leaves the others
-    alone: `result` says of each how it ended.
+    Two guests at once share them: one computes while the other one waits. In a guest this machine's `/` is read-only,
+    /run is in memory, and /run/out is a folder of `folder`, which keeps what is written there: each script's own folder
+    (its argument), and what it said there. One that fails leaves the others alone: `result` says of each how it ended.
 
     Raises:
-        ServerError: what is needed is not there, or the machine did not come to its end.
+        ServerError: what is needed is not there, or a machine did not come to its end.
     """
-    with started(names, folder) as machine:
-        ended(machine, folder, BOOT_S)
+    with ExitStack() as stack:
+        running = []
+        for share, place in _shares(names, folder):
+            place.mkdir(exist_ok=True)
+            machine = stack.enter_context(started(share, place))
+            stack.callback(machine.kill)
+            running.append((machine, place))
+        for machine, place in running:
+            ended(machine, place, BOOT_S)
+
+
+def _shares(names: Sequence[str], folder: Path) -> list[tuple[Sequence[str], Path]]:
+    """Which scripts run in which guest, and its folder."""
+    half = len(names) // 2
+    halves = [share for share in (names[:half], names[half:]) if share]
+    return [(share, folder / f"guest{number}") for number, share in enumerate(halves)]
 
 
 def started(
@@ -54,7 +69,10 @@ def started(
     for name in names:
         (folder / name).mkdir(exist_ok=True)
     card = folder / "card"
-    card.write_bytes(_told(names, max(time.time(), behind_s)).ljust(CARD_BYTES, b"\0"))
+    told = _told(names, max(time.time(), behind_s))
+    if len(told) > BLOCK_BYTES:
+        raise ServerError(f"{card}: {len(told)} bytes are more than the {BLOCK_BYTES} that the guest reads")
+    card.write_bytes(told.ljust(DISK_BYTES, b"\0"))
     words = [*devices(ready.image, card, folder, disk), "-incoming", f"exec:cat {shlex.quote(str(ready.state))}"]
     return _begun(folder, [*booting(guest()), *words])
 
@@ -106,11 +124,14 @@ def ended(machine: subprocess.Popen[bytes], folder: Path, run_s: float) -> None:
 
 
 def result(name: str, folder: Path) -> Path:
-    """The folder of a script that came to a good end. Raises `ServerError` where it did not."""
-    own = folder / name
+    """The folder of a script that came to a good end in the guest of that folder, or in one of `run_guests`.
+
+    Raises `ServerError` where it did not.
+    """
+    own = next(iter(folder.glob(f"guest*/{name}")), folder / name)
     if not (own / DONE).exists():
         said = _end_of(own / SAID) if (own / SAID).exists() else "it did not begin"
-        raise ServerError(f"guest_{name}.py did not come to its end; {said}\n{_end_of(folder / CONSOLE)}")
+        raise ServerError(f"guest_{name}.py did not come to its end; {said}\n{_end_of(own.parent / CONSOLE)}")
     return own
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import random
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -64,23 +64,42 @@ class Cut(NamedTuple):
 
 
 def cut(disk: Path, log: Path, chance: random.Random) -> Cut:
-    """Write into the disk what the log says is on it once the power is off."""
+    """Write into the disk what the log says is on it once the power is off.
+
+    Where anything was not flushed, some of it is lost: a cache that was written back to its end is no power cut.
+    """
     written = list(entries(log.read_bytes()))
-    last = max((number for number, entry in enumerate(written) if entry.is_flush), default=-1)
-    durable = kept = lost = 0
+    loose = set(_loose(written))
+    kept = _kept([entry for number, entry in enumerate(written) if number in loose], chance)
+    durable, at = 0, 0
     with disk.open("r+b") as file:
         for number, entry in enumerate(written):
-            if number <= last or entry.is_forced:
-                file.seek(entry.sector * SECTOR)
-                file.write(entry.data)
-                durable += len(entry.data) // SECTOR
-                continue
-            share = chance.random()
-            for at in range(0, len(entry.data), SECTOR):
-                if chance.random() < share:
-                    file.seek(entry.sector * SECTOR + at)
-                    file.write(entry.data[at : at + SECTOR])
-                    kept += 1
-                else:
-                    lost += 1
-    return Cut(durable, kept, lost)
+            sectors = len(entry.data) // SECTOR
+            if number not in loose:
+                durable += sectors
+            for sector in range(sectors):
+                if number not in loose or kept[at + sector]:
+                    file.seek((entry.sector + sector) * SECTOR)
+                    file.write(entry.data[sector * SECTOR : (sector + 1) * SECTOR])
+            at += sectors if number in loose else 0
+    return Cut(durable, sum(kept), len(kept) - sum(kept))
+
+
+def is_loose(log: Path) -> bool:
+    """Whether a cut would come between a write and its flush."""
+    return bool(_loose(list(entries(log.read_bytes()))))
+
+
+def _loose(written: Sequence[Entry]) -> list[int]:
+    """Which writes were neither flushed nor forced."""
+    last = max((number for number, entry in enumerate(written) if entry.is_flush), default=-1)
+    return [number for number, entry in enumerate(written) if number > last and entry.data and not entry.is_forced]
+
+
+def _kept(loose: Sequence[Entry], chance: random.Random) -> list[bool]:
+    """Of each sector of these writes, whether it is there: of each write another share; of all not all."""
+    while True:
+        shares = [(chance.random(), len(entry.data) // SECTOR) for entry in loose]
+        kept = [chance.random() < share for share, sectors in shares for _ in range(sectors)]
+        if not kept or not all(kept):
+            return kept

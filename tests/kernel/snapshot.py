@@ -14,25 +14,24 @@ import shutil
 import socket
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from collections.abc import Iterator
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from tests.kernel.build import HERE, HINT, Guest, guest
-from tests.kernel.libraries import polars
-from tests.kernel.waiting import CARD_BYTES, HOST, JOIN, READY, WARM
-from tests.support.server import PROJECT, ServerError, locked
+from tests.kernel.image import environment, make_image, python
+from tests.kernel.marks import BOOT_S
+from tests.kernel.waiting import DISK_BYTES as CARD_BYTES
+from tests.kernel.waiting import READY
+from tests.support.server import ServerError, locked
 
 MEMORY_MB: Final = 768
 DISK_BYTES: Final = 256 << 20
 """Of the disk that loses its power; a guest without has an empty one of that size."""
-BOOT_S: Final = 600.0
 UNUSED_S: Final = 86_400.0
 MACHINE: Final = (
     *("-accel", "tcg", "-icount", "shift=2", "-cpu", "max,-smap,-smep,-umip,-pku,-la57,-erms"),
@@ -49,10 +48,7 @@ KERNEL_WORDS: Final = (
     "cryptomgr.notests apparmor=0 selinux=0 audit=0 nowatchdog acpi=noirq"
 )
 """What the kernel is told: whatever only costs time in a machine like this is off."""
-_OF_IT: Final = ("init", "join", "waiting.py", "warm.py", "snapshot.py")
-LOADER: Final = "/lib64/ld-linux-x86-64.so.2"
-_LINKS: Final = ("bin", "lib", "lib32", "lib64", "sbin")
-_FREE_BYTES: Final = 8 << 20
+_OF_IT: Final = ("init", "join", "waiting.py", "warm.py", "image.py", "snapshot.py")
 
 
 class Snapshot(NamedTuple):
@@ -60,23 +56,6 @@ class Snapshot(NamedTuple):
 
     image: Path
     state: Path
-
-
-def python() -> str:
-    """The interpreter, as it is known to every checkout."""
-    return os.path.realpath(sys.executable)
-
-
-def environment() -> Mapping[str, str]:
-    """Of the Python in the guest, but for the project's own folder."""
-    return {
-        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        "HOME": "/run",
-        "TMPDIR": "/run",
-        "LC_ALL": "C.UTF-8",
-        "PYTHONPATH": f"{polars().resolve()}:{os.path.realpath(sysconfig.get_path('purelib'))}",
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
 
 
 def qemu() -> str:
@@ -133,7 +112,14 @@ def _digest(made: Guest) -> str:
     """Of all that a snapshot is made of."""
     emulator = Path(qemu()).resolve().stat()
     libraries = sorted(f"{found.name}=={found.version}" for found in distributions())
-    words = [str(made), sys.version, python(), *environment().values(), str(emulator.st_size), str(emulator.st_mtime_ns)]
+    words = [
+        str(made),
+        sys.version,
+        python(),
+        *environment().values(),
+        str(emulator.st_size),
+        str(emulator.st_mtime_ns),
+    ]
     parts = [*((HERE / name).read_bytes() for name in _OF_IT), *(word.encode() for word in (*words, *libraries))]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
@@ -151,62 +137,13 @@ def _make(made: Guest, scratch: Path) -> None:
     for path in (kept, shared):
         path.mkdir()
     card.write_bytes(bytes(CARD_BYTES))
-    _make_image(scratch / "root", kept / "image")
+    make_image(scratch / "root", kept / "image")
     console = scratch / "console"
     command = [qemu(), *MACHINE, *booting(made), *devices(kept / "image", card, shared)]
     control = ["-qmp", f"unix:{scratch}/qmp,server=on,wait=off"]
     with console.open("wb") as file, _running([*command, *control], file) as machine:
         _wait_ready(machine, console)
         _write_state(scratch / "qmp", kept / "state")
-
-
-def _make_image(root: Path, image: Path) -> None:
-    """A disk with the files that the waiting Python needs, under their own names."""
-    warm = _warm()
-    for name in ("proc", "sys", "dev", "run", "tmp", "modules", HOST[1:], "bin" if not Path("/bin").is_symlink() else "usr/bin"):
-        (root / name).mkdir(parents=True)
-    for name in _LINKS:
-        if Path("/", name).is_symlink():
-            (root / name).symlink_to(Path("/", name).readlink())
-    busybox = shutil.which("busybox")
-    if busybox is None:
-        raise ServerError(f"busybox: not found; {HINT}")
-    shutil.copy(busybox, root / "bin/busybox")
-    shutil.copy(HERE / "join", root / JOIN[1:])
-    shutil.copy(HERE / "waiting.py", root / "waiting.py")
-    (root / WARM[1:]).write_text("\n".join(warm["names"]))
-    words = " ".join(f"'{name}={value}'" for name, value in environment().items())
-    (root / "start").write_text(f"exec /bin/busybox env -i {words} {python()} -S /waiting.py\n")
-    for file in (*map(Path, warm["files"]), Path("/etc/ld.so.cache")):
-        _copy(file, root)
-    (root / LOADER[1:]).parent.resolve().mkdir(parents=True, exist_ok=True)
-    shutil.copy(LOADER, root / LOADER[1:])
-    size = sum(path.lstat().st_size for path in root.rglob("*"))
-    blocks = f"{(size * 5 // 4 + _FREE_BYTES) >> 10}k"
-    command = ["/sbin/mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-d", str(root), str(image), blocks]
-    subprocess.run(command, check=True, capture_output=True)
-    shutil.rmtree(root)
-
-
-def _warm() -> Any:
-    """What `warm.py` says, of the same Python and the same libraries."""
-    given = {**environment(), "PYTHONPATH": f"{PROJECT}:{environment()['PYTHONPATH']}"}
-    command = [python(), "-S", "-m", "tests.kernel.warm"]
-    done = subprocess.run(command, env=given, cwd=PROJECT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise ServerError(f"{' '.join(command)}: exit code {done.returncode}\n{done.stderr[-2000:]}")
-    return json.loads(done.stdout)
-
-
-def _copy(file: Path, root: Path) -> None:
-    """A file, and the links to it beside it: a library is asked for by the name of one."""
-    target = root / str(file.resolve().parent)[1:] / file.resolve().name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy2(file, target)
-    if ".so" in file.name:
-        for link in file.resolve().parent.iterdir():
-            if link.is_symlink() and link.resolve() == file.resolve() and not (target.parent / link.name).exists():
-                (target.parent / link.name).symlink_to(target.name)
 
 
 @contextmanager

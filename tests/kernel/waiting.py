@@ -1,8 +1,8 @@
-"""Runs in the guest, as root, before its state is kept: imports what is no part of this project, then waits for a word.
+"""Runs in the guest, as root, before its state is kept: imports what is no part of this project, and waits for a word.
 
-The word is what the first block of the second disk says: each boot goes on from there, with a disk of its own. What must
-not be the same in two boots comes with it: the time, and chance. Of the standard library alone, and without a module of
-this project: those are read anew from the host's files by each boot.
+The word is what the second disk begins with: each boot goes on from there, with a disk of its own. What must not be the
+same in two boots comes with it: the time, and chance. Of the standard library alone, and without a module of this
+project: each boot reads those anew from the host's files.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from pathlib import Path
 from typing import Any
 
 CARD = "/dev/vdb"
-CARD_BYTES = 4096
+BLOCK_BYTES = 4096
+DISK_BYTES = 1 << 16
+"""The kernel looks for partitions as far as that."""
 READY = "ready and waiting"
 WARM = "/warm"
 JOIN = "/join"
@@ -55,7 +57,7 @@ def main() -> None:
 
 def _told() -> dict[str, Any]:
     """What to do: read past the kernel's memory of the disk, which is another one then."""
-    card, block = os.open(CARD, os.O_RDONLY | os.O_DIRECT), mmap.mmap(-1, CARD_BYTES)
+    card, block = os.open(CARD, os.O_RDONLY | os.O_DIRECT), mmap.mmap(-1, BLOCK_BYTES)
     print(READY, flush=True)
     while True:
         os.preadv(card, [block], 0)
@@ -67,7 +69,7 @@ def _told() -> dict[str, Any]:
 
 def _shuffle(seed: bytes) -> None:
     """Two boots of one state would draw the same numbers."""
-    with open("/dev/urandom", "wb", buffering=0) as device:
+    with Path("/dev/urandom").open("wb", buffering=0) as device:
         fcntl.ioctl(device, _ADD_ENTROPY, struct.pack("<ii", len(seed) * 8, len(seed)) + seed)
         fcntl.ioctl(device, _RESEED)
     random.seed()

@@ -16,6 +16,8 @@ from typing import Any
 from tests.kernel.runner import AGENT
 
 WORKER = ("service.commands", "service.run", "service.checking", "service.report", "service.site", "polars")
+LATER = ("email.parser", "encodings.ascii", "sysconfig", "zoneinfo", "numpy.ma", "polars._utils.parquet")
+"""What they import as they run."""
 PROJECT = Path(__file__).resolve().parents[2]
 
 
@@ -28,11 +30,13 @@ def main() -> None:
             opened.add(os.fsdecode(found[0]))
 
     sys.addaudithook(hook)
-    for name in (*AGENT, *WORKER):
+    for name in (*AGENT, *WORKER, *LATER):
         importlib.import_module(name)
     names = [name for name, module in sys.modules.items() if not _is_ours(module) and name != "__main__"]
     for module in list(sys.modules.values()):
-        opened |= {str(path) for path in (getattr(module, "__file__", None), getattr(module, "__cached__", None)) if path}
+        opened |= {
+            str(path) for path in (getattr(module, "__file__", None), getattr(module, "__cached__", None)) if path
+        }
     opened |= {f"/{line.partition('/')[2]}" for line in Path("/proc/self/maps").read_text().splitlines()}
     opened |= {source_from_cache(path) for path in opened if path.endswith(".pyc")}
     files = sorted(path for path in opened if path.startswith("/") and _is_kept(Path(path)))
