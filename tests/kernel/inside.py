@@ -44,7 +44,10 @@ def wait(what: str, condition: Callable[[], bool], also: Callable[[], str] = str
 
 
 def spent() -> str:
-    """How long the guest has run, and for how long of that it had something to do: what it costs the host."""
+    """How long the guest has run, and for how long of that it had something to do: what it costs the host.
+
+    Both begin with the boot of the guest that is kept: only differences count.
+    """
     busy = [int(ticks) for ticks in Path("/proc/stat").read_text().split()[1:8]]
     idle = sum(busy[3:5])  # proc(5): idle, iowait
     return f"{time.monotonic():.1f} s ({(sum(busy) - idle) / os.sysconf('SC_CLK_TCK'):.1f} s at work)"

@@ -18,7 +18,7 @@ from typing import Final
 from tests.kernel.build import HERE, guest
 from tests.kernel.marks import BOOT_S
 from tests.kernel.runner import DONE, OUT, SAID
-from tests.kernel.snapshot import MACHINE, booting, devices, qemu, snapshot
+from tests.kernel.snapshot import begun, booting, devices, snapshot
 from tests.kernel.waiting import BLOCK_BYTES, DISK_BYTES
 from tests.support.server import PROJECT, ServerError
 
@@ -74,7 +74,7 @@ def started(
         raise ServerError(f"{card}: {len(told)} bytes are more than the {BLOCK_BYTES} that the guest reads")
     card.write_bytes(told.ljust(DISK_BYTES, b"\0"))
     words = [*devices(ready.image, card, folder, disk), "-incoming", f"exec:cat {shlex.quote(str(ready.state))}"]
-    return _begun(folder, [*booting(guest()), *words])
+    return begun([*booting(guest()), *words], folder / CONSOLE)
 
 
 def _told(names: Sequence[str], time_s: float) -> bytes:
@@ -93,7 +93,8 @@ def run_disk(image: Path, init: Path, folder: Path, run_s: float) -> str:
     both = folder / "initramfs"
     both.write_bytes(guest().initramfs.read_bytes() + packed(init))
     words = booting(guest()._replace(initramfs=both), f"rdinit=/{init.name}")
-    with _begun(folder, [*words, "-drive", f"file={image},format=raw,if=virtio,cache=unsafe"]) as machine:
+    drive = ["-drive", f"file={image},format=raw,if=virtio,cache=unsafe"]
+    with begun([*words, *drive], folder / CONSOLE) as machine:
         ended(machine, folder, run_s)
     return (folder / CONSOLE).read_text(errors="replace")
 
@@ -105,12 +106,6 @@ def packed(program: Path) -> bytes:
         (Path(scratch) / program.name).chmod(0o755)
         command = ["cpio", "-o", "-H", "newc", "--quiet", "-R", "0:0"]
         return subprocess.run(command, cwd=scratch, input=program.name.encode(), capture_output=True, check=True).stdout
-
-
-def _begun(folder: Path, words: Sequence[str]) -> subprocess.Popen[bytes]:
-    command = ["setpriv", "--pdeathsig", "KILL", qemu(), *MACHINE, *words]  # it ends with the tests, come what may
-    with (folder / CONSOLE).open("wb") as file:
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
 
 
 def ended(machine: subprocess.Popen[bytes], folder: Path, run_s: float) -> None:

@@ -16,8 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -58,12 +57,11 @@ class Snapshot(NamedTuple):
     state: Path
 
 
-def qemu() -> str:
-    """Its path. Raises `ServerError`."""
-    found = shutil.which("qemu-system-x86_64")
-    if found is None:
-        raise ServerError(f"qemu-system-x86_64: not found; {HINT}")
-    return found
+def begun(words: Sequence[str], console: Path) -> subprocess.Popen[bytes]:
+    """A machine that ends with the tests, whatever becomes of them. Raises `ServerError`."""
+    command = ["setpriv", "--pdeathsig", "KILL", _qemu(), *MACHINE, *words]
+    with console.open("wb") as file:
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
 
 
 def booting(made: Guest, more: str = "") -> list[str]:
@@ -102,15 +100,22 @@ def snapshot() -> Snapshot:
             os.utime(folder)
         else:
             _remove_unused(folder.parent)
-            with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+            with tempfile.TemporaryDirectory(dir=folder.parent, prefix="ready-") as scratch:
                 _make(made, Path(scratch))
                 (Path(scratch) / "kept").rename(folder)
     return Snapshot(folder / "image", folder / "state")
 
 
+def _qemu() -> str:
+    found = shutil.which("qemu-system-x86_64")
+    if found is None:
+        raise ServerError(f"qemu-system-x86_64: not found; {HINT}")
+    return found
+
+
 def _digest(made: Guest) -> str:
     """Of all that a snapshot is made of."""
-    emulator = Path(qemu()).resolve().stat()
+    emulator = Path(_qemu()).resolve().stat()
     libraries = sorted(f"{found.name}=={found.version}" for found in distributions())
     words = [
         str(made),
@@ -139,19 +144,11 @@ def _make(made: Guest, scratch: Path) -> None:
     card.write_bytes(bytes(CARD_BYTES))
     make_image(scratch / "root", kept / "image")
     console = scratch / "console"
-    command = [qemu(), *MACHINE, *booting(made), *devices(kept / "image", card, shared)]
     control = ["-qmp", f"unix:{scratch}/qmp,server=on,wait=off"]
-    with console.open("wb") as file, _running([*command, *control], file) as machine:
-        _wait_ready(machine, console)
-        _write_state(scratch / "qmp", kept / "state")
-
-
-@contextmanager
-def _running(command: Sequence[str], said: Any) -> Iterator[subprocess.Popen[bytes]]:
-    guarded = ["setpriv", "--pdeathsig", "KILL", *command]
-    with subprocess.Popen(guarded, stdin=subprocess.DEVNULL, stdout=said, stderr=said) as machine:
+    with begun([*booting(made), *devices(kept / "image", card, shared), *control], console) as machine:
         try:
-            yield machine
+            _wait_ready(machine, console)
+            _write_state(scratch / "qmp", kept / "state")
         finally:
             machine.kill()
 
