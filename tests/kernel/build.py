@@ -176,7 +176,7 @@ def _pack(version: str, folder: Path, target: Path) -> None:
     """The initramfs: busybox, the modules, and `init`."""
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         root = Path(scratch)
-        for name in ("bin", "proc", "sys", "dev", "image", "lib/modules"):
+        for name in ("bin", "proc", "sys", "dev", "host", "lib/modules"):
             (root / name).mkdir(parents=True)
         busybox = shutil.which("busybox")
         if busybox is None:
