@@ -1,4 +1,4 @@
-"""One boot for all tests of the kernel that run."""
+"""The same guests for all tests of the kernel that run."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 BOOT_S: Final = 900.0
-"""So long one boot may take on a machine that has much else to do; alone it takes one to two minutes."""
+"""So long one boot may take on a machine that has much else to do; alone it takes a minute or two."""
 DEBIAN: Final = ("debian", "12")
 
 
@@ -28,8 +28,8 @@ def _missing() -> str:
 
 _HERE: Final = pytest.mark.skipif(bool(_missing()), reason=_missing() or "it runs here")
 DEVICES: Final = [_HERE, pytest.mark.xdist_group("kernel"), pytest.mark.timeout(BOOT_S + 300)]
-"""All of them share one boot, which is part of the first of them; so is the kernel's making, where it is to be made."""
+"""They share two guests, which are part of the first of them; so is the making of the kernel and of what is kept of a boot."""
 POWER: Final = [_HERE, pytest.mark.xdist_group("power"), pytest.mark.timeout(BOOT_S + 300)]
-"""Beside the devices: a guest keeps one core at work."""
+"""Beside the devices."""
 GUESTS: Final = [_HERE, pytest.mark.soak, pytest.mark.xdist_group("kernel"), pytest.mark.timeout(0)]
 """One after the other, and for as long as it takes."""

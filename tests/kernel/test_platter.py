@@ -6,7 +6,7 @@ import random
 import struct
 from pathlib import Path
 
-from tests.kernel.platter import SECTOR, cut
+from tests.kernel.platter import SECTOR, cut, is_loose
 
 FLUSH, FUA, DISCARD = 1, 2, 4
 
@@ -28,6 +28,7 @@ def left(tmp_path: Path, log: bytes, seed: int) -> str:
     data = disk.read_bytes()
     assert all(data[at : at + SECTOR] == data[at : at + 1] * SECTOR for at in range(0, len(data), SECTOR))
     assert (done.durable, done.kept + done.lost) == (3, 6)
+    assert done.lost
     return data[::SECTOR].decode()
 
 
@@ -40,3 +41,13 @@ def test_what_was_flushed_or_forced_is_there_and_of_the_rest_any_part(tmp_path: 
     for disk in seen:
         for letter, allowed in zip(disk, ("a", "ab", "-bc", "-b", "-b", "-b", "-", "f"), strict=True):
             assert letter in allowed, disk
+
+
+def test_a_cut_takes_something_while_a_write_waits_for_its_flush(tmp_path: Path) -> None:
+    disk, writes = tmp_path / "disk", tmp_path / "writes"
+    disk.write_bytes(block(b"-", 8))
+    flushed = block(b"s") + entry(0, block(b"a", 2)) + entry(0, b"", FLUSH) + entry(7, block(b"f"), FUA)
+    for log, loose in ((flushed, 0), (flushed + entry(3, block(b"b")), 1)):
+        writes.write_bytes(log)
+        assert is_loose(writes) is bool(loose)
+        assert {cut(disk, writes, random.Random(seed)).lost for seed in range(40)} == {loose}
