@@ -28,7 +28,7 @@ def _missing() -> str:
 
 _HERE: Final = pytest.mark.skipif(bool(_missing()), reason=_missing() or "it runs here")
 DEVICES: Final = [_HERE, pytest.mark.xdist_group("kernel"), pytest.mark.timeout(BOOT_S + 300)]
-"""They share two guests, which are part of the first of them; so is the making of the kernel and of what is kept of a boot."""
+"""They share two guests, which are part of the first of them; so is the making of the kernel and of the kept boot."""
 POWER: Final = [_HERE, pytest.mark.xdist_group("power"), pytest.mark.timeout(BOOT_S + 300)]
 """Beside the devices."""
 GUESTS: Final = [_HERE, pytest.mark.soak, pytest.mark.xdist_group("kernel"), pytest.mark.timeout(0)]
