@@ -6,7 +6,7 @@ evenly cost next to nothing as `DELTA_BINARY_PACKED`, and a sensor's counts abou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -38,7 +38,14 @@ _LEVEL: Final = 1
 _WRITE_ROWS: Final = 8192
 """So many rows of a column are encoded in one go."""
 WORDS: Final = pa.dictionary(pa.int32(), pa.string())
-RECORDS_SCHEMA: Final = pa.schema(
+
+
+def _schema(kinds: Mapping[str, pa.DataType], nullable: Sequence[str] = ()) -> pa.Schema:
+    """A file's columns. Without room for null a column is written sooner; files from before have that room."""
+    return pa.schema([pa.field(name, kind, nullable=name in nullable) for name, kind in kinds.items()])
+
+
+RECORDS_SCHEMA: Final = _schema(
     {
         "offset": pa.int64(),
         "append_ns": pa.int64(),
@@ -70,10 +77,11 @@ RECORDS_SCHEMA: Final = pa.schema(
         "end_ns": pa.int64(),
         "samples": WORDS,
         "at": pa.int64(),
-    }
+    },
+    nullable=["clock"],
 )
 """The columns of a records file: the fields of `ingest.archive.rows.Row`."""
-TILES_SCHEMA: Final = pa.schema(
+TILES_SCHEMA: Final = _schema(
     {
         "device": WORDS,
         "stream": WORDS,

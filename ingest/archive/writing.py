@@ -121,7 +121,7 @@ class _Stream:
         for group in self._groups():
             for device, times, values in group.by_device():
                 tiles.add(device, self.samples, level, times, values)
-            of = pa.DictionaryArray.from_arrays(group.number, words)
+            of = pa.DictionaryArray.from_arrays(group.number, words, safe=False)  # all of them are its numbers
             own = [pa.array(group.offset), pa.array(group.times), of]
             yield pa.Table.from_arrays([*own, *map(pa.array, group.values)], schema=schema)
 

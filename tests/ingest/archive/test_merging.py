@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ingest.archive.merging import ArchiveMerger
-from ingest.archive.tables import SAMPLES, TILES, read_table, record_values, rows_in
+from ingest.archive.tables import TILES, read_table, record_values, rows_in
 from ingest.engine.manifest import FileRef, sha256_of
 from ingest.engine.operator import Draft
 from ingest.records import Chunk
@@ -32,10 +32,9 @@ def as_file(draft: Draft) -> tuple[FileRef, bytes]:
 
 
 def with_room_for_null(ref: FileRef, data: bytes) -> tuple[FileRef, bytes]:
-    """A samples file as it was written before its columns said that nothing is null there."""
+    """A file as it was written before its columns said that nothing is null there."""
     table = read_table(data)
-    if ref.name.startswith(SAMPLES):
-        table = table.cast(pa.schema([field.with_nullable(True) for field in table.schema]))
+    table = table.cast(pa.schema([field.with_nullable(True) for field in table.schema]))
     file = io.BytesIO()
     pq.write_table(table, file)
     return FileRef(ref.name, sha256_of(file.getvalue()), len(file.getvalue()), ref.rows), file.getvalue()
