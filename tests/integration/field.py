@@ -6,8 +6,6 @@ import contextlib
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -18,14 +16,16 @@ from typing import Final, Protocol, Self
 import msgspec
 
 from ingest.records import Chunk, Record
+from tests.integration.forks import AGENT, Forks, Process
 from tests.integration.observed_agent import POINTS, Noted, numbers_of
 from tests.integration.sensors import TOPIC, Line, Messages
-from tests.integration.site import PROJECT, SmallDisk, wait_for
+from tests.integration.site import SmallDisk, wait_for
 from tests.support.kafka import KafkaBroker
 from tests.support.logs import read_log
 from tests.support.mosquitto import Mosquitto
 from tests.support.mqtt import begin_session
 
+OBSERVED: Final = "tests.integration.observed_agent"
 PATIENCE_S: Final = 60.0
 KEEPS_ALL: Final = ("max_queued_messages 0", "max_inflight_messages 0")
 """Mosquitto drops nothing that is for a subscriber who is away."""
@@ -113,7 +113,7 @@ class Field:
         """Messages that came to the agent again, and were known."""
         self._lines = 0
         self._journal_at = 0
-        self._agent: subprocess.Popen[bytes] | None = None
+        self._agent: Process | None = None
         self._filler = folder / "spool" / "filler"
         self._stack = ExitStack()
 
@@ -132,6 +132,7 @@ class Field:
             )
             self.line = stack.enter_context(Line(self.folder / "port", lines_per_s=100))
             self.messages = stack.enter_context(Messages(self._mosquitto, bursts_per_s=20, burst=5))
+            self._forks = stack.enter_context(Forks((*AGENT, OBSERVED, "ingest.log.kafka")))
             stack.callback(self._end_agent)
             self._start()
             self._stack = stack.pop_all()
@@ -145,10 +146,8 @@ class Field:
     # --- the agent
 
     def _start(self, death: str = "never:0") -> None:
-        words = ["-m", "tests.integration.observed_agent", str(self.folder / "journal"), death]
-        words += ["agent", "run", "-c", str(self.folder / "agent.toml")]
-        with (self.folder / "stderr.txt").open("ab") as err:
-            self._agent = subprocess.Popen([sys.executable, *words], cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=err)
+        words = [str(self.folder / "journal"), death, "agent", "run", "-c", str(self.folder / "agent.toml")]
+        self._agent = self._forks.begin(words, self.folder / "stderr.txt", OBSERVED)
 
     def _end_agent(self) -> None:
         if self._agent is not None:
@@ -166,9 +165,10 @@ class Field:
     def _revive(self) -> None:
         """As a supervisor does."""
         assert self._agent is not None
-        if self._agent.poll() is not None:
-            self.happened.append(f"ended by itself: {self._agent.returncode}")
-            assert self._agent.returncode == 1, self.story()
+        code = self._agent.poll()
+        if code is not None:
+            self.happened.append(f"ended by itself: {code}")
+            assert code == 1, self.story()
             self._start()
 
     def _read_journal(self) -> int:

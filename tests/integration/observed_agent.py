@@ -1,14 +1,13 @@
 """The command `sensorloom`, watched from outside of the agent's code: a journal says what each fsync covered, and the
 process can be told to kill itself at a point that no signal from outside would hit.
 
-`python -m tests.integration.observed_agent JOURNAL POINT:TIMES agent run -c agent.toml`; `never:0` is no point.
+`main(["JOURNAL", "POINT:TIMES", "agent", "run", "-c", "agent.toml"])`, in a process of its own; `never:0` is no point.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -173,7 +172,8 @@ def is_spool(folder: Path) -> bool:
     return folder.name == "readings" and folder.parent.name == "spool"
 
 
-if __name__ == "__main__":
+def main(words: Sequence[str]) -> int:
+    """The agent's exit code, where nothing kills it."""
     edge.agent.unwritten.UNWRITTEN_BYTES = 2_000  # type: ignore[misc]
-    Observer(Journal(Path(sys.argv[1])), Death(sys.argv[2])).observe()
-    sys.exit(sensorloom.main(sys.argv[3:]))
+    Observer(Journal(Path(words[0])), Death(words[1])).observe()
+    return sensorloom.main(words[2:])
