@@ -27,9 +27,10 @@ def hapt_windows(people: int) -> tuple[NDArray[np.float32], NDArray[np.int64], N
     for recording, activity, first, last in hapt_intervals():
         if recording.user > people or activity > 6:
             continue
-        whole = rows.setdefault(recording.name, recording.rows())
+        if recording.name not in rows:
+            rows[recording.name] = recording.rows()
         for begin in range(first, last - 127, 128):
-            X.append(whole[begin : begin + 128])
+            X.append(rows[recording.name][begin : begin + 128])
             y.append(activity - 1)
             groups.append(recording.user)
     return np.stack(X), np.array(y), np.array(groups)
