@@ -19,7 +19,7 @@ KINDS = kinds()
 ALIKE = Counter(kind.decoder for kind in KINDS)
 SHARES = [(kind, share) for kind in KINDS for share in range(-(-3 // ALIKE[kind.decoder]))]
 """At least three of each decoder, so that none takes long."""
-SHORT, LONG = 500, 34_000
+SHORT, LONG = 300, 34_000
 """Mutations a share."""
 
 

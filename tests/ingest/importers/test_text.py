@@ -241,7 +241,7 @@ JUNK = st.lists(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @example([",", '""'], "\n", False, False)
 @given(JUNK, st.sampled_from(["\n", "\r\n", "\r"]), st.booleans(), st.booleans())
 def test_whatever_a_file_says_its_lines_add_up_or_it_is_refused(
@@ -263,7 +263,7 @@ def test_rows_that_begin_as_a_packed_file_does_are_refused(magic: bytes) -> None
         text(b"t,x\n" + magic + b"1,2.5\n")
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.binary(max_size=60), st.integers(0, 40), st.sampled_from(["1", "0", "9"]))
 def test_bytes_in_the_middle_of_a_good_file_are_a_refusal_or_add_up(junk: bytes, at: int, cell: str) -> None:
     good = b"t,x\n" + b"".join(b"%d,%d.5\n" % (i, i) for i in range(6)) + cell.encode() + b",2\n"
