@@ -177,6 +177,8 @@ def _rest(view: Overview) -> Iterator[str]:
     dropped = view.figures.get("spool.dropped_samples", 0) + view.figures.get("spool.refused_samples", 0)
     if dropped:
         yield f"{dropped:,.0f} dropped by the spool"
+    if view.figures.get("too_large"):
+        yield f"{view.figures['too_large']:,.0f} too large for the log"
     if view.figures.get("lag_s", 0) >= 1:
         yield f"{view.figures['lag_s']:,.0f} s behind"
     yield f"spool {view.figures.get('spool.backlog', 0):,.0f} records"
@@ -193,12 +195,22 @@ def _counts(items: Iterable[tuple[str, int]]) -> str:
     return ", ".join(f"{count:,} {reason}" for reason, count in sorted(items, key=lambda item: -item[1]))
 
 
+def _left_out(view: Overview) -> Iterator[str]:
+    count = view.figures.get("too_large", 0)
+    if count:
+        yield (
+            f"    {count:,.0f} records were left out for ever, too large for it: raise its max.message.bytes, or lower "
+            "bytes and span of [chunk]"
+        )
+
+
 def page(view: Overview) -> str:
     """All of it, for `sensorloom agent status`."""
     lines = [
         f"agent {view.agent}, process {view.pid}, up {_span(view.up_s)}, sensorloom {view.version}, {view.config}",
         f"  log    {view.log}: {view.log_waiting_for or 'answers'}; {_figure(view, 'published.records')} records, "
         f"{view.figures.get('lag_s', 0):.1f} s behind",
+        *_left_out(view),
         f"  spool  {view.spool}: {_figure(view, 'spool.backlog')} records wait, {_figure(view, 'spool.bytes')} bytes; "
         f"{_figure(view, 'spool.dropped_samples')} samples dropped, {_figure(view, 'spool.refused_samples')} refused",
     ]

@@ -24,6 +24,7 @@ from edge.spool.spool import Queue, Spool
 from ingest.errors import RecordTooLargeError, SensorloomError
 from ingest.log.protocol import LIVE, READINGS, STREAMS, Entry, Log, Position
 from ingest.records import Chunk, StreamDescription, schema_id
+from ingest.showing import counted
 from ingest.wire import encode
 
 T = TypeVar("T")
@@ -197,14 +198,16 @@ class Publisher:
 
     def _without(self, entries: list[Entry], error: RecordTooLargeError) -> list[Entry]:
         """What is too large for the log would stop all behind it: samples become a gap, other records go. Told."""
-        self._report(f"left out for ever, as a gap where it holds samples: {error}")
-        left: list[Entry] = []
+        before, left = self.figures.too_large, list[Entry]()
         for entry in entries:
             if len(entry.key) + len(entry.value) <= error.bytes_max:
                 left.append(entry)
             else:
                 self.figures.too_large += 1
                 left += announced(entry, TOO_LARGE)
+        if self.figures.too_large.bit_length() > before.bit_length():  # the first, and as they double
+            count = counted(self.figures.too_large, "record")
+            self._report(f"{count} left out for ever, as a gap where samples were in it, the newest: {error}")
         return left
 
 

@@ -157,6 +157,7 @@ class _Reading:
         self._config = config
         self._columns = [list(config.channels).index(name) for name in channels]
         self._measuring = measuring
+        self._limits = limits
         self._stillness = Stillness(limits.hold_s, limits.still)
         self._say = say
 
@@ -189,6 +190,13 @@ class _Reading:
             self._say(self._measuring.take(still))
             if self._measuring.wants != wanted:
                 self._say(self._measuring.wants)
+        varies = self._stillness.restless()
+        if varies is not None:
+            self._say(
+                f"not still for {5 * self._limits.hold_s:g} s: it varied by {varies:.2g} at least (standard "
+                f"deviation), {self._limits.still:.2g} counts as still; does it lie? What is as noisy as that takes "
+                f"--still {1.5 * varies:.1g}"
+            )
 
     def _times_s(self, frame: Frame, arrived_ns: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         """By its rate where it has one, else as it came: to the second it does not matter."""

@@ -17,6 +17,8 @@ from edge.protocol import Values
 
 PARTS: Final = 4
 """Blocks of a stretch that is long enough, beside the two that are left out."""
+RESTLESS: Final = 5 * PARTS
+"""So many blocks in a row that were none of them still are told: nobody would know what it waits for."""
 _DRIFT: Final = 3.0
 Row = NDArray[np.float64]
 
@@ -51,11 +53,21 @@ class Stillness:
         self._stretch: list[Values] = []
         self._told = False
         """The stretch was long enough already, and `take` has said so."""
+        self._restless: list[float] = []
+        """Of the blocks since the last one that was still: how much the channel varied that did so most."""
 
     @property
     def held_s(self) -> float:
         """For how long it has been still by now."""
         return len(self._stretch) * self._block_s
+
+    def restless(self) -> float | None:
+        """The least that it varied by, where it has not been still for five times as long as it must; told once in such
+        a time."""
+        if len(self._restless) < RESTLESS:
+            return None
+        least, self._restless = min(self._restless), []
+        return least
 
     def take(self, times_s: NDArray[np.float64], values: Values) -> list[Still]:
         """What has become long enough with these samples, `(samples, channels)` at rising times. A stretch that goes on
@@ -75,7 +87,9 @@ class Stillness:
     def _close(self, next_number: int) -> list[Still]:
         assert self._block is not None
         block, number = self._block.whole(), self._block.number
-        is_still = bool((block.std(axis=0) <= self._limit).all())
+        varies = float(block.std(axis=0).max())
+        is_still = varies <= self._limit
+        self._restless = [] if is_still else [*self._restless, varies]
         goes_on = bool(self._stretch) and bool(
             (abs(block.mean(axis=0) - self._stretch[0].mean(axis=0)) <= _DRIFT * self._limit).all()
         )

@@ -44,6 +44,12 @@ def test_the_start_names_what_runs_on_what() -> None:
     )
 
 
+def test_records_that_the_log_does_not_take_are_seen() -> None:
+    now = view(sources=[], figures={"too_large": 1234})
+    assert "    1,234 records were left out for ever, too large for it: raise its max.message.bytes" in page(now)
+    assert "1,234 too large for the log" in status_line(now, now, 1.0, 300)
+
+
 def test_a_page_has_each_source_with_what_is_wrong_and_its_bad_lines() -> None:
     bad = BadLineView("2026-01-01T00:00:00Z", "columns", "1;2")
     source = source_view(samples=7, lost={"columns": 3}, silent_s=0.25, findings=["all wrong"], bad_lines=[bad])

@@ -168,8 +168,13 @@ def test_a_record_that_the_log_does_not_take_stops_nothing_behind_it(tmp_path: P
             running.commit(entry(0), entry(1, 5_000), Entry(b"rpump", b"\xff" * 2_000), entry(2))
             await running.until(lambda: running.spool.readings.backlog == 0)
             assert running.publisher.figures.too_large == 2
-            assert [line for line in running.said if "a record of" in line]
-        first, gap, last = log.records()
+            (said,) = [line for line in running.said if "left out for ever" in line]
+            assert said.startswith("2 records left out for ever")
+            running.commit(entry(3, 5_000))
+            await running.until(lambda: running.publisher.figures.too_large == 3)
+            await running.until(lambda: running.spool.readings.backlog == 0)
+            assert sum("left out for ever" in line for line in running.said) == 1  # again when they have doubled
+        first, gap, last, _ = log.records()
         assert [record.seq for record in (first, last) if isinstance(record, Chunk)] == [0, 2]
         assert isinstance(gap, Gap)
         assert (gap.samples, gap.reason, gap.start_ns) == (5_000, "record_too_large", chunk(1).t0_ns)

@@ -125,7 +125,12 @@ def test_what_is_still_is_found_once_in_whatever_pieces_it_comes(cuts: list[int]
 def test_drift_noise_pauses_and_missing_values_are_not_still() -> None:
     times = np.arange(1000) / 100
     assert not Stillness(2.0, 0.01).take(times, np.linspace(0, 1, 1000)[:, np.newaxis])
-    assert not Stillness(2.0, 0.01).take(times, lying(10, 0, noise=0.05))
+    noisy = Stillness(2.0, 0.01)
+    assert not noisy.take(times, lying(10, 0, noise=0.05))
+    assert noisy.restless() is None
+    noisy.take(times + 10, lying(10, 0, noise=0.05))
+    assert noisy.restless() == pytest.approx(0.05, rel=0.5)
+    assert noisy.restless() is None  # once in such a time
     assert not Stillness(2.0, 0.01).take(times + 5 * np.floor(times), lying(10, 0))
     assert not Stillness(2.0, 0.01).take(times, np.full((1000, 1), np.nan))
     holding = Stillness(2.0, 0.01)
