@@ -43,6 +43,8 @@ from simulators.watching import Watch
 
 PROJECT = Path(__file__).resolve().parents[2]
 SECONDS = "3"
+LONG = "120"
+"""Of a demo that is ended before: what its sensors will sense is worked out first, for 600 s in 5 s of a core."""
 
 pytestmark = pytest.mark.xdist_group("demo")
 
@@ -168,7 +170,7 @@ def demo(*words: str | Path, shell: str = "") -> Iterator[subprocess.Popen[str]]
 
 @pytest.mark.parametrize(("number", "shell"), [(signal.SIGINT, ""), (signal.SIGTERM, "trap '' INT")])
 def test_a_signal_ends_it_early_and_in_good_order(tmp_path: Path, number: signal.Signals, shell: str) -> None:
-    with demo("--out", tmp_path / "out", "--seconds", "600", "--json", shell=shell) as process:
+    with demo("--out", tmp_path / "out", "--seconds", LONG, "--json", shell=shell) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if line.startswith("live:"):
@@ -182,7 +184,7 @@ def test_a_signal_ends_it_early_and_in_good_order(tmp_path: Path, number: signal
     assert report["ended_early"]
     assert report["disagreements"] == []
     assert 0 < report["samples"] == sum(device["said"] for device in report["devices"])
-    assert 0 < report["seconds"] < 18_000
+    assert 0 < report["seconds"] < 3600
     assert (tmp_path / "out" / "truth.csv").is_file()
 
 
@@ -240,12 +242,12 @@ def test_a_part_that_ends_by_itself_ends_the_demo(
         raise PermanentError("imu: melted")
 
     monkeypatch.setattr(Agent, "run", run)
-    assert sensorloom.main(["demo", "--out", f"{tmp_path}/out", "--seconds", "600"]) == 1
+    assert sensorloom.main(["demo", "--out", f"{tmp_path}/out", "--seconds", LONG]) == 1
     assert capsys.readouterr().err.endswith("sensorloom: imu: melted\n")
 
 
 def test_two_signals_end_it_at_once(tmp_path: Path) -> None:
-    with demo("--out", tmp_path / "out", "--seconds", "600") as process:
+    with demo("--out", tmp_path / "out", "--seconds", LONG) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if line.startswith("live:"):
