@@ -18,7 +18,7 @@ from edge.buttontables import Button, read_buttons
 from edge.keys import TABLES, synonyms
 from edge.protocol import SourceConfig
 from edge.recording.batching import describe
-from edge.recording.recorder import Rules
+from edge.recording.terms import Rules
 from edge.remote import Overlay, Remote, laid_over, read_remote
 from edge.sourcetables import read_sources
 from edge.spool.condensing import DropPolicy

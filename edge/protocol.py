@@ -1,7 +1,7 @@
 """What sources and decoders are: the interfaces between a sensor's bytes and the agent.
 
-A source brings bytes with the time at which they arrived; a decoder turns bytes into samples. Both are plug-ins that
-`edge.sources` and `edge.decoders` look up by name and import on use. Pure: what is here does no I/O.
+A source brings bytes with the time at which they arrived; a decoder turns bytes into samples. Both are plug-ins
+(`edge.plugins`). Pure: what is here does no I/O.
 """
 
 from __future__ import annotations
@@ -10,16 +10,13 @@ import builtins
 from collections.abc import AsyncIterator, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any, ClassVar, Final, Literal, NamedTuple, Protocol, Self, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.errors import MissingLibraryError, UsageError
+from ingest.errors import UsageError
 from ingest.records import Correction, SampleType
-from ingest.settings import suggest
 from ingest.states import States
 
 T = TypeVar("T")
@@ -400,22 +397,3 @@ _KINDS: Mapping[builtins.type, str] = {
     dict: "a table",
     list: "a list",
 }
-
-
-def plugin(kind: str, table: Mapping[str, str], name: str, where: str) -> Any:
-    """The class that `table` (`module:class` by name), or an entry point of group `sensorloom.<kind>s`, has for a name.
-
-    Raises:
-        UsageError: nothing has that name, or a library that it needs is missing.
-    """
-    path = table.get(name)
-    if path is None:  # all installed packages are looked through
-        others = {point.name: point.value for point in entry_points(group=f"sensorloom.{kind}s")}
-        path = others.get(name)
-        if path is None:
-            raise UsageError(f'{where}: unknown {kind} type "{name}"{suggest(name, [*table, *others])}')
-    module, _, attribute = path.partition(":")
-    try:
-        return getattr(import_module(module), attribute)
-    except ModuleNotFoundError as error:
-        raise MissingLibraryError(f'{where}: {kind} "{name}"', error.name, "edge") from None

@@ -11,9 +11,8 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from edge.agent.answering import answering
 from edge.agent.clock import ClockWatch, offset_ns
@@ -40,14 +39,14 @@ from edge.agent.remote.listening import Listeners
 from edge.agent.remote.serving import end_all
 from edge.agent.schedule import CommitSchedule
 from edge.agent.service import FROM_NOBODY, ServiceManager, introduce
-from edge.agent.startup import begin, check_ground
+from edge.agent.startup import begin, check_ground, claimed, edge_rules
 from edge.agent.status import About, Status
 from edge.agent.unwritten import Unwritten
 from edge.agent.views import Now, not_begun, open_views, pipeline_views
 from edge.agent.watch import Watch
 from edge.config import AgentConfig
 from edge.corrections import calibrated_ahead
-from edge.errors import SourceFailedError, SpoolBusyError, UnwrittenError
+from edge.errors import SourceFailedError, UnwrittenError
 from edge.recording.batching import describe
 from edge.recording.fixes import Fixes
 from edge.recording.recorder import Recorder
@@ -58,19 +57,12 @@ from ingest.log.segments.head import boot_id
 from ingest.showing import masked
 from ingest.units import exact_time
 
-if TYPE_CHECKING:
-    from edge.agent.rules import EdgeRules
-
 NAME: Final = "name"
 """The attribute of a recording that somebody asked for."""
 FAREWELL_S: Final = 5.0
 """How long an agent that is told to stop goes on publishing; what is left waits in the spool."""
 _LAST_COMMITS: Final = 25
 """How often the last commit is tried, within `FAREWELL_S`."""
-
-
-_CLAIMS, _CLAIM_S = 4, 0.25
-"""How often the spool is claimed before it is another agent's, and how long after one another."""
 
 
 class _Parts(NamedTuple):
@@ -128,7 +120,7 @@ class Agent:
         self._report = report
         self._manager = manager
         self._kernel_boot = boot_id()
-        self._rules = _edge_rules(config)
+        self._rules = edge_rules(config)
         self._lineup = Lineup(config.sources, report)
         self.pipelines = self._lineup.pipelines
         self._parts: _Parts | None = None
@@ -150,7 +142,7 @@ class Agent:
             self._report(ground)
         for name, words in calibrated_ahead(self.config.sources, time.time_ns()).items():
             self._report(f"{name}: {words}")
-        self.spool = spool = await self._claimed()
+        self.spool = spool = await claimed(self.config.spool_dir, self.config.spool)
         try:
             parts = self._parts = await asyncio.to_thread(self._begin, spool)
             self.watch = Watch(self.pipelines, self._log, self._report)
@@ -192,14 +184,6 @@ class Agent:
         if failures:
             raise SourceFailedError("; ".join(failures))
         return figures
-
-    async def _claimed(self) -> Spool:
-        """The spool. Who marks at the shell while no agent runs holds it for a moment."""
-        for _ in range(_CLAIMS):
-            with suppress(SpoolBusyError):
-                return await asyncio.to_thread(Spool, self.config.spool_dir, self.config.spool)
-            await asyncio.sleep(_CLAIM_S)
-        return await asyncio.to_thread(Spool, self.config.spool_dir, self.config.spool)
 
     def figures(self) -> dict[str, float]:
         """Counters by name, as its end shows them."""
@@ -396,14 +380,6 @@ class Agent:
 
 def _about(version: str, config: AgentConfig) -> About:
     return About(version, config.digest, config.revision)
-
-
-def _edge_rules(config: AgentConfig) -> EdgeRules | None:
-    if config.rule_set is None:
-        return None
-    from edge.agent.rules import EdgeRules  # the rules' grammar is built at import: only where rules run
-
-    return EdgeRules(config.rule_set, config.descriptions)
 
 
 def _pending_bytes(recorder: Recorder) -> int:

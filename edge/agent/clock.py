@@ -14,7 +14,8 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from edge.recording.pulses import Look, PulseClock
-from edge.recording.recorder import ClockState, Recorder
+from edge.recording.recorder import Recorder
+from edge.recording.terms import ClockState
 from edge.sources.clock import boottime_ns
 from edge.spool.spool import PLAUSIBLE_NS
 from ingest.files import put

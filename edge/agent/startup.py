@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,10 +13,12 @@ from typing import TYPE_CHECKING, Final
 
 from edge.agent.members import Devices
 from edge.config import AgentConfig
+from edge.errors import SpoolBusyError
 from edge.protocol import SourceConfig
-from edge.recording.recorder import ClockState, Previous, Recorder, Rules
+from edge.recording.recorder import Recorder
+from edge.recording.terms import ClockState, Previous, Rules
 from edge.spool.entries import DeviceTail, Identities, Tail, description, read_tail, reading
-from edge.spool.spool import Spool
+from edge.spool.spool import Spool, SpoolLimits
 from ingest.errors import UsageError
 from ingest.log.protocol import Entry
 from ingest.mounts import MEMORY, filesystem_of, is_network
@@ -25,6 +29,8 @@ if TYPE_CHECKING:
 
 
 AGENT_DIED: Final = "agent_died"
+_CLAIMS, _CLAIM_S = 4, 0.25
+"""How often the spool is claimed before it is another agent's, and how long after one another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,3 +131,21 @@ def _end_of(device: str, known: DeviceTail) -> list[Entry]:
     ]
     end = RecordingEnd(device, known.recording, known.boot, known.reach_ns, AGENT_DIED)
     return [reading(device, record, known.kernel_boot) for record in (*gaps, end)]
+
+
+async def claimed(folder: Path, limits: SpoolLimits) -> Spool:
+    """The spool. Who marks at the shell while no agent runs holds it for a moment. Raises `SpoolBusyError`."""
+    for _ in range(_CLAIMS):
+        with suppress(SpoolBusyError):
+            return await asyncio.to_thread(Spool, folder, limits)
+        await asyncio.sleep(_CLAIM_S)
+    return await asyncio.to_thread(Spool, folder, limits)
+
+
+def edge_rules(config: AgentConfig) -> EdgeRules | None:
+    """What makes marks of a configuration's streams; None where no rules run."""
+    if config.rule_set is None:
+        return None
+    from edge.agent.rules import EdgeRules  # the rules' grammar is built at import: only where rules run
+
+    return EdgeRules(config.rule_set, config.descriptions)

@@ -25,7 +25,8 @@ from edge.agent.watch import diagnosis_of, glance_at
 from edge.config import AgentConfig
 from edge.decoders import decoder_of
 from edge.protocol import Source, SourceConfig
-from edge.recording.recorder import Previous, Recorder
+from edge.recording.recorder import Recorder
+from edge.recording.terms import Previous
 from edge.sources import source_type, sources_of
 from edge.sources.clock import now
 from edge.spool.entries import Identities

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from edge.recording.recorder import Held
+from edge.recording.terms import Held
 from edge.spool.condensing import SPOOL_FULL, Refusals
 from edge.spool.entries import IDENTITIES, Identities, reading
 from ingest.log.protocol import Entry

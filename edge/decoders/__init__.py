@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from edge.protocol import Decoder, SourceConfig, plugin
+from edge.plugins import plugin
+from edge.protocol import Decoder, SourceConfig
 
 DECODERS: Final[dict[str, str]] = {
     "binary": "edge.decoders.binary.decoder:BinaryDecoder",

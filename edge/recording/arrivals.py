@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from math import inf
 from typing import Final
@@ -14,9 +14,10 @@ import numpy as np
 
 from edge.protocol import Times
 from edge.recording.bursts import Burst, Bursts
+from edge.recording.lateness import comes_in_a_heap, lateness, later_for_good
 from edge.recording.posterior import LEAST
 from edge.recording.regression import Envelope
-from edge.recording.stamps import Ahead, ClockEstimate, Placed, Stamp
+from edge.recording.stamps import Ahead, ClockEstimate, Placed, RateFound, Stamp
 
 BACKLOG_MAX_NS: Final = 600e9
 """Nothing that waited longer is taken for a continuation."""
@@ -41,22 +42,6 @@ _KEPT: Final = 1.2
 """A burst may begin so much later than the latest one did."""
 SLOWEST, FASTEST = 0.52, 1.5
 """A step of the grid, in true periods."""
-
-
-@dataclass(frozen=True, slots=True)
-class RateFound:
-    """What a stream's arrivals say of its rate."""
-
-    nominal_hz: float
-    found_hz: float
-    uncertainty_hz: float
-    samples: int
-    """What that rests on."""
-
-    @property
-    def ppm(self) -> float:
-        """By how much the true rate is above the nominal one."""
-        return (self.found_hz / self.nominal_hz - 1) * 1e6
 
 
 class ArrivalTimes:
@@ -200,13 +185,17 @@ class ArrivalTimes:
         """The read is late, its samples are not: they waited somewhere, and what waited with them follows."""
         if stamp.waited_ns:
             return True
+        assert self._origin is not None
         if late <= self._patience or late > BACKLOG_MAX_NS or self._is_rate(count, late):
             return False
         if self._heap is not None and at - self._heap[1] < count * self._line.period / 2:
             return True
         if count > 2 * self._usual + 2 or (ahead is None and count > 1 and self._heap is None):
             return True
-        return self._comes_in_a_heap(at, ahead) or any(behind < late / 2 for _, behind in self._lateness(ahead))
+        reads = self._line, self._origin
+        return comes_in_a_heap(*reads, at, ahead or ()) or any(
+            behind < late / 2 for _, behind in lateness(*reads, self._index - 1, ahead or ())
+        )
 
     def _vanished(self, at: float, late: float) -> int:
         """How many samples went missing unnoticed, where the newest reads, that come at their pace, are all late by
@@ -228,32 +217,13 @@ class ArrivalTimes:
         placed = self._on_grid(count, at, stamp)
         return replace(placed, hole=(since, int(placed.times[0])))
 
-    def _comes_in_a_heap(self, at: float, ahead: Sequence[Ahead] | None) -> bool:
-        """The reads behind this one come faster than samples are taken, by more than jitter makes of it."""
-        assert self._origin is not None
-        samples = 0
-        for more, time_ns in ahead or ():
-            samples += more
-            taken = samples * self._line.period
-            if taken > 3 * self._line.jitter:
-                return time_ns - self._origin - at < taken / 2
-        return False
-
-    def _lateness(self, ahead: Sequence[Ahead] | None) -> Iterator[tuple[float, float]]:
-        """When the reads ahead come, and how late."""
-        assert self._origin is not None
-        index = self._index - 1
-        for more, time_ns in ahead or ():
-            index += more
-            at = float(time_ns - self._origin)
-            yield at, at - self._line.at(index)
-
     def _lasting(self, late: float, ahead: Sequence[Ahead] | None) -> list[float]:
         """How late the newest reads are, if they are so for good: samples are missing before the first. Else empty."""
         if late <= self._patience or self._is_rate(0, late):
             return []
         found = [(at, behind) for _, at, behind in self._newest]
-        found += itertools.islice(self._lateness(ahead), LASTING_READS)
+        assert self._origin is not None
+        found += itertools.islice(lateness(self._line, self._origin, self._index - 1, ahead or ()), LASTING_READS)
         late_ones = list(itertools.takewhile(lambda read: read[1] > self._patience, reversed(found)))
         lasting = len(late_ones) >= LASTING_READS and late_ones[0][0] - late_ones[-1][0] >= LASTING_NS
         if lasting or late > SILENT_NS + _KEPT * self._kept_ns:
@@ -351,24 +321,13 @@ class ArrivalTimes:
         """See `Timebase`."""
         if self._origin is None:
             return
-        later = self._later
+        later = later_for_good(self._line, self._newest)
         if later:  # slower than it was, or samples are missing unnoticed
             self._line.restart(self._prior, *later)
             self._newest.clear()
         self._line.refresh()
         self._plan()
         self._least_late, self._left_late = inf, 0.0
-
-    @property
-    def _later(self) -> list[tuple[int, float]]:
-        """The newest reads, if they are later than they would be by chance, were the line still true; else none."""
-        reads = list(self._newest)
-        for number in (3, 4, 6, 12, 24, 48, 96):
-            if number > len(reads):
-                break
-            if min(late for _, _, late in reads[-number:]) > self._line.by_chance(number):
-                return [(index, at) for index, at, _ in reads[-number:]]
-        return []
 
     def _plan(self) -> None:
         """The step of the chunks to come: as it is, if that stays near the line; else one that leads there."""
@@ -411,7 +370,7 @@ class ArrivalTimes:
     def _all_late(self) -> float:
         """How late reads are of which none is in time: nobody can tell, then, that their samples are not."""
         least = self._least_late if self._least_late < inf else 0.0
-        return max([least, *(at - self._line.at(index) for index, at in self._later)])
+        return max([least, *(at - self._line.at(index) for index, at in later_for_good(self._line, self._newest))])
 
     @property
     def rate(self) -> RateFound | None:

@@ -7,30 +7,23 @@ for the streams that were silent.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from edge.protocol import STALLED, Fault, Frame, Read, SourceConfig
-from edge.recording.arrivals import ArrivalTimes, RateFound
+from edge.recording.arrivals import ArrivalTimes
+from edge.recording.axes import Axes
 from edge.recording.batching import Account, Counters
+from edge.recording.course import Course
 from edge.recording.device import DeviceTimes
-from edge.recording.stamps import Ahead, ClockStep, Placed, Stamp
+from edge.recording.stamps import Ahead, ClockStep, Placed, RateFound, Stamp
 from edge.recording.stream import Stream, Taken
-from edge.recording.terms import ClockState, Held, Previous, Rules, shifted
+from edge.recording.streamrecords import StreamRecords
+from edge.recording.terms import ClockState, Held, Previous, Rules
 from edge.recording.timebase import Axis
-from ingest.chunker import Origin
-from ingest.records import Chunk, Clock, Gap, Progress, Record, RecordingEnd, RecordingStart
 
-__all__ = ["ClockState", "Held", "Previous", "Recorder", "Rules", "shifted"]
-UNSYNCED: Final = "unsynced"
-NOT_OPEN: Final = "not_open"
-START_NS: Final = 60_000_000_000
-"""The sources of an agent that starts are opened within this time, or say themselves why not."""
 SILENT: Final = "silent"
 """The reason of a hole in a stream with a rate that nothing else explains."""
-BACKLOG: Final = "-backlog"
-"""Ends the name of a recording of what a device had kept, beside one that is live."""
 OWED_NS: Final = 5_000_000_000
 """Who says nothing for so long after a stop is not waited for."""
 CONFIGURED: Final = "configured"
@@ -60,8 +53,6 @@ class Recorder:
         self.device = device
         self.boot = boot
         self._rules = rules
-        self._clock = clock
-        self._previous = previous
         self._previous_reach_ns = previous.reach_ns
         self._sources = tuple(sources)
         self._beside = beside
@@ -70,23 +61,16 @@ class Recorder:
         """The other way round."""
         self._accounts: dict[str, Account] = {} if beside is None else beside._accounts
         """By stream, also of those that are recorded no more: chunks are numbered for the whole boot."""
-        self._numbers: Iterator[int] = itertools.count() if beside is None else beside._numbers
         self._streams: dict[str, Stream] = {config.stream: self._stream(config) for config in self._sources}
-        self._recording: str | None = None
-        self._held = False
-        self._started_ns = 0
-        self._ended_ns: int | None = None
-        """The end of the recording before, in this boot."""
-        self._unheard: dict[str, str] = {}
-        """Streams that were interrupted between two recordings, and why."""
-        self._asked: dict[str, str] = {}
-        """Attributes that a recording has which somebody asked for."""
+        self._axes = Axes(clock, self._streams, holds_unsynced=rules.holds_unsynced)
+        live: Course | None = None if beside is None else beside._course
+        self._course: Course = Course(device, boot, rules.attributes, previous, live)
+        self._records = StreamRecords(device, boot, self._axes, self._course)
         self._was_heard = False
         """Anything came since the last flush."""
         self._quiet_since_ns = 0
         self._flushed_ns: int | None = None
         self._was_late = False
-        self._out: list[Held] = []
 
     def join(self, config: SourceConfig) -> None:
         """One more stream of the device, found while others are recorded."""
@@ -103,8 +87,9 @@ class Recorder:
         self._sources = (*(config for config in self._sources if config.stream not in left), *come)
         self._streams = {name: stream for name, stream in self._streams.items() if name not in left}
         self._streams |= {config.stream: self._stream(config) for config in come}
-        self._unheard = {name: why for name, why in self._unheard.items() if name in self._streams}
-        self._unheard |= {name: CONFIGURED for name in left if name in self._streams}
+        self._axes.streams = self._streams
+        unheard = {name: why for name, why in self._course.unheard.items() if name in self._streams}
+        self._course.unheard = unheard | {name: CONFIGURED for name in left if name in self._streams}
 
     def _stream(self, config: SourceConfig) -> Stream:
         return Stream(config, self._rules.limits, self._accounts.setdefault(config.stream, Account()))
@@ -112,7 +97,7 @@ class Recorder:
     @property
     def recording(self) -> str | None:
         """The recording under way."""
-        return self._recording
+        return self._course.recording
 
     @property
     def pending_bytes(self) -> int:
@@ -139,16 +124,12 @@ class Recorder:
     def dated(self, monotonic_ns: int, offset_ns: int) -> tuple[int, bool]:
         """An instant of CLOCK_BOOTTIME as samples that the agent stamps have it, and whether it waits for the clock;
         `offset_ns` is what CLOCK_BOOTTIME lacks to the wall clock now."""
-        if self._rules.holds_unsynced and not self._clock.is_set:
-            return monotonic_ns, True
-        own = (stream.axis for stream in self._streams.values() if stream.config.is_on_our_axis)
-        axis = next((axis for axis in own if axis is not None), None)
-        return monotonic_ns + (offset_ns if axis is None else axis.offset_ns(monotonic_ns)), False
+        return self._axes.dated(monotonic_ns, offset_ns)
 
     def begin_anew(self, monotonic_ns: int, attributes: Mapping[str, str]) -> None:
         """End the recording under way, if any; those that begin from now on have these attributes besides."""
         self.end(ASKED, monotonic_ns)
-        self._asked = dict(attributes)
+        self._course.asked = dict(attributes)
 
     def take(
         self,
@@ -166,7 +147,7 @@ class Recorder:
         stream = self._streams[stream_name]
         if (
             stream.axis is not None
-            and self._depends_on_clock(stream)
+            and self._axes.depend_on_clock(stream)
             and stream.axis.has_stepped(monotonic_ns, wall_ns)
         ):
             self.end("clock_step", monotonic_ns)
@@ -182,20 +163,20 @@ class Recorder:
             if stream.stalled_ticks and not stream.has_grid:
                 self._settle(stream)
                 self._begin(stream, stamp.time_ns)
-                self._lose_stall(stream)
+                self._records.lose_stall(stream)
         for item in items:
             if isinstance(item, Frame) or item.samples:
                 self._was_heard = True
             came = stream.stamp_of(item.offset, stamp) if isinstance(item, Frame) else stamp
             taken = Taken(item, came, (monotonic_ns, wall_ns))
-            if stream.looks_ahead and self._recording is not None:
+            if stream.looks_ahead and self.recording is not None:
                 stream.wait(taken)
             else:
                 self._place(stream, taken)
 
     def _begin_axis(self, stream: Stream, monotonic_ns: int, wall_ns: int) -> None:
-        stream.axis = self._new_axis(stream, monotonic_ns, wall_ns)
-        behind_ns = self._previous_reach_ns if self._ended_ns is None else self._ended_ns
+        stream.axis = self._axes.new(stream, monotonic_ns, wall_ns)
+        behind_ns = self._previous_reach_ns if self._course.ended_ns is None else self._course.ended_ns
         if behind_ns <= stream.axis.stamp(monotonic_ns).time_ns:  # else the clock was another one
             stream.timebase.promise(behind_ns)  # samples that came together are not spread over what is past
 
@@ -203,10 +184,10 @@ class Recorder:
         """An arrival on the stream's axis. What a broker kept while nobody was there waited since the last boot."""
         assert stream.axis is not None
         time_ns = stream.axis.stamp(monotonic_ns).time_ns
-        if waited_ns and self._previous_reach_ns and self._clock.is_set:
+        if waited_ns and self._previous_reach_ns and self._axes.clock.is_set:
             waited_ns = max(1, min(waited_ns, time_ns - self._previous_reach_ns))
         is_live = stream.config.type != "replay"  # what a file holds may have any age
-        return Stamp(time_ns, waited_ns, self._clock.is_set and is_live)
+        return Stamp(time_ns, waited_ns, self._axes.clock.is_set and is_live)
 
     def interrupt(
         self,
@@ -226,14 +207,14 @@ class Recorder:
             stream.interrupt(goes_on=goes_on, is_over=since_ns is not None)
         if reason == STALLED and not stream.has_grid:
             stream.stalled_ticks = stream.owes_until_ns = 0  # here it is said
-        axis = stream.axis or self._new_axis(stream, monotonic_ns, wall_ns)
+        axis = stream.axis or self._axes.new(stream, monotonic_ns, wall_ns)
         now_ns = axis.stamp(monotonic_ns).time_ns
         if since_ns is not None:
             self._miss_since(stream, axis, reason, now_ns, since_ns)
-        elif self._recording is None:
-            self._unheard[stream_name] = reason
+        elif self.recording is None:
+            self._course.unheard[stream_name] = reason
         else:
-            stream.batch.lose(reason, -1, min(self._complete_ns(stream), now_ns))
+            stream.batch.lose(reason, -1, min(self._records.complete_ns(stream), now_ns))
 
     def listen(self, stream_name: str, monotonic_ns: int, wall_ns: int) -> None:
         """A stream's source was opened, and nothing had kept it from that: before now nobody heard the stream.
@@ -242,16 +223,10 @@ class Recorder:
         so an agent begins.
         """
         stream = self._streams[stream_name]
-        axis = stream.axis or self._new_axis(stream, monotonic_ns, wall_ns)
+        axis = stream.axis or self._axes.new(stream, monotonic_ns, wall_ns)
         stream.heard_from_ns = axis.stamp(monotonic_ns).time_ns
-        if self._recording is not None:
-            self._announce_start(stream)
-
-    def _announce_start(self, stream: Stream) -> None:
-        """Announce what of a recording lies before the stream was heard; what lies far before has other times."""
-        start_ns, end_ns = self._complete_ns(stream), stream.heard_from_ns
-        if start_ns < end_ns <= self._started_ns + START_NS:
-            self._announce(stream.config.stream, start_ns, end_ns, NOT_OPEN, self._holds(stream))
+        if self.recording is not None:
+            self._records.announce_start(stream)
 
     def _miss_since(self, stream: Stream, axis: Axis, reason: str, now_ns: int, since_ns: int) -> None:
         """Announce a range in which samples may be missing although later ones are there."""
@@ -261,25 +236,7 @@ class Recorder:
         self._begin(stream, now_ns)
         lost = stream.batch.counters.lost
         lost[reason] = lost.get(reason, 0) + 1
-        self._announce(stream.config.stream, start_ns, now_ns, reason, self._holds(stream))
-
-    def _complete_ns(self, stream: Stream) -> int:
-        """Up to here everything of a stream in this recording is there, or announced."""
-        known = (stream.batch.end_ns, stream.said_ns)
-        return max((at_ns for at_ns in known if at_ns is not None), default=self._started_ns)
-
-    def _depends_on_clock(self, stream: Stream) -> bool:
-        return self._clock.is_set and stream.config.is_on_our_axis
-
-    def _is_timed(self, stream: Stream) -> bool:
-        """Whether the stream's times are final."""
-        return self._clock.is_set or not stream.config.is_on_our_axis
-
-    def _holds(self, stream: Stream) -> bool:
-        return self._rules.holds_unsynced and not self._is_timed(stream)
-
-    def _new_axis(self, stream: Stream, monotonic_ns: int, wall_ns: int) -> Axis:
-        return Axis.begin(monotonic_ns, wall_ns, is_set=not self._holds(stream), line=self._clock.line)
+        self._records.announce(stream, start_ns, now_ns, reason)
 
     def _settle(self, stream: Stream) -> None:
         """Place what waited for the reads behind it."""
@@ -327,7 +284,7 @@ class Recorder:
                     values, device_ns = values[late:], device_ns[late:]
                     continue
                 self.end("clock_step", taken.clocks[0])
-                stream.axis = self._new_axis(stream, *taken.clocks)
+                stream.axis = self._axes.new(stream, *taken.clocks)
         stream.live_ns = taken.clocks[0]
         if placed.left_out:
             self._begin(stream, stamp.time_ns)
@@ -348,7 +305,7 @@ class Recorder:
         late = base.behind(frame.times_ns) if taken.clocks[0] - stream.live_ns < LIVE_NS else 0
         if late:
             if self._kept is None:
-                own = (self.device, self.boot, self._sources, self._rules, Previous(), self._clock)
+                own = (self.device, self.boot, self._sources, self._rules, Previous(), self._axes.clock)
                 self._kept = Recorder(*own, beside=self)
             part = Frame(frame.values[:late], frame.times_ns[:late], frame.offset)
             self._kept.take(stream.config.stream, 0, [part], *taken.clocks)
@@ -358,46 +315,26 @@ class Recorder:
         """Announce that a stream with a rate has no samples where it should have."""
         if placed.hole is not None:
             reason = STALLED if stream.stalled_ticks else SILENT
-            self._announce(stream.config.stream, *placed.hole, reason, self._holds(stream))
+            self._records.announce(stream, *placed.hole, reason)
 
     def _begin(self, stream: Stream, start_ns: int) -> None:
         """Begin a recording where none is under way."""
-        if self._recording is not None:
+        if self.recording is not None:
             return
-        number = next(self._numbers)
-        self._recording = f"{self.boot.hex()[:12]}-{number}" + (BACKLOG if self._beside is not None else "")
-        self._held = self._holds(stream)
-        reason = BACKLOG[1:] if self._beside is not None else "restart" if number else "start"
-        whose = self.device, self._recording, self.boot
-        start = RecordingStart(*whose, start_ns, reason, *self._previous, self._rules.attributes | self._asked)
-        self._emit(start, self._held)
-        self._previous = Previous()
-        self._started_ns = start_ns
-        if self._ended_ns is not None and self._ended_ns < start_ns:
-            for name, why in self._unheard.items():
-                self._announce(name, self._ended_ns, start_ns, why, self._held)
-        self._unheard = {}
+        self._course.begin(start_ns, held=self._axes.hold(stream))
         for other in self._streams.values():
             if other is not stream:
-                self._announce_start(other)
-
-    def _announce(self, stream_name: str, start_ns: int, end_ns: int, reason: str, held: bool) -> None:
-        assert self._recording is not None
-        self._emit(Gap(self.device, self._recording, stream_name, self.boot, start_ns, end_ns, -1, reason), held)
-
-    def _emit(self, record: Record, held: bool) -> None:
-        self._out.append(Held(record, held))
+                self._records.announce_start(other)
 
     def set_clock(self, clock: ClockState, monotonic_ns: int) -> None:
         """The clock was set, or lost, or led on: a step, if it matters to what is under way."""
-        led = [(each, each.axis) for each in self._streams.values() if each.axis is not None and not self._holds(each)]
-        if clock.is_set != self._clock.is_set or any(
-            axis.leaves(clock.line, monotonic_ns) for stream, axis in led if stream.config.is_on_our_axis
-        ):
+        led = self._axes.led
+        if self._axes.would_step(clock, monotonic_ns):
             self.end("clock_step", monotonic_ns)
-        for _, axis in led:
-            axis.line = clock.line
-        self._clock = clock
+        for stream in led:
+            if stream.axis is not None:
+                stream.axis.line = clock.line
+        self._axes.clock = clock
         if self._kept is not None:
             self._kept.set_clock(clock, monotonic_ns)
 
@@ -407,17 +344,15 @@ class Recorder:
             self._settle(stream)
         if self._kept is not None:
             self._kept.end(reason, monotonic_ns)
-            self._out += self._kept.flush(monotonic_ns)
-        if self._recording is not None:
+            self._course.out += self._kept.flush(monotonic_ns)
+        if self.recording is not None:
             for name, stream in self._streams.items():
-                self._drain(stream, monotonic_ns)
+                self._records.drain(stream, monotonic_ns)
                 if name in missing:
-                    self._miss(stream, missing[name], monotonic_ns)
+                    self._records.miss(stream, missing[name], monotonic_ns)
             ends = [stream.batch.end_ns for stream in self._streams.values() if stream.batch.end_ns is not None]
             said = [stream.said_ns for stream in self._streams.values() if stream.said_ns is not None]
-            end_ns = max(ends or said or [self._now(monotonic_ns)])
-            self._emit(RecordingEnd(self.device, self._recording, self.boot, end_ns, reason), self._held)
-            self._recording, self._ended_ns = None, end_ns
+            self._course.end(max(ends or said or [self._axes.now(monotonic_ns)]), reason)
         for stream in self._streams.values():
             stream.begin()
 
@@ -439,101 +374,16 @@ class Recorder:
         self._flushed_ns = monotonic_ns
         if self._was_heard:
             self._was_heard, self._quiet_since_ns = False, monotonic_ns
-        if self._recording is not None:
+        if self.recording is not None:
             if monotonic_ns - self._quiet_since_ns > self._rules.silence_ns:
                 self.end("silence", monotonic_ns)
             else:
                 may_promise = not (late or self._was_late)  # what waits in buffers has its turn before
                 for name, stream in self._streams.items():
-                    self._record(stream, monotonic_ns, missing.get(name, ""), heard.get(name), may_promise=may_promise)
+                    self._records.tick(
+                        stream, monotonic_ns, missing.get(name, ""), heard.get(name), may_promise=may_promise
+                    )
         self._was_late = late
         if self._kept is not None:
-            self._out += self._kept.flush(monotonic_ns)
-        out, self._out = self._out, []
-        return out
-
-    def _record(
-        self, stream: Stream, monotonic_ns: int, missing: str, heard_ns: int | None, *, may_promise: bool
-    ) -> None:
-        """A stream's records of this tick. One that is silent says so at growing intervals."""
-        if stream.batch.has_samples:
-            self._drain(stream, monotonic_ns)
-            stream.speak()
-            if missing:
-                self._miss(stream, missing, monotonic_ns)
-        elif may_promise and stream.is_due(monotonic_ns) and (missing or not self._owes(stream, monotonic_ns)):
-            stream.pause(monotonic_ns)
-            self._drain(stream, monotonic_ns)
-            if missing:
-                self._miss(stream, missing, monotonic_ns)
-                self._progress(stream, monotonic_ns, is_away=True)
-            elif heard_ns is None or heard_ns > 0:
-                self._progress(stream, monotonic_ns if heard_ns is None else min(heard_ns, monotonic_ns))
-
-    def _owes(self, stream: Stream, monotonic_ns: int) -> bool:
-        """Whether it is open what a stop has cost. Who says nothing after it may have lost all of it."""
-        if not 0 < stream.owes_until_ns <= monotonic_ns:
-            return stream.owes_until_ns > 0
-        stream.owes_until_ns = 0
-        self._lose_stall(stream)
-        return False
-
-    def _lose_stall(self, stream: Stream) -> None:
-        """Announce that a buffer may have lost any of what came in a stop; on a grid what it kept lies where it was."""
-        stream.stalled_ticks = 0
-        complete_ns = self._complete_ns(stream)
-        stream.batch.lose(STALLED, -1, complete_ns if stream.has_grid else min(complete_ns, stream.stalled_from_ns))
-
-    def _drain(self, stream: Stream, monotonic_ns: int) -> None:
-        """What was collected of a stream, as records."""
-        assert self._recording is not None
-        own = stream.config.stream
-        origin = Origin(self.device, self._recording, own, self.boot, stream.batch.schema, self._clock_of(stream))
-        records = stream.batch.drain(origin, self._now_of(stream, monotonic_ns))
-        for record in records:
-            self._emit(record, self._holds(stream))
-        if any(isinstance(record, Chunk) for record in records):
-            stream.timebase.close_chunk()
-            stream.said_ns = stream.batch.end_ns
-
-    def _now(self, monotonic_ns: int) -> int:
-        axis = next((stream.axis for stream in self._streams.values() if stream.axis is not None), None)
-        return monotonic_ns if axis is None else axis.stamp(monotonic_ns).time_ns
-
-    def _now_of(self, stream: Stream, monotonic_ns: int) -> int:
-        axis = self._axis_of(stream)
-        return self._now(monotonic_ns) if axis is None else axis.stamp(monotonic_ns).time_ns
-
-    def _axis_of(self, stream: Stream) -> Axis | None:
-        """A stream's own axis; of one that has not spoken yet that of another one whose times are as final."""
-        others = (each.axis for each in self._streams.values() if self._holds(each) == self._holds(stream))
-        return stream.axis or next((axis for axis in others if axis is not None), None)
-
-    def _miss(self, stream: Stream, reason: str, monotonic_ns: int) -> None:
-        """Announce what a stream that nobody hears has lost up to now."""
-        since_ns, now_ns = self._complete_ns(stream), self._now_of(stream, monotonic_ns)
-        if since_ns < now_ns:
-            self._announce(stream.config.stream, since_ns, now_ns, reason, self._holds(stream))
-            stream.batch.end_ns = now_ns
-
-    def _clock_of(self, stream: Stream) -> Clock:
-        state = stream.timebase.state
-        if stream.config.is_on_our_axis:
-            source, is_known = self._clock.source, self._clock.is_set
-        else:
-            source, is_known = stream.config.clock, state.synced
-        line = self._clock.line if stream.config.is_on_our_axis else None
-        error_ns = state.uncertainty_ns + (0 if line is None else line.error_ns)
-        return Clock(source if is_known else UNSYNCED, state.offset_ns, round(state.ppm, 3), error_ns)
-
-    def _progress(self, stream: Stream, monotonic_ns: int, *, is_away: bool = False) -> None:
-        """Say how far a silent stream is complete, where that is further than was said."""
-        assert self._recording is not None
-        stream.axis = self._axis_of(stream)  # what is promised holds on it: where the clock leaves it, that is a step
-        complete_to = stream.timebase.promise(self._now_of(stream, monotonic_ns), is_away=is_away)
-        if complete_to > (stream.said_ns if stream.said_ns is not None else 0):
-            stream.said_ns = complete_to
-            self._emit(
-                Progress(self.device, self._recording, stream.config.stream, self.boot, complete_to),
-                self._holds(stream),
-            )
+            self._course.out += self._kept.flush(monotonic_ns)
+        return self._course.take()

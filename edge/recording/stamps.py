@@ -37,6 +37,22 @@ class ClockEstimate:
 
 
 @dataclass(frozen=True, slots=True)
+class RateFound:
+    """What a stream's arrivals say of its rate."""
+
+    nominal_hz: float
+    found_hz: float
+    uncertainty_hz: float
+    samples: int
+    """What that rests on."""
+
+    @property
+    def ppm(self) -> float:
+        """By how much the true rate is above the nominal one."""
+        return (self.found_hz / self.nominal_hz - 1) * 1e6
+
+
+@dataclass(frozen=True, slots=True)
 class Placed:
     """Sample times, `(kept,)`, rising strictly; and which of the samples they belong to."""
 

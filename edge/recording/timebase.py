@@ -13,11 +13,11 @@ from fractions import Fraction
 from typing import Final
 
 from edge.protocol import ClockKind, Times
-from edge.recording.arrivals import ArrivalTimes, RateFound
+from edge.recording.arrivals import ArrivalTimes
 from edge.recording.device import DEVICE_STEP_NS, CountedTimes, DeviceTimes
 from edge.recording.kernel import KernelTimes
 from edge.recording.pulses import STEP_NS, Line
-from edge.recording.stamps import Ahead, ClockEstimate, ClockStep, Placed, Stamp, Timebase
+from edge.recording.stamps import Ahead, ClockEstimate, ClockStep, Placed, RateFound, Stamp, Timebase
 from edge.recording.unrated import UnratedTimes
 
 __all__ = [

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from edge.protocol import Source, SourceConfig, plugin
+from edge.plugins import plugin
+from edge.protocol import Source, SourceConfig
 from edge.sources.sharing import Shared
 
 SOURCES: Final[dict[str, str]] = {

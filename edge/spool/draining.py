@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from edge.recording.recorder import UNSYNCED, shifted
+from edge.recording.axes import UNSYNCED
+from edge.recording.terms import shifted
 from edge.spool.entries import HELD, HELD_MARK, MARK, READING, STATUS, STREAM, end_of, key_of
 from ingest.errors import WireError
 from ingest.log.protocol import MARKS, READINGS, STREAMS, Entry, LogBatch

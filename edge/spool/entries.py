@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from edge.recording.recorder import BACKLOG
+from edge.recording.course import BACKLOG
 from ingest.chunker import chunk_end_ns
 from ingest.errors import WireError
 from ingest.log.protocol import Entry

@@ -27,7 +27,8 @@ from edge.agent import status
 from edge.agent.agent import Agent
 from edge.config import load_config
 from edge.protocol import Frame, SourceConfig
-from edge.recording.recorder import ClockState, Previous, Recorder, Rules
+from edge.recording.recorder import Recorder
+from edge.recording.terms import ClockState, Previous, Rules
 from ingest.log.protocol import READINGS, STATUS
 from ingest.records import Chunk, Heartbeat
 from ingest.wire import decode, encode

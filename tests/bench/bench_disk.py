@@ -21,7 +21,8 @@ import numpy as np
 
 from edge.agent.schedule import rest_s
 from edge.protocol import Frame, SourceConfig
-from edge.recording.recorder import ClockState, Previous, Recorder, Rules
+from edge.recording.recorder import Recorder
+from edge.recording.terms import ClockState, Previous, Rules
 from edge.spool.entries import reading
 from edge.spool.queue import Queue
 from edge.spool.spool import SpoolLimits

@@ -19,7 +19,8 @@ from edge.decoders.csv.decoder import CsvDecoder
 from edge.decoders.nmea.decoder import UNITS, NmeaDecoder
 from edge.protocol import Decoder, SourceConfig
 from edge.recording.batching import describe
-from edge.recording.recorder import ClockState, Previous, Recorder, Rules
+from edge.recording.recorder import Recorder
+from edge.recording.terms import ClockState, Previous, Rules
 from edge.spool.entries import reading
 from edge.spool.spool import Queue, SpoolLimits
 from ingest.records import Chunk, Clock, schema_id

@@ -33,7 +33,8 @@ from edge.agent.answering import NoAgentError, ask
 from edge.decoders.scans.decoder import ScansDecoder
 from edge.protocol import SourceConfig
 from edge.recording.batching import describe
-from edge.recording.recorder import ClockState, Previous, Recorder, Rules
+from edge.recording.recorder import Recorder
+from edge.recording.terms import ClockState, Previous, Rules
 from edge.sources.gpio.edges import EVENT, Levels
 from edge.sources.iio.layout import Column, Element, Layout
 from edge.sources.iio.reading import Reading

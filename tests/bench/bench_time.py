@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 
 from edge.protocol import Frame, SourceConfig
 from edge.recording.pulses import Look, Pulse, PulseClock
-from edge.recording.recorder import ClockState, Previous, Recorder, Rules
+from edge.recording.recorder import Recorder
+from edge.recording.terms import ClockState, Previous, Rules
 from ingest.records import Chunk
 from ingest.times import sample_times
 from tests.bench.harness import Row, row

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from edge.protocol import Frame, SourceConfig
 from edge.recording.batching import describe
-from edge.recording.recorder import ClockState, Held, Previous, Recorder, Rules
+from edge.recording.recorder import Recorder
+from edge.recording.terms import ClockState, Held, Previous, Rules
 from ingest.log.protocol import LogBatch
 from ingest.records import Channel, Chunk, Clock, StreamDescription, schema_id
 from ingest.wire import decode, encode

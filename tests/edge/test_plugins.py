@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edge import protocol
+from edge import plugins
 from edge.decoders import decoder_type
 from edge.sources import source_type
 from edge.sources.exec.source import ExecSource
@@ -39,7 +39,7 @@ def test_for_what_is_ours_no_package_is_looked_through(monkeypatch: pytest.Monke
         asked.append(group)
         return []
 
-    monkeypatch.setattr(protocol, "entry_points", looked_through)
+    monkeypatch.setattr(plugins, "entry_points", looked_through)
     source_type("exec", "here")
     decoder_type("csv", "here")
     assert asked == []

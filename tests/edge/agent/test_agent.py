@@ -12,7 +12,7 @@ import pytest
 from edge.agent.committer import Marker
 from edge.errors import UnwrittenError
 from edge.protocol import Arrival, Interruption
-from edge.recording.recorder import ClockState
+from edge.recording.terms import ClockState
 from edge.spool.spool import Queue, Spool, SpoolLimits
 from ingest.errors import PermanentError, StoreFullError
 from ingest.log.protocol import LIVE, STATUS, STREAMS, Entry

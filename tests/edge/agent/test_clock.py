@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from edge.agent.clock import ClockWatch, Trust, load_offsets, offset_ns, save_offset, system_clock
-from edge.recording.recorder import ClockState
+from edge.recording.terms import ClockState
 
 
 def test_a_plausible_clock_is_believed_unless_ntp_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from edge.agent.startup import begin
 from edge.config import load_config
-from edge.recording.recorder import ClockState
+from edge.recording.terms import ClockState
 from edge.spool.entries import reading
 from edge.spool.spool import Spool
 from ingest.records import Gap, Progress, Record, RecordingEnd, RecordingStart

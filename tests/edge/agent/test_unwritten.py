@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from edge.agent.unwritten import Unwritten, Write
-from edge.recording.recorder import Held
+from edge.recording.terms import Held
 from edge.spool.entries import IDENTITIES, Identities, key_of
 from ingest.log.protocol import Entry
 from ingest.records import Chunk, Gap, Progress, RecordingEnd, RecordingStart

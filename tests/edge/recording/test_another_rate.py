@@ -11,7 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from edge.protocol import Frame
-from edge.recording.recorder import ClockState, Previous, Recorder, Rules
+from edge.recording.recorder import Recorder
+from edge.recording.terms import ClockState, Previous, Rules
 from ingest.records import Chunk
 from ingest.times import sample_times
 from tests.edge.configs import source_config

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from edge.protocol import Frame, SourceConfig
 from edge.recording.bursts import BURST_NS, Burst, Bursts
-from edge.recording.recorder import ClockState, Previous, Recorder, Rules
+from edge.recording.recorder import Recorder
 from edge.recording.regression import Envelope
+from edge.recording.terms import ClockState, Previous, Rules
 from ingest.records import Chunk, Gap
 from ingest.times import sample_times
 

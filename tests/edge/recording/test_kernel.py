@@ -6,8 +6,9 @@ import numpy as np
 
 from edge.protocol import Fault, Frame
 from edge.recording.kernel import KernelTimes
-from edge.recording.recorder import ClockState, Previous, Recorder, Rules
+from edge.recording.recorder import Recorder
 from edge.recording.stamps import Stamp
+from edge.recording.terms import ClockState, Previous, Rules
 from ingest.records import Chunk, Gap, RecordingStart
 from ingest.times import sample_times
 from tests.edge.configs import source_config

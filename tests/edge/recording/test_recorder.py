@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from edge.protocol import Fault, Frame, SourceConfig
-from edge.recording.recorder import OWED_NS, UNSYNCED, ClockState, Held, Previous, Recorder, Rules, shifted
+from edge.recording.axes import UNSYNCED
+from edge.recording.recorder import OWED_NS, Recorder
+from edge.recording.terms import ClockState, Held, Previous, Rules, shifted
 from edge.recording.unrated import UNRATED_ERROR_NS
 from ingest.records import Chunk, Clock, Gap, Progress, Record, RecordingEnd, RecordingStart
 from ingest.times import sample_times

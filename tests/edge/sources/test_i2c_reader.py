@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from edge.decoders.scans.decoder import row_type
 from edge.protocol import Arrival, Frame, Interruption
-from edge.recording.recorder import ClockState, Previous, Recorder, Rules
+from edge.recording.recorder import Recorder
+from edge.recording.terms import ClockState, Previous, Rules
 from edge.sources.clock import boottime_ns
 from edge.sources.i2c.bus import Found, Place
 from edge.sources.i2c.reader import I2cReader, missed
