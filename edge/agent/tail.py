@@ -13,7 +13,7 @@ import msgspec
 
 from edge.agent.answering import ask
 from edge.agent.live import LiveLines
-from edge.agent.overview import SourceView
+from edge.agent.overview import Overview, SourceView
 from edge.agent.trial import Trial
 from edge.config import AgentConfig
 from ingest.errors import TransientError
@@ -26,6 +26,11 @@ _CLEAR_LINE, _CLEAR_BELOW = "\x1b[K", "\x1b[J"
 
 class Shower(Protocol):
     """Who is shown what is so now."""
+
+    @property
+    def waits(self) -> bool:
+        """An agent that ends is waited for: somebody looks, who may be about to start it again."""
+        ...
 
     def say(self, text: str) -> None:
         """Something besides values."""
@@ -45,9 +50,15 @@ class Screen:
         self._live = LiveLines()
         self._drawn = 0
 
+    @property
+    def waits(self) -> bool:
+        """See `Shower`."""
+        return self._is_terminal
+
     def say(self, text: str) -> None:
         """See `Shower`."""
         self._write(f"{text}\n")
+        self._drawn = 0
 
     def show(self, sources: Sequence[SourceView]) -> None:
         """See `Shower`."""
@@ -77,6 +88,9 @@ class Screen:
 class Objects:
     """A JSON object a look, for machines."""
 
+    waits = False
+    """See `Shower`."""
+
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
@@ -93,7 +107,7 @@ async def tail(config: AgentConfig, shower: Shower, every_s: float, stop: asynci
     """Show what a running agent has until `stop`; where none runs, read its sources and keep nothing (`Trial`).
 
     Raises:
-        TransientError: the agent that was asked runs no longer.
+        TransientError: the agent that was asked runs no longer, and nobody waits for it.
     """
     try:
         first = await asyncio.to_thread(ask, config.spool_dir)
@@ -101,10 +115,32 @@ async def tail(config: AgentConfig, shower: Shower, every_s: float, stop: asynci
         shower.say("no agent runs: its sources are read here, and nothing is kept")
         await _of_sources(Trial(config, token), shower, every_s, stop)
         return
-    shower.say(f"agent {first.agent}, process {first.pid}")
+    pid = 0
     while not stop.is_set():
-        shower.show((await asyncio.to_thread(ask, config.spool_dir)).sources)
+        try:
+            view = await asyncio.to_thread(ask, config.spool_dir) if pid else first
+        except TransientError as error:
+            if not shower.waits:
+                raise
+            shower.say(f"{error}; it is waited for, Ctrl-C ends that")
+            found = await _back(config, every_s, stop)
+            if found is None:
+                return
+            view, pid = found, 0
+        if view.pid != pid:
+            pid = view.pid
+            shower.say(f"agent {view.agent}, process {pid}")
+        shower.show(view.sources)
         await _pause(every_s, stop)
+
+
+async def _back(config: AgentConfig, every_s: float, stop: asyncio.Event) -> Overview | None:
+    """What an agent says as soon as one runs again; None: it is waited for no longer."""
+    while not stop.is_set():
+        with suppress(TransientError):
+            return await asyncio.to_thread(ask, config.spool_dir)
+        await _pause(every_s, stop)
+    return None
 
 
 async def _of_sources(trial: Trial, shower: Shower, every_s: float, stop: asyncio.Event) -> None:

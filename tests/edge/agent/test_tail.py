@@ -75,7 +75,7 @@ def test_where_no_agent_runs_the_sources_are_read_and_nothing_is_kept(tmp_path: 
     assert not (tmp_path / "spool").exists()
 
 
-def test_a_running_agent_is_asked_and_its_end_is_told(tmp_path: Path) -> None:
+def test_a_running_agent_is_asked_and_its_end_is_told_or_waited_for(tmp_path: Path) -> None:
     config, said = configure(tmp_path), io.StringIO()
 
     async def main() -> None:
@@ -90,14 +90,37 @@ def test_a_running_agent_is_asked_and_its_end_is_told(tmp_path: Path) -> None:
         async with asyncio.timeout(PATIENCE_S):
             while not again.getvalue():  # noqa: ASYNC110 - it comes from a thread
                 await asyncio.sleep(0.02)
+        watched = Terminal()
+        ended = asyncio.Event()
+        watching = asyncio.create_task(tail(config, Screen(watched), 0.05, ended, "t"))
+        async with asyncio.timeout(PATIENCE_S):
+            while "pump/acc" not in watched.getvalue():  # noqa: ASYNC110 - it comes from a thread
+                await asyncio.sleep(0.02)
         stop.set()
         await running
         with pytest.raises(TransientError, match="no agent runs on the spool"):
             async with asyncio.timeout(PATIENCE_S):
                 await tailing
+        stop.clear()
+        running = asyncio.create_task(Agent(config, FlakyLog(), b"2" * 16, "0", lambda text: None).run(stop))
+        async with asyncio.timeout(PATIENCE_S):
+            while watched.getvalue().count(", process ") < 2:
+                assert not watching.done()
+                await asyncio.sleep(0.02)
+        ended.set()
+        stop.set()
+        await asyncio.gather(watching, running)
+        assert "no agent runs on the spool" in watched.getvalue()
 
     with SerialPort(tmp_path / "port") as port:
         asyncio.run(main())
+
+
+class Terminal(io.StringIO):
+    """Where somebody looks."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 def has_value(said: str) -> bool:
