@@ -65,7 +65,8 @@ class Timeline:
         self.on_mark: Callable[[Changed], None] = lambda changed: None
         self.hears: Callable[[str], bool] = lambda device: False
         """Whether anybody is to be told of a device's marks."""
-        self.past: Past
+        self._index = LogIndex(log, self.registry.known)
+        self.past: Past = self._index
         self.live: Live
         self._log = log
         self._marks = Follower(log, MARKS, self._take_marks, durable=True)
@@ -82,12 +83,10 @@ class Timeline:
     async def open(self) -> None:
         """Look into the archive, where there is one. Raises `SensorloomError`."""
         start: dict[int, int] = {}
-        index = None
+        index = None if self.settings.archive is not None else self._index
         if self.settings.archive is not None:
             self.catalog, start = await asyncio.to_thread(archived_catalog, self.settings.archive)
             self.past, self._archived = ArchivePast(self.settings.archive, self.settings.log), len(start)
-        else:
-            index = self.past = LogIndex(self._log, self.registry.known)
         self.live = Live(self.catalog, self.registry.known, index)
         self._readings = Follower(self._log, READINGS, self._take_readings, durable=False, start=start)
 

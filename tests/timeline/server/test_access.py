@@ -440,6 +440,11 @@ def test_the_link_opens_once(tmp_path: Path) -> None:
         (True, ["--tls-cert", "none.pem"], "--tls-cert and --tls-key belong together"),
         (True, ["--tls-cert", "none.pem", "--tls-key", "none.key"], "No such file"),
         (True, ["--listen", "8765"], "use HOST:PORT"),
+        (
+            False,
+            ["--listen", "127.0.0.1:0", "--archive", "none"],
+            "none: no archive: there is no readings/genesis.json",
+        ),
     ],
 )
 def test_what_would_not_be_safe_is_refused(
