@@ -103,6 +103,9 @@ test("of more streams than one question may name those that are seen are asked f
     askView(at);
     tick(100);
     assert.deepEqual(views[0].streams, names.slice(0, 64));
+    at.traces.get("s150").frames.push({}); // of a view before
+    shown(at, { view: 1 });
+    assert.equal(at.empty, true);
     scrolled(at, 96 * 30);
     tick(100);
     assert.equal(views.length, 1); // those are there

@@ -216,7 +216,7 @@ export function shown(at, message) {
         trace.gaps = gaps.filter((/** @type {any} */ gap) => gap.stream === name);
     });
     at.unsure = (message.unsure ?? []).map(unsureOf);
-    at.empty = [...at.traces.values()].every((trace) => trace.frames.length === 0);
+    at.empty = ask.streams.every((name) => !at.traces.get(name)?.frames.length); // of more streams, others have those of a view before
     at.nearest = message.nearest_ns ? BigInt(message.nearest_ns) : undefined;
     if (message.newest_ns) cameBy(at, BigInt(message.newest_ns)); // what came before this tab followed came as history
     if (message.dropped || (at.follow && at.newest !== undefined && at.newest > ask.view.to && !at.live)) askView(at);
