@@ -101,6 +101,9 @@ def test_a_running_agent_is_asked_and_its_end_is_told_or_waited_for(tmp_path: Pa
         with pytest.raises(TransientError, match="no agent runs on the spool"):
             async with asyncio.timeout(PATIENCE_S):
                 await tailing
+        async with asyncio.timeout(PATIENCE_S):
+            while "it is waited for" not in watched.getvalue():  # noqa: ASYNC110 - it comes from a thread
+                await asyncio.sleep(0.02)
         stop.clear()
         running = asyncio.create_task(Agent(config, FlakyLog(), b"2" * 16, "0", lambda text: None).run(stop))
         async with asyncio.timeout(PATIENCE_S):
@@ -110,7 +113,6 @@ def test_a_running_agent_is_asked_and_its_end_is_told_or_waited_for(tmp_path: Pa
         ended.set()
         stop.set()
         await asyncio.gather(watching, running)
-        assert "no agent runs on the spool" in watched.getvalue()
 
     with SerialPort(tmp_path / "port") as port:
         asyncio.run(main())
