@@ -118,7 +118,7 @@ def _digest(made: Guest) -> str:
     emulator = Path(_qemu()).resolve().stat()
     libraries = sorted(f"{found.name}=={found.version}" for found in distributions())
     words = [
-        str(made),
+        *(path.name for path in (made.kernel.parent, made.initramfs)),
         sys.version,
         python(),
         *environment().values(),
