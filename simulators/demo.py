@@ -35,6 +35,7 @@ from service.report import TOLD
 from service.run import RunOptions, run_service
 from simulators.balance import InLog, ends_of, read_back
 from simulators.broker import EmbeddedBroker
+from simulators.patience import Patience
 from simulators.playing import Happening, Play, SensorReport
 from simulators.scenario import load_scenario
 from simulators.site import LIVE_SPEED, SPEED, Site, claim, timeline_words
@@ -44,9 +45,9 @@ from windowing.dataset.belongings import RULES
 T = TypeVar("T")
 SEAL_S: Final = 2.0
 """How often the windowing service makes visible what it has: one sees it grow."""
-PATIENCE_S: Final = 30.0
-"""How long the agent may take to connect, and to read what was said."""
 TICK_S: Final = 0.05
+LOOKS: Final = 600
+"""How often one looks, with a tick between, at an agent that connects or reads and finds it where it was: 30 s."""
 _MS: Final = 1_000_000
 
 
@@ -139,13 +140,13 @@ async def _live(site: Site, log: Log, watch: Watch, end: asyncio.Event) -> tuple
     ):
         others = [windowing, reading]
         await _beside(others, stack.enter_async_context(play))
-        await _beside(others, _until(lambda: end.is_set() or _is_connected(agent), "the agent is not connected"))
+        await _beside(others, _until(lambda: [] if end.is_set() else _unconnected(agent)))
         if site.speed == LIVE_SPEED:
             await stack.enter_async_context(_timeline(site, watch))
         showing = asyncio.create_task(_show(watch, play, end))
         stack.callback(showing.cancel)
         await _beside(others, play.speak())
-        await _beside(others, _until(lambda: _has_read(agent, play.sensors), "the agent has not read everything"))
+        await _beside(others, _until(lambda: _unread(_samples(agent), play.sensors)))
         agent_stop.set()
         figures = await reading
     return play, figures
@@ -216,31 +217,41 @@ async def _beside(others: Sequence[asyncio.Task[Any]], job: Coroutine[Any, Any, 
         await asyncio.wait([task])
 
 
-async def _until(ready: Callable[[], bool], what: str) -> None:
-    """Raise `TransientError` where it is not so in good time."""
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            while not ready():  # noqa: ASYNC110 - nobody tells of it
-                await asyncio.sleep(TICK_S)
-    except TimeoutError:
-        raise TransientError(f"demo: after {PATIENCE_S:g} s {what}; is this machine very busy?") from None
+async def _until(missing: Callable[[], Sequence[str]]) -> None:
+    """Until nothing is missing. Raise `TransientError` where the same is for long, each in its own words."""
+    patience = Patience(LOOKS)
+    while words := missing():
+        if not patience.lasts(tuple(words)):
+            raise TransientError(f"demo: {'; '.join(words)}, and for {LOOKS * TICK_S:g} s nothing came")
+        await asyncio.sleep(TICK_S)
 
 
-def _is_connected(agent: Agent) -> bool:
-    return bool(agent.pipelines) and not any(pipeline.source.waiting_for for pipeline in agent.pipelines)
+def _unconnected(agent: Agent) -> list[str]:
+    if not agent.pipelines:
+        return ["the agent does not begin"]
+    waited = [pipeline.source.waiting_for for pipeline in agent.pipelines]
+    return [f"the agent waits: {what}" for what in waited if what]
 
 
-def _has_read(agent: Agent, sensors: Sequence[SensorReport]) -> bool:
-    """Whether the agent has got every sample that its sensors have said, and that was heard."""
-    counted = {
+def _samples(agent: Agent) -> dict[tuple[str, str], int]:
+    """How many the agent has got, by device and stream."""
+    return {
         (device, stream): counters.samples
         for device, recorder in agent.recorders.items()
         for stream, counters in recorder.counters.items()
     }
-    return all(
-        counted.get((sensor.device, sensor.stream), sensor.samples) >= sensor.samples - sensor.unheard
-        for sensor in sensors
-    )
+
+
+def _unread(read: Mapping[tuple[str, str], int], sensors: Sequence[SensorReport]) -> list[str]:
+    """Whose samples the agent has not all got, of those that were said and heard; sensors that it does not read say
+    nothing here."""
+    missing: list[str] = []
+    for sensor in sensors:
+        heard = sensor.samples - sensor.unheard
+        count = read.get((sensor.device, sensor.stream), heard)
+        if count < heard:
+            missing.append(f"{sensor.device}/{sensor.stream}: the agent has read {count:,} samples of {heard:,}")
+    return missing
 
 
 async def _show(watch: Watch, play: Play, end: asyncio.Event) -> None:

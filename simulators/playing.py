@@ -128,6 +128,7 @@ class _Part:
         self._said_ns = batch[-1].t_ns if batch else self._said_ns
         self.report.utterances += len(batch)
         self.report.samples += sum(utterance.samples for utterance in batch)
+        self.report.unheard = self.voice.unheard
 
     def finish(self, end_ns: int) -> None:
         """Complete the report for the time up to `end_ns`."""
