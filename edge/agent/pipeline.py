@@ -73,7 +73,8 @@ class Pipeline:
         self._is_served = False
         self._decoder = GuardedDecoder(decoder, self._decoder_failed)
         self._opened: tuple[int, int] | None = None
-        """CLOCK_BOOTTIME and wall time of when its source was opened first, where nothing had kept it from that."""
+        """CLOCK_BOOTTIME and wall time from when on its source is heard: of when it was opened first, where nothing had
+        kept it from that."""
         self._was_opened = False
         self._has_failed = False
         """It was said that the decoder has a bug."""
@@ -225,6 +226,8 @@ class Pipeline:
 
     def _take(self, item: Arrival) -> None:
         self._stamp = item.monotonic_ns, item.wall_ns
+        if self._opened is not None:  # what a source brings before this task has its turn behind `open` was heard, too
+            self._opened = min(self._opened, self._stamp)
         if item.token is not None:
             self._tokens.append(item.token)
         if item.urgent:  # the sender waits for its acknowledgements, and drops what does not fit meanwhile

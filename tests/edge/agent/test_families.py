@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from edge.agent import pipeline
 from edge.agent.agent import Agent
 from edge.agent.clones import CloneWatch
 from edge.agent.pipeline import refusal
 from edge.agent.trial import Trial
 from edge.config import load_config
 from edge.devices import BAD_DEVICE
+from edge.sources.clock import now
 from ingest.log.protocol import STATUS, STREAMS
 from ingest.records import Birth, Death, Heartbeat, RecordingEnd, RecordingStart, StreamDescription, schema_id
 from simulators.doubles.agent import Running, fed_config, running
@@ -190,6 +192,25 @@ def test_streams_are_told_apart_by_the_topic(tmp_path: Path, topic: str) -> None
         assert len(starts) == len(devices)
         order = [type(record) for record in log.records()]
         assert order.count(RecordingEnd) == len(devices)
+
+    with_broker(scenario, False)
+
+
+def test_a_stream_that_is_found_before_the_agent_knows_that_its_source_is_open_was_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker's messages may come with its answer to the subscription, which a busy agent sees later."""
+    late_ns = 50_000_000_000
+    monkeypatch.setattr(pipeline, "now", lambda: tuple(at_ns + late_ns for at_ns in now()))
+
+    async def scenario(broker: ScriptedBroker) -> None:
+        log = FlakyLog()
+        async with running(streams_config(tmp_path, broker.url, "site/{device}/{stream}"), log) as agent:
+            await broker.until(subscriptions=1)
+            for number, stream in enumerate(["left", "right"], 1):
+                broker.send(f"site/p-1/{stream}", b"1", number)
+            await agent.until(lambda: len(log.chunks()) == 2)
+        assert not log.gaps()
 
     with_broker(scenario, False)
 
