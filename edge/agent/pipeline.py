@@ -17,6 +17,7 @@ from edge.agent.members import Devices, Member
 from edge.agent.schedule import CommitSchedule
 from edge.decoders import decoder_of
 from edge.decoders.guard import GuardedDecoder
+from edge.decoders.repetitions import Remembering
 from edge.devices import BAD_STREAM, NAME_BYTES, NO_DEVICE, STREAM_TAKEN, TOO_MANY, why_no_device, why_no_stream
 from edge.protocol import Arrival, Decoder, Fault, Frame, Interruption, Read, Source, SourceConfig
 from edge.recording.fixes import Fixes
@@ -71,7 +72,8 @@ class Pipeline:
         """What is of no device that is recorded: messages, or samples where fields tell the devices apart."""
         self._devices = devices
         self._is_served = False
-        self._decoder = GuardedDecoder(decoder, self._decoder_failed)
+        self._identities = identities
+        self._decoder = self._guarded(decoder)
         self._opened: tuple[int, int] | None = None
         """CLOCK_BOOTTIME and wall time from when on its source is heard: of when it was opened first, where nothing had
         kept it from that."""
@@ -82,7 +84,6 @@ class Pipeline:
         """Of a receiver that numbers its pulses by what it says."""
         if fixes is not None:
             fixes.reset()
-        self._identities = identities
         self._schedule = schedule
         self._report = report
         self._needs_each_read = config.clock == "arrival" and config.rate is None
@@ -312,7 +313,7 @@ class Pipeline:
             self._devices.described(config)
         decoder = None
         if by_source:
-            decoder = GuardedDecoder(decoder_of(config), self._decoder_failed)
+            decoder = self._guarded(decoder_of(config))
         member = self._add(Member(config, recorder, decoder, _hearing(config)))
         if self._opened is not None:
             recorder.listen(config.stream, *self._opened)
@@ -324,6 +325,11 @@ class Pipeline:
             self._told_refused[reason] = self.refused[reason]
             words = f"{self.refused[reason]:,} left out, {reason}: {refusal(self.config, reason, name)}"
             self._report(f"{self.config.name}: {words}")
+
+    def _guarded(self, decoder: Decoder) -> GuardedDecoder:
+        if isinstance(decoder, Remembering) and self.config.type != "replay":  # a file that is read again is read anew
+            decoder.recall(self._identities.repetitions(self.config.name))
+        return GuardedDecoder(decoder, self._decoder_failed)
 
     def _decoder_failed(self, error: Exception) -> None:
         if not self._has_failed:

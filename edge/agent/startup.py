@@ -39,7 +39,7 @@ class Beginning:
 
     devices: Devices
     identities: Identities
-    """Of arrivals that may be delivered again."""
+    """Of arrivals that may be delivered again, and what their samples are known by."""
     first: list[Entry]
     """To be committed before all else: the streams' descriptions, and the ends of what died."""
     marks: list[Entry]
@@ -73,7 +73,7 @@ def begin(
     devices.name(config.sources)
     return Beginning(
         devices,
-        Identities(tail.identities),
+        Identities(tail.identities, tail.seen),
         [*map(description, config.descriptions), *ends],
         marks,
     )

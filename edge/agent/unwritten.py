@@ -9,7 +9,7 @@ from typing import Final
 
 from edge.recording.terms import Held
 from edge.spool.condensing import SPOOL_FULL, Refusals
-from edge.spool.entries import IDENTITIES, Identities, reading
+from edge.spool.entries import Identities, is_note, reading
 from ingest.log.protocol import Entry
 from ingest.records import Chunk, Gap, Progress, Record, RecordingEnd
 
@@ -29,11 +29,6 @@ class Write:
     entry: Entry
     record: Record | None = None
     kernel_boot: bytes = b""
-
-
-def is_note(entry: Entry) -> bool:
-    """Whether it names arrivals that may come again: of what is given up, they are new then."""
-    return entry.key.startswith(IDENTITIES)
 
 
 class Unwritten:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
@@ -14,6 +13,7 @@ from typing import Any, Final, Protocol, Self
 from edge.decoders.cells import sample
 from edge.decoders.lines import fault
 from edge.decoders.numbers import TIME_UNIT, TIMEZONE, DeviceTime, Row
+from edge.decoders.repetitions import Repetitions
 from edge.devices import NO_DEVICE, Pattern, pattern_of
 from edge.protocol import REPEATED, Fault, Key, SourceConfig
 from ingest.errors import UsageError
@@ -51,10 +51,6 @@ OBJECT_KEYS: Final = {
         ("strings", "text_numbers", "numbers_as_strings", "parse_strings"),
     ),
 }
-_KEPT: Final = 16
-"""So many samples back a repetition is known: gateways that heard one frame send it within moments, and a counter that
-began anew must not be taken for one."""
-_GROUPS: Final = 4096
 
 
 class Reader(Protocol):
@@ -63,25 +59,6 @@ class Reader(Protocol):
     def rows(self, found: Any, text: bytes, offset: int, end: int) -> Iterator[Row | Fault]:
         """What a text says that lies from `offset` to `end`."""
         ...
-
-
-class Repetitions:
-    """Knows what came before, of each device for itself."""
-
-    def __init__(self) -> None:
-        self._groups: OrderedDict[tuple[Hashable, ...], deque[Hashable]] = OrderedDict()
-
-    def is_known(self, keys: tuple[Hashable, ...]) -> bool:
-        """Whether these came lately; from now on they have."""
-        *group, last = keys
-        known = self._groups.pop(tuple(group), None) or deque(maxlen=_KEPT)
-        self._groups[tuple(group)] = known
-        if len(self._groups) > _GROUPS:
-            self._groups.popitem(last=False)
-        if last in known:
-            return True
-        known.append(last)
-        return False
 
 
 class Objects:
@@ -95,10 +72,13 @@ class Objects:
         *,
         takes_texts: bool = False,
         devices: Pattern | None = None,
+        whose: tuple[str, ...] = (),
     ) -> None:
         self._paths = paths
         self._time = time
         self._unique = unique
+        self._whose = (*whose, *unique)
+        """What its repetitions are told apart by from those of others in the same memory."""
         self._repetitions = Repetitions()
         self._takes_texts = takes_texts
         self._devices = devices
@@ -122,7 +102,12 @@ class Objects:
             tuple(unique),
             takes_texts=config.option("numbers_as_text", bool, False),
             devices=None if "{" in str(config.options.get("topic", "")) else pattern_of(config),
+            whose=(config.device, config.stream),
         )
+
+    def recall(self, repetitions: Repetitions) -> None:
+        """See `edge.decoders.repetitions.Remembering`."""
+        self._repetitions = repetitions
 
     def rows(self, found: Any, text: bytes, offset: int, end: int) -> Iterator[Row | Fault]:
         """See `Reader`."""
@@ -153,7 +138,7 @@ class Objects:
         keys = tuple(at(one, path) for path in self._unique)
         if any(key is None or isinstance(key, dict | list) for key in keys):
             return False
-        return self._repetitions.is_known((device, *keys))
+        return self._repetitions.is_known((*self._whose, device, *keys))
 
     def _time_of(self, one: Any) -> int | None:
         return None if self._time is None else self._time[1].of_json(at(one, self._time[0]))

@@ -9,6 +9,7 @@ from typing import ClassVar, Final, Self
 
 from edge.decoders import decoder_type
 from edge.decoders.lines import Block, Lines, bare, fault
+from edge.decoders.repetitions import Remembering, Repetitions
 from edge.protocol import Decoder, Fault, Frame, Key, SourceConfig
 
 UNKNOWN: Final = "tag"
@@ -48,6 +49,11 @@ class TaggedDecoder:
         """Bytes that the decoder had."""
         self._places = deque[tuple[int, int, int]](maxlen=_REMEMBERED)
         """Of the lines that it had: the offset behind each there, where the line begins here, and what is behind it."""
+
+    def recall(self, repetitions: Repetitions) -> None:
+        """See `edge.decoders.repetitions.Remembering`."""
+        if isinstance(self._decoder, Remembering):
+            self._decoder.recall(repetitions)
 
     def feed(self, data: bytes) -> Iterable[Frame | Fault]:
         """See `edge.protocol.Decoder`."""

@@ -18,20 +18,22 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 from msgspec.structs import replace
 
+from edge.decoders.repetitions import PAIR_BYTES
 from edge.spool.entries import (
     HELD,
     HELD_MARK,
-    IDENTITIES,
     MARK,
     MAX_IDENTITIES,
     READING,
     STATUS,
     STREAM,
     identities,
+    is_note,
     key_of,
     plain,
     reach,
     read_tail,
+    seen,
 )
 from ingest.chunker import chunk_end_ns
 from ingest.errors import WireError
@@ -44,6 +46,8 @@ from ingest.wire import encode as to_wire
 
 DropPolicy: TypeAlias = Literal["oldest", "newest", "thin"]
 SPOOL_FULL = "spool_full"
+SEEN_BYTES = 32_768 * PAIR_BYTES
+"""So much of what a source's samples are known by is summed up."""
 _Whose: TypeAlias = tuple[bytes, str, str, str, bytes, str]
 """Whose gap it is: the entry's key, device, recording, stream, boot, and the reason."""
 
@@ -154,7 +158,7 @@ class _Smaller:
                 self._kept.append(own)
         elif kind in (READING, HELD):
             self._add_record(own, _decoded(own.entry.value))
-        elif kind != IDENTITIES or self._thins:
+        elif self._thins or not is_note(own.entry):
             self._kept.append(own._replace(record=_decoded(own.entry.value)) if kind in (MARK, HELD_MARK) else own)
 
     def _add_record(self, own: _Kept, record: object) -> None:
@@ -256,6 +260,7 @@ def sum_up(parts: Sequence[Part], acknowledged: int) -> bytes:
     tail = read_tail((item.entry.key, item.entry.value) for item in places)
     notes = [reach(device, known) for device, known in tail.devices.items()]
     notes += [identities(found[-MAX_IDENTITIES:], source) for source, found in tail.identities.items() if found]
+    notes += [seen(source, b"".join(found)[-SEEN_BYTES:]) for source, found in tail.seen.items()]
     newest = places[len(places) - len(notes) :]
     noted = [place._replace(entry=note) for place, note in zip(newest, notes, strict=True)]
     return _lay(noted + rest, parts[-1].below)

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from edge.decoders.repetitions import Repetitions
 from edge.recording.course import BACKLOG
 from ingest.chunker import chunk_end_ns
 from ingest.errors import WireError
@@ -28,6 +29,8 @@ HELD: Final = b"h"
 STREAM: Final = b"s"
 IDENTITIES: Final = b"i"
 """Identities of arrivals whose data lie before this note, and which may be delivered again."""
+SEEN: Final = b"u"
+"""What samples are known by that lie before this note (`edge.decoders.repetitions`): a repetition of theirs is none."""
 REACH: Final = b"e"
 """How far a device's records reached that were in the log and made room: all that the next start reads of them."""
 MARK: Final = b"m"
@@ -106,6 +109,16 @@ def identities(found: Sequence[bytes], source: bytes = b"", kept: int = 0) -> En
     return Entry(IDENTITIES + whose, b"".join(found))
 
 
+def seen(source: bytes, value: bytes) -> Entry:
+    """A note of what samples of the source with this digest are known by."""
+    return Entry(SEEN + source, value)
+
+
+def is_note(entry: Entry) -> bool:
+    """Whether it names what may come again: of what is given up, that is new then."""
+    return entry.key[:1] in (IDENTITIES, SEEN)
+
+
 def identities_in(value: bytes) -> list[bytes]:
     """The identities of a note."""
     return [value[at : at + IDENTITY_BYTES] for at in range(0, len(value), IDENTITY_BYTES)]
@@ -133,11 +146,20 @@ def end_of(record: Record) -> int | None:
 class Identities:
     """The identities of arrivals that may come again: who does is known. Bounded, each source by itself.
 
-    `known`: by a source's digest, oldest first, as `Tail` has them.
+    `known`: by a source's digest, oldest first; `seen`: what their samples are known by; both as `Tail` has them.
     """
 
-    def __init__(self, known: Mapping[bytes, Sequence[bytes]] = MappingProxyType({})) -> None:
+    def __init__(
+        self,
+        known: Mapping[bytes, Sequence[bytes]] = MappingProxyType({}),
+        seen: Mapping[bytes, Sequence[bytes]] = MappingProxyType({}),
+    ) -> None:
         self._known = {source: _Noted(found) for source, found in known.items()}
+        self._seen = {source: Repetitions(notes) for source, notes in seen.items()}
+
+    def repetitions(self, source: str) -> Repetitions:
+        """What samples of a source are known by; what is added there goes into the notes."""
+        return self._seen.setdefault(_source_digest(source), Repetitions())
 
     def is_known(self, source: str, identity: bytes) -> bool:
         """Whether it was noted, and may come again."""
@@ -165,10 +187,13 @@ class Identities:
             if note.key.startswith(IDENTITIES) and (noted := self._known.get(_source_of(note.key)[0])) is not None:
                 for digest in identities_in(note.value):
                     noted.remove(digest)
+            elif note.key.startswith(SEEN) and (repetitions := self._seen.get(note.key[1:])) is not None:
+                repetitions.forget(note.value)
 
     def take(self) -> list[Entry]:
         """Notes of what has changed since the last call: they must be written with the data."""
-        return [note for source, noted in self._known.items() if (note := noted.take(source)) is not None]
+        notes = [note for source, noted in self._known.items() if (note := noted.take(source)) is not None]
+        return notes + [seen(source, value) for source, own in self._seen.items() if (value := own.take())]
 
     def _of(self, source: str) -> _Noted:
         digest = _source_digest(source)
@@ -250,6 +275,8 @@ class Tail:
     """By device and recording: of what devices had kept, which is recorded beside what is live."""
     identities: dict[bytes, list[bytes]] = field(default_factory=dict)
     """Of arrivals that may come again, by their source's digest, oldest first."""
+    seen: dict[bytes, list[bytes]] = field(default_factory=dict)
+    """What samples are known by, by their source's digest: the notes, oldest first."""
 
 
 def read_tail(entries: Iterable[tuple[bytes, bytes]]) -> Tail:
@@ -261,6 +288,8 @@ def read_tail(entries: Iterable[tuple[bytes, bytes]]) -> Tail:
             source, kept = _source_of(plain(raw))
             known = tail.identities.get(source, [])
             tail.identities[source] = known[len(known) - min(kept, len(known)) :] + identities_in(value)
+        if key.kind == SEEN:
+            tail.seen.setdefault(plain(raw)[1:], []).append(value)
         if key.kind == REACH:
             with suppress(msgspec.MsgspecError):
                 tail.devices[key.device] = msgspec.msgpack.decode(value, type=DeviceTail)

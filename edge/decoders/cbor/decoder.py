@@ -17,6 +17,7 @@ from edge.decoders.framing.shape import Framing
 from edge.decoders.lines import fault
 from edge.decoders.numbers import MAX_MESSAGE, Row, frames_of, max_message_of
 from edge.decoders.objects import OBJECT_KEYS, Objects, Reader
+from edge.decoders.repetitions import Remembering, Repetitions
 from edge.protocol import Fault, Frame, Key, SourceConfig
 from ingest.errors import UsageError
 
@@ -44,6 +45,11 @@ class CborDecoder:
         if config.type == "replay":
             raise UsageError(f"{config.where}: decoder: {config.decoder} reads no lines, and a replay has nothing else")
         return cls(Objects.from_config(config), framing_of(config, None), max_message_of(config))
+
+    def recall(self, repetitions: Repetitions) -> None:
+        """See `edge.decoders.repetitions.Remembering`."""
+        if isinstance(self._reader, Remembering):
+            self._reader.recall(repetitions)
 
     def feed(self, data: bytes) -> Iterable[Frame | Fault]:
         """See `edge.protocol.Decoder`."""

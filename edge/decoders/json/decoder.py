@@ -19,6 +19,7 @@ from edge.decoders.json.texts import Text, Texts
 from edge.decoders.lines import Lines, bare, fault
 from edge.decoders.numbers import MAX_MESSAGE, Row, frames_of, max_message_of
 from edge.decoders.objects import OBJECT_KEYS, Objects, Reader
+from edge.decoders.repetitions import Remembering, Repetitions
 from edge.protocol import Fault, Frame, Key, SourceConfig
 
 _NO_JSON: Final = re.compile(rb'("(?:[^"\\]++|\\.)*+")|([+-]?nan\b)|([+-]?inf(?:inity)?\b)', re.IGNORECASE)
@@ -44,6 +45,11 @@ class JsonDecoder:
     def from_config(cls, config: SourceConfig) -> Self:
         """Raises `UsageError` where a field belongs to no channel, or a key says what cannot be."""
         return cls(Objects.from_config(config), max_message_of(config))
+
+    def recall(self, repetitions: Repetitions) -> None:
+        """See `edge.decoders.repetitions.Remembering`."""
+        if isinstance(self._reader, Remembering):
+            self._reader.recall(repetitions)
 
     def feed(self, data: bytes) -> Iterable[Frame | Fault]:
         """See `edge.protocol.Decoder`."""

@@ -259,6 +259,33 @@ def test_a_boot_that_died_ends_and_the_device_goes_on(tmp_path: Path) -> None:
     with_broker(scenario, False, False)
 
 
+@pytest.mark.parametrize("topic", ["site/{device}/acc", "site/pump/acc"])
+def test_a_copy_that_comes_after_a_kill_is_none(tmp_path: Path, topic: str) -> None:
+    """A second gateway's, of a frame that is in the spool: whether the topic or a field says whose it is."""
+    log, more = FlakyLog(), 'unique = ["dev", "n"]' + ('\ndevice = "{dev}"' if "{" not in topic else "")
+    config = family(tmp_path, "URL", topic=topic, decoder="json", more=more)
+
+    async def scenario(broker: ScriptedBroker) -> None:
+        config.write_text(config.read_text().replace("URL", broker.url))
+        async with running(config, log, killed=True) as agent:
+            await broker.until(subscriptions=1)
+            broker.send(topic.replace("{device}", "pump-1"), frame(1), 1)
+            await broker.until(acknowledged=1)
+        async with running(config, log, boot=2) as agent:
+            await broker.until(subscriptions=2)
+            for number, frames in enumerate([1, 2, 1, 2], 2):
+                broker.send(topic.replace("{device}", "pump-1"), frame(frames), number)
+            await broker.until(acknowledged=5)
+            await agent.until(lambda: len(log.values()) == 2)
+            assert agent.agent.figures()["pump-1/acc.lost.repeated"] == 3
+        assert log.values() == [1.0, 2.0]
+
+    def frame(number: int) -> bytes:
+        return b'{"dev": "pump-1", "n": %d, "x": %d}' % (number, number)
+
+    with_broker(scenario, False, False)
+
+
 def test_a_loss_of_one_is_said_of_it_and_one_of_all_of_each(tmp_path: Path) -> None:
     async def scenario(broker: ScriptedBroker) -> None:
         log = FlakyLog()

@@ -4,7 +4,7 @@ import pytest
 
 from edge.agent.unwritten import Unwritten, Write
 from edge.recording.terms import Held
-from edge.spool.entries import IDENTITIES, Identities, key_of
+from edge.spool.entries import IDENTITIES, SEEN, Identities, key_of
 from ingest.log.protocol import Entry
 from ingest.records import Chunk, Gap, Progress, RecordingEnd, RecordingStart
 from ingest.wire import decode
@@ -42,6 +42,20 @@ def test_identities_go_with_their_data() -> None:
     identities.note("s", b"one")
     writes = held.collect(fresh(held, CHUNK), is_full=False)
     assert [key_of(write.entry.key).kind for write in writes] == [b"r", IDENTITIES]
+
+
+def test_what_samples_are_known_by_goes_with_them_and_is_forgotten_with_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    held, identities = unwritten()
+    assert not identities.repetitions("s").is_known(("node", 1))
+    writes = held.collect(fresh(held, START, CHUNK), is_full=False)
+    assert [key_of(write.entry.key).kind for write in writes] == [b"r", b"r", SEEN]
+    assert held.keep(writes, "disk_full")
+    assert [key_of(write.entry.key).kind for write in held.collect([], is_full=False)] == [b"r", b"r", SEEN]
+    monkeypatch.setattr("edge.agent.unwritten.UNWRITTEN_BYTES", 10)
+    assert not held.keep(writes, "disk_full")
+    left = held.collect([], is_full=False)
+    assert [key_of(write.entry.key).kind for write in left] == [b"r", b"r"]
+    assert not identities.repetitions("s").is_known(("node", 1))
 
 
 def test_what_the_disk_refused_is_kept_in_front_of_what_is_new() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from edge.spool.condensing import Part, Refusals, choose, condense, entries_of, sum_up, thin
-from edge.spool.entries import identities, read_tail, reading
+from edge.spool.entries import identities, read_tail, reading, seen
 from ingest.log.protocol import Entry
 from ingest.log.segments.segment import encode, parse
 from ingest.records import Chunk, Gap, Progress, RecordingEnd, RecordingStart
@@ -119,15 +119,17 @@ def test_what_the_log_has_is_summed_up_to_what_the_next_start_reads() -> None:
     parts = [
         Part(encode([entry(0), reading("other", start), identities([b"12345678"])], 0, 1, 0), 0, 3),
         Part(encode([entry(1), reading("other", end), identities([b"abcdefgh"]), entry(2), entry(3)], 3, 1, 3), 3, 8),
+        Part(encode([seen(b"a source", b"pair of digests."), entry(4), entry(5)], 8, 1, 8), 8, 11),
     ]
-    data = sum_up(parts, 6)
-    run = parse(data, 0, 8, holes=True)
-    assert run.offsets[-2:] == [6, 7]
-    assert [decode(value) for value in run.values[-2:]] == [chunk(2), chunk(3)]
-    tail = read_tail(entries_of(data, 0, 8))
+    data = sum_up(parts, 9)
+    run = parse(data, 0, 11, holes=True)
+    assert run.offsets[-2:] == [9, 10]
+    assert [decode(value) for value in run.values[-2:]] == [chunk(4), chunk(5)]
+    tail = read_tail(entries_of(data, 0, 11))
     whole = read_tail(pair for part in parts for pair in entries_of(*part))
     assert tail == whole
-    again = sum_up([Part(data, 0, 8)], 8)
-    assert read_tail(entries_of(again, 0, 8)) == whole
-    assert len(parse(again, 0, 8, holes=True).offsets) == 3
+    assert whole.seen == {b"a source": [b"pair of digests."]}
+    again = sum_up([Part(data, 0, 11)], 11)
+    assert read_tail(entries_of(again, 0, 11)) == whole
+    assert len(parse(again, 0, 11, holes=True).offsets) == 4
     assert sum_up([Part(encode([Entry(b"rx", b"junk")], 0, 1, 0), 0, 1)], 1) == b""
