@@ -6,6 +6,7 @@ import hashlib
 import os
 import platform
 import re
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,9 @@ _MAX_INTERVAL_NS: Final = 60_000_000_000
 RECEIVERS: Final = ("nmea", "ubx")
 """Decoders whose times are those of a fix."""
 NOBODY: Final = "none"
+_NAME_BYTES: Final = 255
+_PATH_BYTES: Final = 4_000
+"""Linux takes 4,096 (NAME_MAX and PATH_MAX of limits.h); a spool's files lie below its folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +132,7 @@ def load_config(path: str | Path, environ: Mapping[str, str] = os.environ, over:
         device=device,
         agent=name(tables, "agent", file, platform.node() or "agent"),
         log=anchored(text(tables, "log", file), base),
-        spool_dir=base / text(spool, "dir", f"{file}: spool"),
+        spool_dir=_spool_dir(spool, f"{file}: spool", base),
         spool=_spool_limits(spool, f"{file}: spool"),
         fsync_interval_ns=interval_ns,
         rules=Rules(
@@ -214,6 +218,26 @@ def _receiver(clock: Mapping[str, Any], where: str, sources: Sequence[SourceConf
             f"({known}), or {NOBODY}{suggest(found, able)}"
         )
     return "" if found == NOBODY else found
+
+
+def _spool_dir(table: Mapping[str, Any], where: str, base: Path) -> Path:
+    """Where the spool is, or will be. Raises `UsageError` where no folder can be."""
+    found = base / text(table, "dir", where)
+    longest = max(len(os.fsencode(part)) for part in found.parts)
+    if longest > _NAME_BYTES or len(os.fsencode(found)) > _PATH_BYTES:
+        raise UsageError(
+            f"{where}.dir: {len(os.fsencode(found)):,} bytes, {longest:,} of them one folder's name, are more than a "
+            f"system takes ({_PATH_BYTES:,} and {_NAME_BYTES}); name another folder"
+        )
+    try:
+        mode = found.stat().st_mode
+    except NotADirectoryError:
+        mode = stat.S_IFREG
+    except OSError:  # it is made when the agent runs; what this user may not see, the agent's may
+        return found
+    if not stat.S_ISDIR(mode):
+        raise UsageError(f"{where}.dir: {found}: a file is where a folder should be; name another, or move it away")
+    return found
 
 
 def _spool_limits(table: Mapping[str, Any], where: str) -> SpoolLimits:

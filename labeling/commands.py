@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ingest.commandline import say_aside
+from ingest.showing import printable
 
 if TYPE_CHECKING:
     from ingest.records import StreamDescription
@@ -68,8 +69,8 @@ def run_check(args: argparse.Namespace) -> int:
         print(_json(_report(rules) | {"undescribed": undescribed, "doubts": list(map(str, doubtful))}))
         return int(bool(doubtful))
     for rule in rules.rules:
-        print(f"{rule.label}  reads {', '.join(rule.streams)}  revision {rule.revision}")
-    print(f"{args.file}: {len(rules.rules)} rules, revision {rules.revision}")
+        print(printable(f"{rule.label}  reads {', '.join(rule.streams)}  revision {rule.revision}"))
+    print(printable(f"{args.file}: {len(rules.rules)} rules, revision {rules.revision}"))
     for stream in undescribed:
         say_aside(f"{args.file}: {args.log} has no description of the stream {stream}: not checked")
     for doubt in doubtful:
@@ -121,11 +122,11 @@ def run_test(args: argparse.Namespace) -> int:
         print(_json({"tests": told, "failed": failed}))
         return int(failed > 0 or not trials)
     for trial in trials:
-        print(f"{'ok    ' if trial.holds else 'FAILED'}  {trial.name}")
+        print(printable(f"{'ok    ' if trial.holds else 'FAILED'}  {trial.name}"))
         for text, marks in (("expected, did not come", trial.missing), ("came, not expected", trial.surplus)):
             for label, start_ns, end_ns in marks:
-                print(f"        {text}: {label} from {start_ns / 1e9:g}s to {end_ns / 1e9:g}s")
-    print(f"{args.file}: {len(trials)} tests, {failed} failed")
+                print(printable(f"        {text}: {label} from {start_ns / 1e9:g}s to {end_ns / 1e9:g}s"))
+    print(printable(f"{args.file}: {len(trials)} tests, {failed} failed"))
     return int(failed > 0 or not trials)
 
 

@@ -109,6 +109,16 @@ def test_tests_in_the_file(file: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "came, not expected: free_fall from 0.57s to 0.8s" in shown
     assert sensorloom.main(["rules", "test", str(file), "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["failed"] == 1
+    text = (
+        RULES.replace("570ms", "580ms").replace("free_fall", '"free\\e[2J_fall"').replace("a fall", '"a\\nfall\\e[2J"')
+    )
+    file.write_text(text)
+    assert sensorloom.main(["rules", "test", str(file)]) == 1
+    shown = capsys.readouterr().out
+    assert r"FAILED  a\nfall\x1b[2J" in shown
+    assert r"came, not expected: free\x1b[2J_fall from 0.57s" in shown
+    assert sensorloom.main(["rules", "check", str(file)]) == 0
+    assert r"free\x1b[2J_fall  reads" in capsys.readouterr().out
     file.write_text(RULES.partition("tests:")[0])
     assert sensorloom.main(["rules", "test", str(file)]) == 1
     assert "there are no tests; write them under the key tests" in capsys.readouterr().err
