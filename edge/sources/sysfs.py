@@ -13,6 +13,7 @@ import numpy as np
 
 from edge.decoders.scans.decoder import rows_of
 from edge.protocol import SourceConfig, Values
+from edge.sources.access import way_in
 from edge.sources.polled import PolledSource, PollError
 from ingest.errors import UsageError
 from ingest.settings import suggest
@@ -20,6 +21,7 @@ from ingest.units import parse_duration
 
 LEAST_NS: Final = 1_000_000
 MOST_NS: Final = 86_400 * 10**9
+_RULES: Final = "a udev rule as in the README of hwmon"
 _GONE: Final = (errno.ENOENT, errno.ENODEV, errno.ENOTDIR)
 
 
@@ -120,7 +122,7 @@ def _content(path: Path) -> bytes | OSError:
 
 def _described(error: Exception) -> str:
     if isinstance(error, PermissionError):
-        return f"{error.filename} may not be read by this user; a udev rule can give it to a group"
+        return f"{error.filename} may not be read by this user; {way_in(error.filename, _RULES, writes=False)}"
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno)
     return str(error)

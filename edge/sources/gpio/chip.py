@@ -15,6 +15,7 @@ import gpiod
 import numpy as np
 from gpiod.line import Bias, Clock, Direction, Edge, Value
 
+from edge.sources.access import way_in
 from edge.sources.clock import boottime_ns
 from edge.sources.gpio.edges import EVENT, Counts, Edges, Levels
 from edge.sources.gpio.quadrature import Quadrature
@@ -27,6 +28,8 @@ CONSUMER: Final = "sensorloom"
 BUFFER: Final = 1024
 """Events that wait in the kernel; it keeps no more (16 for each of a request's 64 lines)."""
 DEVICES: Final = Path("/dev")
+_RULES: Final = "install.sh's udev rules to the group gpio"
+_LOAD: Final = "load its driver (sudo modprobe NAME), or let /dev/gpiochip* into this container"
 _EDGES: Final = {"both": Edge.BOTH, "rising": Edge.RISING, "falling": Edge.FALLING}
 _BIASES: Final = {
     "as-is": Bias.AS_IS,
@@ -98,11 +101,6 @@ class Chip:
 
     def why_closed(self, error: Exception) -> str:
         """What people make of an error that opening raised, and what to do."""
-        if isinstance(error, PermissionError):
-            return (
-                "may not be opened by this user; add it to the group that has it (sudo usermod -aG gpio USER), and log "
-                "in anew"
-            )
         return _described(error)
 
     def why_lost(self, error: Exception) -> str:
@@ -190,7 +188,7 @@ def find_chip(wanted: Settings, label: str = "") -> gpiod.Chip:
         again += [path] if info.label == label else []
     if len(again) == 1:
         return _open(again[0])
-    there = f"there are {', '.join(present)}" if present else "there is no GPIO chip at all; is its driver loaded?"
+    there = f"there are {', '.join(present)}" if present else f"there is no GPIO chip at all; {_LOAD}"
     what = "no such chip" if wanted.chip else f"no chip has the lines {', '.join(map(str, wanted.lines))}"
     raise UnfitError(f"{what}{f' ({label}) any more' if label else ''}: {there}")
 
@@ -198,7 +196,10 @@ def find_chip(wanted: Settings, label: str = "") -> gpiod.Chip:
 def _open(path: Path) -> gpiod.Chip:
     if not gpiod.is_gpiochip_device(str(path)):
         raise UnfitError("is no GPIO chip; see what there is with gpiodetect")
-    return gpiod.Chip(str(path))
+    try:
+        return gpiod.Chip(str(path))
+    except PermissionError:
+        raise UnfitError(f"{path} may not be opened by this user; {way_in(path, _RULES)}") from None
 
 
 def _has(chip: gpiod.Chip, name: str) -> bool:

@@ -16,6 +16,10 @@ from ingest.measures import factors
 SYSFS: Final = Path("/sys/class")
 ZONE: Final = "thermal"
 """What stands for a chip's name where a thermal zone is meant."""
+_LOAD: Final = (
+    "load its driver: sudo modprobe drivetemp for disks, coretemp or k10temp for processors, a dtoverlay in config.txt "
+    "on a Raspberry Pi, or what sudo sensors-detect finds"
+)
 _MILLI: Final = Fraction(1, 1000)
 _MICRO: Final = Fraction(1, 1_000_000)
 UNITS: Final[Mapping[str, tuple[str, Fraction]]] = {
@@ -114,12 +118,13 @@ def _only(text: str, there: Sequence[Input]) -> Input:
     if found:
         places = ", ".join(f"{one.chip}@{one.path.parent.resolve().name}.{one.names[0]}" for one in found)
         raise UnfitError(f"{text} is more than one: say which of {places}, or another part of its path")
-    known = ", ".join(dict.fromkeys(str(one) for one in there if one.chip == wanted.chip)) or ", ".join(
-        dict.fromkeys(str(one) for one in there)
-    )
+    own = dict.fromkeys(str(one) for one in there if one.chip == wanted.chip)
+    if own:
+        raise UnfitError(f"no such input {text}; there are {', '.join(own)}: say one of these")
+    known = ", ".join(dict.fromkeys(map(str, there)))
     if known:
-        raise UnfitError(f"no such input {text}; there are {known}")
-    raise UnfitError("there is no hardware monitor at all; load its driver (drivetemp, coretemp), or an overlay")
+        raise UnfitError(f"no such input {text}; there are {known}: say one of these, or {_LOAD}")
+    raise UnfitError(f"there is no hardware monitor at all; {_LOAD}")
 
 
 def _of_chips(folder: Path) -> Iterator[Input]:

@@ -14,6 +14,7 @@ from typing import ClassVar, Final, NamedTuple, Protocol, Self
 from smbus2 import SMBus
 
 from edge.protocol import Values
+from edge.sources.access import way_in
 from edge.sources.clock import now
 from edge.sources.i2c.part import Part, Write, known_parts, load_part
 from edge.sources.i2c.registers import kept, layout, planned, reads, samples_of, wait_s
@@ -26,7 +27,8 @@ _NO_ANSWER: Final = (errno.ENXIO, errno.EREMOTEIO, errno.EIO, errno.ENODEV)
 _ADDRESSES: Final = range(0x08, 0x78)
 _READ_ONLY: Final = (range(0x30, 0x38), range(0x50, 0x60))
 """Addresses of memories, which a write without data could change: these are read, as i2cdetect does."""
-_ENABLE: Final = "sudo raspi-config nonint do_i2c 0 enables it on a Raspberry Pi; elsewhere load i2c-dev"
+_ENABLE: Final = "sudo raspi-config nonint do_i2c 0 enables it on a Raspberry Pi; elsewhere sudo modprobe i2c-dev"
+_RULES: Final = "install.sh's udev rules to the group i2c"
 
 
 class UnfitError(OSError):
@@ -126,7 +128,7 @@ class Place:
             names = ", ".join(path.name for path in there)
             return "no such bus; " + (f"there are {names}" if there else f"there is no I2C bus at all: {_ENABLE}")
         if error.errno in (errno.EACCES, errno.EPERM):
-            return "may not be opened by this user; join the group i2c (sudo usermod -aG i2c USER), and log in anew"
+            return f"may not be opened by this user; {way_in(self._path, _RULES)}"
         if error.errno in (errno.ENOTTY, errno.EINVAL):
             return "is no I2C bus; i2cdetect -l lists those of this machine"
         return _failed(error)

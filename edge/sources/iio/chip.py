@@ -12,8 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Final, Self
 
+from edge.sources.access import way_in
 from edge.sources.clock import boottime_ns
-from edge.sources.iio.folder import Folder, UnfitError, described, find, set_frequency
+from edge.sources.iio.folder import RULES, Folder, UnfitError, described, find, set_frequency
 from edge.sources.iio.layout import TIMESTAMP, Element, Layout
 from edge.sources.iio.reading import MeaningError, Reading, reading
 from edge.sources.iio.scans import Scans
@@ -79,9 +80,7 @@ class Chip:
     def why_closed(self, error: Exception) -> str:
         """What people make of an error that opening raised, and what to do."""
         if isinstance(error, PermissionError):
-            return (
-                "may not be opened by this user; a udev rule can give /dev/iio:device* to a group, as install.sh does"
-            )
+            return f"may not be opened by this user; {way_in(error.filename or self.files, RULES)}"
         if isinstance(error, OSError) and error.errno == errno.EBUSY:
             others = " and ".join(who_has(str(error.filename))) if error.filename else ""
             return f"another program reads it: {others or 'of another user, as iiod may be'}; end that one"

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from edge.sources.access import way_in
+
+RULES: Final = "install.sh's udev rules to the group sensorloom"
 FREQUENCY: Final = "sampling_frequency"
+_ON_I2C: Final = re.compile(r"(\d+)-00([0-9a-f]{2})")
+"""A part's folder, named by its bus and address."""
 _TOLERATED: Final = 0.01
 _OF_ALL: Final = ("scale", "offset", "mount_matrix")
 """What all inputs and outputs may share."""
@@ -49,10 +56,8 @@ class Folder:
             with (self.path / name).open("w") as file:
                 file.write(str(value))
         except PermissionError:
-            raise UnfitError(
-                f"{self.path / name} may not be written by this user; a udev rule can give it to a group, as "
-                "install.sh does, or let it be set at boot"
-            ) from None
+            way = way_in(self.path / name, RULES, folder=self.path)
+            raise UnfitError(f"{self.path / name} may not be written by this user; {way}") from None
 
     def inputs(self, *ends: str) -> list[str]:
         """The elements that have an attribute `in_…` of one of these ends."""
@@ -76,10 +81,27 @@ def find(chip: str, devices: Path) -> Folder:
     ]
     if len(found) == 1:
         return found[0]
-    if not folders:
-        raise UnfitError("there is no IIO device at all; is its driver loaded, its overlay on?")
-    names = ", ".join(f"{folder.get('label') or folder.get('name')}@{folder.place()}" for folder in found or folders)
-    raise UnfitError(f"is more than one: say which of {names}" if found else f"no such device; there are {names}")
+    if found:
+        raise UnfitError(f"is more than one: say which of {_named(found)}")
+    there = (
+        f"no such device; there are {_named(folders)}: say one of these" if folders else "there is no IIO device at all"
+    )
+    raise UnfitError(f"{there}{', or' if folders else ';'} load its driver: {_load(name, place)}")
+
+
+def _named(folders: list[Folder]) -> str:
+    return ", ".join(f"{folder.get('label') or folder.get('name')}@{folder.place()}" for folder in folders)
+
+
+def _load(name: str, place: str) -> str:
+    """How a driver is loaded for a part, at the place on an I2C bus that it is said to have."""
+    at = _ON_I2C.fullmatch(place)
+    bus, address = (at[1], f"0x{at[2]}") if at else ("1", "ADDRESS")
+    driver = "NAME" if name.startswith("iio:") else shlex.quote(name)
+    return (
+        f"its dtoverlay in config.txt on a Raspberry Pi, or, on I2C bus {bus}: echo {driver} {address} | sudo tee "
+        f"/sys/bus/i2c/devices/i2c-{bus}/new_device"
+    )
 
 
 def set_frequency(wanted_hz: float, folders: list[Folder]) -> None:

@@ -44,13 +44,17 @@ class Thermometers:
         if any(path.exists() for path in found):
             return found
         there = sorted(path.name for path in self.root.glob("*") if _NUMBER.fullmatch(path.name))
+        undriven = [sensor for sensor in self.sensors if sensor in there]
+        if undriven:
+            raise UnfitError(f"{', '.join(undriven)} has no driver; sudo modprobe w1_therm loads it")
         if there:
-            raise UnfitError(f"no such sensor; there are {', '.join(there)}")
+            raise UnfitError(f"no such sensor; there are {', '.join(there)}: say one of these")
         masters = any(self.root.glob("w1_bus_master*"))
         raise UnfitError(
             "no sensor answers on the bus; see its wiring, and the resistor (4.7 kohm) from data to 3.3 V"
             if masters
-            else "there is no 1-Wire bus; dtoverlay=w1-gpio in config.txt makes one on a Raspberry Pi"
+            else "there is no 1-Wire bus; sudo dtoverlay w1-gpio makes one of GPIO 4 on a Raspberry Pi, "
+            "dtoverlay=w1-gpio in config.txt for good; elsewhere load the bus's driver, as in sudo modprobe ds2490"
         )
 
     def message(self, texts: Sequence[bytes | None]) -> bytes:

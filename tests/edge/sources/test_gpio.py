@@ -215,16 +215,26 @@ def test_its_decoder_and_its_clock_are_its_own(tmp_path: Path, text: str, messag
         load_config(tmp_path / "agent.toml")
 
 
-def test_what_is_wrong_is_told_with_what_to_do(tmp_path: Path) -> None:
+def test_what_is_wrong_is_told_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chip = Chip(Settings(str(tmp_path / "chip"), (4,)))
-    with pytest.raises(UnfitError, match="no such chip: there"):
+    monkeypatch.setattr(gpio, "DEVICES", tmp_path)
+    with pytest.raises(UnfitError, match="no such chip: there is no GPIO chip at all; load its driver .sudo modprobe"):
         chip.open()
     (tmp_path / "chip").touch()
     with pytest.raises(UnfitError, match="is no GPIO chip"):
         chip.open()
-    assert "usermod -aG gpio" in chip.why_closed(PermissionError(13, "Permission denied"))
+    monkeypatch.setattr("gpiod.is_gpiochip_device", lambda path: True)
+    monkeypatch.setattr("gpiod.Chip", refuse)
+    with pytest.raises(
+        UnfitError, match="/chip may not be opened by this user; sudo chown .*rules to the group gpio for"
+    ):
+        chip.open()
     assert "suspended" in chip.why_lost(SuspendedError())
     assert "waiting for it to come back" in chip.why_lost(OSError(19, "No such device"))
+
+
+def refuse(path: str) -> None:
+    raise PermissionError(13, "Permission denied")
 
 
 class Found:

@@ -55,7 +55,7 @@ def test_what_an_input_gives(root: Path, case: dict[str, Any]) -> None:
 
 
 def test_a_machine_without_any_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UnfitError, match="no hardware monitor at all; load its driver"):
+    with pytest.raises(UnfitError, match="no hardware monitor at all; load its driver: sudo modprobe drivetemp"):
         Inputs({"x": "a.b"}, {"x": "degC"}, tmp_path).find()
 
 
@@ -94,6 +94,25 @@ def test_one_that_fails_is_missing_and_all_that_fail_are_looked_for_again(root: 
         await source.close()
 
     asyncio.run(scenario())
+
+
+def test_one_that_may_not_be_read_is_told_with_a_command(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)  # for root nothing is forbidden
+    source = HwmonSource(Inputs({"x": "cpu_thermal.temp1"}, {"x": "degC"}, root), 1_000_000)
+
+    async def scenario() -> None:
+        opening = asyncio.create_task(source.open())
+        await until(lambda: bool(source.waiting_for))
+        await source.close()
+        await opening
+
+    asyncio.run(scenario())
+    path = root / "hwmon/hwmon0/temp1_input"
+    assert f"{path} may not be read by this user; " in source.waiting_for
+    assert "sudo chown " in source.waiting_for or "sudo usermod -aG " in source.waiting_for
 
 
 @pytest.mark.parametrize(

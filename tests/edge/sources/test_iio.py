@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import tomllib
 from collections.abc import Mapping
 from fractions import Fraction
@@ -20,7 +19,7 @@ from edge.config import load_config
 from edge.decoders.scans.decoder import row_type
 from edge.protocol import ClockKind, SourceConfig
 from edge.sources.iio.chip import Chip
-from edge.sources.iio.folder import Folder, UnfitError, find, set_frequency
+from edge.sources.iio.folder import RULES, Folder, UnfitError, find, set_frequency
 from edge.sources.iio.layout import TIMESTAMP, Column, Element, FormatError, Layout
 from edge.sources.iio.polled import Values
 from edge.sources.iio.reading import MeaningError, Reading, mount_matrix, reading, resolve
@@ -229,7 +228,9 @@ def sensor(root: Path, number: int, place: str, **attributes: str) -> Path:
 
 
 def test_a_sensor_is_found_by_what_stays(tmp_path: Path) -> None:
-    with pytest.raises(UnfitError, match="no IIO device at all"):
+    with pytest.raises(
+        UnfitError, match="no IIO device at all; load its driver: .*bus 1: echo adxl345 ADDRESS [|] sudo tee"
+    ):
         find("adxl345", tmp_path)
     first = sensor(tmp_path, 0, "1-0053", name="adxl345")
     second = sensor(tmp_path, 1, "1-001d", name="adxl345", label="arm")
@@ -238,8 +239,11 @@ def test_a_sensor_is_found_by_what_stays(tmp_path: Path) -> None:
         assert find(name, devices).path.resolve() == path
     with pytest.raises(UnfitError, match="more than one: say which of adxl345@1-0053, arm@1-001d"):
         find("adxl345", devices)
-    with pytest.raises(UnfitError, match="no such device; there are adxl345@1-0053, arm@1-001d"):
-        find("bmp280", devices)
+    with pytest.raises(
+        UnfitError, match="no such device; there are adxl345@1-0053, arm@1-001d: say one of these, or load"
+    ) as raised:
+        find("bmp280@0-0076", devices)
+    assert "bus 0: echo bmp280 0x76 | sudo tee /sys/bus/i2c/devices/i2c-0/new_device" in str(raised.value)
 
 
 def test_a_frequency_that_is_not_taken_is_refused(tmp_path: Path) -> None:
@@ -260,15 +264,26 @@ def test_what_is_wrong_is_told_with_what_to_do(tmp_path: Path) -> None:
     sensor(tmp_path, 0, "1-0076", name="bmp280")
     with pytest.raises(UnfitError, match='has no buffer; read single values with poll = "100ms"'):
         chip.open()
-    assert "udev rule" in chip.why_closed(PermissionError(13, "Permission denied"))
+    told = chip.why_closed(PermissionError(13, "Permission denied", str(tmp_path)))
+    assert told.startswith("may not be opened by this user; sudo chown ")
+    assert told.endswith(f" {tmp_path} gives it to this user until the next boot, {RULES} for good")
     assert "another program reads it" in chip.why_closed(OSError(16, "Device or resource busy", str(tmp_path)))
     assert "has no device file" in chip.why_closed(FileNotFoundError(2, "No such file"))
     assert "suspended" in chip.why_lost(SuspendedError())
     assert "waiting for it to come back" in chip.why_lost(OSError(19, "No such device"))
-    folder = Folder(Path("/proc/self"))
-    if os.getuid():  # for root nothing is forbidden
-        with pytest.raises(UnfitError, match="may not be written by this user"):
-            folder.set("stat", 1)
+
+
+def test_a_folder_that_may_not_be_written_is_given_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, mode: str) -> Any:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    (tmp_path / "trigger").write_text("none")
+    monkeypatch.setattr(Path, "open", refuse)  # for root nothing is forbidden
+    monkeypatch.setattr(Path, "read_bytes", lambda path: b"none")
+    with pytest.raises(
+        UnfitError, match=f"/trigger may not be written by this user; sudo chown -R .* {tmp_path}/ gives"
+    ):
+        Folder(tmp_path).set("trigger", 1)
 
 
 def test_single_values_are_in_the_channels_unit(tmp_path: Path) -> None:

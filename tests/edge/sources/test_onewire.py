@@ -87,7 +87,7 @@ def test_a_sensor_that_is_not_there_leaves_the_others_alone(tmp_path: Path) -> N
     async def scenario() -> None:
         source = OnewireSource.from_config(config(root=str(tmp_path), poll="1ms"))
         opening = asyncio.create_task(source.open())
-        await until(lambda: "there is no 1-Wire bus" in source.waiting_for)
+        await until(lambda: "there is no 1-Wire bus; sudo dtoverlay w1-gpio" in source.waiting_for)
         plug(tmp_path, SENSORS["y"])
         await opening
         taker = Taker(source)
@@ -112,7 +112,10 @@ def test_what_is_wrong_is_told_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(UnfitError, match=r"4\.7 kohm"):
         sensors.find()
     plug(tmp_path, SENSORS["x"])
-    with pytest.raises(UnfitError, match=f"no such sensor; there are {SENSORS['x']}"):
+    with pytest.raises(UnfitError, match=f"no such sensor; there are {SENSORS['x']}: say one of these"):
+        sensors.find()
+    (tmp_path / "28-000000000001").mkdir()
+    with pytest.raises(UnfitError, match="28-000000000001 has no driver; sudo modprobe w1_therm loads it"):
         sensors.find()
 
 
