@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from fractions import Fraction
 from functools import cache
+from itertools import product
 
 import numpy as np
 import pytest
@@ -144,11 +146,24 @@ def settled(block: int, rate: float, seconds: float, jitter_s: float = 0.01) -> 
     return copy.deepcopy(_settled(block, rate, seconds, jitter_s))
 
 
+BLOCKS = [1, 16, 32, 160]
+HEAPS = [(1, 10), (1, 160), (1, 1), (16, 160), (160, 160)]
+"""How many come at once, usually and behind a stall."""
 OFF = [0.0, 0.001, 0.01, 0.04, 0.1, 1.0]
 
 
-@pytest.mark.parametrize("block", [1, 16, 32, 160])
-@pytest.mark.parametrize("off", OFF)
+def some(names: str, all_of_them: Iterable[tuple[float, ...]], chosen: set[tuple[float, ...]]) -> pytest.MarkDecorator:
+    """Parameters of which `make test` has those that are chosen, and `make soak` the others."""
+    return pytest.mark.parametrize(
+        names, [pytest.param(*it, marks=() if it in chosen else pytest.mark.soak) for it in all_of_them]
+    )
+
+
+@some(
+    "off, block",
+    product(OFF, BLOCKS),
+    {(0.0, 1), (0.001, 32), (0.01, 16), (0.04, 1), (0.04, 160), (0.1, 32), (1.0, 16)},
+)
 def test_the_true_rate_is_learned(off: float, block: int) -> None:
     true = 100 * (1 + off)
     sensor = Sensor(100, block)
@@ -177,10 +192,13 @@ def test_chunks_of_a_steady_sensor_continue_one_another_to_the_nanosecond() -> N
 
 
 @LEARNED
-@pytest.mark.parametrize("seconds", [0.5, 2, 5, 20, 120])
-@pytest.mark.parametrize(("usual", "heap"), [(1, 10), (1, 160), (1, 1), (16, 160), (160, 160)])
+@some(
+    "usual, heap, seconds",
+    ((*blocks, seconds) for blocks in HEAPS for seconds in (0.5, 2, 5, 20, 120)),
+    {(1, 10, 0.5), (1, 160, 20), (1, 1, 5), (1, 1, 120), (16, 160, 2), (16, 160, 20), (160, 160, 5), (160, 160, 120)},
+)
 def test_samples_that_waited_while_the_process_stood_still_lie_where_they_were_taken(
-    seconds: float, usual: int, heap: int
+    usual: int, heap: int, seconds: float
 ) -> None:
     sensor = settled(usual, 100.4, 60)
     sensor.stall(100.4, seconds, heap)
