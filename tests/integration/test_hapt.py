@@ -30,6 +30,8 @@ from windowing.dataset.versions import read_versions
 
 LENGTH, HOP = 128, 64
 
+pytestmark = pytest.mark.xdist_group("hapt")  # one worker imports it, once
+
 
 @pytest.fixture(scope="module")
 def rows() -> dict[HaptRecording, NDArray[np.float32]]:
