@@ -276,13 +276,15 @@ def every_crash_of_twins(protocol: Protocol = TRUE, disk_seeds: int = 2) -> Iter
 
 
 def every_second_crash(protocol: Protocol = TRUE, disk_seeds: int = 6) -> Iterator[Case]:
-    """A kill around the first commit, then a power cut at every operation of the next life."""
+    """A kill around the first commit, then a power cut at every operation of the next life: each moment once before
+    one has its second fate, so that who hunts soon sees them all."""
     ops = crashed_at(protocol=protocol)
     commit = commit_of(ops)
-    for number in range(commit - 2, commit + 3):
-        for second in range(len(ops) - number):
-            for seed in fates(number + second, disk_seeds):
+    for fate in range(disk_seeds):
+        for number in range(commit - 2, commit + 3):
+            for second in range(len(ops) - number):
                 points = CrashPoint(number, Phase.AFTER), CrashPoint(second, Phase.AFTER, power=True)
+                seed = fates(number + second, disk_seeds)[fate]
                 yield partial(crashed_at, *points, protocol=protocol, disk_seed=seed)
 
 
