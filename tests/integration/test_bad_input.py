@@ -355,23 +355,24 @@ def test_an_import_that_is_refused_for_its_size_leaves_nothing_in_the_way(
 
 
 def test_an_import_ended_by_a_signal_is_completed_by_a_repeat(tmp_path: Path) -> None:
-    values = np.random.default_rng(3).normal(size=(60_000, 2)).astype(np.float32)
+    values = np.random.default_rng(3).normal(size=(40_000, 2)).astype(np.float32)
     digests = []
     for number in (None, signal.SIGINT, signal.SIGTERM):
         folder = tmp_path / str(number)
         folder.mkdir()
         site = Site(folder).prepare()
         np.save(site.file(DEVICES[0], 0), values)
-        words = [*site.import_words(DEVICES[0], 0), "--chunk", "20ms"]
+        chunk = "1min" if number is None else "20ms"  # windows do not depend on it; a signal needs time
+        words = [*site.import_words(DEVICES[0], 0), "--chunk", chunk]
         if number is not None:
             running = site.start(*words)
             readings = folder / "log/topics/readings"
             wait_for(lambda where=readings: any(p.stat().st_size for p in where.glob("*/*.log")), "a chunk")  # type: ignore[misc]
             assert running.ends(number) in (130, -number)
             assert all(line.startswith("import: ") for line in running.err.splitlines()), "its progress, if it had time"
-            assert len(site.records(READINGS)) < 60_002
+            assert len(site.records(READINGS)) < 40_002
         assert site(*words).code == 0
         assert site.drain().code == 0
         digests.append(site.digest())
     assert digests == [digests[0]] * 3
-    assert digests[0].endswith(" 1199 windows\n")
+    assert digests[0].endswith(" 799 windows\n")
