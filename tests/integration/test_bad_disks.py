@@ -43,7 +43,10 @@ def check_loss(site: Site, whole: Site, records: int, err: str, partition: int =
 # --- the log ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [0, 1, -1], ids=["first", "middle", "tail"])
+@pytest.mark.parametrize(
+    "number",
+    [pytest.param(0, id="first"), pytest.param(1, id="middle", marks=pytest.mark.soak), pytest.param(-1, id="tail")],
+)
 def test_a_flipped_bit_in_a_segment_costs_one_record(whole: Site, tmp_path: Path, number: int) -> None:
     chance = random.Random(number)
     segment = segments(whole)[number]
