@@ -65,7 +65,7 @@ def test_storms_over_partitions_with_equal_output() -> None:
 
 @pytest.mark.parametrize("work", [WindowsWork, RulesWork, ArchiveWork])
 def test_storms_over_real_work(work: type[Workload]) -> None:
-    for seed in range(24):
+    for seed in range(16):
         storm(seed, work=work)
 
 
