@@ -130,10 +130,14 @@ policies = st.builds(
 )
 
 
-@settings(max_examples=250)
-@given(windows, mark_lists(), policies)
-def test_agrees_with_the_oracle(windows: list[Window], marks: list[ResolvedMark], policy: LabelPolicy) -> None:
-    assert resolved(windows, marks, policy) == [oracle(window, marks, policy) for window in windows]
+@pytest.mark.parametrize("examples", [250, pytest.param(10_000, marks=pytest.mark.soak)])
+def test_agrees_with_the_oracle(examples: int) -> None:
+    @settings(max_examples=examples)
+    @given(windows, mark_lists(), policies)
+    def agrees(windows: list[Window], marks: list[ResolvedMark], policy: LabelPolicy) -> None:
+        assert resolved(windows, marks, policy) == [oracle(window, marks, policy) for window in windows]
+
+    agrees()
 
 
 @pytest.mark.parametrize("rounds", [200, pytest.param(10_000, marks=pytest.mark.soak)])
@@ -331,10 +335,11 @@ def test_shares_of_all_labels_agree_with_every_nanosecond(windows: list[Window],
     wanted: dict[tuple[int, str], float] = {}
     for number, (device, t0, t1, _) in enumerate(windows):
         mine = [m for m in marks if m.device == device]
-        hidden = {t for m in mine if m.by_person for t in range(m.start_ns, m.end_ns)}
+        within = {m.id: range(max(t0, m.start_ns), min(t1, m.end_ns)) for m in mine}
+        hidden = {t for m in mine if m.by_person for t in within[m.id]}
         covered: dict[str, set[int]] = {}
         for m in mine:
-            seen = {t for t in range(max(t0, m.start_ns), min(t1, m.end_ns)) if m.by_person or t not in hidden}
+            seen = {t for t in within[m.id] if m.by_person or t not in hidden}
             covered.setdefault(m.label, set()).update(seen)
         wanted |= {(number, label): len(seen) / (t1 - t0) for label, seen in covered.items() if seen}
     assert told == wanted

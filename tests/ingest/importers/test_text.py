@@ -241,20 +241,22 @@ JUNK = st.lists(
 )
 
 
-@settings(max_examples=200)
-@example([",", '""'], "\n", False, False)
-@given(JUNK, st.sampled_from(["\n", "\r\n", "\r"]), st.booleans(), st.booleans())
-def test_whatever_a_file_says_its_lines_add_up_or_it_is_refused(
-    rows: list[str], end: str, header: bool, closed: bool
-) -> None:
-    lines = [*(["t,x"] if header else []), *rows]
-    content = end.join(lines) + (end if closed else "")
-    with contextlib.suppress(UsageError):
-        table = text(content)
-        assert adds_up(table)
-        assert table.lines is not None
-        plain = content.encode().replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        assert table.lines.total == plain.count(b"\n") + (not plain.endswith(b"\n"))
+@pytest.mark.parametrize("examples", [200, pytest.param(10_000, marks=pytest.mark.soak)])
+def test_whatever_a_file_says_its_lines_add_up_or_it_is_refused(examples: int) -> None:
+    @settings(max_examples=examples)
+    @example([",", '""'], "\n", False, False)
+    @given(JUNK, st.sampled_from(["\n", "\r\n", "\r"]), st.booleans(), st.booleans())
+    def add_up(rows: list[str], end: str, header: bool, closed: bool) -> None:
+        lines = [*(["t,x"] if header else []), *rows]
+        content = end.join(lines) + (end if closed else "")
+        with contextlib.suppress(UsageError):
+            table = text(content)
+            assert adds_up(table)
+            assert table.lines is not None
+            plain = content.encode().replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+            assert table.lines.total == plain.count(b"\n") + (not plain.endswith(b"\n"))
+
+    add_up()
 
 
 @pytest.mark.parametrize("magic", [b"\x1f\x8b", b"x\x9c", b"\x28\xb5\x2f\xfd"])
@@ -263,12 +265,16 @@ def test_rows_that_begin_as_a_packed_file_does_are_refused(magic: bytes) -> None
         text(b"t,x\n" + magic + b"1,2.5\n")
 
 
-@settings(max_examples=150)
-@given(st.binary(max_size=60), st.integers(0, 40), st.sampled_from(["1", "0", "9"]))
-def test_bytes_in_the_middle_of_a_good_file_are_a_refusal_or_add_up(junk: bytes, at: int, cell: str) -> None:
-    good = b"t,x\n" + b"".join(b"%d,%d.5\n" % (i, i) for i in range(6)) + cell.encode() + b",2\n"
-    with contextlib.suppress(UsageError):
-        assert adds_up(text(good[:at] + junk + good[at:]))
+@pytest.mark.parametrize("examples", [150, pytest.param(10_000, marks=pytest.mark.soak)])
+def test_bytes_in_the_middle_of_a_good_file_are_a_refusal_or_add_up(examples: int) -> None:
+    @settings(max_examples=examples)
+    @given(st.binary(max_size=60), st.integers(0, 40), st.sampled_from(["1", "0", "9"]))
+    def add_up(junk: bytes, at: int, cell: str) -> None:
+        good = b"t,x\n" + b"".join(b"%d,%d.5\n" % (i, i) for i in range(6)) + cell.encode() + b",2\n"
+        with contextlib.suppress(UsageError):
+            assert adds_up(text(good[:at] + junk + good[at:]))
+
+    add_up()
 
 
 @pytest.mark.parametrize(
