@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, TypeVar
@@ -23,8 +22,9 @@ from ingest.errors import LogConfigError, LogUnavailableError, SensorloomError
 from ingest.log.kafka import setup
 from ingest.log.kafka.contact import why_silent
 from ingest.log.kafka.offsets import BEGIN, END, STABLE_END, Question, check_code, offsets
+from ingest.log.kafka.setup import spec_of
 from ingest.log.kafka.silence import Silence
-from ingest.log.protocol import TOPICS, Bounds, TopicSpec
+from ingest.log.protocol import Bounds, TopicSpec
 
 T = TypeVar("T")
 
@@ -84,6 +84,8 @@ class Cluster:
         """Partitions of each topic when this process first used it: its keys stay where they are until it ends."""
         self._faults: dict[str, str] = {}
         """What breaks a promise of topics that were in order when this process first used them."""
+        self._gone: dict[str, str] = {}
+        """What to do about topics in use that are there no more, as the last look found."""
         self._doubted: set[str] = set()
         self._open_told: set[tuple[str, int]] = set()
         """Partitions in which an open transaction was told: some producers always have one."""
@@ -254,33 +256,42 @@ class Cluster:
 
     async def look_again(self) -> None:
         """Look at the settings of the topics in use: what was changed under this process becomes a remark."""
+        there = await self.topics()
+        gone = [topic for topic in self._known if topic not in there]
+        self._gone = {topic: setup.missing(spec_of(topic), self._counts[topic], self.bootstrap) for topic in gone}
         for topic, known in list(self._known.items()):
-            await self._look_at(topic, known)
+            if topic in there:
+                await self._look_at(topic, known)
+
+    @property
+    def fault(self) -> str:
+        """What keeps topics in use from taking more, as far as is known; empty where nothing does."""
+        return "; ".join(f'topic "{topic}": {fault}' for topic, fault in {**self._faults, **self._gone}.items())
 
     async def _look_at(self, topic: str, known: setup.Setup) -> None:
         spec, now = spec_of(topic), await self._setup(topic)
         self._doubted.discard(topic)
         said = list(setup.changes(spec, known, now))
         said += set(setup.remarks(spec, now, self.bootstrap)) - set(setup.remarks(spec, known, self.bootstrap))
-        fault, before = setup.fault(spec, now, self.bootstrap), self._faults.pop(topic, "")
+        lost = setup.shrunk(spec, self._counts[topic], now, self.bootstrap)
+        wrong = setup.fault(spec, now, self.bootstrap)
+        self._known[topic] = now
+        self._note(topic, "; and ".join(filter(None, (lost, wrong))), said)
+
+    def _note(self, topic: str, fault: str, said: list[str]) -> None:
+        """What a look has found: a fault, or none, and what else is to be said."""
+        before = self._faults.pop(topic, "")
         if fault:
             self._faults[topic] = fault
         if fault != before:
             said.append(f'topic "{topic}": {fault or "it is set up right again"}')
-        self._known[topic] = now
         at = time.strftime("%H:%M:%SZ", time.gmtime())  # the same may happen again, and is to be told again
         self._remark(*(f"changed before {at}: {text}" for text in said))
 
     async def _create(self, spec: TopicSpec) -> None:
-        settings = {"message.timestamp.type": "LogAppendTime"}
-        if spec.compacted:
-            settings["cleanup.policy"] = "compact"
-        if spec.retention_ms is not None:
-            settings["retention.ms"] = str(spec.retention_ms)
-        if spec.retention_bytes is not None:
-            settings["retention.bytes"] = str(spec.retention_bytes)
         # Replication factor -1 is the broker's own default.
-        wanted: tuple[Any, ...] = (spec.name, self._partitions or DEFAULT_PARTITIONS, -1, [], list(settings.items()))
+        settings = list(setup.wanted(spec).items())
+        wanted: tuple[Any, ...] = (spec.name, self._partitions or DEFAULT_PARTITIONS, -1, [], settings)
 
         async def ask(client: Any) -> None:
             request = CreateTopicsRequest([wanted], timeout=self.request_timeout_ms, validate_only=False)
@@ -379,12 +390,6 @@ class Cluster:
 def _partitions(metadata: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The rows of a metadata response on one topic, by partition."""
     return sorted(metadata["topics"][0]["partitions"], key=lambda row: row["partition"])
-
-
-def spec_of(topic: str) -> TopicSpec:
-    """How a topic is kept: by the part of its name behind the site's prefix."""
-    known = TOPICS.get(topic.rpartition(".")[2])
-    return dataclasses.replace(known, name=topic) if known else TopicSpec(topic)
 
 
 def _between(begins: Mapping[int, int], ends: Mapping[int, int]) -> dict[int, Bounds]:

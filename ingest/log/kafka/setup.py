@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-from ingest.log.protocol import TopicSpec
+from ingest.log.protocol import TOPICS, TopicSpec
+from ingest.showing import counted
 
 SETTINGS: Final = (
     "message.timestamp.type",
@@ -36,6 +38,12 @@ class Setup(NamedTuple):
         return int(self.settings["max.message.bytes"])
 
 
+def spec_of(topic: str) -> TopicSpec:
+    """How a topic is kept: by the part of its name behind the site's prefix."""
+    known = TOPICS.get(topic.rpartition(".")[2])
+    return dataclasses.replace(known, name=topic) if known else TopicSpec(topic)
+
+
 def fault(spec: TopicSpec, setup: Setup, bootstrap: str) -> str:
     """What breaks a promise, with the command that changes it; empty where nothing does."""
     settings = setup.settings
@@ -47,6 +55,39 @@ def fault(spec: TopicSpec, setup: Setup, bootstrap: str) -> str:
     if not spec.compacted and "compact" in policies:
         return _wrong(spec, settings, "cleanup.policy", "delete", bootstrap)
     return ""
+
+
+def shrunk(spec: TopicSpec, partitions: int, setup: Setup, bootstrap: str) -> str:
+    """That a topic in use is another one than it was, with fewer partitions, and what to do; empty where it is not."""
+    if setup.partitions >= partitions:
+        return ""
+    return (
+        f"it has {counted(setup.partitions, 'partition')}, had {partitions} as this process began: somebody deleted "
+        "it, and what it held is gone; the broker, or somebody, made it anew (auto.create.topics.enable=false keeps a "
+        f"broker from that); what waits goes on with: kafka-topics.sh --bootstrap-server {bootstrap} --alter "
+        f"--topic {spec.name} --partitions {partitions}"
+    )
+
+
+def missing(spec: TopicSpec, partitions: int, bootstrap: str) -> str:
+    """That a topic in use is there no more, and what to do."""
+    config = "".join(f" --config {name}={value}" for name, value in wanted(spec).items())
+    return (
+        "it does not exist any more: somebody deleted it, and what it held is gone; what waits goes on with: "
+        f"kafka-topics.sh --bootstrap-server {bootstrap} --create --topic {spec.name} --partitions {partitions}{config}"
+    )
+
+
+def wanted(spec: TopicSpec) -> dict[str, str]:
+    """The settings that a topic is created with."""
+    settings = {"message.timestamp.type": "LogAppendTime"}
+    if spec.compacted:
+        settings["cleanup.policy"] = "compact"
+    if spec.retention_ms is not None:
+        settings["retention.ms"] = str(spec.retention_ms)
+    if spec.retention_bytes is not None:
+        settings["retention.bytes"] = str(spec.retention_bytes)
+    return settings
 
 
 def remarks(spec: TopicSpec, setup: Setup, bootstrap: str) -> Iterator[str]:
@@ -76,7 +117,7 @@ def remarks(spec: TopicSpec, setup: Setup, bootstrap: str) -> Iterator[str]:
 def changes(spec: TopicSpec, before: Setup, now: Setup) -> Iterator[str]:
     """What of a running process's topic was changed under it, faults left out."""
     where = f'topic "{spec.name}"'
-    if now.partitions != before.partitions:
+    if now.partitions > before.partitions:
         yield (
             f"{where}: it has {now.partitions} partitions now, had {before.partitions}; who runs goes on with "
             f"{before.partitions}, who starts sends keys elsewhere, and datasets have to be made anew"

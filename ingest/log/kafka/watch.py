@@ -23,6 +23,8 @@ class Watch:
     def __init__(self, cluster: Cluster, url: str) -> None:
         self.trouble = ""
         """Why the cluster gives no answer just now; empty when all is well."""
+        self._is_away = False
+        """Of all addresses none answers."""
         self._cluster = cluster
         self._url = url
         self._tasks: list[asyncio.Task[None]] = []
@@ -45,9 +47,13 @@ class Watch:
             await asyncio.sleep(LISTEN_S)
             question = self._cluster.silence.longest(time.monotonic())
             if question is None:
-                self.trouble = ""
+                self.trouble, self._is_away = "", False
             elif not self.trouble:  # said once: what changes with each second would be told each second
                 fault = await why_silent(self._cluster.bootstrap)
+                self._is_away = bool(fault)
+                if not fault:
+                    await self._look_once()
+                    fault = self._cluster.fault
                 lasted_s = time.monotonic() - question.since_s
                 self.trouble = f"{self._url}: no answer for {lasted_s:.0f} s ({question.what}), waiting: " + (
                     fault or "though the broker answers: has each partition a leader, and enough replicas in sync?"
@@ -56,7 +62,10 @@ class Watch:
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(LOOK_S)
-            if not self.trouble:
-                with contextlib.suppress(SensorloomError, TimeoutError):
-                    async with asyncio.timeout(_LOOK_MAX_S):
-                        await self._cluster.look_again()
+            if not self._is_away:
+                await self._look_once()
+
+    async def _look_once(self) -> None:
+        with contextlib.suppress(SensorloomError, TimeoutError):
+            async with asyncio.timeout(_LOOK_MAX_S):
+                await self._cluster.look_again()

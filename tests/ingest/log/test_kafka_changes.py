@@ -11,11 +11,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from ingest.errors import LogConfigError, LogUnavailableError
-from ingest.log.kafka import KafkaLog, watch
+from ingest.log.kafka import KafkaLog, silence, watch
 from ingest.log.kafka import member as member_module
 from ingest.log.protocol import MARKS, READINGS, STREAMS, Assigned, Bounds, Entry, LogBatch, Reader
 
@@ -208,6 +208,33 @@ def test_marks_that_begin_to_forget_are_told(address: str) -> None:
         await later.ensure(MARKS)
         assert "its records are kept for 1 days" in later.remarks[0]
         await later.close()
+
+    asyncio.run(main())
+
+
+def test_who_waits_for_a_topic_that_was_deleted_and_made_anew_says_so_and_goes_on_when_it_is_mended(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a broker's auto.create.topics.enable."""
+    monkeypatch.setattr(silence, "SILENT_S", 0.3)
+    monkeypatch.setattr(watch, "LISTEN_S", 0.1)
+    monkeypatch.setattr(watch, "LOOK_S", 1000.0)  # who waits looks
+    entries = [Entry(b"%d" % number, b"v") for number in range(8)]  # of both partitions
+
+    async def main() -> None:
+        log, name = KafkaLog(address, partitions=2), name_of(address, READINGS)
+        await log.append(READINGS, entries)
+        async with administered(address) as admin:
+            await admin.delete_topics([name])
+            while name in await admin.list_topics():  # noqa: ASYNC110 - the broker rings no bell
+                await asyncio.sleep(0.02)
+            await admin.create_topics([NewTopic(name, 1, 1)])
+            waiting = asyncio.create_task(log.append(READINGS, entries))
+            await until(lambda: f"--topic {name} --partitions 2; and found message.timestamp.type" in log.trouble)
+            assert "it has 1 partition, had 2 as this process began: somebody deleted it" in log.trouble
+            await admin.create_partitions({name: NewPartitions(total_count=2)})
+        assert {position.partition for position in await waiting} == {0, 1}
+        await log.close()
 
     asyncio.run(main())
 

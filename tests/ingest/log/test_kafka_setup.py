@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ingest.log.kafka import setup
-from ingest.log.kafka.cluster import spec_of
-from ingest.log.kafka.setup import Setup
+from ingest.log.kafka.setup import Setup, spec_of
 
 KAFKAS_OWN = {
     "message.timestamp.type": "CreateTime",
@@ -89,6 +88,16 @@ def test_records_that_one_broker_of_several_has_are_told() -> None:
     assert "min.insync.replicas=1" in unsure
     assert unsure.endswith("min.insync.replicas=2")
     assert list(setup.remarks(spec_of("live"), a_setup("status", replicas=1, brokers=3), "h:1")) == []
+
+
+def test_a_topic_that_is_there_no_more_or_is_another_one_is_told_with_what_makes_it_as_it_was() -> None:
+    spec = spec_of("north.marks")
+    gone = setup.missing(spec, 4, "h:1")
+    assert gone.endswith("--partitions 4 --config message.timestamp.type=LogAppendTime --config retention.ms=-1")
+    assert setup.shrunk(spec, 4, a_setup("marks"), "h:1") == ""
+    less = setup.shrunk(spec, 4, a_setup("marks", partitions=1), "h:1")
+    assert "it has 1 partition, had 4" in less
+    assert less.endswith("kafka-topics.sh --bootstrap-server h:1 --alter --topic north.marks --partitions 4")
 
 
 def test_what_was_changed_is_told() -> None:
