@@ -29,6 +29,7 @@ from timeline.marks.acts import RefusedError, Who
 from timeline.marks.floor import Floor
 from timeline.marks.markbook import MarkBook
 from timeline.protocol import Accepted, Act, Changed, Rejected
+from timeline.protocol.positions import placed_answer
 
 KEYS: Final = "123456789"
 LARGE: Final = 500_000
@@ -212,6 +213,12 @@ class Timeline:
         answer = await self.past.ask(question)
         channels = self.channels(question.device, question.stream)
         return under(answer, channels) if answer is not None and channels else answer
+
+    async def ask_drawn(self, question: Question) -> Answer | None:
+        """As `ask`, with positions as the page draws them."""
+        answer = await self.ask(question)
+        channels = self.channels(question.device, question.stream)
+        return placed_answer(answer, channels) if answer is not None else None
 
     # Marks.
 

@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from timeline.history.live import Samples
 from timeline.protocol.frames import LIVE, samples_frames
+from timeline.protocol.positions import placed
 from timeline.site import Timeline
 
 
 def as_known(timeline: Timeline, samples: Samples) -> NDArray[np.float64]:
-    """The samples' values under the channels that pages know, `(samples, channels)`."""
+    """The samples' values under the channels that pages know, and as they draw them, `(samples, channels)`."""
     channels = timeline.channels(samples.device, samples.stream)
-    return samples.under(channels) if channels else samples.values
+    return placed(samples.under(channels), channels) if channels else samples.values
 
 
 class LiveFrames:

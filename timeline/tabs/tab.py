@@ -298,7 +298,7 @@ class Tab:
         try:
             for number, stream in enumerate(view.streams):
                 question = Question(view.device, stream, start_ns, end_ns, view.columns)
-                answer = await timeline.ask(question)
+                answer = await timeline.ask_drawn(question)
                 gaps += () if answer is None else [_left_out(stream, it) for it in answer.left_out]
                 frames = [] if answer is None else answer_frames(view.view, number, answer, view.columns)
                 something = something or bool(frames)
