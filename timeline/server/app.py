@@ -24,7 +24,7 @@ from timeline.people.accounts import SESSION_NS, Limiter, People, SignedIn
 from timeline.protocol import Login, Problem, Session
 from timeline.protocol.documents import asyncapi, openapi
 from timeline.server.answers import ProblemError, json_answer, problem_answer
-from timeline.server.gallery import gallery
+from timeline.server.gallery import Overlook
 from timeline.server.guard import SafeHeaders
 from timeline.server.pagefiles import page_files
 from timeline.server.takeroutes import TakeRoutes
@@ -154,6 +154,7 @@ class App:
 
     def __init__(self, hub: Hub, entrance: Entrance) -> None:
         self._hub = hub
+        self._overlook = Overlook(hub.timeline)
         self._entrance = entrance
         self._files = page_files(STATIC)
 
@@ -209,7 +210,7 @@ class App:
         return Response(file.packed, media_type=file.media_type, headers=packed)
 
     async def _gallery(self, request: Request) -> Response:
-        return json_answer(await gallery(self._hub.timeline, time.time_ns()))
+        return json_answer(await self._overlook.rows(time.time_ns()))
 
     async def _openapi(self, request: Request) -> Response:
         return json_answer(openapi())

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
+import time
+from collections.abc import Callable
 from typing import Final, Literal
 
 import numpy as np
@@ -17,8 +20,31 @@ ROWS_MAX: Final = 200
 SPARK: Final = 48
 _Flag = Literal["gap", "still", "clock unsure", "unlabelled", "live", "no end"]
 _Spark = tuple[tuple[float, float] | None, ...]
+REST: Final = 20
+"""Rows are kept for so many times as long as it took to make them."""
 LIVE_NS: Final = 60 * 10**9
 """A recording that has no end is live while its newest sample is not older."""
+
+
+class Overlook:
+    """The start page's rows for all who ask every few seconds: making them takes no more than a share of a core."""
+
+    def __init__(self, timeline: Timeline, clock: Callable[[], float] = time.monotonic) -> None:
+        self._timeline = timeline
+        self._clock = clock
+        self._one = asyncio.Lock()
+        self._kept: Gallery | None = None
+        self._until_s = 0.0
+
+    async def rows(self, now_ns: int) -> Gallery:
+        """As of now, or of a moment ago. Raises `SensorloomError` where history gives no answer."""
+        async with self._one:
+            begin_s = self._clock()
+            if self._kept is None or begin_s >= self._until_s:
+                self._kept = await gallery(self._timeline, now_ns)
+                end_s = self._clock()
+                self._until_s = end_s + (end_s - begin_s) * REST
+            return self._kept
 
 
 async def gallery(timeline: Timeline, now_ns: int) -> Gallery:

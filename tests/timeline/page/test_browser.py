@@ -145,6 +145,13 @@ def test_another_tab_sees_a_mark_and_the_gallery_shows_each_recording_as_its_own
         bars = "[...document.querySelectorAll('#gallery-rows .labelbar')].map((bar) => bar.toDataURL())"
         first, second = seen.evaluate(f"() => {bars}")
         assert first != second
+        seen.click("#gallery-head button:has-text('Device')")
+        seen.locator("#gallery-rows a:has-text('pump-8')").focus()
+        site_of(tmp_path / "site", recording(10, device="pump-9"))
+        seen.locator("#gallery-rows a:has-text('pump-9')").wait_for()
+        assert seen.evaluate("() => document.activeElement.textContent") == "pump-8"
+        order = [row.split()[0] for row in seen.locator("#gallery-rows tr").all_inner_texts()]
+        assert order == ["pump-7", "pump-8", "pump-9"]
         assert desk.wrong == other.wrong == []
 
 

@@ -18,6 +18,8 @@ import { Timeline } from "./timeline.js";
 import { placeOf, span, viewOf } from "./view.js";
 
 const AGAIN_MS = 3000;
+/** So often the start page asks what there is, when it shows something. */
+const RENEW_MS = 5000;
 /** The page is kept in this browser by then, though nothing was to be seen. */
 const KEEP_MS = 5000;
 /** A server that says nothing for so long is away. */
@@ -149,17 +151,29 @@ async function gallery(outbox) {
     const who = (await session()) ?? (await outbox.recall("welcome"));
     write(element("account"), who ? `${who.user} (${who.role})` : "");
     for (;;) {
-        const answer = await asked("/api/gallery");
-        element("notice").hidden = answer?.status === 200;
-        if (answer?.status === 200) {
-            const { rows } = answer.said;
-            const names = [...new Set(rows.flatMap((/** @type {any} */ row) => Object.keys(row.labels)))].sort();
-            return showGallery(rows, (label) => (names.indexOf(label) % 6) + 1);
-        }
-        write(element("notice"), answer?.said.words ?? "Offline: no server answers. It is tried again every few seconds.");
-        if (element("gallery").hidden) showDevices((await outbox.recall("welcome"))?.devices.map((/** @type {any} */ device) => device.id) ?? []);
-        await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+        const well = document.hidden || (await renewGallery(outbox));
+        await new Promise((resolve) => setTimeout(resolve, well && document.querySelector("#gallery-rows tr") ? RENEW_MS : AGAIN_MS));
     }
+}
+
+/** What the server says of the recordings now. @param {Outbox} outbox @returns {Promise<boolean>} whether it said it */
+async function renewGallery(outbox) {
+    const answer = await asked("/api/gallery");
+    if (answer?.status === 401) {
+        await signIn();
+        return false;
+    }
+    const well = answer?.status === 200;
+    hide(element("notice"), well);
+    if (well) {
+        const { rows } = answer.said;
+        const names = [...new Set(rows.flatMap((/** @type {any} */ row) => Object.keys(row.labels)))].sort();
+        showGallery(rows, (label) => (names.indexOf(label) % 6) + 1);
+        return true;
+    }
+    write(element("notice"), answer?.said.words ?? "Offline: no server answers. It is tried again every few seconds.");
+    if (element("gallery").hidden) showDevices((await outbox.recall("welcome"))?.devices.map((/** @type {any} */ device) => device.id) ?? []);
+    return false;
 }
 
 /** Keeps the page in this browser: each of its files is asked for once more, so that waits until something was seen. Without a service worker the page needs its server to open. */

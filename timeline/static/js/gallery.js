@@ -17,15 +17,25 @@ const COLUMNS = [
     { name: "Flags", key: (row) => row.flags.join() },
 ];
 
-/** @param {Row[]} rows the newest first @param {(label: string) => number} hueOf */
+/** What the rows are sorted by: kept while they are renewed. */
+const order = { column: 1, down: true };
+/** The rows as they were shown last. */
+let shown = "";
+
+/** Shows rows, or those that have come anew; whoever is at a link of one stays there. @param {Row[]} rows the newest first @param {(label: string) => number} hueOf */
 export function showGallery(rows, hueOf) {
-    let [column, down] = [1, true];
+    const now = JSON.stringify(rows);
+    if (now === shown) return;
+    shown = now;
     const head = element("gallery-head");
     const render = () => {
+        const { column, down } = order;
         const { key } = COLUMNS[column];
         const sorted = [...rows].sort((one, other) => (key(one) < key(other) ? -1 : key(one) > key(other) ? 1 : 0));
         if (down) sorted.reverse();
+        const at = document.activeElement?.getAttribute("data-recording");
         element("gallery-rows").replaceChildren(...sorted.map(rowOf));
+        if (at) [...document.querySelectorAll(/** @type {"a"} */ ("#gallery-rows a"))].find((link) => link.dataset.recording === at)?.focus({ preventScroll: true });
         document.querySelectorAll(/** @type {"canvas"} */ ("#gallery-rows canvas")).forEach((canvas) => {
             const row = sorted[Number(canvas.dataset.row)];
             if (canvas.className === "spark") drawSpark(canvas, row.spark);
@@ -36,14 +46,13 @@ export function showGallery(rows, hueOf) {
             else cell.removeAttribute("aria-sort");
         });
     };
-    head.replaceChildren(...COLUMNS.map(({ name }, i) => {
-        const button = made("button", { type: "button" }, name);
-        button.addEventListener("click", () => {
-            [column, down] = [i, i === column && !down];
+    if (head.children.length === 0) head.append(...COLUMNS.map(({ name }) => made("th", { scope: "col" }, made("button", { type: "button" }, name))));
+    head.querySelectorAll("button").forEach((button, i) => {
+        button.onclick = () => {
+            Object.assign(order, { column: i, down: i === order.column && !order.down });
             render();
-        });
-        return made("th", { scope: "col" }, button);
-    }));
+        };
+    });
     const empty = element("gallery-empty");
     empty.hidden = rows.length > 0;
     empty.textContent = "No device has sent data yet. On the device: sensorloom agent run -c agent.toml";
@@ -62,7 +71,8 @@ export function showDevices(names) {
 /** @param {Row} row @param {number} place @returns {HTMLTableRowElement} */
 function rowOf(row, place) {
     const [start, until] = [BigInt(row.start_ns), BigInt(row.until_ns)];
-    const link = made("a", { href: row.end_ns === null ? `/d/${encodeURIComponent(row.device)}` : addressOf(row.device, viewOf(start, until)) }, row.device);
+    const href = row.end_ns === null ? `/d/${encodeURIComponent(row.device)}` : addressOf(row.device, viewOf(start, until));
+    const link = made("a", { href, "data-recording": JSON.stringify([row.device, row.recording]) }, row.device);
     const share = `${Math.round(row.coverage * 100)} %`;
     const labels = Object.entries(row.labels).map(([name, part]) => `${name} ${Math.round(part * 100)} %`).join(", ");
     const cells = [

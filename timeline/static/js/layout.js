@@ -92,7 +92,7 @@ export function figures(low, high) {
 const widths = new Map();
 const WIDTHS_MAX = 2_000;
 
-/** How wide words are, px, in the font of a picture's words: measured once, since a browser shapes them anew each time. @param {CanvasRenderingContext2D} pen of that font @param {string} words @returns {number} */
+/** How wide words are, px, in the font of a picture's words: measured once, since a browser shapes them anew each time. @param {CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D} pen of that font @param {string} words @returns {number} */
 export function wideOf(pen, words) {
     let wide = widths.get(words);
     if (wide === undefined) {

@@ -4,6 +4,7 @@
  * what moves from frame to frame is the box.
  */
 import { GUTTER } from "./layout.js";
+import { drawStates, isStated } from "./states.js";
 import { addLine, strokeLines } from "./strokes.js";
 import { calm, columnsOf, extent } from "./traces.js";
 import { xOf } from "./view.js";
@@ -61,8 +62,14 @@ function picture(pen, width, height, ratio, of) {
     const own = /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext("2d", { alpha: false }));
     own.fillStyle = of.colours.ground;
     own.fillRect(0, 0, wide, tall);
-    if (of.trace) drawSignal(own, wide, Math.ceil((height - BAND) * ratio), of, of.trace);
+    const stated = of.trace?.channels[0] && isStated(of.trace.channels[0]);
+    if (of.trace && !stated) drawSignal(own, wide, Math.ceil((height - BAND) * ratio), of, of.trace);
     own.setTransform(ratio, 0, 0, ratio, 0, 0);
+    if (of.trace && stated) {
+        own.font = "12px system-ui, sans-serif";
+        own.textBaseline = "middle";
+        drawStates(own, width, { top: 0, height: height - BAND }, of.trace, 0, { view: of.whole, colours: of.colours });
+    }
     for (const { start, end, hue, share } of of.cells) {
         const x = xOf(of.whole, start, width);
         own.fillStyle = of.colours[`label-${hue}`] ?? of.colours.second;

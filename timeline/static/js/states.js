@@ -46,8 +46,8 @@ export function stateRuns({ frames, before, gaps }, channel, view, width) {
 }
 
 /**
- * @param {CanvasRenderingContext2D} pen @param {number} plot px @param {{ top: number, height: number }} band @param {Trace} trace
- * @param {number} channel @param {import("./draw.js").Scene} scene
+ * @param {CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D} pen @param {number} plot px @param {{ top: number, height: number }} band
+ * @param {Trace} trace @param {number} channel @param {Pick<import("./draw.js").Scene, "view" | "colours">} scene
  */
 export function drawStates(pen, plot, band, trace, channel, { view, colours }) {
     const words = trace.channels[channel].states;
