@@ -111,10 +111,29 @@ def test_the_overview_stays_as_wide_whatever_the_range_says(desk: Desk) -> None:
     assert len(set(widths)) == 1, widths
 
 
-def test_forced_colours_are_the_systems(desk: Desk) -> None:
+BRIGHT: Final = """(() => {
+    const { small, smallPen } = timeline;
+    const { data } = smallPen.getImageData(100, 4, small.width - 110, small.height - 24);
+    return data.filter((part, i) => i % 4 === 0 && part > 200).length / (data.length / 4);
+})()"""
+"""The share of the overview that is bright."""
+
+
+def test_forced_colours_are_the_systems_and_hide_nothing(desk: Desk) -> None:
+    """In the dark: off the screen a canvas takes system colours for light ones; a box that is not clear hides all."""
     page = desk.open(DEVICE)
-    page.emulate_media(forced_colors="active")
+    page.emulate_media(forced_colors="active", color_scheme="dark")
     desk.wait("Object.values(timeline.colours).every((colour) => !colour.startsWith('#'))")
+    desk.wait(f"timeline.overview && {BRIGHT} > 0.005 && {BRIGHT} < 0.5")
+
+
+def test_what_is_printed_is_light(desk: Desk) -> None:
+    page = desk.open(DEVICE)
+    page.emulate_media(color_scheme="dark")
+    desk.wait("timeline.colours.ground === '#15181C'")
+    page.emulate_media(color_scheme="dark", media="print")
+    desk.wait("timeline.colours.ground === '#FCFCFA'")
+    assert page.locator("#palette").is_hidden()
 
 
 @pytest.mark.parametrize("size", SIZES)

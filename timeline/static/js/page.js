@@ -45,7 +45,21 @@ export function colours() {
     const style = getComputedStyle(document.documentElement);
     const names = ["ground", "ink", "second", "grid", "raised", "alarm", "amber", "trace-1", "trace-2", "trace-3"];
     for (let hue = 1; hue <= 6; hue += 1) names.push(`label-${hue}`);
-    return Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
+    const found = Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
+    return found.ground.startsWith("#") ? found : resolved(found);
+}
+
+/** System colours as numbers: a canvas off the screen takes "Canvas" for white also where the system is dark. @param {Record<string, string>} named @returns {Record<string, string>} */
+function resolved(named) {
+    const probe = made("i");
+    probe.style.forcedColorAdjust = "none";
+    document.body.append(probe);
+    const found = Object.entries(named).map(([name, colour]) => {
+        probe.style.color = colour;
+        return [name, getComputedStyle(probe).color];
+    });
+    probe.remove();
+    return Object.fromEntries(found);
 }
 
 /** @typedef {{ width: number, height: number }} Size CSS px */

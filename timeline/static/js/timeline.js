@@ -146,10 +146,10 @@ export class Timeline {
         });
         for (const node of [plot, this.canvas, this.small]) observer.observe(node);
         plot.addEventListener("scroll", () => scrolled(this, plot.scrollTop));
-        for (const query of ["(prefers-color-scheme: dark)", "(forced-colors: active)"]) {
+        for (const query of ["screen and (prefers-color-scheme: dark)", "(forced-colors: active)", "print"]) {
             matchMedia(query).addEventListener("change", () => {
                 this.colours = colours();
-                this.paint();
+                paintNow(this); // a sheet is printed before the next frame
             });
         }
         setInterval(() => bar(this), BAR_MS);
