@@ -6,6 +6,7 @@ A line holds no raw line feed, so that a batch can be taken apart at its line fe
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -18,6 +19,7 @@ TIME: Final = "time"
 TEXT_CHARACTERS: Final = 1000
 """So much of a text is written; a field holds 64 KiB at most."""
 _NAME: Final = str.maketrans({",": "\\,", " ": "\\ ", "=": "\\=", "\n": "\\n", "\r": "\\r"})
+_LOOSE: Final = re.compile(r"\\(?=[,= \n\r]|\Z)")
 _MEASUREMENT: Final = str.maketrans({",": "\\,", " ": "\\ ", "\n": "\\n", "\r": "\\r"})
 _TEXT: Final = str.maketrans({'"': '\\"', "\\": "\\\\", "\n": "\\\\n", "\r": "\\\\r"})
 
@@ -35,7 +37,7 @@ def field_names(names: Sequence[str]) -> list[str]:
     """Channels' names as keys of fields, escaped: none is empty, "time" or there twice."""
     found: list[str] = []
     for number, name in enumerate(names):
-        key = _name(f"{name}_" if name == TIME else name or f"channel{number}")
+        key = _field(f"{name}_" if name == TIME else name or f"channel{number}")
         found.append(key if key not in found else f"{key}:{number}")
     return found
 
@@ -54,7 +56,7 @@ def number_fields(values: Mapping[str, float], taken: Iterable[str]) -> list[tup
     """Numbers by name as fields; those that are not finite have no place in the protocol. `taken` names are others'."""
     others = {*taken, TIME, ""}
     return [
-        (_name(f"{name}_" if name in others else name), repr(float(value)))
+        (_field(f"{name}_" if name in others else name), repr(float(value)))
         for name, value in values.items()
         if math.isfinite(value)
     ]
@@ -62,6 +64,11 @@ def number_fields(values: Mapping[str, float], taken: Iterable[str]) -> list[tup
 
 def _name(name: str) -> str:
     return _closed(name.translate(_NAME))
+
+
+def _field(name: str) -> str:
+    """A field's key: InfluxDB refuses the whole point where a backslash stands before what is escaped, or last."""
+    return _name(_LOOSE.sub("_", name))
 
 
 def _closed(name: str) -> str:

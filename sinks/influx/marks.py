@@ -10,7 +10,7 @@ kept: what still comes of it is counted, and gives no point.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, TypeAlias
 
 import msgspec
@@ -62,6 +62,10 @@ class Shelves:
 
     def __contains__(self, key: Key) -> bool:
         return key in self._place
+
+    def __iter__(self) -> Iterator[Key]:
+        """The marks of which something was said, and kept."""
+        return iter(self._place)
 
     def has_forgotten(self, device: str) -> bool:
         """Is nothing to be kept of this device?"""
@@ -121,6 +125,8 @@ class Annotations:
     def __init__(self, saved: Sequence[bytes] = ()) -> None:
         self._shelves = Shelves(saved)
         self._lines: dict[tuple[str, int], str] = {}
+        self._starting: dict[int, tuple[Key, ...]] | None = None
+        """The marks by where they start, or started: known from the first time on that one leaves its place."""
 
     @property
     def waiting_bytes(self) -> int:
@@ -144,10 +150,34 @@ class Annotations:
             counts["marks.unknown"] += 1  # its add is yet to come, or was forgotten
         self._shelves.tell(event)
         old, new = _standing(before), _standing([*before, event])
+        if new is not None and self._starting is not None:
+            self._begins(key, new.start_ns)
         if old is not None and (new is None or _head(new) != _head(old) or new.start_ns != old.start_ns):
-            self._lines[_head(old), old.start_ns] = line(_head(old), [("active", "0i")], old.start_ns)
+            other = self._beside(key, old)
+            left = line(_head(old), [("active", "0i")], old.start_ns) if other is None else _line(other)
+            self._lines[_head(old), old.start_ns] = left
         if new is not None:
             self._lines[_head(new), new.start_ns] = _line(new)
+
+    def _begins(self, key: Key, start_ns: int) -> None:
+        starting = {} if self._starting is None else self._starting
+        known = starting.get(start_ns, ())
+        if key not in known:
+            starting[start_ns] = (*known, key)
+        self._starting = starting
+
+    def _beside(self, key: Key, left: ResolvedMark) -> ResolvedMark | None:
+        """Another mark that stands where this one did, and has the same point: it has it now."""
+        if self._starting is None:
+            for known in self._shelves:
+                mark = _standing(self._shelves.told(known))
+                if mark is not None:
+                    self._begins(known, mark.start_ns)
+        for known in sorted((self._starting or {}).get(left.start_ns, ())):
+            mark = None if known == key else _standing(self._shelves.told(known))
+            if mark is not None and mark.start_ns == left.start_ns and _head(mark) == _head(left):
+                return mark
+        return None
 
     def forget(self, device: str) -> None:
         """Say nothing more of a device: what it said until now is on its way, and the database's."""
@@ -186,7 +216,6 @@ def _line(mark: ResolvedMark) -> str:
         ("end_ns", f"{mark.end_ns}i"),
         ("id", text(mark.id)),
         ("title", text(mark.shown)),
+        ("reason", text(mark.reason)),  # none, too: that of a mark that was here before would stay
     ]
-    if mark.reason:
-        pairs.append(("reason", text(mark.reason)))
     return line(_head(mark), pairs, mark.start_ns)

@@ -18,6 +18,8 @@ def test_no_line_is_a_comment_or_two() -> None:
 
 def test_fields_have_names_that_the_database_keeps() -> None:
     assert field_names(["time", "", "x", "x", "a b"]) == ["time_", "channel1", "x", "x:3", "a\\ b"]
+    backslashes = ["end\\", "a\\,b", "a\\=b", "a\\ b", "a\\b"]
+    assert field_names(backslashes) == ["end_", "a_\\,b", "a_\\=b", "a_\\ b", "a\\b"]
 
 
 def test_figures_without_a_place_in_the_protocol_are_left_out() -> None:

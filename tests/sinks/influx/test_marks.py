@@ -1,7 +1,11 @@
 from __future__ import annotations
 
-from ingest.records import MarkAdd, MarkRetract
-from sinks.influx.marks import SHELF, Shelves
+from collections import Counter
+
+import pytest
+
+from ingest.records import MarkAdd, MarkEdit, MarkRetract
+from sinks.influx.marks import SHELF, Annotations, Shelves
 
 
 def add(number: int) -> MarkAdd:
@@ -31,3 +35,31 @@ def test_the_oldest_marks_are_forgotten() -> None:
     assert shelves.told(("a", str(SHELF - 1))) == []
     assert ("a", str(SHELF)) in shelves
     assert len(shelves.save()) == 4
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_a_mark_that_leaves_its_place_leaves_the_one_that_has_the_same(anew: bool) -> None:
+    """Two of one label, author and start have one point: it said that none stands when one of them was taken back."""
+    notes: Counter[str] = Counter()
+    marks = Annotations()
+    for id_ in ("one", "two"):
+        marks.add(MarkAdd("a", id_, 5, 9, "run", "ann", "page", reason=f"note {id_}"), notes)
+    marks.take()
+    if anew:
+        marks = Annotations(marks.save())
+    marks.add(MarkEdit("a", "two", "ann", "page", start_ns=7, client_ns=1), notes)
+    here, there = marks.take()
+    assert (here[-2:], there[-2:]) == (" 5", " 7")
+    for field in ("active=1i", 'id="one"', 'reason="note one"'):
+        assert field in here
+    marks.add(MarkRetract("a", "one", "ann", "page", client_ns=2), notes)
+    (gone,) = marks.take()
+    assert gone.endswith(" active=0i 5")
+
+
+def test_a_point_says_that_its_mark_has_no_note() -> None:
+    """InfluxDB keeps the fields that a line does not name: the note of a mark that was there before."""
+    marks = Annotations()
+    marks.add(MarkAdd("a", "one", 5, 9, "run", "ann", "page"), Counter())
+    (line,) = marks.take()
+    assert 'reason=""' in line
