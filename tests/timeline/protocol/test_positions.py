@@ -21,8 +21,8 @@ EAST = np.where(np.arange(64) < 32, 180.0, -180.0) + (np.arange(64) - 31.5) * 10
 
 def degrees(frame: Frame, channel: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """What the page reads of a channel, the last values of tiles."""
-    values = frame.values[channel]
-    return values if values.ndim == 1 else values[3]
+    values: np.ndarray[tuple[int, ...], np.dtype[np.float64]] = frame.values[channel]
+    return (values if values.ndim == 1 else values[3]).reshape(-1)
 
 
 @pytest.mark.parametrize("level", [None, 10])
