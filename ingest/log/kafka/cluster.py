@@ -24,6 +24,7 @@ from ingest.log.kafka.contact import why_silent
 from ingest.log.kafka.offsets import BEGIN, END, STABLE_END, Question, check_code, offsets
 from ingest.log.kafka.setup import spec_of
 from ingest.log.kafka.silence import Silence
+from ingest.log.kafka.words import unreached, words_of
 from ingest.log.protocol import Bounds, TopicSpec
 
 T = TypeVar("T")
@@ -122,11 +123,7 @@ class Cluster:
         for broker in brokers:
             if await client.ready(broker.nodeId):
                 return
-        advertised = ", ".join(f"{broker.host}:{broker.port}" for broker in brokers)
-        raise kafka_errors.KafkaConnectionError(
-            f"the broker answers, but says that clients find it at {advertised}, which cannot be reached from here; "
-            "set its advertised.listeners to an address that they can reach"
-        )
+        raise kafka_errors.KafkaConnectionError(unreached([f"{broker.host}:{broker.port}" for broker in brokers]))
 
     async def _look(self) -> None:
         """Raise `KafkaConnectionError` with the reason where no address answers as a broker does."""
@@ -180,11 +177,11 @@ class Cluster:
 
     def unavailable(self, what: str, error: BaseException | str) -> LogUnavailableError:
         """The error for a cluster that gives no answer."""
-        return LogUnavailableError(f"kafka://{self.bootstrap}: {what}: {_say(error)}")
+        return LogUnavailableError(f"kafka://{self.bootstrap}: {what}: {words_of(what, error, self.bootstrap)}")
 
     def refusal(self, what: str, error: BaseException | str) -> LogConfigError:
         """The error for a cluster that says no."""
-        return LogConfigError(f"kafka://{self.bootstrap}: {what}: {_say(error)}")
+        return LogConfigError(f"kafka://{self.bootstrap}: {what}: {words_of(what, error, self.bootstrap)}")
 
     async def _shared(self) -> Any:
         async with self._lock:
@@ -394,9 +391,3 @@ def _partitions(metadata: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _between(begins: Mapping[int, int], ends: Mapping[int, int]) -> dict[int, Bounds]:
     return {partition: Bounds(begin, max(begin, ends[partition])) for partition, begin in sorted(begins.items())}
-
-
-def _say(error: BaseException | str) -> str:
-    if isinstance(error, kafka_errors.NodeNotReadyError):
-        return "the broker does not answer any more; see it and the network"
-    return error if isinstance(error, str) else str(error) or type(error).__name__
