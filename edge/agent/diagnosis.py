@@ -6,6 +6,7 @@ silence, a rate that is not the one configured; each with what was found and wha
 
 from __future__ import annotations
 
+import operator
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ FIRST_NS: Final = 3 * S
 """So long after the first fault a source that never gave a sample is told."""
 SILENCE_NS: Final = 8 * S
 """A silence that is told where nothing says how long one may be."""
+_POLLED: Final = ("hwmon", "modbus", "onewire")
+"""Sources whose `poll` has a default."""
 UNKNOWN_NS: Final = 30 * S
 """The same, of a sensor that has spoken so seldom that its rhythm is not known."""
 RHYTHM: Final = 32
@@ -263,6 +266,13 @@ class Diagnosis:
     def _where_to_look(self) -> str:
         if self._config.type == "serial":
             return "is the sensor on, and does its TX go to this port's RX?"
+        if self._config.type == "exec":
+            return "does its program write each line at once, as with stdbuf -oL, or python -u?"
+        if self._config.type == "sparkplug":
+            return (
+                "are group_id, edge_node_id and device_id the node's own (case counts), is it on, and may this user "
+                "read what it publishes?"
+            )
         topic = self._config.options.get("topic")
         if topic is not None:
             return (
@@ -280,18 +290,31 @@ class Diagnosis:
 
     def _rate(self, now: Glance) -> Finding | None:
         nominal = self._config.rate
-        if nominal is None or self._config.clock != "arrival" or now.heard_ns is None or now.samples < FEW:
+        if nominal is None or now.heard_ns is None or now.samples < FEW:
             return None
         found, off = now.rate_hz, RATE_OFF
         if found is None:
             found, off = self._counted_hz(now), ROUGH_RATE_OFF
         if found is None or abs(found / float(nominal) - 1) <= off:
             return None
+        if self._config.clock == "device" and (found > nominal or not self._comes_evenly(now)):
+            return None  # it may be handing over what it has kept
         return Finding(
             "rate",
             f'{found:.4g} samples a second come, rate = "{float(nominal):g}Hz" says {float(nominal):g}; correct rate, '
-            "or the sensor's setting",
+            f"or {self._pace()}",
         )
+
+    def _pace(self) -> str:
+        """What says how fast samples are taken."""
+        if "poll" in self._config.options or self._config.type in _POLLED:
+            return "poll"
+        return "set the sensor's by frequency" if self._config.type == "iio" else "the sensor's setting"
+
+    def _comes_evenly(self, now: Glance) -> bool:
+        """Each glance of late has seen new samples: it does not hand them over in heaps, now and then."""
+        recent = [glance.samples for glance in self._seen if glance.at_ns >= now.at_ns - WINDOW_NS]
+        return all(map(operator.lt, recent, recent[1:]))
 
     def _counted_hz(self, now: Glance) -> float | None:
         """How many samples a second came lately; None where that says nothing of the sensor."""

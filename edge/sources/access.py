@@ -26,8 +26,8 @@ class Ownership(NamedTuple):
 def way_in(path: str | Path, lasting: str, *, writes: bool = True, folder: Path | None = None) -> str:
     """What this user does to open a file, a command first.
 
-    `lasting` says what gives it to whom for good. `folder`: its folder is given to the user as a whole, as there are
-    more such files in it.
+    `lasting` says what gives it to whom for good; empty where a disk keeps whose it is. `folder`: its folder is given
+    to the user as a whole, as there are more such files in it.
     """
     try:
         info = Path(path).stat()
@@ -42,7 +42,7 @@ def advice(given: str, owned: Ownership, user: str, lasting: str, *, writes: boo
     if owned.lets_in(writes=writes):
         return f"join its group: sudo usermod -aG {owned.group} {user}, and log in anew (restart a service)"
     chown = f"sudo chown{' -R' if given.endswith('/') else ''} {user} {shlex.quote(given)}"
-    return f"{chown} gives it to this user until the next boot, {lasting} for good"
+    return f"{chown} gives it to this user" + (f" until the next boot, {lasting} for good" if lasting else "")
 
 
 def user() -> str:

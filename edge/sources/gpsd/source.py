@@ -64,7 +64,7 @@ class Daemon:
 
     def why_lost(self, error: Exception) -> str:
         """What people make of an error that reading raised."""
-        return "ended the connection; waiting for it to come back"
+        return "ended the connection; waiting for it to come back; is it gpsd that listens there (tcp_port)?"
 
     def others(self, at_ns: int) -> list[str]:
         """Nobody takes anything away: each client has its own reports."""

@@ -26,16 +26,16 @@ from edge.sources.modbus.settings import BITS, KEYS, Settings, read_settings
 from edge.sources.polled import PolledSource, PollError
 from edge.sources.serial.port import Line, device_file, why_closed
 
-_REFUSALS: Final[Mapping[int, str]] = {
+REFUSALS: Final[Mapping[int, str]] = {
     1: "does not know this kind of request; try the other table",
     2: "has none at such addresses; see address, table, and the fields' length, in its manual",
     3: "refuses so many at once; see the fields' length in its manual",
-    4: "has failed by itself",
-    6: "is busy",
+    4: "has failed by itself; see its display or its log, and unit_id",
+    6: "is busy; say a longer poll, and see whether another master asks it",
     10: "gateway: has no way to this unit; see unit_id",
     11: "gateway: the unit behind it does not answer; see unit_id, the wiring and the bus's baud",
 }
-"""By the exception's code (Modbus Application Protocol 1.1b3, section 7)."""
+"""What is told, by the exception's code (Modbus Application Protocol 1.1b3, section 7)."""
 _CODES: Final[Mapping[str, int]] = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
 """The function codes of the questions, and of their answers (section 6)."""
 _FIRST_DIGITS: Final[Mapping[str, int]] = {"discrete": 1, "input": 3, "holding": 4}
@@ -97,7 +97,7 @@ class ModbusSource(PolledSource):
             raise PollError(f"the connection broke: {error.strerror or error}") from None
         if isinstance(found, ExceptionResponse):
             code = found.exception_code
-            raise PollError(_REFUSALS.get(code, f"answers with an error (code {code})") + self._counted_from_one(code))
+            raise PollError(REFUSALS.get(code, f"answers with an error (code {code})") + self._counted_from_one(code))
         if found.isError() or found.function_code != _CODES[wanted.table]:
             raise PollError(f"answers another question (function code {found.function_code}); is another master there?")
         of_bits = wanted.table in BITS

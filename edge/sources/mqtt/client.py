@@ -19,6 +19,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from edge.sources.mqtt import failures
 from edge.sources.mqtt.settings import Settings
 from ingest.errors import PermanentError
 
@@ -176,7 +177,7 @@ def _tls(settings: Settings) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=settings.ca_file or None)
     except OSError as error:
-        raise PermanentError(f"{settings.ca_file}: {_of_file(error)}") from None
+        raise PermanentError(failures.unreadable("ca_file", settings.ca_file, error)) from None
     if settings.cert_file:
         _prove(context, settings)
     return context
@@ -184,12 +185,13 @@ def _tls(settings: Settings) -> ssl.SSLContext:
 
 def _prove(context: ssl.SSLContext, settings: Settings) -> None:
     """Show a certificate of one's own."""
-    files = [file for file in (settings.cert_file, settings.key_file) if file]
-    for file in files:  # OpenSSL names none of them
+    named = {key: file for key in ("cert_file", "key_file") if (file := getattr(settings, key))}
+    files = list(named.values())
+    for key, file in named.items():  # OpenSSL names none of them
         try:
             Path(file).open("rb").close()
         except OSError as error:
-            raise PermanentError(f"{file}: {error.strerror}") from None
+            raise PermanentError(failures.unreadable(key, file, error)) from None
     try:
         context.load_cert_chain(settings.cert_file, settings.key_file or None, password=_no_passphrase)
     except ssl.SSLError as error:
@@ -211,17 +213,11 @@ def _password(settings: Settings) -> str | None:
     try:
         return Path(file).read_text(encoding="utf-8").strip()
     except OSError as error:
-        raise PermanentError(f"{file}: {_of_file(error)}") from None
+        raise PermanentError(failures.unreadable("password_file", file, error)) from None
     except UnicodeDecodeError as error:
         raise PermanentError(
             f"{file}: is no text: byte {error.start} is not UTF-8; write the password into it and nothing else"
         ) from None
-
-
-def _of_file(error: OSError) -> str:
-    if isinstance(error, ssl.SSLError):
-        return f"holds no certificates in PEM ({error.reason or error})"
-    return error.strerror or str(error)
 
 
 def connect(settings: Settings, client: Client) -> None:

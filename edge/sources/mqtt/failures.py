@@ -10,6 +10,7 @@ import ssl
 from datetime import datetime
 from typing import Final
 
+from edge.sources.access import way_in
 from edge.sources.mqtt.settings import Settings
 
 _EXPIRED, _NOT_YET_VALID, _NAME_MISMATCH, _ADDRESS_MISMATCH = 10, 9, 62, 64
@@ -58,7 +59,18 @@ def connecting(error: Exception, settings: Settings, connect_s: float, now: date
         return f'no host has the name "{settings.host}"; correct it'
     if settings.tls and isinstance(error, ConnectionError | EOFError) and not isinstance(error, ConnectionRefusedError):
         return f"{_words(error)} during the TLS handshake; {_perhaps_plain(settings)}"
+    if isinstance(error, ConnectionRefusedError):
+        return f"{_words(error)}: nobody listens there; is the broker running, is port {settings.port} right?"
     return _words(error)
+
+
+def unreadable(key: str, path: str, error: OSError) -> str:
+    """Why a file that a key names cannot be read, and what to do."""
+    if isinstance(error, ssl.SSLError):
+        return f"{path}: holds no certificates in PEM ({error.reason or error}); name another file in {key}"
+    if isinstance(error, PermissionError):
+        return f"{path}: {_words(error)}; {way_in(path, '', writes=False)}"
+    return f"{path}: {_words(error)}; put it there, or name another file in {key}"
 
 
 def closed_unanswered(settings: Settings, reason: str, alert: str = "") -> str:

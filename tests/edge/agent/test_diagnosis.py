@@ -9,7 +9,7 @@ import pytest
 from edge.agent.diagnosis import Diagnosis, Glance, S
 from edge.agent.hearing import Hearing
 from edge.decoders import decoder_type
-from edge.protocol import Arrival, Fault, SourceConfig
+from edge.protocol import Arrival, ClockKind, Fault, SourceConfig
 from tests.edge.configs import source_config
 
 
@@ -183,6 +183,38 @@ def test_a_rate_that_is_not_the_configured_one_is_told_with_both() -> None:
         found = sensor(rate=rate).run(10, good=true)
         assert f'{true} samples a second come, rate = "{rate}Hz" says {rate}' in found.texts
         assert len(found.said) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "clock", "true", "options", "todo"),
+    [
+        ("modbus", "arrival", 50, {"poll": "20ms"}, "correct rate, or poll"),
+        ("iio", "kernel", 50, {}, "correct rate, or set the sensor's by frequency"),
+        ("iio", "kernel", 200, {}, "correct rate, or set the sensor's by frequency"),
+        ("serial", "device", 50, {}, "correct rate, or the sensor's setting"),
+        ("serial", "device", 200, {}, ""),
+        ("serial", "device", 90, {}, ""),
+    ],
+)
+def test_a_rate_that_is_not_the_configured_one_is_told_whoever_stamps(
+    kind: str, clock: ClockKind, true: int, options: dict[str, str], todo: str
+) -> None:
+    """With times of the device's own, only one that is too low: what comes faster may be what it had kept."""
+    found = sensor(rate=100, kind=kind, clock=clock, **options).run(20, good=true)
+    assert found.texts.endswith(todo)
+    assert bool(found.said) == bool(todo)
+
+
+def test_what_a_device_hands_over_now_and_then_is_no_rate() -> None:
+    found = sensor(rate=100, clock="device")
+    for _ in range(10):
+        found.run(1, good=120).run(2)
+    assert "samples a second" not in found.texts
+
+
+def test_a_silent_source_is_told_where_to_look() -> None:
+    for kind, where in (("exec", "stdbuf -oL"), ("sparkplug", "are group_id, edge_node_id and device_id the node's")):
+        assert where in sensor(kind=kind).run(60).texts
 
 
 def test_a_learned_rate_is_told_where_it_is_off_by_a_hundredth() -> None:

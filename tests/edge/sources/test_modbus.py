@@ -28,7 +28,7 @@ from edge.decoders.framing.shape import Endian
 from edge.protocol import Arrival, Frame, Interruption
 from edge.sources.modbus.order import doubt
 from edge.sources.modbus.settings import Settings
-from edge.sources.modbus.source import ModbusSource
+from edge.sources.modbus.source import REFUSALS, ModbusSource
 from edge.sources.polled import NO_ANSWER
 from ingest.errors import UsageError
 from simulators.doubles.suite import check_source
@@ -116,6 +116,8 @@ def test_a_device_that_goes_and_comes_back() -> None:
 
 
 def test_a_refusal_is_told_with_what_to_do() -> None:
+    assert all(re.search("see|say|try", text) for text in REFUSALS.values())
+
     async def scenario() -> None:
         (port,) = free_ports(1)
         server = await serve([5], port)

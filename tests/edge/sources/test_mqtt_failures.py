@@ -171,7 +171,7 @@ def test_a_certificate_that_cannot_be_shown_is_named(site: Site, tmp_path: Path)
     command = f"openssl pkey -in {key} -out {locked} -aes128 -passout pass:secret".split()
     subprocess.run(command, check=True, timeout=200)
     said = failure(cert_file=str(certificate), key_file=str(tmp_path / "none.key"))
-    assert said == f"{tmp_path}/none.key: No such file or directory"
+    assert said == f"{tmp_path}/none.key: No such file or directory; put it there, or name another file in key_file"
     said = failure(cert_file=str(certificate), key_file=str(site.clients["other"][1]))
     assert "client.pem and " in said
     assert "are not of one another" in said
@@ -182,7 +182,8 @@ def test_a_certificate_that_cannot_be_shown_is_named(site: Site, tmp_path: Path)
 
 def test_hosts_and_ports_that_do_not_answer_are_told_apart() -> None:
     (port,) = free_ports(1)
-    assert told(f"mqtt://127.0.0.1:{port}") == "Connection refused"
+    said = "Connection refused: nobody listens there; is the broker running, is port"
+    assert told(f"mqtt://127.0.0.1:{port}") == f"{said} {port} right?"
     said = told("mqtt://no-such-host.invalid")
     assert said.endswith(': no address for "no-such-host.invalid"; is it spelled right, and does DNS work here?')
 
@@ -250,7 +251,11 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     found = failure(username="pump", password_file=str(password))
     assert found == f"{password}: is no text: byte 3 is not UTF-8; write the password into it and nothing else"
     assert failure(ca_file=str(authority)).startswith(f"{authority}: holds no certificates in PEM (")
-    assert "No such file" in failure(ca_file=str(tmp_path / "none.pem"))
+    assert failure(ca_file=str(authority)).endswith("; name another file in ca_file")
+    found = failure(ca_file=str(tmp_path / "none.pem"))
+    assert found == f"{tmp_path}/none.pem: No such file or directory; put it there, or name another file in ca_file"
+    found = failures.unreadable("key_file", str(password), PermissionError(13, "Permission denied"))
+    assert found.startswith(f"{password}: Permission denied; sudo chown ") or "usermod -aG" in found
 
 
 def test_a_wrong_password_is_told(tmp_path: Path) -> None:

@@ -58,7 +58,10 @@ def test_who_is_not_there_is_named_with_what_to_do(tmp_path: Path) -> None:
         "127.0.0.1:10",
         "nobody listens there; is the broker running, is the number behind the colon right?",
     )
-    assert problems["temp"] == ("mqtt://127.0.0.1:9", "Connection refused")
+    assert problems["temp"] == (
+        "mqtt://127.0.0.1:9",
+        "Connection refused: nobody listens there; is the broker running, is port 9 right?",
+    )
 
 
 def test_the_doctor_ends_with_1_and_the_fixes_in_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
