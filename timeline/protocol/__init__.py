@@ -30,7 +30,7 @@ from timeline.protocol.marks import (
     QueueOf,
     Rejected,
 )
-from timeline.protocol.messages import FromPage, ToPage, decode, encode
+from timeline.protocol.messages import FromPage, ToPage, UnfitError, decode, encode
 from timeline.protocol.presence import Pending, People, Person, Presence
 from timeline.protocol.streams import Channel, Device, Devices, Gap, LiveNews, Recording, Shown, Stream, Unsure, View
 
@@ -88,6 +88,7 @@ __all__ = [
     "TakeQuery",
     "ToPage",
     "Trouble",
+    "UnfitError",
     "Unsure",
     "Uuid",
     "View",

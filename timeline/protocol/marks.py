@@ -116,8 +116,8 @@ class Neighbour(msgspec.Struct, frozen=True, tag="neighbour", tag_field="type"):
     device: Name
     start_ns: Ns
     end_ns: Ns
-    mark: Annotated[str, Meta(max_length=200)] = ""
-    """The other one's id; "" where it is the instant `start_ns`."""
+    mark: str = ""
+    """The other one's id, as long as it is; "" where it is the instant `start_ns`."""
     later: bool = True
 
 
@@ -223,7 +223,8 @@ class Rejected(msgspec.Struct, frozen=True, tag="rejected", tag_field="type"):
     """An act was not done."""
 
     act: Uuid
-    code: Literal["role", "device", "label", "range", "mark", "log"]
+    code: Literal["role", "device", "label", "range", "mark", "log", "act"]
+    """`act`: one of its fields is none, or more than is taken."""
     words: str
     again: bool = False
     """It may be sent again, and should be: the log takes nothing just now."""

@@ -257,13 +257,21 @@ class App:
                 tab.take(protocol.decode(await socket.receive_text()))
             while True:
                 await tab.room()
-                tab.take(protocol.decode(await socket.receive_text()))
+                await _hear(socket, tab)
         except WebSocketDisconnect:
             return
         except ClosedError as error:
             tab.give_up(error.code)
-        except (msgspec.MsgspecError, KeyError, TimeoutError):  # no message, a binary frame, or none at all
+        except (msgspec.MsgspecError, protocol.UnfitError, KeyError, TimeoutError):  # none, or a binary one
             tab.give_up(4400)
+
+
+async def _hear(socket: WebSocket, tab: Tab) -> None:
+    text = await socket.receive_text()
+    try:
+        tab.take(protocol.decode(text))
+    except protocol.UnfitError as error:
+        tab.say(error.answer)
 
 
 async def _close(socket: WebSocket, code: int) -> None:

@@ -132,6 +132,25 @@ export function entryWords(entry) {
     return end === undefined || end === start ? `${said} ${clock(start, 0)}` : `${said} ${clock(start, 0)} to ${clock(end, 0)}`;
 }
 
+/** Characters of a note, and of a label, as the server takes them. */
+export const NOTE_MAX = 2000;
+const LABEL_MAX = 200;
+
+/** Why no server takes something; "": it may be taken. @param {{ reason?: string, label?: string }} change @returns {string} */
+export function misfit({ reason = "", label = "" }) {
+    if (isOver(reason, NOTE_MAX)) return `the note has ${lengthOf(reason)} characters, at most ${NOTE_MAX} are kept`;
+    return isOver(label, LABEL_MAX) ? `the label has ${lengthOf(label)} characters, at most ${LABEL_MAX} are taken` : "";
+}
+
+/** Characters, as the server counts them. @param {string} text @returns {number} */
+const lengthOf = (text) => [...text].length;
+
+/** @param {string} text @param {number} most @returns {boolean} */
+const isOver = (text, most) => text.length > most && lengthOf(text) > most;
+
+/** A note for another mark: one that is too long, which an import may have brought, stays whole where it is. @param {string} note @returns {string} */
+const copied = (note) => (isOver(note, NOTE_MAX) ? `${[...note].slice(0, NOTE_MAX - 1).join("")}…` : note);
+
 // Gestures on marks that are there.
 
 /** The reason of an edit that empties the note: an edit without a reason leaves it. */
@@ -171,7 +190,7 @@ export function reshaping(mark, fields, who, id) {
     const edit = editing(mark, fields);
     if (edit.length === 0 || mayChange(mark, who)) return edit;
     const { start, end, label, reason } = changed(mark, fields);
-    return [{ kind: "add", mark: id, start, end, label: mark.trim ? undefined : label, trim: mark.trim, reason }];
+    return [{ kind: "add", mark: id, start, end, label: mark.trim ? undefined : label, trim: mark.trim, reason: fields.reason ?? copied(reason) }];
 }
 
 /** Says that a mark is right: a rule's becomes that person's. @param {Mark} mark @returns {Change} */
@@ -187,15 +206,16 @@ export const retracting = (mark, reason = "") => ({ kind: "retract", mark: mark.
 export function splitting(mark, at, id) {
     if (at <= mark.start || at >= mark.end) return [];
     const { end, label, trim, reason } = mark;
-    return [...editing(mark, { end: at }), { kind: "add", mark: id, start: at, end, label: trim ? undefined : label, trim, reason }];
+    return [...editing(mark, { end: at }), { kind: "add", mark: id, start: at, end, label: trim ? undefined : label, trim, reason: copied(reason) }];
 }
 
 /**
- * One mark of two: the first reaches to the end of the other, which is taken back.
+ * One mark of two: the first reaches to the end of the other, which is taken back; it has the notes of both.
  * @param {Mark} mark @param {Mark} other @returns {Change[]}
  */
 export function merging(mark, other) {
     const start = mark.start < other.start ? mark.start : other.start;
     const end = mark.end > other.end ? mark.end : other.end;
-    return [...editing(mark, { start, end }), retracting(other)];
+    const reason = [...new Set([mark.reason, other.reason])].filter((note) => note !== "").join("; ");
+    return [...editing(mark, { start, end, reason }), retracting(other)];
 }

@@ -1,8 +1,8 @@
 // @ts-check
 /** The bar at the top: clock, how live it is, what waits, who looks too; and what is said when the line goes and comes. */
-import { element, made, say, setTo, write } from "./page.js";
+import { element, hide, made, say, setTo, write } from "./page.js";
 import { clock } from "./time.js";
-import { liveWords, outboxWords } from "./words.js";
+import { liveWords, othersWords, outboxWords } from "./words.js";
 
 /** @typedef {import("./timeline.js").Timeline} Timeline */
 
@@ -43,8 +43,11 @@ export function bar(at) {
     const open = at.open || at.link.tries === 0; // the first answer is on its way
     write(element("outbox"), outboxWords(waiting, open));
     element("outbox").classList.toggle("waits", waiting > 0 || !open);
+    const others = at.user === "" ? "" : othersWords(at.outbox.others(at.user));
+    hide(element("others"), others === "");
+    write(element("others"), others);
     if (waiting > 0 || at.sending.length === 0) return;
     const sent = at.outbox.acts.filter((act) => act.state === "saved" && at.sending.includes(act.act)).length;
-    say(sent === 1 ? "1 mark sent" : `${sent} marks sent`);
+    if (sent > 0) say(sent === 1 ? "1 mark sent" : `${sent} marks sent`); // none: another person has signed in
     at.sending = [];
 }

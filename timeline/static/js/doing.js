@@ -1,6 +1,6 @@
 // @ts-check
 /** What this person does to marks, and what becomes of it: seen at once, kept in this browser, sent, and in the log. */
-import { doingAgain, entryWords, placed, stacks, takingBack, wireOf } from "./acts.js";
+import { doingAgain, entryWords, misfit, placed, stacks, takingBack, wireOf } from "./acts.js";
 import { CELLS } from "./asking.js";
 import { COLUMN, denseOf } from "./density.js";
 import { markOf, meets } from "./marks.js";
@@ -10,6 +10,12 @@ import { changedWords, markedWords } from "./words.js";
 
 /** @typedef {import("./acts.js").Change} Change */
 /** @typedef {import("./timeline.js").Timeline} Timeline */
+
+/** Whether this person marks; who does not is told so. @param {Timeline} at @returns {boolean} */
+export function may(at) {
+    if (!at.mayMark) say(at.user ? `${at.user} looks here, and may not mark: an admin can change that` : "Nothing is marked yet: the server has not said who you are");
+    return at.mayMark;
+}
 
 /** What waits, over what stands. @param {Timeline} at */
 export function overlay(at) {
@@ -23,7 +29,9 @@ export function overlay(at) {
  * @param {Timeline} at @param {readonly Change[]} changes @param {string} [words] @param {"do" | "undo" | "redo"} [way] @param {string} [takes]
  */
 export function act(at, changes, words = "", way = "do", takes = undefined) {
-    if (!at.mayMark || changes.length === 0) return;
+    if (!may(at) || changes.length === 0) return;
+    const wrong = changes.map(misfit).find((why) => why !== "");
+    if (wrong) return say(`Not done: ${wrong}`); // of what belongs together one part alone would be wrong
     const gesture = crypto.randomUUID();
     const { offset, roundTrip } = at.link.clock;
     const acts = changes.map((change) => ({
@@ -31,7 +39,7 @@ export function act(at, changes, words = "", way = "do", takes = undefined) {
         reason: change.reason ?? "", clientNs: at.now(), offsetNs: offset, roundTripNs: roundTrip, liveTab: at.follow && at.live && change.kind === "add" ? at.link.tab : undefined, state: /** @type {const} */ ("waiting"),
     }));
     const kept = at.outbox.keep(acts);
-    if (at.outbox.ready) for (const act of acts) at.link.send(wireOf(act)); // before it is painted: the log is farther away than the screen
+    if (at.outbox.ready && at.open && at.welcome.user === at.user) for (const act of acts) at.link.send(wireOf(act)); // before it is painted: the log is farther away than the screen
     overlay(at);
     if (words) say(words);
     kept.catch((error) => at.trouble(`This browser does not keep marks (${error}): leave the page open until the outbox is empty.`));
@@ -69,7 +77,11 @@ export function sendWaiting(at) {
     const moved = acts.filter((act, i) => act !== waiting[i]);
     if (moved.length > 0) at.outbox.keep(moved).catch(() => undefined);
     overlay(at);
-    for (const act of acts) at.link.send(wireOf(act));
+    for (const act of acts) {
+        const words = misfit(act);
+        if (words) void rejected(at, { act: act.act, words }); // it is kept by a page of before: no server takes it
+        else at.link.send(wireOf(act));
+    }
 }
 
 // What the server says of it.
@@ -133,9 +145,9 @@ export async function accepted(at, { act: name, mark }) {
 export async function rejected(at, { act: name, words, again }) {
     const act = at.outbox.acts.find((one) => one.act === name);
     if (!act) return;
-    say(again ? `Not saved yet: ${words}` : `Refused: ${words}`);
+    say(again ? `Not saved yet: ${words}` : `Refused: ${words}: ${entryWords({ gesture: act.gesture, acts: [act] })}`);
     const kept = at.outbox.keep([{ ...act, state: again ? "waiting" : "refused", refused: words }]);
     overlay(at);
-    if (again) setTimeout(() => at.link.send(wireOf(act)), 2000);
+    if (again) setTimeout(() => at.user === act.user && at.link.send(wireOf(act)), 2000); // over another's line it would be theirs
     await kept?.catch(() => undefined); // what is not kept was told when it was done
 }

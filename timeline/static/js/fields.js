@@ -1,5 +1,6 @@
 // @ts-check
 /** The fields of the selected mark, to be read and changed; what is being typed stays. */
+import { misfit } from "./acts.js";
 import { reshape, retract, selected } from "./gestures.js";
 import { element, hide, made, say, write } from "./page.js";
 import { clock, exact, instant } from "./time.js";
@@ -7,9 +8,6 @@ import { stateWords, whoseWords } from "./words.js";
 
 /** @typedef {import("./timeline.js").Timeline} Timeline */
 /** @typedef {import("./marks.js").Mark} Mark */
-
-/** Characters of a note, as the server takes them. */
-const NOTE_MAX = 2000;
 
 /** @param {Timeline} at @param {(mark: string) => void} back brings the focus back to a mark's row */
 export function fieldsOf(at, back) {
@@ -85,9 +83,9 @@ function noteField(at, mark) {
     input.dir = "auto";
     input.addEventListener("change", () => {
         const note = input.value.trim();
-        const tooLong = [...note].length > NOTE_MAX;
-        input.setAttribute("aria-invalid", String(tooLong));
-        if (tooLong) return say(`The note has ${[...note].length} characters, at most ${NOTE_MAX} are kept: it is not saved`); // a browser's own limit would cut what is pasted, in silence
+        const wrong = misfit({ reason: note });
+        input.setAttribute("aria-invalid", String(wrong !== ""));
+        if (wrong) return say(`Not saved: ${wrong}`); // a browser's own limit would cut what is pasted, in silence
         reshape(at, now(at, mark), { reason: note }, `note: ${note}`);
     });
     return input;

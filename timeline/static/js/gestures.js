@@ -1,7 +1,8 @@
 // @ts-check
 /** What keys, buttons and the menu do to marks: set, move, split, unite, trim, take back. */
-import { merging, mayChange, reshaping, retracting, splitting } from "./acts.js";
+import { merging, mayChange, misfit, reshaping, retracting, splitting } from "./acts.js";
 import { knows } from "./asking.js";
+import { may } from "./doing.js";
 import { pressed, released, toggledStates } from "./marking.js";
 import { markOf, neighbour } from "./marks.js";
 import { element, say } from "./page.js";
@@ -28,7 +29,7 @@ function addAll(at, done) {
  * @param {Timeline} at @param {string} label
  */
 export function labelDown(at, label) {
-    if (!at.mayMark) return;
+    if (!may(at)) return;
     if (at.chosen) {
         const { start, end } = at.chosen;
         at.chosen = undefined;
@@ -54,7 +55,7 @@ export function labelUp(at, label = at.marking.held?.label) {
 
 /** State mode on or off. @param {Timeline} at */
 export function toggleStates(at) {
-    if (!at.mayMark) return;
+    if (!may(at)) return;
     const [marking, done] = toggledStates(at.marking, at.markTime());
     at.marking = marking;
     addAll(at, done);
@@ -62,8 +63,8 @@ export function toggleStates(at) {
     at.changed();
 }
 
-/** Where a tab keeps the state that goes on: it outlives a browser that dies, and a tablet's that lets a tab go. */
-const GOES_ON = "sensorloom.running";
+/** Where a tab keeps the state that goes on, of each person: it outlives a browser that dies, and a tablet's that lets a tab go. */
+const GOES_ON = "sensorloom.running.";
 
 /** Keeps the state that goes on, where it is another one. @param {Timeline} at */
 export function keepRunning(at) {
@@ -71,8 +72,8 @@ export function keepRunning(at) {
     if (running === at.hand.running) return;
     at.hand.running = running;
     try {
-        if (running) sessionStorage.setItem(GOES_ON, JSON.stringify({ user: at.user, device: at.device, label: running.label, start: String(running.start) }));
-        else sessionStorage.removeItem(GOES_ON);
+        if (running) sessionStorage.setItem(GOES_ON + at.user, JSON.stringify({ user: at.user, device: at.device, label: running.label, start: String(running.start) }));
+        else sessionStorage.removeItem(GOES_ON + at.user);
     } catch {
         // a browser that keeps nothing: the state ends with its tab
     }
@@ -80,7 +81,7 @@ export function keepRunning(at) {
 
 /** Goes on with the state that went on when this tab's page died. @param {Timeline} at */
 export function goOn(at) {
-    const { user, device, label, start } = JSON.parse(sessionStorage.getItem(GOES_ON) ?? "{}");
+    const { user, device, label, start } = JSON.parse(sessionStorage.getItem(GOES_ON + at.user) ?? "{}");
     if (!at.mayMark || user !== at.user || device !== at.device || at.marking.running) return;
     at.marking = { stateMode: true, held: null, running: { label, start: BigInt(start) } };
     say(`state mode goes on: ${label} since ${clock(BigInt(start))}`);
@@ -231,7 +232,8 @@ export function split(at) {
     const [time, may] = [at.cursorTime(), mayChange(mark, whoOf(at))];
     if (!may) return say(`The mark is ${mark.author}'s: a reviewer splits it`);
     const changes = splitting(mark, time, crypto.randomUUID());
-    if (changes.length > 0) at.act(changes, `split at ${clock(time)}`);
+    const cut = misfit(mark) && ", whose note is too long for a second one: it stays whole at the first";
+    if (changes.length > 0) at.act(changes, `split at ${clock(time)}${cut}`);
     else say("The cursor is not inside of the selected mark");
 }
 
@@ -243,7 +245,10 @@ export function unite(at) {
     if (!next) return without(at, "No later mark of this label and person to unite with: only what is in view is known");
     if (!between(at, mark.end, next.start)) return without(at, "What lies between the two marks is not in view: zoom out until both are seen");
     if (!mayChange(mark, whoOf(at))) return say(`The marks are ${mark.author}'s: a reviewer unites them`);
-    at.act(merging(mark, next), "united with the next one");
+    const changes = merging(mark, next);
+    const wrong = changes.map(misfit).find((why) => why !== "");
+    if (wrong) return say(`Not united: of both together ${wrong}; shorten one`);
+    at.act(changes, `united with the next one${changes[0].reason ? ", with both notes" : ""}`);
 }
 
 /** Whether all marks between two instants are known: those that nobody has seen would be left under a united one. @param {Timeline} at @param {bigint} from @param {bigint} to @returns {boolean} */

@@ -23,6 +23,9 @@ const types = (target) => target instanceof HTMLElement && !target.closest("dial
 
 /** @param {Timeline} at */
 function keyboard(at) {
+    /** @type {{ key: string, label: string } | undefined} which key holds a label: where digits need Shift, it has another name once Shift is up */
+    let holds;
+    const place = (/** @type {KeyboardEvent} */ event) => event.code || event.key;
     addEventListener("keydown", (event) => {
         if (types(event.target) || document.querySelector("dialog[open]")) return;
         const press = event.target instanceof HTMLElement && event.target.closest("button, a") && [" ", "Enter"].includes(event.key);
@@ -31,13 +34,17 @@ function keyboard(at) {
         event.preventDefault();
         if (action.startsWith("label ")) {
             const label = at.labels.find((one) => one.key === action.slice(6));
-            if (label && !event.repeat) labelDown(at, label.name);
+            if (label && !event.repeat) {
+                holds = { key: place(event), label: label.name };
+                labelDown(at, label.name);
+            }
         } else ACTIONS[action](at);
         at.paintDue();
     });
     addEventListener("keyup", (event) => {
-        if (!/^[1-9]$/.test(event.key)) return;
-        labelUp(at, at.labels.find((one) => one.key === event.key)?.name ?? "");
+        if (holds?.key !== place(event)) return;
+        labelUp(at, holds.label);
+        holds = undefined;
         at.paintDue();
     });
     addEventListener("blur", () => labelUp(at)); // a key that goes up elsewhere is never heard

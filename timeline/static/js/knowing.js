@@ -3,8 +3,9 @@
 import { askAll, askView } from "./asking.js";
 import { overlay, sendWaiting } from "./doing.js";
 import { goOn } from "./gestures.js";
-import { element, write } from "./page.js";
-import { SECOND } from "./time.js";
+import { IDLE } from "./marking.js";
+import { element, say, write } from "./page.js";
+import { SECOND, clock } from "./time.js";
 import { positionOf, speedChannel } from "./track.js";
 import { following, viewOf } from "./view.js";
 
@@ -59,6 +60,7 @@ export function hearNewer(at, { type, ...news }) {
 /** Who is here, and what there is: as the server says, or as it said last, where there is none now. @param {Timeline} at @param {Record<string, any>} message its `welcome` */
 export function know(at, message) {
     const known = at.user === message.user;
+    if (!known && at.user !== "") forget(at);
     at.user = message.user;
     at.mayMark = message.may.includes("mark");
     write(element("account"), `${message.user} (${message.role})`);
@@ -68,6 +70,15 @@ export function know(at, message) {
     at.setLabels(message.labels);
     knowDevices(at, message.devices);
     overlay(at);
+}
+
+/** Another person signs in: what the one before held, chose or let go on is none of theirs; a state goes on when that one is back. @param {Timeline} at */
+function forget(at) {
+    const { held, running } = at.marking;
+    if (held) say(`${held.label} from ${clock(held.start)} on is not marked: ${at.user} has gone`);
+    if (running) say(`${running.label} from ${clock(running.start)} on is ${at.user}'s, and goes on when ${at.user} signs in again`);
+    Object.assign(at, { marking: IDLE, chosen: undefined, armed: undefined, selected: undefined });
+    at.hand.running = null; // what is kept stays
 }
 
 /** @param {Timeline} at @param {any[]} devices */

@@ -139,6 +139,13 @@ export class Outbox {
         return this.acts.filter((act) => act.user === user && (device === undefined || act.device === device));
     }
 
+    /** How much waits until others sign in again, by whom. @param {string} user who is signed in @returns {Map<string, number>} */
+    others(user) {
+        const found = new Map();
+        for (const act of this.acts) if (act.state === "waiting" && act.user !== user) found.set(act.user, (found.get(act.user) ?? 0) + 1);
+        return found;
+    }
+
     /** @param {string} user @returns {Act[]} what a person's tab must send */
     waiting(user) {
         return this.of(user).filter((act) => act.state === "waiting");

@@ -90,16 +90,21 @@ function missing(at) {
     return at.empty && knows(at, "answered") ? nothingWords(at.view, at.nearest) : "";
 }
 
+/** What all lanes say together as it is now. @param {Timeline} at @returns {import("./merged.js").Merged | undefined} none where there are too many marks */
+export function mergedNow(at) {
+    at.hand.merged = at.hand.dense || !at.view ? undefined : mergedPart(at.book, at.view, at.hand.merged);
+    return at.hand.merged;
+}
+
 /** @param {Timeline} at @param {Map<string, import("./marks.js").Lane>} lanes @param {import("./layout.js").Row[]} rows @returns {import("./draw.js").Scene} */
 function scene(at, lanes, rows) {
     const held = at.marking.held ?? at.marking.running;
     const range = at.chosen ?? (held && { start: held.start, end: at.markTime() });
     const { snap, ruler, apart, dense } = at.hand;
-    at.hand.merged = dense || !at.view ? undefined : mergedPart(at.book, at.view, at.hand.merged);
     const here = at.people.filter((person) => person.device === at.device && person.pending);
     return {
         view: /** @type {View} */ (at.view), moving: at.timers.rest !== undefined, rows, traces: at.traces, lanes, colours: at.colours, yMode: at.yMode, selected: at.selected,
-        merged: at.hand.merged, dense, snap, ruler, apart,
+        merged: mergedNow(at), dense, snap, ruler, apart,
         labels: new Map(at.labels.map(({ name, hue, code }) => [name, { hue, code }])),
         troubled: at.troubled, unsure: at.unsure, cursor: at.follow ? undefined : (at.cursor ?? at.plot / 2),
         pending: range ? { ...range, label: held?.label ?? at.armed ?? "", lane: at.user } : undefined,

@@ -12,6 +12,7 @@ import { acceptingAll, alike, hindrance, isOpen, rejecting } from "./review.js";
 /** Does something to marks that are reviewed, and goes on to the next one. @param {Timeline} at @param {Mark} mark @param {import("./acts.js").Change[]} changes @param {string} words */
 function reviewed(at, mark, changes, words) {
     at.act(changes, words);
+    if (!at.mayMark) return;
     const next = neighbour(at.book.all().filter(isOpen), mark, 1);
     if (next) select(at, next);
     else if (at.hand.queue > changes.length) review(at, mark.start + 1n);

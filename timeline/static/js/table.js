@@ -8,6 +8,7 @@ import { fieldsOf } from "./fields.js";
 import { select } from "./gestures.js";
 import { byStart } from "./marks.js";
 import { element, made, write } from "./page.js";
+import { mergedNow } from "./painting.js";
 import { clock, duration } from "./time.js";
 import { whoseWords } from "./words.js";
 
@@ -16,6 +17,8 @@ import { whoseWords } from "./words.js";
 
 /** Rows before and after those that are seen, so that scrolling finds some. */
 const BESIDE = 12;
+/** How late the table may be behind a view that follows. */
+const FOLLOW_MS = 500;
 /** px of a row, until one was seen */
 const TALL = 33;
 /** Where an arrow leads, from row `i` of `n`, with `page` rows on the screen. @type {Record<string, (i: number, n: number, page: number) => number>} */
@@ -35,6 +38,7 @@ const ORDERS = {
 export function tableOf(at) {
     const table = new Table(at);
     at.listeners.push(() => table.render());
+    setInterval(() => at.follow && table.render(), FOLLOW_MS); // nothing changes but where one looks
     fieldsOf(at, (mark) => table.focus(mark));
 }
 
@@ -47,8 +51,12 @@ class Table {
         /** @type {Mark[]} those in view, in the table's order */
         this.marks = [];
         this.tall = TALL;
+        /** Rises with every other list of marks. */
+        this.listed = 0;
         this.known = "";
         this.drawn = "";
+        /** @type {import("./merged.js").Merged | undefined} as the rows that are drawn say it */
+        this.merged = undefined;
         /** @type {string | undefined} the mark whose row Tab leads to */
         this.active = undefined;
         this.box = element("table-scroll");
@@ -111,8 +119,12 @@ class Table {
         const state = `${book.version} ${this.order} ${this.down} ${view.from} ${view.to}`;
         if (state === this.known) return;
         this.known = state;
-        this.marks = book.all().filter((mark) => mark.end >= view.from && mark.start < view.to).sort(ORDERS[this.order]);
-        if (this.down) this.marks.reverse();
+        const near = [...book.lanes().values()].flatMap((lane) => lane.marks.slice(...lane.near(view)));
+        const marks = near.filter((mark) => mark.end >= view.from && mark.start < view.to).sort(ORDERS[this.order]);
+        if (this.down) marks.reverse();
+        if (marks.length === this.marks.length && marks.every((mark, i) => mark === this.marks[i])) return;
+        this.marks = marks;
+        this.listed += 1;
     }
 
     render() {
@@ -121,9 +133,10 @@ class Table {
         this.#find();
         const first = Math.max(0, Math.floor(this.box.scrollTop / this.tall) - BESIDE);
         const last = Math.min(this.marks.length, first + Math.ceil(this.box.clientHeight / this.tall) + 2 * BESIDE);
-        const state = `${this.known} ${first} ${last} ${this.at.selected} ${knows(this.at, "marked")}`;
-        if (state === this.drawn) return;
-        this.drawn = state;
+        const merged = mergedNow(this.at);
+        const state = `${this.listed} ${first} ${last} ${this.at.selected} ${knows(this.at, "marked")}`;
+        if (state === this.drawn && merged === this.merged) return;
+        [this.drawn, this.merged] = [state, merged];
         const focused = this.rows.contains(document.activeElement) ? /** @type {HTMLElement} */ (document.activeElement).dataset.mark : undefined;
         if (!this.marks.some((mark) => mark.id === this.active)) this.active = this.marks[Math.max(0, Math.min(this.marks.length - 1, before.findIndex((mark) => mark.id === this.active)))]?.id;
         this.rows.replaceChildren(space(first * this.tall), ...this.marks.slice(first, last).map((mark, i) => this.#row(mark, first + i)), space((this.marks.length - last) * this.tall));
@@ -139,8 +152,9 @@ class Table {
         const start = made("button", { type: "button", "data-mark": mark.id, tabindex: mark.id === this.active ? "0" : "-1" }, clock(mark.start));
         start.addEventListener("click", () => select(this.at, mark, false));
         const length = mark.start === mark.end ? "instant" : duration(mark.end - mark.start);
-        const label = (mark.trim ? "trim" : mark.label) + (mark.state === "saved" ? "" : " (not saved yet)") + (this.at.hand.merged?.disputed.has(mark.id) ? " (conflict)" : "");
-        const cells = [start, length, label, whoseWords(mark)].map((content) => made("td", {}, content));
+        const label = (mark.trim ? "trim" : mark.label) + (mark.state === "saved" ? "" : " (not saved yet)") + (this.merged?.disputed.has(mark.id) ? " (conflict)" : "");
+        const who = whoseWords(mark);
+        const cells = [made("td", {}, start), made("td", {}, length), made("td", { title: label }, label), made("td", { title: who }, who)];
         return made("tr", { "aria-selected": String(mark.id === this.at.selected), "aria-rowindex": String(place + 2) }, ...cells);
     }
 }

@@ -16,7 +16,16 @@ export function liveWords(newest, now) {
 /** @param {number} waiting marks that the log has not confirmed @param {boolean} open @returns {string} */
 export function outboxWords(waiting, open) {
     if (open) return `outbox ${waiting}`;
-    return waiting === 0 ? "Offline" : `Offline, ${waiting} ${waiting === 1 ? "mark" : "marks"} kept here`;
+    return waiting === 0 ? "Offline" : `Offline, ${marksWords(waiting)} kept here`;
+}
+
+/** @param {number} count @returns {string} */
+const marksWords = (count) => `${count} ${count === 1 ? "mark" : "marks"}`;
+
+/** What others have marked with this browser, that nobody but they may send; "" where there is nothing. @param {Map<string, number>} others how much, by whom @returns {string} */
+export function othersWords(others) {
+    const each = [...others].map(([user, count]) => `${marksWords(count)} of ${user} ${count === 1 ? "waits" : "wait"} until ${user} signs in again`);
+    return each.length === 0 ? "" : `Kept in this browser: ${each.join("; ")}.`;
 }
 
 /** Of a device of which there is nothing. @param {string} device @param {number} others how many others there are @returns {string} */
