@@ -81,7 +81,7 @@ def decode(text: str | bytes) -> FromPage:
 
 
 def _told(text: str | bytes) -> dict[str, Any]:
-    """What a text says that may be more than a message can, as half a character of UTF-16; empty where it is no object."""
+    """What a text says, where that is more than a message may, as half a character; empty where it is no object."""
     try:
         told = json.loads(text)
     except (ValueError, RecursionError):

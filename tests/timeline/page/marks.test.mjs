@@ -95,6 +95,19 @@ test("a split and a merge are one gesture each", () => {
     assert.deepEqual(acts.splitting(desk.book(saved).get("m"), T + 10n * S, "o"), []);
 });
 
+test("united marks have both notes; a note that is too long stays whole where it is, and what has one is told apart", () => {
+    const [one, other, plain] = [["m", "loud"], ["n", "door open"], ["o", ""]].map(([id, reason], i) => markOf(wire(id, BigInt(10 * i), BigInt(10 * i + 5), { reason })));
+    const noted = (first, second) => acts.merging(first, second)[0].reason;
+    assert.deepEqual([noted(one, other), noted(plain, other), noted(one, plain), noted(one, { ...other, reason: "loud" })], ["loud; door open", "door open", undefined, undefined]);
+    const long = { ...one, reason: "🔊".repeat(2001) };
+    assert.match(acts.misfit(acts.merging(long, other)[0]), /^the note has 2012 characters, at most 2000/);
+    const [edit, half] = acts.splitting(long, T + 2n * S, "half");
+    const [copy] = acts.reshaping({ ...long, author: "op-2" }, { end: T + 3n * S }, { user: "op-1", review: false }, "copy");
+    for (const add of [half, copy]) assert.deepEqual([[...add.reason].length, add.reason.endsWith("🔊…"), acts.misfit(add)], [2000, true, ""]);
+    assert.deepEqual([edit.reason, acts.misfit(edit)], [undefined, ""]);
+    assert.match(acts.misfit({ label: "r".repeat(201) }), /^the label has 201 characters/);
+});
+
 test("what the server refused for good is neither undone nor shown", () => {
     const desk = new Desk();
     desk.do([{ kind: "add", mark: "m", start: T, end: T + S, label: "run" }]);

@@ -115,12 +115,18 @@ def test_live_samples_move_the_view_and_a_key_held_is_a_range(browser: Browser, 
         before = int(page.evaluate("String(timeline.view.to)"))
         page.keyboard.down("1")
         desk.wait(f"timeline.view.to > {before}n + 1000000000n")
-        page.keyboard.up("1")
+        shift_went_up_first = "new KeyboardEvent('keyup', { key: '&', code: 'Digit1' })"
+        page.evaluate(f"dispatchEvent({shift_went_up_first})")
         desk.wait(SAVED.format(acts=1))
+        page.keyboard.up("1")
         desk.wait(f"{STANDING} !== '[]'")
         [[label, start, end]] = page.evaluate(f"() => JSON.parse({STANDING})")
         assert label == "run"
         assert int(start) < int(end)
+        for key in "i+++++":  # a view of a second
+            page.keyboard.press(key)
+        page.evaluate("() => { timeline.listeners.length = 0; }")  # nothing but the view changes
+        desk.wait("document.querySelectorAll('#table-rows button').length === 0")
 
 
 def test_another_tab_sees_a_mark_and_the_gallery_shows_each_recording_as_its_own(

@@ -474,7 +474,10 @@ def test_lanes_show_what_conflicts_and_hide_what_a_person_overruled(room: Room) 
         assert value(one, f"({ALARMED})('{row}', '{kind}')") == 0
     pieces = value(one, "timeline.hand.merged.lane.marks.map((mark) => mark.label).slice(0, 3)")
     assert pieces == ["fault", "run", "fault"]
+    press(one, "i")
     marked(other, "1", 6, 9)
+    one.wait("document.getElementById('table-rows').textContent.split(' (conflict)').length === 3")
+    press(one, "i")
     for desk in (one, other):
         desk.wait("timeline.hand.merged.conflicts.length === 1")
         for row, kind in (("op-1", "lane"), ("op-2", "lane"), ("merged", "merged")):
@@ -585,8 +588,13 @@ def test_edges_cross_pan_on_at_the_border_and_others_marks_are_copied(room: Room
         ("run", 10, 17)
     ]
     guest = room.desk("guest", "pump-edges")
-    press(guest, "1", "Delete", "a", "t")
+    for key in ("1", "s", "Delete", "a", "x", "z"):
+        press(guest, key)
+    chosen(guest, 1, 2)
+    press(guest, "t")
     assert value(guest, "timeline.outbox.acts.length") == 0
+    said = value(guest, "document.getElementById('log').innerText")
+    assert said.count("guest looks here, and may not mark: an admin can change that") >= 3, said
     assert not guest.page.locator("#palette").is_visible()
 
 

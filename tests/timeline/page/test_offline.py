@@ -43,6 +43,16 @@ performance.now = () => steady() + globalThis.ahead;
 Date.now = () => wall() + globalThis.ahead;
 """
 
+PASSWORD: Final = "correct horse battery"
+OTHERS: Final = "Kept in this browser: 1 mark of anna waits until anna signs in again."
+STATES: Final = "timeline.outbox.acts.map((act) => act.state).sort().join() === '{}'"
+UNFIT: Final = """() => {
+    const act = timeline.outbox.acts.find((one) => one.user === "anna");
+    const named = { act: crypto.randomUUID(), mark: crypto.randomUUID(), gesture: crypto.randomUUID() };
+    return timeline.outbox.keep([{ ...act, ...named, clientNs: act.clientNs - 1n, reason: "x".repeat(2500) }]);
+}"""
+"""What a page of before kept, before what no server would take was refused at once."""
+
 SLOW_DISK: Final = """
 const open = IDBFactory.prototype.open;
 IDBFactory.prototype.open = function (...words) {
@@ -78,6 +88,15 @@ def mark_at(page: Page, share: float) -> None:
     """An instant by key, at a share of the plot's width."""
     page.evaluate(f"() => {{ timeline.setFollow(false); timeline.cursor = timeline.plot * {share}; }}")
     page.keyboard.press("1")
+
+
+def sign_in(page: Page, user: str) -> None:
+    """In the dialog over the page."""
+    page.locator("#login[open]").wait_for()
+    page.fill("input[name='user']", user)
+    page.fill("input[name='password']", PASSWORD)
+    page.keyboard.press("Enter")
+    page.locator("#login").wait_for(state="hidden")
 
 
 @contextmanager
@@ -190,12 +209,13 @@ def test_a_line_that_died_in_silence_is_noticed_and_a_mark_lies_where_it_was_tho
     assert began_ns - S <= first < second <= ended_ns + S
 
 
-def test_a_session_that_is_over_asks_for_a_password_over_the_page_and_sends_what_waits(
+def test_a_session_that_is_over_asks_for_a_password_and_what_waits_is_sent_as_whose_it_is(
     browser: Browser, tmp_path: Path
 ) -> None:
     site = site_of(tmp_path / "site", recording(60))
     people = People(site / "people")
-    people.add("anna", "annotator", "correct horse battery")
+    for name in ("anna", "ben"):
+        people.add(name, "annotator", PASSWORD)
     with Served(str(site)) as served, browser.new_context(**CALM) as context:
         served.cookie, _ = people.sign_in_account(people.accounts()["anna"], time.time_ns())
         desk = Desk(context, served)
@@ -206,12 +226,25 @@ def test_a_session_that_is_over_asks_for_a_password_over_the_page_and_sends_what
         page.locator("#login[open]").wait_for()
         assert page.evaluate("() => timeline.outbox.acts.map((act) => act.state)") == ["waiting"]
         assert marks_of(site) == []
-        page.fill("input[name='user']", "anna")
-        page.fill("input[name='password']", "correct horse battery")
-        page.keyboard.press("Enter")
-        desk.wait(SAVED.format(acts=1))
-        page.locator("#login").wait_for(state="hidden")
-        assert [round((it.start_ns - START_NS) / S) for it in marks_of(site)] == [30]
+        running = "{ stateMode: true, held: null, running: { label: 'run', start: 1n } }"
+        page.evaluate(f"() => {{ timeline.marking = {running}; }}")
+        sign_in(page, "ben")
+        desk.wait(f"document.getElementById('others').innerText === '{OTHERS}'")
+        says(desk, "outbox 0")
+        assert page.evaluate("() => timeline.marking.running") is None  # hers is not his
+        mark_at(page, 0.25)
+        desk.wait(STATES.format("saved,waiting"))
+        page.evaluate(UNFIT)
+        desk.keeps(2, "waiting")
+        [cookie] = [it for it in context.cookies() if it["name"] == "sensorloom"]
+        people.sign_out(cookie["value"])
+        page.reload()
+        sign_in(page, "anna")
+        desk.wait(STATES.format("refused,saved,saved"))
+        desk.wait("document.getElementById('others').hidden")
+        desk.wait("document.getElementById('log').textContent.includes('Refused: the note has 2500 characters')")
+        told = sorted((round((it.start_ns - START_NS) / S), it.author) for it in marks_of(site))
+        assert told == [(15, "ben"), (30, "anna")]
         assert desk.wrong == []
 
 

@@ -140,6 +140,7 @@ def test_what_is_printed_is_light(desk: Desk) -> None:
 def test_each_layout_fits_and_shuts_nobody_out(desk: Desk, size: str) -> None:
     look = Look(desk, size)
     page = desk.open(DEVICE)
+    page.evaluate("() => { document.getElementById('device').options[0].text = 'press-station-17-'.repeat(4); }")
     look("timeline")
     rows: Any = page.evaluate(
         "() => timeline.rows.filter((row) => row.kind === 'stream').map((row) => [row.name, row.height])"
@@ -154,6 +155,10 @@ def test_each_layout_fits_and_shuts_nobody_out(desk: Desk, size: str) -> None:
     page.click("#panel-button")
     page.evaluate("() => { timeline.selected = 'm-0'; timeline.changed(); }")
     look("panel")
+    if size == "desktop":
+        bar, table = "document.getElementById('bar').offsetHeight", "document.getElementById('table-scroll')"
+        assert page.evaluate(bar) == 48  # of one line, at a name that is long and a silence that has a date
+        assert page.evaluate(f"{table}.scrollWidth === {table}.clientWidth")  # all of its columns are seen
     page.click("#panel-button")
     page.keyboard.press("?")
     look("help")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import get_args
 
 import msgspec
 import pytest
 
 from timeline import protocol
-from timeline.protocol import Act, Changed, Event, Mark, decode, encode
+from timeline.protocol import Act, Changed, Event, Mark, UnfitError, decode, encode
 
 ACT = "0b9d7ac4-2a4f-4d54-9f3c-0c8e2b1f4a55"
 EXACT = 1_767_225_600_123_456_789  # a JavaScript number would make it ...,800
@@ -40,6 +41,41 @@ def test_an_act_keeps_its_nanoseconds() -> None:
 def test_what_is_no_message_is_refused(text: str) -> None:
     with pytest.raises(msgspec.MsgspecError):
         decode(text.replace("'", '"'))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("reason", "é" * 2_001, "reason: found 2,001 characters, expected no more than 2,000"),
+        ("label", "r" * 201, "label: found 201 characters, expected no more than 200"),
+        ("device", "d" * 256, "device: found 256 characters, expected no more than 255"),
+        ("mark", "", "mark: Expected `str` of length >= 1"),
+        ("mark", "m" * 256, "mark: found 256 characters, expected no more than 255"),
+        ("kind", "dance", "kind: Invalid enum value 'dance'"),
+        ("client_ns", 17, "client_ns: Expected `str`, got `int`"),
+        ("start_ns", "1e9", "start_ns: Expected `str` matching regex"),
+        ("end_ns", "9" * 20, "end_ns: Expected `str` matching regex"),
+        ("offset_ns", "", "offset_ns: Expected `str` matching regex"),
+        ("round_trip_ns", None, "round_trip_ns: Expected `str`, got `null`"),
+        ("undoes_ns", "x", "undoes_ns: Expected `str` matching regex"),
+        ("confidence", 1.5, "confidence: Expected `float` <= 1.0"),
+        ("trim", "yes", "trim: Expected `bool`, got `str`"),
+        ("reason", "\ud83d", "the act is none: "),  # half a character, as a script may cut one
+    ],
+)
+def test_an_act_that_is_none_is_answered_by_its_name(field: str, value: object, words: str) -> None:
+    """A socket that were closed would be opened again, and the same act sent again, for ever."""
+    plain = {"type": "act", "act": ACT, "kind": "edit", "device": "pump-7", "mark": ACT, "client_ns": "17"}
+    with pytest.raises(UnfitError) as told:
+        decode(json.dumps(plain | {field: value}))
+    assert (told.value.answer.act, told.value.answer.code, told.value.answer.again) == (ACT, "act", False)
+    assert told.value.answer.words.startswith(words)
+
+
+@pytest.mark.parametrize("text", ['{"type":"act","act":"a"}', '{"type":"act"}', '{"type":"act","act":[]}'])
+def test_an_act_without_a_name_is_no_message(text: str) -> None:
+    with pytest.raises(msgspec.MsgspecError):
+        decode(text)
 
 
 def test_no_instant_of_a_message_is_a_json_number() -> None:

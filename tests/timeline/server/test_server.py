@@ -224,6 +224,9 @@ def test_a_trim_and_a_note_are_kept_with_what_the_clocks_were(served: Served, si
             assert isinstance(await tab.act("add", mark="noted", reason="a door", **clocks), Accepted)
             refused = await tab.act("add", mark="trim", trim=True, label="run")
             assert isinstance(refused, Rejected)
+            refused = await tab.act("edit", mark="noted", reason="x" * 2_001)  # and the socket stays open
+            assert isinstance(refused, Rejected)
+            assert refused.words == "reason: found 2,001 characters, expected no more than 2,000"
             answer = await tab.act("add", mark="trim", trim=True, label=None, reason="sensor fell off")
             assert isinstance(answer, Accepted)
             changed = await tab.hear(Changed, lambda it: it.mark.id == "trim")

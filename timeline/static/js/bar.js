@@ -30,6 +30,7 @@ export function trouble(at, words) {
 export function hearPeople(at, { people }) {
     at.people = people;
     const names = new Set(people.map((/** @type {any} */ person) => person.user));
+    setTo(element("people"), "title", [...names].join(", "));
     element("people").replaceChildren(...[...names].map((name) => made("span", { class: "avatar" }, name)));
     at.paint();
 }
