@@ -15,6 +15,10 @@ LISTEN_S: Final = 1.0
 LOOK_S: Final = 30.0
 """How often settings are asked for: a change is told within a minute."""
 _LOOK_MAX_S: Final = 10.0
+_ANSWERS: Final = (
+    "though the broker answers: has each partition a leader, and enough replicas in sync? Does a quota hold clients "
+    "back (kafka-configs.sh --describe --entity-type clients --entity-default)?"
+)
 
 
 class Watch:
@@ -56,7 +60,7 @@ class Watch:
                     fault = self._cluster.fault
                 lasted_s = time.monotonic() - question.since_s
                 self.trouble = f"{self._url}: no answer for {lasted_s:.0f} s ({question.what}), waiting: " + (
-                    fault or "though the broker answers: has each partition a leader, and enough replicas in sync?"
+                    fault or _ANSWERS
                 )
 
     async def _look(self) -> None:
