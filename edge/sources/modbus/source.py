@@ -36,6 +36,9 @@ REFUSALS: Final[Mapping[int, str]] = {
     11: "gateway: the unit behind it does not answer; see unit_id, the wiring and the bus's baud",
 }
 """What is told, by the exception's code (Modbus Application Protocol 1.1b3, section 7)."""
+_NO_ANSWER_OF_HOST: Final = (
+    "does not answer; see its power, whether host and tcp_port are its own, unit_id, and answer_within"
+)
 _CODES: Final[Mapping[str, int]] = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
 """The function codes of the questions, and of their answers (section 6)."""
 _FIRST_DIGITS: Final[Mapping[str, int]] = {"discrete": 1, "input": 3, "holding": 4}
@@ -91,7 +94,7 @@ class ModbusSource(PolledSource):
             self._drop()
             if self._is_garbled:
                 raise PollError("answers what is no Modbus; see whether host and tcp_port are its own") from None
-            raise PollError(rtu.what_came(self._came, self._asked)) from None
+            raise PollError(rtu.what_came(self._came, self._asked) if wanted.port else _NO_ANSWER_OF_HOST) from None
         except OSError as error:
             self._drop()
             raise PollError(f"the connection broke: {error.strerror or error}") from None

@@ -190,6 +190,7 @@ def of_registers(begin: bytes, code: int, count: int) -> bytes:
             0,
             "answers what is no Modbus; see whether host",
         ),
+        (lambda _begin, _code, _count: b"", 0, "does not answer; see its power, whether host and tcp_port are its own"),
         (lambda begin, code, _count: packed(begin, bytes([code + 128, 2])), 40_001, "a manual's 40001 is address = 0"),
         (lambda begin, code, _count: packed(begin, bytes([code + 128, 2])), 256, "has none at such addresses"),
     ],
