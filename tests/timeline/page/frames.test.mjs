@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { decode, newest, together } from "../../../timeline/static/js/frames.js";
-import { calm, columnsOf, extent, seenOf } from "../../../timeline/static/js/traces.js";
+import { calm, columnsOf, extent, lastOf, seenOf } from "../../../timeline/static/js/traces.js";
 
 const T = 1_795_780_800_000_000_000n;
 
@@ -100,6 +100,17 @@ test("tiles of a view that was wider lie in all columns that they cover, and a g
     assert.equal(as(columnsOf([tiles], 0, view(0n, 8n), 24, null, [])), "111111111000000111000000");
     const part = columnsOf([tiles], 0, { from: T + (3n << 27n), to: T + (5n << 27n) }, 8, null, []);
     assert.deepEqual([...part.high], [3, 3, 3, 3, 4, 4, 4, 4], "of one that began before the view, too");
+});
+
+test("the last value is the newest one up to a view's end, of whichever frame; what is none is passed over", () => {
+    const samples = (base, times, values, offset = 0) => decode(frame({ kind: 1, base, times, values: [values], bases: [offset] }));
+    const frames = [samples(T, [0n, 10n], [1, 2], 50), samples(T + 100n, [0n, 10n, 20n], [3, 4, NaN]), samples(T + 300n, [0n], [9])];
+    assert.deepEqual(lastOf(frames, 0, T + 250n), { value: 4, at: T + 110n });
+    assert.deepEqual(lastOf(frames, 0, T + 100n), { value: 3, at: T + 100n });
+    assert.deepEqual(lastOf(frames, 0, T + 99n), { value: 52, at: T + 10n });
+    assert.deepEqual(lastOf(frames, 0, T + 300n), { value: 9, at: T + 300n });
+    assert.equal(lastOf(frames, 0, T - 1n), undefined);
+    assert.equal(lastOf(frames, 1, T + 250n), undefined);
 });
 
 test("live frames are put together exactly", () => {

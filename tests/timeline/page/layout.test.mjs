@@ -12,6 +12,7 @@ test("the ends of a range are told apart, however near", () => {
     assert.deepEqual(figures(12.00001, 12.00003), ["12.00001", "12.00003"]);
     assert.deepEqual(figures(1_000_001, 1_000_002), ["1.000001e6", "1.000002e6"]);
     assert.deepEqual(figures(5, 5), ["5", "5"]);
+    assert.deepEqual(figures(12.00001, 12.00003, 12.000021, 3), ["12.00001", "12.00003", "12.00002", "3"]);
 });
 
 test("a tick that the day would cover says nothing, rather than its last letters", () => {

@@ -75,6 +75,8 @@ def test_states_gaps_and_what_was_before_are_told_in_words(desk: Desk) -> None:
     desk.wait("written.has('link_down')")
     desk.wait("timeline.traces.get('oil').frames.length === 0")
     desk.wait("timeline.traces.get('oil').before")
+    last = "(({ last, base }) => String(Number((last[0] + base).toPrecision(4))))"
+    desk.wait(f"written.has({last}(timeline.traces.get('oil').before.channels[0]))")
     show(page, 78, 102)
     desk.wait("[...written].some((words) => /^± [\\d.]+ ms$/.test(words))")
     desk.wait("timeline.traces.get('gate').before")

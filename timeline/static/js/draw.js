@@ -8,7 +8,7 @@ import { GUTTER, LANE, RULER, bandsOf, figures, wideOf } from "./layout.js";
 import { drawLines, linesOf, seenLines } from "./lines.js";
 import { drawStates, isStated } from "./states.js";
 import { duration, floorDiv, tickLabel, tickStep, ticks, DAY, day } from "./time.js";
-import { calm, extent } from "./traces.js";
+import { calm, extent, lastOf } from "./traces.js";
 import { xOf } from "./view.js";
 
 /** @typedef {import("./layout.js").Row} Row */
@@ -229,8 +229,26 @@ function drawCursor(pen, height, { cursor, colours }) {
     pen.fillRect(Math.round(cursor), RULER, 1, height - RULER);
 }
 
-/** Name, unit and range of a row, at its left; the channels' names at the right ends of their traces. @param {CanvasRenderingContext2D} pen @param {number} width @param {Row} row @param {Scene} scene */
-function drawGutter(pen, width, row, { traces, colours, apart }) {
+/** px between figures above one another. */
+const FIGURE = 13;
+/** px that the ends of a range take of a band's height. */
+const ENDS = 44;
+
+/**
+ * The newest value of each channel up to a view's end.
+ * @param {Trace} trace @param {readonly number[]} channels @param {import("./view.js").View} view
+ * @returns {{ value: number, channel: number, old: boolean }[]} `old`: of a slow stream, from before the view
+ */
+function lastValues({ frames, before }, channels, { from, to }) {
+    return channels.flatMap((channel) => {
+        const last = lastOf(frames, channel, to) ?? lastOf(before ? [before] : [], channel, to);
+        return last ? [{ value: last.value, channel, old: last.at < from }] : [];
+    });
+}
+
+/** Name, unit, range and last values of a row, at its left; the channels' names at the right ends of their traces. @param {CanvasRenderingContext2D} pen @param {number} width @param {Row} row @param {Scene} scene */
+function drawGutter(pen, width, row, scene) {
+    const { traces, colours, apart } = scene;
     pen.textAlign = "left";
     pen.fillStyle = colours.ink;
     if (row.kind !== "stream") {
@@ -245,13 +263,23 @@ function drawGutter(pen, width, row, { traces, colours, apart }) {
     pen.fillText(trace.channels.find((channel) => !isStated(channel))?.unit ?? "", 8, row.top + 28, GUTTER - 16);
     if (trace.extent && !trace.channels.every(isStated)) {
         pen.textAlign = "right";
-        lineBands(row, trace, apart).forEach((band, i) => {
-            const [low, high] = figures(...(trace.extents?.[i] ?? /** @type {[number, number]} */ ([0, 1])));
-            pen.fillText(high, GUTTER - 6, band.top + 12, GUTTER / 2);
-            if (band.height > 30) pen.fillText(low, GUTTER - 6, band.top + band.height - 10, i === 0 ? GUTTER - 16 : GUTTER / 2);
-        });
+        lineBands(row, trace, apart).forEach((band, i) => drawFigures(pen, band, trace, i, scene));
     }
     drawNames(pen, width, row, trace, colours, apart);
+}
+
+/** The ends of a band's range and, where there is room between them, the last value of each channel. @param {CanvasRenderingContext2D} pen @param {ReturnType<typeof bandsOf>[number]} band @param {Trace} trace @param {number} place of the band @param {Scene} scene */
+function drawFigures(pen, { top, height, channels }, trace, place, { view, colours }) {
+    const [right, half] = [GUTTER - 6, GUTTER / 2];
+    const lasts = height >= ENDS + FIGURE * channels.length ? lastValues(trace, channels, view) : [];
+    const [low, high, ...values] = figures(...(trace.extents?.[place] ?? /** @type {[number, number]} */ ([0, 1])), ...lasts.map(({ value }) => value));
+    pen.fillStyle = colours.second;
+    pen.fillText(high, right, top + 12, half);
+    if (height > 30) pen.fillText(low, right, top + height - 10, place === 0 ? GUTTER - 16 : half);
+    lasts.forEach(({ channel, old }, i) => {
+        pen.fillStyle = old ? colours.second : colours[`trace-${(channel % 3) + 1}`];
+        pen.fillText(values[i], right, top + height / 2 + (i - (lasts.length - 1) / 2) * FIGURE, GUTTER - 16);
+    });
 }
 
 /** @param {CanvasRenderingContext2D} pen @param {number} width @param {Row} row @param {Trace} trace @param {Record<string, string>} colours @param {boolean} apart */

@@ -81,11 +81,14 @@ export function figure(value, more = 0) {
     return String(Number(value.toPrecision((size >= 1000 ? 6 : 4) + more)));
 }
 
-/** The ends of a range as figures that can be told apart: with as many digits as that takes. @param {number} low @param {number} high @returns {[string, string]} */
-export function figures(low, high) {
+/**
+ * The ends of a range, and values in it, as figures: with as many digits as it takes to tell the ends apart.
+ * @param {number} low @param {number} high @param {readonly number[]} values @returns {string[]} low, high, values
+ */
+export function figures(low, high, ...values) {
     let more = 0;
     while (low !== high && more < 11 && figure(low, more) === figure(high, more)) more += 1;
-    return [figure(low, more), figure(high, more)];
+    return [low, high, ...values].map((value) => figure(value, more));
 }
 
 /** @type {Map<string, number>} */

@@ -114,6 +114,22 @@ export function lowerBound(sorted, value) {
     return low;
 }
 
+/**
+ * The newest value of a channel up to an instant, and when it was.
+ * @param {readonly Frame[]} frames by time @param {number} channel @param {bigint} until ns @returns {{ value: number, at: bigint } | undefined}
+ */
+export function lastOf(frames, channel, until) {
+    for (let place = frames.length - 1; place >= 0; place -= 1) {
+        const { at, base, channels } = frames[place];
+        const values = channels[channel];
+        if (base > until || values === undefined) continue;
+        let i = lowerBound(at, Number(until - base) + 1) - 1;
+        while (i >= 0 && values.last[i] !== values.last[i]) i -= 1; // NaN
+        if (i >= 0) return { value: values.last[i] + values.base, at: base + BigInt(at[i]) };
+    }
+    return undefined;
+}
+
 /** @param {Columns} columns @param {number} x column @param {import("./frames.js").Channel} values @param {number} i @param {boolean} joined */
 function put({ low, high, first, last, joined: joins }, x, values, i, joined) {
     const { base } = values;
