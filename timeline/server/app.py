@@ -93,7 +93,7 @@ class Entrance:
     async def sign_in(self, request: Request) -> Response:
         """`POST /api/login`."""
         if request.headers.get("origin") is not None and not self.is_own(request):
-            raise ProblemError(403, "csrf", "another page may not sign anybody in here")
+            raise ProblemError(403, "csrf", f"another page may not sign anybody in here: {_elsewhere(request)}")
         login = await _body(request, Login)
         address = request.client.host if request.client else ""
         now_ns = time.time_ns()
@@ -222,7 +222,8 @@ class App:
         entrance = self._entrance
         who = entrance.who(socket)
         if not entrance.is_host(socket) or not entrance.is_own(socket):
-            await socket.send_denial_response(problem_answer(403, Problem("csrf", "another page may not speak here")))
+            words = f"another page may not speak here: {_elsewhere(socket)}"
+            await socket.send_denial_response(problem_answer(403, Problem("csrf", words)))
             return
         await socket.accept()
         if who is None:
@@ -272,6 +273,13 @@ async def _hear(socket: WebSocket, tab: Tab) -> None:
         tab.take(protocol.decode(text))
     except protocol.UnfitError as error:
         tab.say(error.answer)
+
+
+def _elsewhere(request: HTTPConnection) -> str:
+    """In words, how a page's origin differs from the name that the server was asked by."""
+    host, origin = (request.headers.get(name, "nothing")[:200] for name in ("host", "origin"))
+    way = "a proxy in front must pass on Host as it comes (nginx: proxy_set_header Host $http_host)"
+    return f"its Origin is {origin}, the server was asked as {host}; {way}"
 
 
 async def _close(socket: WebSocket, code: int) -> None:

@@ -213,6 +213,7 @@ def test_another_site_gets_no_socket_and_signs_nobody_in(guarded: Guarded, origi
         login = {"user": "the-admin", "password": PASSWORD}
         response = httpx.post(f"{guarded.served.url}/api/login", json=login, headers={"Origin": origin})
         assert (response.status_code, response.json()["error"]) == (403, "csrf")
+        assert f"Origin is {origin}, the server was asked as 127.0.0.1:" in response.json()["words"]
 
 
 def test_a_name_that_was_turned_to_this_address_gets_nothing(guarded: Guarded) -> None:

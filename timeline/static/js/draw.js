@@ -237,12 +237,12 @@ const ENDS = 44;
 /**
  * The newest value of each channel up to a view's end.
  * @param {Trace} trace @param {readonly number[]} channels @param {import("./view.js").View} view
- * @returns {{ value: number, channel: number, old: boolean }[]} `old`: of a slow stream, from before the view
+ * @returns {{ value: number, old: boolean }[]} `old`: of a slow stream, from before the view
  */
 function lastValues({ frames, before }, channels, { from, to }) {
     return channels.flatMap((channel) => {
         const last = lastOf(frames, channel, to) ?? lastOf(before ? [before] : [], channel, to);
-        return last ? [{ value: last.value, channel, old: last.at < from }] : [];
+        return last ? [{ value: last.value, old: last.at < from }] : [];
     });
 }
 
@@ -276,8 +276,8 @@ function drawFigures(pen, { top, height, channels }, trace, place, { view, colou
     pen.fillStyle = colours.second;
     pen.fillText(high, right, top + 12, half);
     if (height > 30) pen.fillText(low, right, top + height - 10, place === 0 ? GUTTER - 16 : half);
-    lasts.forEach(({ channel, old }, i) => {
-        pen.fillStyle = old ? colours.second : colours[`trace-${(channel % 3) + 1}`];
+    lasts.forEach(({ old }, i) => {
+        pen.fillStyle = old ? colours.second : colours.ink; // a third trace's shade is too faint for figures
         pen.fillText(values[i], right, top + height / 2 + (i - (lasts.length - 1) / 2) * FIGURE, GUTTER - 16);
     });
 }
