@@ -44,7 +44,7 @@ class GalleryRow(msgspec.Struct, frozen=True):
     """The share of its length that each label covers."""
     coverage: float
     """The share that any mark covers."""
-    flags: tuple[Literal["gap", "still", "clock unsure", "unlabelled", "live", "no end"], ...]
+    flags: tuple[Literal["gap", "still", "jerky", "clock unsure", "unlabelled", "live", "no end"], ...]
 
 
 class Gallery(msgspec.Struct, frozen=True):

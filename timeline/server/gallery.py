@@ -13,12 +13,13 @@ import numpy as np
 from ingest.archive.reading import Answer, Question
 from ingest.archive.tiles import BITS
 from timeline.history.catalog import RecordingSpan
+from timeline.history.pace import is_jerky
 from timeline.protocol import Gallery, GalleryRow
 from timeline.site import Timeline
 
 ROWS_MAX: Final = 200
 SPARK: Final = 48
-_Flag = Literal["gap", "still", "clock unsure", "unlabelled", "live", "no end"]
+_Flag = Literal["gap", "still", "jerky", "clock unsure", "unlabelled", "live", "no end"]
 _Spark = tuple[tuple[float, float] | None, ...]
 REST: Final = 20
 """Rows are kept for so many times as long as it took to make them."""
@@ -58,9 +59,8 @@ async def gallery(timeline: Timeline, now_ns: int) -> Gallery:
 async def _row(timeline: Timeline, it: RecordingSpan, now_ns: int) -> GalleryRow:
     start_ns, end_ns = it.start_ns, it.until_ns + 1
     streams = sorted(timeline.catalog.streams.get(it.device, {}))
-    answer = None
-    if streams:
-        answer = await timeline.past.ask(Question(it.device, streams[0], start_ns, end_ns, SPARK))
+    asked = Question(it.device, streams[0], start_ns, end_ns, SPARK) if streams else None
+    answer = await timeline.past.ask(asked) if asked else None
     spark = _spark(answer, start_ns, end_ns)
     labels, coverage = _coverage(timeline, it.device, start_ns, end_ns)
     flags: list[_Flag] = []
@@ -69,6 +69,8 @@ async def _row(timeline: Timeline, it: RecordingSpan, now_ns: int) -> GalleryRow
         flags.append("gap")
     if len(seen) > 1 and len({value for pair in seen for value in pair}) == 1:
         flags.append("still")
+    if asked and answer and _keeps_no_pace(timeline, asked, answer):
+        flags.append("jerky")
     if it.uncertain:
         flags.append("clock unsure")
     if not labels:
@@ -78,6 +80,16 @@ async def _row(timeline: Timeline, it: RecordingSpan, now_ns: int) -> GalleryRow
     end = str(it.until_ns) if it.ended else None
     told = str(it.start_ns), end, str(it.until_ns), it.samples
     return GalleryRow(it.device, it.name, *told, spark, labels, coverage, tuple(flags))
+
+
+def _keeps_no_pace(timeline: Timeline, asked: Question, answer: Answer) -> bool:
+    """See `is_jerky`; a stream without a nominal rate, such as of changes, has no pace to keep."""
+    span = timeline.catalog.streams[asked.device][asked.stream]
+    described = timeline.registry.known.get(span.schema)
+    if described is None or described.rate_num == 0:
+        return False
+    gaps = timeline.catalog.gaps_in(asked.device, [asked.stream], asked.start_ns, asked.end_ns)
+    return is_jerky(answer, [(gap.start_ns, gap.end_ns) for _, gap in gaps])
 
 
 def _spark(answer: Answer | None, start_ns: int, end_ns: int) -> _Spark:

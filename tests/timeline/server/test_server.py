@@ -436,8 +436,9 @@ def test_people_see_who_looks_by_another_server(served: Served, site: Path) -> N
 
 
 def test_the_gallery_has_a_row_a_recording(tmp_path: Path) -> None:
+    bursts = [chunk(START_NS + (120 + at) * S, 20, at, recording="r3", values=np.arange(20)) for at in range(10)]
     site = write_site(
-        tmp_path / "site", [*recording(10), *recording(4, start_ns=START_NS + 60 * S, name="r2", end=False)]
+        tmp_path / "site", [*recording(10), *recording(4, start_ns=START_NS + 60 * S, name="r2", end=False), *bursts]
     )
 
     async def mark(served: Served) -> None:
@@ -452,8 +453,9 @@ def test_the_gallery_has_a_row_a_recording(tmp_path: Path) -> None:
         with served.client() as client:
             rows = client.get("/api/gallery").json()["rows"]
     assert [(row["recording"], row["samples"], row["flags"]) for row in rows] == [
+        ("r3", 200, ["jerky", "unlabelled", "no end"]),
         ("r2", 400, ["unlabelled", "no end"]),
         ("r1", 1000, []),
     ]
-    assert rows[1]["labels"]["run"] == pytest.approx(0.5, abs=0.01)
-    assert (rows[1]["spark"][0][0], rows[1]["spark"][-1][1]) == (0.0, 999.0)
+    assert rows[2]["labels"]["run"] == pytest.approx(0.5, abs=0.01)
+    assert (rows[2]["spark"][0][0], rows[2]["spark"][-1][1]) == (0.0, 999.0)

@@ -17,6 +17,17 @@ const COLUMNS = [
     { name: "Flags", key: (row) => row.flags.join() },
 ];
 
+/** What flags mean: `timeline/server/gallery.py` sets them. @type {Record<string, string>} */
+const MEANINGS = {
+    gap: "samples are missing, and their gaps were told",
+    still: "the first stream's first channel never changes",
+    jerky: "the first stream's samples come in bursts: over a tenth of the time passes in steps longer than 1.5 usual ones, where no gap was told",
+    "clock unsure": "some times may be off by more than 1 ms",
+    unlabelled: "nothing is marked",
+    live: "samples came in the last minute",
+    "no end": "it was not ended, and no samples come",
+};
+
 /** What the rows are sorted by: kept while they are renewed. */
 const order = { column: 1, down: true };
 /** The rows as they were shown last. */
@@ -79,9 +90,10 @@ function rowOf(row, place) {
         link, `${day(start)} ${clock(start, 0)}`, duration(until - start),
         made("canvas", { class: "spark", role: "img", "aria-label": `${row.samples} samples`, "data-row": String(place) }),
         made("canvas", { class: "labelbar", role: "img", "aria-label": labels || "no labels", "data-row": String(place) }),
-        share, row.flags.join(", "),
+        share,
     ];
-    return made("tr", {}, ...cells.map((content) => made("td", {}, content)));
+    const flags = row.flags.flatMap((/** @type {string} */ flag, /** @type {number} */ i) => [i ? ", " : "", made("span", { title: MEANINGS[flag] ?? "" }, flag)]);
+    return made("tr", {}, ...cells.map((content) => made("td", {}, content)), made("td", {}, ...flags));
 }
 
 /** @param {HTMLCanvasElement} canvas @param {([number, number] | null)[]} spark lowest and highest per span */
