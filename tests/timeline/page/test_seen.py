@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.timeline.page.desk import CALM, Desk
-from tests.timeline.page.look import SIZES, Look
+from tests.timeline.page.look import SIZES, Look, shuts_nobody_out
 from tests.timeline.page.tour import DEVICE, SPEED, tour
 from tests.timeline.site import START_NS, S, Served
 
@@ -119,6 +119,8 @@ BRIGHT: Final = """(() => {
     return data.filter((part, i) => i % 4 === 0 && part > 200).length / (data.length / 4);
 })()"""
 """The share of the overview that is bright."""
+SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
+SWATCHES: Final = "[...document.querySelectorAll('#labels canvas')]"
 
 
 def test_forced_colours_are_the_systems_and_hide_nothing(desk: Desk) -> None:
@@ -127,6 +129,13 @@ def test_forced_colours_are_the_systems_and_hide_nothing(desk: Desk) -> None:
     page.emulate_media(forced_colors="active", color_scheme="dark")
     desk.wait("Object.values(timeline.colours).every((colour) => !colour.startsWith('#'))")
     desk.wait(f"timeline.overview && {BRIGHT} > 0.005 && {BRIGHT} < 0.5")
+    for scheme in SCHEMES:
+        page.emulate_media(forced_colors="active", color_scheme=scheme)
+        shuts_nobody_out(page, "forced colours", scheme)
+        swatches: list[str] = page.evaluate(f"() => {SWATCHES}.map((canvas) => canvas.toDataURL())")
+        assert len(set(swatches)) == len(swatches) > 1
+    page.emulate_media(forced_colors="none")
+    desk.wait(f"{SWATCHES}.every((canvas) => canvas.hidden)")
 
 
 def test_what_is_printed_is_light(desk: Desk) -> None:

@@ -9,10 +9,11 @@ import { listen } from "./input.js";
 import { recalled } from "./knowing.js";
 import { menuOf } from "./menu.js";
 import { Outbox } from "./outbox.js";
-import { element, hide, made, setTo, write } from "./page.js";
+import { element, fitted, hide, made, setTo, write } from "./page.js";
 import { review } from "./reviewing.js";
 import { Link } from "./socket.js";
 import { tableOf } from "./table.js";
+import { HUES, isForced, paintOf } from "./textures.js";
 import { takeOf } from "./take.js";
 import { Timeline } from "./timeline.js";
 import { placeOf, span, viewOf } from "./view.js";
@@ -73,7 +74,7 @@ async function session() {
 function palette(at) {
     let drawn = "";
     at.listeners.push(() => {
-        const state = JSON.stringify([at.labels, at.armed, at.marking.held?.label, at.marking.running?.label]);
+        const state = JSON.stringify([at.labels, at.colours, at.armed, at.marking.held?.label, at.marking.running?.label]);
         setTo(element("state-mode"), "aria-pressed", String(at.marking.stateMode));
         const words = undoWords(at);
         write(element("undo-words"), words);
@@ -87,6 +88,7 @@ function palette(at) {
         }
         for (const button of element("labels").children) {
             const { name } = /** @type {HTMLElement} */ (button).dataset;
+            drawSwatch(at, /** @type {HTMLCanvasElement} */ (button.querySelector("canvas")), at.hueOf(name ?? ""));
             setTo(button, "aria-pressed", String(at.armed === name));
             button.classList.toggle("down", at.marking.held?.label === name || at.marking.running?.label === name);
         }
@@ -94,12 +96,24 @@ function palette(at) {
     });
 }
 
+/** What bars of a label are filled with, where its colour does not say it. @param {Timeline} at @param {HTMLCanvasElement} canvas @param {number} hue */
+function drawSwatch({ colours }, canvas, hue) {
+    const paint = paintOf(colours, hue);
+    hide(canvas, typeof paint === "string" && !isForced(colours));
+    if (canvas.hidden) return;
+    const { width, height, ratio } = fitted(canvas);
+    const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+    pen.fillStyle = paint;
+    pen.fillRect(0, 0, width, height);
+}
+
 /**
  * A label's button: held at the live edge it marks as its key does; in history it is armed for drags and taps.
  * @param {Timeline} at @param {Timeline["labels"][number]} label @returns {HTMLButtonElement}
  */
 function labelButton(at, label) {
-    const button = made("button", { type: "button", class: `label hue-${label.hue}`, "data-name": label.name, title: label.name }, made("span", { dir: "auto" }, label.name));
+    const button = made("button", { type: "button", class: `label hue-${((label.hue - 1) % HUES) + 1}`, "data-name": label.name, title: label.name }, made("canvas", { class: "swatch", "aria-hidden": "true" }), made("span", { dir: "auto" }, label.name));
     if (label.key) button.append(" ", made("kbd", {}, label.key));
     const marks = () => at.follow || at.chosen !== undefined || at.marking.stateMode;
     let held = false;

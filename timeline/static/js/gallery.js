@@ -1,6 +1,7 @@
 // @ts-check
 /** The start page: a row a recording, sortable by each column. */
 import { colours, element, fitted, made } from "./page.js";
+import { paintOf } from "./textures.js";
 import { clock, day, duration } from "./time.js";
 import { addressOf, viewOf } from "./view.js";
 
@@ -120,7 +121,7 @@ function drawLabels(canvas, labels, hueOf) {
     pen.fillRect(0, 0, width, height);
     let x = 0;
     for (const [name, share] of Object.entries(labels)) {
-        pen.fillStyle = ink[`label-${hueOf(name)}`] ?? ink.second;
+        pen.fillStyle = paintOf(ink, hueOf(name));
         pen.fillRect(x, 0, share * width, height);
         x += share * width;
     }

@@ -3,6 +3,7 @@
 import { barsOf, placeOf } from "./density.js";
 import { BAR, LANE, RULER, wideOf } from "./layout.js";
 import { rulerWords } from "./ruler.js";
+import { colourOf, isForced, paintOf } from "./textures.js";
 import { clock } from "./time.js";
 import { xOf } from "./view.js";
 
@@ -49,7 +50,7 @@ function drawDensity(pen, plot, row, dense, { view, colours, labels, moving }) {
     pen.save();
     pen.transform(wide, 0, 0, tall, begin, row.top + 2 + BAR * (1 - tall));
     dense.parts.forEach(({ label }, i) => {
-        pen.fillStyle = colours[`label-${labels.get(label)?.hue ?? 0}`] ?? colours.second;
+        pen.fillStyle = paintOf(colours, labels.get(label)?.hue ?? 0, 1 / wide, 1 / tall);
         pen.fill(paths[i]);
     });
     pen.restore();
@@ -147,7 +148,8 @@ function label(pen, words, x, y, plot, colours) {
 function drawRange(pen, plot, row, range, { view, colours, labels }) {
     const [start, end] = [xOf(view, range.start, plot), xOf(view, range.end, plot)];
     pen.save();
-    pen.strokeStyle = colours[`label-${labels.get(range.label)?.hue ?? 0}`] ?? colours.ink;
+    const known = labels.get(range.label);
+    pen.strokeStyle = known ? colourOf(colours, known.hue) : colours.ink;
     pen.lineWidth = 2;
     pen.setLineDash([4, 3]);
     pen.strokeRect(Math.min(start, end), row.top + 2, Math.max(2, Math.abs(end - start)), BAR - 1);
@@ -162,17 +164,21 @@ function drawMark(pen, plot, row, run, scene) {
     const [mark] = run.marks;
     const [start, end] = [Math.max(-BEYOND, run.start), Math.min(plot + BEYOND, run.end)]; // a year's hatches are not drawn
     const known = labels.get(mark.label);
-    const colour = mark.trim ? colours.second : (colours[`label-${known?.hue ?? 0}`] ?? colours.second);
+    const hue = known?.hue ?? 0;
+    const colour = mark.trim ? colours.second : colourOf(colours, hue);
     const [top, width] = [row.top + 2, Math.max(mark.start === mark.end ? 3 : 1, end - start)];
     const hatched = mark.tool === "rule" || mark.trim;
-    const fill = hatched ? undefined : mark.state === "saved" ? colour : halfway(colour, colours.ground);
+    const fill = hatched ? undefined : mark.state === "saved" ? paintOf(colours, hue) : halfway(colour, colours.ground);
     if (hatched) {
         hatch(pen, start, top, width, BAR, colour, mark.trim ? 4 : 6);
-        pen.strokeStyle = colour;
-        pen.strokeRect(start + 0.5, top + 0.5, Math.max(0, width - 1), BAR - 1);
+        if (!mark.trim) drawStrip(pen, start, top, width, paintOf(colours, hue), colours);
     } else {
         pen.fillStyle = fill ?? colours.ground;
         pen.fillRect(start, top, width, BAR);
+    }
+    if (hatched || (fill && typeof fill !== "string")) { // else one could not see where it ends
+        pen.strokeStyle = colour;
+        pen.strokeRect(start + 0.5, top + 0.5, Math.max(0, width - 1), BAR - 1);
     }
     if (mark.state !== "saved") { // within the bar: the outline of the selected one is around it
         const colour = mark.state === "refused" || scene.troubled ? colours.amber : colours.ink;
@@ -181,8 +187,17 @@ function drawMark(pen, plot, row, run, scene) {
     if (row.kind === "lane" && mark.id === scene.selected) outline(pen, start - 0.5, top - 0.5, width + 2, BAR, colours.ink, []);
     const left = Math.max(0, start);
     const words = mark.trim ? "trim" : end - left >= 40 ? mark.label : end - left >= 16 ? (known?.code ?? mark.label.slice(0, 2)) : "";
-    if (words) drawWords(pen, words, left, end, top, fill, colours);
+    if (words) drawWords(pen, words, left, end, top, typeof fill === "string" ? fill : undefined, colours);
     if (row.kind === "lane" && run.marks.some((one) => scene.merged?.disputed.has(one.id))) dispute(pen, start, top, width, colours);
+}
+
+/** Of a rule's bar the lower third, where its hatching's colour does not say which label it is. @param {CanvasRenderingContext2D} pen @param {number} x @param {number} y @param {number} width @param {string | CanvasPattern} paint @param {Record<string, string>} colours */
+function drawStrip(pen, x, y, width, paint, colours) {
+    if (typeof paint === "string" && !isForced(colours)) return;
+    pen.fillStyle = colours.ground;
+    pen.fillRect(x, y + BAR - 8, width, 8);
+    pen.fillStyle = paint;
+    pen.fillRect(x, y + BAR - 7, width, 7);
 }
 
 /** @param {CanvasRenderingContext2D} pen @param {number} x @param {number} y @param {number} width @param {number} height @param {string} colour @param {number[]} dash */
@@ -195,7 +210,7 @@ function outline(pen, x, y, width, height, colour, dash) {
     pen.restore();
 }
 
-/** A bar's words, on its colour or, over hatches, on the ground. @param {CanvasRenderingContext2D} pen @param {string} words @param {number} left @param {number} end @param {number} top @param {string | undefined} colour @param {Record<string, string>} colours */
+/** A bar's words, on its colour or, over hatches and patterns, on the ground. @param {CanvasRenderingContext2D} pen @param {string} words @param {number} left @param {number} end @param {number} top @param {string | undefined} colour @param {Record<string, string>} colours */
 function drawWords(pen, words, left, end, top, colour, colours) {
     const room = end - left - 8;
     if (room < 8) return;

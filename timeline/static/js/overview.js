@@ -6,6 +6,7 @@
 import { GUTTER } from "./layout.js";
 import { drawStates, isStated } from "./states.js";
 import { addLine, strokeLines } from "./strokes.js";
+import { paintOf } from "./textures.js";
 import { calm, columnsOf, extent } from "./traces.js";
 import { xOf } from "./view.js";
 
@@ -72,7 +73,7 @@ function picture(pen, width, height, ratio, of) {
     }
     for (const { start, end, hue, share } of of.cells) {
         const x = xOf(of.whole, start, width);
-        own.fillStyle = of.colours[`label-${hue}`] ?? of.colours.second;
+        own.fillStyle = paintOf(of.colours, hue);
         own.fillRect(x, height - 8 * share, Math.max(1, xOf(of.whole, end, width) - x), 8 * share);
     }
     pictures.set(pen, { canvas, of, frames, ratio });

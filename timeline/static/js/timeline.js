@@ -149,6 +149,7 @@ export class Timeline {
         for (const query of ["screen and (prefers-color-scheme: dark)", "(forced-colors: active)", "print"]) {
             matchMedia(query).addEventListener("change", () => {
                 this.colours = colours();
+                this.changed();
                 paintNow(this); // a sheet is printed before the next frame
             });
         }
@@ -221,7 +222,7 @@ export class Timeline {
 
     /** @param {any[]} labels */
     setLabels(labels) {
-        this.labels = labels.map((label, i) => ({ ...label, hue: (i % 6) + 1 }));
+        this.labels = labels.map((label, i) => ({ ...label, hue: i + 1 }));
         this.changed();
     }
 
