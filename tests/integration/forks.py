@@ -75,6 +75,7 @@ class Forks:
         assert process is not None
         assert process.stdin is not None
         assert process.stdout is not None
+        err.touch()  # who looks what it says need not wait until the fork has opened it
         process.stdin.write(json.dumps({"program": program, "words": list(words), "err": str(err)}).encode() + b"\n")
         return Fork(int(process.stdout.readline()), process.stdout.fileno())
 
