@@ -27,7 +27,9 @@ import { xOf } from "./view.js";
  * @property {[number, number] | undefined} extent what was drawn last, of the first band
  * @property {[number, number][]} [extents] of all bands
  * @property {import("./lines.js").Kept} [kept] what was drawn last
+ * @property {Words[]} [lasts] by band
  */
+/** @typedef {{ frames: readonly import("./frames.js").Frame[], to: bigint, words: string[], old: boolean[] }} Words last values of these frames at the end of a view; `old`: of a slow stream, from before the view */
 /**
  * @typedef {object} Scene
  * @property {import("./view.js").View} view
@@ -234,16 +236,20 @@ const FIGURE = 13;
 /** px that the ends of a range take of a band's height. */
 const ENDS = 44;
 
+/** ns that a view may go on by before the values at its end are read anew: eyes cannot follow more, and a browser shapes each new word. */
+const FOLLOWED = 250_000_000n;
+
 /**
- * The newest value of each channel up to a view's end.
- * @param {Trace} trace @param {readonly number[]} channels @param {import("./view.js").View} view
- * @returns {{ value: number, old: boolean }[]} `old`: of a slow stream, from before the view
+ * The newest value of each of a band's channels up to a view's end, in words.
+ * @param {Trace} trace @param {number} place of the band @param {readonly number[]} channels @param {import("./view.js").View} view
+ * @param {[number, number]} range whose digits they have @returns {Words}
  */
-function lastValues({ frames, before }, channels, { from, to }) {
-    return channels.flatMap((channel) => {
-        const last = lastOf(frames, channel, to) ?? lastOf(before ? [before] : [], channel, to);
-        return last ? [{ value: last.value, old: last.at < from }] : [];
-    });
+function lastWords(trace, place, channels, { from, to }, range) {
+    const known = (trace.lasts ??= [])[place];
+    if (known && known.frames === trace.frames && to > known.to && to - known.to < FOLLOWED) return known;
+    const found = channels.flatMap((channel) => lastOf(trace.frames, channel, to) ?? lastOf(trace.before ? [trace.before] : [], channel, to) ?? []);
+    const [, , ...words] = figures(...range, ...found.map(({ value }) => value));
+    return (trace.lasts[place] = { frames: trace.frames, to, words, old: found.map(({ at }) => at < from) });
 }
 
 /** Name, unit, range and last values of a row, at its left; the channels' names at the right ends of their traces. @param {CanvasRenderingContext2D} pen @param {number} width @param {Row} row @param {Scene} scene */
@@ -269,16 +275,18 @@ function drawGutter(pen, width, row, scene) {
 }
 
 /** The ends of a band's range and, where there is room between them, the last value of each channel. @param {CanvasRenderingContext2D} pen @param {ReturnType<typeof bandsOf>[number]} band @param {Trace} trace @param {number} place of the band @param {Scene} scene */
-function drawFigures(pen, { top, height, channels }, trace, place, { view, colours }) {
+function drawFigures(pen, { top, height, channels }, trace, place, { view, colours, moving }) {
     const [right, half] = [GUTTER - 6, GUTTER / 2];
-    const lasts = height >= ENDS + FIGURE * channels.length ? lastValues(trace, channels, view) : [];
-    const [low, high, ...values] = figures(...(trace.extents?.[place] ?? /** @type {[number, number]} */ ([0, 1])), ...lasts.map(({ value }) => value));
+    const range = trace.extents?.[place] ?? /** @type {[number, number]} */ ([0, 1]);
+    const [low, high] = figures(...range);
     pen.fillStyle = colours.second;
     pen.fillText(high, right, top + 12, half);
     if (height > 30) pen.fillText(low, right, top + height - 10, place === 0 ? GUTTER - 16 : half);
-    lasts.forEach(({ old }, i) => {
-        pen.fillStyle = old ? colours.second : colours.ink; // a third trace's shade is too faint for figures
-        pen.fillText(values[i], right, top + height / 2 + (i - (lasts.length - 1) / 2) * FIGURE, GUTTER - 16);
+    if (moving || height < ENDS + FIGURE * channels.length) return;
+    const { words, old } = lastWords(trace, place, channels, view, range);
+    words.forEach((figure, i) => {
+        pen.fillStyle = old[i] ? colours.second : colours.ink; // a third trace's shade is too faint for figures
+        pen.fillText(figure, right, top + height / 2 + (i - (words.length - 1) / 2) * FIGURE, GUTTER - 16);
     });
 }
 
