@@ -10,6 +10,7 @@ import random
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from tests.kernel.inside import Agent, load, wall_ahead_ns
 
@@ -138,7 +139,7 @@ def main(out: Path) -> None:
     for _ in range(2):  # the first ones may all be of the pause; an interval that has no end yet is no sample
         wait_for_counts(agent)
     plug(0)
-    agent.wait("the removal is told", lambda: agent.waits("switch", "flow", "fast"))
+    agent.wait("the removal is told, and the chip looked for anew", lambda: is_away(agent.ask()))
     away = agent.ask()
     plug(1)
     switch.level = flow.level = fast.level = 0  # the chip was made anew
@@ -149,6 +150,12 @@ def main(out: Path) -> None:
     lives = killed_at_random(agent, switch, random.Random(192))
     found = {"chip": chip, "book": book, "later": later, "offset_ns": wall_ahead_ns(), "lives": lives}
     agent.end({**found, "early": early, "away": away, "state": state})
+
+
+def is_away(view: dict[str, Any]) -> bool:
+    """Whether each source has looked for a chip since, and found none."""
+    waits = [view.get(stream, {}).get("waiting_for") or "" for stream in ("switch", "flow", "fast")]
+    return all("no GPIO chip" in words for words in waits)
 
 
 def wait_for_counts(agent: Agent) -> None:
