@@ -67,6 +67,9 @@ class Shelves:
         """The marks of which something was said, and kept."""
         return iter(self._place)
 
+    def __len__(self) -> int:
+        return len(self._place)
+
     def has_forgotten(self, device: str) -> bool:
         """Is nothing to be kept of this device?"""
         return device in self._gone
@@ -122,11 +125,13 @@ class Shelves:
 class Annotations:
     """Points of marks: of each place at most one line, the last that was said of it."""
 
-    def __init__(self, saved: Sequence[bytes] = ()) -> None:
-        self._shelves = Shelves(saved)
+    def __init__(self, saved: Sequence[bytes] = (), most: int = SHELVES) -> None:
+        self._shelves = Shelves(saved, most)
         self._lines: dict[tuple[str, int], str] = {}
         self._starting: dict[int, tuple[Key, ...]] | None = None
         """The marks by where they start, or started: known from the first time on that one leaves its place."""
+        self.starts = 0
+        """How many places it has: at most about twice as many as marks are kept."""
 
     @property
     def waiting_bytes(self) -> int:
@@ -150,7 +155,7 @@ class Annotations:
             counts["marks.unknown"] += 1  # its add is yet to come, or was forgotten
         self._shelves.tell(event)
         old, new = _standing(before), _standing([*before, event])
-        if new is not None and self._starting is not None:
+        if new is not None:
             self._begins(key, new.start_ns)
         if old is not None and (new is None or _head(new) != _head(old) or new.start_ns != old.start_ns):
             other = self._beside(key, old)
@@ -160,20 +165,26 @@ class Annotations:
             self._lines[_head(new), new.start_ns] = _line(new)
 
     def _begins(self, key: Key, start_ns: int) -> None:
-        starting = {} if self._starting is None else self._starting
-        known = starting.get(start_ns, ())
+        if self._starting is None:
+            return
+        if self.starts > 2 * len(self._shelves) + SHELF:  # most are of marks that are kept no more, or moved
+            self._starting, self.starts = None, 0
+            return
+        known = self._starting.get(start_ns, ())
         if key not in known:
-            starting[start_ns] = (*known, key)
-        self._starting = starting
+            self._starting[start_ns] = (*known, key)
+            self.starts += 1
 
     def _beside(self, key: Key, left: ResolvedMark) -> ResolvedMark | None:
         """Another mark that stands where this one did, and has the same point: it has it now."""
-        if self._starting is None:
+        starting = self._starting
+        if starting is None:
+            starting = self._starting = {}
             for known in self._shelves:
                 mark = _standing(self._shelves.told(known))
                 if mark is not None:
                     self._begins(known, mark.start_ns)
-        for known in sorted((self._starting or {}).get(left.start_ns, ())):
+        for known in sorted(starting.get(left.start_ns, ())):
             mark = None if known == key else _standing(self._shelves.told(known))
             if mark is not None and mark.start_ns == left.start_ns and _head(mark) == _head(left):
                 return mark

@@ -57,6 +57,25 @@ def test_a_mark_that_leaves_its_place_leaves_the_one_that_has_the_same(anew: boo
     assert gone.endswith(" active=0i 5")
 
 
+def test_places_are_known_of_the_marks_that_are_kept_alone() -> None:
+    """A sink that runs for years knew where each mark of all of them had started."""
+    notes: Counter[str] = Counter()
+    marks = Annotations(most=2)
+    marks.add(add(0), notes)
+    marks.add(MarkRetract("a", "0", "ann", "operator"), notes)
+    most = 0
+    for number in range(1, 12 * SHELF):
+        marks.add(add(number), notes)
+        most = max(most, marks.starts)
+    assert SHELF < most <= 5 * SHELF + 1
+    twin = MarkAdd("a", "twin", number, number, "run", "ann", "operator")
+    marks.add(twin, notes)
+    marks.take()
+    marks.add(MarkRetract("a", "twin", "ann", "operator"), notes)
+    (line,) = marks.take()
+    assert f'id="{number}"' in line
+
+
 def test_a_point_says_that_its_mark_has_no_note() -> None:
     """InfluxDB keeps the fields that a line does not name: the note of a mark that was there before."""
     marks = Annotations()
