@@ -142,6 +142,9 @@ export function misfit({ reason = "", label = "" }) {
     return isOver(label, LABEL_MAX) ? `the label has ${lengthOf(label)} characters, at most ${LABEL_MAX} are taken` : "";
 }
 
+/** The same of changes that belong together. @param {readonly { reason?: string, label?: string }[]} changes @returns {string} */
+export const misfitOf = (changes) => changes.map(misfit).find((why) => why !== "") ?? "";
+
 /** Characters, as the server counts them. @param {string} text @returns {number} */
 const lengthOf = (text) => [...text].length;
 

@@ -1,6 +1,6 @@
 // @ts-check
 /** What this person does to marks, and what becomes of it: seen at once, kept in this browser, sent, and in the log. */
-import { doingAgain, entryWords, misfit, placed, stacks, takingBack, wireOf } from "./acts.js";
+import { doingAgain, entryWords, misfit, misfitOf, placed, stacks, takingBack, wireOf } from "./acts.js";
 import { CELLS } from "./asking.js";
 import { COLUMN, denseOf } from "./density.js";
 import { markOf, meets } from "./marks.js";
@@ -30,7 +30,7 @@ export function overlay(at) {
  */
 export function act(at, changes, words = "", way = "do", takes = undefined) {
     if (!may(at) || changes.length === 0) return;
-    const wrong = changes.map(misfit).find((why) => why !== "");
+    const wrong = misfitOf(changes);
     if (wrong) return say(`Not done: ${wrong}`); // of what belongs together one part alone would be wrong
     const gesture = crypto.randomUUID();
     const { offset, roundTrip } = at.link.clock;

@@ -1,6 +1,6 @@
 // @ts-check
 /** What keys, buttons and the menu do to marks: set, move, split, unite, trim, take back. */
-import { merging, mayChange, misfit, reshaping, retracting, splitting } from "./acts.js";
+import { merging, mayChange, misfit, misfitOf, reshaping, retracting, splitting } from "./acts.js";
 import { knows } from "./asking.js";
 import { may } from "./doing.js";
 import { pressed, released, toggledStates } from "./marking.js";
@@ -246,7 +246,7 @@ export function unite(at) {
     if (!between(at, mark.end, next.start)) return without(at, "What lies between the two marks is not in view: zoom out until both are seen");
     if (!mayChange(mark, whoOf(at))) return say(`The marks are ${mark.author}'s: a reviewer unites them`);
     const changes = merging(mark, next);
-    const wrong = changes.map(misfit).find((why) => why !== "");
+    const wrong = misfitOf(changes);
     if (wrong) return say(`Not united: of both together ${wrong}; shorten one`);
     at.act(changes, `united with the next one${changes[0].reason ? ", with both notes" : ""}`);
 }
