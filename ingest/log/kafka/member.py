@@ -63,6 +63,9 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
         self.events: list[Event] = []
         self.rebalancing_since: float | None = time.monotonic()
         self.let_go = asyncio.Event()
+        self.evicted_s: list[float] = []
+        """When it lost its place."""
+        self._has_place = False
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         self.rebalancing_since = time.monotonic()
@@ -83,9 +86,17 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
             self._consumer.seek(tp, 0)
             self._consumer.pause(tp)
         self.rebalancing_since = None
+        self._has_place = True
         self.owned = {tp.partition for tp in tps}
         if tps:
             self._note(Assigned(tuple(sorted(self.owned))))
+
+    def on_place_lost(self) -> None:
+        """One loss is told by the heartbeat and by each commit that was under way: brokers that stood still answer
+        many at once. Whoever has had no place since loses none."""
+        if self._has_place:
+            self._has_place = False
+            self.evicted_s.append(time.monotonic())
 
     def _note(self, event: Event) -> None:
         self.events.append(event)
@@ -127,7 +138,6 @@ class KafkaMember:
         self._joined_s = time.monotonic()
         self._committing: set[asyncio.Future[None]] = set()
         self._claimed: set[int] = set()
-        self._evicted_s: list[float] = []
         self._told_of_revocation = False
 
     async def start(self) -> None:
@@ -138,7 +148,7 @@ class KafkaMember:
         except BaseException:
             await self._consumer.stop()
             raise
-        internals.on_lost_place(self._consumer, lambda: self._evicted_s.append(time.monotonic()))
+        internals.on_lost_place(self._consumer, self._listener.on_place_lost)
         self._consumer.subscribe([self._topic], listener=self._listener)
 
     async def _check_owner(self) -> None:
@@ -198,11 +208,11 @@ class KafkaMember:
         one of them would give way in this group, the other in that, and nobody went on.
         """
         now_s = time.monotonic()
-        self._evicted_s = [at_s for at_s in self._evicted_s if now_s - at_s < _EVICTED_S]
-        if len(self._evicted_s) >= evictions_max(now_s - self._joined_s, decides=self.decides()):
+        evicted_s = self._listener.evicted_s = [at for at in self._listener.evicted_s if now_s - at < _EVICTED_S]
+        if len(evicted_s) >= evictions_max(now_s - self._joined_s, decides=self.decides()):
             raise self._cluster.refusal(
                 f"member of {self._name}",
-                f"lost its place {len(self._evicted_s)} times in {_EVICTED_S:.0f} s: another worker has the same name; "
+                f"lost its place {len(evicted_s)} times in {_EVICTED_S:.0f} s: another worker has the same name; "
                 "give each worker a name of its own, or stop the other one",
             )
 

@@ -434,6 +434,27 @@ def test_who_gives_way_is_new_and_in_the_group_that_decides() -> None:
     assert evictions_max(1, decides=False) == evictions_max(60, decides=True) == evictions_max(60, decides=False)
 
 
+def test_a_place_that_many_answers_call_lost_is_lost_once(broker: KafkaBroker, topic: str) -> None:
+    """Brokers that stood still refuse a heartbeat and all commits under way at once: a worker took that for another
+    one of its name, and gave up."""
+
+    async def main() -> None:
+        log = KafkaLog(broker.bootstrap, partitions=3)
+        member, owned = await log.join(topic, "g", "a"), set[int]()
+        for _ in range(2):
+            while len(owned) < 3:
+                await follow(member, owned)
+            for _ in range(8):
+                member._consumer._coordinator.reset_generation()
+            while owned:
+                await follow(member, owned)
+        assert len(member._listener.evicted_s) == 2
+        await member.close()
+        await log.close()
+
+    asyncio.run(main())
+
+
 def test_a_worker_that_comes_back_by_its_name_in_time_disturbs_nobody(broker: KafkaBroker, topic: str) -> None:
     async def main() -> None:
         log = KafkaLog(broker.bootstrap, partitions=4)
