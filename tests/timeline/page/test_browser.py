@@ -189,6 +189,9 @@ def test_a_demo_on_the_timeline_with_its_rules_marks_and_why(browser: Browser, t
         assert desk.wrong == []
 
 
+CORNERS: Final = "[timeline.pen, timeline.smallPen].flatMap((pen) => [...pen.getImageData(0, 0, 1, 1).data])"
+
+
 def test_nobody_is_shut_out(desk: Desk, tmp_path: Path) -> None:
     """No violation of WCAG 2.2 AA that axe can see: timeline, open panel, help, gallery; light and dark."""
     page = desk.open()
@@ -204,6 +207,10 @@ def test_nobody_is_shut_out(desk: Desk, tmp_path: Path) -> None:
     look("panel")
     page.keyboard.press("?")
     look("help")
+    page.emulate_media(color_scheme="light")
+    page.goto(f"{desk.served.url}/d/nobody")
+    desk.wait("document.getElementById('nothing').innerText.startsWith('\"nobody\" has sent no data')")
+    desk.wait(f"{CORNERS}.every((part) => part > 240)")  # paper, as everywhere
     page.goto(f"{desk.served.url}/")
     page.locator("#gallery-rows tr").first.wait_for()
     look("gallery")

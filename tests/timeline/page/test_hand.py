@@ -274,6 +274,8 @@ def navigate(keys: Keyboard) -> None:
     keys.move("overlay", "timeline.hand.apart", 2)
     keys.move("follow", "timeline.follow", 2)
     keys.move("panel", "document.getElementById('panel').hidden", 2)
+    press(keys.desk, "Home")
+    stays_in_sight(keys.desk)
     press(keys.desk, "f")
     keys.move("freeze", "timeline.follow")
     keys.open("goto")
@@ -284,6 +286,24 @@ def navigate(keys: Keyboard) -> None:
     keys.desk.page.evaluate(f"document.querySelector('#help form button').dispatchEvent({event})")
     assert value(keys.desk, "timeline.hand.apart")
     press(keys.desk, "o")
+
+
+def stays_in_sight(desk: Desk) -> None:
+    """What is marked lies where the cursor is seen: a panel beside it moves no instant, and the gutter has none."""
+    lies, wide = f"Number(timeline.cursorTime() - {START_NS}n) / 1e9", value(desk, "timeline.plot")
+    latest = value(desk, f"Number(timeline.view.to - {START_NS}n) / 1e9")
+    cursor(desk, latest * 0.98)
+    before = value(desk, lies)
+    press(desk, "i")
+    desk.wait(f"timeline.plot < {wide} - 300")
+    assert abs(value(desk, lies) - before) < 0.05
+    press(desk, "i")
+    desk.wait(f"timeline.plot === {wide}")
+    x, y = point(desk, before, "acc")
+    desk.page.mouse.move(20, y)
+    desk.wait("timeline.cursor < -20")
+    assert value(desk, "timeline.cursorTime() === timeline.view.from")
+    desk.page.mouse.move(x, y)
 
 
 def change_marks(keys: Keyboard) -> None:

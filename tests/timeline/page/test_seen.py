@@ -82,6 +82,37 @@ def test_states_gaps_and_what_was_before_are_told_in_words(desk: Desk) -> None:
     desk.wait("timeline.traces.get('gate').before")
 
 
+MEASURED: Final = """(() => {
+    const trace = timeline.traces.get("pump"), row = timeline.rows.find((one) => one.name === "pump");
+    const [low, high] = trace.extents[0];
+    return [row.top, row.height, high - low];
+})()"""
+"""A row of a named state above a line, and how much the line's axis spans."""
+
+
+def test_a_ruler_measures_on_the_axis_that_is_drawn(desk: Desk) -> None:
+    page = desk.open(DEVICE)
+    desk.wait("timeline.traces.get('pump')?.extents?.length === 1")
+    top, height, span = page.evaluate(f"() => {MEASURED}")
+    page.evaluate("(top) => { document.getElementById('plot').scrollTop = top; }", top)
+    desk.wait("timeline.top > 0")
+    box = page.locator("#canvas").bounding_box()
+    assert box is not None
+    for key in ("o", "o"):  # channels apart, and over one another
+        page.keyboard.press(key)
+        page.mouse.move(box["x"] + 300, box["y"] + top + 30)
+        page.keyboard.press("m")
+        page.mouse.move(box["x"] + 500, box["y"] + top + 60)
+        page.keyboard.press("m")
+        measured = page.evaluate("() => timeline.hand.ruler")
+        assert measured["to"]["unit"] == "l/s"
+        assert measured["to"]["y"] - measured["from"]["y"] == pytest.approx(-30 / (height - 22) * span)
+        page.keyboard.press("m")
+    page.mouse.move(box["x"] + 300, box["y"] + top + 10)
+    page.keyboard.press("m")
+    desk.wait("timeline.hand.ruler.from.y === undefined")  # a state has no height
+
+
 def test_a_range_is_taken_as_a_file_with_the_line_that_reads_it(desk: Desk, tmp_path: Path) -> None:
     page = desk.open(DEVICE)
     page.keyboard.press("d")

@@ -155,7 +155,7 @@ function drawUnsure(pen, plot, { start, end, by }, { view, colours }) {
 }
 
 /** Where a row's lines lie, below the bands of its named states. @param {Row} row @param {Trace} trace @param {boolean} apart @returns {ReturnType<typeof bandsOf>} */
-function lineBands(row, trace, apart) {
+export function lineBands(row, trace, apart) {
     const lines = trace.channels.flatMap((channel, c) => (isStated(channel) ? [] : [c]));
     const above = (trace.channels.length - lines.length) * LANE;
     const below = { ...row, top: row.top + above, height: row.height - above };

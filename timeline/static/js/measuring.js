@@ -1,5 +1,6 @@
 // @ts-check
 /** The ruler on a timeline: `M` begins at the cursor, `M` again lets the end lie, once more takes it away. */
+import { lineBands } from "./draw.js";
 import { rowAt } from "./layout.js";
 import { say } from "./page.js";
 import { rulerWords, valueAt } from "./ruler.js";
@@ -13,8 +14,12 @@ function point(at) {
     const row = height === undefined ? undefined : rowAt(at.rows, height);
     const trace = row?.kind === "stream" ? at.traces.get(row.name) : undefined;
     const time = at.markTime();
-    if (!row || !trace || height === undefined || at.hand.apart) return { at: time, stream: "", y: undefined, unit: "" };
-    return { at: time, stream: row.name, y: valueAt(trace.extent, (height - row.top) / row.height), unit: trace.channels[0]?.unit ?? "" };
+    const bands = row && trace ? lineBands(row, trace, at.hand.apart) : [];
+    const place = bands.findIndex((band) => height !== undefined && height >= band.top && height < band.top + band.height);
+    const band = bands[place];
+    if (!row || !trace || height === undefined || !band) return { at: time, stream: "", y: undefined, unit: "" }; // of named states there is no difference
+    const stream = `${row.name} ${band.channels.join(" ")}`; // channels apart have axes of their own
+    return { at: time, stream, y: valueAt(trace.extents?.[place], (height - band.top) / band.height), unit: trace.channels[band.channels[0]]?.unit ?? "" };
 }
 
 /** @param {Timeline} at */

@@ -37,7 +37,7 @@ export function paintNow(at) {
     hide(element("nothing"), words === "");
     write(element("nothing-words"), words);
     hide(element("nearest"), at.nearest === undefined || !at.empty || !at.open);
-    if (!at.view) return;
+    if (!at.view) return blank(at, size, small);
     const began = performance.now();
     draw(at.pen, size.width, size.height, size.ratio, scene(at, lanes, rows.length > MANY ? seenOf(rows, at.top, at.room) : rows));
     overview(at, small);
@@ -46,6 +46,16 @@ export function paintNow(at) {
     at.painted += 1;
     if (at.timers.range === undefined) tellRange(at);
     if (!at.follow) at.timers.words ??= setTimeout(() => tell(at), TELL_MS);
+}
+
+/** Nothing to see yet: paper, not the black of a canvas that nobody has painted. @param {Timeline} at @param {...{ width: number, height: number, ratio: number }} sizes of the canvas and of the overview */
+function blank(at, ...sizes) {
+    [at.pen, at.smallPen].forEach((pen, i) => {
+        const { width, height, ratio } = sizes[i];
+        pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+        pen.fillStyle = at.colours.ground;
+        pen.fillRect(0, 0, width, height);
+    });
 }
 
 /** The range in words, so often that eyes can follow: in each frame it would be a tenth of what the picture costs. @param {Timeline} at */
@@ -106,7 +116,7 @@ function scene(at, lanes, rows) {
         view: /** @type {View} */ (at.view), moving: at.timers.rest !== undefined, rows, traces: at.traces, lanes, colours: at.colours, yMode: at.yMode, selected: at.selected,
         merged: mergedNow(at), dense, snap, ruler, apart,
         labels: new Map(at.labels.map(({ name, hue, code }) => [name, { hue, code }])),
-        troubled: at.troubled, unsure: at.unsure, cursor: at.follow ? undefined : (at.cursor ?? at.plot / 2),
+        troubled: at.troubled, unsure: at.unsure, cursor: at.follow ? undefined : at.cursorAt,
         pending: range ? { ...range, label: held?.label ?? at.armed ?? "", lane: at.user } : undefined,
         ghosts: here.map(({ user, pending }) => ({ user, start: BigInt(pending.start_ns), end: BigInt(pending.end_ns), label: pending.label })),
     };

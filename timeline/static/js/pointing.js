@@ -139,7 +139,7 @@ function menuAt(at, event, x) {
         at.follow = false;
     }
     const box = at.canvas.getBoundingClientRect();
-    openMenu(at, pointed ? event.clientX : box.left + GUTTER + (at.cursor ?? at.plot / 2), pointed ? event.clientY : box.top + 48);
+    openMenu(at, pointed ? event.clientX : box.left + GUTTER + at.cursorAt, pointed ? event.clientY : box.top + 48);
 }
 
 /** @param {Timeline} at @param {PointerEvent} event @param {number} x @returns {Drag | undefined} */

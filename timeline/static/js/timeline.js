@@ -77,7 +77,7 @@ export class Timeline {
         /** px of them that are scrolled away */
         this.top = 0;
         this.yMode = "robust";
-        /** @type {number | undefined} px in the plot */
+        /** @type {number | undefined} px in the plot, or beside it: where the pointer is; see `cursorAt` */
         this.cursor = undefined;
         /** @type {Set<string>} acts that the log has, and whose mark has not been heard of yet: shown as done meanwhile */
         this.unheard = new Set();
@@ -139,8 +139,9 @@ export class Timeline {
         const observer = new ResizeObserver((entries) => {
             const room = entries.find(({ target }) => target === plot)?.contentRect.height ?? this.room;
             const [size, smallSize] = [sizeOf(this.canvas), sizeOf(this.small)];
-            const wider = size.width !== this.size.width;
+            const [wider, before] = [size.width !== this.size.width, this.plot];
             Object.assign(this, { room, size, smallSize });
+            if (this.cursor !== undefined) this.cursor *= this.plot / before; // it stays at its instant, also beside a panel
             if (wider) this.moved();
             else this.paint();
         });
@@ -195,7 +196,12 @@ export class Timeline {
 
     /** @returns {bigint} */
     cursorTime() {
-        return this.view ? instantAt(this.view, this.cursor ?? this.plot / 2, this.plot) : this.edgeNow();
+        return this.view ? instantAt(this.view, this.cursorAt, this.plot) : this.edgeNow();
+    }
+
+    /** px of the cursor in the plot, never beside it: nothing is marked where nobody sees it. @returns {number} */
+    get cursorAt() {
+        return Math.max(0, Math.min(this.plot, this.cursor ?? this.plot / 2));
     }
 
     /** px of the plot's width */
