@@ -77,12 +77,19 @@ class People:
     # Accounts.
 
     def accounts(self) -> dict[str, Account]:
-        """All of them, by name. Raises `CorruptError` where the file is damaged."""
+        """All of them, by name.
+
+        Raises:
+            CorruptError: the file is damaged.
+            UsageError: the folder is a file.
+        """
         path = self.folder / _FILE
         try:
             found = path.stat()
         except FileNotFoundError:
             return {}
+        except NotADirectoryError:
+            raise UsageError(f"{self.folder}: found a file; name the folder of accounts, SITE/people") from None
         stamp = found.st_mtime_ns, found.st_ino, found.st_size
         if self._read is None or self._read[0] != stamp:
             try:
@@ -196,7 +203,8 @@ class People:
     def _known(self, user: str) -> Account:
         accounts = self.accounts()
         if user not in accounts:
-            raise UsageError(f'{self.folder}: there is nobody called "{user}"{suggest(user, accounts)}')
+            others = suggest(user, accounts) if accounts else "; there are no accounts: `label user add` makes one"
+            raise UsageError(f'{self.folder}: there is nobody called "{user}"{others}')
         return accounts[user]
 
     def _keep(self, account: Account) -> None:

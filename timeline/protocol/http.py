@@ -25,6 +25,8 @@ class Session(msgspec.Struct, frozen=True):
     csrf: str
     """Goes into the header `X-CSRF-Token` of every request that is no GET."""
     expires_ns: Ns
+    by_link: bool = False
+    """Made by the one-time link, which opens once: who signs out comes in by another one alone."""
 
 
 class GalleryRow(msgspec.Struct, frozen=True):
@@ -52,6 +54,8 @@ class Gallery(msgspec.Struct, frozen=True):
 
     rows: tuple[GalleryRow, ...]
     truncated: bool = False
+    palette: tuple[str, ...] = ()
+    """Labels in the order of the timeline's palette: each has the same colour there and here."""
 
 
 class TakeQuery(msgspec.Struct, frozen=True, rename={"from_ns": "from", "to_ns": "to"}):

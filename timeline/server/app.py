@@ -306,7 +306,7 @@ async def _body(request: Request, kind: type[_T]) -> _T:
 
 
 def _told(session: SignedIn) -> Session:
-    return Session(session.user, session.role, session.csrf, str(session.expires_ns))
+    return Session(session.user, session.role, session.csrf, str(session.expires_ns), by_link=not session.proof)
 
 
 async def _refuse(request: Request, error: Exception) -> Response:

@@ -53,7 +53,7 @@ async def gallery(timeline: Timeline, now_ns: int) -> Gallery:
     found = [it for of_device in timeline.catalog.recordings.values() for it in of_device.values() if it.samples]
     found.sort(key=lambda it: (it.start_ns, it.device, it.name), reverse=True)
     rows = [await _row(timeline, it, now_ns) for it in found[:ROWS_MAX]]
-    return Gallery(tuple(rows), len(found) > ROWS_MAX)
+    return Gallery(tuple(rows), len(found) > ROWS_MAX, tuple(label.name for label in timeline.palette()))
 
 
 async def _row(timeline: Timeline, it: RecordingSpan, now_ns: int) -> GalleryRow:

@@ -229,6 +229,13 @@ test("single letters are given away, switched off one by one or all; the others 
     assert.equal(actionOf(press("z", { ctrlKey: true }), off), "undo");
 });
 
+test("with Alt a key is known by its place, too: a Mac types another sign there", () => {
+    const signs = /** @type {const} */ ([["≤", "Comma", "nudgeLeft"], ["≥", "Period", "nudgeRight"], ["“", "BracketLeft", "showStart"], ["‘", "BracketRight", "showEnd"]]);
+    for (const [key, code, action] of signs) assert.equal(actionOf({ ...press(key, { altKey: true }), code }, KEYS), action);
+    assert.equal(actionOf({ ...press(",", { altKey: true }), code: "KeyW" }, KEYS), "nudgeLeft");
+    assert.equal(actionOf({ ...press("≤"), code: "Comma" }, KEYS), undefined);
+});
+
 test("what was kept is taken where it is a choice, else nothing is changed", () => {
     const { choice } = rechosen(UNCHANGED, "accept", "q");
     assert.deepEqual(choiceOf(JSON.stringify(choice)), choice);

@@ -46,6 +46,7 @@ def test_a_range_dragged_and_named_by_a_key_is_in_the_log_and_undone_after_a_rel
     page.keyboard.press("2")
     desk.wait(SAVED.format(acts=1))
     desk.wait(f"{STANDING} !== '[]'")
+    desk.wait("/^run marked, .* to .*, saved$/.test(document.getElementById('said').textContent)")
     [[label, start, end]] = page.evaluate(f"() => JSON.parse({STANDING})")
     assert label == "run"
     assert abs(int(start) - START_NS - 15 * S) < S
@@ -212,6 +213,13 @@ def test_nobody_is_shut_out(desk: Desk, tmp_path: Path) -> None:
     page.goto(f"{desk.served.url}/d/nobody")
     desk.wait("document.getElementById('nothing').innerText.startsWith('\"nobody\" has sent no data')")
     desk.wait(f"{CORNERS}.every((part) => part > 240)")  # paper, as everywhere
+    page.evaluate("() => { timeline.welcome = {}; timeline.paint(); }")
+    page.click("#copy")
+    desk.wait("document.getElementById('copy').textContent.startsWith('Copied')")
+    page.click("#account")
+    look("account")
+    desk.wait("document.getElementById('who-words').textContent.startsWith('You came by the link')")
+    page.keyboard.press("Escape")
     page.goto(f"{desk.served.url}/")
     page.locator("#gallery-rows tr").first.wait_for()
     look("gallery")

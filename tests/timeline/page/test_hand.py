@@ -278,6 +278,7 @@ def navigate(keys: Keyboard) -> None:
     stays_in_sight(keys.desk)
     press(keys.desk, "f")
     keys.move("freeze", "timeline.follow")
+    goes_back(keys.desk)
     keys.open("goto")
     keys.open("help")
     keys.open("take")
@@ -286,6 +287,23 @@ def navigate(keys: Keyboard) -> None:
     keys.desk.page.evaluate(f"document.querySelector('#help form button').dispatchEvent({event})")
     assert value(keys.desk, "timeline.hand.apart")
     press(keys.desk, "o")
+
+
+def goes_back(desk: Desk) -> None:
+    """Back leads to the view that stood before, over those that one only passed through; marks stay as they are."""
+    at = "String(timeline.view.from)"
+    views = [f"{{ from: {START_NS + second * S}n, to: {START_NS + (second + 8) * S}n }}" for second in (4, 9, 15)]
+    desk.wait("timeline.stand?.view.from === timeline.view.from && !timeline.stand.follow")
+    before, steps = value(desk, at), value(desk, "history.length")
+    for view, since in zip(views, ("-Infinity", "Infinity", "Infinity"), strict=True):  # however long that takes here
+        desk.page.evaluate(f"() => {{ timeline.stand.ms = {since}; timeline.show({view}); }}")
+        desk.wait("timeline.stand.view.from === timeline.view.from")
+    assert value(desk, "history.length") == steps + 1
+    last = value(desk, at)
+    desk.page.go_back()
+    desk.wait(f"{at} === '{before}'")
+    desk.page.go_forward()
+    desk.wait(f"{at} === '{last}'")
 
 
 def stays_in_sight(desk: Desk) -> None:

@@ -209,6 +209,19 @@ def test_a_line_that_died_in_silence_is_noticed_and_a_mark_lies_where_it_was_tho
     assert began_ns - S <= first < second <= ended_ns + S
 
 
+def goes_home(desk: Desk, user: str) -> None:
+    """Signs out by the page: what goes on is marked, and sent, before it asks who comes next."""
+    page = desk.page
+    desk.label("run")
+    page.keyboard.press("Escape")
+    running = f"{{ stateMode: true, held: null, running: {{ label: 'run', start: {START_NS + 40 * S}n }} }}"
+    page.evaluate(f"() => {{ timeline.marking = {running}; timeline.cursor = timeline.plot * 0.75; }}")
+    page.click("#account")
+    desk.wait(f"document.getElementById('who-name').textContent.startsWith('{user} ')")
+    page.click("#sign-out")
+    page.locator("#login[open]").wait_for()
+
+
 def test_a_session_that_is_over_asks_for_a_password_and_what_waits_is_sent_as_whose_it_is(
     browser: Browser, tmp_path: Path
 ) -> None:
@@ -237,14 +250,14 @@ def test_a_session_that_is_over_asks_for_a_password_and_what_waits_is_sent_as_wh
         page.evaluate(UNFIT)
         desk.keeps(2, "waiting")
         [cookie] = [it for it in context.cookies() if it["name"] == "sensorloom"]
-        people.sign_out(cookie["value"])
-        page.reload()
+        goes_home(desk, "ben")
+        assert people.session(cookie["value"], time.time_ns()) is None
         sign_in(page, "anna")
-        desk.wait(STATES.format("refused,saved,saved"))
+        desk.wait(STATES.format("refused,saved,saved,saved"))
         desk.wait("document.getElementById('others').hidden")
         desk.wait("document.getElementById('log').textContent.includes('Refused: the note has 2500 characters')")
         told = sorted((round((it.start_ns - START_NS) / S), it.author) for it in marks_of(site))
-        assert told == [(15, "ben"), (30, "anna")]
+        assert told == [(15, "ben"), (30, "anna"), (40, "ben")]
         assert desk.wrong == []
 
 

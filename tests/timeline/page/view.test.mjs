@@ -36,6 +36,17 @@ test("a mark is shown with a margin; a long one whole; one that is well inside m
     assert.ok(long.from < T && long.to > T + 1000n * SECOND);
 });
 
+test("a view that stood is a step to go back to; one that was passed through or followed is none", () => {
+    const stand = { view, follow: false, ms: 0 };
+    const other = { ...stand, view: views.panned(view, 10, 100), ms: 5000 };
+    assert.equal(views.isStep(undefined, other), false);
+    assert.equal(views.isStep(stand, other), true);
+    assert.equal(views.isStep({ ...stand, ms: 4500 }, other), false);
+    assert.equal(views.isStep(stand, { ...stand, ms: 5000 }), false);
+    assert.equal(views.isStep(stand, { ...other, follow: true }), true);
+    assert.equal(views.isStep({ ...stand, follow: true }, { ...other, follow: true }), false);
+});
+
 test("the address is the view", () => {
     const address = new URL(views.addressOf("pump/7 é", view, "m-1"), "http://localhost");
     assert.deepEqual(views.placeOf(address.pathname, address.search), { device: "pump/7 é", from: view.from, to: view.to, mark: "m-1" });

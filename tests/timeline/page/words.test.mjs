@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { liveWords, nobodyWords, nothingWords, othersWords } from "../../../timeline/static/js/words.js";
+import { leavingWords, liveWords, nobodyWords, nothingWords, othersWords } from "../../../timeline/static/js/words.js";
 
 const S = 1_000_000_000n;
 const NOON = 1_795_780_800_000_000_000n; // 2026-11-27T12:00:00Z
@@ -15,6 +15,12 @@ test("nothing to see is told with its reason: no device, another one, another ti
     assert.match(nobodyWords("pump-8", 0), /^No device has sent data yet/);
     assert.match(nobodyWords("pump-8", 3), /^"pump-8" has sent no data/);
     assert.equal(nothingWords({ from: NOON, to: NOON + 60n * S }, NOON - S), "No samples 2026-11-27 12:00:00 to 12:01:00; nearest 2026-11-27 11:59:59.");
+});
+
+test("whoever signs out hears what stays, and that a link opens once", () => {
+    assert.equal(leavingWords("anna", 0, false), "");
+    assert.match(leavingWords("anna", 2, false), /^2 marks of yours are not in the log yet: .* until anna signs in again\.$/);
+    assert.match(leavingWords("anna", 1, true), /^1 mark of yours is .* You came by the link/);
 });
 
 test("what others have marked with this browser is counted by who must sign in", () => {

@@ -100,6 +100,11 @@ def test_a_token_is_its_accounts_and_shown_once(people: People) -> None:
     assert people.of_token(second) is not None
     with pytest.raises(UsageError, match='nobody called "buton". Did you mean "button"|nobody called "buton"'):
         people.make_token("buton", "hall", NOW_NS)
+    people.remove("button")
+    with pytest.raises(UsageError, match='nobody called "button"; there are no accounts: `label user add` makes one'):
+        people.remove("button")
+    with pytest.raises(UsageError, match="accounts.json: found a file; name the folder of accounts"):
+        People(people.folder / "accounts.json").accounts()
 
 
 def test_sessions_that_are_over_are_swept(people: People) -> None:

@@ -17,7 +17,7 @@ from ingest.wire import encode
 from tests.support.logs import read_log
 from tests.timeline.site import START_NS, Frame, S, Served, boot, chunk, recording, write, write_site
 from timeline import protocol
-from timeline.protocol import Accepted, Changed, LiveNews, Rejected
+from timeline.protocol import Accepted, Changed, Label, Labels, LiveNews, Rejected
 
 
 @pytest.fixture(scope="module")
@@ -441,17 +441,21 @@ def test_the_gallery_has_a_row_a_recording(tmp_path: Path) -> None:
         tmp_path / "site", [*recording(10), *recording(4, start_ns=START_NS + 60 * S, name="r2", end=False), *bursts]
     )
 
-    async def mark(served: Served) -> None:
+    async def mark(served: Served) -> tuple[Label, ...]:
         async with served.tab() as tab:
             await tab.hello()
             await tab.say("marks", request=1, device="pump-7", from_ns="0", to_ns="1")
-            await tab.act("add", start_ns=START_NS, end_ns=START_NS + 5 * S)
-            await tab.hear(Changed)
+            for label in ("run", "run", "bump"):  # by how often they are used, not by name
+                await tab.act("add", start_ns=START_NS, end_ns=START_NS + 5 * S, label=label)
+                await tab.hear(Changed)
+            return (await tab.hear(Labels, lambda it: len(it.labels) == 2)).labels
 
     with Served(str(site)) as served:
-        asyncio.run(mark(served.open()))
+        palette = asyncio.run(mark(served.open()))
         with served.client() as client:
-            rows = client.get("/api/gallery").json()["rows"]
+            told = client.get("/api/gallery").json()
+            rows = told["rows"]
+            assert told["palette"] == [label.name for label in palette]  # of one colour there and here
     assert [(row["recording"], row["samples"], row["flags"]) for row in rows] == [
         ("r3", 200, ["jerky", "unlabelled", "no end"]),
         ("r2", 400, ["unlabelled", "no end"]),

@@ -1,15 +1,16 @@
 // @ts-check
 /** The page: who is signed in, which of its two faces it shows, and its buttons and dialogs. */
+import { accountOf } from "./account.js";
 import { risingClock } from "./clock.js";
 import { ACTIONS, goTo, undoWords } from "./commands.js";
 import { showDevices, showGallery } from "./gallery.js";
-import { labelDown, labelUp, togglePanel } from "./gestures.js";
+import { labelDown, labelUp, leave, togglePanel } from "./gestures.js";
 import { help } from "./help.js";
 import { listen } from "./input.js";
 import { recalled } from "./knowing.js";
 import { menuOf } from "./menu.js";
 import { Outbox } from "./outbox.js";
-import { element, fitted, hide, made, setTo, write } from "./page.js";
+import { copies, element, fitted, hide, made, setTo, write } from "./page.js";
 import { review } from "./reviewing.js";
 import { Link } from "./socket.js";
 import { tableOf } from "./table.js";
@@ -17,6 +18,7 @@ import { HUES, isForced, paintOf } from "./textures.js";
 import { takeOf } from "./take.js";
 import { Timeline } from "./timeline.js";
 import { placeOf, span, viewOf } from "./view.js";
+import { COMMAND } from "./words.js";
 
 const AGAIN_MS = 3000;
 /** So often the start page asks what there is, when it shows something. */
@@ -163,6 +165,7 @@ async function gallery(outbox) {
     document.querySelector("label[for='device']")?.remove();
     element("help-button").addEventListener("click", () => dialog("help").showModal());
     const who = (await session()) ?? (await outbox.recall("welcome"));
+    accountOf({ outbox, user: () => who?.user ?? "", leave: () => undefined });
     write(element("account"), who ? `${who.user} (${who.role})` : "");
     for (;;) {
         const well = document.hidden || (await renewGallery(outbox));
@@ -180,9 +183,8 @@ async function renewGallery(outbox) {
     const well = answer?.status === 200;
     hide(element("notice"), well);
     if (well) {
-        const { rows } = answer.said;
-        const names = [...new Set(rows.flatMap((/** @type {any} */ row) => Object.keys(row.labels)))].sort();
-        showGallery(rows, (label) => (names.indexOf(label) % 6) + 1);
+        const { rows, palette: names } = answer.said;
+        showGallery(rows, (label) => names.indexOf(label) + 1);
         return true;
     }
     write(element("notice"), answer?.said.words ?? "Offline: no server answers. It is tried again every few seconds.");
@@ -217,6 +219,7 @@ function timeline(place, outbox) {
     buttons(at);
     tableOf(at);
     takeOf(at);
+    accountOf({ outbox, user: () => at.user, leave: () => leave(at) });
     Object.assign(globalThis, { timeline: at }); // for tests, and for the curious in the browser's console
     let kept = false;
     at.listeners.push(() => {
@@ -233,6 +236,7 @@ function start() {
     if (place) timeline(place, outbox);
     else void gallery(outbox);
     help();
+    for (const id of ["copy", "gallery-copy"]) copies(id, COMMAND);
 }
 
 start();

@@ -5,7 +5,7 @@ import { askedFor, seenOf } from "./layout.js";
 import { changedFrom } from "./lines.js";
 import { element } from "./page.js";
 import { lastPoint, withSpeed } from "./track.js";
-import { addressOf, span, viewOf } from "./view.js";
+import { addressOf, isStep, span, viewOf } from "./view.js";
 
 /** @typedef {import("./timeline.js").Timeline} Timeline */
 /** @typedef {import("./view.js").View} View */
@@ -103,7 +103,27 @@ function askNow(at) {
     at.ask = asked(at, near(at), view, at.plot * 1.5, { follow: true });
     at.link.send({ type: "marks", request: at.asks, device: at.device, from_ns: String(view.from), to_ns: String(view.to), most: MARKS_MAX, part: element("panel").hidden ? PART : MARKS_MAX });
     stop(at, "address");
-    at.timers.address = setTimeout(() => at.view && history.replaceState({ follow: at.follow }, "", addressOf(at.device, at.view, at.selected)), ADDRESS_MS);
+    at.timers.address = setTimeout(() => keepAddress(at), ADDRESS_MS);
+}
+
+/** Writes the view into the address; Back leads to the one before it, where that one stood for a while. @param {Timeline} at */
+function keepAddress(at) {
+    if (!at.view) return;
+    const now = { view: at.view, follow: at.follow, ms: performance.now() };
+    const how = isStep(at.stand, now) ? "pushState" : "replaceState";
+    at.stand = now;
+    history[how]({ follow: at.follow }, "", addressOf(at.device, at.view, at.selected));
+}
+
+/** Back or forward: the view that the address names; marks stay as they are. @param {Timeline} at @param {import("./view.js").Place | undefined} place @param {boolean} follow */
+export function wentBack(at, place, follow) {
+    if (place?.from === undefined || place.to === undefined) return;
+    const view = viewOf(place.from, place.to);
+    at.selected = place.mark;
+    at.stand = { view, follow: follow && at.live, ms: performance.now() };
+    if (at.stand.follow) at.setFollow(true);
+    else at.show(view);
+    at.changed();
 }
 
 /** The streams that are asked for: those that are seen, and what fits beside them. @param {Timeline} at @returns {string[]} */

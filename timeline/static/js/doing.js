@@ -4,7 +4,7 @@ import { doingAgain, entryWords, misfit, misfitOf, placed, stacks, takingBack, w
 import { CELLS } from "./asking.js";
 import { COLUMN, denseOf } from "./density.js";
 import { markOf, meets } from "./marks.js";
-import { say } from "./page.js";
+import { say, sayMore } from "./page.js";
 import { clock } from "./time.js";
 import { changedWords, markedWords } from "./words.js";
 
@@ -42,6 +42,7 @@ export function act(at, changes, words = "", way = "do", takes = undefined) {
     if (at.outbox.ready && at.open && at.welcome.user === at.user) for (const act of acts) at.link.send(wireOf(act)); // before it is painted: the log is farther away than the screen
     overlay(at);
     if (words) say(words);
+    at.hand.said = { gesture, words };
     kept.catch((error) => at.trouble(`This browser does not keep marks (${error}): leave the page open until the outbox is empty.`));
 }
 
@@ -137,6 +138,8 @@ export async function accepted(at, { act: name, mark }) {
     if (mark && mark.device === at.device) at.book.take([markOf(mark)]);
     if (act && !mark && !at.heard.delete(name)) at.unheard.add(name);
     const kept = act && at.outbox.keep([{ ...act, state: "saved", refused: undefined }]);
+    const { gesture, words } = at.hand.said;
+    if (act?.gesture === gesture && at.outbox.acts.every((one) => one.gesture !== gesture || one.state === "saved")) sayMore(words, ", saved");
     overlay(at);
     await kept?.catch(() => undefined); // what is not kept was told when it was done
 }

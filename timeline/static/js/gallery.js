@@ -1,9 +1,10 @@
 // @ts-check
 /** The start page: a row a recording, sortable by each column. */
-import { colours, element, fitted, made } from "./page.js";
+import { colours, element, fitted, hide, made, write } from "./page.js";
 import { paintOf } from "./textures.js";
 import { clock, day, duration } from "./time.js";
 import { addressOf, viewOf } from "./view.js";
+import { nobodyWords } from "./words.js";
 
 /** @typedef {Record<string, any>} Row */
 
@@ -65,9 +66,12 @@ export function showGallery(rows, hueOf) {
             render();
         };
     });
+    const told = Object.keys(MEANINGS).filter((flag) => rows.some((row) => row.flags.includes(flag)));
+    write(element("gallery-flags"), told.map((flag) => `${flag}: ${MEANINGS[flag]}`).join("; "));
     const empty = element("gallery-empty");
     empty.hidden = rows.length > 0;
-    empty.textContent = "No device has sent data yet. On the device: sensorloom agent run -c agent.toml";
+    empty.textContent = nobodyWords("", 0);
+    hide(element("gallery-copy"), rows.length > 0);
     element("gallery").hidden = false;
     render();
 }

@@ -16,8 +16,9 @@
  * @property {number} queue rules' marks of the device that nobody has looked at
  * @property {number | undefined} wants the request whose answer is to be selected
  * @property {import("./marking.js").Running | null} running the state that goes on, as it is kept
+ * @property {{ gesture: string, words: string }} said what was done last, as it was said
  * @property {(1 | -1)[]} steps to the next or previous mark, of which the first waits for the server
  */
 
 /** @returns {Hand} */
-export const emptyHand = () => ({ review: false, height: undefined, ruler: undefined, measuring: false, snap: undefined, apart: false, dense: undefined, asked: undefined, merged: undefined, queue: 0, wants: undefined, running: null, steps: [] });
+export const emptyHand = () => ({ review: false, height: undefined, ruler: undefined, measuring: false, snap: undefined, apart: false, dense: undefined, asked: undefined, merged: undefined, queue: 0, wants: undefined, running: null, said: { gesture: "", words: "" }, steps: [] });

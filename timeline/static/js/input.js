@@ -1,12 +1,13 @@
 // @ts-check
 /** Keys, the wheel and the overview, each turned into what `commands.js` does; what points at the canvas: `pointing.js`. */
+import { wentBack } from "./asking.js";
 import { ACTIONS, zoom } from "./commands.js";
 import { labelDown, labelUp, leave } from "./gestures.js";
 import { currentKeys } from "./help.js";
 import { actionOf } from "./keys.js";
 import { GUTTER } from "./layout.js";
 import { pointers } from "./pointing.js";
-import { instantAt, panned, span, viewOf } from "./view.js";
+import { instantAt, panned, placeOf, span, viewOf } from "./view.js";
 
 /** @typedef {import("./timeline.js").Timeline} Timeline */
 
@@ -16,6 +17,7 @@ export function listen(at) {
     wheel(at);
     pointers(at);
     overview(at);
+    addEventListener("popstate", (event) => wentBack(at, placeOf(location.pathname, location.search), event.state?.follow === true));
 }
 
 /** Whether keys type there; a dialog that was just closed keeps the focus until the next frame. @param {EventTarget | null} target @returns {boolean} */

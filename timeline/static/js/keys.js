@@ -91,9 +91,12 @@ export function choiceOf(text) {
     }
 }
 
+/** The signs of places on the keyboard that are keys with Alt. @type {Record<string, string>} */
+const SIGNS = { Comma: ",", Period: ".", BracketLeft: "[", BracketRight: "]" };
+
 /**
  * What a key press asks for; undefined: nothing of ours. Digits say `label 3`.
- * @param {{ key: string, altKey: boolean, ctrlKey: boolean, metaKey: boolean, shiftKey: boolean }} event
+ * @param {{ key: string, code?: string, altKey: boolean, ctrlKey: boolean, metaKey: boolean, shiftKey: boolean }} event
  * @param {readonly Key[]} keys of `keysOf` @returns {string | undefined}
  */
 export function actionOf(event, keys) {
@@ -102,7 +105,8 @@ export function actionOf(event, keys) {
     const letter = /^[a-zA-Z]$/.test(event.key);
     const shift = event.shiftKey && letter ? "Shift+" : "";
     const pressed = `${control ? "Ctrl+" : ""}${event.altKey ? "Alt+" : ""}${shift}${letter ? event.key.toLowerCase() : event.key}`;
-    return keys.find((key) => key.key === pressed)?.action;
+    const placed = event.altKey && !control ? `Alt+${SIGNS[event.code ?? ""]}` : pressed; // with Alt a Mac types other signs
+    return (keys.find((key) => key.key === pressed) ?? keys.find((key) => key.key === placed))?.action;
 }
 
 /** A key as the help shows it. @param {string} key @returns {string} */

@@ -122,10 +122,13 @@ export class Outbox {
         });
     }
 
-    /** Keeps something that a page without a server needs, in the place of what had this name. @param {string} name @param {unknown} value */
+    /** Keeps something that a page without a server needs, in the place of what had this name; done when it lies there. @param {string} name @param {unknown} value */
     async remember(name, value) {
         if (!this.ready) await this.opened;
-        this.database?.transaction(KNOWN, "readwrite").objectStore(KNOWN).put(value, name);
+        const transaction = this.database?.transaction(KNOWN, "readwrite");
+        if (!transaction) return;
+        transaction.objectStore(KNOWN).put(value, name);
+        await new Promise((resolve) => (transaction.oncomplete = transaction.onabort = resolve));
     }
 
     /** @param {string} name @returns {Promise<any>} what was remembered; undefined: nothing */

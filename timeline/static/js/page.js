@@ -40,6 +40,27 @@ export function say(words) {
     while (log.children.length > 100) log.lastElementChild?.remove();
 }
 
+/** Goes on with what was said last, where that still stands there. @param {string} words @param {string} more */
+export function sayMore(words, more) {
+    const said = element("said");
+    if (said.textContent === words) said.append(made("span", {}, more));
+}
+
+/** Copies a text. @param {string} text @returns {Promise<boolean>} false: this browser does not let it, as over plain HTTP off loopback */
+export async function copied(text) {
+    try {
+        await navigator.clipboard.writeText(text);
+        return true;
+    } catch {
+        return false;
+    }
+}
+
+/** A button that copies a text, and says whether it did. @param {string} id @param {string} text */
+export function copies(id, text) {
+    element(id).addEventListener("click", async () => write(element(id), (await copied(text)) ? "Copied" : "Not copied: this browser lets no page copy here; select it above"));
+}
+
 /** The colours of the style sheet, as they are now: light, dark or the system's own. @returns {Record<string, string>} */
 export function colours() {
     const style = getComputedStyle(document.documentElement);

@@ -10,7 +10,7 @@ import { element, fitted, hide, write } from "./page.js";
 import { isStated } from "./states.js";
 import { duration, range } from "./time.js";
 import { span, viewOf } from "./view.js";
-import { nobodyWords, nothingWords, offlineWords, viewWords } from "./words.js";
+import { COMMAND, nobodyWords, nothingWords, offlineWords, viewWords } from "./words.js";
 
 /** @typedef {import("./timeline.js").Timeline} Timeline */
 /** @typedef {import("./view.js").View} View */
@@ -36,6 +36,7 @@ export function paintNow(at) {
     const words = missing(at);
     hide(element("nothing"), words === "");
     write(element("nothing-words"), words);
+    hide(element("copy"), !words.endsWith(COMMAND));
     hide(element("nearest"), at.nearest === undefined || !at.empty || !at.open);
     if (!at.view) return blank(at, size, small);
     const began = performance.now();

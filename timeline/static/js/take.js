@@ -1,6 +1,6 @@
 // @ts-check
 /** "Take this range": what is visible as a file, with the line of Python that reads it. */
-import { element, say, write } from "./page.js";
+import { copied, element, say, write } from "./page.js";
 import { duration, range } from "./time.js";
 import { span } from "./view.js";
 
@@ -55,6 +55,6 @@ export function takeOf(at) {
     element("take-copy").addEventListener("click", async () => {
         const line = /** @type {HTMLInputElement} */ (element("take-python"));
         line.select();
-        await navigator.clipboard.writeText(line.value).then(() => say("The line is copied"), () => say("The line is selected: copy it"));
+        say((await copied(line.value)) ? "The line is copied" : "The line is selected: copy it");
     });
 }

@@ -127,6 +127,8 @@ export class Timeline {
         /** @type {number | undefined} */
         this.frame = undefined;
         this.told = "";
+        /** @type {import("./view.js").Stand | undefined} the view in the address */
+        this.stand = undefined;
         /** Acts that waited when the line came back: told when they are in the log. @type {string[]} */
         this.sending = [];
         /** The server's time when the line was lost, or was last there. */

@@ -96,6 +96,17 @@ export function addressOf(device, view, mark) {
     return `/d/${encodeURIComponent(device)}?${query.toString().replaceAll("%3A", ":")}`;
 }
 
+/** A view that stood for so long is one to go back to; what one only passed through is none. */
+const STOOD_MS = 1000;
+
+/** @typedef {{ view: View, follow: boolean, ms: number }} Stand a view that is in the address, whether it follows, and since when */
+
+/** Whether the browser's Back leads from one view to the one before it. @param {Stand | undefined} before @param {Stand} now @returns {boolean} */
+export function isStep(before, now) {
+    if (!before || (before.follow && now.follow) || now.ms - before.ms < STOOD_MS) return false;
+    return before.follow !== now.follow || before.view.from !== now.view.from || before.view.to !== now.view.to;
+}
+
 /**
  * What an address names; undefined where it is no device's. Times that cannot be read are left away.
  * @param {string} path @param {string} query @returns {Place | undefined}

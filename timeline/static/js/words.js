@@ -28,10 +28,20 @@ export function othersWords(others) {
     return each.length === 0 ? "" : `Kept in this browser: ${each.join("; ")}.`;
 }
 
+/** What becomes of somebody who signs out. @param {string} user @param {number} waits marks that are not in the log yet @param {boolean} byLink they came by the one-time link @returns {string} */
+export function leavingWords(user, waits, byLink) {
+    const words = waits === 0 ? [] : [`${marksWords(waits)} of yours ${waits === 1 ? "is" : "are"} not in the log yet: what cannot be sent now stays in this browser until ${user} signs in again.`];
+    if (byLink) words.push("You came by the link that the server printed, which opens once: whoever signs out here needs another one, which it prints when it is started again.");
+    return words.join(" ");
+}
+
+/** What a device runs to send. */
+export const COMMAND = "sensorloom agent run -c agent.toml";
+
 /** Of a device of which there is nothing. @param {string} device @param {number} others how many others there are @returns {string} */
 export function nobodyWords(device, others) {
     if (others > 0) return `"${device}" has sent no data to this log. Choose one of its devices above.`;
-    return "No device has sent data yet. On the device: sensorloom agent run -c agent.toml";
+    return `No device has sent data yet. On the device: ${COMMAND}`;
 }
 
 /** @param {View} view @param {bigint | undefined} nearest @returns {string} */
