@@ -58,6 +58,16 @@ class PolledSource:
         """An answer. Raises `PollError`."""
         raise NotImplementedError
 
+    async def _answer(self) -> bytes:
+        """`_poll`, which a library may go on from although it was cancelled as the answer came: `asyncio.wait_for` of
+        Python 3.11 then swallows that, and nobody would ask to stop again."""
+        try:
+            return await self._poll()
+        finally:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise asyncio.CancelledError
+
     def _let_go(self) -> None:
         """Nothing is asked any more."""
 
@@ -100,7 +110,7 @@ class PolledSource:
         backoff = Backoff(*DELAYS_S)
         while not self._is_closed:
             try:
-                await self._poll()
+                await self._answer()
             except PollError as error:
                 self._fail(error)
                 await asyncio.sleep(backoff.next_s())
@@ -115,7 +125,7 @@ class PolledSource:
             await asyncio.sleep(max(0.0, (due_ns - boottime_ns()) / 1e9))
             asked_ns = boottime_ns()
             try:
-                data = await self._poll()
+                data = await self._answer()
             except PollError as error:
                 self._fail(error)
                 due_ns = boottime_ns() + int(backoff.next_s() * 1e9)

@@ -60,11 +60,19 @@ class Serving:
 
 
 async def end_all(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Cancel tasks until they end: `asyncio.wait_for` of Python 3.11 may swallow a cancellation."""
-    known = list(tasks)
-    left: set[asyncio.Task[None]] = set(known)
-    while left:
+    """Cancel tasks until they end: `asyncio.wait_for` of Python 3.11 may swallow a cancellation.
+
+    Whoever is cancelled while they end, which may take longer than their own caller waits, still sees them end: one
+    that was left alone would go on for ever.
+    """
+    known, is_cancelled = list(tasks), False
+    while left := [task for task in known if not task.done()]:
         for task in left:
             task.cancel()
-        _, left = await asyncio.wait(left, timeout=0.5)
+        try:
+            await asyncio.wait(left, timeout=0.5)
+        except asyncio.CancelledError:
+            is_cancelled = True
     await asyncio.gather(*known, return_exceptions=True)
+    if is_cancelled:
+        raise asyncio.CancelledError
