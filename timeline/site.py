@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ LARGE: Final = 500_000
 """A log with more records is shown while it is read for the first time; that of another one is waited for."""
 _WARM: Final = 1_500
 """About as many points as a screen has."""
+_LOST_MAX: Final = 100
 _SEEN_S: Final = 10.0
 """So long an act waits for what the log had before it; then it is to be sent again."""
 
@@ -75,6 +77,8 @@ class Timeline:
         self._partitions = self._archived = 0
         self._floor = Floor(log, MARKS)
         self._undescribed = ""
+        self.lost: deque[str] = deque(maxlen=_LOST_MAX)
+        """What the log deleted before it was read here, in words, until somebody takes them out to tell them."""
         self._described = asyncio.Event()
         self._acts: set[asyncio.Task[Accepted | Rejected]] = set()
         self._preparing: set[asyncio.Task[None]] = set()
@@ -89,7 +93,9 @@ class Timeline:
             self.catalog, start = await asyncio.to_thread(archived_catalog, self.settings.archive)
             self.past, self._archived = ArchivePast(self.settings.archive, self.settings.log), len(start)
         self.live = Live(self.catalog, self.registry.known, index)
-        self._readings = Follower(self._log, READINGS, self._take_readings, durable=False, start=start)
+        self._readings = Follower(
+            self._log, READINGS, self._take_readings, durable=False, start=start, lose=self._lose_readings
+        )
 
     async def run(self) -> None:
         """Follow the log until cancelled."""
@@ -310,6 +316,14 @@ class Timeline:
         changed = self.book.changed(event)
         if changed is not None:
             self.on_mark(changed)
+
+    def _lose_readings(self, partition: int, begin: int, end: int) -> None:
+        had = "" if self.settings.archive is None else ", which the archive does not have either"
+        self.lost.append(
+            f"{READINGS}-{partition}: the log no longer has offsets {begin} to {end}{had}: retention was quicker; "
+            'what they held is shown as a gap "deleted"'
+        )
+        self.live.lose(partition)
 
     async def _take_readings(self, batch: LogBatch) -> None:
         while len(batch):

@@ -258,9 +258,9 @@ class Worker:
         part.running.skip(wanted, begin)
         part.lost.append((wanted, begin))
         part.position = begin
-        self._teller.tell(
-            "lost", number, begin, f"{self._topic}-{number}: the log no longer has offsets {wanted} to {begin}"
-        )
+        words = f"{self._topic}-{number}: the log no longer has offsets {wanted} to {begin}"
+        more = "retention took them before they were read here; let the log keep more, or leave this running"
+        self._teller.tell("lost", number, begin, f"{words}: {more}")
         await self._sealing.begin(member, part)
 
     def _begin(self, part: Partition) -> None:

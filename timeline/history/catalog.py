@@ -16,6 +16,8 @@ from ingest.records import StreamDescription
 GAPS_MAX: Final = 20_000
 """So many gaps of a stream are known, the newest ones: they are drawn, not counted."""
 GAPS_SHOWN_MAX: Final = 2_000
+DELETED: Final = "deleted"
+"""Why samples are missing that the log's retention has taken before anybody had read them."""
 UNSURE_NS: Final = 1_000_000
 """A clock that may be off by more is drawn as unsure."""
 UNSURE_MAX: Final = 2_000
@@ -146,6 +148,17 @@ class Catalog:
         found = self.streams.get(device, {}).get(stream)
         if found is not None and gap.end_ns > gap.start_ns:
             found.gaps.append(gap)
+
+    def deleted(self, device: str, recording: str, stream: str, start_ns: int, usual_ns: float) -> GapSpan | None:
+        """Behind records that the log deleted before anybody here or the archive had them: what lies between a stream's
+        last sample and its next one, at `start_ns`, where that is longer than the usual step of a recording that goes
+        on. Nobody knows how many samples it were."""
+        known = self.streams.get(device, {}).get(stream)
+        goes_on = self.recordings.get(device, {}).get(recording)
+        if known is None or goes_on is None:
+            return None
+        since_ns = max(known.last_ns, goes_on.start_ns)
+        return GapSpan(since_ns, start_ns, -1, DELETED) if start_ns - since_ns > 1.5 * usual_ns else None
 
     def recording(self, device: str, name: str, at_ns: int) -> RecordingSpan:
         """A recording; one that nobody has told of is of this instant on."""

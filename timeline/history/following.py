@@ -24,7 +24,10 @@ class Progress(NamedTuple):
 
 
 class Follower:
-    """Hands every record of a topic on, in the log's order; begins at the partitions' begins, or at `start`."""
+    """Hands every record of a topic on, in the log's order; begins at the partitions' begins, or at `start`.
+
+    Offsets that the log no longer has when they are wanted are told to `lose`, before what comes behind them.
+    """
 
     def __init__(
         self,
@@ -34,6 +37,7 @@ class Follower:
         *,
         durable: bool,
         start: dict[int, int] | None = None,
+        lose: Callable[[int, int, int], None] = lambda partition, begin, end: None,
     ) -> None:
         self.trouble = ""
         """Why nothing comes just now, in words; "" where all is well."""
@@ -50,6 +54,7 @@ class Follower:
         self._take = take
         self._durable = durable
         self._start = start or {}
+        self._lose = lose
         self._moved = asyncio.Condition()
         self._begins: dict[int, int] = {}
         self._ends: dict[int, int] = {}
@@ -67,7 +72,7 @@ class Follower:
             try:
                 await self._follow()
             except TruncatedLogError:
-                self.trouble = ""  # retention was quicker: it goes on where the log begins
+                self.trouble = ""  # retention was quicker: it goes on where the log begins, and says so
             except SensorloomError as error:
                 self.trouble = str(error)
             await asyncio.sleep(RETRY_S)
@@ -85,9 +90,10 @@ class Follower:
             await asyncio.sleep(ABSENT_S)
         bounds = await self._log.bounds(self._topic)
         for partition, (begin, end) in bounds.items():
-            at = self.positions[partition] = max(
-                begin, self.positions.get(partition, self._start.get(partition, begin))
-            )
+            wanted = self.positions.get(partition, self._start.get(partition, begin))
+            if wanted < begin:
+                self._lose(partition, wanted, begin)
+            at = self.positions[partition] = max(begin, wanted)
             if at > end and self._durable:  # a log that was made anew: what was read is no more
                 raise ReplacedLogError(
                     f"{self._log.url}: {self._topic} ends at {end}, and was read to {at} before: it was made anew, or "

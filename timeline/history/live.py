@@ -90,6 +90,8 @@ class Live:
         self._descriptions = descriptions
         self._index = index
         self._intakes: dict[int, Intake] = {}
+        self._lost: dict[int, set[tuple[str, str]]] = {}
+        """Of partitions that the log has deleted records of: streams that have gone on since."""
         self.missing_schema: bytes | None = None
         """What nobody has described yet: feeding stopped before it."""
 
@@ -117,6 +119,19 @@ class Live:
                 self.counts["undecodable"] += 1
         return len(columns[0]), news
 
+    def lose(self, partition: int) -> None:
+        """The log has deleted records of a partition that nobody here has read."""
+        self._lost[partition] = set()
+
+    def _deleted(self, chunk: Chunk, times: Times, partition: int) -> GapSpan | None:
+        """The gap behind a loss, before the first chunk of each stream."""
+        stream = chunk.device, chunk.stream
+        if partition not in self._lost or stream in self._lost[partition]:
+            return None
+        self._lost[partition].add(stream)
+        usual_ns = (int(times[-1]) - int(times[0])) / max(1, len(times) - 1)
+        return self.catalog.deleted(chunk.device, chunk.recording, chunk.stream, int(times[0]), usual_ns)
+
     def _chunk(self, chunk: Chunk, intake: Intake, partition: int, offset: int) -> Iterator[News]:
         description = self._descriptions[chunk.schema]
         if len(chunk.values) != chunk.count * len(description.channels) * np.dtype(description.dtype).itemsize:
@@ -138,6 +153,7 @@ class Live:
         if before is not None and before.schema != chunk.schema:
             yield Redescribed(chunk.device, chunk.stream)
         args = chunk.device, chunk.recording, chunk.stream
+        deleted = self._deleted(chunk, times, partition)
         self.catalog.samples(*args, chunk.schema, start_ns, end_ns, chunk.count)
         uncertainty_ns = 0 if chunk.clock is None else chunk.clock.uncertainty_ns
         unsure = self.catalog.clock(*args, start_ns, end_ns, uncertainty_ns)
@@ -145,8 +161,9 @@ class Live:
             yield NewUnsure(chunk.device, chunk.stream, unsure)
         if self._index is not None:
             self._index.feed(chunk, times, values, partition, offset)
-        if chunk.missing and since_ns < start_ns:
-            gap = GapSpan(since_ns, start_ns, chunk.missing, chunk.missing_reason)
+        announced = GapSpan(since_ns, start_ns, chunk.missing, chunk.missing_reason) if chunk.missing else None
+        gap = deleted or announced
+        if gap is not None and gap.start_ns < start_ns:
             self.catalog.gap(*args, gap)
             yield NewGap(chunk.device, chunk.stream, gap)
         samples = Samples(chunk.device, chunk.stream, times, values, description.channels)

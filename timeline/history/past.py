@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -25,6 +26,7 @@ from ingest.wire import decode
 from timeline.history.catalog import UNSURE_NS, Catalog, GapSpan
 
 _COLUMNS = (
+    "offset",
     "kind",
     "verdict",
     "value",
@@ -96,13 +98,46 @@ def archived_catalog(archive: Path) -> tuple[Catalog, dict[int, int]]:
     ends: dict[int, int] = {}
     for number, partition in archived_topics(archive)[READINGS].partitions().items():
         ends[number] = partition.bounds.end
+        last: int | None = None
         for ref in partition.records:
-            take_table(catalog, read_table(partition.read_file(ref.name), list(_COLUMNS)))
+            last = take_table(catalog, read_table(partition.read_file(ref.name), list(_COLUMNS)), last)
     return catalog, ends
 
 
-def take_table(catalog: Catalog, table: pa.Table) -> None:
-    """Take an output's records in their order; of a day's chunks between two other records, a span a stream."""
+def take_table(catalog: Catalog, table: pa.Table, last: int | None = None) -> int | None:
+    """Take an output's records in their order, and say which offset was the last one; `last` is that of the output
+    before. Where offsets are missing, the log had deleted them before the archive was there."""
+    offsets = table.column("offset").to_numpy()
+    if not len(offsets):
+        return last
+    before = offsets[0] - 1 if last is None else last
+    holes = np.flatnonzero(np.diff(offsets, prepend=before) > 1).tolist()
+    for begin, end in pairwise(dict.fromkeys([0, *holes, len(offsets)])):
+        part = table.slice(begin, end - begin)
+        gaps = list(_deleted(catalog, part)) if begin in holes else []
+        _take_records(catalog, part)
+        for names, gap in gaps:
+            catalog.gap(*names, gap)
+    return int(offsets[-1])
+
+
+def _deleted(catalog: Catalog, table: pa.Table) -> Iterator[tuple[tuple[str, str, str], GapSpan]]:
+    """The gaps behind a loss, before the first chunk of each stream."""
+    chunks = table.filter(pc.and_(pc.equal(table.column("kind"), "chunk"), pc.equal(table.column("verdict"), "counts")))
+    if not len(chunks):
+        return
+    devices, streams = codes_of(chunks.column("device")), codes_of(chunks.column("stream"))
+    _, firsts = np.unique(np.stack([devices, streams]), axis=1, return_index=True)
+    for row in chunks.take(pa.array(np.sort(firsts))).to_pylist():
+        names = row["device"], row["recording"], row["stream"]
+        usual_ns = (row["end_ns"] - row["start_ns"]) / max(1, row["count"] - 1)
+        gap = catalog.deleted(*names, row["start_ns"], usual_ns)
+        if gap is not None:
+            yield names, gap
+
+
+def _take_records(catalog: Catalog, table: pa.Table) -> None:
+    """Of a day's chunks between two other records, a span a stream."""
     plain = _plain(table)
     edges = [0, *(np.flatnonzero(plain[1:] != plain[:-1]) + 1).tolist(), len(plain)]
     for begin, end in pairwise(edges):

@@ -146,6 +146,8 @@ async def _report(timeline: Timeline) -> None:
         if words != told:
             say_aside(f"sensorloom: {words or 'the log is read, and all is well'}")
         told = words
+        while timeline.lost:
+            say_aside(f"sensorloom: {timeline.lost.popleft()}")
 
 
 def _config(serving: Serving, app: App) -> uvicorn.Config:

@@ -10,10 +10,12 @@ import numpy as np
 
 import sensorloom
 from ingest.log.protocol import READINGS, Entry
+from ingest.log.segments.log import SegmentLog
 from ingest.opening import open_log
 from ingest.records import Clock
 from ingest.wire import encode
-from tests.timeline.site import START_NS, Frame, S, Served, chunk, recording, write_site
+from tests.timeline.site import START_NS, Frame, S, Served, chunk, recording, write, write_site
+from timeline.site import Settings, Timeline
 
 UNSURE = Clock("ntp", 0, 0.0, 5_000_000)
 
@@ -52,6 +54,48 @@ def test_the_past_of_an_archive_and_the_live_end_of_its_log_are_one(tmp_path: Pa
 
     with Served(str(site)) as served:
         asyncio.run(work(served.open()))
+
+
+def test_what_retention_took_before_the_archive_had_it_is_a_gap_and_is_told(tmp_path: Path) -> None:
+    """It was nothing: samples came before it and behind it, and nobody was told that others had been there."""
+    folder, archive = tmp_path / "log", tmp_path / "archive"
+    settings = Settings("site", f"segments:{folder}", archive)
+
+    async def come(begin: int, end: int) -> int:
+        """Seconds come; the log keeps some 20 of them, from the one that is said on."""
+        log = SegmentLog(folder, partitions=1, segment_bytes=8192, retention_bytes=16384)
+        for second in range(begin, end, 10):
+            await write(log, [chunk(START_NS + it * S, 100, it) for it in range(second, second + 10)])
+        first = (await log.bounds(READINGS))[0].begin
+        await log.close()
+        return first
+
+    async def known() -> tuple[list[tuple[float, float, str]], list[str]]:
+        """Gaps, in seconds, and what was told, of a server that begins now."""
+        log = open_log(settings.log)
+        timeline = Timeline(settings, log)
+        await timeline.open()
+        running = asyncio.create_task(timeline.run())
+        await timeline.caught_up()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await timeline.close()
+        await log.close()
+        gaps = timeline.catalog.streams["pump-7"]["acc"].gaps
+        return [((it.start_ns - START_NS) / S, (it.end_ns - START_NS) / S, it.reason) for it in gaps], list(
+            timeline.lost
+        )
+
+    run = ["archive", "run", "--log", settings.log, "--out", str(archive), "--until-idle"]
+    assert asyncio.run(come(0, 10)) == 0
+    assert sensorloom.main(run) == 0
+    begin = asyncio.run(come(10, 70))
+    assert begin > 30
+    gaps, told = asyncio.run(known())
+    assert (gaps, len(told)) == ([(9.99, float(begin), "deleted")], 1)
+    assert told[0].startswith(f"readings-0: the log no longer has offsets 10 to {begin}, which the archive does not")
+    assert sensorloom.main(run) == 0
+    assert asyncio.run(known()) == (gaps, [])  # and when the archive has gone on behind it
 
 
 def test_streams_are_described_where_all_of_the_log_is_archived(tmp_path: Path) -> None:

@@ -43,8 +43,9 @@ def test_a_table_is_taken_as_its_rows_are(seed: int) -> None:
     words = pa.dictionary(pa.int32(), pa.string())
     names = {"kind": words, "verdict": words, "device": words, "recording": words, "stream": words}
     fields = [*names.items(), ("value", pa.binary()), ("schema", pa.dictionary(pa.int32(), pa.binary()))]
-    fields += [(name, pa.int64()) for name in ("count", "start_ns", "end_ns", "uncertainty_ns")]
-    table = pa.Table.from_pylist([row(number, chance) for number in range(COUNT)], pa.schema(fields))
+    fields += [(name, pa.int64()) for name in ("offset", "count", "start_ns", "end_ns", "uncertainty_ns")]
+    rows = [{"offset": number} | row(number, chance) for number in range(COUNT)]
+    table = pa.Table.from_pylist(rows, pa.schema(fields))
     whole, single = Catalog(), Catalog()
     take_table(whole, table)
     for number in range(COUNT):
