@@ -117,7 +117,8 @@ class _Part:
                 batch = []
             if wait_s > 0:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), max(wait_s, REST_S))
+                    async with asyncio.timeout(max(wait_s, REST_S)):
+                        await stop.wait()
             if stop.is_set():
                 break
             batch.append(utterance)

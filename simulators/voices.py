@@ -162,7 +162,8 @@ class MqttVoice:
         if self._loop is None:
             return
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wait(0), FAREWELL_S)
+            async with asyncio.timeout(FAREWELL_S):
+                await self._wait(0)
         self.unheard = self._under_way
         self._loop = None
         self._client.disconnect()

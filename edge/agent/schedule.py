@@ -60,7 +60,8 @@ class CommitSchedule:
             self._took_s.append(loop.time() - self._begun_s)
             wait_s = rest_s(self._interval_s, self._took_s[-1], max(self._took_s))
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._now.wait(), wait_s)
+            async with asyncio.timeout(wait_s):
+                await self._now.wait()
         self._now.clear()
         self._begun_s = loop.time()
 

@@ -51,4 +51,5 @@ class Patience:
     async def pause(self) -> None:
         """Wait a little, and no longer than until `stop` is set."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.stop.wait(), self.retry_seconds)
+            async with asyncio.timeout(self.retry_seconds):
+                await self.stop.wait()

@@ -91,7 +91,8 @@ class ListReader:
         batches = self._ready()
         if not batches:
             try:
-                await asyncio.wait_for(self.log.appended.wait(), timeout_s)
+                async with asyncio.timeout(timeout_s):
+                    await self.log.appended.wait()
             except TimeoutError:
                 return []
             batches = self._ready()

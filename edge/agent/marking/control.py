@@ -141,7 +141,8 @@ def listening(folder: Path, clerk: Clerk) -> AbstractAsyncContextManager[None]:
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            line = await asyncio.wait_for(reader.readline(), PATIENCE_S)
+            async with asyncio.timeout(PATIENCE_S):
+                line = await reader.readline()
             request = msgspec.json.decode(line, type=Request)
         except (TimeoutError, ValueError, msgspec.MsgspecError) as error:
             found = Answer(done=False, words=f"that was no request: {error}")

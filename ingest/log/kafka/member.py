@@ -77,7 +77,8 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
             self.let_go.clear()
             self._note(Revoked(partitions))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.let_go.wait(), HAND_OVER_S)
+                async with asyncio.timeout(HAND_OVER_S):
+                    await self.let_go.wait()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         tps = sorted(assigned)
