@@ -76,7 +76,7 @@ class Timeline:
         self._readings: Follower | None = None
         self._partitions = self._archived = 0
         self._floor = Floor(log, MARKS)
-        self._undescribed = ""
+        self._undescribed = self._unwritten = ""
         self.lost: deque[str] = deque(maxlen=_LOST_MAX)
         """What the log deleted before it was read here, in words, until somebody takes them out to tell them."""
         self._described = asyncio.Event()
@@ -176,8 +176,8 @@ class Timeline:
 
     @property
     def state(self) -> str:
-        """What keeps the log from being shown, for whoever runs the server; "" where all is well."""
-        words = self.trouble or self.reading().words
+        """What keeps the log from being shown or marked, for whoever runs the server; "" where all is well."""
+        words = self.trouble or self.reading().words or self._unwritten
         if words or self.catalog.streams:
             return words
         return f"{self.settings.log}: no device has sent anything to this log yet"
@@ -278,7 +278,9 @@ class Timeline:
             return Rejected(act.act, "log", self.trouble or "the log gives no answer; it is tried again", again=True)
         except SensorloomError as error:
             self._floor.doubt()  # it may be there all the same
+            self._unwritten = f"the log takes no marks just now: {error}"
             return Rejected(act.act, "log", str(error), again=isinstance(error, TransientError))
+        self._unwritten = ""
         self._floor.wrote((act.device, act.mark), position, self._marks.positions)
         return Accepted(act.act, f"{position.partition}:{position.offset}")
 

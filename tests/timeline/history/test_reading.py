@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from ingest.log.protocol import LogBatch
+from ingest.errors import StoreUnavailableError
+from ingest.log.protocol import Entry, LogBatch, Position
 from ingest.opening import open_log
 from tests.timeline.site import LIMIT_S, Served, act_of, recording, write_site
 from timeline import protocol, site
@@ -113,6 +114,17 @@ def test_a_large_log_is_shown_while_it_is_read_and_takes_marks_when_it_knows_the
         await heard.until(lambda it: isinstance(it, protocol.Devices) and bool(it.devices))
         await heard.until(lambda it: isinstance(it, Reading) and it.words == "")
         assert isinstance(await timeline.act(act(), WHO), Accepted)
+        with monkeypatch.context() as full:
+            full.setattr(timeline._log, "append", refuse)
+            refused = await timeline.act(act(), WHO)
+        assert isinstance(refused, Rejected)
+        assert (refused.again, refused.words) == (True, "no space left")
+        assert timeline.state == "the log takes no marks just now: no space left"  # for whoever runs the server
+        assert isinstance(await timeline.act(act(), WHO), Accepted)
+        assert timeline.state == ""
+
+    async def refuse(topic: str, entries: Sequence[Entry]) -> list[Position]:
+        raise StoreUnavailableError("no space left")
 
     asyncio.run(beside_a_gate(folder, work))
 

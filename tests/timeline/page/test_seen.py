@@ -90,6 +90,29 @@ MEASURED: Final = """(() => {
 """A row of a named state above a line, and how much the line's axis spans."""
 
 
+def test_rows_are_as_tall_as_a_divider_is_dragged(desk: Desk) -> None:
+    page = desk.open(DEVICE)
+    page.set_viewport_size({"width": 1280, "height": 900})
+    height = "timeline.rows.filter((row) => row.name === 'gps').map((row) => row.height)[0]"
+    bottom = "timeline.rows.filter((row) => row.name === 'gps').map((row) => row.top + row.height)[0]"
+    desk.wait(f"{height} === 96")
+    box = page.locator("#canvas").bounding_box()
+    assert box is not None
+    for steps, tall in (
+        (2 * 64, 160),
+        (-2 * 64, 96),
+        (-2 * 32, 64),
+    ):
+        y = box["y"] + page.evaluate(f"() => {bottom}")
+        page.mouse.move(box["x"] + 20, y)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 20, y + steps / 2)
+        page.mouse.move(box["x"] + 20, y + steps)
+        page.mouse.up()
+        desk.wait(f"{height} === {tall}")
+    assert page.evaluate("() => timeline.canvas.className") == "divider"
+
+
 def test_a_ruler_measures_on_the_axis_that_is_drawn(desk: Desk) -> None:
     page = desk.open(DEVICE)
     desk.wait("timeline.traces.get('pump')?.extents?.length === 1")

@@ -68,6 +68,23 @@ export function askedFor(names, rows, top, room) {
 /** The rows that are seen, and those beside them. @param {readonly Row[]} rows @param {number} top px that are scrolled away @param {number} room px that are seen @param {number} [beside] px before and after it @returns {Row[]} */
 export const seenOf = (rows, top, room, beside = room) => rows.filter((row) => row.top + row.height > top - beside && row.top < top + room + beside);
 
+/** px beside a stream's lower border in which it is taken hold of, in the gutter. */
+const GRIP = 6;
+
+/** The stream whose lower border lies there: a divider. @param {readonly Row[]} rows @param {number} y @returns {Row | undefined} */
+export const dividerAt = (rows, y) => rows.find((row) => row.kind === "stream" && row.height !== STATED && Math.abs(row.top + row.height - y) <= GRIP);
+
+/**
+ * Which of `HEIGHTS` brings a stream's lower border nearest to `y`: all streams are as tall, so those above it move it, too.
+ * @param {readonly Row[]} rows @param {number} place of the stream @param {number} y px @returns {number}
+ */
+export function heightFor(rows, place, y) {
+    const { top, height } = rows[place];
+    const tall = rows.slice(0, place + 1).filter((row) => row.kind === "stream" && row.height !== STATED).length;
+    const away = HEIGHTS.map((one) => Math.abs(top + height + tall * (one - height) - y));
+    return away.indexOf(Math.min(...away));
+}
+
 /** @param {readonly Row[]} rows @param {number} y @returns {Row | undefined} */
 export const rowAt = (rows, y) => rows.find((row) => y >= row.top && y < row.top + row.height);
 

@@ -4,7 +4,7 @@
  * edge, two taps set start and end, a long press opens the menu. Nothing needs hover.
  */
 import { moveEdge, select } from "./gestures.js";
-import { GUTTER, rowAt } from "./layout.js";
+import { GUTTER, dividerAt, heightFor, rowAt } from "./layout.js";
 import { markAt } from "./marks.js";
 import { stretch } from "./measuring.js";
 import { openMenu } from "./menu.js";
@@ -14,8 +14,9 @@ import { instantAt, panned, span, zoomed } from "./view.js";
 /** @typedef {import("./timeline.js").Timeline} Timeline */
 /**
  * @typedef {object} Drag
- * @property {"pan" | "range" | "edge"} kind
+ * @property {"pan" | "range" | "edge" | "divider"} kind
  * @property {number} x where it began, px @property {bigint} from the instant there @property {import("./view.js").View} view
+ * @property {number} [divider] which row's lower border, by its place
  * @property {import("./marks.js").Mark} [mark] under it @property {"start" | "end"} [edge] of it
  * @property {boolean} moved
  * @property {number} now px @property {boolean} free it does not snap
@@ -65,7 +66,7 @@ export function pointers(at) {
     const x = (/** @type {PointerEvent | MouseEvent} */ event) => event.offsetX - GUTTER;
     const drop = () => {
         clearTimeout(press);
-        if (drag?.moved && drag.kind !== "pan") at.chosen = undefined;
+        if (drag?.moved && drag.kind !== "pan" && drag.kind !== "divider") at.chosen = undefined;
         drag = undefined;
         at.hand.snap = undefined;
     };
@@ -88,6 +89,8 @@ export function pointers(at) {
     at.canvas.addEventListener("pointermove", (event) => {
         if (!at.view) return;
         at.hand.height = event.offsetY;
+        if (drag?.divider !== undefined) return resize(at, drag.divider, event.offsetY);
+        if (down.size === 0) at.canvas.classList.toggle("divider", x(event) < 0 && dividerAt(at.rows, event.offsetY) !== undefined);
         if (event.pointerType !== "touch") at.cursor = x(event);
         if (down.has(event.pointerId)) down.set(event.pointerId, x(event));
         if (pinch && down.size === 2) {
@@ -148,12 +151,22 @@ function begin(at, event, x) {
     const row = rowAt(at.rows, event.offsetY);
     const from = instantAt(at.view, x, at.plot);
     const drag = /** @type {const} */ ({ x, from, view: at.view, moved: false, now: x, free: event.altKey });
+    const divided = x < 0 && event.pointerType !== "touch" ? dividerAt(at.rows, event.offsetY) : undefined; // a finger pans there; it has no room for so thin a thing
+    if (divided) return { ...drag, kind: "divider", divider: at.rows.indexOf(divided) };
     if (row?.kind !== "lane") return { ...drag, kind: "pan" };
     const lane = at.book.lanes().get(row.name);
     const hit = lane && markAt(lane, at.view, x, at.plot, event.pointerType === "touch" ? GRIP_TOUCH : GRIP);
     if (!at.mayMark) return { ...drag, kind: "pan", mark: hit?.mark };
     if (hit && hit.edge !== "body") return { ...drag, kind: "edge", mark: hit.mark, edge: hit.edge };
     return { ...drag, kind: "range", mark: hit?.mark };
+}
+
+/** Rows are as tall as the lower border of one is dragged to. @param {Timeline} at @param {number} place @param {number} y */
+function resize(at, place, y) {
+    const tall = heightFor(at.rows, place, y);
+    if (tall === at.height) return;
+    at.height = tall;
+    at.moved();
 }
 
 /** @param {Timeline} at @param {Drag} drag @param {number} x @param {boolean} free */
@@ -190,6 +203,7 @@ function pull(at, dragged, before) {
 /** @param {Timeline} at @param {Drag} drag @param {PointerEvent} event @param {number} x */
 function finish(at, drag, event, x) {
     const touch = event.pointerType === "touch";
+    if (drag.divider !== undefined) return;
     if (drag.moved) return drag.kind === "pan" ? undefined : dropped(at, drag);
     const begun = at.chosen !== undefined && at.chosen.start === at.chosen.end; // by the first of two taps
     if (drag.mark && !(touch && begun)) return select(at, drag.mark);
