@@ -125,6 +125,14 @@ def check_begun(url: str) -> None:
     check_free(url)
 
 
+def check_out(out: Path, what: str) -> None:
+    """Raise `UsageError` where no service may lay its work: at a file, or in a log's own folder."""
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out: {out} is a file; name {what}")
+    if is_log(out):
+        raise UsageError(f"--out: {out} holds a log of segments, which is kept apart; name {what}")
+
+
 def check_free(url: str) -> None:
     """Raise `UsageError` where no log can be begun at `url`: the folder of another kind lies there."""
     folder = _folder(url)

@@ -21,9 +21,8 @@ from ingest.engine.merging import MERGE_EVERY, Merging
 from ingest.engine.rhythm import Limits
 from ingest.engine.store import FileStore
 from ingest.engine.telling import Notice
-from ingest.errors import UsageError
 from ingest.log.protocol import MARKS, READINGS, STREAMS, Log
-from ingest.opening import open_log
+from ingest.opening import check_out, open_log
 from service.crew import Crew, Observe
 
 ARCHIVED: Final = (READINGS, MARKS, STREAMS)
@@ -68,8 +67,7 @@ async def run_archive(options: ArchiveOptions, observe: Observe, stop: asyncio.E
         UsageError: the folder is an archive of another log.
         SensorloomError: what the engine cannot go on from; what was sealed stays, and a later run goes on behind it.
     """
-    if options.out.exists() and not options.out.is_dir():
-        raise UsageError(f"--out: {options.out} is a file; name the archive's folder")
+    check_out(options.out, "the archive's folder")
     log = open_log(options.log)
     try:
         return await _run(options, log, observe, stop)

@@ -25,7 +25,7 @@ from ingest.errors import (
     UsageError,
 )
 from ingest.log.protocol import MARKS, READINGS, Log
-from ingest.opening import open_log
+from ingest.opening import check_out, open_log
 from ingest.schemas import SchemaRegistry
 from ingest.who import who
 from labeling.merging import TableMerger
@@ -104,8 +104,7 @@ async def run_service(options: RunOptions, observe: Observe, stop: asyncio.Event
     source = Source.read(options.config, complete=options.complete)
     if source.config.window.complete and options.archive is None:
         raise UsageError(f"{options.config}: complete: a stream is cut as it comes; use `window batch` with an archive")
-    if options.out.exists() and not options.out.is_dir():
-        raise UsageError(f"--out: {options.out} is a file; name the dataset's folder")
+    check_out(options.out, "the dataset's folder")
     if options.after is not None and options.after.resolve() == options.out.resolve():
         raise UsageError(f"--after: {options.after} is --out itself; name a new folder there")
     if options.archive is not None and not options.log and source.rules is not None:

@@ -153,6 +153,8 @@ def read_source(path: str | Path, max_bytes: int = MAX_BYTES) -> Source:
             data = _unpacked(str(path), data, max_bytes)
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise UsageError(f"{path}: is a folder; name a file") from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UsageError(f"{path}: damaged gzip file: {error}") from None
     except OSError as error:

@@ -73,7 +73,9 @@ class Database:
         if headers.get(_VICTORIA) and not headers.get(_INFLUX):
             return (
                 f"{self._target.url} is VictoriaMetrics: it cuts times to milliseconds, leaves texts out, and keeps "
-                "both where a batch is written again after a failure: it cannot promise that nothing is there twice",
+                "both where a batch is written again after a failure: it cannot promise that nothing is there twice, "
+                "and, as it acknowledges what is not on its disk yet, none that all is there: where it dies, its last "
+                "seconds are gone, and are written again with another --out alone",
             )
         return ()
 

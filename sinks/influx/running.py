@@ -13,9 +13,8 @@ from ingest.engine.genesis import NAME as GENESIS
 from ingest.engine.genesis import claim_genesis
 from ingest.engine.rhythm import Limits
 from ingest.engine.telling import Notice
-from ingest.errors import UsageError
 from ingest.log.protocol import READINGS, Log
-from ingest.opening import open_log
+from ingest.opening import check_out, open_log
 from service.crew import Crew, Observe
 from sinks.influx.config import SinkConfig
 from sinks.influx.database import Database
@@ -65,8 +64,7 @@ async def run_sink(options: SinkOptions, observe: Observe, stop: asyncio.Event |
         SensorloomError: what the engine cannot go on from; what was written stays, and a later run goes on behind it.
     """
     config = options.config
-    if config.out.exists() and not config.out.is_dir():
-        raise UsageError(f"--out: {config.out} is a file; name a folder")
+    check_out(config.out, "a folder of its own")
     database = Database(config.target, options.secret)
     log = open_log(config.log)
     try:

@@ -12,7 +12,7 @@ import pytest
 
 from ingest.errors import LogConfigError, UsageError
 from ingest.log.protocol import LIVE, MARKS, READINGS, STREAMS, Entry
-from ingest.opening import check_begun, check_free, open_log
+from ingest.opening import check_begun, check_free, check_out, open_log
 
 
 def kept(folder: Path, options: str, *topics: str) -> dict[str, tuple[int, int | None, int | None]]:
@@ -120,6 +120,18 @@ async def appended(url: str) -> None:
         await log.append(READINGS, [Entry(b"k", b"v")])
     finally:
         await log.close()
+
+
+def test_no_work_is_laid_into_a_log_or_a_file(tmp_path: Path) -> None:
+    log = open_log(f"segments:{tmp_path}/log")
+    asyncio.run(log.ensure(READINGS))
+    asyncio.run(log.close())
+    (tmp_path / "note").write_text("a note")
+    check_out(tmp_path / "archive", "the archive's folder")
+    with pytest.raises(UsageError, match="log holds a log of segments, which is kept apart; name the archive's folder"):
+        check_out(tmp_path / "log", "the archive's folder")
+    with pytest.raises(UsageError, match="note is a file; name the archive's folder"):
+        check_out(tmp_path / "note", "the archive's folder")
 
 
 def test_an_option_that_is_given_twice_is_refused(tmp_path: Path) -> None:
