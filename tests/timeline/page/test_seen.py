@@ -111,6 +111,11 @@ def test_rows_are_as_tall_as_a_divider_is_dragged(desk: Desk) -> None:
         page.mouse.up()
         desk.wait(f"{height} === {tall}")
     assert page.evaluate("() => timeline.canvas.className") == "divider"
+    page.set_viewport_size({"width": 1280, "height": 400})
+    seen = page.evaluate("() => String(timeline.view.to - timeline.view.from)")
+    page.mouse.wheel(0, 120)
+    desk.wait("timeline.top > 0")  # the wheel scrolls the rows there, and zooms nothing
+    assert page.evaluate("() => String(timeline.view.to - timeline.view.from)") == seen
 
 
 def test_a_ruler_measures_on_the_axis_that_is_drawn(desk: Desk) -> None:

@@ -59,7 +59,7 @@ function keyboard(at) {
 /** @param {Timeline} at */
 function wheel(at) {
     at.canvas.addEventListener("wheel", (event) => {
-        if (!at.view) return;
+        if (!at.view || (event.offsetX < GUTTER && !event.ctrlKey)) return; // beside the plot the rows scroll: there may be more than one sees
         event.preventDefault();
         const pixels = event.deltaMode === 1 ? 16 : 1;
         if (event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) {
