@@ -146,6 +146,8 @@ class Act(msgspec.Struct, frozen=True, tag="act", tag_field="type"):
     """Why; of an add that is no trim, its note. Of an edit the note from then on; blanks alone empty it."""
     undoes_ns: Ns | None = None
     """Of an undo: the `client_ns` of the edit or retract of one's own that it takes back; None: one's own add."""
+    behind: Uuid | None = None
+    """The act before it of one gesture: it is done only where that one was. A split is an edit and an add."""
 
 
 class Labels(msgspec.Struct, frozen=True, tag="labels", tag_field="type"):

@@ -115,6 +115,14 @@ test("what the server refused for good is neither undone nor shown", () => {
     assert.deepEqual(acts.stacks(desk.acts), { done: [], undone: [] });
 });
 
+test("what belongs to a refused act falls with it, and nothing else does", () => {
+    const act = (name, behind, state = "waiting") => ({ act: name, behind, state });
+    const [edit, retract, third, other, saved] = [act("a"), act("b", "a"), act("c", "b"), act("d"), act("e", "a", "saved")];
+    const names = (one) => acts.fallen([edit, retract, third, other, saved], one).map((it) => it.act);
+    assert.deepEqual([names(edit), names(third), names(other)], [["a", "b", "c"], ["c"], ["d"]]);
+    assert.deepEqual([acts.wireOf(retract).behind, acts.wireOf(edit).behind], ["a", null]);
+});
+
 test("edges that cross swap, and an edit that changes nothing is none", () => {
     const mark = markOf(wire("m", 10n, 20n));
     const [change] = acts.editing(mark, { start: T + 25n * S });

@@ -351,6 +351,10 @@ def change_marks(keys: Keyboard) -> None:
     keys.press("merge")
     desk.wait(f"JSON.parse({STANDING}).length === 1")
     desk.wait(WAITING)
+    # of two acts that belong together the second is not done where the first is refused
+    value(desk, "timeline.act([{kind: 'edit', mark: 'nobody', start: 1n}, {kind: 'retract', mark: timeline.selected}])")
+    desk.wait("timeline.outbox.acts.slice(-2).every((act) => act.state === 'refused')")
+    assert value(desk, f"JSON.parse({STANDING}).length") == 1
 
 
 def undo_and_say(keys: Keyboard) -> None:

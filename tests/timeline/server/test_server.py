@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -238,6 +239,24 @@ def test_a_trim_and_a_note_are_kept_with_what_the_clocks_were(served: Served, si
     told = {it.id: it for it in read_log(f"segments:{site}/log", MARKS) if isinstance(it, MarkAdd)}
     assert (told["trim"].trim, told["trim"].label, told["noted"].reason) == (True, "", "a door")
     assert told["noted"].evidence == {"clock offset s": -0.25, "clock round trip s": 0.005}
+
+
+def test_a_mark_is_not_taken_back_into_one_that_another_person_took_back(served: Served) -> None:
+    async def mark() -> None:
+        async with served.tab() as tab:
+            await tab.hello()
+            for name in ("first", "second"):
+                assert isinstance(await tab.act("add", mark=name), Accepted)
+            assert isinstance(await tab.act("retract", mark="first"), Accepted)
+            edit = str(uuid.uuid4())
+            left = await tab.act("edit", act=edit, mark="first", end_ns=START_NS + 4 * S)
+            assert isinstance(left, Rejected)
+            left = await tab.act("retract", mark="second", behind=edit)
+            assert isinstance(left, Rejected)
+            assert (left.code, left.again, left.words) == ("mark", False, "what it belongs to was refused")
+            assert isinstance(await tab.act("edit", mark="second", end_ns=START_NS + 4 * S), Accepted)
+
+    asyncio.run(mark())
 
 
 def test_edits_retracts_and_undos_say_what_the_clocks_were_too(served: Served, site: Path) -> None:

@@ -11,8 +11,8 @@ from timeline.protocol import Accepted, Act, Rejected
 from timeline.tabs.turns import Turns
 
 
-def act(name: int, mark: str = "m") -> Act:
-    return Act(str(name), "edit", "pump-7", mark, str(name))
+def act(name: int, mark: str = "m", behind: str | None = None) -> Act:
+    return Act(str(name), "edit", "pump-7", mark, str(name), behind=behind)
 
 
 def test_acts_of_other_marks_do_not_wait() -> None:
@@ -25,6 +25,24 @@ def test_acts_of_other_marks_do_not_wait() -> None:
     assert turns.too_early(act(1)) is None
     turns.answered(act(1), Rejected("1", "role", "no"))  # refused for good
     assert turns.too_early(act(2)) is None
+    assert len(turns) == 0
+
+
+def test_what_belongs_to_an_act_neither_passes_it_nor_is_done_without_it() -> None:
+    """A unite whose edit was refused took its second mark back all the same."""
+    turns = Turns()
+    turns.answered(act(1), Rejected("1", "log", "full", again=True))
+    early = turns.too_early(act(2, "other", "1"))
+    assert early is not None
+    assert early.again
+    turns.answered(act(2, "other", "1"), early)
+    turns.answered(act(1), Rejected("1", "mark", "it was retracted"))
+    left = turns.too_early(act(2, "other", "1"))
+    assert left is not None
+    assert (left.code, left.again) == ("mark", False)
+    turns.answered(act(2, "other", "1"), left)
+    assert turns.too_early(act(3, "third", "2")) is not None
+    assert turns.too_early(act(4, "fourth", "3")) is None  # nobody knows of it: it was done, or is not of this socket
     assert len(turns) == 0
 
 

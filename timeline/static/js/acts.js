@@ -30,6 +30,7 @@ import { clock } from "./time.js";
  * @property {bigint} [start] @property {bigint} [end] @property {string} [label] @property {boolean} trim
  * @property {string} reason @property {bigint} [undoes] @property {Before} [before]
  * @property {string} [liveTab] the tab in which it was set at the live edge, by that tab's clock
+ * @property {string} [behind] the act before it of its gesture: it is done only where that one is
  * @property {"waiting" | "saved" | "refused"} state
  * @property {string} [refused] why, in the server's words; with `waiting`, why it is not in the log yet
  */
@@ -119,7 +120,18 @@ export function wireOf(act) {
         trim: act.trim,
         reason: act.reason,
         undoes_ns: ns(act.undoes),
+        behind: act.behind ?? null,
     };
+}
+
+/**
+ * What is refused with an act, itself first: a gesture is done as far as each act of it is.
+ * @param {readonly Act[]} acts in the order in which they were done @param {Act} act @returns {Act[]}
+ */
+export function fallen(acts, act) {
+    const names = new Set([act.act]);
+    for (const one of acts) if (one.state === "waiting" && one.behind !== undefined && names.has(one.behind)) names.add(one.act);
+    return [act, ...acts.filter((one) => one.act !== act.act && names.has(one.act))];
 }
 
 /** What an entry is, for the words of undo: "run 12:04:29 to 12:04:31". @param {Entry} entry @returns {string} */

@@ -1,6 +1,6 @@
 // @ts-check
 /** What this person does to marks, and what becomes of it: seen at once, kept in this browser, sent, and in the log. */
-import { doingAgain, entryWords, misfit, misfitOf, placed, stacks, takingBack, wireOf } from "./acts.js";
+import { doingAgain, entryWords, fallen, misfit, misfitOf, placed, stacks, takingBack, wireOf } from "./acts.js";
 import { CELLS } from "./asking.js";
 import { COLUMN, denseOf } from "./density.js";
 import { markOf, meets } from "./marks.js";
@@ -34,8 +34,9 @@ export function act(at, changes, words = "", way = "do", takes = undefined) {
     if (wrong) return say(`Not done: ${wrong}`); // of what belongs together one part alone would be wrong
     const gesture = crypto.randomUUID();
     const { offset, roundTrip } = at.link.clock;
-    const acts = changes.map((change) => ({
-        ...change, act: crypto.randomUUID(), gesture, way, takes, device: at.device, user: at.user, trim: change.trim ?? false,
+    const names = changes.map(() => crypto.randomUUID());
+    const acts = changes.map((change, i) => ({
+        ...change, act: names[i], behind: names[i - 1], gesture, way, takes, device: at.device, user: at.user, trim: change.trim ?? false,
         reason: change.reason ?? "", clientNs: at.now(), offsetNs: offset, roundTripNs: roundTrip, liveTab: at.follow && at.live && change.kind === "add" ? at.link.tab : undefined, state: /** @type {const} */ ("waiting"),
     }));
     const kept = at.outbox.keep(acts);
@@ -147,9 +148,10 @@ export async function accepted(at, { act: name, mark }) {
 /** @param {Timeline} at @param {Record<string, any>} message */
 export async function rejected(at, { act: name, words, again }) {
     const act = at.outbox.acts.find((one) => one.act === name);
-    if (!act) return;
+    if (!act || act.state === "refused") return;
+    const acts = again ? [act] : fallen(at.outbox.acts, act);
     say(again ? `Not saved yet: ${words}` : `Refused: ${words}: ${entryWords({ gesture: act.gesture, acts: [act] })}`);
-    const kept = at.outbox.keep([{ ...act, state: again ? "waiting" : "refused", refused: words }]);
+    const kept = at.outbox.keep(acts.map((one) => ({ ...one, state: again ? "waiting" : "refused", refused: words })));
     overlay(at);
     if (again) setTimeout(() => at.user === act.user && at.link.send(wireOf(act)), 2000); // over another's line it would be theirs
     await kept?.catch(() => undefined); // what is not kept was told when it was done
