@@ -209,9 +209,26 @@ def listen(serving: Serving) -> socket.socket:
 
 def check_tls(certificate: Path, key: Path) -> tuple[Path, Path]:
     """The pair, which fits together. Raises `UsageError`."""
+    asked: list[str] = []
+
+    def password() -> str:
+        """OpenSSL asks for one at the terminal else, and a service would wait there for ever."""
+        asked.append("a password")
+        return ""
+
+    for option, path in (("--tls-cert", certificate), ("--tls-key", key)):
+        if not path.is_file():
+            raise UsageError(f"{option} {path}: no such file")
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
-    except (OSError, ssl.SSLError) as error:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password)
+    except ssl.SSLError as error:
+        if asked:
+            raise UsageError(f"--tls-key {key}: the key wants a password; give one without") from None
+        why = f" ({error.reason})" if error.reason else ""
+        raise UsageError(
+            f"--tls-cert {certificate} --tls-key {key}: found no certificate and key in PEM that belong together{why}"
+        ) from None
+    except OSError as error:
         raise UsageError(f"--tls-cert {certificate} --tls-key {key}: {error.strerror or error}") from None
     return certificate, key
 

@@ -439,7 +439,7 @@ def test_the_link_opens_once(tmp_path: Path) -> None:
         (True, ["--listen", "0.0.0.0:0"], "give --tls-cert FILE --tls-key FILE, or put a proxy"),
         (False, ["--behind-proxy"], "there are no accounts yet"),
         (True, ["--tls-cert", "none.pem"], "--tls-cert and --tls-key belong together"),
-        (True, ["--tls-cert", "none.pem", "--tls-key", "none.key"], "No such file"),
+        (True, ["--tls-cert", "none.pem", "--tls-key", "none.key"], "--tls-cert none.pem: no such file"),
         (True, ["--listen", "8765"], "use HOST:PORT"),
         (
             False,

@@ -3,11 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
+import subprocess
 from pathlib import Path
 
-from timeline.server.serving import Serving, listen
+import pytest
+
+from ingest.errors import UsageError
+from tests.support.certificates import Authority
+from timeline.server.serving import Serving, check_tls, listen
 from timeline.site import Settings
+
+
+def test_what_is_no_pair_of_certificate_and_key_is_told_so_and_nobody_is_asked_for_a_password(tmp_path: Path) -> None:
+    certificate, key = Authority(tmp_path / "own").sign("own", "IP:127.0.0.1")
+    _, other = Authority(tmp_path / "other").sign("other", "IP:127.0.0.1")
+    locked = tmp_path / "locked.key"
+    words = ["openssl", "ec", "-in", str(key), "-aes256", "-passout", "pass:secret", "-out", str(locked)]
+    subprocess.run(words, check=True, capture_output=True, timeout=200)
+    assert check_tls(certificate, key) == (certificate, key)
+    for pair, told in (
+        ((tmp_path / "none.pem", key), f"--tls-cert {tmp_path}/none.pem: no such file"),
+        ((certificate, tmp_path / "none.key"), f"--tls-key {tmp_path}/none.key: no such file"),
+        ((certificate, other), "found no certificate and key in PEM that belong together (KEY_VALUES_MISMATCH)"),
+        ((key, certificate), "found no certificate and key in PEM that belong together"),
+        ((certificate, locked), f"--tls-key {locked}: the key wants a password"),
+    ):
+        with pytest.raises(UsageError, match=re.escape(told)):
+            check_tls(*pair)
 
 
 def test_what_is_sent_does_not_wait_for_what_was_sent_before(tmp_path: Path) -> None:
