@@ -90,19 +90,24 @@ MEASURED: Final = """(() => {
 """A row of a named state above a line, and how much the line's axis spans."""
 
 
-def test_rows_are_as_tall_as_a_divider_is_dragged(desk: Desk) -> None:
-    page = desk.open(DEVICE)
+def test_a_ruler_measures_on_the_axis_that_is_drawn_and_a_divider_makes_rows_as_tall_as_it_is_dragged(
+    desk: Desk,
+) -> None:
+    desk.open(DEVICE)
+    measures(desk)
+    divides(desk)
+
+
+def divides(desk: Desk) -> None:
+    """All rows but those of states alone; beside them the wheel scrolls, and zooms nothing."""
+    page = desk.page
     page.set_viewport_size({"width": 1280, "height": 900})
     height = "timeline.rows.filter((row) => row.name === 'gps').map((row) => row.height)[0]"
     bottom = "timeline.rows.filter((row) => row.name === 'gps').map((row) => row.top + row.height)[0]"
     desk.wait(f"{height} === 96")
     box = page.locator("#canvas").bounding_box()
     assert box is not None
-    for steps, tall in (
-        (2 * 64, 160),
-        (-2 * 64, 96),
-        (-2 * 32, 64),
-    ):
+    for steps, tall in ((128, 160), (-128, 96), (-64, 64)):  # of two rows, one above the other
         y = box["y"] + page.evaluate(f"() => {bottom}")
         page.mouse.move(box["x"] + 20, y)
         page.mouse.down()
@@ -112,21 +117,23 @@ def test_rows_are_as_tall_as_a_divider_is_dragged(desk: Desk) -> None:
         desk.wait(f"{height} === {tall}")
     assert page.evaluate("() => timeline.canvas.className") == "divider"
     page.set_viewport_size({"width": 1280, "height": 400})
+    desk.wait("timeline.top === 0")
     seen = page.evaluate("() => String(timeline.view.to - timeline.view.from)")
     page.mouse.wheel(0, 120)
-    desk.wait("timeline.top > 0")  # the wheel scrolls the rows there, and zooms nothing
+    desk.wait("timeline.top > 0")
     assert page.evaluate("() => String(timeline.view.to - timeline.view.from)") == seen
 
 
-def test_a_ruler_measures_on_the_axis_that_is_drawn(desk: Desk) -> None:
-    page = desk.open(DEVICE)
+def measures(desk: Desk) -> None:
+    """Channels apart, and over one another, below a band of states, which has no height."""
+    page = desk.page
     desk.wait("timeline.traces.get('pump')?.extents?.length === 1")
     top, height, span = page.evaluate(f"() => {MEASURED}")
     page.evaluate("(top) => { document.getElementById('plot').scrollTop = top; }", top)
     desk.wait("timeline.top > 0")
     box = page.locator("#canvas").bounding_box()
     assert box is not None
-    for key in ("o", "o"):  # channels apart, and over one another
+    for key in ("o", "o"):
         page.keyboard.press(key)
         page.mouse.move(box["x"] + 300, box["y"] + top + 30)
         page.keyboard.press("m")
@@ -138,7 +145,7 @@ def test_a_ruler_measures_on_the_axis_that_is_drawn(desk: Desk) -> None:
         page.keyboard.press("m")
     page.mouse.move(box["x"] + 300, box["y"] + top + 10)
     page.keyboard.press("m")
-    desk.wait("timeline.hand.ruler.from.y === undefined")  # a state has no height
+    desk.wait("timeline.hand.ruler.from.y === undefined")
 
 
 def test_a_range_is_taken_as_a_file_with_the_line_that_reads_it(desk: Desk, tmp_path: Path) -> None:
