@@ -14,14 +14,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from tests.mutants.agent import AGENT
+from tests.mutants.engine import ENGINE
 from tests.mutants.harness import FAILED, MORE_S, Copy, Mutant, StaleMutantError
-from tests.mutants.mutants import MUTANTS
 from tests.mutants.rules import RULES
+from tests.mutants.segments import SEGMENTS
+from tests.mutants.sources import SOURCES
 from tests.mutants.states import STATES
 from tests.mutants.windows import WINDOWS
 
 WORKERS: Final = 2
-EVERY: Final = (*MUTANTS, *RULES, *WINDOWS, *STATES)
+EVERY: Final = (*SOURCES, *AGENT, *SEGMENTS, *ENGINE, *RULES, *WINDOWS, *STATES)
 
 
 def verdict(copy: Copy, mutant: Mutant, limit_s: float) -> str:
