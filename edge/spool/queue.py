@@ -18,16 +18,14 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
-from zlib import crc32
-
-import msgspec
 
 from edge.spool.closed import Closed, ClosedSegments, Reserve
 from edge.spool.condensing import SPOOL_FULL, DropPolicy, choose, condense, entries_of, sum_up
 from edge.spool.entries import Tail, closing, is_closing, plain, read_tail
 from edge.spool.limits import SpoolLimits, SpoolStats
+from edge.spool.mark import MARK_BYTES, Mark
 from ingest.errors import CorruptLogError, SensorloomError, TruncatedLogError
-from ingest.files import FULL_ERRORS, as_log_errors, sync_folder, write_all
+from ingest.files import FULL_ERRORS, as_log_errors, sync_folder
 from ingest.log.protocol import Entry, LogBatch
 from ingest.log.segments.cursor import Cursor, Place
 from ingest.log.segments.head import HEAD_BYTES
@@ -38,7 +36,6 @@ PLAUSIBLE_NS: Final = 1_735_689_600_000_000_000
 _TAIL_SEGMENTS: Final = 2
 """Of the newest that hold anything, so many stay while there is room: one is hardly begun now and then, and who an MQTT
 broker delivers again after a kill (it may not have seen acknowledgements of seconds) must be known."""
-_MARK_BYTES: Final = 20
 
 
 class Queue:
@@ -65,7 +62,7 @@ class Queue:
             create_partition(folder)
             sync_folder(folder.parent)
         self._open()
-        self._acknowledged = self._load_mark()
+        self._acknowledged = self._mark.load(self._begin(), self._head.next_offset)
         self._write_mark()  # a disk that is full later has room for it
         self._place = Place(self._acknowledged)
         self._summed_up = 0
@@ -87,7 +84,7 @@ class Queue:
             closed.finish()
             with partition.locked() as head:  # mends what a power cut left
                 closed.load(head)
-            mark = os.open(folder / "acknowledged", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            mark = Mark(folder)
         except BaseException:
             partition.close()
             raise
@@ -105,7 +102,7 @@ class Queue:
         with self._lock:
             self._cursor.close()
             self._partition.close()
-            os.close(self._mark)
+            self._mark.close()
 
     @property
     def size_bytes(self) -> int:
@@ -244,18 +241,12 @@ class Queue:
         return found[::-1]
 
     def _write_mark(self) -> None:
-        data = msgspec.msgpack.encode(self._acknowledged).rjust(16, b"\0")
-        write_all(self._mark, data + crc32(data).to_bytes(4, "little"), 0)
-        self.stats.written_bytes += _MARK_BYTES
+        self._mark.write(self._acknowledged)
+        self.stats.written_bytes += MARK_BYTES
 
-    def _load_mark(self) -> int:
-        """What was acknowledged; a mark that cannot be this queue's is not believed: all is published again."""
-        data = os.pread(self._mark, _MARK_BYTES, 0)
-        first = self._closed.all[0].base if self._closed.all else self._head.base
-        if len(data) != _MARK_BYTES or crc32(data[:16]).to_bytes(4, "little") != data[16:]:
-            return first
-        found: int = msgspec.msgpack.decode(data[:16].lstrip(b"\0") or b"\0")
-        return found if first <= found <= self._head.next_offset else first
+    def _begin(self) -> int:
+        """The first offset that is still there."""
+        return self._closed.all[0].base if self._closed.all else self._head.base
 
     # --- keeping the bound
 
@@ -395,8 +386,8 @@ class Queue:
         self._open()
         before[0].close()
         before[1].close()
-        os.close(before[2])
-        begin = self._closed.all[0].base if self._closed.all else self._head.base
+        before[2].close()
+        begin = self._begin()
         self.stats.lost_records += max(0, begin - self._acknowledged)
         self._acknowledged = max(self._acknowledged, begin)
         self._place = Place(max(self._place.offset, begin))

@@ -14,6 +14,7 @@ _DRAINING: Final = "edge/spool/draining.py"
 _CONDENSING: Final = "edge/spool/condensing.py"
 _QUEUE: Final = "edge/spool/queue.py"
 _CLOSED: Final = "edge/spool/closed.py"
+_MARK: Final = "edge/spool/mark.py"
 _T_PUBLISHER: Final = "tests/edge/agent/test_publisher.py"
 _T_AGENT: Final = "tests/edge/agent/test_agent.py"
 _T_UNWRITTEN: Final = "tests/edge/agent/test_unwritten.py"
@@ -171,8 +172,8 @@ AGENT: Final[list[Mutant]] = [
     ),
     Mutant(
         "believes a mark beyond the end",
-        _QUEUE,
-        "return found if first <= found <= self._head.next_offset else first",
+        _MARK,
+        "return found if first <= found <= end else first",
         "return found if first <= found else first",
         f"{_T_QUEUE}::test_a_mark_that_lies_beyond_the_end_is_not_believed",
     ),
