@@ -17,7 +17,7 @@ from tests.kernel.inside import Agent, load, wall_ahead_ns
 
 SIMULATED = Path("/sys/kernel/config/gpio-sim/panel")
 FAST, FALL, WALK, BEGIN, END, LAMP = range(6)
-BOUNCE_NS = 1_000_000_000
+BOUNCE_NS = 400_000_000
 BOUNCES = 6
 LOOK_NS = 20_000_000
 """The lamp is looked at so often."""
@@ -37,8 +37,8 @@ channels = { fast = "1" }
 chip = "gpiochip0"
 line = 1
 press = "fall"
-undo = "10s"
-debounce = "1s"
+undo = "5s"
+debounce = "400ms"
 led = { chip = "panel", line = 5 }
 [buttons.walk]
 chip = "panel"

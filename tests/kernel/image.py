@@ -1,4 +1,4 @@
-"""A disk with what the Python needs that waits in the guest: it is there before the host's files are."""
+"""Disks with what the Python needs that waits in the guest: they are there before the host's files are."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from typing import Any, Final
 from tests.kernel.build import HERE, HINT
 from tests.kernel.libraries import polars
 from tests.kernel.waiting import HOST, JOIN, WARM
+from tests.kernel.waiting import PROJECT as SEEN
 from tests.support.server import PROJECT, ServerError
 
 _PROGRAM: Final = "waiting.py"
 _LOADER: Final = "/lib64/ld-linux-x86-64.so.2"
-_FOLDERS: Final = ("proc", "sys", "dev", "run", "tmp", "etc", "modules", HOST[1:])
+_FOLDERS: Final = ("proc", "sys", "dev", "run", "tmp", "etc", "modules", HOST[1:], SEEN[1:])
 _LINKS: Final = ("bin", "lib", "lib64")
 """Debian has them as links to folders below /usr, or as folders."""
 _FREE_BYTES: Final = 8 << 20
@@ -42,9 +43,8 @@ def environment() -> Mapping[str, str]:
     }
 
 
-def make_image(root: Path, image: Path) -> None:
-    """A disk with the files that the waiting Python needs, under their own names."""
-    warm = _warm()
+def make_image(root: Path, image: Path, warm: Mapping[str, Any]) -> None:
+    """A disk with the files of no part of this project that the waiting Python needs, under their own names."""
     for name in _FOLDERS:
         (root / name).mkdir(parents=True)
     for name in _LINKS:
@@ -64,14 +64,27 @@ def make_image(root: Path, image: Path) -> None:
         _copy(file, root)
     shutil.copy(_LOADER, root / _LOADER[1:])
     size = sum(path.lstat().st_size for path in root.rglob("*"))
-    blocks = f"{(size * 5 // 4 + _FREE_BYTES) >> 10}k"
-    command = ["/sbin/mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-d", str(root), str(image), blocks]
-    subprocess.run(command, check=True, capture_output=True)
+    _write(root, image, size * 5 // 4 + _FREE_BYTES)
+
+
+def make_project(root: Path, image: Path, size: int, warm: Mapping[str, Any]) -> None:
+    """A disk of that size with the files of this project that its scripts import, as they lie in its folder."""
+    for file in map(Path, warm["ours"]):
+        target = root / file.relative_to(PROJECT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(file, target)
+    _write(root, image, size)
+
+
+def _write(root: Path, image: Path, size: int) -> None:
+    """A folder as a disk."""
+    words = ["-q", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-d", str(root), str(image), f"{size >> 10}k"]
+    subprocess.run(["/sbin/mke2fs", *words], check=True, capture_output=True)
     shutil.rmtree(root)
 
 
-def _warm() -> Any:
-    """What `warm.py` says, of the same Python and the same libraries."""
+def found_warm() -> Any:
+    """What `warm.py` says, of the same Python and the same libraries. Raises `ServerError`."""
     given = {**environment(), "PYTHONPATH": f"{PROJECT}:{environment()['PYTHONPATH']}"}
     command = [python(), "-S", "-m", "tests.kernel.warm"]
     done = subprocess.run(command, env=given, cwd=PROJECT, capture_output=True, text=True, check=False)

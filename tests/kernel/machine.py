@@ -5,7 +5,6 @@ from __future__ import annotations
 import compileall
 import json
 import secrets
-import shlex
 import shutil
 import subprocess
 import tempfile
@@ -18,11 +17,10 @@ from typing import Final
 from tests.kernel.build import HERE, guest
 from tests.kernel.marks import BOOT_S
 from tests.kernel.runner import DONE, OUT, SAID
-from tests.kernel.snapshot import begun, booting, devices, snapshot
-from tests.kernel.waiting import BLOCK_BYTES, DISK_BYTES
+from tests.kernel.snapshot import begun, booting, devices, going_on, snapshot
+from tests.kernel.waiting import BLOCK_BYTES, DISK_BYTES, RUN
 from tests.support.server import PROJECT, ServerError
 
-RUNNER: Final = "tests.kernel.runner"
 _CONSOLE_BYTES: Final = 8000
 _SEED_BYTES: Final = 64
 CONSOLE: Final = "console"
@@ -51,7 +49,7 @@ def run_guests(names: Sequence[str], folder: Path) -> None:
 
 def _shares(names: Sequence[str], folder: Path) -> list[tuple[Sequence[str], Path]]:
     """Which scripts run in which guest, and its folder."""
-    half = len(names) // 2
+    half = (len(names) + 1) // 2
     halves = [share for share in (names[:half], names[half:]) if share]
     return [(share, folder / f"guest{number}") for number, share in enumerate(halves)]
 
@@ -73,14 +71,14 @@ def started(
     if len(told) > BLOCK_BYTES:
         raise ServerError(f"{card}: {len(told)} bytes are more than the {BLOCK_BYTES} that the guest reads")
     card.write_bytes(told.ljust(DISK_BYTES, b"\0"))
-    words = [*devices(ready.image, card, folder, disk), "-incoming", f"exec:cat {shlex.quote(str(ready.state))}"]
-    return begun([*booting(guest()), *words], folder / CONSOLE)
+    words = [*booting(guest()), *devices(ready.image, card, folder, disk), *going_on(ready.state)]
+    return begun(words, folder / CONSOLE)
 
 
 def _told(names: Sequence[str], time_s: float) -> bytes:
     """What the guest that waits reads (see `waiting.py`)."""
     seed = secrets.token_hex(_SEED_BYTES)
-    told = {"names": list(names), "runner": RUNNER, "out": OUT, "project": str(PROJECT), "seed": seed}
+    told = {"what": RUN, "names": list(names), "out": OUT, "project": str(PROJECT), "seed": seed}
     return json.dumps({**told, "time_ns": int(time_s * 1e9)}).encode()
 
 

@@ -102,7 +102,10 @@ def test_books_of_edges_close_over_kills_at_random(ran: dict[str, Any]) -> None:
         after = next(one for one in ran["lives_records"][number + 1] if isinstance(one, RecordingStart))
         assert after.previous_boot == records[0].boot
         unheard_ns = [at + axis_ns for at in [*before[kept:].tolist(), *(said[0] for said in book["unheard"])]]
-        assert after.previous_reach_ns <= unheard_ns[0] + MOMENT_NS
+        died = gaps(records, "switch", "agent_died")  # where another stream reached further, this one's loss begins
+        assert all(gap.end_ns == after.previous_reach_ns for gap in died)
+        announced_ns = min((gap.start_ns for gap in died), default=after.previous_reach_ns)
+        assert announced_ns <= unheard_ns[0] + MOMENT_NS
         assert unheard_ns[-1] <= after.start_ns + AXIS_NS
     assert lost, "no kill hit an edge that was not durable"
 

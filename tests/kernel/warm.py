@@ -1,11 +1,11 @@
-"""What an agent and a windowing worker import that is no part of this project: their names, and the files for it.
+"""What the guest's scripts, their agents and a windowing worker import: libraries' names, and the files of all of it.
 
-Runs by itself on the host: `python -S -m tests.kernel.warm` writes one JSON object.
+Runs by itself on the host: `python -S -m tests.kernel.warm` writes one JSON object: `names` and `files` of what is no
+part of this project, and the files that are, `ours`.
 """
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import sys
@@ -13,11 +13,8 @@ from importlib.util import source_from_cache
 from pathlib import Path
 from typing import Any
 
-from tests.kernel.runner import AGENT
+from tests.kernel.runner import prepare
 
-WORKER = ("service.commands", "service.run", "service.checking", "service.report", "service.site", "polars")
-LATER = ("email.parser", "encodings.ascii", "sysconfig", "zoneinfo", "numpy.ma", "polars._utils.parquet")
-"""What they import as they run."""
 PROJECT = Path(__file__).resolve().parents[2]
 
 
@@ -30,8 +27,7 @@ def main() -> None:
             opened.add(os.fsdecode(found[0]))
 
     sys.addaudithook(hook)
-    for name in (*AGENT, *WORKER, *LATER):
-        importlib.import_module(name)
+    prepare()
     names = [name for name, module in sys.modules.items() if not _is_ours(module) and name != "__main__"]
     for module in list(sys.modules.values()):
         opened |= {
@@ -40,7 +36,8 @@ def main() -> None:
     opened |= {f"/{line.partition('/')[2]}" for line in Path("/proc/self/maps").read_text().splitlines()}
     opened |= {source_from_cache(path) for path in opened if path.endswith(".pyc")}
     files = sorted(path for path in opened if path.startswith("/") and _is_kept(Path(path)))
-    print(json.dumps({"names": names, "files": files}))
+    ours = [path for path in files if _is_project(Path(path))]
+    print(json.dumps({"names": names, "files": sorted({*files} - {*ours}), "ours": ours}))
 
 
 def _is_ours(module: Any) -> bool:
@@ -53,7 +50,7 @@ def _is_project(path: Path) -> bool:
 
 
 def _is_kept(path: Path) -> bool:
-    return path.is_file() and not _is_project(path) and path.parts[1] not in ("proc", "sys", "dev")
+    return path.is_file() and path.parts[1] not in ("proc", "sys", "dev")
 
 
 if __name__ == "__main__":
