@@ -25,6 +25,16 @@ def bare(line: bytes) -> bytes:
     return line.rstrip(_UNSEEN).removeprefix(BOM)
 
 
+def is_long(lines: bytes, most: int = MAX_LINE_BYTES) -> bool:
+    """Whether any of the lines has more than `most` bytes."""
+    begin = 0
+    while len(lines) - begin > most:
+        begin = lines.rfind(b"\n", begin, begin + most + 1) + 1
+        if not begin:
+            return True
+    return False
+
+
 class Block(NamedTuple):
     """Whole lines, each with its line feed, that lie one behind the other."""
 

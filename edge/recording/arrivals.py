@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
 from fractions import Fraction
 from math import inf
 from typing import Final
@@ -103,41 +102,41 @@ class ArrivalTimes:
         self._hinted = min(self._hinted, at - self._nominal * newest)
         if self._is_over and not stamp.waited_ns:
             self._interrupted, self._is_over, self._heap = False, False, None
-            return replace(self._leave_grid(count, newest, at, late), hole=None)
+            return self._leave_grid(count, newest, at, late)._replace(hole=None)
         if burst.behind and not stamp.waited_ns and self._ends_in_time(count, newest, burst):
             self._heap = (newest, at)
             self._kept_ns = max(self._kept_ns, late)
-            return self._on_grid(count, at, stamp)
+            return self._on_grid(count, at)
         if late > self._patience and self._is_expected(newest, at, stamp, ahead):
             if at - self._nominal * newest - self._hinted <= self._patience:
                 self._learn(count, newest, at, late)
-            return self._unexplained(late, self._on_grid(count, at, stamp))
+            return self._unexplained(late, self._on_grid(count, at))
         if self._is_backlog(count, at, late, stamp, ahead):
             self._heap = (newest, at)
-            return self._unexplained(max(stamp.waited_ns, late), self._on_grid(count, at, stamp))
+            return self._unexplained(max(stamp.waited_ns, late), self._on_grid(count, at))
         self._heap = None
         if self._interrupted:
             self._interrupted = False
-            return replace(self._leave_grid(count, newest, at, late), hole=None)  # told by who interrupted
+            return self._leave_grid(count, newest, at, late)._replace(hole=None)  # told by who interrupted
         self._newest.append((newest, at, late))
         if len(self._newest) >= REFRESH_POINTS // 2:
             self._left = None
         vanished = self._vanished(at, late)
         if vanished:
-            return self._pass_over(vanished, count, at, stamp)
+            return self._pass_over(vanished, count, at)
         late_ones = self._lasting(late, ahead)
         if late_ones:
             return self._leave_grid(count, newest, at, min(late_ones))
         may_begin = not burst.goes_on and late < _KEPT * self._kept_ns  # another burst, of which no more is known yet
         if late <= self._patience or (self._is_rate(count, late) and not may_begin):
             self._learn(count, newest, at, late)
-            return self._on_grid(count, at, stamp)
-        return self._unexplained(late, self._on_grid(count, at, stamp))
+            return self._on_grid(count, at)
+        return self._unexplained(late, self._on_grid(count, at))
 
     @staticmethod
     def _unexplained(late: float, placed: Placed) -> Placed:
         """Placed while nobody can tell yet why the read is late: its samples may be, too."""
-        return replace(placed, error_ns=max(placed.error_ns, int(late)))
+        return placed._replace(error_ns=max(placed.error_ns, int(late)))
 
     def _begin(self, count: int, stamp: Stamp, burst: Burst) -> Placed:
         self._origin, self._index = stamp.time_ns, count
@@ -151,7 +150,7 @@ class ArrivalTimes:
         first = max(self._floor, end_ns - (samples - 1) * step)
         if first + (count - 1) * step > stamp.time_ns:  # the floor leaves less room than the nominal rate takes
             step = max(1, (stamp.time_ns - first) // max(1, count - 1))
-        return replace(self._emit(first, step, count, stamp), error_ns=stamp.waited_ns)
+        return self._emit(first, step, count, error_ns=stamp.waited_ns)
 
     def _ends_in_time(self, count: int, newest: int, burst: Burst) -> bool:
         """The last read of a burst is not late, so nothing of it is."""
@@ -208,14 +207,14 @@ class ArrivalTimes:
         least = min(behind for _, _, behind in reads)
         return round(least / period) if paced and VANISHED * period < least <= self._patience else 0
 
-    def _pass_over(self, vanished: int, count: int, at: float, stamp: Stamp) -> Placed:
+    def _pass_over(self, vanished: int, count: int, at: float) -> Placed:
         """The grid goes on behind samples that went missing a few reads ago."""
         since = self._last - (self._newest[-1][0] - self._newest[-LASTING_READS][0]) * self._step
         self._index += vanished
         self._last += vanished * self._step
         self._newest.clear()
-        placed = self._on_grid(count, at, stamp)
-        return replace(placed, hole=(since, int(placed.times[0])))
+        placed = self._on_grid(count, at)
+        return placed._replace(hole=(since, int(placed.times[0])))
 
     def _lasting(self, late: float, ahead: Sequence[Ahead] | None) -> list[float]:
         """How late the newest reads are, if they are so for good: samples are missing before the first. Else empty."""
@@ -282,9 +281,9 @@ class ArrivalTimes:
         ends = self._origin + int(min(at, line.at(newest)))
         first = max(earliest, ends - (count - 1) * period)
         hole = (earliest, first) if first - earliest > period else None
-        return self._emit(first, period, count, Stamp(ends), hole)
+        return self._emit(first, period, count, hole=hole)
 
-    def _on_grid(self, count: int, at: float, stamp: Stamp) -> Placed:
+    def _on_grid(self, count: int, at: float) -> Placed:
         """The grid goes on; it bends at once only where it is far from the line."""
         assert self._origin is not None
         aim = self._origin + int(min(self._line.at(self._index - 1), at))
@@ -298,13 +297,15 @@ class ArrivalTimes:
             bounds = surely * SLOWEST, period * FASTEST
             step = max(1, round(min(max((aim - self._last) / count, bounds[0]), bounds[1])))
             first = max(self._last + step, self._floor)
-        return replace(self._emit(first, step, count, stamp), error_ns=error_ns)
+        return self._emit(first, step, count, error_ns=error_ns)
 
-    def _emit(self, first: int, step: int, count: int, stamp: Stamp, hole: tuple[int, int] | None = None) -> Placed:
-        times = first + np.arange(count, dtype=np.int64) * step
+    def _emit(
+        self, first: int, step: int, count: int, *, error_ns: int = 0, hole: tuple[int, int] | None = None
+    ) -> Placed:
+        times = np.arange(first, first + count * step, step, dtype=np.int64)
         self._last = first + (count - 1) * step
         self._floor = max(self._floor, self._last + 1)
-        return Placed(times, slice(None), hole=hole)
+        return Placed(times, slice(None), error_ns=error_ns, hole=hole)
 
     def skip(self, count: int) -> None:
         """See `Timebase`: a line that was lost has taken its place on the grid."""

@@ -160,8 +160,10 @@ class StreamBatch:
         if self._enumeration.is_needed:
             times, values = self._without(UNKNOWN_STATE, self._enumeration.strange(values), times, values)
         if self._range is not None:
-            times, values = self._without("range", _unfit(values, self._range), times, values)
-            packed = values.astype(self._dtype)
+            packed = _packed(values, self._dtype)
+            if not (packed == values).all():  # seldom: only then is it asked which
+                times, values = self._without("range", _unfit(values, self._range), times, values)
+                packed = values.astype(self._dtype)
         else:
             times, packed = self._floats(times, values)
         if len(times):
@@ -250,6 +252,12 @@ class StreamBatch:
         """A new recording begins: nothing of the old one's times counts."""
         self._settle()
         self._end_ns = None
+
+
+def _packed(values: Values, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Integers of that type; whatever it makes of values that it does not hold."""
+    with np.errstate(invalid="ignore"):
+        return values.astype(dtype)
 
 
 def _unfit(values: Values, allowed: np.iinfo[Any]) -> Mask:

@@ -5,9 +5,11 @@ Of reads on the line below a stream's arrivals (`edge.recording.regression`); in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from math import inf
 
-from edge.recording.regression import Envelope
+from edge.recording.regression import STRETCHES, Envelope
 from edge.recording.stamps import Ahead
 
 
@@ -30,13 +32,17 @@ def lateness(line: Envelope, origin: int, index: int, ahead: Iterable[Ahead]) ->
         yield at, at - line.at(index)
 
 
-def later_for_good(line: Envelope, newest: Iterable[tuple[int, float, float]]) -> list[tuple[int, float]]:
+def later_for_good(line: Envelope, newest: Sequence[tuple[int, float, float]]) -> list[tuple[int, float]]:
     """The newest reads (index, instant, how late), if they are later than they would be by chance, were the line still
     true; else none."""
-    reads = list(newest)
-    for number in (3, 4, 6, 12, 24, 48, 96):
-        if number > len(reads):
+    behind, least, seen = (late for _, _, late in reversed(newest)), inf, 0
+    surely = line.by_chance(STRETCHES[-1])  # all of fewer must be later yet
+    for number in STRETCHES:
+        if number > len(newest):
             break
-        if min(late for _, _, late in reads[-number:]) > line.by_chance(number):
-            return [(index, at) for index, at, _ in reads[-number:]]
+        least, seen = min(least, *islice(behind, number - seen)), number
+        if least <= surely:
+            break
+        if least > line.by_chance(number):
+            return [(index, at) for index, at, _ in islice(newest, len(newest) - number, None)]
     return []

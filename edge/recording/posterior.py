@@ -22,7 +22,8 @@ LEAST: Final = 8
 _UNLIKELY: Final = 10.0
 """Slopes that are exp(this) times less likely than the likeliest are left out."""
 _GRID: Final = 129
-_DOUBLINGS: Final = 40
+_PLACES: Final = np.arange(_GRID, dtype=np.float64)
+_DOUBLED: Final = np.exp2(np.arange(40, dtype=np.float64))
 Floats: TypeAlias = NDArray[np.float64]
 
 
@@ -50,15 +51,17 @@ def expected_slope(lower: Corners, upper: Corners, count: int, mean: tuple[float
     lower hull below the mean: the likeliest, were latencies exponential.
     """
     likely = _Likelihood(_residuals(lower, mean, slope), _residuals(upper, mean, slope), count)
-    grid = np.linspace(-likely.reach(-1), likely.reach(1), _GRID)
+    flatter, steeper = likely.reach()
+    grid = _PLACES * ((steeper + flatter) / (_GRID - 1)) - flatter
+    grid[-1] = steeper
     logs = likely.of(grid)
     most = float(logs.max())
     weights = np.exp(logs - most)
     total = float(weights.sum())
     weights /= total
-    steeper = float(weights @ grid)
+    mean_steeper = float(weights @ grid)
     evidence = most + log(total * float(grid[1] - grid[0]))
-    return Expected(slope + steeper, float(weights @ (grid - steeper) ** 2) ** 0.5, evidence)
+    return Expected(slope + mean_steeper, float(weights @ (grid - mean_steeper) ** 2) ** 0.5, evidence)
 
 
 def _residuals(corners: Corners, mean: tuple[float, float], slope: float) -> tuple[Floats, Floats]:
@@ -78,18 +81,20 @@ class _Likelihood:
     def of(self, steeper: Floats) -> Floats:
         """Its logarithm, `(lines,)`."""
         power = self.count - 1
-        least = (self.low[1] - np.multiply.outer(steeper, self.low[0])).min(axis=1)
-        most = (self.high[1] - np.multiply.outer(steeper, self.high[0])).max(axis=1)
+        least = (self.low[1][:, None] - np.multiply.outer(self.low[0], steeper)).min(axis=0)
+        most = (self.high[1][:, None] - np.multiply.outer(self.high[0], steeper)).max(axis=0)
         even = -power * np.log(np.maximum(most - least, 1.0)) - log(self.count * power)
         falling = lgamma(power) - power * np.log(self.count * np.maximum(-least, 1.0)) - log(self.count)
         found: Floats = np.logaddexp(even, falling)
         return found
 
-    def reach(self, sign: int) -> float:
-        """How much steeper (`sign` 1) or flatter (-1) a line can be."""
+    def reach(self) -> tuple[float, float]:
+        """How much flatter, and how much steeper, a line can be."""
         width = max(1.0, float(self.high[1].max() - self.low[1].min()))
         first = width / (1e3 * self.count * max(1.0, float(np.abs(self.low[0]).max())))
-        steps = first * np.exp2(np.arange(_DOUBLINGS, dtype=np.float64))
-        logs = self.of(sign * steps)
-        unlikely = logs < np.maximum.accumulate(logs) - _UNLIKELY
-        return float(steps[int(unlikely.argmax())] if unlikely.any() else steps[-1])
+        steps = first * _DOUBLED
+        logs = self.of(np.concatenate((-steps, steps))).reshape(2, -1)
+        unlikely = logs < np.maximum.accumulate(logs, axis=1) - _UNLIKELY
+        unlikely[:, -1] = True
+        flatter, steeper = steps[unlikely.argmax(axis=1)].tolist()
+        return flatter, steeper

@@ -10,6 +10,7 @@ never moves it, however late it is. Pure, constant in memory and, amortised, in 
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Mapping
 from math import inf, log
 from typing import Final
 
@@ -41,9 +42,19 @@ _SPREAD_POINTS, _SPREAD_MARGIN = 24, 1.2
 """So many arrivals tell how much the latency varies, to within this."""
 CHANCE: Final = 1e-6
 """So seldom is the line given up although it is true."""
+STRETCHES: Final = (3, 4, 6, 12, 24, 48, 96)
+"""Numbers of newest arrivals of which it is asked whether all are late by chance."""
+_SHARES: Final[Mapping[int, float]] = {
+    number: max(1 - CHANCE ** (1 / number), -log(CHANCE) / 2 / number) for number in STRETCHES
+}
+"""Of the jitter: so far above the line all of so many are hardly ever, whether latencies are spread evenly or fall off
+exponentially."""
 _NEAR_NS: Final = 3e5
 _FAR: Final = 4.0
 """A first guess that lies so many times as far off as chance explains was wrong: it says nothing more."""
+
+
+_NONE: Final = Corners([], [])
 
 
 class _Hull:
@@ -77,7 +88,7 @@ class _Hull:
         self.sum -= self.lower.indices[-1]
         self.sum_ns -= self.lower.times[-1]
         for corners, taken in zip((self.lower, self.upper), self._taken, strict=True):
-            corners.indices[-1:], corners.times[-1:] = taken.indices[::-1], taken.times[::-1]
+            corners.indices[-1:], corners.times[-1:] = taken
         self._taken = None
 
     def span_ns(self) -> float:
@@ -118,17 +129,21 @@ class _Hull:
 
 
 def _extend(corners: Corners, index: int, at: float, sign: int) -> Corners:
-    """A point behind all others: it takes those that lie in its way out of the hull (A. Andrew 1979). Those, the last
-    one first."""
+    """A point behind all others: it takes those that lie in its way out of the hull (A. Andrew 1979). Those."""
     indices, times = corners
-    taken = Corners([], [])
-    while len(indices) > 1:
-        before, last = indices[-2], indices[-1]
-        bend = (at - times[-1]) * (last - before) - (times[-1] - times[-2]) * (index - last)
-        if sign * bend > 0:
-            break
-        taken.indices.append(indices.pop())
-        taken.times.append(times.pop())
+    kept = len(indices)
+    if kept > 1:
+        last, last_ns = indices[-1], times[-1]
+        while kept > 1:
+            before, before_ns = indices[kept - 2], times[kept - 2]
+            if sign * ((at - last_ns) * (last - before) - (last_ns - before_ns) * (index - last)) > 0:
+                break
+            last, last_ns = before, before_ns
+            kept -= 1
+    taken = _NONE
+    if kept < len(indices):
+        taken = Corners(indices[kept:], times[kept:])
+        del indices[kept:], times[kept:]
     indices.append(index)
     times.append(at)
     return taken
@@ -184,6 +199,8 @@ class Envelope:
     def __init__(self, period_ns: float, jitter_ns: float = JITTER_NS) -> None:
         self.period = period_ns
         """The period that is believed now, ns."""
+        self.jitter = jitter_ns
+        """About how much the latency varies, ns; a single one that is far off counts little."""
         self._usual_ns = jitter_ns
         """How much the latency varied, when it came to the line as it was then."""
         self._deviation_ns = inf
@@ -225,6 +242,7 @@ class Envelope:
             weight = max(_JITTER_WEIGHT, 1 / (self._seen + 10))
             usual = self._usual_ns
             self._usual_ns = max(_JITTER_MIN_NS, usual + weight * (min(2 * latency, 3 * usual) - usual))
+            self._weigh_jitter()
             self._intercept = min(self._intercept, at_ns - self.period * index)
         else:
             self._intercept = at_ns - self.period * index
@@ -260,11 +278,10 @@ class Envelope:
         return True
 
     def by_chance(self, number: int) -> float:
-        """So far above the line all of `number` arrivals are by chance hardly ever: whether latencies are spread evenly
-        or fall off exponentially."""
-        share: float = max(1 - CHANCE ** (1 / number), -log(CHANCE) / 2 / number)
-        known = _SPREAD_MARGIN * self._spread_ns if self._spread_ns and self.count >= _SPREAD_POINTS else inf
-        return min(self.jitter, known) * share + max(_NEAR_NS, 2 * self.error_ns)
+        """So far above the line all of `number` (of `STRETCHES`) arrivals are by chance hardly ever; the nearer, the
+        more they are."""
+        known = _SPREAD_MARGIN * self._spread_ns if self._spread_ns > 0 and self.count >= _SPREAD_POINTS else inf
+        return min(self.jitter, known) * _SHARES[number] + max(_NEAR_NS, 2 * self.error_ns)
 
     def at(self, index: int) -> float:
         """When the sample `index` was, or will be, taken, ns."""
@@ -290,12 +307,11 @@ class Envelope:
             return
         is_few = LEAST <= self._old.count <= FEW
         self._spread_ns = 2 * self._old.mean_height(self.period, support) if is_few else 0.0
+        self._weigh_jitter()
         self._intercept = support - self.jitter / (self._old.count + 2)  # the least of so few is not the least of all
 
-    @property
-    def jitter(self) -> float:
-        """About how much the latency varies, ns; a single one that is far off counts little."""
-        return max(self._usual_ns, min(self._spread_ns, 3 * self._usual_ns))
+    def _weigh_jitter(self) -> None:
+        self.jitter = max(self._usual_ns, min(self._spread_ns, 3 * self._usual_ns))
 
     @property
     def count(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
@@ -14,8 +14,7 @@ Ahead: TypeAlias = tuple[int, int]
 """Samples of a read that came later and is known already, and when it came."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(NamedTuple):
     """When bytes came: on the agent's time axis, ns. The axis is UTC once the clock is set."""
 
     time_ns: int
@@ -52,8 +51,7 @@ class RateFound:
         return (self.found_hz / self.nominal_hz - 1) * 1e6
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(NamedTuple):
     """Sample times, `(kept,)`, rising strictly; and which of the samples they belong to."""
 
     times: Times

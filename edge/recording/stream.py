@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import Final, NamedTuple
 
 from edge.protocol import Fault, Frame, Read, SourceConfig
@@ -88,7 +87,7 @@ class Stream:
                 if began_ns is None or begin is None:
                     return stamp
                 span_ns = (stamp.time_ns - began_ns) * (offset - begin) // (end - begin)
-                return replace(stamp, time_ns=began_ns + span_ns)
+                return stamp._replace(time_ns=began_ns + span_ns)
             begin = end
         return now
 

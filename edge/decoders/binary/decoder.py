@@ -146,9 +146,13 @@ class BinaryDecoder:
 
     def _rows(self, rows: Bytes2D, piece: Piece, each: int) -> Iterator[Frame | Fault]:
         layout = self._layout
-        values = np.column_stack([field.values(rows, layout.endian) for field in layout.channels])
+        values = np.empty((len(rows), len(layout.channels)))
+        for column, field in zip(values.T, layout.channels, strict=True):
+            column[:] = field.values(rows, layout.endian)
         times, is_odd = self._times(rows)
-        is_odd |= ~np.isfinite(values).all(axis=1)
+        is_finite = np.isfinite(values)
+        if not is_finite.all():
+            is_odd |= ~is_finite.all(axis=1)
         for field in layout.constants:
             is_odd |= field.raw(rows, layout.endian) != field.constant
         missed = self._missed(rows, is_odd)

@@ -56,28 +56,33 @@ class Field:
 
     def raw(self, rows: Bytes2D, endian: Endian) -> NDArray[Any]:
         """Its numbers as they are, `(records,)`; integers as int64, but uint64 of type u64."""
-        part = np.ascontiguousarray(rows[:, self.at : self.at + self.size])
-        sign = "<" if endian == "little" else ">"
-        if self.type[0] == "f":
-            return part.view(f"{sign}f{self.size}")[:, 0]
-        if self.size == 3:
-            part = np.pad(part, ((0, 0), (0, 1) if endian == "little" else (1, 0)))
-            found = part.view(f"{sign}u4")[:, 0].astype(np.int64)
-        elif self.type == "u64" and not self.bits:
-            return part.view(f"{sign}u8")[:, 0]
-        elif self.bits or self.type[0] == "u":
-            found = part.view(f"{sign}u{self.size}")[:, 0].astype(np.int64)
-        else:
-            return part.view(f"{sign}i{self.size}")[:, 0].astype(np.int64)
+        if self._is_plain:
+            found = self._view(rows, endian)
+            return found if self.type[0] == "f" or self.type == "u64" else found.astype(np.int64)
+        found = self._view(rows, endian).astype(np.int64)
         if self.bits:
             found = found >> self.low & (1 << self.bits) - 1
         half = 1 << (self.width - 1)
         return (found ^ half) - half if self.type[0] == "i" else found
 
+    @property
+    def _is_plain(self) -> bool:
+        """Whether its bytes are a number as numpy has them."""
+        return not self.bits and self.size != 3
+
+    def _view(self, rows: Bytes2D, endian: Endian) -> NDArray[Any]:
+        """Its bytes as numbers, `(records,)`; unsigned ones, where they must be taken apart yet. Where numpy has such
+        numbers nothing is copied: of few bytes a row, that would cost more than all else."""
+        part = rows[:, self.at : self.at + self.size]
+        if self.size == 3:
+            part = np.pad(part, ((0, 0), (0, 1) if endian == "little" else (1, 0)))
+        kind = self.type[0] if self._is_plain else "u"
+        return part.view(f"{'<' if endian == 'little' else '>'}{kind}{part.shape[1]}")[:, 0]
+
     def values(self, rows: Bytes2D, endian: Endian) -> NDArray[np.float64]:
         """Its numbers with scale and offset, `(records,)`."""
         with np.errstate(invalid="ignore"):  # a NaN may be one that signals
-            found = self.raw(rows, endian).astype(np.float64)
+            found = (self._view if self._is_plain else self.raw)(rows, endian).astype(np.float64)
         if self.scale != 1.0:
             found *= self.scale
         if self.offset:

@@ -172,11 +172,12 @@ class FixedFrames(_Synced):
             return None, at
         data = np.frombuffer(self._held, dtype=np.uint8, offset=at)
         rows = data[: count * size].reshape(count, size)
-        good = (rows[:, : len(sync)] == sync).all(axis=1)
+        good = self.shape.are_right(rows)
+        for column, byte in enumerate(self.shape.sync):
+            good &= rows[:, column] == byte
         if self._ahead:
             behind = data[count * size : count * size + len(sync)] == sync
             good &= np.append(good[1:], behind.all())
-        good &= self.shape.are_right(rows)
         whole = count if good.all() else int(good.argmin())
         if not whole:
             return None, at

@@ -131,8 +131,10 @@ class Partition:
         self._home = home_of(self._head_fd)
         self._seen: tuple[object, Head] | None = None
         """Of a folder that can only be read and was left as it is: what its files were like, and where it stands."""
-        self._active: tuple[int, int] | None = None
-        """Base and open file of the segment that is written."""
+        self._active: tuple[int, int, Path] | None = None
+        """Base, open file and path of the segment that is written."""
+        self._sign = folder / ("lock" if self._refused is None else "head")
+        """While it is under its name, the folder is the one that was opened."""
 
     @property
     def is_read_only(self) -> bool:
@@ -173,7 +175,7 @@ class Partition:
 
     def is_there(self) -> bool:
         """Whether the folder's files are still those that are open here."""
-        return is_under(self._lock_fd, self.folder / ("lock" if self._refused is None else "head"))
+        return is_under(self._lock_fd, self._sign)
 
     def check_there(self) -> None:
         """Raise `FolderGoneError` where the folder's files are no longer those that are open here."""
@@ -338,7 +340,7 @@ class Partition:
         path = self.path(base)
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC) if self._sectors is None else open_direct(path)
         self._let_go()
-        self._active = (base, fd)
+        self._active = (base, fd, path)
         return fd
 
     def _let_go(self) -> None:
@@ -369,7 +371,7 @@ class Partition:
 
     def _open_file(self) -> tuple[int, Path]:
         assert self._active is not None
-        return self._active[1], self.path(self._active[0])
+        return self._active[1:]
 
     def _put_back(self, head: Head) -> Head:
         """The open segment is not under its name any more: its bytes are still there for who has it open. What was

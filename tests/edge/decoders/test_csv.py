@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.decoders.csv.decoder import CsvDecoder
-from edge.decoders.lines import MAX_LINE_BYTES
+from edge.decoders.lines import MAX_LINE_BYTES, is_long
 from edge.protocol import RAW_BYTES, Fault, Frame
 from ingest.errors import UsageError
 from tests.edge.configs import source_config
@@ -52,6 +52,7 @@ def test_a_fault_says_where_and_shows_the_line() -> None:
         ({"columns": ["x", "y"]}, '"z" is missing'),
         ({"columns": ["x", "x", "y", "z"]}, "each once"),
         ({"separator": "ab"}, "one character"),
+        ({"separator": "\n"}, "one character"),
         ({"time_column": "t", "time_unit": "m"}, "unknown unit"),
         ({"columns": "x"}, "expected a list"),
         ({"decimal": ";"}, 'found ";"'),
@@ -74,10 +75,10 @@ NUMBER = st.one_of(
 )
 
 
-@given(st.lists(NUMBER.filter(bool), min_size=3, max_size=3))
-def test_quick_and_slow_ways_read_the_same_numbers(words: list[str]) -> None:
-    line = ",".join(words).encode() + b"\n"
-    quick, slow = run(new(), [line]), run(new(), [line + b"x\n"])
+@given(st.lists(NUMBER.filter(bool), min_size=3, max_size=3), st.sampled_from([",", ";", "\t", "whitespace", "ä"]))
+def test_quick_and_slow_ways_read_the_same_numbers(words: list[str], separator: str) -> None:
+    line = (" " if separator == "whitespace" else separator).join(words).encode() + b"\n"
+    quick, slow = (run(new(separator=separator), [data]) for data in (line, line + b"x\n"))
     assert quick == slow[:-1]
     try:
         wanted = [float(word) if word != "-" else math.nan for word in words]
@@ -86,6 +87,16 @@ def test_quick_and_slow_ways_read_the_same_numbers(words: list[str]) -> None:
     else:
         if all(map(math.isfinite, wanted)):
             assert samples(quick) == [(tuple(wanted), None)]
+
+
+@pytest.mark.parametrize("separator", [",", "whitespace"])
+def test_an_empty_line_is_no_sample_of_one_column_either(separator: str) -> None:
+    assert run(new(channels=("x",), separator=separator), [b"\n", b"\n1\n"]) == [((1,), None)]
+
+
+@given(st.lists(st.integers(0, 9), max_size=30), st.integers(1, 8))
+def test_a_long_line_is_found_wherever_it_is(sizes: list[int], most: int) -> None:
+    assert is_long(b"\n".join(b"x" * size for size in sizes), most) == any(size > most for size in sizes)
 
 
 CELL = st.sampled_from([b"1", b"-2.5", b"1e3", b"", b"nan", b"x", b"1_0", b" 7 ", b"inf", b"\xff", b"#", b"9" * 2500])

@@ -69,6 +69,24 @@ def test_a_gap_begins_behind_the_last_sample_that_fits() -> None:
 
 
 @given(
+    st.lists(
+        st.sampled_from([-0.0, 255.0, 256.0, -1.0, 32767.0, -32769.0, 2.0**31, 2.0**63, 1e300, 0.5, np.inf, np.nan]),
+        min_size=1,
+        max_size=8,
+    ),
+    st.sampled_from(["uint8", "int16", "int32"]),
+)
+def test_integers_are_those_that_the_type_holds(values: list[float], dtype: str) -> None:
+    batch, origin = new(dtype)
+    batch.add(np.arange(S, S + len(values)), column(*values))
+    limits = np.iinfo(dtype)
+    fits = [value for value in values if value % 1 == 0 and limits.min <= value <= limits.max]
+    chunks = [record for record in batch.drain(origin, 2 * S) if isinstance(record, Chunk)]
+    assert b"".join(chunk.values for chunk in chunks) == np.array(fits, dtype).tobytes()
+    assert batch.counters.lost == ({"range": len(values) - len(fits)} if len(fits) < len(values) else {})
+
+
+@given(
     st.lists(st.sampled_from([1.0, 2.0, 0.5, 70_000.0, float("nan")]), min_size=1, max_size=30),
     st.sets(st.integers(0, 29)),
     st.sets(st.integers(0, 29)),

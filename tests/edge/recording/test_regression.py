@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge.recording.regression import Envelope
+from edge.recording.lateness import later_for_good
+from edge.recording.regression import STRETCHES, Envelope
 
 S = 1e9
 MS = 1e6
@@ -70,3 +71,20 @@ def test_chance_alone_seldom_makes_all_of_a_few_late(kind: str, number: int) -> 
     late = chance.uniform(0, JITTER, (runs, number)) if even else chance.exponential(JITTER / 2, (runs, number))
     line = learned(chance, reads=200)
     assert (late.min(axis=1) > line.by_chance(number)).sum() <= 1
+
+
+def test_reads_that_are_late_for_good_are_those_of_the_first_stretch_without_an_early_one() -> None:
+    chance = np.random.default_rng(3)
+    line, found = learned(chance), set[int]()
+    for number in range(300):
+        lates = chance.uniform(0, 40) * MS + chance.exponential(chance.uniform(0, 6) * MS, number % 110)
+        newest = [(index, index * PERIOD, float(late)) for index, late in enumerate(lates)]
+        late_ones = [
+            newest[-stretch:]
+            for stretch in STRETCHES
+            if stretch <= len(newest) and all(late > line.by_chance(stretch) for _, _, late in newest[-stretch:])
+        ]
+        wanted = [(index, at) for index, at, _ in late_ones[0]] if late_ones else []
+        assert later_for_good(line, newest) == wanted
+        found.add(len(wanted))
+    assert found >= {0, *STRETCHES[:4]}
