@@ -127,7 +127,6 @@ class Queue:
             LogUnavailableError: the disk says something else.
         """
         with self._lock, as_log_errors(self.folder):
-            self._look()
             try:
                 self._append(entries)
             except FolderGoneError:

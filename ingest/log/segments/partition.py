@@ -330,7 +330,8 @@ class Partition:
         )
 
     def _put(self, head: Head) -> Head:
-        head = head._replace(home=self._home)
+        if head.home != self._home:
+            head = head._replace(home=self._home)
         write_all(self._head_fd, head.encode(), 0)
         return head
 
