@@ -54,6 +54,15 @@ class Question(NamedTuple):
         return self._replace(start_ns=first << BITS * self.level, end_ns=(last + 1) << BITS * self.level)
 
 
+class Gone(NamedTuple):
+    """Samples that were there once, from the first one's time to the last one's, and why they are not any more."""
+
+    start_ns: int
+    end_ns: int
+    reason: str
+    """`deleted` by retention, or `damaged`."""
+
+
 class Answer(NamedTuple):
     """Physical values of a stream's channels."""
 
@@ -69,6 +78,8 @@ class Answer(NamedTuple):
     """Of each channel; those that meet the asked span."""
     left_out: tuple[LeftOut, ...] = ()
     """What the span has that fits none of the channels: the stream was described otherwise there."""
+    gone: tuple[Gone, ...] = ()
+    """What the span had, and no file has any more."""
 
 
 class _Kept(Protocol):
@@ -319,7 +330,8 @@ def under(answer: Answer, channels: Sequence[Channel]) -> Answer:
     span = _span(answer)
     rest = answer.left_out + (left_out(channels, own, *span) if span else ())
     values = values_under(channels, own, answer.values)
-    return Answer(names, units, answer.level, answer.times, values, tuple(tiles) if answer.tiles else (), rest)
+    made = tuple(tiles) if answer.tiles else ()
+    return Answer(names, units, answer.level, answer.times, values, made, rest, answer.gone)
 
 
 def _span(answer: Answer) -> tuple[int, int] | None:

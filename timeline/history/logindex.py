@@ -7,14 +7,14 @@ eight has.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ingest.archive.channels import LeftOut, left_out, placed
-from ingest.archive.reading import Answer, Question, scaled
+from ingest.archive.reading import Answer, Gone, Question, scaled
 from ingest.archive.rows import dtype_of
 from ingest.archive.tiles import BITS, Tiles, combined, finest_level, tiles_of
 from ingest.errors import CorruptLogError, LogUnavailableError, TruncatedLogError
@@ -150,15 +150,15 @@ class LogIndex:
             places = stream.meeting(question.aligned.start_ns, question.aligned.end_ns)
         if sum(place.samples for place in places) > READ_MAX:
             raise LogUnavailableError(f"{question.device} {question.stream}: too many samples at once; look closer")
-        times, values = await self._read(question.device, question.stream, places, wanted)
+        times, values, gone = await self._read(question.device, question.stream, places, wanted)
         span = question.aligned if many else question
         inside = (times >= span.start_ns) & (times < span.end_ns)
         times, values = times[inside], values[inside]
         if not many or len(times) <= 8 * question.points:
             inside = (times >= question.start_ns) & (times < question.end_ns)
-            return Answer(names, units, None, times[inside], values[inside], (), rest)
+            return Answer(names, units, None, times[inside], values[inside], (), rest, gone)
         made = tuple(tiles_of(times, values[:, number], level) for number in range(len(names)))
-        return Answer(names, units, level, *nothing, made, rest)
+        return Answer(names, units, level, *nothing, made, rest, gone)
 
     def _left_out(self, places: Sequence[Place], wanted: Sequence[Channel]) -> tuple[LeftOut, ...]:
         found: list[LeftOut] = []
@@ -173,41 +173,46 @@ class LogIndex:
 
     async def _read(
         self, device: str, stream: str, places: Sequence[Place], wanted: Sequence[Channel]
-    ) -> tuple[Times, NDArray[np.float64]]:
-        """Times and values of the chunks, in the order of time."""
+    ) -> tuple[Times, NDArray[np.float64], tuple[Gone, ...]]:
+        """Times and values of the chunks, in the order of time; and what the log has no more of them."""
         pieces: list[Piece] = []
         kept: list[Piece] = []
-        lie: dict[int, set[int]] = {}
+        lost: list[Gone] = []
+        lie: dict[int, dict[int, Place]] = {}
         for place in places:
             piece = self._newest.find(place.partition, place.offset)
             if piece is None:
-                lie.setdefault(place.partition, set()).add(place.offset)
+                lie.setdefault(place.partition, {})[place.offset] = place
             else:
                 kept.append(piece)
-        for partition, offsets in lie.items():
-            for chunk in await self._chunks(partition, offsets):
+        for partition, asked in lie.items():
+            found, begin = await self._chunks(partition, asked.keys())
+            for chunk in found.values():
                 if (chunk.device, chunk.stream) != (device, stream):
                     continue  # the log was made anew under its name; the follower begins anew, too
                 description = self._descriptions[chunk.schema]
                 pieces.append(Piece(description.channels, sample_times(chunk), physical(chunk, description)))
+            reasons = {offset: "deleted" if offset < begin else "damaged" for offset in asked.keys() - found.keys()}
+            lost += [Gone(*asked[offset][:2], reason) for offset, reason in reasons.items()]
         pieces += kept  # which came later
         times = np.concatenate([np.zeros(0, np.int64), *(piece.times for piece in pieces)])
         values = np.concatenate([np.zeros((0, len(wanted))), *(piece.under(wanted) for piece in pieces)])
         order = np.argsort(times, kind="stable")
-        return times[order], values[order]
+        return times[order], values[order], joined(lost)
 
-    async def _chunks(self, partition: int, offsets: set[int]) -> list[Chunk]:
-        """The chunks at these offsets; what is damaged, or gone by retention, is passed over."""
-        last, at, empty = max(offsets), min(offsets), 0
-        found: list[Chunk] = []
+    async def _chunks(self, partition: int, offsets: Collection[int]) -> tuple[dict[int, Chunk], int]:
+        """The chunks at these offsets; what is damaged, or gone by retention, is passed over. And where the log begins,
+        as far as that was asked."""
+        last, at, empty, begin = max(offsets), min(offsets), 0, 0
+        found: dict[int, Chunk] = {}
         reader = self._log.reader(READINGS, {partition: at}, durable=False)
         try:
             while at <= last:
                 try:
                     batches = await reader.fetch(_FETCH_S)
                 except (CorruptLogError, TruncatedLogError) as error:
-                    bounds = (await self._log.bounds(READINGS))[partition]
-                    at = error.next_offset if isinstance(error, CorruptLogError) else max(at + 1, bounds.begin)
+                    begin = (await self._log.bounds(READINGS))[partition].begin
+                    at = error.next_offset if isinstance(error, CorruptLogError) else max(at + 1, begin)
                     await reader.close()
                     reader = self._log.reader(READINGS, {partition: at}, durable=False)
                     continue
@@ -217,11 +222,24 @@ class LogIndex:
                 for batch in batches:
                     at = batch.next_offset
                     rows = zip(batch.offsets, batch.values, strict=True)
-                    records = (decode(bytes(value)) for offset, value in rows if offset in offsets)
-                    found += [record for record in records if isinstance(record, Chunk)]
+                    records = ((offset, decode(bytes(value))) for offset, value in rows if offset in offsets)
+                    found |= {offset: record for offset, record in records if isinstance(record, Chunk)}
         finally:
             await reader.close()
-        return found
+        return found, begin
+
+
+def joined(lost: Iterable[Gone]) -> tuple[Gone, ...]:
+    """What is gone, by time; what follows one another for the same reason, with no more than a chunk's own length
+    between, as one. Pure."""
+    found: list[Gone] = []
+    for it in sorted(lost):
+        last = found[-1] if found else None
+        if last is not None and last.reason == it.reason and it.start_ns - last.end_ns <= it.end_ns - it.start_ns:
+            found[-1] = Gone(last.start_ns, max(last.end_ns, it.end_ns), it.reason)
+        else:
+            found.append(it)
+    return tuple(found)
 
 
 def _cut(tiles: Tiles, level: int, question: Question) -> Tiles:

@@ -114,7 +114,8 @@ class TakeRoutes:
         )
         file = _file_name(query)
         columns, line = tuple(taken.columns), python_line(query.format, file)
-        words, too_much = self._words(query, samples), samples > ranges.SAMPLES_MAX
+        gone = (_gone_words(name, answer) for name, answer in found.items() if answer.gone)
+        words, too_much = self._words(query, samples) or next(gone, ""), samples > ranges.SAMPLES_MAX
         return taken, TakePlan(file, samples, ranges.SAMPLES_MAX, too_much, words, line, columns, len(taken.gaps))
 
     def _words(self, query: TakeQuery, samples: int) -> str:
@@ -151,10 +152,16 @@ class ChangedChannelsError(SensorloomError):
     """A stream is not the same one in the whole range."""
 
 
+class GoneError(SensorloomError):
+    """A range has samples that are there no more."""
+
+
 def whole(stream: str, told: Sequence[Channel], answer: Answer) -> Answer:
     """A part under the channels that the file says. Raises `ChangedChannelsError` where something of it would be lost:
-    a channel that they lack, or one with a unit that theirs cannot be made of."""
+    a channel that they lack, or one with a unit that theirs cannot be made of; `GoneError` where something is."""
     found = under(answer, told)
+    if found.gone:
+        raise GoneError(f"take: {_gone_words(stream, found)}")
     if found.left_out:
         lost = ", ".join(dict.fromkeys(f"{it.name} [{it.unit}]" for it in found.left_out))
         at = format_time(min(it.start_ns for it in found.left_out))
@@ -162,6 +169,12 @@ def whole(stream: str, told: Sequence[Channel], answer: Answer) -> Answer:
             f"take: {stream} has {lost} at {at}, and has not at the range's end: take the range in two"
         )
     return found
+
+
+def _gone_words(stream: str, answer: Answer) -> str:
+    start_ns, end_ns, reason = answer.gone[0]
+    at = f"{format_time(start_ns)} to {format_time(end_ns)}"
+    return f"{stream}: the samples from {at} are {reason}, and the log has them no more: take a range without them"
 
 
 async def _in_thread(parts: Iterator[bytes]) -> AsyncGenerator[bytes]:

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Final, Protocol
 
-from ingest.archive.channels import LeftOut
 from ingest.archive.reading import Answer, Question
 from ingest.archive.tiles import BITS
 from ingest.errors import SensorloomError
@@ -299,7 +298,7 @@ class Tab:
             for number, stream in enumerate(view.streams):
                 question = Question(view.device, stream, start_ns, end_ns, view.columns)
                 answer = await timeline.ask_drawn(question)
-                gaps += () if answer is None else [_left_out(stream, it) for it in answer.left_out]
+                gaps += () if answer is None else _not_shown(stream, answer)
                 frames = [] if answer is None else answer_frames(view.view, number, answer, view.columns)
                 something = something or bool(frames)
                 frames += self._recent(view, number, stream)
@@ -366,10 +365,11 @@ def _gap(stream: str, gap: GapSpan) -> protocol.Gap:
     return protocol.Gap(stream, str(gap.start_ns), str(gap.end_ns), gap.samples, gap.reason)
 
 
-def _left_out(stream: str, it: LeftOut) -> protocol.Gap:
-    """Values that no axis of the page fits are shown as what is not there, with words why."""
-    reason = f"{it.name} [{it.unit}] is not drawn: the stream was described otherwise"
-    return protocol.Gap(stream, str(it.start_ns), str(it.end_ns + 1), -1, reason)
+def _not_shown(stream: str, answer: Answer) -> list[protocol.Gap]:
+    """Values that no axis of the page fits are shown as what is not there, with words why; so is what is gone."""
+    words = "{0.name} [{0.unit}] is not drawn: the stream was described otherwise"
+    spans = [(it.start_ns, it.end_ns, words.format(it)) for it in answer.left_out] + [*answer.gone]
+    return [protocol.Gap(stream, str(start_ns), str(end_ns + 1), -1, reason) for start_ns, end_ns, reason in spans]
 
 
 def _unsure(stream: str, span: UnsureSpan) -> protocol.Unsure:
