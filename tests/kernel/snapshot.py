@@ -63,11 +63,11 @@ class Snapshot(NamedTuple):
     state: Path
 
 
-def begun(words: Sequence[str], console: Path) -> subprocess.Popen[bytes]:
-    """A machine that ends with the tests, whatever becomes of them. Raises `ServerError`."""
+def begun(words: Sequence[str], console: Path, files: Sequence[int] = ()) -> subprocess.Popen[bytes]:
+    """A machine that ends with the tests, whatever becomes of them; it has these open files. Raises `ServerError`."""
     command = ["setpriv", "--pdeathsig", "KILL", _qemu(), *MACHINE, *words]
     with console.open("wb") as file:
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, pass_fds=files)
 
 
 def booting(made: Guest, more: str = "") -> list[str]:
@@ -218,14 +218,19 @@ def _shared_folder(folder: Path) -> Path:
 
 def _write_ready(made: Guest, folder: Path, words: Sequence[str]) -> None:
     """Wait until a machine is ready, and write down its state."""
-    console, control = folder.with_name("console"), folder.with_name("qmp")
-    written = ["-global", "migration.store-global-state=off", "-qmp", f"unix:{control},server=on,wait=off"]
-    with begun([*booting(made), *words, *written], console) as machine:
-        try:
-            _wait_ready(machine, console)
-            _write_state(control, folder / _STATE)
-        finally:
-            machine.kill()
+    console = folder.with_name("console")
+    ours, theirs = socket.socketpair()  # a socket in a folder has a short name, or none
+    with ours:
+        with theirs:
+            control = ["-chardev", f"socket,id=control,fd={theirs.fileno()}", "-mon", "chardev=control,mode=control"]
+            written = ["-global", "migration.store-global-state=off", *control]
+            machine = begun([*booting(made), *words, *written], console, [theirs.fileno()])
+        with machine:
+            try:
+                _wait_ready(machine, console)
+                _write_state(ours, folder / _STATE)
+            finally:
+                machine.kill()
 
 
 def _wait_ready(machine: subprocess.Popen[bytes], console: Path) -> None:
@@ -236,25 +241,23 @@ def _wait_ready(machine: subprocess.Popen[bytes], console: Path) -> None:
         time.sleep(0.05)
 
 
-def _write_state(link: Path, state: Path) -> None:
+def _write_state(control: socket.socket, state: Path) -> None:
     """Write the guest's state into a file (QEMU Machine Protocol: migrate).
 
     It is stopped before: of what a running one writes meanwhile TCG may miss a page, and its kernel stumbled on from
     there. That it was stopped is left out of the state, or it would stay so.
     """
-    with socket.socket(socket.AF_UNIX) as control:
-        control.connect(str(link))
-        with control.makefile("rw") as file:
-            _ask(file, "qmp_capabilities")
-            _ask(file, "migrate-set-parameters", **{"max-bandwidth": 1 << 40})
-            _ask(file, "stop")
-            _ask(file, "migrate", uri=f"exec:cat > {shlex.quote(str(state))}")
-            end_s = time.monotonic() + BOOT_S
-            while (found := _ask(file, "query-migrate"))["status"] != "completed":
-                if found["status"] == "failed" or time.monotonic() > end_s:
-                    raise ServerError(f"the guest's state is not written: {found}")
-                time.sleep(0.05)
-            _ask(file, "quit")
+    with control.makefile("rw") as file:
+        _ask(file, "qmp_capabilities")
+        _ask(file, "migrate-set-parameters", **{"max-bandwidth": 1 << 40})
+        _ask(file, "stop")
+        _ask(file, "migrate", uri=f"exec:cat > {shlex.quote(str(state))}")
+        end_s = time.monotonic() + BOOT_S
+        while (found := _ask(file, "query-migrate"))["status"] != "completed":
+            if found["status"] == "failed" or time.monotonic() > end_s:
+                raise ServerError(f"the guest's state is not written: {found}")
+            time.sleep(0.05)
+        _ask(file, "quit")
 
 
 def _ask(file: Any, command: str, **arguments: Any) -> Any:
