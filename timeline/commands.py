@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from ingest.commandline import say_aside
+
 if TYPE_CHECKING:
     from timeline.people.accounts import People
     from timeline.site import Settings
@@ -91,6 +93,7 @@ def run_serve(args: argparse.Namespace) -> int:
     import getpass
 
     from ingest.errors import UsageError
+    from timeline.people.accounts import check_name
     from timeline.server.serving import Serving, check_tls, serve
 
     if (args.tls_cert is None) != (args.tls_key is None):
@@ -99,6 +102,8 @@ def run_serve(args: argparse.Namespace) -> int:
     host, port = _address(args.listen)
     people = Path(args.people) if args.people else Path(args.site) / "people" if args.site else None
     tls = None if args.tls_cert is None else check_tls(Path(args.tls_cert), Path(args.tls_key))
+    if args.guest is not None:
+        check_name(args.guest)
     guest = args.guest or getpass.getuser()
     asyncio.run(serve(Serving(settings, host, port, people, guest, tls, args.behind_proxy)))
     return 0
@@ -125,6 +130,9 @@ def _settings(args: argparse.Namespace) -> Settings:
     archive = Path(args.archive) if args.archive else None
     if archive is None and site is not None and len(site.archives) == 1 and args.log is None:
         archive = site.archives[0]
+    if archive is None and site is not None and site.archives:
+        found = ", ".join(map(str, site.archives))
+        say_aside(f"sensorloom: not shown: {found}; --archive DIR names the one of {log}")
     files = [Path(args.config)] if args.config else site.configurations if site else []
     classes, offered = palette_of(files, strict=bool(args.config))
     name = site.root.resolve().name if site else log.partition("?")[0]

@@ -29,6 +29,8 @@ PASSWORD_MIN: Final = 12
 """Characters; length is what helps (NIST SP 800-63B, 3.1.1.2)."""
 SESSION_NS: Final = 12 * 3_600 * 10**9
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+RULES: Final = "rules"
+"""The lane of what rules marked."""
 _FILE: Final = "accounts.json"
 _SESSIONS: Final = "sessions"
 _hasher: Final = PasswordHasher()
@@ -65,6 +67,14 @@ class SignedIn(msgspec.Struct, frozen=True):
     expires_ns: int
     proof: str
     """Of the account as it was: another password, and the session is over. "": made by the one-time link."""
+
+
+def check_name(user: str) -> None:
+    """Raise `UsageError` where nobody can be called so."""
+    if not _NAME.fullmatch(user):
+        raise UsageError(f'"{user}" can be no name; use letters, digits and . _ @ -, 64 at most')
+    if user == RULES:
+        raise UsageError(f'"{RULES}" can be no name: rules\' marks have the lane of that name; use another one')
 
 
 class People:
@@ -105,8 +115,7 @@ class People:
         Raises:
             UsageError: the name, role or password can be none.
         """
-        if not _NAME.fullmatch(user):
-            raise UsageError(f'"{user}" can be no name; use letters, digits and . _ @ -, 64 at most')
+        check_name(user)
         known = next((it for it in ROLES if it == role), None)
         if known is None:
             raise UsageError(f'--role: unknown role "{role}"{suggest(role, ROLES)}')

@@ -37,6 +37,7 @@ def test_a_password_is_checked_and_not_kept(people: People) -> None:
     [
         ("", "viewer", PASSWORD, "can be no name"),
         ("../anna", "viewer", PASSWORD, "can be no name"),
+        ("rules", "viewer", PASSWORD, "rules' marks have the lane of that name"),
         ("anna", "viwer", PASSWORD, 'Did you mean "viewer"'),
         ("anna", "viewer", "short", "has 5 characters; use 12 or more"),
         ("anna", "viewer", "anna-anna-anna", "holds the name"),

@@ -441,6 +441,8 @@ def test_the_link_opens_once(tmp_path: Path) -> None:
         (True, ["--tls-cert", "none.pem"], "--tls-cert and --tls-key belong together"),
         (True, ["--tls-cert", "none.pem", "--tls-key", "none.key"], "--tls-cert none.pem: no such file"),
         (True, ["--listen", "8765"], "use HOST:PORT"),
+        (False, ["--as", "rules"], "rules' marks have the lane of that name"),
+        (False, ["--as", "../anna"], "can be no name"),
         (
             False,
             ["--listen", "127.0.0.1:0", "--archive", "none"],
@@ -456,6 +458,17 @@ def test_what_would_not_be_safe_is_refused(
         People(site / "people").add("anna", "admin", PASSWORD)
     assert sensorloom.main(["label", "serve", str(site), *words]) == 2
     assert told in capsys.readouterr().err
+
+
+def test_an_archive_that_is_not_shown_beside_another_log_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site = write_site(tmp_path / "site", recording(1))
+    archive = site / "archive" / "readings"
+    archive.mkdir(parents=True)
+    (archive / "genesis.json").touch()
+    assert sensorloom.main(["label", "serve", str(site), "--log", f"segments:{site}/log", "--listen", "8765"]) == 2
+    assert f"not shown: {archive.parent}; --archive DIR names the one of segments:" in capsys.readouterr().err
 
 
 def test_off_loopback_it_serves_with_accounts_and_tls(tmp_path: Path) -> None:
