@@ -15,10 +15,11 @@ from ingest.engine.rhythm import Limits
 from ingest.engine.telling import Notice
 from ingest.log.protocol import READINGS, Log
 from ingest.opening import check_out, open_log
-from service.crew import Crew, Observe
+from service.crew import Ahead, Crew, Minute, Observe
 from sinks.influx.config import SinkConfig
 from sinks.influx.database import Database
 from sinks.influx.operators import InfluxOperator
+from sinks.influx.refusals import Refusals
 from sinks.influx.store import Refused, SinkStore
 
 _MIB: Final = 1 << 20
@@ -56,6 +57,32 @@ class SinkResult:
     """The same, of all runs into this database from this folder."""
 
 
+class Contact:
+    """The database as its people hear of it: that it is away once, however many partitions wait for it, and when it is
+    back. `write` is called in threads."""
+
+    def __init__(self, database: Database, url: str, observe: Observe) -> None:
+        self._database, self._url, self._observe = database, url, observe
+        self._told: set[str] = set()
+        """What was told since it answered last."""
+
+    def write(self, data: bytes) -> Refusals:
+        """See `Database.write`."""
+        refused = self._database.write(data)
+        told, self._told = self._told, set()
+        if told:
+            self._observe(Notice("noted", -1, 0, f"{self._url}: answers again; going on"), "")
+        return refused
+
+    def observe(self, event: Ahead | Minute | Notice, topic: str) -> None:
+        """Tell what a worker tells."""
+        if isinstance(event, Notice) and event.kind == "waiting" and event.text.startswith(self._url):
+            if event.text in self._told:
+                return
+            self._told.add(event.text)
+        self._observe(event, topic)
+
+
 async def run_sink(options: SinkOptions, observe: Observe, stop: asyncio.Event | None = None) -> SinkResult:
     """Write until the log is drained, or until `stop` is set; without one: until SIGINT or SIGTERM.
 
@@ -91,9 +118,10 @@ async def _run(
         if notice.entry is not None:
             result.counts.update(notice.entry.counts)
 
+    contact = Contact(database, config.target.url, observe)
     crew = Crew(
         log,
-        observe,
+        contact.observe,
         instance=options.instance,
         until_idle=options.until_idle,
         retry_seconds=options.limits.retry_seconds,
@@ -103,7 +131,7 @@ async def _run(
     async def hire(topic: str) -> None:
         operator = InfluxOperator(topic, config.target.name, config.thin_ns, config.target.batch)
         folder = config.out / topic
-        store = SinkStore(DiskFiles(folder), token, database.write, refused)
+        store = SinkStore(DiskFiles(folder), token, contact.write, refused)
         where = str(folder / GENESIS)
         genesis = await crew.insist(lambda: claim_genesis(store, log, operator, topic, token, where=where))
         group = f"sensorloom-{genesis.id}-{operator.name}"

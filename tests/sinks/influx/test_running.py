@@ -315,6 +315,9 @@ def killed_at_work(influx: Influx, log: str, out: Path, samples: int, kills: int
             record(log, f"more{number}", 100)
             wait_until(lambda: any("does not answer" in line for line in sink.said[told:]), "nobody waits")  # noqa: B023
             influx.restart()
+            wait_until(lambda: any("answers again" in line for line in sink.said[told:]), "nobody goes on")  # noqa: B023
+            away = [line.partition("sensorloom: ")[2] for line in sink.said[told:] if "does not answer" in line]
+            assert len(set(away)) == len(away), "each partition says the same"
         sink.kill()
         sink = Sink(*words(log, out, influx.url, "--instance", "two"))
         wanted = samples + 100 * kills
