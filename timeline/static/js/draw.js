@@ -265,13 +265,14 @@ function drawGutter(pen, width, row, scene) {
     pen.fillText(row.name, 8, row.top + 12, GUTTER - 16);
     const trace = traces.get(row.name);
     if (!trace) return;
+    const bands = lineBands(row, trace, apart);
     pen.fillStyle = colours.second;
     pen.fillText(trace.channels.find((channel) => !isStated(channel))?.unit ?? "", 8, row.top + 28, GUTTER - 16);
     if (trace.extent && !trace.channels.every(isStated)) {
         pen.textAlign = "right";
-        lineBands(row, trace, apart).forEach((band, i) => drawFigures(pen, band, trace, i, scene));
+        bands.forEach((band, i) => drawFigures(pen, band, trace, i, scene));
     }
-    drawNames(pen, width, row, trace, colours, apart);
+    drawNames(pen, width, row, trace, bands, colours);
 }
 
 /** The ends of a band's range and, where there is room between them, the last value of each channel. @param {CanvasRenderingContext2D} pen @param {ReturnType<typeof bandsOf>[number]} band @param {Trace} trace @param {number} place of the band @param {Scene} scene */
@@ -290,10 +291,9 @@ function drawFigures(pen, { top, height, channels }, trace, place, { view, colou
     });
 }
 
-/** @param {CanvasRenderingContext2D} pen @param {number} width @param {Row} row @param {Trace} trace @param {Record<string, string>} colours @param {boolean} apart */
-function drawNames(pen, width, row, trace, colours, apart) {
+/** @param {CanvasRenderingContext2D} pen @param {number} width @param {Row} row @param {Trace} trace @param {ReturnType<typeof bandsOf>} bands @param {Record<string, string>} colours */
+function drawNames(pen, width, row, trace, bands, colours) {
     const frame = trace.frames.at(-1);
-    const bands = lineBands(row, trace, apart);
     if (!frame || trace.extents?.length !== bands.length || trace.channels.length < 2 || frame.at.length === 0) return;
     const places = frame.channels.map((channel, c) => {
         const value = channel.last[channel.last.length - 1] + channel.base;

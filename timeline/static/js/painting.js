@@ -30,7 +30,7 @@ export function paintNow(at) {
     const tall = phone.matches ? Math.max(HEIGHTS[at.height], roomFor(at.room, names.length)) : HEIGHTS[at.height]; // its one stream takes what there is
     const { rows, height } = layoutOf(streamsOf(at), names, tall, statedOf(at));
     at.rows = rows;
-    if (at.canvas.style.height !== `${height}px`) at.canvas.style.height = `${height}px`;
+    if (at.tall !== height) at.canvas.style.height = `${(at.tall = height)}px`;
     const size = fitted(at.canvas, { width: at.size.width, height }); // as observed: a frame does not wait for a layout
     const small = fitted(at.small, at.smallSize);
     const words = missing(at);
@@ -81,11 +81,14 @@ function tell(at) {
 
 const phone = matchMedia("(max-width: 599px)");
 
+/** @type {string[]} the streams that a phone's person chooses from */
+let offered = [];
+
 /** The streams that are shown: on a phone one, by choice. @param {Timeline} at @returns {string[]} */
 function streamsOf(at) {
     const names = [...at.traces.keys()];
     const select = /** @type {HTMLSelectElement} */ (element("stream"));
-    if (select.length !== names.length || names.some((name, i) => select.options[i].value !== name)) select.replaceChildren(...names.map((name) => new Option(name)));
+    if (offered.length !== names.length || names.some((name, i) => offered[i] !== name)) select.replaceChildren(...(offered = names).map((name) => new Option(name)));
     return phone.matches && names.length > 0 ? [select.value] : names;
 }
 

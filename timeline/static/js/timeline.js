@@ -32,6 +32,8 @@ const [BAR_MS, FOLLOW_MS, CALM_MS] = [200, 50, 1000];
 /** The newest sample is live when it is not older than this. */
 const LIVE = 10n * SECOND;
 
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
+
 export class Timeline {
     /**
      * @param {import("./socket.js").Link} link @param {import("./outbox.js").Outbox} outbox @param {() => bigint} now
@@ -51,7 +53,8 @@ export class Timeline {
         this.user = "";
         this.mayMark = false;
         this.open = false;
-        this.follow = false;
+        /** Whether the view goes with the live edge, and whether its next step is due. */
+        this.following = { on: false, due: false };
         /** @type {Map<string, Trace>} */
         this.traces = new Map();
         /** @type {Trace | undefined} */
@@ -72,6 +75,8 @@ export class Timeline {
         /** @type {"start" | "end"} */
         this.edge = "end";
         this.height = 1;
+        /** px of the canvas's box, as it was set last */
+        this.tall = 0;
         /** px of height that rows may take without scrolling */
         this.room = 0;
         /** px of them that are scrolled away */
@@ -161,16 +166,6 @@ export class Timeline {
             presence(this);
             renew(this);
         }, 1000);
-        const calm = matchMedia("(prefers-reduced-motion: reduce)");
-        const step = () => {
-            if (this.follow && this.view) {
-                this.view = following(this.view, this.edgeNow());
-                letGo(this);
-                this.paint();
-            }
-            setTimeout(() => (this.follow ? requestAnimationFrame(step) : step()), calm.matches ? CALM_MS : FOLLOW_MS); // a picture that stands still asks for no frames
-        };
-        step();
     }
 
     // Time.
@@ -254,6 +249,31 @@ export class Timeline {
         this.paint();
         keepRunning(this);
         for (const listener of this.listeners) listener();
+    }
+
+    get follow() {
+        return this.following.on;
+    }
+
+    set follow(on) {
+        this.following.on = on;
+        if (on) this.#step();
+    }
+
+    /** The next step at the live edge: what does not follow wakes nobody. */
+    #step() {
+        if (this.following.due) return;
+        this.following.due = true;
+        setTimeout(() => requestAnimationFrame(() => {
+            this.following.due = false;
+            if (!this.follow) return;
+            if (this.view) {
+                this.view = following(this.view, this.edgeNow());
+                letGo(this);
+                this.paint();
+            }
+            this.#step();
+        }), calm.matches ? CALM_MS : FOLLOW_MS);
     }
 
     setFollow(on = !this.follow) {

@@ -173,39 +173,52 @@ const SPARSE = 256;
  * @param {readonly Seen[]} channels @param {"robust" | "full"} mode @returns {[number, number] | undefined}
  */
 export function extent(channels, mode) {
-    const size = 2 * channels.reduce((sum, { low }) => sum + low.length, 0);
-    let stride = mode === "full" ? 1 : Math.max(1, Math.floor(size / 2048));
-    let count = valuesOf(channels, stride);
-    if (count < SPARSE && stride > 1) count = valuesOf(channels, (stride = 1)); // a slow stream's few samples lie in any columns
+    const size = channels.reduce((sum, { low }) => sum + low.length, 0);
     const beside = channels.flatMap(({ into, out }) => [...(into ? [into[1]] : []), ...(out ? [out[1], out[3]] : [])]).filter(Number.isFinite);
-    count += beside.length;
+    const share = mode === "robust" ? 0.001 : 0;
+    const found = (/** @type {number} */ stride) => outermostOf(channels, stride, 1 + Math.ceil(share * (2 * size / stride + 2 * channels.length + beside.length)));
+    const stride = mode === "full" ? 1 : Math.max(1, Math.floor(size / 1024));
+    let all = found(stride);
+    if (all.count < SPARSE && stride > 1) all = found(1); // a slow stream's few samples lie in any columns
+    const { lowest, highest } = all;
+    const count = all.count + beside.length;
     if (count === 0) return undefined;
-    const cut = mode === "robust" ? Math.floor(count * 0.001) : 0;
-    const [lowest, highest] = [new Outermost(cut + 1), new Outermost(cut + 1)];
     for (const value of beside) {
         lowest.put(value);
         highest.put(-value);
     }
-    for (const { low, high } of channels) {
-        for (let x = 0; x < low.length; x += stride) {
-            if (!isThere(low[x], high[x])) continue;
-            lowest.put(low[x]);
-            lowest.put(high[x]);
-            highest.put(-low[x]);
-            highest.put(-high[x]);
-        }
-    }
-    return padded(lowest.last, -highest.last);
+    const cut = Math.floor(count * share);
+    return padded(lowest.values[cut], -highest.values[cut]);
 }
 
 /** Whether a column has something that lies on an axis: not infinity, which a sensor's driver may say. @param {number} low @param {number} high */
 const isThere = (low, high) => high - low < Infinity;
 
-/** How many values every so many columns have. @param {readonly Seen[]} channels @param {number} stride @returns {number} */
-function valuesOf(channels, stride) {
+/**
+ * How many values every so many columns have, and so many of the outermost ones.
+ * @param {readonly Seen[]} channels @param {number} stride @param {number} kept
+ * @returns {{ count: number, lowest: Outermost, highest: Outermost }} highest: of their negatives
+ */
+function outermostOf(channels, stride, kept) {
+    const [lowest, highest] = [new Outermost(kept), new Outermost(kept)];
     let count = 0;
-    for (const { low, high } of channels) for (let x = 0; x < low.length; x += stride) if (isThere(low[x], high[x])) count += 2;
-    return count;
+    for (const { low, high } of channels) {
+        for (let x = 0; x < low.length; x += stride) {
+            const bottom = low[x];
+            const top = high[x];
+            if (!isThere(bottom, top)) continue;
+            count += 2;
+            if (bottom < lowest.last) {
+                lowest.put(bottom);
+                lowest.put(top);
+            }
+            if (-top < highest.last) {
+                highest.put(-top);
+                highest.put(-bottom);
+            }
+        }
+    }
+    return { count, lowest, highest };
 }
 
 /** The few smallest of many numbers, which need not be sorted for that. */
