@@ -215,6 +215,15 @@ test("no two keys do different things, and every key has a name", () => {
     assert.ok(KEYS.every((key) => !/^Alt\+Arrow/.test(key.key)), "Alt+arrow is the browser's");
 });
 
+test("a digit's key marks where it types no digit, unless it is another key of ours", () => {
+    const azerty = [["&", "Digit1"], ["é", "Digit2"], ["-", "Digit6"], ["ç", "Digit9"], ["à", "Digit0"]];
+    assert.deepEqual(azerty.map(([key, code]) => actionOf(press(key, { code }), KEYS)), ["label 1", "label 2", "far", "label 9", undefined]);
+    assert.equal(actionOf(press("1", { code: "Digit1", shiftKey: true }), KEYS), "label 1");
+    assert.equal(actionOf(press("5", { code: "Digit4" }), KEYS), "label 5"); // what is typed, where it is a digit
+    const held = ["shiftKey", "altKey", "ctrlKey", "metaKey"].map((name) => actionOf(press("!", { code: "Digit1", [name]: true }), KEYS));
+    assert.deepEqual(held, Array(4).fill(undefined));
+});
+
 test("single letters are given away, switched off one by one or all; the others stay", () => {
     const { choice } = rechosen(UNCHANGED, "accept", "Q");
     assert.equal(actionOf(press("q"), keysOf(choice)), "accept");

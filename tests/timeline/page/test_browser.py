@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import pytest
 from playwright.sync_api import Browser
@@ -153,6 +153,12 @@ def test_another_tab_sees_a_mark_and_the_gallery_shows_each_recording_as_its_own
         bars = "[...document.querySelectorAll('#gallery-rows .labelbar')].map((bar) => bar.toDataURL())"
         first, second = seen.evaluate(f"() => {bars}")
         assert first != second
+        ink = "document.querySelector('#gallery-rows .spark').getContext('2d').fillStyle"
+        schemes: tuple[tuple[Literal["dark", "light"], str], ...] = (("dark", "#a0a7af"), ("light", "#5f666f"))
+        for scheme, colour in schemes:
+            seen.emulate_media(color_scheme=scheme)
+            other.wait(f"{ink} === '{colour}'")
+        assert seen.evaluate(f"() => {bars}") == [first, second]  # nothing of the dark ones is left below
         seen.click("#gallery-head button:has-text('Device')")
         seen.locator("#gallery-rows a:has-text('pump-8')").focus()
         site_of(tmp_path / "site", recording(10, device="pump-9"))

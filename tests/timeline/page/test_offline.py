@@ -161,6 +161,7 @@ def test_a_page_without_a_server_opens_after_the_tab_and_the_browser_died_and_lo
                 desk = Desk(context, served)
                 page = desk.page
                 page.goto(f"{served.url}/")
+                says(desk, "Offline, 3 marks kept here")
                 page.click("#gallery-empty a")
                 says(desk, "Offline, 3 marks kept here")
                 page.keyboard.press("+")

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { leavingWords, liveWords, nobodyWords, nothingWords, othersWords } from "../../../timeline/static/js/words.js";
+import { leavingWords, liveWords, nobodyWords, nothingWords, othersWords, waitingWords } from "../../../timeline/static/js/words.js";
 
 const S = 1_000_000_000n;
 const NOON = 1_795_780_800_000_000_000n; // 2026-11-27T12:00:00Z
@@ -25,5 +25,6 @@ test("whoever signs out hears what stays, and that a link opens once", () => {
 
 test("what others have marked with this browser is counted by who must sign in", () => {
     assert.equal(othersWords(new Map()), "");
+    assert.deepEqual([0, 1, 2].map(waitingWords), ["", "1 mark waits in this browser: open a timeline, and it is sent.", "2 marks wait in this browser: open a timeline, and they are sent."]);
     assert.equal(othersWords(new Map([["anna", 3], ["ben", 1]])), "Kept in this browser: 3 marks of anna wait until anna signs in again; 1 mark of ben waits until ben signs in again.");
 });

@@ -18,7 +18,7 @@ import { HUES, isForced, paintOf } from "./textures.js";
 import { takeOf } from "./take.js";
 import { Timeline } from "./timeline.js";
 import { placeOf, span, viewOf } from "./view.js";
-import { COMMAND } from "./words.js";
+import { COMMAND, othersWords, outboxWords, waitingWords } from "./words.js";
 
 const AGAIN_MS = 3000;
 /** So often the start page asks what there is, when it shows something. */
@@ -80,6 +80,7 @@ function palette(at) {
         setTo(element("state-mode"), "aria-pressed", String(at.marking.stateMode));
         const words = undoWords(at);
         write(element("undo-words"), words);
+        setTo(element("undo"), "title", words);
         /** @type {HTMLButtonElement} */ (element("undo")).disabled = words === "";
         if (state === drawn) return;
         const names = at.labels.map((label) => label.name).join("\n");
@@ -164,20 +165,38 @@ async function gallery(outbox) {
     for (const id of ["device", "follow", "panel-button", "queue", "outbox", "live", "clock"]) element(id).hidden = true;
     document.querySelector("label[for='device']")?.remove();
     element("help-button").addEventListener("click", () => dialog("help").showModal());
-    const who = (await session()) ?? (await outbox.recall("welcome"));
+    /** @type {Record<string, any> | undefined} */
+    let who;
+    const meet = async () => {
+        who = (await session()) ?? (await outbox.recall("welcome"));
+        write(element("account"), who ? `${who.user} (${who.role})` : "");
+    };
+    await meet();
     accountOf({ outbox, user: () => who?.user ?? "", leave: () => undefined });
-    write(element("account"), who ? `${who.user} (${who.role})` : "");
     for (;;) {
-        const well = document.hidden || (await renewGallery(outbox));
+        const well = document.hidden || (await renewGallery(outbox, meet));
+        if (who) await waits(outbox, who.user, well);
         await new Promise((resolve) => setTimeout(resolve, well && document.querySelector("#gallery-rows tr") ? RENEW_MS : AGAIN_MS));
     }
 }
 
-/** What the server says of the recordings now. @param {Outbox} outbox @returns {Promise<boolean>} whether it said it */
-async function renewGallery(outbox) {
+/** What waits in this browser: the start page says it, too. @param {Outbox} outbox @param {string} user @param {boolean} well whether a server answers */
+async function waits(outbox, user, well) {
+    await outbox.look().catch(() => undefined); // a browser that keeps nothing
+    const waiting = outbox.waiting(user).length;
+    const words = [waitingWords(waiting), othersWords(outbox.others(user))].filter(Boolean).join(" ");
+    hide(element("outbox"), waiting === 0);
+    write(element("outbox"), outboxWords(waiting, well));
+    element("outbox").classList.toggle("waits", waiting > 0);
+    hide(element("others"), words === "");
+    write(element("others"), words);
+}
+
+/** What the server says of the recordings now. @param {Outbox} outbox @param {() => Promise<void>} meet somebody signs in @returns {Promise<boolean>} whether it said it */
+async function renewGallery(outbox, meet) {
     const answer = await asked("/api/gallery");
     if (answer?.status === 401) {
-        await signIn();
+        await meet();
         return false;
     }
     const well = answer?.status === 200;

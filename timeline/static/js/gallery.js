@@ -1,6 +1,6 @@
 // @ts-check
 /** The start page: a row a recording, sortable by each column. */
-import { colours, element, fitted, hide, made, write } from "./page.js";
+import { colours, element, fitted, hide, made, whenRecoloured, write } from "./page.js";
 import { paintOf } from "./textures.js";
 import { clock, day, duration } from "./time.js";
 import { addressOf, viewOf } from "./view.js";
@@ -34,6 +34,9 @@ const MEANINGS = {
 const order = { column: 1, down: true };
 /** The rows as they were shown last. */
 let shown = "";
+/** Paints their pictures. */
+let paint = () => {};
+whenRecoloured(() => paint());
 
 /** Shows rows, or those that have come anew; whoever is at a link of one stays there. @param {Row[]} rows the newest first @param {(label: string) => number} hueOf */
 export function showGallery(rows, hueOf) {
@@ -49,11 +52,15 @@ export function showGallery(rows, hueOf) {
         const at = document.activeElement?.getAttribute("data-recording");
         element("gallery-rows").replaceChildren(...sorted.map(rowOf));
         if (at) [...document.querySelectorAll(/** @type {"a"} */ ("#gallery-rows a"))].find((link) => link.dataset.recording === at)?.focus({ preventScroll: true });
-        document.querySelectorAll(/** @type {"canvas"} */ ("#gallery-rows canvas")).forEach((canvas) => {
-            const row = sorted[Number(canvas.dataset.row)];
-            if (canvas.className === "spark") drawSpark(canvas, row.spark);
-            else drawLabels(canvas, row.labels, hueOf);
-        });
+        paint = () => {
+            const ink = colours();
+            document.querySelectorAll(/** @type {"canvas"} */ ("#gallery-rows canvas")).forEach((canvas) => {
+                const row = sorted[Number(canvas.dataset.row)];
+                if (canvas.className === "spark") drawSpark(canvas, row.spark, ink);
+                else drawLabels(canvas, row.labels, hueOf, ink);
+            });
+        };
+        paint();
         head.querySelectorAll("th").forEach((cell, i) => {
             if (i === column) cell.setAttribute("aria-sort", down ? "descending" : "ascending");
             else cell.removeAttribute("aria-sort");
@@ -101,12 +108,19 @@ function rowOf(row, place) {
     return made("tr", {}, ...cells.map((content) => made("td", {}, content)), made("td", {}, ...flags));
 }
 
-/** @param {HTMLCanvasElement} canvas @param {([number, number] | null)[]} spark lowest and highest per span */
-function drawSpark(canvas, spark) {
-    const { width, height, ratio } = fitted(canvas);
+/** An empty canvas's pen, for CSS px. @param {HTMLCanvasElement} canvas @returns {{ pen: CanvasRenderingContext2D } & ReturnType<typeof fitted>} */
+function emptied(canvas) {
+    const size = fitted(canvas);
     const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
-    pen.fillStyle = colours()["trace-2"];
+    pen.setTransform(size.ratio, 0, 0, size.ratio, 0, 0);
+    pen.clearRect(0, 0, size.width, size.height);
+    return { pen, ...size };
+}
+
+/** @param {HTMLCanvasElement} canvas @param {([number, number] | null)[]} spark lowest and highest per span @param {Record<string, string>} ink */
+function drawSpark(canvas, spark, ink) {
+    const { pen, width, height, ratio } = emptied(canvas);
+    pen.fillStyle = ink["trace-2"];
     const there = /** @type {[number, number][]} */ (spark.filter((one) => one !== null));
     const [low, high] = [Math.min(...there.map((one) => one[0])), Math.max(...there.map((one) => one[1]))];
     const scale = (height - 2) / (high - low || 1);
@@ -115,12 +129,9 @@ function drawSpark(canvas, spark) {
     });
 }
 
-/** @param {HTMLCanvasElement} canvas @param {Record<string, number>} labels shares @param {(label: string) => number} hueOf */
-function drawLabels(canvas, labels, hueOf) {
-    const { width, height, ratio } = fitted(canvas);
-    const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
-    const ink = colours();
+/** @param {HTMLCanvasElement} canvas @param {Record<string, number>} labels shares @param {(label: string) => number} hueOf @param {Record<string, string>} ink */
+function drawLabels(canvas, labels, hueOf, ink) {
+    const { pen, width, height } = emptied(canvas);
     pen.fillStyle = ink.grid;
     pen.fillRect(0, 0, width, height);
     let x = 0;

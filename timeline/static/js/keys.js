@@ -95,7 +95,8 @@ export function choiceOf(text) {
 const SIGNS = { Comma: ",", Period: ".", BracketLeft: "[", BracketRight: "]" };
 
 /**
- * What a key press asks for; undefined: nothing of ours. Digits say `label 3`.
+ * What a key press asks for; undefined: nothing of ours. Digits say `label 3`, and so do their keys where they type something else
+ * (AZERTY has digits with Shift) that is no key of ours.
  * @param {{ key: string, code?: string, altKey: boolean, ctrlKey: boolean, metaKey: boolean, shiftKey: boolean }} event
  * @param {readonly Key[]} keys of `keysOf` @returns {string | undefined}
  */
@@ -106,7 +107,10 @@ export function actionOf(event, keys) {
     const shift = event.shiftKey && letter ? "Shift+" : "";
     const pressed = `${control ? "Ctrl+" : ""}${event.altKey ? "Alt+" : ""}${shift}${letter ? event.key.toLowerCase() : event.key}`;
     const placed = event.altKey && !control ? `Alt+${SIGNS[event.code ?? ""]}` : pressed; // with Alt a Mac types other signs
-    return (keys.find((key) => key.key === pressed) ?? keys.find((key) => key.key === placed))?.action;
+    const bound = (keys.find((key) => key.key === pressed) ?? keys.find((key) => key.key === placed))?.action;
+    const [, digit] = /^Digit([1-9])$/.exec(event.code ?? "") ?? [];
+    const bare = !control && !event.altKey && !event.shiftKey && !/^[0-9]$/.test(event.key);
+    return bound ?? (digit && bare ? `label ${digit}` : undefined);
 }
 
 /** A key as the help shows it. @param {string} key @returns {string} */

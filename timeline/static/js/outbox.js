@@ -57,17 +57,21 @@ export class Outbox {
     async #open() {
         try {
             this.database = await opened();
-            const stores = this.database.transaction([STORE, KNOWN]);
-            const [acts, clock] = await Promise.all([answer(stores.objectStore(STORE).getAll()), answer(stores.objectStore(KNOWN).get("clock"))]);
-            const done = new Set(this.acts.map((act) => act.act));
-            this.acts = [...acts.filter((act) => !done.has(act.act)), ...this.acts].sort(byTime);
-            this.clock = clock;
+            const clock = answer(this.database.transaction(KNOWN).objectStore(KNOWN).get("clock"));
+            await this.look();
+            this.clock = await clock;
         } catch (error) {
             this.database = undefined;
             this.refused = error;
         }
         this.ready = true;
         this.#found();
+    }
+
+    /** Takes what the disk has: other tabs of this browser write there, too. What is on its way there stays. */
+    async look() {
+        const acts = this.database && (await answer(this.database.transaction(STORE).objectStore(STORE).getAll()));
+        if (acts) this.acts = [...acts.filter((act) => !this.unkept.has(act.act)), ...this.unkept.values()].sort(byTime);
     }
 
     /** Writes at once what waits and is not on the disk: a page that is left is not waited for. */

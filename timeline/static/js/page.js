@@ -73,6 +73,11 @@ export function colours() {
     return found.ground.startsWith("#") ? found : resolved(found);
 }
 
+/** Does something whenever the style sheet's colours are other ones: dark, forced, on paper. @param {() => void} then */
+export function whenRecoloured(then) {
+    for (const query of ["screen and (prefers-color-scheme: dark)", "(forced-colors: active)", "print"]) matchMedia(query).addEventListener("change", then);
+}
+
 /** System colours as numbers: a canvas off the screen takes "Canvas" for white also where the system is dark. @param {Record<string, string>} named @returns {Record<string, string>} */
 function resolved(named) {
     const probe = made("i");

@@ -12,7 +12,7 @@ import { hearNewer, hearReading, hearWelcome, know } from "./knowing.js";
 import { GUTTER } from "./layout.js";
 import { IDLE, cancelled } from "./marking.js";
 import { Markbook } from "./marks.js";
-import { colours, element, say, sizeOf } from "./page.js";
+import { colours, element, say, sizeOf, whenRecoloured } from "./page.js";
 import { paintNow } from "./painting.js";
 import { hearQueue } from "./reviewing.js";
 import { SECOND, clock } from "./time.js";
@@ -154,13 +154,11 @@ export class Timeline {
         });
         for (const node of [plot, this.canvas, this.small]) observer.observe(node);
         plot.addEventListener("scroll", () => scrolled(this, plot.scrollTop));
-        for (const query of ["screen and (prefers-color-scheme: dark)", "(forced-colors: active)", "print"]) {
-            matchMedia(query).addEventListener("change", () => {
-                this.colours = colours();
-                this.changed();
-                paintNow(this); // a sheet is printed before the next frame
-            });
-        }
+        whenRecoloured(() => {
+            this.colours = colours();
+            this.changed();
+            paintNow(this); // a sheet is printed before the next frame
+        });
         setInterval(() => bar(this), BAR_MS);
         setInterval(() => {
             presence(this);

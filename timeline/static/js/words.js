@@ -22,6 +22,11 @@ export function outboxWords(waiting, open) {
 /** @param {number} count @returns {string} */
 const marksWords = (count) => `${count} ${count === 1 ? "mark" : "marks"}`;
 
+/** On the start page, which has no line of its own: what waits of who is signed in; "" where nothing does. @param {number} waiting @returns {string} */
+export function waitingWords(waiting) {
+    return waiting === 0 ? "" : `${marksWords(waiting)} ${waiting === 1 ? "waits" : "wait"} in this browser: open a timeline, and ${waiting === 1 ? "it is" : "they are"} sent.`;
+}
+
 /** What others have marked with this browser, that nobody but they may send; "" where there is nothing. @param {Map<string, number>} others how much, by whom @returns {string} */
 export function othersWords(others) {
     const each = [...others].map(([user, count]) => `${marksWords(count)} of ${user} ${count === 1 ? "waits" : "wait"} until ${user} signs in again`);
