@@ -179,6 +179,28 @@ def test_the_overview_stays_as_wide_whatever_the_range_says(desk: Desk) -> None:
     assert len(set(widths)) == 1, widths
 
 
+def test_a_screen_reader_is_not_told_what_moves_all_the_time(desk: Desk) -> None:
+    """What is in an `output` is read aloud whenever it changes, unless it says otherwise (WAI-ARIA 1.2, status)."""
+    page = desk.open(DEVICE)
+    page.evaluate("""() => {
+        globalThis.aloud = new Set();
+        const told = (changes) => changes.forEach(({ target }) => {
+            const region = (target.parentElement ?? target).closest("output, [aria-live], [role=status]");
+            if (region && region.getAttribute("aria-live") !== "off") aloud.add(region.id);
+        });
+        new MutationObserver(told).observe(document.body, { subtree: true, childList: true, characterData: true });
+    }""")
+    before = page.evaluate("() => ['clock', 'range'].map((id) => document.getElementById(id).textContent)")
+    page.mouse.move(500, 300)
+    page.mouse.move(520, 300)
+    page.evaluate("timeline.show({ from: timeline.view.from, to: timeline.view.to - 3000000000n })")
+    changed = (
+        "!same.includes(document.getElementById('clock').textContent + document.getElementById('range').textContent)"
+    )
+    desk.wait(changed.replace("same", str([before[0] + before[1]])))
+    assert page.evaluate("() => [...aloud]") == []
+
+
 BRIGHT: Final = """(() => {
     const { small, smallPen } = timeline;
     const { data } = smallPen.getImageData(100, 4, small.width - 110, small.height - 24);
