@@ -79,6 +79,8 @@ class Timeline:
         self._undescribed = self._unwritten = ""
         self.lost: deque[str] = deque(maxlen=_LOST_MAX)
         """What the log deleted before it was read here, in words, until somebody takes them out to tell them."""
+        self._told_lost: set[tuple[int, int]] = set()
+        """By partition and first offset."""
         self._described = asyncio.Event()
         self._acts: set[asyncio.Task[Accepted | Rejected]] = set()
         self._preparing: set[asyncio.Task[None]] = set()
@@ -91,7 +93,8 @@ class Timeline:
         index = None if self.settings.archive is not None else self._index
         if self.settings.archive is not None:
             self.catalog, start = await asyncio.to_thread(archived_catalog, self.settings.archive)
-            self.past, self._archived = ArchivePast(self.settings.archive, self.settings.log), len(start)
+            self.past = ArchivePast(self.settings.archive, self.settings.log, self._lose_tail)
+            self._archived = len(start)
         self.live = Live(self.catalog, self.registry.known, index)
         self._readings = Follower(
             self._log, READINGS, self._take_readings, durable=False, start=start, lose=self._lose_readings
@@ -320,12 +323,20 @@ class Timeline:
             self.on_mark(changed)
 
     def _lose_readings(self, partition: int, begin: int, end: int) -> None:
-        had = "" if self.settings.archive is None else ", which the archive does not have either"
-        self.lost.append(
-            f"{READINGS}-{partition}: the log no longer has offsets {begin} to {end}{had}: retention was quicker; "
-            'what they held is shown as a gap "deleted"'
-        )
+        self._tell_lost(partition, begin, end, 'what they held is shown as a gap "deleted"')
         self.live.lose(partition)
+
+    def _lose_tail(self, partition: int, begin: int, end: int) -> None:
+        """The archive stood still for longer than the log keeps what was read here meanwhile."""
+        self._tell_lost(partition, begin, end, "what they held is not shown; a server that is started now says where")
+
+    def _tell_lost(self, partition: int, begin: int, end: int, shown: str) -> None:
+        if (partition, begin) in self._told_lost:
+            return
+        self._told_lost.add((partition, begin))
+        had = "" if self.settings.archive is None else ", which the archive does not have either"
+        words = f"{READINGS}-{partition}: the log no longer has offsets {begin} to {end}{had}"
+        self.lost.append(f"{words}: retention was quicker; {shown}")
 
     async def _take_readings(self, batch: LogBatch) -> None:
         while len(batch):

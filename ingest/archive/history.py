@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -32,12 +32,19 @@ class History:
 
     The end of the log is folded by the archive's own operator from where the archive has come to, into volumes in
     memory: they take about as much as one seal of the archive. Of the archive's files the tables read lately are kept.
+    Offsets that the log has deleted before the archive or this reader had them are told to `lose`, by partition.
 
     Raises:
         UsageError: the folder is no archive.
     """
 
-    def __init__(self, archive: Path, log: Log | None = None) -> None:
+    def __init__(
+        self,
+        archive: Path,
+        log: Log | None = None,
+        lose: Callable[[int, int, int], None] = lambda partition, begin, end: None,
+    ) -> None:
+        self._lose = lose
         self._topic: ArchivedTopic = archived_topics(archive)[READINGS]
         self._store = FileStore(DiskFiles(self._topic.folder), "")
         self._log = log
@@ -63,7 +70,7 @@ class History:
         if end is None or not end.is_current():
             end = self._ends[number] = await self._open(number)
         if self._log is not None:
-            await end.follow(self._log, self._registries)
+            await end.follow(self._log, self._registries, self._lose)
         return answer(end.volumes, await self._descriptions(), question)
 
     async def _open(self, number: int) -> _End:
@@ -110,12 +117,16 @@ class _End:
         """Whether the archive has not been sealed further."""
         return not self._next_entry.exists()
 
-    async def follow(self, log: Log, registries: Sequence[SchemaRegistry]) -> None:
+    async def follow(
+        self, log: Log, registries: Sequence[SchemaRegistry], lose: Callable[[int, int, int], None]
+    ) -> None:
         """Take what has come to the log."""
         bounds = (await log.bounds(READINGS))[self._number]
         if bounds.begin > self._position:
+            lose(self._number, self._position, bounds.begin)
             self._running.skip(self._position, bounds.begin)
-        ahead = {self._number: Bounds(max(self._position, bounds.begin), bounds.end)}
+            self._position = bounds.begin
+        ahead = {self._number: Bounds(self._position, bounds.end)}
         async for batch in drain(log, READINGS, ahead):
             rest = await self._feed(batch, registries)
             if len(rest):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -53,9 +53,11 @@ class Past(Protocol):
 
 
 class ArchivePast:
-    """`ingest.archive.history.History` of an archive and its log, in a thread with an event loop of its own."""
+    """`ingest.archive.history.History` of an archive and its log, in a thread with an event loop of its own; `lose` is
+    called there, as `History` says."""
 
-    def __init__(self, archive: Path, url: str) -> None:
+    def __init__(self, archive: Path, url: str, lose: Callable[[int, int, int], None]) -> None:
+        self._lose = lose
         self._archive = archive
         self._url = url
         self._loop = asyncio.new_event_loop()
@@ -74,7 +76,7 @@ class ArchivePast:
         async with self._one:
             if self._history is None:
                 self._log = open_log(self._url)
-                self._history = History(self._archive, self._log)
+                self._history = History(self._archive, self._log, self._lose)
             return await self._history.ask(question)
 
     async def close(self) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
 import sensorloom
+from ingest.archive.reading import Question
 from ingest.log.protocol import READINGS, Entry
 from ingest.log.segments.log import SegmentLog
 from ingest.opening import open_log
@@ -111,3 +113,44 @@ def test_streams_are_described_where_all_of_the_log_is_archived(tmp_path: Path) 
 
     with Served(str(site)) as served:
         asyncio.run(work(served.open()))
+
+
+def test_an_archive_that_stands_still_for_longer_than_the_log_keeps_what_it_lacks_is_told(tmp_path: Path) -> None:
+    """The server had read it all, and asked the archive, which found nothing between its end and the log's begin."""
+    folder, archive = tmp_path / "log", tmp_path / "archive"
+    url = f"segments:{folder}"
+    run = ["archive", "run", "--log", url, "--out", str(archive), "--until-idle"]
+
+    async def come(begin: int, end: int, timeline: Timeline | None = None) -> None:
+        log = SegmentLog(folder, partitions=1, segment_bytes=8192, retention_bytes=16384)
+        for second in range(begin, end):
+            await write(log, [chunk(START_NS + second * S, 100, second)])
+            read = START_NS + second * S
+            while timeline is not None and timeline.catalog.streams["pump-7"]["acc"].last_ns < read:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        await log.close()
+
+    async def watch() -> list[str]:
+        log = open_log(url)
+        timeline = Timeline(Settings("site", url, archive), log)
+        await timeline.open()
+        running = asyncio.create_task(timeline.run())
+        await timeline.caught_up()
+        await come(10, 70, timeline)
+        assert timeline.lost == deque()
+        for _ in range(2):
+            answer = await timeline.ask(Question("pump-7", "acc", START_NS, START_NS + 70 * S, 6000))
+            assert answer is not None
+            assert answer.times[999] == START_NS + 10 * S - S // 100
+            assert answer.times[1000] > START_NS + 30 * S
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await timeline.close()
+        await log.close()
+        return list(timeline.lost)
+
+    asyncio.run(come(0, 10))
+    assert sensorloom.main(run) == 0
+    (told,) = asyncio.run(watch())
+    assert told.startswith("readings-0: the log no longer has offsets 10 to ")
+    assert "what they held is not shown; a server that is started now says where" in told
